@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Assertions. CHECK is always on and cheap: a failed one is a programmer's mistake and ends the process.
+ * INVARIANT costs something (debug_level >= 1), INVARIANT_SLOW walks structures (>= 2). What the world
+ * does wrong (a client, a disk) is never asserted: it is an errno.
+ */
+#ifndef BASE_CHECK_H
+#define BASE_CHECK_H
+
+#include "base.h"
+
+/* Prints message, thread name and backtrace, then aborts. Safe against re-entry. Any thread. */
+void panic_at(const char *file, int line, const char *fmt, ...) NORETURN PRINTF_LIKE(3, 4);
+
+#define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			panic("check failed: %s", #cond);                                          \
+	} while (0)
+/* As CHECK, with a formatted message that carries the values. */
+#define CHECKF(cond, ...)                                                                          \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			panic(__VA_ARGS__);                                                        \
+	} while (0)
+#define CHECK_OBJ(ptr, m) CHECKF((ptr) != NULL && (ptr)->magic == (m), "bad object: %s", #ptr)
+#define UNREACHABLE() panic("unreachable")
+
+#if DEBUG_LEVEL >= 1
+#define INVARIANT(cond) CHECK(cond)
+#else
+#define INVARIANT(cond) ((void)sizeof(cond))
+#endif
+#if DEBUG_LEVEL >= 2
+#define INVARIANT_SLOW(cond) CHECK(cond)
+#else
+#define INVARIANT_SLOW(cond) ((void)sizeof(cond))
+#endif
+
+#endif

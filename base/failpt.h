@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fail points (include/tbl/fail_point.h): countdown, then fail (the idea is SQLite's test_malloc.c).
+ * Not armed they cost one predictable branch; with -Dfail_points=false, nothing.
+ */
+#ifndef BASE_FAILPT_H
+#define BASE_FAILPT_H
+
+#include "atomics.h"
+#include "base.h"
+
+enum fail_point {
+#define FAIL(name, error, text) FAIL_##name,
+#include "tbl/fail_point.h"
+	FAIL_POINT_COUNT
+};
+
+extern atomic_bool failpt_any_armed;
+
+/* spec: NAME:after[:times], comma separated. => returns 0 or -EINVAL (nothing is armed then). */
+int failpt_arm(const char *spec);
+void failpt_disarm_all(void);
+/* How often a point has failed since start. */
+uint64_t failpt_count(enum fail_point point);
+int failpt_hit_slow(enum fail_point point);
+
+/* => returns 0, or the negative errno that the caller must act on as if the world had said it. */
+static inline int
+failpt_hit(enum fail_point point)
+{
+#if FAIL_POINTS
+	if (unlikely(load_relaxed(&failpt_any_armed)))
+		return failpt_hit_slow(point);
+#else
+	(void)point;
+#endif
+	return 0;
+}
+
+#endif

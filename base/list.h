@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Intrusive doubly linked list with a head node. The holder's lock covers it.
+ */
+#ifndef BASE_LIST_H
+#define BASE_LIST_H
+
+#include <stdbool.h>
+
+#include "base.h"
+
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void
+list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool
+list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+static inline void
+list_add_between(struct list *node, struct list *prev, struct list *next)
+{
+	node->prev = prev;
+	node->next = next;
+	prev->next = node;
+	next->prev = node;
+}
+
+static inline void
+list_add_tail(struct list *head, struct list *node)
+{
+	list_add_between(node, head->prev, head);
+}
+
+static inline void
+list_add_head(struct list *head, struct list *node)
+{
+	list_add_between(node, head, head->next);
+}
+
+/* Leaves the node linked to itself, so that removing it again is harmless. */
+static inline void
+list_remove(struct list *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+	list_init(node);
+}
+
+#define list_entry(ptr, type, member) container_of(ptr, type, member)
+#define list_first(head, type, member) list_entry((head)->next, type, member)
+#define list_foreach(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
+#define list_foreach_safe(pos, head)                                                               \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);              \
+	     pos = pos##_next, pos##_next = pos->next)
+
+#endif

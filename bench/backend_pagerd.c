@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory served by pagerd, through libpager.
+ */
+#include "backend.h"
+
+#include <errno.h>
+#include <pager/pager.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct pagerd_state {
+	struct pager *pager;
+	pid_t daemon;
+};
+
+/* Runs on libpager's agent thread. Threads that fault will never come back: nothing is left to
+ * measure. */
+static void
+pagerd_event(void *context, enum pager_event event, uint64_t value)
+{
+	(void)context;
+	(void)value;
+	if (event != PAGER_EVENT_DAEMON_DIED)
+		return;
+	fputs("pagerbench: the daemon died\n", stderr);
+	_exit(4);
+}
+
+/* => the process at the other end of the socket, 0 when that cannot be told. */
+static pid_t
+peer_pid(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+	int fd;
+
+	if (!path || strlen(path) >= sizeof(address.sun_path))
+		return 0;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) && errno == EPROTOTYPE) {
+		close(fd);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+			close(fd);
+			return 0;
+		}
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		peer.pid = 0;
+	close(fd);
+	return peer.pid;
+}
+
+static int
+pagerd_open(const char *socket, void **ret_state)
+{
+	const struct pager_options options = {
+	    .size = sizeof(options), .event = pagerd_event, .name = "pagerbench"};
+	struct pagerd_state *s = calloc(1, sizeof(*s));
+	int error;
+
+	if (!s)
+		return -ENOMEM;
+	error = pager_connect(socket, &options, &s->pager);
+	if (error) {
+		free(s);
+		return error;
+	}
+	s->daemon = peer_pid(socket ? socket : getenv("PAGERD_SOCKET"));
+	*ret_state = s;
+	return 0;
+}
+
+static void
+pagerd_close(void *state)
+{
+	struct pagerd_state *s = state;
+
+	pager_disconnect(s->pager);
+	free(s);
+}
+
+static int
+pagerd_allocate(void *state, size_t bytes, unsigned flags, void **ret_addr)
+{
+	struct pagerd_state *s = state;
+
+	(void)flags;
+	return pager_allocate(s->pager, bytes, 0, ret_addr);
+}
+
+static int
+pagerd_deallocate(void *state, void *addr, size_t bytes)
+{
+	struct pagerd_state *s = state;
+
+	return pager_deallocate(s->pager, addr, bytes);
+}
+
+static int
+pagerd_cool(void *state, void *addr, size_t bytes)
+{
+	struct pagerd_state *s = state;
+
+	return pager_behavior(s->pager, addr, bytes, PAGER_BEHAVIOR_DONTNEED);
+}
+
+static int
+pagerd_expect_random(void *state, void *addr, size_t bytes)
+{
+	struct pagerd_state *s = state;
+
+	return pager_behavior(s->pager, addr, bytes, PAGER_BEHAVIOR_RANDOM);
+}
+
+static int
+pagerd_is_stored(void *state, void *addr)
+{
+	struct pagerd_state *s = state;
+	unsigned disposition;
+	int error = pager_page_query(s->pager, addr, &disposition);
+
+	return error ? error : (disposition & PAGER_PAGE_SWAPPED) != 0;
+}
+
+static int
+pagerd_counts(void *state, struct fault_counts *ret)
+{
+	struct pagerd_state *s = state;
+	struct pager_statistics st;
+	int error = backend_plain.counts(NULL, ret);
+
+	if (!error)
+		error = pager_statistics(s->pager, &st);
+	if (error)
+		return error;
+	ret->faults = st.faults;
+	ret->zero_fills = st.zero_fills;
+	ret->soft_faults = st.soft_faults;
+	ret->decompressions = st.decompressions;
+	ret->swapins = st.swapins;
+	ret->write_protect_faults = st.write_protect_faults;
+	ret->stall_fill_ns = st.stall_fill_ns;
+	ret->stall_swap_ns = st.stall_swap_ns;
+	ret->stall_frame_ns = st.stall_frame_ns;
+	ret->stall_limit_ns = st.stall_limit_ns;
+	ret->pages_lost = st.pages_lost;
+	return 0;
+}
+
+static pid_t
+pagerd_daemon_pid(void *state)
+{
+	struct pagerd_state *s = state;
+
+	return s->daemon;
+}
+
+const struct backend_ops backend_pagerd = {
+    .name = "pagerd",
+    .open = pagerd_open,
+    .close = pagerd_close,
+    .allocate = pagerd_allocate,
+    .deallocate = pagerd_deallocate,
+    .cool = pagerd_cool,
+    .expect_random = pagerd_expect_random,
+    .is_stored = pagerd_is_stored,
+    .counts = pagerd_counts,
+    .daemon_pid = pagerd_daemon_pid,
+};

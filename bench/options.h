@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the command line says. One struct for all subcommands; 0 or negative means "as the scenario
+ * has it".
+ */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool.h"
+
+#define MAX_SCENARIOS 16
+
+enum peer_kind { PEER_NONE, PEER_ZRAM, PEER_SWAPFILE };
+
+struct options {
+	const char *scenarios[MAX_SCENARIOS];
+	unsigned scenario_count;
+	uint64_t memory_bytes;
+	uint64_t working_set_bytes; /* 0: memory * ratio */
+	double ratio;
+	unsigned threads;
+	double seconds;
+	uint64_t seed;
+	uint64_t touches;
+	int write_percent;
+	const char *page_size; /* as the daemon takes it: 4K, 16K, 64K */
+	const char *socket;
+	const char *backend;
+	const char *directory;     /* for swap files and other large temporary things */
+	const char *daemon;        /* the program; NULL: look for it */
+	const char *daemon_config; /* further lines for the private daemon's configuration */
+	enum pool_data data;
+	double timeout_s; /* of a run with a private daemon; 0: none */
+	bool json, pin, plain;
+	/* between compare and the runs it starts */
+	int pool_fd, gate_fd;
+	/* compare */
+	enum peer_kind peer;
+	unsigned pairs;
+	int page_cluster;
+	const char *plot;
+	bool strict;
+	/* policies */
+	const char *workloads, *policies, *fractions; /* lists */
+	const char *tsv, *markdown;
+	unsigned repeat, window;
+};
+
+void options_init(struct options *o);
+/* argv after the subcommand. Prints what is wrong. => 0, or -EINVAL (usage), or 1 when help was
+ * printed. */
+int options_parse(struct options *o, int argc, char **argv);
+void options_usage(void);
+
+/* The subcommands. => the exit status. */
+int list_command(const struct options *o);
+int run_command(const struct options *o);
+int compare_command(const struct options *o);
+int check_command(const struct options *o);
+int policies_command(const struct options *o);
+
+#endif

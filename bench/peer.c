@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+#include "peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guardian.h"
+#include "process.h"
+
+#define PAGE_CLUSTER "/proc/sys/vm/page-cluster"
+#define BUSY_TRIES   500 /* of 10 ms */
+
+static int
+zram_write(const struct peer_journal *j, const char *file, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/%s", j->zram, file);
+	return file_write(path, value);
+}
+
+static int
+zram_read(const char *zram, const char *file, char *buf, size_t buf_size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/%s", zram, file);
+	return file_read(path, buf, buf_size);
+}
+
+/* The device is busy for a moment after swapoff (udev, our own writing). */
+static int
+zram_reset(const struct peer_journal *j)
+{
+	const struct timespec tick = {.tv_nsec = 10000000};
+	int error = -EBUSY;
+
+	for (int i = 0; i < BUSY_TRIES && error == -EBUSY; i++) {
+		error = zram_write(j, "reset", "1");
+		if (error == -EBUSY)
+			nanosleep(&tick, NULL);
+	}
+	return error;
+}
+
+static void
+undo_one(volatile bool *flag, int result, int *error)
+{
+	if (result == 0)
+		*flag = false;
+	else if (!*error)
+		*error = result;
+}
+
+int
+peer_undo(struct peer_journal *j)
+{
+	int error = 0;
+
+	if (j->cgroup_made)
+		undo_one(&j->cgroup_made, cgroup_remove(j->cgroup), &error);
+	if (j->swap_on) {
+		/* EINVAL: it never came on. */
+		int off = swapoff(j->swap) == 0 || errno == EINVAL || errno == ENOENT ? 0 : -errno;
+
+		undo_one(&j->swap_on, off, &error);
+	}
+	if (j->swap_file_made && !j->swap_on)
+		undo_one(&j->swap_file_made, unlink(j->swap) == 0 || errno == ENOENT ? 0 : -errno,
+			 &error);
+	if (j->zram_changed && !j->swap_on) {
+		int back = zram_reset(j);
+
+		if (!back)
+			back = zram_write(j, "comp_algorithm", j->zram_algorithm);
+		undo_one(&j->zram_changed, back, &error);
+	}
+	if (j->page_cluster_set)
+		undo_one(&j->page_cluster_set, file_write(PAGE_CLUSTER, j->page_cluster), &error);
+	if (j->subtree_set && !j->cgroup_made)
+		undo_one(&j->subtree_set, cgroup_set_subtree(&j->root, false), &error);
+	return error;
+}
+
+/* Finds a zram device that nobody uses. => 0 or -errno. */
+static int
+zram_find(struct peer_journal *j)
+{
+	char name[32], text[128];
+	const char *from, *to;
+
+	for (int i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "zram%d", i);
+		if (zram_read(name, "disksize", text, sizeof(text)))
+			return i ? -EBUSY : -ENODEV;
+		if (strcmp(text, "0") != 0)
+			continue;
+		if (zram_read(name, "comp_algorithm", text, sizeof(text)))
+			return -ENODEV;
+		from = strchr(text, '[');
+		to = from ? strchr(from, ']') : NULL;
+		if (!strstr(text, "lz4") || !to || (size_t)(to - from) >= sizeof(j->zram_algorithm))
+			return -EOPNOTSUPP;
+		memcpy(j->zram_algorithm, from + 1, (size_t)(to - from - 1));
+		j->zram_algorithm[to - from - 1] = '\0';
+		snprintf(j->zram, sizeof(j->zram), "%s", name);
+		return 0;
+	}
+	return -EBUSY;
+}
+
+static bool
+swap_is_on(void)
+{
+	char line[256];
+	FILE *f = fopen("/proc/swaps", "re");
+	bool on = false;
+
+	if (f) {
+		on = fgets(line, sizeof(line), f) && fgets(line, sizeof(line), f);
+		fclose(f);
+	}
+	return on;
+}
+
+/* Says why it cannot be. */
+static int
+peer_probe(struct peer *p)
+{
+	struct peer_journal *j = p->journal;
+	int error;
+
+	if (geteuid() != 0) {
+		fputs("pagerbench: comparing with the kernel needs root (swap and cgroups are "
+		      "changed); "
+		      "try sudo, or --peer none\n",
+		      stderr);
+		return -EPERM;
+	}
+	if (swap_is_on()) {
+		fputs("pagerbench: swap is already on; it would take part in both sides. "
+		      "Turn it off first (swapoff -a), or use --peer none\n",
+		      stderr);
+		return -EBUSY;
+	}
+	error = cgroup_find("/proc/mounts", &j->root);
+	if (error) {
+		fputs("pagerbench: no cgroup hierarchy has the memory controller\n", stderr);
+		return error;
+	}
+	error = p->kind == PEER_ZRAM ? zram_find(j) : 0;
+	if (error == -EBUSY)
+		fputs("pagerbench: each zram device is in use (disksize is not 0)\n", stderr);
+	else if (error == -EOPNOTSUPP)
+		fputs("pagerbench: zram has no lz4 here\n", stderr);
+	else if (error)
+		fputs("pagerbench: no zram device (modprobe zram), or use --peer kernel-swapfile\n",
+		      stderr);
+	if (!error)
+		error = file_read(PAGE_CLUSTER, j->page_cluster, sizeof(j->page_cluster));
+	return error;
+}
+
+int
+peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *directory)
+{
+	struct peer_journal *j =
+	    mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int error = 0;
+
+	if (j == MAP_FAILED)
+		return -ENOMEM;
+	*p = (struct peer){
+	    .kind = kind, .page_cluster = page_cluster, .journal = j, .guardian_fd = -1};
+	if (kind != PEER_NONE)
+		error = peer_probe(p);
+	if (!error) {
+		snprintf(j->directory, sizeof(j->directory), "%s/pagerbench.XXXXXX", directory);
+		if (!mkdtemp(j->directory)) {
+			error = -errno;
+			fprintf(stderr, "pagerbench: cannot make a directory in %s: %s\n",
+				directory, strerror(-error));
+		} else {
+			j->directory_made = true;
+		}
+	}
+	if (!error)
+		error = guardian_start(p);
+	if (error) {
+		if (j->directory_made)
+			directory_remove(j->directory);
+		munmap(j, sizeof(*j));
+		p->journal = NULL;
+	}
+	return error;
+}
+
+void
+peer_destroy(struct peer *p)
+{
+	if (!p->journal)
+		return;
+	peer_end(p);
+	if (p->journal->directory_made) {
+		directory_remove(p->journal->directory);
+		p->journal->directory_made = false;
+	}
+	guardian_stop(p);
+	munmap(p->journal, sizeof(*p->journal));
+	p->journal = NULL;
+}
+
+/* What mkswap writes: version 1, its signature at the end of the first page. */
+static int
+swap_format(const char *path, uint64_t bytes)
+{
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	char *page = calloc(1, page_bytes);
+	uint32_t head[3] = {1, (uint32_t)(bytes / page_bytes - 1),
+			    0}; /* version, last page, bad pages */
+	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
+
+	if (!page || fd < 0) {
+		error = fd < 0 ? -errno : -ENOMEM;
+		if (fd >= 0)
+			close(fd);
+		free(page);
+		return error;
+	}
+	memcpy(page + 1024, head, sizeof(head));
+	memcpy(page + page_bytes - 10, "SWAPSPACE2", 10);
+	if (pwrite(fd, page, page_bytes, 0) != (ssize_t)page_bytes || fsync(fd))
+		error = errno ? -errno : -EIO;
+	close(fd);
+	free(page);
+	return error;
+}
+
+static int
+swap_file_make(struct peer_journal *j, uint64_t bytes)
+{
+	int fd, error = 0;
+
+	snprintf(j->swap, sizeof(j->swap), "%.250s/swapfile", j->directory);
+	j->swap_file_made = true;
+	fd = open(j->swap, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	error = -posix_fallocate(fd, 0, (off_t)bytes);
+	close(fd);
+	return error;
+}
+
+static int
+zram_make(struct peer_journal *j, uint64_t bytes)
+{
+	char size[32];
+	int error;
+
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)bytes);
+	snprintf(j->swap, sizeof(j->swap), "/dev/%s", j->zram);
+	j->zram_changed = true;
+	error = zram_reset(j);
+	if (!error)
+		error = zram_write(j, "comp_algorithm", "lz4");
+	if (!error)
+		error = zram_write(j, "disksize", size);
+	return error;
+}
+
+static int
+peer_begin_steps(struct peer *p, uint64_t swap_bytes)
+{
+	struct peer_journal *j = p->journal;
+	char value[16];
+	int error = p->kind == PEER_ZRAM ? zram_make(j, swap_bytes) : swap_file_make(j, swap_bytes);
+
+	if (!error)
+		error = swap_format(j->swap, swap_bytes);
+	if (error)
+		return error;
+	j->swap_on = true;
+	if (swapon(j->swap, 0))
+		return -errno;
+	if (p->page_cluster >= 0) {
+		snprintf(value, sizeof(value), "%d", p->page_cluster);
+		j->page_cluster_set = true;
+		error = file_write(PAGE_CLUSTER, value);
+		if (error)
+			return error;
+	}
+	if (cgroup_needs_subtree(&j->root)) {
+		j->subtree_set = true;
+		error = cgroup_set_subtree(&j->root, true);
+		if (error)
+			return error;
+	}
+	snprintf(j->cgroup, sizeof(j->cgroup), "%.250s/pagerbench.%d", j->root.path, (int)getpid());
+	j->cgroup_made = true;
+	return cgroup_make(j->cgroup);
+}
+
+int
+peer_begin(struct peer *p, uint64_t swap_bytes)
+{
+	int error = peer_begin_steps(p, swap_bytes & ~(uint64_t)4095);
+
+	if (error) {
+		fprintf(stderr, "pagerbench: cannot set up swap and cgroup: %s\n",
+			strerror(-error));
+		peer_end(p);
+	}
+	return error;
+}
+
+int
+peer_end(struct peer *p)
+{
+	int error = peer_undo(p->journal);
+
+	if (error)
+		fprintf(stderr, "pagerbench: cannot put swap and cgroup back: %s\n",
+			strerror(-error));
+	return error;
+}
+
+static bool
+zram_mm_stat(const struct peer *p, unsigned long long ret[5])
+{
+	char text[256];
+
+	return p->kind == PEER_ZRAM &&
+	       !zram_read(p->journal->zram, "mm_stat", text, sizeof(text)) &&
+	       sscanf(text, "%llu %llu %llu %llu %llu", &ret[0], &ret[1], &ret[2], &ret[3],
+		      &ret[4]) == 5;
+}
+
+uint64_t
+peer_pool_max_bytes(const struct peer *p)
+{
+	unsigned long long v[5];
+
+	return zram_mm_stat(p, v) ? v[4] : 0;
+}
+
+double
+peer_pool_ratio(const struct peer *p)
+{
+	unsigned long long v[5];
+
+	return zram_mm_stat(p, v) && v[1] ? (double)v[0] / (double)v[1] : 0.0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "plot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "spread.h"
+
+/* => whether there was something to draw. */
+static bool
+bar_write(FILE *f, const struct row_result *r, const struct target *t, unsigned number)
+{
+	double *v = calloc(r->pairs, sizeof(*v));
+	struct spread s;
+	size_t n = 0;
+
+	for (unsigned i = 0; v && i < r->pairs; i++)
+		if (r->a[i].figure[t->figure] > 0)
+			v[n++] = r->b[i].figure[t->figure] / r->a[i].figure[t->figure];
+	s = spread_of(v, n);
+	if (n)
+		fprintf(f, "%u \"%s, %u: %s\" %g %g %g %g\n", number, r->row.scenario,
+			r->row.threads, figure_names[t->figure], s.min, s.median, s.max,
+			t->at_most);
+	free(v);
+	return n > 0;
+}
+
+static void
+script_write(FILE *f, const char *path, const struct row_result *rows, unsigned count)
+{
+	unsigned number = 0;
+
+	fputs("$data << EOD\n", f);
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned j = 0; j < TARGETS_MAX; j++)
+			if (rows[i].row.targets[j].at_most > 0)
+				number += bar_write(f, &rows[i], &rows[i].row.targets[j], number);
+	fprintf(
+	    f,
+	    "EOD\n"
+	    "set terminal svg size 1000,560 noenhanced font 'sans,12' background rgb 'white'\n"
+	    "set output '%s'\n"
+	    "set title 'pagerd / what it is compared with: median, and from the least to the "
+	    "greatest pair'\n"
+	    "set logscale y\nset yrange [*:*]\nset ylabel 'ratio, less is better'\n"
+	    "set grid y\nset boxwidth 0.6\nset style fill solid 0.5\nset xrange [-0.6:%u - 0.4]\n"
+	    "set xtics rotate by 40 right\nset key outside bottom center horizontal\n"
+	    "plot 1 with lines lc rgb 'black' title 'the same', \\\n"
+	    " $data using 1:4:xtic(2) with boxes lc rgb '#4477aa' title 'median', \\\n"
+	    " '' using 1:4:3:5 with yerrorbars lc rgb 'black' pt 7 ps 0.3 title 'least to "
+	    "greatest', \\\n"
+	    " '' using 1:6 with points lc rgb '#cc3311' pt 2 title 'target'\n",
+	    path, number ? number : 1);
+}
+
+int
+plot_write(const char *path, const struct row_result *rows, unsigned count)
+{
+	FILE *f;
+	int status;
+
+	if (strchr(path, '\'')) {
+		fputs("pagerbench: no quotes in the name of the plot, please\n", stderr);
+		return -EINVAL;
+	}
+	f = popen("gnuplot -", "we");
+	if (!f)
+		return -errno;
+	script_write(f, path, rows, count);
+	status = pclose(f);
+	if (status) {
+		fprintf(stderr, "pagerbench: gnuplot failed (apt-get install gnuplot-nox)\n");
+		return -EIO;
+	}
+	return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_PLOT_H
+#define BENCH_PLOT_H
+
+#include "compare_rows.h"
+
+/* The ratios of the figures that have a target (median, and from the least to the greatest), drawn
+ * by gnuplot. Says on standard error what went wrong. => 0 or -errno. */
+int plot_write(const char *path, const struct row_result *rows, unsigned count);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `pagerbench run`. With a daemon of its own it is two processes: a supervisor that starts and
+ * stops the daemon and removes what is left whatever happens, and the one that runs the workload
+ * (it may block for ever in a fault).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "pattern.h"
+#include "private_daemon.h"
+#include "report.h"
+#include "ticks.h"
+#include "workload.h"
+
+/* Pages must go to disk soon: next to nothing stays with the compressor. */
+#define CONFIG_TO_DISK "compressor_percent = 5\n"
+
+/* The other end sets limits from what this process uses by now, then answers. */
+static int
+gate_pass(void *context)
+{
+	int fd = *(const int *)context;
+	char byte = 'R';
+
+	if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
+		return -EPIPE;
+	return 0;
+}
+
+static int
+workload_process(const struct options *o, const struct scenario *scenario, const char *socket)
+{
+	struct workload_result *result = calloc(1, sizeof(*result));
+	double ratio = o->ratio > 0 ? o->ratio : scenario->ratio;
+	uint64_t bytes = o->working_set_bytes ? o->working_set_bytes
+					      : (uint64_t)((double)o->memory_bytes * ratio);
+	struct pool pool;
+	struct workload_config config = {
+	    .scenario = scenario,
+	    .ops = o->plain ? &backend_plain : &backend_pagerd,
+	    .socket = socket,
+	    .pool = &pool,
+	    /* whole 64 KiB, so that each page size divides it */
+	    .units = (bytes + 65535) / 65536 * (65536 / UNIT_BYTES),
+	    .threads = o->threads ? o->threads : 1,
+	    .seconds = o->seconds > 0 ? o->seconds : scenario->seconds,
+	    .touches = o->touches,
+	    .seed = o->seed,
+	    .write_percent =
+		o->write_percent >= 0 ? (unsigned)o->write_percent : scenario->write_percent,
+	    .pin = o->pin,
+	    .stride = o->page_size ? (unsigned)atoi(o->page_size) / 4 : 1,
+	    .gate = o->gate_fd >= 0 ? gate_pass : NULL,
+	    .gate_context = (void *)&o->gate_fd,
+	};
+	struct report_head head = {.config = &config,
+				   .memory_bytes = o->memory_bytes,
+				   .page_size = o->page_size,
+				   .data = o->data == POOL_REAL ? "real" : "half",
+				   .timer_overhead_ns = ticks_overhead_ns()};
+	int error = o->pool_fd >= 0 ? pool_open(&pool, o->pool_fd)
+				    : pool_create(&pool, o->data, POOL_PAGES_DEFAULT, o->seed);
+	int status;
+
+	if (!result)
+		error = -ENOMEM;
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	if (!error)
+		error = workload_run(&config, result);
+	if (error) {
+		fprintf(stderr, "pagerbench: %s: %s\n", scenario->name, strerror(-error));
+		free(result);
+		return EXIT_FAILURE;
+	}
+	if (o->json) {
+		json_object *json = report_json(&head, result);
+
+		json_print(json);
+		json_object_put(json);
+	} else {
+		report_text(&head, result);
+	}
+	status = result->bad_pages ? EXIT_FAILURE : EXIT_SUCCESS;
+	pool_close(&pool);
+	free(result);
+	return status;
+}
+
+/* Waits for the workload, a signal, the daemon's death or the timeout. => the exit status. */
+static int
+supervise(const struct options *o, pid_t workload, struct private_daemon *daemon,
+	  const sigset_t *signals)
+{
+	struct timespec limit = {.tv_sec = (time_t)o->timeout_s};
+	int status = 0, got;
+	pid_t gone;
+
+	for (;;) {
+		got = o->timeout_s > 0 ? sigtimedwait(signals, NULL, &limit)
+				       : sigwaitinfo(signals, NULL);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got != SIGCHLD)
+			break;
+		gone = waitpid(workload, &status, WNOHANG);
+		if (gone == workload)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		/* WNOWAIT: private_daemon_stop reaps it. */
+		siginfo_t info = {0};
+
+		if (waitid(P_PID, (id_t)daemon->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		    info.si_pid == daemon->pid) {
+			fputs("pagerbench: pagerd ended during the run\n", stderr);
+			break;
+		}
+	}
+	if (got < 0)
+		fputs("pagerbench: the run took too long\n", stderr);
+	kill(workload, SIGKILL);
+	waitpid(workload, &status, 0);
+	return got > 0 && got != SIGCHLD ? 128 + got : EXIT_FAILURE;
+}
+
+static int
+run_supervised(const struct options *o, const struct scenario *scenario)
+{
+	struct private_daemon_config config = {
+	    .program = o->daemon,
+	    .directory = o->directory,
+	    .memory_bytes = o->memory_bytes,
+	    .page_size = o->page_size,
+	    .config_text = scenario->flags & SCENARIO_TO_DISK ? CONFIG_TO_DISK : NULL,
+	    .more_config = o->daemon_config};
+	struct private_daemon daemon;
+	sigset_t signals, before;
+	pid_t workload;
+	int status;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	if (private_daemon_start(&config, &daemon))
+		return EXIT_FAILURE;
+	workload = fork();
+	if (workload == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		_exit(workload_process(o, scenario, daemon.socket));
+	}
+	status = workload < 0 ? EXIT_FAILURE : supervise(o, workload, &daemon, &signals);
+	if (private_daemon_stop(&daemon))
+		fputs("pagerbench: pagerd did not end cleanly\n", stderr);
+	return status;
+}
+
+int
+run_command(const struct options *o)
+{
+	const struct scenario *scenario;
+
+	if (o->scenario_count != 1) {
+		fputs("pagerbench: run takes one scenario (see 'pagerbench list')\n", stderr);
+		return 2;
+	}
+	scenario = scenario_find(o->scenarios[0]);
+	if (!scenario) {
+		fprintf(stderr, "pagerbench: no scenario '%s' (see 'pagerbench list')\n",
+			o->scenarios[0]);
+		return 2;
+	}
+	if (o->plain || o->socket)
+		return workload_process(o, scenario, o->socket);
+	return run_supervised(o, scenario);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The arena: one sparse memfd, cut into chunks of a segment each. What is populated is exactly what
+ * was taken from the budget. Runs on: any thread; a chunk's range belongs to the caller.
+ *
+ * Holes are punched with fallocate, not MADV_REMOVE: that refuses locked mappings, and the daemon
+ * locks its memory (it must use MCL_ONFAULT, or the whole arena would be populated behind our
+ * back).
+ */
+#include "cseg_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int
+carena_open(struct compressor *c)
+{
+	int error;
+
+	c->fd = memfd_create("pagerd-compressor", MFD_CLOEXEC);
+	if (c->fd < 0)
+		return -errno;
+	if (ftruncate(c->fd, (off_t)c->arena_bytes) != 0) {
+		error = -errno;
+		goto fail;
+	}
+	c->arena = mmap(NULL, c->arena_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	if (c->arena == MAP_FAILED) {
+		error = -errno;
+		goto fail;
+	}
+	/* A huge page would be more than was asked for. */
+	(void)madvise(c->arena, c->arena_bytes, MADV_NOHUGEPAGE);
+	return 0;
+fail:
+	close(c->fd);
+	c->fd = -1;
+	c->arena = NULL;
+	return error;
+}
+
+void
+carena_close(struct compressor *c)
+{
+	if (c->arena == NULL)
+		return;
+	munmap(c->arena, c->arena_bytes);
+	close(c->fd);
+	uint64_t bytes = cstat_sum(c, CSTAT_POPULATED);
+	if (bytes > 0)
+		c->ops.memory_give(c->ctx, bytes);
+	c->arena = NULL;
+}
+
+static void
+carena_hole(struct compressor *c, uint64_t offset, uint32_t bytes)
+{
+	int n;
+
+	do {
+		n = fallocate(
+		    c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, bytes);
+	} while (n != 0 && errno == EINTR);
+	CHECKF(n == 0, "no hole can be punched into the arena: errno %d", errno);
+}
+
+/* Makes [from, to) of a chunk really there. => 0 or -ENOMEM. */
+static int
+carena_populate(struct compressor *c, uint32_t chunk, uint32_t from, uint32_t to)
+{
+	uint64_t offset = (uint64_t)chunk * c->segment_bytes + from;
+	uint32_t bytes = to - from;
+	int n;
+
+	INVARIANT(from < to && (from | to) % c->hw_page_bytes == 0);
+	if (c->ops.memory_take(c->ctx, bytes) != 0)
+		return -ENOMEM;
+	do {
+		n = madvise(c->arena + offset, bytes, MADV_POPULATE_WRITE);
+		if (n != 0 && errno == EINVAL) /* a kernel before 5.14 */
+			n = fallocate(c->fd, 0, (off_t)offset, bytes);
+	} while (n != 0 && (errno == EINTR || errno == EAGAIN));
+	if (n != 0) {
+		carena_hole(c, offset, bytes);
+		c->ops.memory_give(c->ctx, bytes);
+		return -ENOMEM;
+	}
+	cstat_add(c, CSTAT_POPULATED, bytes);
+	return 0;
+}
+
+void
+carena_punch(struct compressor *c, uint32_t chunk, uint32_t from, uint32_t to)
+{
+	uint32_t bytes = to - from;
+
+	if (bytes == 0)
+		return;
+	carena_hole(c, (uint64_t)chunk * c->segment_bytes + from, bytes);
+	cstat_add(c, CSTAT_POPULATED, -(uint64_t)bytes);
+	c->ops.memory_give(c->ctx, bytes);
+}
+
+int
+carena_grow(struct compressor *c, uint32_t chunk, uint32_t *populated, uint32_t bytes)
+{
+	uint32_t step = (uint32_t)min_u64(round_up_u32(bytes, c->grow_bytes), c->segment_bytes);
+	uint32_t least = round_up_u32(bytes, c->hw_page_bytes);
+
+	if (bytes <= *populated)
+		return 0;
+	if (carena_populate(c, chunk, *populated, step) == 0) {
+		*populated = step;
+		return 0;
+	}
+	while (carena_populate(c, chunk, *populated, least) != 0)
+		if (!cpool_kept_give(c))
+			return -ENOMEM;
+	*populated = least;
+	return 0;
+}
+
+size_t
+carena_trim(struct compressor *c, uint32_t segment)
+{
+	struct cseg *s = &c->rows[segment];
+	uint32_t keep = round_up_u32(load_relaxed(&s->used), c->hw_page_bytes);
+	uint32_t had = s->populated;
+
+	if (had <= keep)
+		return 0;
+	carena_punch(c, s->chunk, keep, had);
+	s->populated = keep;
+	return had - keep;
+}

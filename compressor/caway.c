@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Segments that leave for secondary storage and come back. Who does the I/O is the caller; here
+ * bytes are pinned, places remembered, memory given back. Runs on: swapout and swapin functions on
+ * one thread, reads on any.
+ */
+#include "cseg_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "check.h"
+
+/* Segments that were read lately and get a second chance, per call. */
+#define SECOND_CHANCES 16
+
+/* => the oldest segment that may go, WRITING or SLIDING (then *ret_slide), or 0. */
+static uint32_t
+swapout_choose(struct compressor *c, bool *ret_slide)
+{
+	uint32_t segment, next;
+	int chances = SECOND_CHANCES;
+
+	lock_acquire(&c->lock);
+	for (segment = c->age.first; segment != 0; segment = next) {
+		struct cseg *s = &c->rows[segment];
+		uint64_t word = load_acquire(&s->word);
+
+		next = s->link[LINK_AGE].next;
+		/* While an old place waits to be collected the row cannot remember a new one. */
+		if (word_state(word) != CSEG_FULL || (s->flags & CSEG_PLACE_HELD) ||
+		    word_live(word) == 0)
+			continue;
+		if (load_relaxed(&s->referenced) && chances-- > 0 && next != 0) {
+			store_relaxed(&s->referenced, 0);
+			clist_remove(c, &c->age, LINK_AGE, segment);
+			clist_add_tail(c, &c->age, LINK_AGE, segment);
+			continue;
+		}
+		uint32_t content = CSEG_HEADER_BYTES + word_bytes(word);
+		*ret_slide = load_relaxed(&s->used) >= content + c->hw_page_bytes &&
+			     ccompact_begin_locked(c, segment);
+		if (*ret_slide || cpool_leave_full_locked(c, segment, CSEG_WRITING, NEED_NO_LOADS))
+			break;
+	}
+	if (segment != 0 && *ret_slide) {
+		clist_remove(c, &c->age, LINK_AGE, segment);
+		c->rows[segment].flags &= (uint8_t)~CSEG_AGED;
+	}
+	lock_release(&c->lock);
+	return segment;
+}
+
+bool
+compressor_swapout_begin(
+    struct compressor *c, uint32_t *ret_segment, const void **ret_bytes, size_t *ret_length)
+{
+	bool slide = false;
+	uint32_t segment;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	segment = swapout_choose(c, &slide);
+	if (segment == 0)
+		return false;
+	struct cseg *s = &c->rows[segment];
+	if (slide) {
+		ccompact_slide(c, segment);
+		(void)carena_trim(c, segment);
+		CHECK(cseg_switch(c, segment, CSEG_BUSY, CSEG_WRITING, 0, NULL));
+	}
+	*ret_segment = segment;
+	*ret_bytes = cseg_bytes(c, s);
+	*ret_length = round_up_u32(load_relaxed(&s->used), c->hw_page_bytes);
+	INVARIANT(*ret_length <= s->populated);
+	return true;
+}
+
+bool
+compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct cplace place)
+{
+	struct cseg *s;
+	uint64_t word;
+	bool keep;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	CHECK(segment > 0 && segment < load_relaxed(&c->rows_fresh));
+	s = &c->rows[segment];
+	lock_acquire(&c->lock);
+	word = load_acquire(&s->word);
+	CHECK(word_state(word) == CSEG_WRITING);
+	keep = error == 0 && word_live(word) > 0;
+	if (keep) {
+		/* Before it can be read there. Its last page may go at any time: then it is
+		 * released. */
+		s->place = place;
+		s->flags |= CSEG_PLACE_HELD;
+		CHECK(cseg_switch(c, segment, CSEG_WRITING, CSEG_DEPARTING, 0, &word));
+	}
+	lock_release(&c->lock);
+	if (!keep)
+		cpool_enter_full(c, segment, CSEG_WRITING, ENTER_OLDEST);
+	else if (word_loads(word) == 0)
+		caway_depart(c, segment);
+	return !keep;
+}
+
+void
+caway_depart(struct compressor *c, uint32_t segment)
+{
+	uint64_t word;
+
+	cpool_chunk_put(c, segment);
+	CHECK(cseg_switch(c, segment, CSEG_DEPARTING, CSEG_AWAY, 0, &word));
+	if (word_live(word) == 0)
+		cpool_settle(c, segment);
+}
+
+/* --- single pages ------------------------------------------------------------------------- */
+
+int
+compressor_read_begin(struct compressor *c, struct cref cref, struct cread *ret)
+{
+	uint32_t segment, slot;
+	struct cseg *s;
+	int error;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	if (compressor_is_single_value(cref))
+		return -EAGAIN;
+	s = cref_row(c, cref, &segment, &slot);
+	error = cseg_read_pin(c, segment);
+	if (error)
+		return error;
+	/* The pin keeps the place. The entry tells where the page stands in it unless the segment
+	 * began to return since: then the entry may already be that of the new chunk. */
+	uint64_t e = cref_entry(c, segment, slot);
+	uint64_t word = load_acquire(&s->word);
+	if (word_state(word) != CSEG_AWAY && word_state(word) != CSEG_DEPARTING) {
+		cseg_read_unpin(c, segment);
+		return -EAGAIN;
+	}
+	ret->place = s->place;
+	ret->offset = entry_offset(e);
+	ret->length = entry_bytes(e);
+	return 0;
+}
+
+int
+compressor_read_decode(struct compressor *c, struct cref cref, const void *bytes, void *page)
+{
+	uint32_t segment, slot;
+	struct cseg *s;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	s = cref_row(c, cref, &segment, &slot);
+	return cpage_expand(
+	    c, bytes, entry_bytes(cref_entry(c, segment, slot)), slot, s->generation, page);
+}
+
+void
+compressor_read_end(struct compressor *c, struct cref cref)
+{
+	uint32_t segment, slot;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	(void)cref_row(c, cref, &segment, &slot);
+	cseg_read_unpin(c, segment);
+}
+
+/* --- whole segments ----------------------------------------------------------------------- */
+
+/* Copies the live pages into a RETURNING segment's new chunk, one behind the other. => damaged
+ * ones. */
+static unsigned
+swapin_copy(struct compressor *c, uint32_t segment, const char *bytes, size_t length)
+{
+	struct cseg *s = &c->rows[segment];
+	atomic_uint_least64_t *directory = cseg_directory(c, segment);
+	char *base = cseg_bytes(c, s);
+	uint32_t slots = load_relaxed(&s->slots), to = CSEG_HEADER_BYTES;
+	unsigned damaged = 0;
+
+	for (uint32_t i = 0; i < slots; i++) {
+		uint64_t e = load_acquire(&directory[i]);
+		uint32_t offset = entry_offset(e), size = entry_bytes(e);
+		struct cpage_header h;
+
+		if (!entry_is_page(e)) {
+			store_release(&directory[i], 0);
+			continue;
+		}
+		if (offset + size > length) {
+			memset(
+			    base + to, 0, size); /* not even there: its checksum fails for ever */
+			damaged++;
+		} else {
+			memcpy(base + to, bytes + offset, size);
+			damaged += cpage_verify(c, base + to, size, i, s->generation, &h) != 0;
+		}
+		if (cas_acq_rel(&directory[i], &e, entry_moved(e, to)))
+			to += size;
+		else
+			store_release(&directory[i], 0); /* freed under our hands */
+	}
+	store_relaxed(&s->used, to);
+	return damaged;
+}
+
+/* AWAY -> RETURNING with `chunk`. => 0 or -ENOENT. */
+static int
+swapin_begin(struct compressor *c, uint32_t segment, struct cchunk chunk)
+{
+	struct cseg *s = &c->rows[segment];
+	uint64_t word;
+	int error = 0;
+
+	lock_acquire(cseg_slide_lock(c, segment));
+	if (!cseg_switch(c, segment, CSEG_AWAY, CSEG_RETURNING, 0, &word)) {
+		error = -ENOENT;
+	} else if (CSEG_HEADER_BYTES + word_bytes(word) > chunk.populated) {
+		/* Another segment than the one we looked at: the row was used again. */
+		CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_AWAY, 0, NULL));
+		error = -EAGAIN;
+	} else {
+		s->chunk = chunk.chunk;
+		s->populated = chunk.populated;
+		return 0;
+	}
+	lock_release(cseg_slide_lock(c, segment));
+	if (error == -EAGAIN)
+		cpool_settle(c, segment);
+	return -ENOENT;
+}
+
+int
+compressor_swapin_segment(struct compressor *c, uint32_t segment, const void *bytes, size_t length)
+{
+	struct cchunk chunk;
+	uint64_t word;
+	unsigned damaged;
+	int error;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	if (segment == 0 || segment >= load_relaxed(&c->rows_fresh))
+		return -ENOENT;
+	word = load_acquire(&c->rows[segment].word);
+	if (word_state(word) != CSEG_AWAY)
+		return -ENOENT;
+
+	lock_acquire(&c->lock);
+	chunk = cpool_chunk_get_locked(c, CHUNKS_KEPT);
+	lock_release(&c->lock);
+	if (chunk.chunk == CHUNK_NONE)
+		return -ENOSPC;
+	/* Memory first: while pages return, their readers wait, and it cannot fail any more. */
+	error = -ENOSPC;
+	if (carena_grow(c, chunk.chunk, &chunk.populated, CSEG_HEADER_BYTES + word_bytes(word)) ==
+	    0)
+		error = swapin_begin(c, segment, chunk);
+	if (error) {
+		cpool_chunk_drop(c, chunk);
+		return error;
+	}
+
+	damaged = swapin_copy(c, segment, bytes, length);
+	cseg_header_write(c, segment, CSEG_FULL);
+	CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_BUSY, 0, NULL));
+	lock_release(cseg_slide_lock(c, segment));
+	(void)carena_trim(c, segment);
+	cpool_enter_full(c, segment, CSEG_BUSY, 0);
+	cstat_add(c, CSTAT_ERRORS, damaged);
+	return damaged > 0 ? -EIO : 0;
+}
+
+int
+compressor_place_moved(struct compressor *c, uint32_t segment, struct cplace from, struct cplace to)
+{
+	struct cseg *s;
+	uint64_t word;
+	int error = 0;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	if (segment == 0 || segment >= load_relaxed(&c->rows_fresh))
+		return -ENOENT;
+	s = &c->rows[segment];
+	lock_acquire(cseg_slide_lock(c, segment));
+	if (!cseg_switch(c, segment, CSEG_AWAY, CSEG_RETURNING, NEED_NO_READS, &word)) {
+		lock_release(cseg_slide_lock(c, segment));
+		return word_state(word) == CSEG_AWAY ? -EBUSY : -ENOENT;
+	}
+	if (s->place.v == from.v)
+		s->place = to;
+	else
+		error = -ENOENT;
+	CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_AWAY, 0, &word));
+	lock_release(cseg_slide_lock(c, segment));
+	if (word_live(word) == 0)
+		cpool_settle(c, segment);
+	return error;
+}
+
+bool
+compressor_away_next(struct compressor *c, uint32_t *cursor, struct caway *ret)
+{
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	for (uint32_t i = *cursor + 1; i < load_relaxed(&c->rows_fresh); i++) {
+		struct cseg *s = &c->rows[i];
+		uint64_t w = load_acquire(&s->word);
+
+		if (word_state(w) != CSEG_AWAY)
+			continue;
+		/* The pin keeps the place what it is while we look. */
+		if (!cas_acq_rel(&s->word, &w, w + WORD_READS_ONE)) {
+			i--;
+			continue;
+		}
+		ret->segment = i;
+		ret->place = s->place;
+		ret->live_bytes = word_bytes(w);
+		ret->length = round_up_u32(load_relaxed(&s->used), c->hw_page_bytes);
+		cseg_read_unpin(c, i);
+		*cursor = i;
+		return true;
+	}
+	return false;
+}

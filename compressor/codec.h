@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What makes a page's bytes small and brings them back. One table entry per codec; a page that
+ * repeats one 32-bit word is recognised before any codec is asked, and what no codec shrinks is
+ * kept raw.
+ */
+#ifndef CODEC_H
+#define CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Written into stored pages: never renumber. */
+enum codec_id { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_COUNT };
+
+struct codec {
+	const char *name;
+	/* Scratch memory that compress needs, one per thread; 0 = none. 16-byte aligned. */
+	size_t (*state_bytes)(void);
+	/* => bytes written to dst, at most dst_max; 0: it does not fit. */
+	size_t (*compress)(void *state, const void *src, size_t src_bytes, void *dst,
+	    size_t dst_max, int acceleration);
+	/* Expects exactly dst_bytes to come out. Reads and writes nothing outside the two buffers,
+	 * whatever src holds. => 0 or -EIO. */
+	int (*expand)(const void *src, size_t src_bytes, void *dst, size_t dst_bytes);
+};
+
+extern const struct codec codec_raw;
+extern const struct codec codec_lz4;
+
+/* => NULL for a number that no codec has. */
+const struct codec *codec_find(unsigned id);
+
+/* Whether the page is one 32-bit word repeated. page: 8-byte aligned. */
+bool codec_is_single_value(const void *page, size_t bytes, uint32_t *ret_word);
+void codec_fill(void *page, size_t bytes, uint32_t word);
+
+#endif

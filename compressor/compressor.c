@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The compressor as a whole: creation, tables, figures. Runs on: any thread; creation and
+ * destruction on one, while nobody else calls.
+ */
+#include "cseg_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+
+/* --- figures ------------------------------------------------------------------------------ */
+
+static unsigned
+shard_index(void)
+{
+	static atomic_uint threads;
+	static __thread unsigned index; /* 1 + shard */
+
+	if (unlikely(index == 0))
+		index = fetch_add_relaxed(&threads, 1) % SHARDS + 1;
+	return index - 1;
+}
+
+void
+cstat_add(struct compressor *c, enum cstat stat, uint64_t n)
+{
+	fetch_add_relaxed(&c->shards[shard_index()].v[stat], n);
+}
+
+uint64_t
+cstat_sum(struct compressor *c, enum cstat stat)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < SHARDS; i++)
+		sum += load_relaxed(&c->shards[i].v[stat]);
+	/* A free may be seen before the store it belongs to. */
+	return (int64_t)sum < 0 ? 0 : sum;
+}
+
+void
+compressor_stats(struct compressor *c, struct compressor_stats *ret)
+{
+	uint64_t all, away, kept;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	away = cstat_sum(c, CSTAT_BYTES_AWAY);
+	all = cstat_sum(c, CSTAT_BYTES_ALL);
+	lock_acquire(&c->lock);
+	kept = c->open_bytes;
+	for (uint32_t i = 0; i < c->spares; i++)
+		kept += c->spare[i].populated;
+	lock_release(&c->lock);
+	*ret = (struct compressor_stats){
+		.pages = cstat_sum(c, CSTAT_PAGES),
+		.pages_single_value = cstat_sum(c, CSTAT_PAGES_SINGLE),
+		.pages_raw = cstat_sum(c, CSTAT_PAGES_RAW),
+		.pages_away = cstat_sum(c, CSTAT_PAGES_AWAY),
+		.bytes_live = all > away ? all - away : 0,
+		.bytes_populated = cstat_sum(c, CSTAT_POPULATED),
+		.bytes_kept = kept,
+		.bytes_away = away,
+		.segments_core = cstat_sum(c, CSTAT_SEGMENTS_CORE),
+		.segments_away = cstat_sum(c, CSTAT_SEGMENTS_AWAY),
+		.compressions = cstat_sum(c, CSTAT_COMPRESSIONS),
+		.decompressions = cstat_sum(c, CSTAT_DECOMPRESSIONS),
+		.compactions_minor = cstat_sum(c, CSTAT_MINOR),
+		.compactions_major = cstat_sum(c, CSTAT_MAJOR),
+		.refilled = cstat_sum(c, CSTAT_REFILLED),
+		.checksum_errors = cstat_sum(c, CSTAT_ERRORS),
+	};
+}
+
+size_t
+compressor_segment_bytes(const struct compressor *c)
+{
+	return c->segment_bytes;
+}
+
+int
+compressor_arena_fd(const struct compressor *c)
+{
+	return c->fd;
+}
+
+/* --- creation ----------------------------------------------------------------------------- */
+
+static int
+cpool_configure(struct compressor *c, const struct compressor_config *config)
+{
+	size_t page = config->page_bytes, hw = (size_t)sysconf(_SC_PAGESIZE);
+	size_t segment = config->segment_bytes;
+
+	if (segment == 0)
+		segment = page == 65536 ? 1u << 20 : 256u << 10;
+	if ((page != 4096 && page != 16384 && page != 65536) || page < hw)
+		return -EINVAL;
+	/* 16 pages: a segment closed for want of room is never sparse. 1M: what the word can count.
+	 */
+	if ((segment & (segment - 1)) != 0 || segment < 16 * page || segment > 1u << 20)
+		return -EINVAL;
+	if (config->arena_bytes < segment || config->workers == 0 || config->ops == NULL ||
+	    config->ops->memory_take == NULL || config->ops->memory_give == NULL)
+		return -EINVAL;
+
+	uint64_t chunks = config->arena_bytes / segment;
+	uint64_t rows = config->max_segments != 0 ? config->max_segments : chunks * 16;
+	if (chunks >= CHUNK_NONE || rows >= UINT32_MAX)
+		return -EINVAL;
+	c->ops = *config->ops;
+	c->ctx = config->ctx;
+	c->hash = chash_choose();
+	c->page_bytes = page;
+	c->segment_bytes = segment;
+	c->segment_shift = (uint32_t)__builtin_ctzll(segment);
+	c->arena_bytes = chunks * segment;
+	c->hw_page_bytes = (uint32_t)hw;
+	c->hw_page_shift = (uint32_t)__builtin_ctzll(hw);
+	c->grow_bytes = (uint32_t)max_u64(hw, 65536);
+	c->spares_max = (uint32_t)min_u64(config->spare_bytes / segment, SPARES_MAX);
+	c->open_bytes_max = config->spare_bytes;
+	/* What rounding loses is less than vacancies that no page fits would. */
+	c->grain_bytes = (uint32_t)page / 128;
+	c->raw_limit = (uint32_t)(page - page / 8);
+	c->slots_max = (uint32_t)min_u64(CSEG_SLOTS_MAX, segment / 256);
+	c->slots_shift = (uint32_t)__builtin_ctz(c->slots_max);
+	c->chunks_max = (uint32_t)chunks;
+	c->rows_max = (uint32_t)rows;
+	c->workers_count = config->workers;
+	return 0;
+}
+
+/* Memory that is there when it is touched; tables are sized for the worst case and mostly empty. */
+static void *
+sparse_get(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t
+rows_bytes(const struct compressor *c)
+{
+	return ((size_t)c->rows_max + 1) * sizeof(struct cseg);
+}
+
+static size_t
+directory_bytes(const struct compressor *c)
+{
+	return ((size_t)c->rows_max + 1) * c->slots_max * sizeof(uint64_t);
+}
+
+static int
+cpool_allocate(struct compressor *c)
+{
+	size_t workers = (c->workers_count + 1) * sizeof(struct cworker);
+
+	c->rows = sparse_get(rows_bytes(c));
+	c->directory = sparse_get(directory_bytes(c));
+	c->chunk_next = sparse_get(c->chunks_max * sizeof(uint32_t));
+	c->workers = aligned_alloc(CACHE_LINE, workers);
+	c->vacant_sizes = cpage_padded(c, c->page_bytes) / c->grain_bytes + 1;
+	c->vacant = sparse_get(c->vacant_sizes * sizeof(struct cvacant));
+	if (!c->rows || !c->directory || !c->chunk_next || !c->workers || !c->vacant)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->vacant_sizes; i++)
+		lock_init(&c->vacant[i].lock, RANK_CVACANT);
+	memset(c->workers, 0, workers);
+	for (unsigned i = 0; i <= c->workers_count; i++) {
+		c->workers[i].codec_state =
+		    aligned_alloc(CACHE_LINE, round_up_u64(codec_lz4.state_bytes(), CACHE_LINE));
+		c->workers[i].bounce = aligned_alloc(CACHE_LINE, c->page_bytes);
+		if (!c->workers[i].codec_state || !c->workers[i].bounce)
+			return -ENOMEM;
+		/* Reclaim must not find them untouched. */
+		memset(c->workers[i].codec_state, 0, codec_lz4.state_bytes());
+		memset(c->workers[i].bounce, 0, c->page_bytes);
+	}
+	return carena_open(c);
+}
+
+int
+compressor_create(const struct compressor_config *config, struct compressor **ret)
+{
+	struct compressor *c = aligned_alloc(CACHE_LINE, sizeof(*c));
+	int error;
+
+	if (c == NULL)
+		return -ENOMEM;
+	memset(c, 0, sizeof(*c));
+	c->magic = COMPRESSOR_MAGIC;
+	c->fd = -1;
+	c->chunk_free = CHUNK_NONE;
+	lock_init(&c->lock, RANK_CPOOL);
+	for (unsigned i = 0; i < SLIDE_LOCKS; i++)
+		lock_init(&c->slide[i], RANK_CSEG);
+	store_relaxed(&c->rows_fresh, 1);
+	error = cpool_configure(c, config);
+	if (error == 0)
+		error = cpool_allocate(c);
+	if (error) {
+		compressor_destroy(c);
+		return error;
+	}
+	*ret = c;
+	return 0;
+}
+
+void
+compressor_destroy(struct compressor *c)
+{
+	if (c == NULL)
+		return;
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	carena_close(c);
+	for (unsigned i = 0; c->workers != NULL && i <= c->workers_count; i++) {
+		free(c->workers[i].codec_state);
+		free(c->workers[i].bounce);
+	}
+	free(c->workers);
+	for (uint32_t i = 0; c->vacant != NULL && i < c->vacant_sizes; i++)
+		lock_fini(&c->vacant[i].lock);
+	if (c->vacant != NULL)
+		munmap(c->vacant, c->vacant_sizes * sizeof(struct cvacant));
+	if (c->chunk_next != NULL)
+		munmap(c->chunk_next, c->chunks_max * sizeof(uint32_t));
+	if (c->directory != NULL)
+		munmap(c->directory, directory_bytes(c));
+	if (c->rows != NULL)
+		munmap(c->rows, rows_bytes(c));
+	for (unsigned i = 0; i < SLIDE_LOCKS; i++)
+		lock_fini(&c->slide[i]);
+	lock_fini(&c->lock);
+	c->magic = 0;
+	free(c);
+}

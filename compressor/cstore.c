@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pages in and out: the hot paths. Runs on: any thread; a store on its worker's. No allocation, no
+ * lock unless a segment is opened or closed (store), moving (load) or changes its class (free).
+ */
+#include "cseg_priv.h"
+
+#include <errno.h>
+
+#include "check.h"
+#include "failpt.h"
+
+bool
+compressor_is_single_value(struct cref cref)
+{
+	return (cref.v & CREF_SINGLE) != 0;
+}
+
+int
+compressor_store(struct compressor *c, unsigned worker, const void *page, struct cowner owner,
+    int acceleration, struct cref *ret_cref, uint32_t *ret_bytes)
+{
+	int error = failpt_hit(FAIL_COMPRESS_NO_SPACE);
+	uint32_t word;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	CHECK(worker < c->workers_count);
+	if (error)
+		return error;
+	if (codec_is_single_value(page, c->page_bytes, &word)) {
+		*ret_cref = (struct cref){ CREF_SINGLE | word };
+		*ret_bytes = 0;
+		cstat_add(c, CSTAT_PAGES_SINGLE, 1);
+		goto stored;
+	}
+
+	struct cworker *w = &c->workers[worker];
+	const void *payload = w->bounce;
+	enum codec_id codec = CODEC_LZ4;
+	size_t length = codec_lz4.compress(
+	    w->codec_state, page, c->page_bytes, w->bounce, c->raw_limit, acceleration);
+
+	if (length == 0) {
+		codec = CODEC_RAW;
+		payload = page;
+		length = c->page_bytes;
+	}
+	if (!cvacant_fill(c, owner, codec, payload, (uint32_t)length, ret_cref, ret_bytes))
+		error = cfill_append(c, w, owner, codec, payload, (uint32_t)length, ret_cref, ret_bytes);
+	if (error)
+		return error;
+stored:
+	cstat_add(c, CSTAT_PAGES, 1);
+	cstat_add(c, CSTAT_COMPRESSIONS, 1);
+	return 0;
+}
+
+bool
+compressor_has_segment(struct compressor *c, unsigned worker)
+{
+	uint32_t segment = c->workers[worker].segment;
+	bool any;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	if (segment != 0) {
+		struct cseg *s = &c->rows[segment];
+
+		if (load_relaxed(&s->slots) < c->slots_max &&
+		    load_relaxed(&s->used) + cpage_padded(c, c->page_bytes) <= c->segment_bytes)
+			return true;
+	}
+	lock_acquire(&c->lock);
+	any = cpool_chunks_left_locked(c) > CHUNKS_KEPT &&
+	      (c->row_free != 0 || load_relaxed(&c->rows_fresh) <= c->rows_max);
+	lock_release(&c->lock);
+	return any;
+}
+
+int
+compressor_load(struct compressor *c, struct cref cref, void *page)
+{
+	uint32_t segment, slot;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	if (compressor_is_single_value(cref)) {
+		codec_fill(page, c->page_bytes, (uint32_t)cref.v);
+		cstat_add(c, CSTAT_DECOMPRESSIONS, 1);
+		return 0;
+	}
+
+	struct cseg *s = cref_row(c, cref, &segment, &slot);
+	int error = cseg_load_pin(c, segment);
+
+	if (error)
+		return error;
+	uint64_t e = cref_entry(c, segment, slot);
+	error = cpage_expand(
+	    c, cseg_bytes(c, s) + entry_offset(e), entry_bytes(e), slot, s->generation, page);
+	if (!load_relaxed(&s->referenced))
+		store_relaxed(&s->referenced, 1);
+	cseg_load_unpin(c, segment);
+	return error;
+}
+
+void
+compressor_free(struct compressor *c, struct cref cref)
+{
+	uint32_t segment, slot;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	cstat_add(c, CSTAT_PAGES, (uint64_t)-1);
+	if (compressor_is_single_value(cref)) {
+		cstat_add(c, CSTAT_PAGES_SINGLE, (uint64_t)-1);
+		return;
+	}
+	(void)cref_row(c, cref, &segment, &slot);
+	cseg_slot_free(c, segment, slot);
+}
+
+bool
+compressor_is_away(struct compressor *c, struct cref cref)
+{
+	uint32_t segment, slot;
+
+	if (compressor_is_single_value(cref))
+		return false;
+	return cseg_state_is_away(
+	    word_state(load_acquire(&cref_row(c, cref, &segment, &slot)->word)));
+}
+
+uint32_t
+compressor_bytes(struct compressor *c, struct cref cref)
+{
+	uint32_t segment, slot;
+
+	if (compressor_is_single_value(cref))
+		return 0;
+	(void)cref_row(c, cref, &segment, &slot);
+	return entry_bytes(cref_entry(c, segment, slot));
+}

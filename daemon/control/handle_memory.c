@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests that change a client's map: ALLOCATE (control loop), DEALLOCATE, WIRE, UNWIRE, BEHAVIOR (jobs). Nothing a client
+ * says is trusted: ranges are checked against its own map before anything is touched.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "control/control.h"
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+#include "vm/prefetch.h"
+
+#define ADDRESS_MAX (1ull << 47)
+
+static int
+range_check(struct request *r, uint64_t address, uint64_t size)
+{
+	uint64_t page = r->daemon->page_bytes;
+
+	if (size == 0 || (address | size) % page || address >= ADDRESS_MAX || size > ADDRESS_MAX ||
+	    address + size > ADDRESS_MAX || address == 0)
+		return -EINVAL;
+	return 0;
+}
+
+/* The object that a new range goes to: the growing one if the range continues it. => M held */
+static int
+object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object **ret)
+{
+	struct vm_map *m = &r->session->map;
+	struct daemon *d = r->daemon;
+	uint64_t chunk = VM_OBJECT_CHUNK_BYTES >> d->page_shift;
+	struct vm_object *o = m->growing;
+	int error;
+
+	if (o && address == m->growing_end && o->pages_allocated + pages <= o->page_count) {
+		vm_object_get(o);
+		*ret = o;
+		return 0;
+	}
+	/* The lock is dropped: making an object is slow. Only the control loop allocates for this map. */
+	lock_release(&m->lock);
+	error = vm_object_create(d, r->session, pages * 2 > chunk ? pages : chunk, address, &o);
+	lock_acquire(&m->lock);
+	if (error)
+		return error;
+	if (o->page_count > pages) {
+		struct vm_object *old = m->growing;
+
+		vm_object_get(o);
+		m->growing = o;
+		if (old) {
+			lock_release(&m->lock);
+			vm_object_put(old);
+			lock_acquire(&m->lock);
+		}
+	}
+	*ret = o;
+	return 0;
+}
+
+static bool
+range_is_free(struct vm_map *m, uint64_t address, uint64_t size)
+{
+	struct vm_entry *e = vm_map_lookup_from(m, address);
+
+	return !e || e->start >= address + size;
+}
+
+int
+handle_allocate(struct request *r)
+{
+	const struct pager_req_allocate *in = r->body;
+	struct pager_rep_allocate *out = r->reply;
+	struct daemon *d = r->daemon;
+	struct vm_map *m = &r->session->map;
+	uint64_t pages = in->size >> d->page_shift;
+	struct vm_object *o = NULL;
+	int error = range_check(r, in->address, in->size);
+
+	if (error)
+		return error;
+	if (in->flags != 0 || in->reserved != 0)
+		return -EINVAL;
+	lock_acquire(&m->lock);
+	if (!range_is_free(m, in->address, in->size))
+		error = -EEXIST;
+	else if (m->virtual_bytes + in->size > param(d, max_client_virtual_bytes) ||
+	    m->count >= param(d, max_client_regions))
+		error = -EDQUOT;
+	if (!error)
+		error = vm_map_reserve(m);
+	if (!error)
+		error = object_for(r, in->address, pages, &o);
+	if (!error) {
+		struct vm_entry entry = {
+			.start = in->address,
+			.end = in->address + in->size,
+			.object = o,
+			.offset = o->pages_allocated << d->page_shift,
+			.protection = PROT_READ | PROT_WRITE,
+			.max_protection = PROT_READ | PROT_WRITE,
+		};
+
+		o->pages_allocated += pages;
+		if (m->growing == o)
+			m->growing_end = entry.end;
+		out->object_id = o->id;
+		out->object_offset = entry.offset;
+		r->reply_fd = o->memfd;
+		vm_map_insert(m, &entry);
+	}
+	lock_release(&m->lock);
+	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+}
+
+/* Walks the pages of [start, end) that have a slot in use, object locked for each. */
+struct walk {
+	struct request *r;
+	uint64_t start, end;
+	void (*page)(struct walk *w, struct vm_object *o, uint64_t index);
+	uint64_t acted;
+};
+
+static void
+walk_entry(struct walk *w, const struct vm_entry *e)
+{
+	struct daemon *d = w->r->daemon;
+	uint64_t from = max_u64(w->start, e->start), to = min_u64(w->end, e->end);
+	uint64_t first = (e->offset + (from - e->start)) >> d->page_shift;
+	uint64_t last = first + ((to - from) >> d->page_shift);
+
+	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, last)) < last; i++)
+		w->page(w, e->object, i);
+}
+
+/* Calls walk_entry for each entry of the range, with a reference and without M. */
+static void
+walk_range(struct walk *w)
+{
+	struct vm_map *m = &w->r->session->map;
+	uint64_t at = w->start;
+
+	while (at < w->end) {
+		struct vm_entry *e, copy;
+
+		lock_acquire(&m->lock);
+		e = vm_map_lookup_from(m, at);
+		if (!e || e->start >= w->end) {
+			lock_release(&m->lock);
+			return;
+		}
+		copy = *e;
+		vm_object_get(copy.object);
+		lock_release(&m->lock);
+		walk_entry(w, &copy);
+		vm_object_put(copy.object);
+		at = copy.end;
+	}
+}
+
+int
+handle_deallocate(struct request *r)
+{
+	const struct pager_req_deallocate *in = r->body;
+	struct pager_rep_deallocate *out = r->reply;
+	struct daemon *d = r->daemon;
+	struct vm_map *m = &r->session->map;
+	uint64_t end = in->address + in->size;
+	int error = range_check(r, in->address, in->size);
+
+	if (error)
+		return error;
+	lock_acquire(&m->lock);
+	if (!vm_map_is_covered(m, in->address, end))
+		error = -EINVAL;
+	if (!error)
+		error = vm_map_reserve(m);
+	if (!error)
+		vm_map_clip(m, in->address, end);
+	while (!error) {
+		uint32_t i = vm_map_index(m, in->address);
+		struct vm_entry e;
+
+		if (i >= m->count || m->entries[i].start >= end)
+			break;
+		e = vm_map_remove_at(m, i);
+		lock_release(&m->lock);
+		out->pages += vm_object_discard(e.object, e.offset >> d->page_shift, (e.end - e.start) >> d->page_shift);
+		vm_object_put(e.object);
+		lock_acquire(&m->lock);
+	}
+	lock_release(&m->lock);
+	stat_add(r->stats, STAT_DISCARDS, out->pages);
+	return error;
+}
+
+/* Changes [address, end) of the map entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM */
+static int
+entries_change(struct request *r, uint64_t address, uint64_t end, int (*check)(const struct vm_entry *e),
+    void (*change)(struct vm_entry *e, const void *argument), const void *argument)
+{
+	struct vm_map *m = &r->session->map;
+	int error = 0;
+
+	lock_acquire(&m->lock);
+	if (!vm_map_is_covered(m, address, end))
+		error = -EINVAL;
+	if (!error)
+		error = vm_map_reserve(m);
+	for (uint32_t i = vm_map_index(m, address); !error && check && i < m->count && m->entries[i].start < end; i++)
+		error = check(&m->entries[i]);
+	if (!error) {
+		vm_map_clip(m, address, end);
+		for (uint32_t i = vm_map_index(m, address); i < m->count && m->entries[i].start < end; i++)
+			change(&m->entries[i], argument);
+		vm_map_simplify(m, address, end);
+	}
+	lock_release(&m->lock);
+	return error;
+}
+
+/* A page as a job wants it: waited for until it is not busy, then ours. => NULL: not resident */
+static struct vm_page *
+page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *ret_frame)
+{
+	struct vm_page *p = NULL;
+
+	lock_acquire(&o->lock);
+	for (;;) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, index));
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			break;
+		*ret_frame = slot_frame(slot);
+		p = &d->frames.pages[*ret_frame];
+		if (vm_page_busy_only(p))
+			break;
+		vm_object_wait_unbusy(o, p);
+		p = NULL;
+	}
+	lock_release(&o->lock);
+	return p;
+}
+
+static void
+wire_page(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = w->r->daemon;
+	uint32_t frame;
+	struct vm_page *p = page_busy_wait(d, o, index, &frame);
+	struct cref given_up;
+
+	if (!p)
+		return;
+	given_up.v = p->cref;
+	p->cref = 0;
+	vm_page_flags_set(p, PAGE_DIRTY);
+	lock_acquire(&d->pageq.lock);
+	pageq_wire_locked(d, o, frame);
+	lock_release(&d->pageq.lock);
+	if (given_up.v)
+		compressor_free(d->compressor, given_up);
+	vm_object_unbusy(o, index, p);
+	w->acted++;
+}
+
+static void
+unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = w->r->daemon;
+	uint32_t frame;
+	struct vm_page *p = page_busy_wait(d, o, index, &frame);
+
+	if (!p)
+		return;
+	lock_acquire(&d->pageq.lock);
+	pageq_unwire_locked(d, o, frame);
+	lock_release(&d->pageq.lock);
+	vm_object_unbusy(o, index, p);
+}
+
+static void
+entry_wire(struct vm_entry *e, const void *argument)
+{
+	(void)argument;
+	e->wired_count++;
+}
+
+static void
+entry_unwire(struct vm_entry *e, const void *argument)
+{
+	(void)argument;
+	e->wired_count--;
+}
+
+static int
+entry_is_wired(const struct vm_entry *e)
+{
+	return e->wired_count > 0 ? 0 : -EINVAL;
+}
+
+static int
+entry_may_wire(const struct vm_entry *e)
+{
+	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
+}
+
+int
+handle_wire(struct request *r)
+{
+	const struct pager_req_wire *in = r->body;
+	struct daemon *d = r->daemon;
+	struct walk w = { r, in->address, in->address + in->size, wire_page, 0 };
+	uint64_t most = (uint64_t)d->frames.count * param(d, wire_percent) / 100;
+	uint64_t limit = load_relaxed(&r->session->limit_pages), pages = in->size >> d->page_shift;
+	int error = range_check(r, in->address, in->size);
+
+	if (error)
+		return error;
+	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) + pages > most || (limit && pages > limit / 2))
+		return -EAGAIN;
+	error = entries_change(r, w.start, w.end, entry_may_wire, entry_wire, NULL);
+	if (!error)
+		walk_range(&w);
+	return error;
+}
+
+/* Pages of entries that nobody wires any more. */
+static void
+unwire_walked(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	unwire_page(w, o, index);
+}
+
+int
+handle_unwire(struct request *r)
+{
+	const struct pager_req_unwire *in = r->body;
+	struct vm_map *m = &r->session->map;
+	uint64_t at = in->address, end = in->address + in->size;
+	int error = range_check(r, in->address, in->size);
+
+	if (!error)
+		error = entries_change(r, at, end, entry_is_wired, entry_unwire, NULL);
+	while (!error && at < end) {
+		struct walk w = { r, at, end, unwire_walked, 0 };
+		struct vm_entry *e;
+		bool still_wired;
+
+		lock_acquire(&m->lock);
+		e = vm_map_lookup_from(m, at);
+		if (!e || e->start >= end) {
+			lock_release(&m->lock);
+			break;
+		}
+		w.end = min_u64(e->end, end);
+		still_wired = e->wired_count > 0;
+		lock_release(&m->lock);
+		if (!still_wired)
+			walk_range(&w);
+		at = w.end;
+	}
+	return error;
+}
+
+static void
+entry_behave(struct vm_entry *e, const void *argument)
+{
+	e->behavior = *(const uint32_t *)argument;
+}
+
+#define COOL_BATCH 64u
+struct cool {
+	struct walk walk;
+	struct pageout_worker worker; /* zap() wants one for its statistics */
+	struct victim victims[COOL_BATCH];
+	unsigned count;
+};
+
+static void
+cool_flush(struct cool *c)
+{
+	zap(&c->worker, c->victims, c->count);
+	for (unsigned i = 0; i < c->count; i++)
+		vm_object_put(c->victims[i].object);
+	c->count = 0;
+}
+
+static void
+cool_page(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	struct cool *c = container_of(w, struct cool, walk);
+	struct daemon *d = w->r->daemon;
+	bool cooled;
+
+	lock_acquire(&d->pageq.lock);
+	cooled = pageq_deactivate_page_locked(d, o, index);
+	lock_release(&d->pageq.lock);
+	if (!cooled)
+		return;
+	vm_object_get(o);
+	c->victims[c->count++] = (struct victim){ vm_object_pol_page(o, index), FRAME_NONE, o };
+	w->acted++;
+	if (c->count == COOL_BATCH)
+		cool_flush(c);
+}
+
+static uint64_t
+cool_range(struct request *r, uint64_t start, uint64_t end)
+{
+	static struct cool c; /* jobs is one thread */
+
+	c.walk = (struct walk){ r, start, end, cool_page, 0 };
+	c.worker.daemon = r->daemon;
+	c.worker.stats = r->stats;
+	walk_range(&c.walk);
+	if (c.count > 0)
+		cool_flush(&c);
+	stat_add(r->stats, STAT_DEACTIVATIONS, c.walk.acted);
+	return c.walk.acted;
+}
+
+static uint64_t
+free_range(struct request *r, uint64_t start, uint64_t end)
+{
+	struct vm_map *m = &r->session->map;
+	struct daemon *d = r->daemon;
+	uint64_t gone = 0;
+
+	while (start < end) {
+		struct vm_entry *e, copy;
+		uint64_t to;
+
+		lock_acquire(&m->lock);
+		e = vm_map_lookup_from(m, start);
+		if (!e || e->start >= end) {
+			lock_release(&m->lock);
+			break;
+		}
+		copy = *e;
+		vm_object_get(copy.object);
+		lock_release(&m->lock);
+		start = max_u64(start, copy.start);
+		to = min_u64(end, copy.end);
+		gone += vm_object_discard(copy.object, (copy.offset + (start - copy.start)) >> d->page_shift,
+		    (to - start) >> d->page_shift);
+		vm_object_put(copy.object);
+		start = to;
+	}
+	stat_add(r->stats, STAT_DISCARDS, gone);
+	return gone;
+}
+
+static void
+prefetch_one(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	w->acted += prefetch_page(w->r->daemon, o, index);
+}
+
+int
+handle_behavior(struct request *r)
+{
+	const struct pager_req_behavior *in = r->body;
+	struct pager_rep_behavior *out = r->reply;
+	struct vm_map *m = &r->session->map;
+	uint64_t end = in->address + in->size;
+	struct walk w = { r, in->address, end, prefetch_one, 0 };
+	int error = range_check(r, in->address, in->size);
+	bool covered;
+
+	if (error)
+		return error;
+	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_FREE)
+		return -EINVAL;
+	lock_acquire(&m->lock);
+	covered = vm_map_is_covered(m, in->address, end);
+	lock_release(&m->lock);
+	if (!covered)
+		return -EINVAL;
+	switch (in->behavior) {
+	case PAGER_BEHAVIOR_WILLNEED:
+		walk_range(&w);
+		out->pages = w.acted;
+		stat_add(r->stats, STAT_PREFETCHES, w.acted);
+		return 0;
+	case PAGER_BEHAVIOR_DONTNEED:
+		out->pages = cool_range(r, in->address, end);
+		return 0;
+	case PAGER_BEHAVIOR_FREE:
+		out->pages = free_range(r, in->address, end);
+		return 0;
+	default:
+		return entries_change(r, in->address, end, NULL, entry_behave, &in->behavior);
+	}
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Questions: statistics, clients, maps, ledgers, parameters; and the control operations. Runs on: the control loop, or jobs
+ * where pages are walked.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/control.h"
+#include "failpt.h"
+#include "pageout/pageout.h"
+#include "trace.h"
+#include "vm/pageq.h"
+
+static void
+count_page(struct daemon *d, struct vm_object *o, uint64_t index, struct pager_wire_region *ret)
+{
+	uint64_t slot = load_acquire(vm_object_slot(o, index));
+	uint32_t word;
+
+	switch (slot_kind(slot)) {
+	case SLOT_RESIDENT:
+		word = load_relaxed(&d->frames.pages[slot_frame(slot)].word);
+		ret->pages_resident++;
+		ret->pages_dirty += (word & PAGE_DIRTY) != 0;
+		ret->pages_wired += page_word_state(word) == PAGE_WIRED;
+		break;
+	case SLOT_STORED:
+		if (compressor_is_away(d->compressor, slot_cref(slot)))
+			ret->pages_swapped++;
+		else
+			ret->pages_compressed++;
+		break;
+	default:
+		break;
+	}
+}
+
+void
+region_describe(struct daemon *d, const struct vm_entry *e, struct pager_wire_region *ret)
+{
+	uint64_t first = e->offset >> d->page_shift, last = first + ((e->end - e->start) >> d->page_shift);
+
+	*ret = (struct pager_wire_region){
+		.address = e->start,
+		.size = e->end - e->start,
+		.object_id = e->object->id,
+		.object_offset = e->offset,
+		.protection = e->protection,
+		.max_protection = e->max_protection,
+		.behavior = e->behavior,
+		.wired_count = e->wired_count,
+	};
+	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, last)) < last; i++)
+		count_page(d, e->object, i, ret);
+}
+
+/* The region at or above the address, with a reference on its object. => false: none */
+static bool
+region_get(struct session *s, uint64_t address, struct vm_entry *ret)
+{
+	struct vm_entry *e;
+
+	lock_acquire(&s->map.lock);
+	e = vm_map_lookup_from(&s->map, address);
+	if (e) {
+		*ret = *e;
+		vm_object_get(e->object);
+	}
+	lock_release(&s->map.lock);
+	return e != NULL;
+}
+
+int
+handle_region(struct request *r)
+{
+	const struct pager_req_region *in = r->body;
+	struct pager_rep_region *out = r->reply;
+	struct vm_entry e;
+
+	if (!region_get(r->session, in->address, &e))
+		return -ENOENT;
+	region_describe(r->daemon, &e, &out->region);
+	vm_object_put(e.object);
+	return 0;
+}
+
+static uint32_t
+disposition(struct daemon *d, struct vm_object *o, uint64_t index)
+{
+	uint64_t slot = load_acquire(vm_object_slot(o, index));
+	uint32_t word, result;
+
+	switch (slot_kind(slot)) {
+	case SLOT_RESIDENT:
+		word = load_relaxed(&d->frames.pages[slot_frame(slot)].word);
+		result = PAGER_PAGE_PRESENT | (word & PAGE_DIRTY ? PAGER_PAGE_DIRTY : 0u);
+		switch (page_word_state(word)) {
+		case PAGE_ACTIVE:
+		case PAGE_FILLING:
+			return result | PAGER_PAGE_REFERENCED;
+		case PAGE_WIRED:
+			return result | PAGER_PAGE_WIRED | PAGER_PAGE_REFERENCED;
+		case PAGE_SPECULATIVE:
+			return result | PAGER_PAGE_SPECULATIVE;
+		default:
+			return result;
+		}
+	case SLOT_STORED:
+		return compressor_is_away(d->compressor, slot_cref(slot)) ? PAGER_PAGE_SWAPPED : PAGER_PAGE_COMPRESSED;
+	case SLOT_POISONED:
+		return PAGER_PAGE_POISONED;
+	default:
+		return 0;
+	}
+}
+
+int
+handle_page_query(struct request *r)
+{
+	const struct pager_req_page_query *in = r->body;
+	struct pager_rep_page_query *out = r->reply;
+	struct vm_entry e;
+
+	if (!region_get(r->session, in->address, &e))
+		return -ENOENT;
+	if (in->address >= e.start)
+		out->disposition =
+		    disposition(r->daemon, e.object, (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+	vm_object_put(e.object);
+	return in->address >= e.start ? 0 : -ENOENT;
+}
+
+int
+handle_statistics(struct request *r)
+{
+	struct pager_rep_statistics *out = r->reply;
+	struct session *s = r->session;
+	struct pager_statistics *st = &out->statistics;
+	uint64_t page = r->daemon->page_bytes;
+
+	/* Held so that the balances agree with each other. */
+	lock_acquire(&r->daemon->pageq.lock);
+#define L(NAME) ledger_value(&s->ledger, PAGER_LEDGER_##NAME, page)
+	*st = (struct pager_statistics){
+		.page_size = page,
+		.phys_footprint = L(PHYS_FOOTPRINT),
+		.phys_mem = L(PHYS_MEM),
+		.internal = L(INTERNAL),
+		.internal_compressed = L(INTERNAL_COMPRESSED),
+		.wired_mem = L(WIRED_MEM),
+		.phys_footprint_peak = (uint64_t)load_relaxed(&s->ledger.footprint_peak) * page,
+		.limit = load_relaxed(&s->limit_pages) * page,
+		.faults = L(FAULTS),
+		.zero_fills = L(ZERO_FILLS),
+		.soft_faults = L(SOFT_FAULTS),
+		.decompressions = L(DECOMPRESSIONS),
+		.swapins = L(SWAPINS),
+		.write_protect_faults = L(WP_FAULTS),
+		.stall_fill_ns = L(STALL_FILL),
+		.stall_swap_ns = L(STALL_SWAP),
+		.stall_frame_ns = L(STALL_FRAME),
+		.stall_limit_ns = L(STALL_LIMIT),
+		.pages_lost = L(PAGES_LOST),
+	};
+#undef L
+	lock_release(&r->daemon->pageq.lock);
+	lock_acquire(&s->map.lock);
+	st->virtual_size = s->map.virtual_bytes;
+	lock_release(&s->map.lock);
+	return 0;
+}
+
+int
+handle_stat_segment(struct request *r)
+{
+	struct pager_rep_stat_segment *out = r->reply;
+
+	stats_refresh(r->daemon);
+	out->segment_bytes = r->daemon->stats.bytes;
+	r->reply_fd = r->daemon->stats.fd;
+	return 0;
+}
+
+static void
+client_describe(struct daemon *d, struct session *s, struct pager_wire_client *ret)
+{
+	*ret = (struct pager_wire_client){
+		.session_id = s->id,
+		.pid = (uint32_t)s->pid,
+		.uid = s->uid,
+		.limit_bytes = load_relaxed(&s->limit_pages) * d->page_bytes,
+		.phys_footprint_peak = (uint64_t)load_relaxed(&s->ledger.footprint_peak) * d->page_bytes,
+	};
+	lock_acquire(&d->pageq.lock);
+	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
+		ret->ledger[i] = ledger_value(&s->ledger, (enum pager_ledger_entry)i, d->page_bytes);
+	lock_release(&d->pageq.lock);
+	lock_acquire(&s->map.lock);
+	ret->virtual_bytes = s->map.virtual_bytes;
+	ret->regions = s->map.count;
+	lock_release(&s->map.lock);
+	snprintf(ret->name, sizeof(ret->name), "%s", s->name);
+}
+
+int
+handle_clients(struct request *r)
+{
+	const struct pager_req_clients *in = r->body;
+	struct pager_rep_clients *out = r->reply;
+	uint32_t cursor = (uint32_t)in->cursor;
+	struct session *s = NULL;
+
+	while (out->count < PAGER_CLIENTS_PER_REPLY && (s = session_next(r->daemon, &cursor)) != NULL) {
+		client_describe(r->daemon, s, &out->clients[out->count++]);
+		session_put(s);
+	}
+	out->next_cursor = s ? cursor : 0;
+	r->reply_bytes = offsetof(struct pager_rep_clients, clients) + out->count * sizeof(out->clients[0]);
+	return 0;
+}
+
+/* The client asked about, with a reference. => 0, -ESRCH, -EPERM */
+static int
+client_get(struct request *r, uint32_t pid, struct session **ret)
+{
+	struct session *s = session_find_pid(r->daemon, (pid_t)pid);
+
+	if (!s)
+		return -ESRCH;
+	if (!r->session->is_control && r->session->uid != s->uid) {
+		session_put(s);
+		return -EPERM;
+	}
+	*ret = s;
+	return 0;
+}
+
+int
+handle_map(struct request *r)
+{
+	const struct pager_req_map *in = r->body;
+	struct pager_rep_map *out = r->reply;
+	uint64_t cursor = in->cursor;
+	struct vm_entry e;
+	struct session *s;
+	bool more = true;
+	int error = client_get(r, in->pid, &s);
+
+	if (error)
+		return error;
+	while (out->count < PAGER_REGIONS_PER_REPLY && (more = region_get(s, cursor, &e))) {
+		region_describe(r->daemon, &e, &out->regions[out->count++]);
+		cursor = e.end;
+		vm_object_put(e.object);
+	}
+	out->next_cursor = more ? cursor : 0;
+	r->reply_bytes = offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
+	session_put(s);
+	return 0;
+}
+
+int
+handle_footprint(struct request *r)
+{
+	const struct pager_req_footprint *in = r->body;
+	struct pager_rep_footprint *out = r->reply;
+	struct session *s;
+	int error = client_get(r, in->pid, &s);
+
+	if (error)
+		return error;
+	client_describe(r->daemon, s, &out->client);
+	session_put(s);
+	return 0;
+}
+
+int
+handle_limit(struct request *r)
+{
+	const struct pager_req_limit *in = r->body;
+	struct pager_rep_limit *out = r->reply;
+	struct daemon *d = r->daemon;
+	uint64_t pages = in->bytes >> d->page_shift;
+	struct session *s;
+	int error;
+
+	/* Less than a few pages would stop the client for good: an instruction may touch several. */
+	if (in->bytes && pages < 16)
+		return -ERANGE;
+	error = client_get(r, in->pid, &s);
+	if (error)
+		return error;
+	out->previous_bytes = load_relaxed(&s->limit_pages) << d->page_shift;
+	store_release(&s->limit_pages, pages);
+	pageout_want_session(d, s);
+	session_put(s);
+	return 0;
+}
+
+int
+handle_check(struct request *r)
+{
+	struct pager_rep_check *out = r->reply;
+
+	out->failures = check_all(r->daemon, out->text, sizeof(out->text), &out->checks);
+	return 0;
+}
+
+int
+handle_debug(struct request *r)
+{
+	const struct pager_req_debug *in = r->body;
+	struct pager_rep_debug *out = r->reply;
+	enum log_level log_level;
+	size_t used = 0;
+
+	if (memchr(in->argument, '\0', sizeof(in->argument)) == NULL)
+		return -EINVAL;
+	switch (in->op) {
+	case PAGER_DEBUG_FAIL_ARM:
+		return failpt_arm(in->argument);
+	case PAGER_DEBUG_FAIL_DISARM:
+		failpt_disarm_all();
+		return 0;
+	case PAGER_DEBUG_LOG_LEVEL:
+		if (log_level_parse(in->argument, &log_level) != 0)
+			return -EINVAL;
+		log_set_level(log_level);
+		return 0;
+	case PAGER_DEBUG_SHOW:
+		used += (size_t)snprintf(out->text, sizeof(out->text), "fail points (name, times hit):\n");
+#define FAIL(name, error, what)                                                                    \
+	used += (size_t)snprintf(out->text + used, sizeof(out->text) - used, "  %-24s %llu  %s\n", #name,                 \
+	    (unsigned long long)failpt_count(FAIL_##name), what);
+#include "tbl/fail_point.h"
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int
+handle_policy(struct request *r)
+{
+	const struct pager_req_policy *in = r->body;
+	struct pager_rep_policy *out = r->reply;
+	struct daemon *d = r->daemon;
+	struct session *s = NULL;
+	int error = 0;
+
+	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
+		return -EINVAL;
+	if (in->pid != 0)
+		error = client_get(r, in->pid, &s);
+	if (!error && in->set)
+		error = r->session->is_control ? pageq_policy_switch(d, s, in->policy) : -EPERM;
+	if (!error) {
+		lock_acquire(&d->pageq.lock);
+		pageq_policy_text_locked(d, s, out->text, sizeof(out->text));
+		lock_release(&d->pageq.lock);
+	}
+	if (s)
+		session_put(s);
+	return error;
+}
+
+int
+handle_trace(struct request *r)
+{
+	const struct pager_req_trace *in = r->body;
+	struct daemon *d = r->daemon;
+	int error = 0;
+
+	switch (in->op) {
+	case PAGER_TRACE_START:
+		error = trace_start(d, r->fds[0], (pid_t)in->pid, in->window, r->stats);
+		if (!error)
+			r->fds[0] = -1;
+		break;
+	case PAGER_TRACE_STOP:
+		error = trace_stop(d);
+		break;
+	case PAGER_TRACE_SHOW:
+		break;
+	default:
+		return -EINVAL;
+	}
+	trace_show(d, r->reply);
+	return error;
+}
+
+int
+handle_param(struct request *r)
+{
+	const struct pager_req_param *in = r->body;
+	struct daemon *d = r->daemon;
+	unsigned index;
+	int error;
+
+	if (memchr(in->name, '\0', sizeof(in->name)) == NULL || memchr(in->value, '\0', sizeof(in->value)) == NULL)
+		return -EINVAL;
+	if (!in->set)
+		return param_describe(&d->params, in->index, r->reply);
+	if (!r->session->is_control)
+		return -EPERM;
+	error = param_index(in->name, &index);
+	if (!error && !param_is_live(in->name))
+		error = -EBUSY;
+	if (!error)
+		error = param_set(&d->params, in->name, in->value);
+	if (error)
+		return error;
+	lock_acquire(&d->pageq.lock);
+	frames_targets_refresh(d);
+	if (strcmp(in->name, "resident_frames") == 0)
+		pageq_resize_locked(d);
+	lock_release(&d->pageq.lock);
+	return param_describe(&d->params, index, r->reply);
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The libuv loop. The only file (with listen.c's socket handed in) that knows uv.h. Runs on: the main thread.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "control/control.h"
+#include "fault/fault.h"
+#include "jobs.h"
+#include "vm/vm_object.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#define REFRESH_MS 100
+
+struct control {
+	struct daemon *daemon;
+	uv_loop_t loop;
+	uv_poll_t listener;
+	uv_signal_t terminate, interrupt;
+	uv_async_t jobs_finished;
+	uv_timer_t refresh;
+	int listen_fd;
+	unsigned sessions;  /* connections and teardowns under way */
+	bool stopping;
+	_Alignas(8) unsigned char packet[PAGER_MSG_BYTES_MAX];
+	_Alignas(8) unsigned char reply[PAGER_MSG_BYTES_MAX];
+};
+
+struct connection {
+	uv_poll_t poll;
+	struct session *session;
+};
+
+static void
+teardown_run(struct job *job, struct stat_shard stats)
+{
+	(void)stats;
+	session_teardown(job->session);
+}
+
+static void
+teardown_done(struct job *job)
+{
+	struct daemon *d = job->session->daemon;
+
+	session_put(job->session);
+	free(job);
+	d->control->sessions--;
+	if (d->control->stopping && d->control->sessions == 0)
+		uv_stop(&d->control->loop);
+}
+
+static void
+connection_closed(uv_handle_t *handle)
+{
+	struct connection *connection = handle->data;
+	struct session *s = connection->session;
+	struct job *job = calloc(1, sizeof(*job));
+
+	close(s->socket);
+	s->socket = -1;
+	free(connection);
+	s->loop_data = NULL;
+	CHECK(job != NULL);
+	job->run = teardown_run;
+	job->done = teardown_done;
+	job->session = s;
+	list_init(&job->node);
+	jobs_submit(s->daemon, job);
+}
+
+static void
+session_end(struct session *s)
+{
+	struct connection *connection = s->loop_data;
+
+	if (!connection || uv_is_closing((uv_handle_t *)&connection->poll))
+		return;
+	if (load_acquire(&s->state) == SESSION_CLIENT)
+		fault_servers_remove(s->daemon, s);
+	store_release(&s->state, SESSION_DEAD);
+	uv_poll_stop(&connection->poll);
+	uv_close((uv_handle_t *)&connection->poll, connection_closed);
+}
+
+static bool
+send_reply(struct session *s, const void *reply, size_t bytes, int fd)
+{
+	struct iovec iov = { (void *)(uintptr_t)reply, bytes };
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		struct cmsghdr *c;
+
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	/* A client that does not take its one outstanding reply has broken the protocol. */
+	return sendmsg(s->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
+}
+
+/* => bytes, 0 at the end, or -errno; descriptors in fds */
+static ssize_t
+receive(struct session *s, void *packet, int *fds, unsigned *fd_count)
+{
+	struct iovec iov = { packet, PAGER_MSG_BYTES_MAX };
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * 16)];
+		struct cmsghdr align;
+	} control;
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t got = recvmsg(s->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	bool extra = false;
+
+	*fd_count = 0;
+	if (got < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (*fd_count < PAGER_MSG_FDS_MAX) {
+				fds[(*fd_count)++] = fd;
+			} else {
+				close(fd);
+				extra = true;
+			}
+		}
+	}
+	if (extra || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		for (unsigned i = 0; i < *fd_count; i++)
+			close(fds[i]);
+		*fd_count = 0;
+		return -EMSGSIZE;
+	}
+	return got;
+}
+
+static void
+connection_readable(uv_poll_t *poll, int status, int events)
+{
+	struct connection *connection = poll->data;
+	struct session *s = connection->session;
+	struct control *control = s->daemon->control;
+	int fds[PAGER_MSG_FDS_MAX], reply_fd = -1;
+	unsigned fd_count;
+	size_t reply_bytes = 0;
+	ssize_t got;
+
+	(void)events;
+	got = status < 0 ? 0 : receive(s, control->packet, fds, &fd_count);
+	if (got == -EAGAIN || got == -EINTR)
+		return;
+	if (got == -EMSGSIZE) {
+		log_notice("process %d sent an oversized message: its session ends", (int)s->pid);
+		stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)),
+		    STAT_PROTOCOL_ERRORS, 1);
+	}
+	if (got <= 0) {
+		session_end(s);
+		return;
+	}
+	switch (dispatch_packet(s, control->packet, (size_t)got, fds, fd_count, control->reply, &reply_bytes, &reply_fd)) {
+	case DISPATCH_REPLY:
+		if (!send_reply(s, control->reply, reply_bytes, reply_fd))
+			session_end(s);
+		break;
+	case DISPATCH_JOB:
+		/* One request at a time: the next is read when this one has been answered. Hang-ups are still seen. */
+		s->job_running = true;
+		uv_poll_start(poll, UV_DISCONNECT, connection_readable);
+		break;
+	case DISPATCH_END:
+		session_end(s);
+		break;
+	}
+}
+
+static void
+job_reply(struct job *job)
+{
+	struct session *s = job->session;
+	struct connection *connection = s->loop_data;
+
+	s->job_running = false;
+	if (connection && !uv_is_closing((uv_handle_t *)&connection->poll)) {
+		if (send_reply(s, job->reply, job->reply_bytes, -1))
+			uv_poll_start(&connection->poll, UV_READABLE, connection_readable);
+		else
+			session_end(s);
+	}
+	session_put(s);
+	free(job);
+}
+
+static void
+jobs_are_finished(uv_async_t *async)
+{
+	struct control *control = async->data;
+	struct job *job;
+
+	while ((job = jobs_collect(control->daemon)) != NULL) {
+		if (job->done)
+			job->done(job);
+		else
+			job_reply(job);
+	}
+}
+
+void
+control_job_finished(void *context)
+{
+	struct daemon *d = context;
+
+	uv_async_send(&d->control->jobs_finished);
+}
+
+static void
+accepted(struct control *control, int fd)
+{
+	struct daemon *d = control->daemon;
+	struct connection *connection = calloc(1, sizeof(*connection));
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+	int pidfd = -1;
+	socklen_t pidfd_length = sizeof(pidfd);
+	int error = connection ? 0 : -ENOMEM;
+
+	if (!error && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+		error = -errno;
+	if (!error && getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &pidfd_length) < 0)
+		pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0u);
+	if (!error)
+		error = session_create(d, fd, peer.pid, peer.uid, pidfd, &connection->session);
+	if (error) {
+		log_warning("a connection was refused: %s", strerror(-error));
+		if (pidfd >= 0)
+			close(pidfd);
+		free(connection);
+		close(fd);
+		return;
+	}
+	connection->session->loop_data = connection;
+	control->sessions++;
+	uv_poll_init(&control->loop, &connection->poll, fd);
+	connection->poll.data = connection;
+	uv_poll_start(&connection->poll, UV_READABLE, connection_readable);
+}
+
+static void
+listener_readable(uv_poll_t *poll, int status, int events)
+{
+	struct control *control = poll->data;
+
+	(void)events;
+	if (status < 0 || control->stopping)
+		return;
+	for (int n = 0; n < 16; n++) {
+		int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				log_warning("no descriptors left for another client: raise RLIMIT_NOFILE");
+			return;
+		}
+		accepted(control, fd);
+	}
+}
+
+static void
+stop_requested(uv_signal_t *handle, int signal)
+{
+	struct control *control = handle->data;
+	struct daemon *d = control->daemon;
+
+	if (control->stopping)
+		return;
+	log_notice("stopping on %s", signal == SIGINT ? "SIGINT" : "SIGTERM");
+	control->stopping = true;
+	uv_poll_stop(&control->listener);
+	for (uint32_t i = 0; i < d->sessions.room; i++) {
+		struct session *s = session_at(d, i);
+
+		if (!s)
+			continue;
+		session_end(s);
+		session_put(s);
+	}
+	if (control->sessions == 0)
+		uv_stop(&control->loop);
+}
+
+static void
+refresh(uv_timer_t *timer)
+{
+	stats_refresh(((struct control *)timer->data)->daemon);
+}
+
+int
+control_create(struct daemon *d, char *message, size_t message_size)
+{
+	struct control *control = calloc(1, sizeof(*control));
+
+	if (!control)
+		return -ENOMEM;
+	d->control = control;
+	control->daemon = d;
+	control->listen_fd = listen_open(&d->options, message, message_size);
+	if (control->listen_fd < 0) {
+		int error = control->listen_fd;
+
+		free(control);
+		d->control = NULL;
+		return error;
+	}
+	CHECK(uv_loop_init(&control->loop) == 0);
+	uv_poll_init(&control->loop, &control->listener, control->listen_fd);
+	control->listener.data = control;
+	uv_poll_start(&control->listener, UV_READABLE, listener_readable);
+	uv_signal_init(&control->loop, &control->terminate);
+	uv_signal_init(&control->loop, &control->interrupt);
+	control->terminate.data = control->interrupt.data = control;
+	uv_signal_start(&control->terminate, stop_requested, SIGTERM);
+	uv_signal_start(&control->interrupt, stop_requested, SIGINT);
+	uv_async_init(&control->loop, &control->jobs_finished, jobs_are_finished);
+	control->jobs_finished.data = control;
+	uv_timer_init(&control->loop, &control->refresh);
+	control->refresh.data = control;
+	uv_timer_start(&control->refresh, refresh, REFRESH_MS, REFRESH_MS);
+	return 0;
+}
+
+void
+control_run(struct daemon *d)
+{
+	uv_run(&d->control->loop, UV_RUN_DEFAULT);
+}
+
+static void
+close_handle(uv_handle_t *handle, void *ignored)
+{
+	(void)ignored;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+void
+control_destroy(struct daemon *d)
+{
+	struct control *control = d->control;
+
+	uv_walk(&control->loop, close_handle, NULL);
+	uv_run(&control->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&control->loop);
+	close(control->listen_fd);
+	unlink(d->options.socket_path);
+	free(control);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * struct daemon is the whole, made of parts, and there is no other global. Each part is owned by the files
+ * named beside it. What must survive a restart of the daemon (slots, frames, segments) lives in memfd-backed
+ * arenas without pointers; the rest can be rebuilt from them.
+ *
+ * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the session table's lock,
+ * (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (K) the park
+ * lock, (L) the control loop's thread alone.
+ */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "atomics.h"
+#include "check.h"
+#include "compressor.h"
+#include "list.h"
+#include "lock.h"
+#include "log.h"
+#include "pager/proto.h"
+#include "pager/shmstat.h"
+#include "policy.h"
+#include "swap.h"
+#include "vm/frame_use.h"
+
+struct params {
+#define PARAM(name, minimum, maximum, def, unit, live, text) atomic_ullong name;
+#include "tbl/param.h"
+};
+
+/* What the command line says. */
+struct options {
+	char *socket_path, *swap_directory, *config_path, *policy, *fail;
+	uint64_t memory_bytes, swap_max_bytes, page_bytes; /* 0: default */
+	bool no_swap;
+	mode_t socket_mode;
+	enum log_level log_level;
+};
+
+enum stat_index {
+#define STAT(NAME, name, kind, unit, text) STAT_##NAME,
+#include "tbl/stat.h"
+	STAT_COUNT
+};
+
+struct stats { /* stats.c */
+	int fd;
+	size_t bytes;
+	struct shmstat_header *header;
+	atomic_llong *levels;     /* (Q) for QUEUE rows, else (A) */
+	atomic_ullong *counters;  /* shard s, row i: counters[s * stride + i], one writer a shard */
+	unsigned shards, stride;
+};
+
+/* One thread's row of counters. */
+struct stat_shard {
+	atomic_ullong *counters;
+};
+
+struct frame_table { /* vm/frame.c */
+	struct vm_page *pages; /* (C) the arena */
+	uint32_t count;        /* (C) frames */
+	uint32_t free_head;    /* (Q) */
+	uint32_t compressor_head; /* (Q) */
+	atomic_uint free_count;   /* (Q) to write, (A) to look at */
+	uint32_t reserved;        /* (C) frames that first touches leave to the compressor and to stored pages */
+	uint32_t last;            /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
+	uint32_t free_min, free_target; /* (Q) */
+	atomic_llong compressor_credit; /* (A) bytes taken from the free frames and not populated */
+	int fd;
+};
+
+struct slot_table { /* vm/slot.c */
+	_Atomic uint64_t *slots; /* (C) the arena; a slot is (O), or (A) where only looked at */
+	uint32_t count;
+	int fd;
+	struct lock lock; /* covers extents; leaf */
+	struct slot_extent *extents;
+	unsigned extent_count, extent_room;
+	unsigned runs; /* taken */
+};
+
+/* When, as told by what has been tried since: rounds of pageout, and passes of the writer. */
+struct moment {
+	uint32_t rounds, passes;
+};
+
+struct pageq { /* vm/pageq.c */
+	struct lock lock;
+	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a frame below free_min */
+	struct cond help_wanted;    /* waited by the other workers, signalled by those before them */
+	struct cond room_wanted;    /* waited by pageout workers when nothing can leave; signalled by writeback */
+	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (session.h) */
+	struct page_policy **session_policies; /* (Q) by session index; NULL: none of its own */
+	uint32_t own_policies;      /* (Q) of those that are not NULL */
+	uint32_t clean_hand;        /* (Q) frame at which the next search for clean pages begins */
+	uint32_t policy_turn;       /* (Q) whose pages are looked at next */
+	uint32_t fallback_hand;     /* (Q) frame that the core looks at next when a policy proposes nothing */
+	bool first_asleep;          /* (Q) worker 0 waits for pageout_wanted */
+	unsigned helpers_asleep;    /* (Q) workers that wait for help_wanted */
+	uint32_t speculative_head, speculative_tail; /* (Q) */
+	bool stopping;              /* (Q) */
+	atomic_bool sessions_over_limit; /* (A) some client's own pages must leave */
+	atomic_uint rounds;         /* (A) rounds of the workers so far */
+	atomic_bool squeezed;       /* (A) faults have waited in vain: see pageout/squeeze.c; the writer sets it */
+};
+
+struct park_list {
+	uint32_t head, tail;
+};
+
+struct park { /* fault/park.c */
+	struct lock lock;
+	struct parked_fault *pool; /* (C) */
+	uint32_t room;             /* (C) of the pool */
+	uint32_t free_head;        /* (K) */
+	struct park_list waiting;  /* (K) faults waiting for a frame, FIFO */
+	struct park_list refused;  /* (K) answered with SIGBUS: answered truly when there is room again */
+	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a frame */
+	struct moment squeezed_since; /* (K) */
+	struct moment progress;    /* (K) when it was last certain that memory is not full */
+	atomic_uint count, refused_count; /* (A) of the two lists */
+};
+
+struct session_table { /* session.c */
+	struct lock lock;
+	struct session **sessions; /* (T) */
+	uint32_t *generations;     /* (T) */
+	uint32_t room, count;
+};
+
+struct object_table { /* vm/vm_object.c */
+	struct lock lock;
+	struct vm_object **objects; /* (A) stable while the object has a resident page */
+	uint32_t room, hint, used; /* used: highest index ever taken, plus one */
+	uint64_t next_id;
+};
+
+struct writeback { /* pageout/writeback.c */
+	pthread_t thread;
+	struct swap_channel *channel;
+	struct writer *writer;
+	atomic_bool wanted, stopping;
+	struct lock lock; /* covers cond; nothing is held inside */
+	struct cond cond;
+	atomic_uint passes;    /* (A) rounds of the writer so far */
+	atomic_bool swap_full; /* no place could be found lately */
+};
+
+struct daemon {
+	struct options options; /* (C) */
+	struct params params;
+	size_t page_bytes, hw_bytes; /* (C) system page, hardware page */
+	unsigned page_shift;
+	unsigned cpus;
+	int uffd_device; /* /dev/userfaultfd */
+	struct stats stats;
+	struct frame_table frames;
+	struct slot_table slots;
+	struct object_table objects;
+	struct pageq pageq;
+	struct park park;
+	struct session_table sessions;
+	struct compressor *compressor;
+	struct swap *swap; /* NULL: --no-swap */
+	struct fault_server *servers;
+	unsigned server_count;
+	struct pageout_worker *workers;
+	unsigned worker_count;
+	struct writeback writeback;
+	struct jobs *jobs;
+	struct prefetch *prefetch;
+	struct recorder *recorder; /* trace.c */
+	atomic_bool trace_on;      /* (A) */
+	atomic_uint trace_window;  /* (A) pages that stay mapped while recording; 0: as the policy says */
+	struct control *control;
+	atomic_uint next_server; /* round robin for signals */
+	atomic_uint zap_agent;   /* the agent zaps (system swap is on, or PAGEOUT is refused) */
+};
+
+/* params.c: "name = value". => 0, -ENOENT unknown name, -EINVAL no number, -ERANGE */
+int param_set(struct params *params, const char *name, const char *value);
+void params_init(struct params *params);
+int params_load(struct params *params, const char *path, char *message, size_t message_size);
+int param_describe(const struct params *params, unsigned index, struct pager_rep_param *ret);
+/* => 0 or -ENOENT */
+int param_index(const char *name, unsigned *ret_index);
+bool param_is_live(const char *name);
+#define param(d, name) load_relaxed(&(d)->params.name)
+
+/* stats.c */
+int stats_create(struct stats *stats, unsigned shards);
+void stats_destroy(struct stats *stats);
+struct stat_shard stats_shard(struct stats *stats, unsigned index);
+static inline void
+stat_add(struct stat_shard shard, enum stat_index index, uint64_t value)
+{
+	store_relaxed(&shard.counters[index], load_relaxed(&shard.counters[index]) + value);
+}
+static inline void
+stat_level(struct stats *stats, enum stat_index index, int64_t value)
+{
+	store_relaxed(&stats->levels[index], value);
+}
+uint64_t stats_counter(const struct stats *stats, enum stat_index index);
+/* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out. */
+void stats_refresh(struct daemon *d);
+
+/* Shards: fault servers, then pageout workers, then jobs, writeback, control. */
+/* SHARD_PAGEQ: what is counted with PAGEQ held, by whatever thread. */
+enum { SHARD_JOBS, SHARD_WRITEBACK, SHARD_CONTROL, SHARD_PAGEQ, SHARD_EXTRA };
+static inline unsigned
+shard_index_server(const struct daemon *d, unsigned i)
+{
+	(void)d;
+	return i;
+}
+static inline unsigned
+shard_index_worker(const struct daemon *d, unsigned i)
+{
+	return d->server_count + i;
+}
+static inline unsigned
+shard_index_extra(const struct daemon *d, unsigned i)
+{
+	return d->server_count + d->worker_count + i;
+}
+
+#endif

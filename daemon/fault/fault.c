@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From a fault message to a decision. Runs on: fault servers. Never sleeps, never reclaims, allocates nothing.
+ */
+#include "fault/fault.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "pageout/pageout.h"
+#include "trace.h"
+#include "vm/pageq.h"
+
+/* What the map says about the faulting address. */
+struct target {
+	struct vm_object *object; /* with a reference */
+	uint64_t index;
+	uint64_t low, high; /* pages of the object that this region maps: [low, high) */
+	uint32_t behavior;
+	bool wired;
+	unsigned want;      /* pages to bring in, the faulting one included */
+	int direction;      /* of the run: 1 or -1 */
+};
+
+/* Follows one thread's run of faults. => how many pages the next fill should bring. M held */
+static unsigned
+stream_follow(struct daemon *d, struct session *s, const struct fault *f, uint32_t behavior, int *direction)
+{
+	uint64_t page = round_down_u64(f->address, d->page_bytes);
+	struct stream *stream = &s->streams[f->thread % STREAMS];
+	unsigned most = (unsigned)param(d, fault_cluster), want;
+
+	*direction = behavior == PAGER_BEHAVIOR_REVERSE_SEQUENTIAL ? -1 : 1;
+	if (behavior == PAGER_BEHAVIOR_RANDOM)
+		return 1;
+	if (stream->thread != f->thread) {
+		*stream = (struct stream){ .thread = f->thread };
+	} else if (page == stream->next_up) {
+		stream->run++;
+	} else if (page == stream->next_down) {
+		stream->run++;
+		*direction = -1;
+	} else {
+		stream->run = 0;
+	}
+	if (behavior == PAGER_BEHAVIOR_SEQUENTIAL || behavior == PAGER_BEHAVIOR_REVERSE_SEQUENTIAL)
+		want = most;
+	else if (stream->run < 2)
+		want = 1;
+	else
+		want = stream->run >= 8 ? most : (unsigned)min_u64(1u << (stream->run - 1), most);
+	return want > FAULT_CLUSTER_MAX ? FAULT_CLUSTER_MAX : want;
+}
+
+/* Tells the stream what was brought in: pages [address, + bytes). M not held; losing a race only costs a guess. */
+static void
+stream_advance(struct daemon *d, struct session *s, const struct fault *f, const struct fill *fill)
+{
+	struct stream *stream = &s->streams[f->thread % STREAMS];
+	uint64_t start = vm_object_address(fill->object, fill->index);
+
+	lock_acquire(&s->map.lock);
+	if (stream->thread == f->thread) {
+		stream->next_up = start + ((uint64_t)fill->count << d->page_shift);
+		stream->next_down = start - d->page_bytes;
+	}
+	lock_release(&s->map.lock);
+}
+
+/* => returns with the object locked: taken while the map still says that the page belongs to the region, so that
+ * a region being given back is either seen here or discarded after us. */
+static bool
+find_target(struct daemon *d, const struct fault *f, struct target *ret)
+{
+	struct vm_map *m = &f->session->map;
+	struct vm_entry *e;
+
+	lock_acquire(&m->lock);
+	e = vm_map_lookup(m, f->address);
+	if (e) {
+		ret->object = e->object;
+		vm_object_get(e->object);
+		ret->low = e->offset >> d->page_shift;
+		ret->high = ret->low + ((e->end - e->start) >> d->page_shift);
+		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);
+		ret->behavior = e->behavior;
+		ret->wired = e->wired_count > 0;
+		ret->want = stream_follow(d, f->session, f, e->behavior, &ret->direction);
+		lock_acquire(&e->object->lock);
+	}
+	lock_release(&m->lock);
+	return e != NULL;
+}
+
+/* Maps what the memfd still has of a page and zeroes for the rest. */
+static int
+patch_holes(struct daemon *d, int uffd, uint64_t address)
+{
+	int error = 0;
+
+	for (size_t at = 0; at < d->page_bytes && !error; at += d->hw_bytes) {
+		size_t done;
+
+		error = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
+		if (error == -EEXIST)
+			error = uffd_continue(uffd, address + at, d->hw_bytes, 0);
+	}
+	return error;
+}
+
+/* The page is resident and we hold it busy: map it again, or let its writer write. */
+static void
+answer_resident(struct fault_server *server, const struct fault *f, struct vm_object *o, uint64_t index,
+    uint32_t frame)
+{
+	struct daemon *d = server->daemon;
+	struct vm_page *p = &d->frames.pages[frame];
+	uint64_t address = vm_object_address(o, index);
+	int uffd = f->session->uffd;
+	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
+	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
+	struct cref given_up = CREF_NONE;
+	bool reactivated;
+	int error = 0;
+
+	if (write && !dirty) {
+		given_up.v = p->cref;
+		p->cref = 0;
+		vm_page_flags_set(p, PAGE_DIRTY);
+		dirty = true;
+	}
+	lock_acquire(&d->pageq.lock);
+	reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
+	if (write)
+		pageq_written_locked(d, o, frame);
+	lock_release(&d->pageq.lock);
+	if (given_up.v)
+		compressor_free(d->compressor, given_up);
+	if (reactivated)
+		pageout_settle(d, server->stats);
+
+	if (f->flags & UFFD_FAULT_WP) {
+		error = uffd_unprotect(uffd, address, d->page_bytes);
+		stat_add(server->stats, STAT_WP_FAULTS, 1);
+		ledger_count(&o->session->ledger, PAGER_LEDGER_WP_FAULTS, 1);
+	} else {
+		/* An exact recording must see the first write behind a read. */
+		error = uffd_continue(uffd, address, d->page_bytes, dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
+		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
+		ledger_count(&o->session->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
+		if (error == -EFAULT) {
+			/* A hole in what we hold resident: its owner punched its own memory. It reads as zeroes. */
+			given_up.v = p->cref;
+			p->cref = 0;
+			vm_page_flags_set(p, PAGE_DIRTY);
+			if (given_up.v)
+				compressor_free(d->compressor, given_up);
+			error = patch_holes(d, uffd, address);
+		}
+	}
+	if (reactivated) {
+		stat_add(server->stats, STAT_REACTIVATIONS, 1);
+		ledger_count(&o->session->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
+	}
+	/* Still changing, or the mapping is gone: it faults again, or never. */
+	if (error)
+		uffd_wake(uffd, address, d->page_bytes);
+	vm_object_unbusy(o, index, p);
+}
+
+/* An address that the daemon does not serve: it was given back while a thread was touching it. */
+static void
+answer_unknown(struct fault_server *server, const struct fault *f)
+{
+	size_t page = server->daemon->page_bytes;
+	uint64_t address = round_down_u64(f->address, server->daemon->hw_bytes);
+
+	if (uffd_poison(f->session->uffd, address, server->daemon->hw_bytes) != 0)
+		uffd_wake(f->session->uffd, round_down_u64(address, page), page);
+}
+
+static enum fault_outcome
+answer_absent(struct fault_server *server, const struct fault *f, struct target *t, uint64_t slot)
+{
+	struct daemon *d = server->daemon;
+	struct fill fill;
+	unsigned want = t->want;
+	bool stored = slot_kind(slot) == SLOT_STORED;
+	/* What is wired gives its copy up as a write does. */
+	bool write = t->wired || f->flags & UFFD_FAULT_WRITE;
+	enum frame_use use = !stored ? FRAME_FIRST : write ? FRAME_WRITE : FRAME_READ;
+	enum fault_outcome outcome;
+
+	if (t->direction > 0)
+		want = (unsigned)min_u64(want, t->high - t->index);
+	else
+		want = (unsigned)min_u64(want, t->index - t->low + 1);
+	/* Frames that others wait for are not for guesses, nor does an exact recording want any. */
+	if (load_relaxed(&d->park.count) > 0 || trace_is_exact(d))
+		want = 1;
+	outcome = fill_begin(d, t->object, t->index, want, t->direction, use, &fill);
+	lock_release(&t->object->lock);
+	if (outcome == FAULT_NO_FRAME && param(d, resident_frames))
+		pageq_missed(d, t->object, t->index);
+	if (outcome != FAULT_ANSWERED)
+		return outcome != FAULT_NO_FRAME || !stored ? outcome : write ? FAULT_NO_FRAME_WRITE : FAULT_NO_FRAME_READ;
+	fill.write = f->flags & UFFD_FAULT_WRITE;
+	fill.wired = t->wired;
+	fill.sequential = t->want > 1;
+	stream_advance(d, f->session, f, &fill);
+	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
+	if (trace_is_exact(d))
+		trace_window_push(server, t->object, t->index);
+	outcome = slot_kind(slot) == SLOT_ABSENT ? fill_zero(server, &fill) : fill_stored(server, f, &fill);
+	if (outcome == FAULT_ANSWERED)
+		pageout_settle(d, server->stats);
+	return outcome;
+}
+
+/* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean pages are what reads
+ * live on. */
+static bool
+write_must_wait(const struct daemon *d, const struct fault *f, uint32_t frame)
+{
+	if (likely(!load_relaxed(&d->pageq.squeezed)))
+		return false;
+	return f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP) &&
+	    !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&
+	    frames_available_for(d, FRAME_WRITE) == 0;
+}
+
+enum fault_outcome
+fault_handle(struct fault_server *server, const struct fault *f)
+{
+	struct daemon *d = server->daemon;
+	struct target t;
+	enum fault_outcome outcome = FAULT_ANSWERED;
+	uint64_t slot;
+
+	if (!find_target(d, f, &t)) {
+		answer_unknown(server, f);
+		return FAULT_ANSWERED;
+	}
+	slot = load_relaxed(vm_object_slot(t.object, t.index));
+	switch (slot_kind(slot)) {
+	case SLOT_RESIDENT: {
+		bool ours;
+
+		if (unlikely(write_must_wait(d, f, slot_frame(slot)))) {
+			lock_release(&t.object->lock);
+			outcome = FAULT_NO_FRAME_WRITE;
+			break;
+		}
+		ours = vm_page_busy_try(&d->frames.pages[slot_frame(slot)]);
+
+		lock_release(&t.object->lock);
+		if (ours) {
+			trace_fault(d, t.object, t.index, f, f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
+			if (trace_is_exact(d) && !(f->flags & UFFD_FAULT_WP))
+				trace_window_push(server, t.object, t.index);
+			answer_resident(server, f, t.object, t.index, slot_frame(slot));
+		} else {
+			stat_add(server->stats, STAT_BUSY_WAITS, 1);
+		}
+		break;
+	}
+	case SLOT_POISONED:
+		lock_release(&t.object->lock);
+		uffd_poison(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes);
+		break;
+	case SLOT_ABSENT:
+	case SLOT_STORED:
+		outcome = answer_absent(server, f, &t, slot); /* drops O */
+		break;
+	}
+	if (outcome == FAULT_BUSY)
+		stat_add(server->stats, STAT_BUSY_WAITS, 1);
+	if (outcome == FAULT_ANSWERED) {
+		stat_add(server->stats, STAT_FAULTS, 1);
+		ledger_count(&f->session->ledger, PAGER_LEDGER_FAULTS, 1);
+		ledger_count(&f->session->ledger, PAGER_LEDGER_STALL_FILL, clock_now_ns() - f->start_ns);
+	}
+	vm_object_put(t.object);
+	return outcome;
+}
+
+bool
+fault_refuse(struct fault_server *server, const struct fault *f)
+{
+	struct daemon *d = server->daemon;
+	struct target t;
+	enum slot_kind kind;
+
+	if (!find_target(d, f, &t)) {
+		answer_unknown(server, f);
+		return true;
+	}
+	kind = slot_kind(load_relaxed(vm_object_slot(t.object, t.index)));
+	lock_release(&t.object->lock);
+	if (kind == SLOT_ABSENT || kind == SLOT_STORED) {
+		bool first = kind == SLOT_ABSENT;
+
+		stat_add(server->stats, first ? STAT_REFUSED_ZERO_FILLS : STAT_REFUSED_REFILLS, 1);
+		log_error("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more --memory or "
+			  "swap, or the client a limit)",
+		    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
+		    (unsigned long long)f->address);
+		/* Known before the client can touch it again, or free it. */
+		park_refused(d, f);
+		if (uffd_poison(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes) != 0)
+			uffd_wake(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes);
+	}
+	vm_object_put(t.object);
+	return kind == SLOT_ABSENT || kind == SLOT_STORED;
+}
+
+static void
+defer(struct fault_server *server, const struct fault *f)
+{
+	unsigned at = (server->deferred_head + server->deferred_count) % FAULT_DEFERRED_MAX;
+
+	if (server->deferred_count == FAULT_DEFERRED_MAX) {
+		/* It faults again; by then the channel has moved. */
+		uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
+		return;
+	}
+	server->deferred[at] = *f;
+	session_get(f->session);
+	server->deferred_count++;
+}
+
+void
+fault_dispatch(struct fault_server *server, const struct fault *f)
+{
+	enum fault_outcome outcome = fault_handle(server, f);
+
+	switch (outcome) {
+	case FAULT_ANSWERED:
+	case FAULT_PENDING:
+	case FAULT_BUSY:
+		break;
+	case FAULT_NO_FRAME:
+	case FAULT_NO_FRAME_WRITE:
+	case FAULT_NO_FRAME_READ:
+	case FAULT_OVER_LIMIT:
+		park_fault(server, f, outcome);
+		break;
+	case FAULT_NO_IO:
+		defer(server, f);
+		break;
+	}
+}

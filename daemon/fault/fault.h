@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults. One server per CPU, pinned, polls every client's userfaultfd, its own I/O channel and its kick descriptor.
+ * A server sleeps on nothing but its poll, takes no lock that is held across I/O, and never reclaims: a fault that
+ * finds no frame is parked, a fault on a busy page is forgotten (the holder wakes the range).
+ */
+#ifndef FAULT_H
+#define FAULT_H
+
+#include "daemon.h"
+#include "pmap/uffd.h"
+#include "session.h"
+#include "vm/vm_object.h"
+
+#define FAULT_CLUSTER_MAX 64u
+#define FAULT_IO_DEPTH    32u
+
+struct fault {
+	struct session *session; /* with a reference where the fault is kept */
+	uint64_t address;
+	uint32_t flags; /* UFFD_FAULT_* */
+	uint32_t thread;
+	uint64_t start_ns;
+	bool has_waited;     /* for a frame, */
+	struct moment since; /* since then */
+};
+
+enum fault_outcome {
+	FAULT_ANSWERED, /* or will be woken by whoever holds the page */
+	FAULT_PENDING,  /* an I/O will answer it */
+	FAULT_BUSY,     /* the page's neighbours are being taken away; who does that wakes */
+	FAULT_NO_FRAME, /* a first touch: to be parked until a frame is free */
+	FAULT_NO_FRAME_WRITE, /* a write to a stored page, or to one that is clean: likewise */
+	FAULT_NO_FRAME_READ, /* a read of a stored page: likewise */
+	FAULT_OVER_LIMIT, /* to be parked until the client's own pages have left */
+	FAULT_NO_IO,    /* the I/O channel is full: again after a completion */
+};
+
+/* Pages being filled by one operation: consecutive, busy, FILLING. */
+struct fill {
+	struct vm_object *object; /* with a reference */
+	uint64_t index;           /* of the first page */
+	unsigned count;
+	unsigned first;           /* which of them faulted */
+	bool write, wired;
+	bool sequential;          /* part of a run: copies are kept */
+	uint32_t frames[FAULT_CLUSTER_MAX];
+};
+
+struct swapin { /* fault/swapin.c: one read under way */
+	struct fault fault; /* with a session reference */
+	struct fill fill;
+	void *buffer;
+	uint32_t offset, length; /* of what is read, in the slot */
+	uint32_t page_offset[FAULT_CLUSTER_MAX], page_length[FAULT_CLUSTER_MAX];
+	uint64_t place;
+	bool used;
+};
+
+struct fault_server {
+	struct daemon *daemon;
+	pthread_t thread;
+	unsigned index, cpu;
+	int epoll, kick; /* kick: eventfd, written by whoever frees frames, and to stop */
+	atomic_bool kicked, stopping;
+	struct stat_shard stats;
+	void *bounce; /* FAULT_CLUSTER_MAX pages */
+	struct swap_channel *channel; /* NULL: no swap */
+	size_t channel_buffer_bytes;
+	struct swapin *swapins; /* FAULT_IO_DEPTH */
+	unsigned swapins_used;
+	struct fault *deferred; /* faults that found the channel full; FIFO ring */
+	unsigned deferred_head, deferred_count;
+};
+#define FAULT_DEFERRED_MAX 1024u
+
+/* fault/server.c */
+int fault_servers_start(struct daemon *d);
+void fault_servers_stop(struct daemon *d);
+void fault_servers_fini(struct daemon *d);
+/* Every server polls the client's userfaultfd from now on. => 0 or -errno */
+int fault_servers_add(struct daemon *d, struct session *s);
+void fault_servers_remove(struct daemon *d, struct session *s);
+/* One server begins or ceases to poll it. */
+int fault_server_watch(struct fault_server *server, struct session *s);
+void fault_server_unwatch(struct fault_server *server, struct session *s);
+/* Frames are free, or a session is below its limit again: some server looks at the parked faults. Any thread. */
+void fault_servers_kick(struct daemon *d);
+
+/* fault/affinity.c: which servers poll a client. Called after faults have been answered; cheap but for one in
+ * AFFINITY_INTERVAL. Runs on: fault servers */
+void affinity_note(struct fault_server *server, struct session *s, uint32_t thread, unsigned faults);
+
+/* fault/fault.c */
+enum fault_outcome fault_handle(struct fault_server *server, const struct fault *fault);
+/* Handles and, where it cannot be answered now, parks or defers. */
+void fault_dispatch(struct fault_server *server, const struct fault *fault);
+
+/* Nothing can leave and nothing is free: answered with SIGBUS, and kept, to be answered truly once there is room. What is
+ * stored stays stored. => false: the page is resident, it needs no refusal. */
+bool fault_refuse(struct fault_server *server, const struct fault *fault);
+
+/* fault/fill.c */
+/* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O held.
+ * FAULT_ANSWERED: fill is set up; or FAULT_NO_FRAME, FAULT_OVER_LIMIT, FAULT_BUSY. */
+enum fault_outcome fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
+    enum frame_use use, struct fill *ret);
+/* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is aborted. No lock. */
+void fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to, bool protected);
+void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
+/* The first `count` pages, all below the one that faulted, go back to what they were. */
+void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
+/* The copy of page i cannot be read: it becomes POISONED, SIGBUS for who touches it. */
+void fill_lost(struct fault_server *server, struct fill *fill, unsigned i);
+/* Whether clean pages keep their copy in memory. */
+bool fill_retains(struct daemon *d, const struct fill *fill);
+enum fault_outcome fill_zero(struct fault_server *server, struct fill *fill);
+/* FAULT_ANSWERED, or FAULT_NO_IO with the fill aborted; hands over to swapin_start where the first is away. */
+enum fault_outcome fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill);
+/* Puts pages into the memfd and the client's tables; overwrites what was planted. => pages in place. */
+unsigned fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect);
+
+/* fault/swapin.c */
+enum fault_outcome swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill);
+void swapin_reap(struct fault_server *server);
+
+/* fault/park.c */
+int park_create(struct daemon *d);
+void park_destroy(struct daemon *d);
+/* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is over. FIFO. */
+void park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
+/* Answers what can be answered now. Runs on: fault servers. */
+void park_serve(struct fault_server *server);
+/* What the longest waiting for a frame has seen tried since, or since one of its use was served. => false: none waits */
+bool park_longest(struct daemon *d, struct moment *ret_tried);
+/* Memory is not full: who waits begins to wait anew. Cheap where nobody does. */
+void park_progress(struct daemon *d);
+/* The squeeze begins now. */
+void park_squeeze(struct daemon *d);
+/* A page got SIGBUS: its fault is kept, if there is a place (half of the pool at most). */
+void park_refused(struct daemon *d, const struct fault *fault);
+/* Takes one of those out whose address is in [start, end). => false: none */
+bool park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address);
+/* Drops a dead session's faults. */
+void park_drop(struct daemon *d, struct session *s);
+
+#endif

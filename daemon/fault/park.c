@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults that wait for a frame, in FIFO order, in a pool made at start. Whoever frees frames kicks a fault server, which
+ * answers from the head. Those that were refused are kept too, in a list of their own: when there is room they are answered
+ * after all, which takes the poison away. Runs on: fault servers; park_drop on the control loop; the writer looks.
+ */
+#include <stdlib.h>
+
+#include "clock.h"
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+
+#define PARK_NONE UINT32_MAX
+
+struct parked_fault {
+	struct fault fault; /* with a session reference */
+	enum fault_outcome why;
+	uint32_t next;
+};
+
+int
+park_create(struct daemon *d)
+{
+	struct park *k = &d->park;
+	uint32_t room = (uint32_t)param(d, parked_faults);
+
+	k->room = room;
+	k->pool = calloc(room, sizeof(*k->pool));
+	if (!k->pool)
+		return -1;
+	for (uint32_t i = 0; i < room; i++)
+		k->pool[i].next = i + 1 < room ? i + 1 : PARK_NONE;
+	k->free_head = 0;
+	k->waiting = k->refused = (struct park_list){ PARK_NONE, PARK_NONE };
+	lock_init(&k->lock, RANK_PARK);
+	return 0;
+}
+
+void
+park_destroy(struct daemon *d)
+{
+	free(d->park.pool);
+	lock_fini(&d->park.lock);
+}
+
+static void
+append_locked(struct park *k, struct park_list *l, uint32_t i)
+{
+	k->pool[i].next = PARK_NONE;
+	if (l->tail == PARK_NONE)
+		l->head = i;
+	else
+		k->pool[l->tail].next = i;
+	l->tail = i;
+}
+
+/* Takes it out of the list and gives its place back. */
+static void
+unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous)
+{
+	atomic_uint *count = l == &k->waiting ? &k->count : &k->refused_count;
+
+	if (previous == PARK_NONE)
+		l->head = k->pool[i].next;
+	else
+		k->pool[previous].next = k->pool[i].next;
+	if (l->tail == i)
+		l->tail = previous;
+	store_release(count, load_relaxed(count) - 1);
+	k->pool[i].next = k->free_head;
+	k->free_head = i;
+}
+
+/* => its place, or PARK_NONE: there is no more */
+static uint32_t
+keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum fault_outcome why)
+{
+	atomic_uint *count = l == &k->waiting ? &k->count : &k->refused_count;
+	uint32_t i = k->free_head;
+
+	if (i == PARK_NONE)
+		return i;
+	k->free_head = k->pool[i].next;
+	k->pool[i].fault = *fault;
+	k->pool[i].why = why;
+	session_get(fault->session);
+	append_locked(k, l, i);
+	store_release(count, load_relaxed(count) + 1);
+	return i;
+}
+
+static enum frame_use
+use_of(enum fault_outcome why)
+{
+	return why == FAULT_NO_FRAME_READ ? FRAME_READ : why == FAULT_NO_FRAME_WRITE ? FRAME_WRITE : FRAME_FIRST;
+}
+
+void
+park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why)
+{
+	bool limit = why == FAULT_OVER_LIMIT;
+	struct daemon *d = server->daemon;
+	struct park *k = &d->park;
+	uint32_t i;
+
+	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
+	lock_acquire(&k->lock);
+	i = keep_locked(k, &k->waiting, fault, why);
+	if (i != PARK_NONE && limit)
+		fetch_add_relaxed(&fault->session->limit_parked, 1);
+	if (i != PARK_NONE && !limit && !fault->has_waited) {
+		k->pool[i].fault.has_waited = true;
+		k->pool[i].fault.since = moment_now(d);
+	}
+	lock_release(&k->lock);
+	if (i == PARK_NONE)
+		store_release(&fault->session->park_overflow, true);
+	if (limit)
+		pageout_want_session(d, fault->session);
+	else
+		pageout_want(d);
+	/* A frame may have been freed between our look and our place in the queue. */
+	if (frames_available_for(d, use_of(why)) > 0)
+		fault_servers_kick(d);
+}
+
+static struct moment
+tried_least(struct moment a, struct moment b)
+{
+	return (struct moment){ a.rounds < b.rounds ? a.rounds : b.rounds, a.passes < b.passes ? a.passes : b.passes };
+}
+
+/* What has been tried since it began to wait, since one of its use was served, and since memory was surely not full. */
+static struct moment
+tried_for(const struct park *k, const struct parked_fault *parked, struct moment now)
+{
+	return tried_least(moment_tried(k->progress, now),
+	    tried_least(moment_tried(parked->fault.since, now), moment_tried(k->served[use_of(parked->why)], now)));
+}
+
+enum verdict { WAIT, SERVE, REFUSE };
+
+static enum verdict
+judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment now)
+{
+	struct session *s = parked->fault.session;
+	uint64_t limit = load_relaxed(&s->limit_pages);
+	struct park *k = &d->park;
+
+	if (session_is_dead(s))
+		return SERVE;
+	if (parked->why == FAULT_OVER_LIMIT)
+		return !limit || ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL) < limit ? SERVE : WAIT;
+	if (frames_available_for(d, use_of(parked->why)) > 0)
+		return SERVE;
+	if (load_acquire(&d->pageq.squeezed) &&
+	    squeeze_refuses(use_of(parked->why),
+		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now))))
+		return REFUSE;
+	return WAIT;
+}
+
+/* Entries looked at for one that may run: those behind wait their turn. */
+#define LOOK_MAX 256u
+
+/* The first that may run now, or shall wait no longer, taken out. => WAIT: none */
+static enum verdict
+take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
+{
+	struct park *k = &d->park;
+	struct moment now = moment_now(d);
+	uint32_t previous = PARK_NONE, i;
+	enum verdict verdict = WAIT;
+	unsigned looked = 0;
+
+	lock_acquire(&k->lock);
+	for (i = k->waiting.head; i != PARK_NONE && looked < LOOK_MAX; previous = i, i = k->pool[i].next, looked++) {
+		verdict = judge_locked(d, &k->pool[i], now);
+		if (verdict == WAIT)
+			continue;
+		*ret = k->pool[i].fault;
+		*ret_why = k->pool[i].why;
+		if (verdict == SERVE && *ret_why != FAULT_OVER_LIMIT)
+			k->served[use_of(*ret_why)] = now;
+		unlink_locked(k, &k->waiting, i, previous);
+		break;
+	}
+	lock_release(&k->lock);
+	return verdict;
+}
+
+/* There is room again: refused faults are answered after all, as reads. */
+static void
+serve_refused(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	struct park *k = &d->park;
+
+	while (load_relaxed(&k->refused_count) > 0 && !load_relaxed(&d->pageq.squeezed) &&
+	    load_relaxed(&d->frames.free_count) >= d->frames.free_min) {
+		struct fault fault;
+		bool any;
+
+		lock_acquire(&k->lock);
+		any = k->refused.head != PARK_NONE;
+		if (any) {
+			fault = k->pool[k->refused.head].fault;
+			unlink_locked(k, &k->refused, k->refused.head, PARK_NONE);
+		}
+		lock_release(&k->lock);
+		if (!any)
+			return;
+		fault.has_waited = false;
+		fault.flags = 0;
+		fault.start_ns = clock_now_ns();
+		if (!session_is_dead(fault.session))
+			fault_dispatch(server, &fault);
+		session_put(fault.session);
+	}
+}
+
+void
+park_serve(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	uint32_t most = load_acquire(&d->park.count);
+	enum fault_outcome why;
+	enum verdict verdict;
+	struct fault fault;
+
+	while (most-- > 0 && (verdict = take_next(d, &fault, &why)) != WAIT) {
+		struct session *s = fault.session;
+		bool limit = why == FAULT_OVER_LIMIT;
+
+		if (limit)
+			fetch_sub_relaxed(&s->limit_parked, 1);
+		if (!session_is_dead(s)) {
+			ledger_count(&s->ledger, limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
+			    clock_now_ns() - fault.start_ns);
+			fault.start_ns = clock_now_ns();
+			if (verdict == SERVE || !fault_refuse(server, &fault))
+				fault_dispatch(server, &fault);
+			if (exchange_acq_rel(&s->park_overflow, false))
+				session_wake_all(s);
+		}
+		session_put(s);
+	}
+	serve_refused(server);
+}
+
+bool
+park_longest(struct daemon *d, struct moment *ret_tried)
+{
+	struct park *k = &d->park;
+	struct moment now = moment_now(d);
+	unsigned looked = 0;
+	bool any = false;
+
+	if (load_acquire(&k->count) == 0)
+		return false;
+	lock_acquire(&k->lock);
+	for (uint32_t i = k->waiting.head; i != PARK_NONE && looked < LOOK_MAX; i = k->pool[i].next, looked++) {
+		struct moment tried = tried_for(k, &k->pool[i], now);
+
+		if (k->pool[i].why == FAULT_OVER_LIMIT || (any && tried.passes <= ret_tried->passes))
+			continue;
+		*ret_tried = tried;
+		any = true;
+	}
+	lock_release(&k->lock);
+	return any;
+}
+
+void
+park_progress(struct daemon *d)
+{
+	struct park *k = &d->park;
+
+	if (load_acquire(&k->count) == 0)
+		return;
+	lock_acquire(&k->lock);
+	k->progress = moment_now(d);
+	lock_release(&k->lock);
+}
+
+void
+park_squeeze(struct daemon *d)
+{
+	lock_acquire(&d->park.lock);
+	d->park.squeezed_since = moment_now(d);
+	store_release(&d->pageq.squeezed, true);
+	lock_release(&d->park.lock);
+}
+
+void
+park_refused(struct daemon *d, const struct fault *fault)
+{
+	struct park *k = &d->park;
+
+	lock_acquire(&k->lock);
+	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back. */
+	if (load_relaxed(&k->refused_count) < k->room / 2)
+		keep_locked(k, &k->refused, fault, FAULT_NO_FRAME);
+	lock_release(&k->lock);
+}
+
+bool
+park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
+{
+	struct park *k = &d->park;
+	uint32_t previous = PARK_NONE, i;
+	bool found = false;
+
+	if (load_acquire(&k->refused_count) == 0)
+		return false;
+	lock_acquire(&k->lock);
+	for (i = k->refused.head; i != PARK_NONE && !found; i = found ? i : k->pool[i].next) {
+		const struct fault *f = &k->pool[i].fault;
+
+		found = f->session == s && f->address >= start && f->address < end;
+		if (found) {
+			*ret_address = f->address;
+			unlink_locked(k, &k->refused, i, previous);
+		}
+		previous = i;
+	}
+	lock_release(&k->lock);
+	if (found)
+		session_put(s);
+	return found;
+}
+
+static unsigned
+drop_locked(struct park *k, struct park_list *l, struct session *s)
+{
+	uint32_t previous = PARK_NONE, next;
+	unsigned dropped = 0;
+
+	for (uint32_t i = l->head; i != PARK_NONE; i = next) {
+		next = k->pool[i].next;
+		if (k->pool[i].fault.session == s) {
+			unlink_locked(k, l, i, previous);
+			dropped++;
+		} else {
+			previous = i;
+		}
+	}
+	return dropped;
+}
+
+void
+park_drop(struct daemon *d, struct session *s)
+{
+	struct park *k = &d->park;
+	unsigned dropped;
+
+	lock_acquire(&k->lock);
+	dropped = drop_locked(k, &k->waiting, s) + drop_locked(k, &k->refused, s);
+	lock_release(&k->lock);
+	while (dropped-- > 0)
+		session_put(s);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fault servers. A server is pinned to its CPU, so that the one on the faulting thread's CPU usually wins the message:
+ * a wake-up that crosses CPUs costs more than the whole fault (measured.md).
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault/fault.h"
+
+#define COOKIE_KICK UINT64_MAX
+#define COOKIE_IO   (UINT64_MAX - 1)
+#define EVENTS      32
+#define READ_BATCH  16
+
+/* Clients are watched by edges: otherwise each wait begins with a look at what was served last. */
+static struct epoll_event
+session_events(struct session *s)
+{
+	return (struct epoll_event){ .events = EPOLLIN | EPOLLET, .data.u64 = session_cookie(s) };
+}
+
+/* There may be more: the edge once more. It may have been removed meanwhile, then others poll it. */
+static void
+watch_again(struct fault_server *server, struct session *s)
+{
+	struct epoll_event event = session_events(s);
+
+	epoll_ctl(server->epoll, EPOLL_CTL_MOD, s->uffd, &event);
+}
+
+static void
+serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
+{
+	struct session *s = session_find_cookie(server->daemon, cookie);
+	struct uffd_fault faults[READ_BATCH];
+	bool more;
+	int count;
+
+	if (!s)
+		return;
+	/* A userfaultfd whose owner has made it blocking again is in error for ever: servers would spin. */
+	if (events & EPOLLERR)
+		uffd_never_wait(s->uffd);
+	/* One batch a round, so that one client's storm does not hold up the others. A batch that is not full has emptied it: the
+	 * next message is an edge. */
+	count = uffd_read(s->uffd, faults, READ_BATCH, &more);
+	if (more)
+		watch_again(server, s);
+	if (count > 0) {
+		uint64_t now = clock_now_ns();
+
+		for (int i = 0; i < count; i++) {
+			struct fault fault = {
+				.session = s,
+				.address = faults[i].address,
+				.flags = faults[i].flags,
+				.thread = faults[i].thread,
+				.start_ns = now,
+			};
+
+			fault_dispatch(server, &fault);
+		}
+		affinity_note(server, s, faults[count - 1].thread, (unsigned)count);
+	}
+	session_put(s);
+}
+
+static void
+serve_kick(struct fault_server *server)
+{
+	uint64_t ignored;
+
+	if (read(server->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
+		panic("a server's kick descriptor failed: %d", errno);
+	store_release(&server->kicked, false);
+}
+
+static void
+serve_deferred(struct fault_server *server)
+{
+	unsigned most = server->deferred_count;
+
+	while (most-- > 0 && server->swapins_used < FAULT_IO_DEPTH) {
+		struct fault fault = server->deferred[server->deferred_head];
+
+		server->deferred_head = (server->deferred_head + 1) % FAULT_DEFERRED_MAX;
+		server->deferred_count--;
+		if (!session_is_dead(fault.session))
+			fault_dispatch(server, &fault);
+		session_put(fault.session);
+	}
+}
+
+/* A fault that waits for its server's time slice is a stalled client; and a server that is preempted by the client it has
+ * just woken costs two more switches a fault. Real time would do the same and was slower on a quiet machine
+ * (doc/performance.md). Refused without privilege: then not. */
+static void
+run_first(void)
+{
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
+}
+
+static void *
+server_main(void *argument)
+{
+	struct fault_server *server = argument;
+	struct daemon *d = server->daemon;
+	struct epoll_event events[EVENTS];
+	char name[16];
+
+	snprintf(name, sizeof(name), "fault-%u", server->index);
+	pthread_setname_np(pthread_self(), name);
+	run_first();
+	while (!load_acquire(&server->stopping)) {
+		int count = epoll_wait(server->epoll, events, EVENTS, -1);
+
+		if (count < 0) {
+			CHECKF(errno == EINTR, "epoll_wait: %d", errno);
+			continue;
+		}
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.u64 == COOKIE_KICK)
+				serve_kick(server);
+			else if (events[i].data.u64 == COOKIE_IO)
+				swapin_reap(server);
+			else
+				serve_session(server, events[i].data.u64, events[i].events);
+		}
+		if (load_acquire(&d->park.count) > 0 || load_relaxed(&d->park.refused_count) > 0)
+			park_serve(server);
+		if (server->deferred_count > 0)
+			serve_deferred(server);
+	}
+	return NULL;
+}
+
+static int
+watch(struct fault_server *server, int fd, uint64_t cookie)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = cookie };
+
+	return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int
+server_create(struct daemon *d, struct fault_server *server, unsigned index)
+{
+	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
+	int error;
+
+	server->daemon = d;
+	server->index = index;
+	server->cpu = index % d->cpus;
+	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
+	server->epoll = epoll_create1(EPOLL_CLOEXEC);
+	server->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->bounce = mmap(NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	server->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->swapins));
+	server->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*server->deferred));
+	if (server->epoll < 0 || server->kick < 0 || server->bounce == MAP_FAILED || !server->swapins ||
+	    !server->deferred)
+		return -ENOMEM;
+	error = watch(server, server->kick, COOKIE_KICK);
+	if (error || !d->swap)
+		return error;
+	server->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
+	error = swap_channel_create(d->swap, FAULT_IO_DEPTH, server->channel_buffer_bytes, &server->channel);
+	if (error)
+		return error;
+	return watch(server, swap_channel_fd(server->channel), COOKIE_IO);
+}
+
+int
+fault_servers_start(struct daemon *d)
+{
+	d->servers = calloc(d->server_count, sizeof(*d->servers));
+	if (!d->servers)
+		return -ENOMEM;
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *server = &d->servers[i];
+		int error = server_create(d, server, i);
+		cpu_set_t cpus;
+
+		if (error)
+			return error;
+		if (pthread_create(&server->thread, NULL, server_main, server) != 0)
+			return -EAGAIN;
+		CPU_ZERO(&cpus);
+		CPU_SET(server->cpu, &cpus);
+		/* Refused where the machine's CPUs are not all ours: then it roams. */
+		pthread_setaffinity_np(server->thread, sizeof(cpus), &cpus);
+	}
+	return 0;
+}
+
+static void
+kick(struct fault_server *server)
+{
+	uint64_t one = 1;
+
+	if (!exchange_acq_rel(&server->kicked, true) && write(server->kick, &one, sizeof(one)) < 0)
+		panic("cannot kick a fault server: %d", errno);
+}
+
+void
+fault_servers_kick(struct daemon *d)
+{
+	kick(&d->servers[fetch_add_relaxed(&d->next_server, 1) % d->server_count]);
+}
+
+void
+fault_servers_stop(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->server_count; i++) {
+		store_release(&d->servers[i].stopping, true);
+		store_release(&d->servers[i].kicked, false);
+		kick(&d->servers[i]);
+	}
+	for (unsigned i = 0; i < d->server_count; i++)
+		pthread_join(d->servers[i].thread, NULL);
+}
+
+/* What is still under way at the end is finished here, so that pages are not left busy. */
+void
+fault_servers_fini(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *server = &d->servers[i];
+
+		while (server->swapins_used > 0) {
+			swap_channel_wait(server->channel);
+			swapin_reap(server);
+		}
+		for (; server->deferred_count > 0; server->deferred_count--) {
+			session_put(server->deferred[server->deferred_head].session);
+			server->deferred_head = (server->deferred_head + 1) % FAULT_DEFERRED_MAX;
+		}
+		if (server->channel)
+			swap_channel_destroy(server->channel);
+		close(server->epoll);
+		close(server->kick);
+		munmap(server->bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
+		free(server->swapins);
+		free(server->deferred);
+	}
+	free(d->servers);
+}
+
+int
+fault_server_watch(struct fault_server *server, struct session *s)
+{
+	struct epoll_event event = session_events(s);
+
+	return epoll_ctl(server->epoll, EPOLL_CTL_ADD, s->uffd, &event) < 0 ? -errno : 0;
+}
+
+void
+fault_server_unwatch(struct fault_server *server, struct session *s)
+{
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, s->uffd, NULL);
+}
+
+int
+fault_servers_add(struct daemon *d, struct session *s)
+{
+	store_relaxed(&s->servers_polling, d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1);
+	for (unsigned i = 0; i < d->server_count; i++) {
+		int error = fault_server_watch(&d->servers[i], s);
+
+		if (error) {
+			fault_servers_remove(d, s);
+			return error;
+		}
+	}
+	return 0;
+}
+
+void
+fault_servers_remove(struct daemon *d, struct session *s)
+{
+	for (unsigned i = 0; i < d->server_count; i++)
+		fault_server_unwatch(&d->servers[i], s);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Long requests: what walks pages, waits for busy ones or takes objects apart runs on the jobs thread, so that the control
+ * loop never touches a page. A finished job goes back to the loop, which sends the reply.
+ */
+#ifndef JOBS_H
+#define JOBS_H
+
+#include "daemon.h"
+#include "session.h"
+
+struct job {
+	struct list node;
+	void (*run)(struct job *job, struct stat_shard stats); /* on the jobs thread */
+	void (*done)(struct job *job); /* on the control loop; frees the job */
+	struct session *session;       /* with a reference */
+	uint16_t type;
+	uint64_t sequence;
+	int error;
+	size_t reply_bytes;
+	int fds[PAGER_MSG_FDS_MAX]; /* -1: none; owned */
+	_Alignas(8) unsigned char request[4096];
+	_Alignas(8) unsigned char reply[PAGER_MSG_BYTES_MAX];
+};
+
+/* finished: called on the jobs thread when a job can be collected. */
+int jobs_start(struct daemon *d, void (*finished)(void *context), void *context);
+void jobs_submit(struct daemon *d, struct job *job);
+/* The finished ones, one at a time; NULL when there is none. Runs on: the control loop. */
+struct job *jobs_collect(struct daemon *d);
+/* Runs what is queued, then ends the thread. */
+void jobs_stop(struct daemon *d);
+/* => stopped, and the control loop, which collects, has ended. */
+void jobs_fini(struct daemon *d);
+
+#endif

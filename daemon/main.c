@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerd: options, privileges, start and stop order.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/control.h"
+#include "failpt.h"
+#include "fault/fault.h"
+#include "jobs.h"
+#include "pageout/pageout.h"
+#include "pmap/uffd.h"
+#include "size.h"
+#include "trace.h"
+#include "vm/pageq.h"
+#include "vm/prefetch.h"
+
+static const char usage_text[] =
+    "usage: pagerd [options]\n"
+    "  --socket PATH          where clients connect (default $XDG_RUNTIME_DIR/pagerd.sock, root: /run/pagerd/pagerd.sock)\n"
+    "  --socket-mode MODE     who may connect, octal (default 0666 as root, else 0600)\n"
+    "  --memory SIZE          memory to hold, as 64M or 2G (default a quarter of RAM)\n"
+    "  --swap-dir DIR         where swap files are made (default /var/lib/pagerd, or under the user's state directory)\n"
+    "  --swap-max SIZE        most space that swap files may take (default no limit)\n"
+    "  --no-swap              compress only\n"
+    "  --page-size SIZE       4K (default), 16K or 64K\n"
+    "  --policy NAME[:params] page-out policy (default mach2q, its inactive target adapting)\n"
+    "  --config FILE          parameters, `name = value` lines (see pagerctl param list)\n"
+    "  --param NAME=VALUE     one parameter; may be repeated\n"
+    "  --log-level LEVEL      error, warning, notice (default), info or debug\n"
+    "  --fail SPEC            arm fail points, for tests: NAME:after[:times][,...]\n"
+    "  --version, --help\n";
+
+static void NORETURN PRINTF_LIKE(2, 3)
+die(int status, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fputs("pagerd: ", stderr);
+	vfprintf(stderr, fmt, args);
+	fputc('\n', stderr);
+	va_end(args);
+	exit(status);
+}
+
+static uint64_t
+size_option(const char *name, const char *text)
+{
+	uint64_t bytes;
+
+	if (size_parse(text, &bytes) != 0)
+		die(2, "%s wants a size such as 64M or 2G, not \"%s\"", name, text);
+	return bytes;
+}
+
+static char *
+default_path(const char *root_path, const char *variable, const char *fallback, const char *name)
+{
+	const char *base = getenv(variable), *home = getenv("HOME");
+	char path[PATH_MAX];
+
+	if (geteuid() == 0)
+		return strdup(root_path);
+	if (base)
+		snprintf(path, sizeof(path), "%s/%s", base, name);
+	else
+		snprintf(path, sizeof(path), "%s%s/%s", home ? home : "/tmp", fallback, name);
+	return strdup(path);
+}
+
+static void
+set_param(struct daemon *d, char *text)
+{
+	char *value = strchr(text, '=');
+	int error;
+
+	if (!value)
+		die(2, "--param wants NAME=VALUE, not \"%s\"", text);
+	*value++ = '\0';
+	error = param_set(&d->params, text, value);
+	if (error)
+		die(2, "--param %s=%s: %s (pagerctl param list shows all)", text, value,
+		    error == -ENOENT ? "no such parameter" : error == -ERANGE ? "out of range" : "not a number");
+}
+
+enum { SOCKET = 256, SOCKET_MODE, MEMORY, SWAP_DIR, SWAP_MAX, NO_SWAP, PAGE_SIZE, POLICY, CONFIG, PARAMETER, LOG_LEVEL, FAIL,
+	VERSION, HELP };
+
+static void
+parse_one(struct daemon *d, int option, char *argument)
+{
+	struct options *o = &d->options;
+	char message[512], *end;
+	int error;
+
+	switch (option) {
+	case SOCKET:
+		o->socket_path = argument;
+		break;
+	case SOCKET_MODE:
+		o->socket_mode = (mode_t)strtoul(argument, &end, 8);
+		if (*end || o->socket_mode > 0777)
+			die(2, "--socket-mode wants an octal mode such as 0660, not \"%s\"", argument);
+		break;
+	case MEMORY:
+		o->memory_bytes = size_option("--memory", argument);
+		break;
+	case SWAP_DIR:
+		o->swap_directory = argument;
+		break;
+	case SWAP_MAX:
+		o->swap_max_bytes = size_option("--swap-max", argument);
+		break;
+	case NO_SWAP:
+		o->no_swap = true;
+		break;
+	case PAGE_SIZE:
+		o->page_bytes = size_option("--page-size", argument);
+		if (o->page_bytes != 4096 && o->page_bytes != 16384 && o->page_bytes != 65536)
+			die(2, "--page-size is 4K, 16K or 64K, not \"%s\"", argument);
+		break;
+	case POLICY:
+		o->policy = argument;
+		break;
+	case CONFIG:
+		error = params_load(&d->params, argument, message, sizeof(message));
+		if (error)
+			die(2, "%s", message);
+		break;
+	case PARAMETER:
+		set_param(d, argument);
+		break;
+	case LOG_LEVEL:
+		if (log_level_parse(argument, &o->log_level) != 0)
+			die(2, "--log-level is error, warning, notice, info or debug, not \"%s\"", argument);
+		break;
+	case FAIL:
+		if (failpt_arm(argument) != 0)
+			die(2, "--fail %s: no such fail point, or not NAME:after[:times]", argument);
+		break;
+	case VERSION:
+		puts("pagerd " PAGERD_VERSION);
+		exit(0);
+	case HELP:
+		fputs(usage_text, stdout);
+		exit(0);
+	default:
+		fputs(usage_text, stderr);
+		exit(2);
+	}
+}
+
+static void
+parse_options(struct daemon *d, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "socket", required_argument, NULL, SOCKET },
+		{ "socket-mode", required_argument, NULL, SOCKET_MODE },
+		{ "memory", required_argument, NULL, MEMORY },
+		{ "swap-dir", required_argument, NULL, SWAP_DIR },
+		{ "swap-max", required_argument, NULL, SWAP_MAX },
+		{ "no-swap", no_argument, NULL, NO_SWAP },
+		{ "page-size", required_argument, NULL, PAGE_SIZE },
+		{ "policy", required_argument, NULL, POLICY },
+		{ "config", required_argument, NULL, CONFIG },
+		{ "param", required_argument, NULL, PARAMETER },
+		{ "log-level", required_argument, NULL, LOG_LEVEL },
+		{ "fail", required_argument, NULL, FAIL },
+		{ "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, HELP },
+		{ 0 },
+	};
+	struct options *o = &d->options;
+	int option;
+
+	o->log_level = LOG_NOTICE;
+	o->socket_mode = geteuid() == 0 ? 0666 : 0600;
+	o->page_bytes = 4096;
+	/* A major fault that the compressor answers costs about two soft ones here (doc/performance.md): few are worth it. */
+	o->policy = (char *)(uintptr_t) "mach2q:inactive=8,adapt=1,cost=2,overhead=3,near=85";
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		parse_one(d, option, optarg);
+	if (optind < argc)
+		die(2, "unexpected argument \"%s\" (try --help)", argv[optind]);
+	if (!o->socket_path)
+		o->socket_path = default_path(PAGER_SOCKET_SYSTEM, "XDG_RUNTIME_DIR", "", PAGER_SOCKET_USER);
+	if (!o->swap_directory && !o->no_swap)
+		o->swap_directory = default_path("/var/lib/pagerd", "XDG_STATE_HOME", "/.local/state", "pagerd");
+	if (!o->memory_bytes)
+		o->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+	if (o->memory_bytes / o->page_bytes < 512)
+		die(2, "--memory must be at least 512 pages (%llu bytes)", (unsigned long long)o->page_bytes * 512);
+}
+
+/* Best effort, told once: the daemon must not page-fault on its own tables, nor run out of descriptors. */
+static void
+prepare_process(void)
+{
+	struct rlimit limit;
+
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK", strerror(errno));
+}
+
+/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the memory; the compressor wants
+ * 16 pages in one. */
+static size_t
+segment_bytes(const struct daemon *d)
+{
+	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
+
+	while (bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
+		bytes /= 2;
+	return bytes;
+}
+
+/* Address space, not memory: each segment in core has a whole chunk of it, however little is left in it. Several times the
+ * memory, so that sparse segments do not use it up before they are merged. */
+static size_t
+arena_bytes(const struct daemon *d)
+{
+	return param(d, arena_factor) * d->options.memory_bytes;
+}
+
+static int
+create_storage(struct daemon *d)
+{
+	struct compressor_config compressor = {
+		.page_bytes = d->page_bytes,
+		.segment_bytes = segment_bytes(d),
+		.arena_bytes = arena_bytes(d),
+		.max_segments = 32 * d->options.memory_bytes / segment_bytes(d) + 4096,
+		.workers = d->worker_count,
+		/* Filling memory that a segment has just left is a third cheaper than populating new. */
+		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 512),
+		.ops = &frames_compressor_ops,
+		.ctx = d,
+	};
+	int error = compressor_create(&compressor, &d->compressor);
+
+	if (error)
+		die(1, "cannot make the compressor: %s", strerror(-error));
+	if (!d->options.no_swap) {
+		struct swap_config swap = {
+			.directory = d->options.swap_directory,
+			.slot_bytes = round_up_u64(compressor_segment_bytes(d->compressor), 4096),
+			.file_bytes = param(d, swap_file_bytes),
+			.max_bytes = d->options.swap_max_bytes,
+			.low_free_slots = (unsigned)param(d, swap_low_slots),
+			.high_free_slots = (unsigned)param(d, swap_high_slots),
+			.force_sync = param(d, swap_force_sync),
+		};
+
+		if (swap.max_bytes && swap.file_bytes > swap.max_bytes)
+			swap.file_bytes = round_down_u64(swap.max_bytes, 1 << 20);
+		error = swap_create(&swap, &d->swap);
+		if (error)
+			die(1, "cannot use the swap directory %s: %s (choose another --swap-dir, or --no-swap)",
+			    swap.directory, strerror(-error));
+	}
+	return 0;
+}
+
+static void
+create_parts(struct daemon *d)
+{
+	char message[512] = "";
+	int error = stats_create(&d->stats, d->server_count + d->worker_count + SHARD_EXTRA);
+
+	if (!error)
+		error = session_table_create(d);
+	if (!error)
+		error = object_table_create(d);
+	if (!error)
+		error = slots_create(d);
+	if (!error)
+		error = frames_create(d);
+	if (error)
+		die(1, "cannot make the tables: %s", strerror(-error));
+	error = pageq_create(d, d->options.policy);
+	if (error)
+		die(2, "--policy %s: %s", d->options.policy,
+		    error == -ENOENT ? "no such policy" : "bad parameters");
+	create_storage(d);
+	if (park_create(d) != 0)
+		die(1, "no memory for parked faults");
+	zap_init(d);
+	error = trace_create(d);
+	if (!error)
+		error = prefetch_create(d);
+	if (!error)
+		error = fault_servers_start(d);
+	if (!error)
+		error = pageout_start(d);
+	if (!error)
+		error = writeback_start(d);
+	if (error)
+		die(1, "cannot start: %s", strerror(-error));
+	error = control_create(d, message, sizeof(message));
+	if (error)
+		die(1, "%s", message[0] ? message : strerror(-error));
+	error = jobs_start(d, control_job_finished, d);
+	if (error)
+		die(1, "cannot start the jobs thread: %s", strerror(-error));
+}
+
+static void
+destroy_parts(struct daemon *d)
+{
+	jobs_stop(d);
+	fault_servers_stop(d);
+	pageout_stop(d);
+	writeback_stop(d);
+	control_destroy(d);
+	jobs_fini(d);
+	fault_servers_fini(d);
+	pageout_fini(d);
+	writeback_fini(d);
+	prefetch_destroy(d);
+	trace_destroy(d);
+	park_destroy(d);
+	session_table_destroy(d);
+	compressor_destroy(d->compressor);
+	if (d->swap)
+		swap_destroy(d->swap);
+	pageq_destroy(d);
+	frames_destroy(d);
+	slots_destroy(d);
+	object_table_destroy(d);
+	stats_destroy(&d->stats);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	char message[512] = "";
+
+	if (!d)
+		die(1, "no memory");
+	params_init(&d->params);
+	if (getenv("PAGERD_FAIL") && failpt_arm(getenv("PAGERD_FAIL")) != 0)
+		die(2, "PAGERD_FAIL: no such fail point, or not NAME:after[:times]");
+	parse_options(d, argc, argv);
+	log_set_level(d->options.log_level);
+	if (uffd_probe(&d->uffd_device, message, sizeof(message)) != 0)
+		die(1, "%s", message);
+	d->page_bytes = d->options.page_bytes;
+	d->hw_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	d->page_shift = (unsigned)__builtin_ctzl(d->page_bytes);
+	d->cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	d->server_count = param(d, fault_servers) ? (unsigned)param(d, fault_servers) : d->cpus;
+	d->worker_count = param(d, pageout_workers) ? (unsigned)param(d, pageout_workers) : d->cpus;
+	prepare_process();
+	create_parts(d);
+	printf("pagerd: ready on %s\n", d->options.socket_path);
+	fflush(stdout);
+	control_run(d);
+	destroy_parts(d);
+	close(d->uffd_device);
+	free(d);
+	return 0;
+}

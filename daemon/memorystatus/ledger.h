@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client's ledger: the rows of tbl/ledger.h. PAGES rows are balances, changed only by vm_page_commit under PAGEQ, so
+ * that their sums over clients equal the daemon's gauges at any moment the lock is held. COUNT and TIME rows
+ * only grow and may be posted from any thread.
+ */
+#ifndef LEDGER_H
+#define LEDGER_H
+
+#include "atomics.h"
+#include "pager/proto.h"
+
+struct ledger {
+	atomic_llong entries[PAGER_LEDGER_COUNT]; /* (Q) to write PAGES rows, (A) to read */
+	atomic_llong footprint_peak;              /* (Q) pages */
+};
+
+/* => called with PAGEQ held. A negative balance is a panic. */
+void ledger_post_pages(struct ledger *l, int internal, int compressed, int wired);
+static inline void
+ledger_count(struct ledger *l, enum pager_ledger_entry entry, uint64_t value)
+{
+	fetch_add_relaxed(&l->entries[entry], (long long)value);
+}
+/* Pages as they stand, without a lock. */
+static inline uint64_t
+ledger_pages(const struct ledger *l, enum pager_ledger_entry entry)
+{
+	return (uint64_t)load_relaxed(&((struct ledger *)l)->entries[entry]);
+}
+/* PAGES rows in bytes, others as they are. */
+uint64_t ledger_value(const struct ledger *l, enum pager_ledger_entry entry, uint64_t page_bytes);
+/* Whether every PAGES row reads zero, as it must for an ended client. */
+bool ledger_is_zero(const struct ledger *l);
+
+#endif

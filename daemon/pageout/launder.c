@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Laundering: victims leave memory. Runs on: pageout workers. Allocates nothing; no lock is held across a userfaultfd
+ * call, a read or a punch: busy is.
+ *
+ * Order, per run of neighbours: write-protect (guaranteed, whatever zapping did), read, store the copy in frame.cref, look
+ * for WANTED (a fault that came meanwhile wins), punch, publish the slot, free the frame, wake. A clean page skips to
+ * the punch.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+#include "session.h"
+
+static struct vm_page *
+page_of(struct pageout_worker *w, const struct victim *v)
+{
+	return &w->daemon->frames.pages[v->frame];
+}
+
+static bool
+is_dirty(struct pageout_worker *w, const struct victim *v)
+{
+	return load_acquire(&page_of(w, v)->word) & PAGE_DIRTY;
+}
+
+/* How many victims from v[0] on are adjacent and of the same kind, dirty or clean. */
+static unsigned
+run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
+{
+	unsigned n = 1;
+
+	while (n < count && v[n].object == v[0].object && v[n].page == v[0].page + n &&
+	    is_dirty(w, &v[n]) == is_dirty(w, &v[0]))
+		n++;
+	return n;
+}
+
+/* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
+#define BEGIN_STEP 8u
+
+/* LAUNDRY -> CLEANING for those that were not rescued; packs them to the front. => how many */
+static unsigned
+begin(struct pageout_worker *w, struct victim *v, unsigned count)
+{
+	struct daemon *d = w->daemon;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (i % BEGIN_STEP == 0)
+			lock_acquire(&d->pageq.lock);
+		if (pageq_launder_begin_locked(d, &v[i]))
+			v[kept++] = v[i];
+		if (i % BEGIN_STEP == BEGIN_STEP - 1 || i == count - 1)
+			lock_release(&d->pageq.lock);
+	}
+	return kept;
+}
+
+static int
+acceleration(struct daemon *d)
+{
+	uint32_t free_count = load_relaxed(&d->frames.free_count);
+	uint32_t low = d->frames.reserved + (d->frames.free_min - d->frames.reserved) / 4;
+
+	return (int)(free_count < low ? param(d, compress_acceleration_max) : param(d, compress_acceleration));
+}
+
+/* Room for one page in the worst case, taken from the reserve before the page is stored. */
+static bool
+credit(struct daemon *d, size_t pages)
+{
+	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
+	size_t want = pages * (d->page_bytes + 64) + (load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10);
+	uint64_t limit = compressor_frames_limit(d);
+	bool enough = false;
+
+	lock_acquire(&d->pageq.lock);
+	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < limit)
+		enough = frames_credit_compressor_locked(d, want);
+	else
+		enough = load_relaxed(&d->frames.compressor_credit) >= (long long)want;
+	lock_release(&d->pageq.lock);
+	if (!enough)
+		writeback_want(d);
+	return enough || load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes);
+}
+
+bool
+launder_has_room(struct pageout_worker *w, unsigned pages)
+{
+	struct daemon *d = w->daemon;
+	/* Free frames count as well: below its limit the compressor may have them. */
+	uint64_t have = (uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift;
+
+	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < compressor_frames_limit(d))
+		have += frames_available_for(d, FRAME_STORE);
+	return have > pages / 4 + 2 && compressor_has_segment(d->compressor, w->index);
+}
+
+/* Adjacent dirty pages, protected: read and stored. => stored[]: true for those that have their copy now, a prefix. */
+static void
+clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
+{
+	struct daemon *d = w->daemon;
+	struct vm_object *o = v[0].object;
+	uint64_t index = page_of(w, &v[0])->index;
+	size_t bytes = (size_t)count << d->page_shift, have = 0;
+
+	while (have < bytes) {
+		ssize_t got = pread(o->memfd, (char *)w->bounce + have, bytes - have,
+		    (off_t)((index << d->page_shift) + have));
+
+		if (got <= 0) {
+			if (got < 0 && errno == EINTR)
+				continue;
+			return;
+		}
+		have += (size_t)got;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct vm_page *p = page_of(w, &v[i]);
+		struct cowner owner = { vm_object_tag(o), index + i };
+		struct cref cref;
+		uint32_t size;
+
+		if (compressor_store(d->compressor, w->index, (char *)w->bounce + ((size_t)i << d->page_shift), owner,
+			acceleration(d), &cref, &size) != 0) {
+			w->refused = true;
+			break;
+		}
+		p->cref = cref.v;
+		vm_page_flags_clear(p, PAGE_DIRTY);
+		stored[i] = true;
+		stat_add(w->stats, STAT_COMPRESSIONS, 1);
+	}
+}
+
+struct hole *
+launder_hole_at(struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = o->daemon;
+
+	if (likely(o->holes == 0))
+		return NULL;
+	for (unsigned i = 0; i < d->worker_count; i++) {
+		struct hole *hole = &d->workers[i].hole;
+
+		if (load_relaxed(&hole->object) == o && index >= hole->low && index < hole->high)
+			return hole;
+	}
+	return NULL;
+}
+
+/* How many victims from v[0] on can be taken away with one range: neighbours, nothing but a few stored pages between
+ * them. A hint unless O is held. */
+#define HOLE_MAX 64u
+static unsigned
+group_length(struct pageout_worker *w, const struct victim *v, unsigned count)
+{
+	uint64_t first = page_of(w, &v[0])->index, last = first;
+	unsigned n = 1;
+
+	for (; n < count && v[n].object == v[0].object; n++) {
+		uint64_t index = page_of(w, &v[n])->index;
+
+		if (index - last > VM_GAP_MAX + 1 || index - first >= HOLE_MAX ||
+		    !vm_object_all_stored(v[0].object, last + 1, index))
+			break;
+		last = index;
+	}
+	return n;
+}
+
+/* The range of the first victims becomes a hole. => how many they are */
+static unsigned
+hole_begin(struct pageout_worker *w, struct victim *v, unsigned count)
+{
+	struct vm_object *o = v[0].object;
+	unsigned n;
+
+	lock_acquire(&o->lock);
+	n = group_length(w, v, count);
+	w->hole.low = page_of(w, &v[0])->index;
+	w->hole.high = page_of(w, &v[n - 1])->index + 1;
+	w->hole.wanted = false;
+	store_relaxed(&w->hole.object, o);
+	o->holes++;
+	lock_release(&o->lock);
+	return n;
+}
+
+/* The end of those that leave: punched, published, freed, woken. v[] are sorted. */
+static void
+leave(struct pageout_worker *w, struct victim *v, unsigned count)
+{
+	struct daemon *d = w->daemon;
+	struct hole *hole = &w->hole;
+	unsigned start, n;
+
+	for (start = 0; start < count; start += n) {
+		struct vm_object *o = v[start].object;
+		uint64_t bytes;
+		bool wanted = false;
+
+		n = hole_begin(w, &v[start], count - start);
+		bytes = (hole->high - hole->low) << d->page_shift;
+		uffd_punch(o->memfd, hole->low << d->page_shift, bytes);
+		lock_acquire(&o->lock);
+		lock_acquire(&d->pageq.lock);
+		for (unsigned i = start; i < start + n; i++) {
+			struct vm_page *p = page_of(w, &v[i]);
+			struct cref cref = { p->cref };
+
+			CHECK(cref.v != 0);
+			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
+			vm_object_slot_set(o, p->index, slot_stored(cref));
+			pageq_launder_finish_locked(d, &v[i]);
+		}
+		lock_release(&d->pageq.lock);
+		store_relaxed(&hole->object, NULL);
+		o->holes--;
+		if (wanted && load_acquire(&o->waiters) > 0)
+			cond_broadcast(&o->unbusy);
+		wanted |= hole->wanted;
+		lock_release(&o->lock);
+		if (wanted)
+			uffd_wake(o->session->uffd, vm_object_address(o, hole->low), bytes);
+		stat_add(w->stats, STAT_HOLES, 1);
+		ledger_count(&o->session->ledger, PAGER_LEDGER_PAGEOUTS, n);
+		for (unsigned i = 0; i < n; i++)
+			vm_object_put(o);
+	}
+}
+
+static void
+stay(struct pageout_worker *w, struct victim *v, bool rescued)
+{
+	struct daemon *d = w->daemon;
+	uint64_t index = page_of(w, v)->index;
+
+	lock_acquire(&d->pageq.lock);
+	pageq_launder_abort_locked(d, v, rescued);
+	lock_release(&d->pageq.lock);
+	stat_add(w->stats, rescued ? STAT_RESCUES : STAT_PAGEOUT_FAILURES, 1);
+	vm_object_unbusy(v->object, index, page_of(w, v));
+	vm_object_put(v->object);
+}
+
+/* Cleans the dirty ones among victims of one range. What lies between them is stored, or just being filled: protecting
+ * it too costs its owner a fault at worst. => stored[]: true for those that can leave */
+static void
+clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
+{
+	struct vm_object *o = v[0].object;
+	unsigned first = count, last = 0, n;
+	uint64_t low, high;
+	int error;
+
+	for (unsigned i = 0; i < count; i++) {
+		stored[i] = !is_dirty(w, &v[i]);
+		if (!stored[i]) {
+			first = first < i ? first : i;
+			last = i;
+		}
+	}
+	if (first == count)
+		return;
+	low = page_of(w, &v[first])->index;
+	high = page_of(w, &v[last])->index + 1;
+	error = uffd_protect(o->session->uffd, vm_object_address(o, low), (high - low) << w->daemon->page_shift);
+	/* ENOENT and ESRCH: nobody can write there any more. */
+	if (error && error != -ENOENT && error != -ESRCH)
+		return;
+	for (unsigned i = first; i <= last && !w->refused; i += n) {
+		n = run_length(w, &v[i], last + 1 - i);
+		if (is_dirty(w, &v[i]))
+			clean_run(w, &v[i], n, &stored[i]);
+	}
+}
+
+unsigned
+launder(struct pageout_worker *w, struct victim *v, unsigned count)
+{
+	struct daemon *d = w->daemon;
+	bool stored[PAGEOUT_BATCH_MAX] = { false };
+	unsigned leaving = 0, n, clean = 0;
+
+	w->refused = false;
+	count = begin(w, v, count);
+	if (count == 0)
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		clean += stored[i] = !is_dirty(w, &v[i]);
+	/* What is clean needs no room. */
+	w->refused = clean < count && !credit(d, count - clean);
+	for (unsigned start = 0; start < count && !w->refused; start += n) {
+		n = group_length(w, &v[start], count - start);
+		clean_group(w, &v[start], n, &stored[start]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		bool wanted = load_acquire(&page_of(w, &v[i])->word) & PAGE_WANTED;
+
+		if (stored[i] && !wanted)
+			v[leaving++] = v[i];
+		else
+			stay(w, &v[i], wanted);
+	}
+	leave(w, v, leaving);
+	stat_add(w->stats, STAT_PAGEOUTS, leaving);
+	stat_add(w->stats, STAT_CLEAN_PAGEOUTS, min_u64(clean, leaving));
+	lock_acquire(&d->pageq.lock);
+	frames_reclaim_credit_locked(d, 64u << 10);
+	lock_release(&d->pageq.lock);
+	if (w->refused || (++w->batches % 2 == 0 && writeback_compaction_worth(d, false)))
+		writeback_want(d);
+	return leaving;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pageout: keeps frames free. Each worker runs the whole of it: ages active pages (their mappings go), takes the policy's
+ * victims with their neighbours, and launders them: write-protect, compress, punch, publish, free. Work starts below
+ * free_min and stops at free_target; the second and later workers join only when the first does not keep up.
+ */
+#ifndef PAGEOUT_H
+#define PAGEOUT_H
+
+#include "daemon.h"
+#include "vm/pageq.h"
+
+#define PAGEOUT_BATCH_MAX 256u
+
+/* A range of an object that a worker is about to punch in one piece: its victims, which it holds busy, and between them
+ * pages that have no frame. While it stands no page in it may be filled. Set and cleared with the object locked. */
+struct hole {
+	_Atomic(struct vm_object *) object; /* (O to write) NULL: none */
+	uint64_t low, high;                 /* (O) [low, high) */
+	bool wanted;                        /* (O) somebody came meanwhile: wake the range */
+};
+
+struct pageout_worker {
+	struct daemon *daemon;
+	pthread_t thread;
+	unsigned index;
+	struct stat_shard stats;
+	struct hole hole;
+	void *bounce;   /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
+	struct victim deactivated[PAGEOUT_BATCH_MAX];
+	struct victim victims[PAGEOUT_BATCH_MAX];
+	unsigned batches; /* laundered, to look at the compressor's waste now and then */
+	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */
+	bool refused; /* in the last batch the compressor found no room for a page */
+};
+
+int pageout_start(struct daemon *d);
+void pageout_stop(struct daemon *d);
+void pageout_fini(struct daemon *d);
+/* Frames are needed. Any thread, no lock at or below PAGEQ held. */
+void pageout_want(struct daemon *d);
+/* This client is over its limit: its own pages must leave. */
+void pageout_want_session(struct daemon *d, struct session *s);
+/* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread can touch it again.
+ * Runs on: fault servers, no lock held. */
+void pageout_settle(struct daemon *d, struct stat_shard stats);
+/* Frames have been freed: parked faults may go on. */
+void pageout_freed(struct daemon *d);
+
+/* pageout/launder.c. => frames freed */
+unsigned launder(struct pageout_worker *w, struct victim *victims, unsigned count);
+
+/* The hole that a page without a frame lies in, or NULL: it may not be filled now, and *ret->wanted makes the worker wake
+ * its range. => the object's lock held */
+struct hole *launder_hole_at(struct vm_object *o, uint64_t index);
+
+/* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no lock held. */
+bool launder_has_room(struct pageout_worker *w, unsigned pages);
+
+/* pageout/squeeze.c: what follows when nothing can leave. The decisions are pure. */
+struct moment moment_now(const struct daemon *d);
+/* What has been tried in between. */
+struct moment moment_tried(struct moment since, struct moment now);
+bool squeeze_begins(struct moment tried);
+/* Whether a fault that has waited so in the squeeze gets SIGBUS. */
+bool squeeze_refuses(enum frame_use use, struct moment tried);
+/* Frames that the compressor may hold in the squeeze. */
+uint64_t squeeze_compressor_limit(uint64_t share, uint32_t count, uint32_t last);
+/* Squeezed, and the compressor has all of its share: first touches wait. */
+bool pageout_is_crammed(const struct daemon *d);
+/* The compressor has clearly not filled its share: what leaves makes room, whoever gets it. */
+bool squeeze_is_far(const struct daemon *d);
+/* Enters and leaves the squeeze. Runs on: the writer, after each pass. */
+void squeeze_judge(struct daemon *d);
+
+/* pmap/zap.c: takes the mappings of deactivated pages away, best effort. Sorts the victims. */
+void zap(struct pageout_worker *w, struct victim *victims, unsigned count);
+/* The same, done when it returns (unless the system has swap), and drops the references on the objects. For who counts on
+ * seeing the next touch. Any thread, no lock held. */
+void zap_now(struct daemon *d, struct stat_shard stats, struct victim *victims, unsigned count);
+/* Chooses between daemon and agent for good at start. */
+void zap_init(struct daemon *d);
+
+/* pageout/writeback.c */
+int writeback_start(struct daemon *d);
+void writeback_stop(struct daemon *d);
+void writeback_fini(struct daemon *d);
+/* The compressor is large or wasteful: swap out or compact. Any thread. */
+void writeback_want(struct daemon *d);
+/* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on. Cheap. Any thread. */
+bool writeback_compaction_worth(struct daemon *d, bool started);
+/* The compressor's share of the frames. Without swap there is nowhere else to go: more than with it. */
+uint64_t compressor_share(const struct daemon *d);
+/* Frames that it may hold now: its share, or more in the squeeze. */
+uint64_t compressor_frames_limit(const struct daemon *d);
+
+#endif

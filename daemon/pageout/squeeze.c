@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When nothing can leave: what is tried next, and when to give up. Decisions are functions of numbers. Runs on: the writer
+ * (squeeze_judge), any thread.
+ *
+ *   normal    faults wait; pageout, writeback and compaction make room.
+ *   squeezed  some fault has waited through SQUEEZE_AFTER. Compaction works for every hardware page; the compressor may grow
+ *             beyond its share, down to a small floor of frames, but only for pages that exist; stored pages get frames
+ *             from deeper in the reserve (frames_floor). Ends when free_min frames are free.
+ *   refusing  in the squeeze a fault has waited through its row of `patience`, and none of its use was served meanwhile:
+ *             SIGBUS. Not a state: each fault is judged by itself.
+ *
+ * Progress (park_progress) begins every wait anew: a segment went to swap, or pages left while the compressor was clearly below
+ * its share. Then memory is not full, and who waits is only not first. Frames that change hands otherwise prove nothing: clean
+ * pages come and go on a full machine too.
+ *
+ * Why a squeezed machine turns over. Below the floor of FRAME_WRITE frames go to reads of stored pages alone, whose copies
+ * stay: such a page leaves again for nothing, so there is always a frame for the next read. A write gives its copy up,
+ * which compaction at its finest turns into a frame, but for what is left over at the end of each segment: that is
+ * what the compressor may grow for.
+ */
+#include "pageout/pageout.h"
+
+#include "fault/fault.h"
+
+/* Tried in vain before anything else happens. */
+#define SQUEEZE_AFTER ((struct moment){ .rounds = 16, .passes = 8 })
+static const struct moment patience[FRAME_USE_COUNT] = {
+	[FRAME_FIRST] = { .rounds = 100, .passes = 24 },
+	[FRAME_WRITE] = { .rounds = 400, .passes = 100 },
+	[FRAME_READ] = { .rounds = 400, .passes = 100 },
+};
+
+struct moment
+moment_now(const struct daemon *d)
+{
+	return (struct moment){ load_relaxed(&d->pageq.rounds), load_relaxed(&d->writeback.passes) };
+}
+
+struct moment
+moment_tried(struct moment since, struct moment now)
+{
+	return (struct moment){ now.rounds - since.rounds, now.passes - since.passes };
+}
+
+static bool
+is_enough(struct moment tried, struct moment least)
+{
+	return tried.rounds >= least.rounds && tried.passes >= least.passes;
+}
+
+bool
+squeeze_begins(struct moment tried)
+{
+	return is_enough(tried, SQUEEZE_AFTER);
+}
+
+bool
+squeeze_refuses(enum frame_use use, struct moment tried)
+{
+	return is_enough(tried, patience[use]);
+}
+
+uint64_t
+squeeze_compressor_limit(uint64_t share, uint32_t count, uint32_t last)
+{
+	return max_u64(share, count - max_u64(2 * (uint64_t)last, count / 64));
+}
+
+bool
+pageout_is_crammed(const struct daemon *d)
+{
+	return load_relaxed(&d->pageq.squeezed) &&
+	    (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >= compressor_share(d);
+}
+
+bool
+squeeze_is_far(const struct daemon *d)
+{
+	uint64_t share = compressor_share(d);
+
+	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < share - share / 16;
+}
+
+void
+squeeze_judge(struct daemon *d)
+{
+	bool room = load_relaxed(&d->frames.free_count) >= d->frames.free_min;
+	struct moment tried;
+
+	if (load_relaxed(&d->pageq.squeezed)) {
+		if (room) {
+			store_release(&d->pageq.squeezed, false);
+			log_info("there is room again");
+			/* Those that were refused. */
+			fault_servers_kick(d);
+		}
+	} else if (!room && park_longest(d, &tried) && squeeze_begins(tried)) {
+		park_squeeze(d);
+		log_info("nothing can leave: memory is squeezed");
+	}
+	/* Who waits is judged again; and frames may have come from clients, who tell nobody. */
+	pageout_freed(d);
+}

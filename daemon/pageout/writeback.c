@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The swap writer: whole cold segments to swap, compaction, places given back, swap files made, emptied and deleted. The
+ * only file that knows that a segment's place is a swap slot. Runs on: its own thread, which may wait for I/O. It
+ * allocates nothing but at start.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+
+#define WRITES_MAX 64u
+#define TIGHT_WASTE_PERCENT 3u
+#define SWAP_FULL_RETRY_NS 2000000000ull
+
+/* One segment under way to disk, or being moved between files. */
+struct write {
+	uint32_t segment;
+	struct swap_slot slot;
+	void *buffer;
+	size_t length;
+	bool used;
+};
+
+struct writer {
+	struct daemon *daemon;
+	struct stat_shard stats;
+	struct write writes[WRITES_MAX];
+	unsigned in_flight, depth, written;
+	uint64_t full_since_ns;
+};
+
+void
+writeback_want(struct daemon *d)
+{
+	struct writeback *wb = &d->writeback;
+
+	if (exchange_acq_rel(&wb->wanted, true))
+		return;
+	lock_acquire(&wb->lock);
+	cond_signal(&wb->cond);
+	lock_release(&wb->lock);
+}
+
+uint64_t
+compressor_share(const struct daemon *d)
+{
+	uint64_t percent = param(d, compressor_percent), count = d->frames.count;
+	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing could be stored, and
+	 * nothing could be written out to make room. */
+	uint64_t least = (d->worker_count + 3) * (uint64_t)compressor_segment_bytes(d->compressor) >> d->page_shift;
+
+	/* Nowhere else to go. */
+	if (!d->swap || load_relaxed(&d->writeback.swap_full))
+		percent = max_u64(percent, 90);
+	return max_u64(count * percent / 100, min_u64(least, count * 90 / 100));
+}
+
+uint64_t
+compressor_frames_limit(const struct daemon *d)
+{
+	uint64_t share = compressor_share(d);
+
+	if (likely(!load_relaxed(&d->pageq.squeezed)))
+		return share;
+	return squeeze_compressor_limit(share, d->frames.count, d->frames.last);
+}
+
+static uint64_t
+compressor_frames(const struct daemon *d)
+{
+	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
+}
+
+/* Memory may have come back: it becomes free frames, and whoever waits goes on. `made`: by us, it is known. */
+static void
+room_made(struct daemon *d, bool made)
+{
+	uint32_t freed;
+
+	lock_acquire(&d->pageq.lock);
+	freed = frames_reclaim_credit_locked(d, 64u << 10);
+	if (made || freed)
+		cond_broadcast(&d->pageq.room_wanted);
+	lock_release(&d->pageq.lock);
+	if (freed)
+		pageout_freed(d);
+}
+
+static void
+release_places(struct daemon *d)
+{
+	struct cplace place;
+
+	while (compressor_place_released(d->compressor, &place))
+		if (d->swap)
+			swap_release(d->swap, (struct swap_slot){ place.v });
+}
+
+static void
+write_finish(struct writer *w, struct write *write, int error)
+{
+	struct daemon *d = w->daemon;
+	struct cplace place = { write->slot.v };
+
+	if (error) {
+		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
+		swap_mark_error(d->swap, write->slot, error);
+		log_warning("a segment could not be written to swap (%s): it stays in memory", strerror(-error));
+	} else {
+		swap_commit(d->swap, write->slot);
+		stat_add(w->stats, STAT_SWAPOUTS, 1);
+		stat_add(w->stats, STAT_SWAPOUT_BYTES, write->length);
+		w->written++;
+	}
+	if (compressor_swapout_end(d->compressor, write->segment, error, place) || error)
+		swap_release(d->swap, write->slot);
+	swap_channel_buffer_put(d->writeback.channel, write->buffer);
+	write->used = false;
+	w->in_flight--;
+	room_made(d, error == 0);
+}
+
+static void
+reap(struct writer *w)
+{
+	struct swap_completion completions[WRITES_MAX];
+	unsigned count = swap_channel_reap(w->daemon->writeback.channel, completions, WRITES_MAX);
+
+	for (unsigned i = 0; i < count; i++)
+		write_finish(w, &w->writes[completions[i].cookie], completions[i].result);
+}
+
+static struct write *
+write_get(struct writer *w)
+{
+	for (unsigned i = 0; i < w->depth; i++)
+		if (!w->writes[i].used)
+			return &w->writes[i];
+	return NULL;
+}
+
+/* Makes and deletes swap files; moving what lives in a file being emptied is the caller's.
+ * => the file to drain, or -1 */
+static int
+balance(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	unsigned draining = 0;
+	int error = 0;
+
+	for (;;) {
+		switch (swap_balance(d->swap, &draining, &error)) {
+		case SWAP_BALANCE_CREATED:
+			store_release(&d->writeback.swap_full, false);
+			continue;
+		case SWAP_BALANCE_DELETED:
+			continue;
+		case SWAP_BALANCE_DRAIN:
+			return (int)draining;
+		case SWAP_BALANCE_FAILED:
+			if (w->full_since_ns == 0)
+				log_warning("no swap file could be made (%s): pages stay in memory", strerror(-error));
+			return -1;
+		case SWAP_BALANCE_IDLE:
+			return -1;
+		}
+	}
+}
+
+static bool
+reserve(struct writer *w, struct swap_slot *ret)
+{
+	struct daemon *d = w->daemon;
+
+	if (swap_reserve(d->swap, ret) == 0) {
+		w->full_since_ns = 0;
+		store_release(&d->writeback.swap_full, false);
+		return true;
+	}
+	balance(w);
+	if (swap_reserve(d->swap, ret) == 0)
+		return true;
+	if (w->full_since_ns == 0)
+		w->full_since_ns = clock_now_ns();
+	store_release(&d->writeback.swap_full, true);
+	return false;
+}
+
+/* => whether a write was started */
+static bool
+write_start(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	struct write *write = write_get(w);
+	const void *bytes;
+	int error;
+
+	if (!write || !reserve(w, &write->slot))
+		return false;
+	write->buffer = swap_channel_buffer_get(d->writeback.channel);
+	if (!write->buffer || !compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
+		if (write->buffer)
+			swap_channel_buffer_put(d->writeback.channel, write->buffer);
+		swap_release(d->swap, write->slot);
+		return false;
+	}
+	memcpy(write->buffer, bytes, write->length);
+	write->used = true;
+	w->in_flight++;
+	error = swap_channel_submit(d->writeback.channel, SWAP_WRITE, write->slot, 0,
+	    round_up_u64(write->length, 4096), write->buffer, (uint64_t)(write - w->writes));
+	if (error) {
+		write_finish(w, write, error);
+		return false;
+	}
+	return true;
+}
+
+bool
+writeback_compaction_worth(struct daemon *d, bool started)
+{
+	uint64_t percent = param(d, compact_waste_percent);
+	struct compressor_stats stats;
+	uint64_t filled;
+
+	compressor_stats(d->compressor, &stats);
+	filled = stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
+	if (filled < (uint64_t)d->frames.count * d->page_bytes / 32)
+		return false;
+	/* Sparse segments hold address space that new ones will want: more than half of it is too much. */
+	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
+	    param(d, arena_factor) * d->frames.count * d->page_bytes)
+		return true;
+	if (load_relaxed(&d->pageq.squeezed))
+		return true;
+	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
+	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) || frames_available(d) == 0)
+		percent = min_u64(percent, TIGHT_WASTE_PERCENT);
+	/* Some steps at a time: the workers need ends to fill before it is woken again. */
+	if (started)
+		percent -= percent / 12;
+	return filled > stats.bytes_live + filled * percent / 100;
+}
+
+/* => whether memory came back */
+static bool
+compact(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	bool any = false;
+
+	for (unsigned steps = 0; steps < 64 && writeback_compaction_worth(d, true); steps++) {
+		if (compressor_compact(d->compressor, load_relaxed(&d->pageq.squeezed)) == 0)
+			break;
+		stat_add(w->stats, STAT_COMPACTIONS, 1);
+		any = true;
+	}
+	if (any)
+		room_made(d, true);
+	return any;
+}
+
+static void
+wait_one(struct writer *w)
+{
+	swap_channel_flush(w->daemon->writeback.channel);
+	if (w->in_flight > 0)
+		swap_channel_wait(w->daemon->writeback.channel);
+	reap(w);
+}
+
+/* How many frames the compressor should give up: what it holds beyond its share, and what the reserve lacks (pages that
+ * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. */
+static uint64_t
+frames_to_swap(struct daemon *d, bool started)
+{
+	uint64_t limit = compressor_share(d), held = compressor_frames(d);
+	/* Start a little before pageout is refused, stop a little lower: segments leave in small groups. */
+	uint64_t mark = started ? limit - limit / 10 : limit - limit / 16;
+	/* Credit that workers have taken and not used yet is as good as free. */
+	uint64_t free_count = load_relaxed(&d->frames.free_count) +
+	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
+	uint64_t reserve = started ? d->frames.reserved : d->frames.reserved / 2;
+	uint64_t excess = held > mark ? held - mark : 0, lack = free_count < reserve ? reserve - free_count : 0;
+
+	return min_u64(max_u64(excess, lack), held);
+}
+
+static void
+swap_out(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+
+	if (frames_to_swap(d, false) == 0)
+		return;
+	for (;;) {
+		/* What is in flight will leave. */
+		uint64_t leaving = (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >> d->page_shift;
+		bool more = frames_to_swap(d, true) > leaving;
+
+		if (more && w->in_flight < w->depth && write_start(w))
+			continue;
+		if (w->in_flight == 0)
+			return;
+		wait_one(w);
+	}
+}
+
+static int
+transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t length, void *buffer)
+{
+	struct swap_channel *channel = w->daemon->writeback.channel;
+	struct swap_completion completion;
+	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, WRITES_MAX);
+
+	if (error)
+		return error;
+	swap_channel_flush(channel);
+	do
+		swap_channel_wait(channel);
+	while (swap_channel_reap(channel, &completion, 1) == 0);
+	return completion.result;
+}
+
+/* Moves one segment out of a file that is being emptied. Nothing else is in flight. */
+static void
+move_segment(struct writer *w, const struct caway *away)
+{
+	struct daemon *d = w->daemon;
+	struct swap_slot from = { away->place.v }, to;
+	void *buffer = swap_channel_buffer_get(d->writeback.channel);
+
+	if (!buffer)
+		return;
+	if (reserve(w, &to)) {
+		int error = transfer_wait(w, SWAP_READ, from, away->length, buffer);
+
+		if (!error)
+			error = transfer_wait(w, SWAP_WRITE, to, away->length, buffer);
+		if (!error) {
+			swap_commit(d->swap, to);
+			error = compressor_place_moved(d->compressor, away->segment, away->place, (struct cplace){ to.v });
+		}
+		swap_release(d->swap, error ? to : from);
+	}
+	swap_channel_buffer_put(d->writeback.channel, buffer);
+}
+
+static void
+drain(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	uint32_t cursor = 0;
+	struct caway away;
+
+	while (compressor_away_next(d->compressor, &cursor, &away))
+		if (swap_slot_is_draining(d->swap, (struct swap_slot){ away.place.v }))
+			move_segment(w, &away);
+	release_places(d);
+}
+
+/* A client that has just been served should not wait for a compaction to end: behind clients and fault servers, but not so
+ * far that others on the machine could starve it. */
+#define WRITER_NICE 5
+
+static void *
+writer_main(void *argument)
+{
+	struct daemon *d = argument;
+	struct writeback *wb = &d->writeback;
+	struct writer *w = wb->writer;
+
+	pthread_setname_np(pthread_self(), "writeback");
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
+	lock_acquire(&wb->lock);
+	while (!load_acquire(&wb->stopping)) {
+		if (!load_acquire(&wb->wanted)) {
+			/* Also now and then by itself: places and files are tidied. */
+			cond_wait_for(&wb->cond, &wb->lock, 100000000);
+		}
+		store_release(&wb->wanted, false);
+		lock_release(&wb->lock);
+		w->written = 0;
+		release_places(d);
+		compact(w);
+		if (d->swap) {
+			swap_out(w);
+			if (balance(w) >= 0)
+				drain(w);
+			if (w->full_since_ns && clock_now_ns() - w->full_since_ns > SWAP_FULL_RETRY_NS) {
+				/* Tried again, with pages going to swap rather than filling memory. */
+				w->full_since_ns = 0;
+				store_release(&d->writeback.swap_full, false);
+			}
+		}
+		room_made(d, false);
+		fetch_add_acq_rel(&wb->passes, 1);
+		if (w->written > 0)
+			park_progress(d);
+		squeeze_judge(d);
+		lock_acquire(&wb->lock);
+	}
+	lock_release(&wb->lock);
+	while (w->in_flight > 0)
+		wait_one(w);
+	release_places(d);
+	return NULL;
+}
+
+int
+writeback_start(struct daemon *d)
+{
+	struct writeback *wb = &d->writeback;
+	int error;
+
+	wb->writer = calloc(1, sizeof(*wb->writer));
+	if (!wb->writer)
+		return -ENOMEM;
+	wb->writer->daemon = d;
+	wb->writer->stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WRITEBACK));
+	wb->writer->depth = (unsigned)min_u64(param(d, swap_depth), WRITES_MAX);
+	lock_init(&wb->lock, RANK_JOBS);
+	cond_init(&wb->cond);
+	if (d->swap) {
+		error = swap_channel_create(d->swap, wb->writer->depth + 1,
+		    round_up_u64(compressor_segment_bytes(d->compressor), 4096), &wb->channel);
+		if (error)
+			return error;
+	}
+	return pthread_create(&wb->thread, NULL, writer_main, d) ? -EAGAIN : 0;
+}
+
+void
+writeback_stop(struct daemon *d)
+{
+	lock_acquire(&d->writeback.lock);
+	store_release(&d->writeback.stopping, true);
+	cond_signal(&d->writeback.cond);
+	lock_release(&d->writeback.lock);
+	pthread_join(d->writeback.thread, NULL);
+}
+
+void
+writeback_fini(struct daemon *d)
+{
+	if (d->writeback.channel)
+		swap_channel_destroy(d->writeback.channel);
+	free(d->writeback.writer);
+	lock_fini(&d->writeback.lock);
+	cond_fini(&d->writeback.cond);
+}

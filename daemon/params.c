@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parameters: rows of tbl/param.h. Runs on: start, then the control loop.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "size.h"
+
+static const struct row {
+	const char *name, *unit, *text;
+	uint64_t minimum, maximum, initial;
+	bool live;
+	size_t offset;
+} rows[] = {
+#define PARAM(name, minimum, maximum, def, unit, live, text)                                       \
+	{ #name, unit, text, minimum, maximum, def, live, offsetof(struct params, name) },
+#include "tbl/param.h"
+};
+
+static atomic_ullong *
+field(const struct params *params, const struct row *row)
+{
+	return (atomic_ullong *)((char *)params + row->offset);
+}
+
+static const struct row *
+find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+void
+params_init(struct params *params)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		store_relaxed(field(params, &rows[i]), rows[i].initial);
+}
+
+int
+param_index(const char *name, unsigned *ret_index)
+{
+	const struct row *row = find(name);
+
+	if (!row)
+		return -ENOENT;
+	*ret_index = (unsigned)(row - rows);
+	return 0;
+}
+
+bool
+param_is_live(const char *name)
+{
+	const struct row *row = find(name);
+
+	return row && row->live;
+}
+
+int
+param_set(struct params *params, const char *name, const char *value)
+{
+	const struct row *row = find(name);
+	uint64_t number;
+
+	if (!row)
+		return -ENOENT;
+	if (size_parse(value, &number) != 0)
+		return -EINVAL;
+	if (number < row->minimum || number > row->maximum)
+		return -ERANGE;
+	store_relaxed(field(params, row), number);
+	return 0;
+}
+
+int
+param_describe(const struct params *params, unsigned index, struct pager_rep_param *ret)
+{
+	const struct row *row;
+
+	if (index >= ARRAY_LEN(rows))
+		return -ENOENT;
+	row = &rows[index];
+	memset(ret, 0, sizeof(*ret));
+	snprintf(ret->name, sizeof(ret->name), "%s", row->name);
+	snprintf(ret->value, sizeof(ret->value), "%llu", (unsigned long long)load_relaxed(field(params, row)));
+	snprintf(ret->unit, sizeof(ret->unit), "%s", row->unit);
+	snprintf(ret->minimum, sizeof(ret->minimum), "%llu", (unsigned long long)row->minimum);
+	snprintf(ret->maximum, sizeof(ret->maximum), "%llu", (unsigned long long)row->maximum);
+	snprintf(ret->text, sizeof(ret->text), "%s", row->text);
+	ret->live = row->live;
+	return 0;
+}
+
+static char *
+trim(char *text)
+{
+	char *end;
+
+	text += strspn(text, " \t\r\n");
+	end = text + strlen(text);
+	while (end > text && strchr(" \t\r\n", end[-1]))
+		*--end = '\0';
+	return text;
+}
+
+int
+params_load(struct params *params, const char *path, char *message, size_t message_size)
+{
+	FILE *file = fopen(path, "re");
+	char line[512];
+	unsigned number = 0;
+	int error = 0;
+
+	if (!file) {
+		error = -errno;
+		snprintf(message, message_size, "cannot read %s: %s", path, strerror(-error));
+		return error;
+	}
+	while (!error && fgets(line, sizeof(line), file)) {
+		char *name = trim(line), *value = strchr(name, '=');
+
+		number++;
+		if (*name == '\0' || *name == '#')
+			continue;
+		if (!value) {
+			snprintf(message, message_size, "%s:%u: expected `name = value`", path, number);
+			error = -EINVAL;
+			break;
+		}
+		*value++ = '\0';
+		name = trim(name);
+		value = trim(value);
+		error = param_set(params, name, value);
+		if (error)
+			snprintf(message, message_size, "%s:%u: %s: %s (`pagerctl param list` shows all)", path, number, name,
+			    error == -ENOENT ? "no such parameter" :
+			    error == -ERANGE ? "out of range" : "not a number");
+	}
+	fclose(file);
+	return error;
+}

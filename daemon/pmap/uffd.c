@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * userfaultfd. Runs on: fault servers, workers, jobs. See uffd.h for errors. Allocates nothing.
+ */
+#include "pmap/uffd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "atomics.h"
+#include "check.h"
+#include "failpt.h"
+#include "lock.h"
+#include "pager/uffd_compat.h"
+
+#define HW_PAGE       4096u
+#define EAGAIN_TRIES  64
+#define FEATURES                                                                                   \
+	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |  \
+	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS |   \
+	 UFFD_FEATURE_POISON)
+
+static atomic_ullong retries;
+
+uint64_t
+uffd_retries(void)
+{
+	return load_relaxed(&retries);
+}
+
+static bool
+try_again(unsigned *tries)
+{
+	fetch_add_relaxed(&retries, 1);
+	return ++*tries < EAGAIN_TRIES;
+}
+
+int
+uffd_handshake(int uffd, uint64_t *ret_features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = FEATURES };
+
+	if (ioctl(uffd, UFFDIO_API, &api) < 0)
+		return errno == EINVAL || errno == ENOTTY ? -EINVAL : -errno;
+	if ((api.features & FEATURES) != FEATURES)
+		return -EOPNOTSUPP;
+	*ret_features = FEATURES;
+	return 0;
+}
+
+static int
+probe_register(int uffd, int memfd, char *message, size_t message_size)
+{
+	struct uffdio_register reg;
+	uint64_t features;
+	void *memory;
+	int error = uffd_handshake(uffd, &features);
+
+	if (error) {
+		snprintf(message, message_size,
+		    "this kernel's userfaultfd lacks a feature that pagerd needs (write protection and minor faults "
+		    "on shared memory, poison, thread ids): Linux 6.6 or newer is required");
+		return error;
+	}
+	memory = mmap(NULL, HW_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	if (memory == MAP_FAILED) {
+		snprintf(message, message_size, "cannot map a memfd: %s", strerror(errno));
+		return -ENOMEM;
+	}
+	reg = (struct uffdio_register){
+		.range = { (uint64_t)(uintptr_t)memory, HW_PAGE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP,
+	};
+	error = ioctl(uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : 0;
+	munmap(memory, HW_PAGE);
+	if (error)
+		snprintf(message, message_size,
+		    "userfaultfd cannot watch shared memory for missing, minor and write-protect faults "
+		    "together (%s): Linux 6.6 or newer is required", strerror(-error));
+	return error;
+}
+
+int
+uffd_probe(int *ret_device, char *message, size_t message_size)
+{
+	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	int uffd, memfd, error;
+
+	if (device < 0) {
+		error = -errno;
+		if (error == -ENOENT)
+			snprintf(message, message_size,
+			    "/dev/userfaultfd does not exist: the kernel must be built with CONFIG_USERFAULTFD "
+			    "(Linux 6.1 or newer); in a container, pass the device in");
+		else
+			snprintf(message, message_size,
+			    "cannot open /dev/userfaultfd: %s. Allow it with `setfacl -m u:%u:rw /dev/userfaultfd`, or "
+			    "start pagerd as root", strerror(-error), (unsigned)geteuid());
+		return error;
+	}
+	uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+	if (uffd < 0) {
+		error = -errno;
+		snprintf(message, message_size, "/dev/userfaultfd makes no userfaultfd: %s", strerror(-error));
+		close(device);
+		return error;
+	}
+	memfd = memfd_create("pagerd-probe", MFD_CLOEXEC);
+	error = memfd < 0 || ftruncate(memfd, HW_PAGE) < 0 ? -errno : 0;
+	if (error)
+		snprintf(message, message_size, "cannot make a memfd: %s", strerror(-error));
+	else
+		error = probe_register(uffd, memfd, message, message_size);
+	close(uffd);
+	if (memfd >= 0)
+		close(memfd);
+	if (error)
+		close(device);
+	else
+		*ret_device = device;
+	return error;
+}
+
+int
+uffd_never_wait(int uffd)
+{
+	return fcntl(uffd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int
+uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
+{
+	struct uffd_msg messages[32];
+	ssize_t got;
+	int count = 0;
+
+	if (max > 32)
+		max = 32;
+	/* The client has the same open file and may have cleared its O_NONBLOCK: a server must not sleep for that. */
+	got = preadv2(uffd, &(struct iovec){ messages, max * sizeof(messages[0]) }, 1, -1, RWF_NOWAIT);
+	if (got < 0 && errno == EOPNOTSUPP) /* Linux before 6.10 */
+		got = read(uffd, messages, max * sizeof(messages[0]));
+	/* Interrupted, it may have stopped early. */
+	*ret_more = got < 0 ? errno == EINTR : (size_t)got == max * sizeof(messages[0]);
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	for (size_t i = 0; i < (size_t)got / sizeof(messages[0]); i++) {
+		const struct uffd_msg *m = &messages[i];
+		uint64_t flags = m->arg.pagefault.flags;
+
+		if (m->event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		ret[count].address = m->arg.pagefault.address;
+		ret[count].thread = m->arg.pagefault.feat.ptid;
+		ret[count].flags = (flags & UFFD_PAGEFAULT_FLAG_WRITE ? UFFD_FAULT_WRITE : 0u) |
+		    (flags & UFFD_PAGEFAULT_FLAG_WP ? UFFD_FAULT_WP : 0u) |
+		    (flags & UFFD_PAGEFAULT_FLAG_MINOR ? UFFD_FAULT_MINOR : 0u);
+		count++;
+	}
+	return count;
+}
+
+/* Issues a call with a result field (bytes done, or a negative errno there or in errno). */
+static int
+progress(int uffd, unsigned long request, void *argument, const int64_t *result_field, size_t *done)
+{
+	int error = ioctl(uffd, request, argument) < 0 ? -errno : 0;
+	int64_t result = *result_field;
+
+	if (result > 0) {
+		*done += (size_t)result;
+		return error == -EAGAIN ? -EAGAIN : error;
+	}
+	if (result < 0 && result > -4096)
+		return (int)result;
+	return error;
+}
+
+int
+uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode, size_t *ret_done)
+{
+	unsigned tries = 0;
+	size_t done = 0;
+	int error = 0;
+
+	locks_assert_none();
+	while (done < bytes) {
+		struct uffdio_copy copy = {
+			.dst = address + done,
+			.src = (uint64_t)(uintptr_t)source + done,
+			.len = bytes - done,
+			.mode = (mode & UFFD_MODE_WP ? UFFDIO_COPY_MODE_WP : 0u) |
+			    (mode & UFFD_MODE_DONTWAKE ? UFFDIO_COPY_MODE_DONTWAKE : 0u),
+		};
+
+		error = failpt_hit(FAIL_UFFD_COPY_EAGAIN);
+		if (!error)
+			error = failpt_hit(FAIL_UFFD_COPY_EEXIST);
+		if (!error)
+			error = progress(uffd, UFFDIO_COPY, &copy, (int64_t *)&copy.copy, &done);
+		if (error && (error != -EAGAIN || !try_again(&tries)))
+			break;
+	}
+	*ret_done = done;
+	return done == bytes ? 0 : error;
+}
+
+int
+uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
+{
+	unsigned tries = 0;
+	size_t done = 0;
+	int error = 0;
+
+	locks_assert_none();
+	while (done < bytes) {
+		struct uffdio_zeropage zero = { .range = { address + done, bytes - done } };
+
+		error = progress(uffd, UFFDIO_ZEROPAGE, &zero, (int64_t *)&zero.zeropage, &done);
+		if (error && (error != -EAGAIN || !try_again(&tries)))
+			break;
+	}
+	*ret_done = done;
+	return done == bytes ? 0 : error;
+}
+
+int
+uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	unsigned tries = 0;
+	size_t done = 0;
+	bool passed = false;
+
+	locks_assert_none();
+	while (done < bytes) {
+		struct uffdio_continue more = {
+			.range = { address + done, bytes - done },
+			.mode = (mode & UFFD_MODE_WP ? UFFDIO_CONTINUE_MODE_WP : 0u) |
+			    (mode & UFFD_MODE_DONTWAKE ? UFFDIO_CONTINUE_MODE_DONTWAKE : 0u),
+		};
+		int error = failpt_hit(FAIL_UFFD_CONTINUE_EAGAIN);
+
+		if (!error)
+			error = progress(uffd, UFFDIO_CONTINUE, &more, (int64_t *)&more.mapped, &done);
+		if (error == -EEXIST) {
+			/* Mapped already: the kernel wakes nobody for it. */
+			done += HW_PAGE;
+			passed = true;
+		} else if (error && (error != -EAGAIN || !try_again(&tries))) {
+			return error;
+		}
+	}
+	if (passed && !(mode & UFFD_MODE_DONTWAKE))
+		uffd_wake(uffd, address, bytes);
+	return 0;
+}
+
+static int
+write_protect(int uffd, uint64_t address, size_t bytes, uint64_t mode)
+{
+	unsigned tries = 0;
+
+	locks_assert_none();
+	for (;;) {
+		struct uffdio_writeprotect wp = { .range = { address, bytes }, .mode = mode };
+		int error = failpt_hit(FAIL_UFFD_WRITEPROTECT_EAGAIN);
+
+		if (!error && ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) < 0)
+			error = -errno;
+		if (error != -EAGAIN || !try_again(&tries))
+			return error;
+	}
+}
+
+int
+uffd_protect(int uffd, uint64_t address, size_t bytes)
+{
+	int error = write_protect(uffd, address, bytes, UFFDIO_WRITEPROTECT_MODE_WP);
+
+	if (error != -ENOENT)
+		return error;
+	/* The kernel stops at the first part that is not registered (being given back, most likely) and leaves what lies
+	 * behind it writable. */
+	for (size_t at = 0; at < bytes; at += HW_PAGE) {
+		error = write_protect(uffd, address + at, HW_PAGE, UFFDIO_WRITEPROTECT_MODE_WP);
+		if (error && error != -ENOENT)
+			return error;
+	}
+	return 0;
+}
+
+int
+uffd_unprotect(int uffd, uint64_t address, size_t bytes)
+{
+	return write_protect(uffd, address, bytes, 0);
+}
+
+void
+uffd_wake(int uffd, uint64_t address, size_t bytes)
+{
+	struct uffdio_range range = { address, bytes };
+
+	/* ESRCH or EINVAL: nobody is there to be woken. */
+	ioctl(uffd, UFFDIO_WAKE, &range);
+}
+
+/* One hardware page. The entry may hold a write-protection marker, left by the laundering that took the page away: it
+ * must go before the poison fits. */
+static int
+poison_hw(int uffd, uint64_t address)
+{
+	unsigned tries = 0;
+	bool cleared = false;
+
+	for (;;) {
+		struct uffdio_poison poison = { .range = { address, HW_PAGE } };
+		size_t done = 0;
+		int error = progress(uffd, UFFDIO_POISON, &poison, (int64_t *)&poison.updated, &done);
+
+		if (error == -EEXIST && !cleared) {
+			cleared = true;
+			uffd_unprotect(uffd, address, HW_PAGE);
+		} else if (error != -EAGAIN || !try_again(&tries)) {
+			/* Still in the way: a page that is mapped, and readable as it is. */
+			return error == -EEXIST ? 0 : error;
+		}
+	}
+}
+
+int
+uffd_poison(int uffd, uint64_t address, size_t bytes)
+{
+	locks_assert_none();
+	for (size_t done = 0; done < bytes; done += HW_PAGE) {
+		int error = poison_hw(uffd, address + done);
+
+		if (error)
+			return error;
+	}
+	uffd_wake(uffd, address, bytes);
+	return 0;
+}
+
+void
+uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
+{
+	locks_assert_none();
+	CHECKF(fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) == 0,
+	    "a memfd refuses a hole: %s", strerror(errno));
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only place that issues userfaultfd calls, and the punches that go with them. All retry EAGAIN (a changing address
+ * space) a bounded number of times, take partial progress into account, and return 0 or a negative errno:
+ * -EEXIST (a page is there already), -ENOENT (the mapping is gone), -ESRCH (the process is gone), -EAGAIN (still
+ * changing), -EFAULT (CONTINUE on a hole). Called with no lock held.
+ */
+#ifndef UFFD_H
+#define UFFD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { UFFD_MODE_WP = 1, UFFD_MODE_DONTWAKE = 2 };
+
+struct uffd_fault {
+	uint64_t address;
+	uint32_t flags; /* UFFD_FAULT_* */
+	uint32_t thread;
+};
+enum { UFFD_FAULT_WRITE = 1, UFFD_FAULT_WP = 2, UFFD_FAULT_MINOR = 4 };
+
+/* Agrees on features. => 0; -EINVAL: not a fresh userfaultfd; -EOPNOTSUPP: a needed feature is missing. */
+int uffd_handshake(int uffd, uint64_t *ret_features);
+/* Opens /dev/userfaultfd and tries everything that pagerd needs in this process. => 0 and the device's descriptor,
+ * or -errno with the cause and the remedy in message. */
+int uffd_probe(int *ret_device, char *message, size_t message_size);
+/* Sets O_NONBLOCK. The open file is shared with the client, who may undo it at any time. => 0 or -errno */
+int uffd_never_wait(int uffd);
+/* Takes up to max faults, never waits. *ret_more: there may be more. => their number, 0 if there are none, or -errno. */
+int uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more);
+/* *ret_done: bytes at the front that are in place, also on error. */
+int uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode, size_t *ret_done);
+int uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
+/* Maps what is in the memfd. Pages already mapped are passed over. */
+int uffd_continue(int uffd, uint64_t address, size_t bytes, int mode);
+int uffd_protect(int uffd, uint64_t address, size_t bytes);
+/* Lifts write protection and wakes. */
+int uffd_unprotect(int uffd, uint64_t address, size_t bytes);
+void uffd_wake(int uffd, uint64_t address, size_t bytes);
+int uffd_poison(int uffd, uint64_t address, size_t bytes);
+void uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
+/* How often a call had to be repeated, since start. */
+uint64_t uffd_retries(void);
+
+#endif

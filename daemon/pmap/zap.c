@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Taking mappings away for ageing, so that the next touch is seen as a soft fault. Best effort by design: a page that keeps
+ * its mapping only looks unreferenced. Two ways: a message to the client's agent, which drops a whole batch with one flush of
+ * the TLBs; or, where the agent does not keep up, MADV_PAGEOUT on the client by the daemon, a flush a range (works on a
+ * machine without system swap: shared memory loses its page-table entries and stays in the memfd).
+ *
+ * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment, and each processor keeps
+ * up to 15 of those it put back last. zap_now, which must not miss one, looks at the client's page tables and tries again
+ * from the other processors. Runs on: pageout workers; zap_now also on fault servers and jobs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "pageout/pageout.h"
+#include "session.h"
+
+static bool
+system_swap_is_on(void)
+{
+	FILE *swaps = fopen("/proc/swaps", "re");
+	char line[256];
+	unsigned lines = 0;
+
+	if (!swaps)
+		return false;
+	while (fgets(line, sizeof(line), swaps))
+		lines++;
+	fclose(swaps);
+	return lines > 1;
+}
+
+void
+zap_init(struct daemon *d)
+{
+	if (!system_swap_is_on())
+		return;
+	log_warning("the system has swap: the kernel may page out what pagerd keeps resident; consider swapoff. "
+		    "Ageing goes through the clients' agents");
+	store_relaxed(&d->zap_agent, 1);
+}
+
+/* => whether the agent took the message. */
+static bool
+zap_by_agent(struct session *s, const struct iovec *ranges, unsigned count)
+{
+	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = count };
+	size_t bytes = offsetof(struct pager_agent_message, ranges) + count * sizeof(message.ranges[0]);
+
+	for (unsigned i = 0; i < count; i++)
+		message.ranges[i] = (struct pager_agent_range){ (uint64_t)(uintptr_t)ranges[i].iov_base, ranges[i].iov_len };
+	/* A full socket is an agent that does not keep up: nobody waits for it. */
+	return send(s->agent, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
+}
+
+static void
+zap_ranges(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
+{
+	unsigned done = 0;
+
+	locks_assert_none();
+	if (load_relaxed(&d->zap_agent))
+		now = false;
+	if (!now && param(d, zap) != 1 && zap_by_agent(s, ranges, count))
+		return;
+	/* With system swap MADV_PAGEOUT would really send the pages there. */
+	if ((param(d, zap) == 2 && !now) || load_relaxed(&d->zap_agent))
+		return;
+	while (done < count) {
+		ssize_t advised = syscall(SYS_process_madvise, s->pidfd, ranges + done, (size_t)(count - done), MADV_PAGEOUT, 0u);
+
+		if (advised < 0) {
+			if (errno == EPERM) {
+				store_relaxed(&d->zap_agent, 1);
+				return;
+			}
+			/* ENOMEM: that range is mapped no more. ESRCH: the client is gone. */
+			if (errno == ESRCH)
+				return;
+			done++;
+			continue;
+		}
+		/* Partial: what was advised, then the range that stopped it. */
+		while (done < count && (size_t)advised >= ranges[done].iov_len) {
+			advised -= (ssize_t)ranges[done].iov_len;
+			done++;
+		}
+		if (advised > 0)
+			done++;
+	}
+}
+
+#define PAGEMAP_PRESENT (1ull << 63)
+
+static int
+pagemap_of(struct session *s)
+{
+	int fd = load_acquire(&s->pagemap), none = -1;
+	char path[64];
+
+	if (fd != -1)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)s->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		fd = -2;
+	if (cas_acq_rel(&s->pagemap, &none, fd))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return none;
+}
+
+/* => false too where that cannot be told */
+static bool
+is_mapped(struct daemon *d, struct session *s, const struct iovec *range)
+{
+	uint64_t entries[64], at = (uintptr_t)range->iov_base / d->hw_bytes, end = at + range->iov_len / d->hw_bytes;
+	int fd = pagemap_of(s);
+
+	while (fd >= 0 && at < end) {
+		size_t want = min_u64(end - at, ARRAY_LEN(entries));
+		ssize_t got = pread(fd, entries, want * sizeof(entries[0]), (off_t)(at * sizeof(entries[0])));
+
+		if (got <= 0)
+			return false;
+		for (size_t i = 0; i < (size_t)got / sizeof(entries[0]); i++)
+			if (entries[i] & PAGEMAP_PRESENT)
+				return true;
+		at += (size_t)got / sizeof(entries[0]);
+	}
+	return false;
+}
+
+/* What is still mapped, from one processor after the other. */
+static void
+zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count)
+{
+	cpu_set_t before, one;
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	bool moved = false;
+
+	if (load_relaxed(&d->zap_agent) || sched_getaffinity(0, sizeof(before), &before) != 0)
+		return;
+	for (unsigned i = 0; i < count; i++)
+		for (int cpu = 0; cpu < cpus && cpu < CPU_SETSIZE && is_mapped(d, s, &ranges[i]); cpu++) {
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			if (sched_setaffinity(0, sizeof(one), &one) != 0)
+				continue;
+			moved = true;
+			zap_ranges(d, s, &ranges[i], 1, true);
+		}
+	if (moved)
+		sched_setaffinity(0, sizeof(before), &before);
+}
+
+static void
+zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
+{
+	struct iovec ranges[PAGEOUT_BATCH_MAX];
+	struct session *session = NULL;
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < count;) {
+		struct vm_object *o = v[i].object;
+		unsigned n = 1;
+
+		uint64_t first = v[i].page - o->slot_base, end = first + 1;
+
+		/* Over stored pages too: they have no mapping to lose. One that comes back just now may lose its own. */
+		for (; i + n < count && v[i + n].object == o; n++) {
+			uint64_t page = v[i + n].page - o->slot_base;
+
+			if (page != end && (now || page - end > VM_GAP_MAX || !vm_object_all_stored(o, end, page)))
+				break;
+			end = page + 1;
+		}
+		if (used > 0 && o->session != session) {
+			zap_ranges(d, session, ranges, used, now);
+			if (now)
+				zap_everywhere(d, session, ranges, used);
+			used = 0;
+		}
+		session = o->session;
+		ranges[used++] = (struct iovec){
+			(void *)(uintptr_t)vm_object_address(o, first), (size_t)(end - first) << d->page_shift };
+		i += n;
+	}
+	if (used > 0)
+		zap_ranges(d, session, ranges, used, now);
+	if (now && used > 0)
+		zap_everywhere(d, session, ranges, used);
+}
+
+void
+zap(struct pageout_worker *w, struct victim *v, unsigned count)
+{
+	zap_victims(w->daemon, v, count, false);
+	stat_add(w->stats, STAT_ZAPPED, count);
+}
+
+void
+zap_now(struct daemon *d, struct stat_shard stats, struct victim *v, unsigned count)
+{
+	zap_victims(d, v, count, true);
+	for (unsigned i = 0; i < count; i++)
+		vm_object_put(v[i].object);
+	stat_add(stats, STAT_ZAPPED, count);
+}

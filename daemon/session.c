@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sessions and their table. Runs on: any thread; the table's lock is the outermost. A session is freed by whoever drops the
+ * last reference.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "failpt.h"
+#include "pmap/uffd.h"
+#include "vm/vm_object.h"
+
+int
+session_table_create(struct daemon *d)
+{
+	struct session_table *t = &d->sessions;
+
+	t->room = (uint32_t)param(d, max_sessions);
+	t->sessions = calloc(t->room, sizeof(*t->sessions));
+	t->generations = calloc(t->room, sizeof(*t->generations));
+	lock_init(&t->lock, RANK_SESSION_TABLE);
+	return t->sessions && t->generations ? 0 : -ENOMEM;
+}
+
+void
+session_table_destroy(struct daemon *d)
+{
+	CHECK(d->sessions.count == 0);
+	free(d->sessions.sessions);
+	free(d->sessions.generations);
+	lock_fini(&d->sessions.lock);
+}
+
+int
+session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret)
+{
+	static atomic_ullong next_id = 1;
+	struct session_table *t = &d->sessions;
+	struct session *s;
+	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
+
+	if (error)
+		return error;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->magic = SESSION_MAGIC;
+	s->daemon = d;
+	s->socket = socket;
+	s->pid = pid;
+	s->uid = uid;
+	s->pidfd = pidfd;
+	store_relaxed(&s->pagemap, -1);
+	s->uffd = s->agent = -1;
+	s->is_control = uid == 0 || uid == geteuid();
+	s->id = fetch_add_relaxed(&next_id, 1);
+	store_relaxed(&s->references, 1);
+	vm_map_init(&s->map);
+	error = -EMFILE;
+	lock_acquire(&t->lock);
+	for (uint32_t i = 0; i < t->room; i++) {
+		if (t->sessions[i])
+			continue;
+		t->sessions[i] = s;
+		s->index = i;
+		s->generation = ++t->generations[i];
+		t->count++;
+		error = 0;
+		break;
+	}
+	lock_release(&t->lock);
+	if (error) {
+		vm_map_fini(&s->map);
+		free(s);
+		return error;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct session *
+session_get(struct session *s)
+{
+	fetch_add_relaxed(&s->references, 1);
+	return s;
+}
+
+void
+session_put(struct session *s)
+{
+	struct daemon *d = s->daemon;
+
+	CHECK_OBJ(s, SESSION_MAGIC);
+	if (fetch_sub_acq_rel(&s->references, 1) != 1)
+		return;
+	lock_acquire(&d->sessions.lock);
+	d->sessions.sessions[s->index] = NULL;
+	d->sessions.count--;
+	lock_release(&d->sessions.lock);
+	CHECKF(ledger_is_zero(&s->ledger), "session %llu ends with a ledger that is not zero",
+	    (unsigned long long)s->id);
+	if (s->uffd >= 0)
+		close(s->uffd);
+	if (s->agent >= 0)
+		close(s->agent);
+	if (s->pidfd >= 0)
+		close(s->pidfd);
+	if (load_relaxed(&s->pagemap) >= 0)
+		close(load_relaxed(&s->pagemap));
+	vm_map_fini(&s->map);
+	s->magic = 0;
+	free(s);
+}
+
+/* A session whose last reference is being dropped is still in the table: it must not come back to life. */
+static struct session *
+get_unless_ending(struct session *s)
+{
+	unsigned references = load_relaxed(&s->references);
+
+	while (references > 0)
+		if (cas_acq_rel(&s->references, &references, references + 1))
+			return s;
+	return NULL;
+}
+
+struct session *
+session_find_cookie(struct daemon *d, uint64_t cookie)
+{
+	struct session_table *t = &d->sessions;
+	uint32_t index = (uint32_t)cookie;
+	struct session *s = NULL;
+
+	lock_acquire(&t->lock);
+	if (index < t->room && t->sessions[index] && t->sessions[index]->generation == cookie >> 32)
+		s = get_unless_ending(t->sessions[index]);
+	lock_release(&t->lock);
+	return s;
+}
+
+struct session *
+session_at(struct daemon *d, uint32_t index)
+{
+	struct session_table *t = &d->sessions;
+	struct session *s = NULL;
+
+	lock_acquire(&t->lock);
+	if (index < t->room && t->sessions[index])
+		s = get_unless_ending(t->sessions[index]);
+	lock_release(&t->lock);
+	return s;
+}
+
+struct session *
+session_next(struct daemon *d, uint32_t *cursor)
+{
+	struct session_table *t = &d->sessions;
+	struct session *s = NULL;
+
+	lock_acquire(&t->lock);
+	while (*cursor < t->room && !s) {
+		struct session *candidate = t->sessions[(*cursor)++];
+
+		if (candidate && load_acquire(&candidate->state) == SESSION_CLIENT)
+			s = get_unless_ending(candidate);
+	}
+	lock_release(&t->lock);
+	return s;
+}
+
+struct session *
+session_find_pid(struct daemon *d, pid_t pid)
+{
+	uint32_t cursor = 0;
+	struct session *s;
+
+	while ((s = session_next(d, &cursor)) != NULL) {
+		if (s->pid == pid)
+			return s;
+		session_put(s);
+	}
+	return NULL;
+}
+
+uint32_t
+session_count(struct daemon *d)
+{
+	uint32_t cursor = 0, count = 0;
+	struct session *s;
+
+	while ((s = session_next(d, &cursor)) != NULL) {
+		count++;
+		session_put(s);
+	}
+	return count;
+}
+
+void
+session_wake_all(struct session *s)
+{
+	uint64_t from = 0;
+
+	for (;;) {
+		struct vm_entry *e;
+		uint64_t start = 0, end = 0;
+
+		lock_acquire(&s->map.lock);
+		e = vm_map_lookup_from(&s->map, from);
+		if (e) {
+			start = e->start;
+			end = e->end;
+		}
+		lock_release(&s->map.lock);
+		if (!e)
+			return;
+		uffd_wake(s->uffd, start, end - start);
+		from = end;
+	}
+}

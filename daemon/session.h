@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A session: one connected client or tool. It is found through an epoll cookie (index and generation) or by walking
+ * the table, always with a reference; its descriptors are closed when the last reference goes.
+ *
+ *   HELLO wanted -> TOOL, or ATTACH wanted -> CLIENT -> DEAD (socket gone or protocol error; its objects are being
+ *   taken apart by the jobs thread) -> freed.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "daemon.h"
+#include "memorystatus/ledger.h"
+#include "vm/vm_map.h"
+
+#define SESSION_MAGIC 0x5e551041u
+
+enum session_state { SESSION_NEW, SESSION_TOOL, SESSION_ATTACHING, SESSION_CLIENT, SESSION_DEAD };
+
+/* A sequential run of faults by one thread; direct-mapped by thread id. */
+#define STREAMS 16
+struct stream {
+	uint32_t thread;
+	uint32_t run;      /* faults that continued it */
+	uint64_t next_up;  /* address that would continue it upwards */
+	uint64_t next_down;
+};
+
+struct session {
+	uint32_t magic;
+	atomic_uint references;
+	uint32_t index, generation; /* (C) in the table */
+	uint64_t id;                /* (C) */
+	struct daemon *daemon;      /* (C) */
+	_Atomic enum session_state state; /* (A) written by the control loop */
+	int socket;                 /* (L) */
+	int uffd, agent, pidfd;     /* (C) once CLIENT; -1 before */
+	atomic_int pagemap;         /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
+	pid_t pid;                  /* (C) */
+	uid_t uid;                  /* (C) */
+	bool is_control;            /* (C) root or the daemon's own user */
+	char name[64];              /* (C) once past HELLO */
+	struct vm_map map;
+	struct ledger ledger;
+	struct page_policy *policy; /* (Q) its own, or NULL: the daemon's */
+	atomic_ullong limit_pages;  /* (A) hard limit on resident pages; 0: none */
+	atomic_uint limit_parked;   /* (A) faults that wait for this session's own pages to leave */
+	atomic_bool reclaim_queued; /* (A) a worker has been asked to take its pages */
+	uint32_t reclaim_entry;     /* worker 0 only: where own reclaim goes on */
+	uint32_t reclaim_page;
+	atomic_bool park_overflow;  /* (A) a fault could not be parked: wake everything when frames are free */
+	struct stream streams[STREAMS]; /* (M) */
+	atomic_uint faults_to_sample;   /* (A) faults until the CPU of a faulting thread is looked at again */
+	_Atomic uint64_t servers_polling; /* (A) bit i: server i polls this client; changed by who holds affinity_busy */
+	uint64_t seen[2];               /* under affinity_busy: servers whose CPU was seen in this and the last period */
+	unsigned samples;               /* under affinity_busy: in this period */
+	atomic_bool affinity_busy;      /* (A) try-lock */
+	void *loop_data;            /* (L) */
+	bool job_running;           /* (L) */
+};
+
+int session_table_create(struct daemon *d);
+void session_table_destroy(struct daemon *d);
+/* => 0, -EMFILE (too many sessions) or -ENOMEM. The caller owns the reference. */
+int session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret);
+struct session *session_get(struct session *s);
+void session_put(struct session *s);
+/* => the session with a reference, or NULL if it is gone. */
+struct session *session_find_cookie(struct daemon *d, uint64_t cookie);
+/* Whatever sits at that index of the table, with a reference, or NULL. */
+struct session *session_at(struct daemon *d, uint32_t index);
+struct session *session_find_pid(struct daemon *d, pid_t pid);
+/* The first client session with an index >= *cursor; moves the cursor behind it. With a reference, or NULL. */
+struct session *session_next(struct daemon *d, uint32_t *cursor);
+/* Wakes every thread that waits in a fault: it faults again. */
+void session_wake_all(struct session *s);
+uint32_t session_count(struct daemon *d);
+static inline uint64_t
+session_cookie(const struct session *s)
+{
+	return (uint64_t)s->generation << 32 | s->index;
+}
+static inline bool
+session_is_dead(struct session *s)
+{
+	return load_acquire(&s->state) == SESSION_DEAD;
+}
+
+#endif

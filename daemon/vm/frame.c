@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of frames: what the daemon may hold in memory, one row per unit of budget. A frame is memory of some
+ * object's memfd, or memory of the compressor's arena, or free; it has no address of its own. Runs on: any
+ * thread, PAGEQ held; the compressor's credit is lock-free.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "failpt.h"
+#include "pageout/pageout.h"
+#include "vm/vm_page.h"
+#include "daemon.h"
+
+/* Of the reserve, what even the compressor leaves until memory is squeezed: it then serves stored pages. */
+#define FRAMES_LAST 32u
+
+int
+frames_create(struct daemon *d)
+{
+	struct frame_table *t = &d->frames;
+	uint64_t count = d->options.memory_bytes >> d->page_shift;
+	uint32_t workers = d->worker_count;
+	uint64_t reserved;
+	void *memory;
+
+	if (count < 512 || count > UINT32_MAX / 2)
+		return -ERANGE;
+	t->count = (uint32_t)count;
+	t->fd = memfd_create("pagerd-frames", MFD_CLOEXEC);
+	if (t->fd < 0)
+		return -errno;
+	if (ftruncate(t->fd, (off_t)(count * sizeof(struct vm_page))) < 0)
+		return -errno;
+	memory = mmap(NULL, count * sizeof(struct vm_page), PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	t->pages = memory;
+	/* A worker needs room for one batch of raw pages, and a segment's growth, before it can free their frames. */
+	reserved = max_u64(param(d, reserved_frames),
+	    FRAMES_LAST + workers * (param(d, pageout_batch) * 3 / 2 + (64u << 10) / d->page_bytes + 8));
+	t->reserved = (uint32_t)min_u64(reserved, count / 8);
+	t->last = (uint32_t)min_u64(FRAMES_LAST, t->reserved / 4);
+	t->free_head = FRAME_NONE;
+	t->compressor_head = FRAME_NONE;
+	for (uint32_t i = t->count; i-- > 0;) {
+		t->pages[i].word = FRAME_FREE;
+		t->pages[i].next = t->free_head;
+		t->free_head = i;
+	}
+	store_relaxed(&t->free_count, t->count);
+	store_relaxed(&d->stats.levels[STAT_FRAMES_TOTAL], (long long)t->count);
+	store_relaxed(&d->stats.levels[STAT_FRAMES_FREE], (long long)t->count);
+	frames_targets_refresh(d);
+	return 0;
+}
+
+void
+frames_destroy(struct daemon *d)
+{
+	munmap(d->frames.pages, d->frames.count * sizeof(struct vm_page));
+	close(d->frames.fd);
+}
+
+void
+frames_targets_refresh(struct daemon *d)
+{
+	struct frame_table *t = &d->frames;
+	uint64_t low = (uint64_t)t->count * param(d, free_min_permille) / 1000;
+	uint64_t high = (uint64_t)t->count * param(d, free_target_permille) / 1000;
+
+	low = max_u64(low, 32);
+	if (high < low + 32)
+		high = low + 32;
+	t->free_min = t->reserved + (uint32_t)min_u64(low, t->count / 4);
+	t->free_target = t->reserved + (uint32_t)min_u64(high, t->count / 2);
+}
+
+uint32_t
+frames_floor(const struct frame_table *t, enum frame_use use, bool squeezed)
+{
+	switch (use) {
+	case FRAME_WRITE:
+		return squeezed ? t->last / 2 : t->reserved / 2;
+	case FRAME_READ:
+		return squeezed ? 0 : t->reserved / 2;
+	case FRAME_STORE:
+		return squeezed ? t->last / 4 : t->last;
+	default:
+		return t->reserved;
+	}
+}
+
+uint32_t
+frames_available_for(const struct daemon *d, enum frame_use use)
+{
+	bool squeezed = load_relaxed(&d->pageq.squeezed);
+	uint32_t free_count = load_relaxed(&d->frames.free_count), floor = frames_floor(&d->frames, use, squeezed);
+	uint32_t available = free_count > floor ? free_count - floor : 0;
+	uint64_t limit = param(d, resident_frames), resident;
+
+	/* What the compressor takes beyond its share is for pages that exist. */
+	if (unlikely(squeezed) && available > 0 && use == FRAME_FIRST && pageout_is_crammed(d))
+		return 0;
+	if (likely(limit == 0) || use == FRAME_STORE)
+		return available;
+	if (use != FRAME_FIRST)
+		return frames_available_for(d, FRAME_FIRST);
+	resident = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
+	return resident < limit ? (uint32_t)min_u64(available, limit - resident) : 0;
+}
+
+static uint32_t
+pop_free(struct frame_table *t)
+{
+	uint32_t frame = t->free_head;
+
+	t->free_head = t->pages[frame].next;
+	store_relaxed(&t->free_count, load_relaxed(&t->free_count) - 1);
+	return frame;
+}
+
+uint32_t
+frame_take_locked(struct daemon *d, enum frame_use use)
+{
+	struct frame_table *t = &d->frames;
+	uint32_t frame;
+
+	lock_assert_held(&d->pageq.lock);
+	if (frames_available_for(d, use) == 0 || failpt_hit(FAIL_FRAME_TAKE))
+		return FRAME_NONE;
+	frame = pop_free(t);
+	if (load_relaxed(&t->free_count) < t->free_min && d->pageq.first_asleep)
+		cond_signal(&d->pageq.pageout_wanted);
+	return frame;
+}
+
+void
+frame_put_locked(struct daemon *d, uint32_t frame)
+{
+	struct frame_table *t = &d->frames;
+
+	store_release(&t->pages[frame].word, FRAME_FREE);
+	t->pages[frame].cref = 0;
+	t->pages[frame].next = t->free_head;
+	t->free_head = frame;
+	store_relaxed(&t->free_count, load_relaxed(&t->free_count) + 1);
+}
+
+static void
+gauge_move(struct daemon *d, enum stat_index from, enum stat_index to, int64_t frames)
+{
+	vm_queues_change_begin(d);
+	fetch_sub_relaxed(&d->stats.levels[from], frames);
+	fetch_add_relaxed(&d->stats.levels[to], frames);
+	vm_queues_change_end(d);
+}
+
+bool
+frames_credit_compressor_locked(struct daemon *d, size_t bytes)
+{
+	struct frame_table *t = &d->frames;
+	uint32_t taken = 0, floor = frames_floor(t, FRAME_STORE, load_relaxed(&d->pageq.squeezed));
+
+	while (load_relaxed(&t->compressor_credit) < (long long)bytes && load_relaxed(&t->free_count) > floor) {
+		uint32_t frame = pop_free(t);
+
+		store_relaxed(&t->pages[frame].word, FRAME_COMPRESSOR);
+		t->pages[frame].next = t->compressor_head;
+		t->compressor_head = frame;
+		fetch_add_relaxed(&t->compressor_credit, (long long)d->page_bytes);
+		taken++;
+	}
+	if (taken)
+		gauge_move(d, STAT_FRAMES_FREE, STAT_FRAMES_COMPRESSOR, taken);
+	return load_relaxed(&t->compressor_credit) >= (long long)bytes;
+}
+
+uint32_t
+frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes)
+{
+	struct frame_table *t = &d->frames;
+	long long page = (long long)d->page_bytes;
+	uint32_t given = 0;
+
+	for (;;) {
+		long long credit = load_relaxed(&t->compressor_credit);
+		uint32_t frame = t->compressor_head;
+
+		if (credit < (long long)keep_bytes + page || frame == FRAME_NONE)
+			break;
+		if (!cas_acq_rel(&t->compressor_credit, &credit, credit - page))
+			continue;
+		t->compressor_head = t->pages[frame].next;
+		frame_put_locked(d, frame);
+		given++;
+	}
+	if (given)
+		gauge_move(d, STAT_FRAMES_COMPRESSOR, STAT_FRAMES_FREE, given);
+	return given;
+}
+
+/* The compressor grows only on credit that a worker has taken before, so that the budget is never exceeded. */
+static int
+memory_take(void *ctx, size_t bytes)
+{
+	struct daemon *d = ctx;
+	long long credit = load_relaxed(&d->frames.compressor_credit);
+
+	do {
+		if (credit < (long long)bytes)
+			return -ENOMEM;
+	} while (!cas_acq_rel(&d->frames.compressor_credit, &credit, credit - (long long)bytes));
+	return 0;
+}
+
+static void
+memory_give(void *ctx, size_t bytes)
+{
+	struct daemon *d = ctx;
+
+	fetch_add_acq_rel(&d->frames.compressor_credit, (long long)bytes);
+}
+
+const struct compressor_ops frames_compressor_ops = {
+	.memory_take = memory_take,
+	.memory_give = memory_give,
+	.relocate = daemon_relocate,
+};

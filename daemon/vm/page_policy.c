@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Instances of page-out policies. Runs on: whoever holds PAGEQ; made and destroyed by jobs and at start.
+ */
+#include "vm/page_policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "pol_load.h"
+#include "vm/vm_page.h"
+
+static enum pol_state
+policy_state(const void *core, pol_page page)
+{
+	const struct daemon *d = core;
+	uint64_t slot = load_acquire(&d->slots.slots[page]);
+
+	if (slot_kind(slot) != SLOT_RESIDENT)
+		return POL_NONRESIDENT;
+	switch (page_word_state(load_acquire(&d->frames.pages[slot_frame(slot)].word))) {
+	case PAGE_ACTIVE:
+		return POL_MAPPED;
+	case PAGE_INACTIVE:
+		return POL_INACTIVE;
+	default:
+		return POL_PINNED;
+	}
+}
+
+/* Sparse: a policy's memory is touched only where pages are. */
+static void *
+sparse_memory(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static const struct pol_ops *
+find_ops(const char *name)
+{
+	const struct pol_ops *ops = policy_find(name);
+	char message[256];
+
+	if (!ops && strchr(name, '/') && policy_load(name, &ops, message, sizeof(message)) != 0)
+		return NULL;
+	return ops && !(ops->flags & (POL_OFFLINE_ONLY | POL_WANTS_EVERY_REFERENCE)) ? ops : NULL;
+}
+
+static uint32_t
+frames_to_assume(struct daemon *d)
+{
+	uint64_t limit = param(d, resident_frames);
+
+	return limit && limit < d->frames.count ? (uint32_t)limit : d->frames.count;
+}
+
+static int
+instance_init(struct page_policy *pp, const char *params)
+{
+	struct daemon *d = pp->daemon;
+	struct pol_env env = {
+		.npages = d->slots.count,
+		.nframes = frames_to_assume(d),
+		.seed = 1,
+		.state = policy_state,
+		.core = d,
+	};
+
+	pp->bytes = pp->ops->footprint(&env, params);
+	if (pp->bytes == 0)
+		return -EINVAL;
+	pp->memory = sparse_memory(pp->bytes);
+	if (!pp->memory)
+		return -ENOMEM;
+	if (!pp->ops->deactivate) {
+		pp->window_bytes = pol_window_footprint(env.npages);
+		pp->window = sparse_memory(pp->window_bytes);
+		if (!pp->window)
+			return -ENOMEM;
+		pol_window_init(pp->window, 0);
+	}
+	return pp->ops->init(pp->memory, &env, params);
+}
+
+int
+page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
+{
+	struct page_policy *pp = calloc(1, sizeof(*pp));
+	const char *colon = strchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : strlen(text);
+	char name[sizeof(pp->text)];
+	int error;
+
+	if (!pp)
+		return -ENOMEM;
+	if (strlen(text) >= sizeof(pp->text)) {
+		free(pp);
+		return -EINVAL;
+	}
+	strcpy(pp->text, text);
+	memcpy(name, text, length);
+	name[length] = '\0';
+	pp->daemon = d;
+	pp->missed = POL_NONE;
+	pp->ops = find_ops(name);
+	error = pp->ops ? instance_init(pp, colon ? colon + 1 : NULL) : -ENOENT;
+	if (error) {
+		page_policy_destroy(pp);
+		return error;
+	}
+	*ret = pp;
+	return 0;
+}
+
+void
+page_policy_destroy(struct page_policy *pp)
+{
+	if (!pp)
+		return;
+	if (pp->memory)
+		munmap(pp->memory, pp->bytes);
+	if (pp->window)
+		munmap(pp->window, pp->window_bytes);
+	free(pp);
+}
+
+void
+page_policy_fault(struct page_policy *pp, pol_page page, unsigned pf)
+{
+	if (pp->ops->miss && pp->missed != page)
+		pp->ops->miss(pp->memory, page, pf);
+	if (pp->missed == page)
+		pp->missed = POL_NONE;
+	pp->ops->fault(pp->memory, page, pf);
+	if (pp->window)
+		pol_window_map(pp->window, page);
+	pp->resident++;
+}
+
+void
+page_policy_miss(struct page_policy *pp, pol_page page)
+{
+	if (pp->ops->miss && pp->missed != page)
+		pp->ops->miss(pp->memory, page, 0);
+	pp->missed = page;
+}
+
+void
+page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf)
+{
+	pp->ops->soft(pp->memory, page, pf);
+	if (pp->window)
+		pol_window_map(pp->window, page);
+}
+
+void
+page_policy_write(struct page_policy *pp, pol_page page)
+{
+	if (pp->ops->write)
+		pp->ops->write(pp->memory, page);
+}
+
+void
+page_policy_unmapped(struct page_policy *pp, pol_page page)
+{
+	if (pp->window)
+		pol_window_forget(pp->window, page);
+}
+
+void
+page_policy_forget(struct page_policy *pp, pol_page page, bool resident)
+{
+	pp->ops->forget(pp->memory, page);
+	if (pp->missed == page)
+		pp->missed = POL_NONE;
+	page_policy_unmapped(pp, page);
+	if (resident)
+		pp->resident--;
+}
+
+void
+page_policy_done(struct page_policy *pp, pol_page page, enum pol_outcome outcome)
+{
+	pp->ops->done(pp->memory, page, outcome);
+	if (outcome != POL_EVICTED)
+		return;
+	page_policy_unmapped(pp, page);
+	pp->resident--;
+}
+
+unsigned
+page_policy_deactivate(struct page_policy *pp, unsigned want, bool needed, pol_page *out)
+{
+	/* Two thirds stay mapped, as the default policy has it. */
+	uint32_t keep = pp->resident - pp->resident / 3;
+
+	if (pp->window)
+		return pol_window_deactivate(pp->window, needed ? keep / 2 : keep, want, out);
+	if (needed || pp->ops->flags & POL_KEEPS_TARGET)
+		return pp->ops->deactivate(pp->memory, want, out);
+	return 0;
+}
+
+unsigned
+page_policy_make_room(struct page_policy *pp, unsigned want, bool stalled, pol_page *out)
+{
+	if (!pp->window)
+		return pp->ops->deactivate(pp->memory, pp->ops->flags & POL_KEEPS_TARGET ? want : 1, out);
+	if (stalled || pp->resident == pp->window->lists[1].count)
+		return pol_window_deactivate(pp->window, 0, 1, out);
+	return 0;
+}
+
+unsigned
+page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page *out)
+{
+	uint32_t frames = frames_to_assume(pp->daemon);
+
+	/* Two thirds stay mapped, as in page_policy_deactivate. */
+	if (pp->window)
+		return pol_window_deactivate(pp->window, frames - frames / 3, want, out);
+	return scarce && pp->ops->flags & POL_KEEPS_TARGET ? pp->ops->deactivate(pp->memory, want, out) : 0;
+}
+
+void
+page_policy_resize(struct page_policy *pp)
+{
+	pp->ops->resize(pp->memory, frames_to_assume(pp->daemon));
+}
+
+unsigned
+page_policy_select(struct page_policy *pp, unsigned want, pol_page *out)
+{
+	return pp->ops->select(pp->memory, want, out);
+}
+
+void
+page_policy_describe(struct page_policy *pp, char *text, size_t text_size)
+{
+	struct pol_stats stats = { 0 };
+
+	pp->ops->stats(pp->memory, &stats);
+	snprintf(text, text_size,
+	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target %llu\nparameters: %s\n", pp->text,
+	    pp->ops->help, (unsigned long long)stats.resident, (unsigned long long)stats.mapped,
+	    (unsigned long long)stats.inactive, (unsigned long long)stats.ghosts, (unsigned long long)stats.target,
+	    pp->ops->params ? pp->ops->params : "none");
+}

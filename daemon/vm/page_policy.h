@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Running policies: the daemon's, and those of clients that asked for their own. An instance owns the order of the pages of
+ * its clients; this file hands it events and takes its proposals. A policy without deactivate() gets the core's window
+ * (policy/pol_window.h). Every function but _create and _destroy is called with PAGEQ held.
+ */
+#ifndef PAGE_POLICY_H
+#define PAGE_POLICY_H
+
+#include "daemon.h"
+#include "pol_window.h"
+
+struct page_policy {
+	const struct pol_ops *ops;
+	void *memory;
+	size_t bytes;
+	struct pol_window *window; /* NULL: the policy deactivates by itself */
+	size_t window_bytes;
+	struct daemon *daemon;
+	uint32_t resident; /* pages that the instance has been told of */
+	pol_page missed;   /* the instance knows that it is coming: page_policy_miss; or POL_NONE */
+	char text[256];    /* "name[:params]" */
+};
+
+/* text: "name[:param=value,...]"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
+int page_policy_create(struct daemon *d, const char *text, struct page_policy **ret);
+void page_policy_destroy(struct page_policy *pp);
+
+void page_policy_fault(struct page_policy *pp, pol_page page, unsigned pf);
+void page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf);
+void page_policy_write(struct page_policy *pp, pol_page page);
+/* resident: the page was; otherwise only a ghost goes. */
+void page_policy_forget(struct page_policy *pp, pol_page page, bool resident);
+void page_policy_done(struct page_policy *pp, pol_page page, enum pol_outcome outcome);
+/* The page was unmapped by the core without the policy's asking. */
+void page_policy_unmapped(struct page_policy *pp, pol_page page);
+/* needed: victims are wanted and none was found. => pages to unmap */
+unsigned page_policy_deactivate(struct page_policy *pp, unsigned want, bool needed, pol_page *out);
+/* With resident_frames: the page is not resident and waits for a frame. page_policy_fault says it otherwise. */
+void page_policy_miss(struct page_policy *pp, pol_page page);
+/* With resident_frames, the order of pagersim: what is unmapped before each look for a victim, and after each fault (scarce:
+ * as many pages are resident as may be). => pages to unmap */
+unsigned page_policy_make_room(struct page_policy *pp, unsigned want, bool stalled, pol_page *out);
+unsigned page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page *out);
+/* The number of frames that the policy may assume has changed. */
+void page_policy_resize(struct page_policy *pp);
+unsigned page_policy_select(struct page_policy *pp, unsigned want, pol_page *out);
+void page_policy_describe(struct page_policy *pp, char *text, size_t text_size);
+
+#endif

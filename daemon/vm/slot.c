@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The slot arena: one 8-byte slot per page of every object, in one sparse memfd, handed out in runs. Runs on: control
+ * loop and jobs. The lock is a leaf.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vm/vm_object.h"
+
+int
+slots_create(struct daemon *d)
+{
+	struct slot_table *t = &d->slots;
+	uint64_t count = param(d, max_virtual_bytes) >> d->page_shift;
+	void *memory;
+
+	if (count > POL_PAGES_MAX)
+		count = POL_PAGES_MAX;
+	count = round_down_u64(count, SLOTS_PER_BLOCK);
+	t->fd = memfd_create("pagerd-slots", MFD_CLOEXEC);
+	if (t->fd < 0)
+		return -errno;
+	if (ftruncate(t->fd, (off_t)(count * sizeof(uint64_t))) < 0)
+		return -errno;
+	memory = mmap(NULL, count * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_NORESERVE, t->fd, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	t->slots = memory;
+	t->count = (uint32_t)count;
+	lock_init(&t->lock, RANK_JOBS);
+	t->extents = malloc(sizeof(*t->extents) * 16);
+	if (!t->extents)
+		return -ENOMEM;
+	t->extent_room = 16;
+	t->extent_count = 1;
+	t->extents[0] = (struct slot_extent){ 0, (uint32_t)count };
+	return 0;
+}
+
+void
+slots_destroy(struct daemon *d)
+{
+	munmap(d->slots.slots, (size_t)d->slots.count * sizeof(uint64_t));
+	close(d->slots.fd);
+	free(d->slots.extents);
+	lock_fini(&d->slots.lock);
+}
+
+int
+slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start)
+{
+	struct slot_table *t = &d->slots;
+	int error = -ENOSPC;
+
+	count = round_up_u64(count, SLOTS_PER_BLOCK);
+	lock_acquire(&t->lock);
+	/* Between n runs lie at most n + 1 extents: with room for those slots_put cannot fail. */
+	if (t->runs + 2 > t->extent_room) {
+		void *bigger = realloc(t->extents, sizeof(*t->extents) * t->extent_room * 2);
+
+		if (!bigger) {
+			lock_release(&t->lock);
+			return -ENOMEM;
+		}
+		t->extents = bigger;
+		t->extent_room *= 2;
+	}
+	for (unsigned i = 0; i < t->extent_count; i++) {
+		struct slot_extent *e = &t->extents[i];
+
+		if (e->count < count)
+			continue;
+		*ret_start = e->start;
+		e->start += (uint32_t)count;
+		e->count -= (uint32_t)count;
+		if (e->count == 0) {
+			memmove(e, e + 1, (t->extent_count - i - 1) * sizeof(*e));
+			t->extent_count--;
+		}
+		t->runs++;
+		error = 0;
+		break;
+	}
+	lock_release(&t->lock);
+	return error;
+}
+
+void
+slots_put(struct daemon *d, uint32_t start, uint64_t count)
+{
+	struct slot_table *t = &d->slots;
+	unsigned i = 0;
+
+	count = round_up_u64(count, SLOTS_PER_BLOCK);
+	/* All slots are ABSENT (zero) by now: only the memory is given back. */
+	fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start * 8, (off_t)count * 8);
+	lock_acquire(&t->lock);
+	while (i < t->extent_count && t->extents[i].start < start)
+		i++;
+	if (i > 0 && t->extents[i - 1].start + t->extents[i - 1].count == start) {
+		t->extents[i - 1].count += (uint32_t)count;
+		if (i < t->extent_count && start + count == t->extents[i].start) {
+			t->extents[i - 1].count += t->extents[i].count;
+			memmove(&t->extents[i], &t->extents[i + 1],
+			    (t->extent_count - i - 1) * sizeof(t->extents[0]));
+			t->extent_count--;
+		}
+	} else if (i < t->extent_count && start + count == t->extents[i].start) {
+		t->extents[i].start = start;
+		t->extents[i].count += (uint32_t)count;
+	} else {
+		CHECK(t->extent_count < t->extent_room);
+		memmove(&t->extents[i + 1], &t->extents[i], (t->extent_count - i) * sizeof(t->extents[0]));
+		t->extents[i] = (struct slot_extent){ start, (uint32_t)count };
+		t->extent_count++;
+	}
+	t->runs--;
+	lock_release(&t->lock);
+}

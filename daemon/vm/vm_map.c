@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Client maps. Runs on: fault servers (lookup), control loop and jobs (changes). M held; never blocks.
+ */
+#include "vm/vm_map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "vm/vm_object.h"
+
+void
+vm_map_init(struct vm_map *m)
+{
+	memset(m, 0, sizeof(*m));
+	lock_init(&m->lock, RANK_MAP);
+}
+
+void
+vm_map_fini(struct vm_map *m)
+{
+	CHECK(m->count == 0);
+	free(m->entries);
+	lock_fini(&m->lock);
+}
+
+/* Index of the first entry that ends above the address. */
+uint32_t
+vm_map_index(struct vm_map *m, uint64_t address)
+{
+	uint32_t low = 0, high = m->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (m->entries[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct vm_entry *
+vm_map_lookup_from(struct vm_map *m, uint64_t address)
+{
+	uint32_t i = vm_map_index(m, address);
+
+	return i < m->count ? &m->entries[i] : NULL;
+}
+
+struct vm_entry *
+vm_map_lookup(struct vm_map *m, uint64_t address)
+{
+	struct vm_entry *e;
+
+	if (m->hint < m->count) {
+		e = &m->entries[m->hint];
+		if (address >= e->start && address < e->end)
+			return e;
+	}
+	e = vm_map_lookup_from(m, address);
+	if (!e || address < e->start)
+		return NULL;
+	m->hint = (uint32_t)(e - m->entries);
+	return e;
+}
+
+int
+vm_map_reserve(struct vm_map *m)
+{
+	uint32_t room;
+	struct vm_entry *entries;
+
+	if (m->count + 4 <= m->room)
+		return 0;
+	room = m->room ? m->room * 2 : 16;
+	entries = realloc(m->entries, room * sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	m->entries = entries;
+	m->room = room;
+	return 0;
+}
+
+static void
+insert_at(struct vm_map *m, uint32_t i, const struct vm_entry *entry)
+{
+	CHECK(m->count < m->room);
+	memmove(&m->entries[i + 1], &m->entries[i], (m->count - i) * sizeof(*entry));
+	m->entries[i] = *entry;
+	m->count++;
+}
+
+struct vm_entry
+vm_map_remove_at(struct vm_map *m, uint32_t i)
+{
+	struct vm_entry entry = m->entries[i];
+
+	memmove(&m->entries[i], &m->entries[i + 1], (m->count - i - 1) * sizeof(entry));
+	m->count--;
+	m->virtual_bytes -= entry.end - entry.start;
+	return entry;
+}
+
+static bool
+can_merge(const struct vm_entry *a, const struct vm_entry *b)
+{
+	return a->end == b->start && a->object == b->object &&
+	    a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
+	    a->wired_count == b->wired_count && a->protection == b->protection &&
+	    a->max_protection == b->max_protection;
+}
+
+static void
+merge_at(struct vm_map *m, uint32_t i)
+{
+	struct vm_entry *a;
+
+	if (i + 1 >= m->count)
+		return;
+	a = &m->entries[i];
+	if (!can_merge(a, a + 1))
+		return;
+	a->end = a[1].end;
+	vm_object_put(a[1].object);
+	memmove(a + 1, a + 2, (m->count - i - 2) * sizeof(*a));
+	m->count--;
+}
+
+void
+vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
+{
+	uint32_t i = vm_map_index(m, entry->start);
+
+	CHECK(i == m->count || m->entries[i].start >= entry->end);
+	insert_at(m, i, entry);
+	m->virtual_bytes += entry->end - entry->start;
+	merge_at(m, i);
+	if (i > 0)
+		merge_at(m, i - 1);
+}
+
+bool
+vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = vm_map_index(m, start); start < end; i++) {
+		if (i >= m->count || m->entries[i].start > start)
+			return false;
+		start = m->entries[i].end;
+	}
+	return true;
+}
+
+static void
+clip_at(struct vm_map *m, uint64_t address)
+{
+	uint32_t i = vm_map_index(m, address);
+	struct vm_entry tail;
+
+	if (i >= m->count || m->entries[i].start >= address)
+		return;
+	tail = m->entries[i];
+	tail.offset += address - tail.start;
+	tail.start = address;
+	vm_object_get(tail.object);
+	m->entries[i].end = address;
+	insert_at(m, i + 1, &tail);
+}
+
+void
+vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end)
+{
+	clip_at(m, start);
+	clip_at(m, end);
+}
+
+void
+vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end)
+{
+	uint32_t i = vm_map_index(m, start);
+
+	if (i > 0)
+		i--;
+	while (i + 1 < m->count && m->entries[i].start <= end) {
+		uint32_t count = m->count;
+
+		merge_at(m, i);
+		if (m->count == count)
+			i++;
+	}
+}

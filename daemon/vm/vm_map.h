@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client's map: entries sorted by address, each a range of one object with its attributes. Adjacent entries of the
+ * same object with equal attributes and contiguous offsets are one entry. Ranged operations clip first.
+ */
+#ifndef VM_MAP_H
+#define VM_MAP_H
+
+#include <stdint.h>
+
+#include "lock.h"
+
+struct vm_object;
+
+struct vm_entry {
+	uint64_t start, end;       /* client addresses */
+	struct vm_object *object;  /* one reference per entry */
+	uint64_t offset;           /* bytes in the object */
+	uint32_t behavior;         /* enum pager_behavior, the lasting ones */
+	uint32_t wired_count;
+	uint32_t protection, max_protection;
+};
+
+struct vm_map {
+	struct lock lock;
+	struct vm_entry *entries; /* (M) */
+	uint32_t count, room;     /* (M) */
+	uint32_t hint;            /* (M) last entry found */
+	uint64_t virtual_bytes;   /* (M) */
+	struct vm_object *growing; /* (M) object with room behind its last allocation; no reference */
+	uint64_t growing_end;      /* (M) address that continues it */
+};
+
+void vm_map_init(struct vm_map *m);
+void vm_map_fini(struct vm_map *m);
+/* The entry that holds the address, or NULL. => called with M held; valid until M is dropped. */
+struct vm_entry *vm_map_lookup(struct vm_map *m, uint64_t address);
+/* The entry that holds the address or the first above it, or NULL. => M held */
+struct vm_entry *vm_map_lookup_from(struct vm_map *m, uint64_t address);
+/* Makes room so that the next insert and two clips cannot fail. => 0 or -ENOMEM; M held */
+int vm_map_reserve(struct vm_map *m);
+/* Puts an entry in (its range must be free; takes over the object reference) and merges it with its neighbours.
+ * => M held */
+void vm_map_insert(struct vm_map *m, const struct vm_entry *entry);
+/* Whether [start, end) is covered without holes. => M held */
+bool vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end);
+/* Splits entries at both ends of the range. => M held, vm_map_reserve called */
+void vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end);
+/* Takes the i-th entry out; its object reference is the caller's. => M held */
+struct vm_entry vm_map_remove_at(struct vm_map *m, uint32_t i);
+/* Merges equal neighbours around [start, end). => M held */
+void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
+uint32_t vm_map_index(struct vm_map *m, uint64_t address);
+
+#endif

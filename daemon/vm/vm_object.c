@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * VM objects: life, slots, discard. Runs on: control loop (create), jobs (discard, end), fault servers and workers (get,
+ * put, unbusy). O is never held across a system call on the memfd or the userfaultfd.
+ */
+#include "vm/vm_object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "failpt.h"
+#include "fault/fault.h"
+#include "pmap/uffd.h"
+#include "session.h"
+#include "trace.h"
+#include "vm/pageq.h"
+
+#define OBJECTS_MAX (1u << 20)
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3; the headers are older */
+#endif
+
+int
+object_table_create(struct daemon *d)
+{
+	struct object_table *t = &d->objects;
+	void *memory = mmap(NULL, OBJECTS_MAX * sizeof(void *), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	t->objects = memory;
+	t->room = OBJECTS_MAX;
+	t->next_id = 1;
+	lock_init(&t->lock, RANK_JOBS);
+	return 0;
+}
+
+void
+object_table_destroy(struct daemon *d)
+{
+	munmap(d->objects.objects, d->objects.room * sizeof(void *));
+	lock_fini(&d->objects.lock);
+}
+
+static int
+table_add(struct daemon *d, struct vm_object *o)
+{
+	struct object_table *t = &d->objects;
+	int error = -ENOMEM;
+
+	lock_acquire(&t->lock);
+	for (uint32_t n = 0; n < t->room; n++) {
+		uint32_t i = (t->hint + n) % t->room;
+
+		if (t->objects[i])
+			continue;
+		o->index = i;
+		o->id = t->next_id++;
+		t->objects[i] = o;
+		t->hint = i + 1;
+		if (i >= t->used)
+			t->used = i + 1;
+		error = 0;
+		break;
+	}
+	lock_release(&t->lock);
+	return error;
+}
+
+static int
+memfd_open(uint64_t bytes)
+{
+	int fd = memfd_create("pagerd-object", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int
+vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
+    struct vm_object **ret)
+{
+	struct vm_object *o;
+	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
+
+	if (error)
+		return error;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	o->magic = VM_OBJECT_MAGIC;
+	o->daemon = d;
+	o->page_count = page_count;
+	o->base_address = base_address;
+	store_relaxed(&o->references, 1);
+	o->block_live = calloc(page_count / SLOTS_PER_BLOCK + 1, sizeof(*o->block_live));
+	if (!o->block_live) {
+		error = -ENOMEM;
+		goto fail_blocks;
+	}
+	o->memfd = memfd_open(page_count << d->page_shift);
+	if (o->memfd < 0) {
+		error = o->memfd;
+		goto fail_memfd;
+	}
+	error = slots_take(d, page_count, &o->slot_base);
+	if (error)
+		goto fail_slots;
+	lock_init(&o->lock, RANK_OBJECT);
+	cond_init(&o->unbusy);
+	o->session = session_get(s);
+	error = table_add(d, o);
+	if (error)
+		goto fail_table;
+	*ret = o;
+	return 0;
+
+fail_table:
+	session_put(s);
+	lock_fini(&o->lock);
+	cond_fini(&o->unbusy);
+	slots_put(d, o->slot_base, page_count);
+fail_slots:
+	close(o->memfd);
+fail_memfd:
+	free(o->block_live);
+fail_blocks:
+	free(o);
+	return error;
+}
+
+void
+vm_object_get(struct vm_object *o)
+{
+	fetch_add_relaxed(&o->references, 1);
+}
+
+void
+vm_object_put(struct vm_object *o)
+{
+	struct daemon *d = o->daemon;
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	if (fetch_sub_acq_rel(&o->references, 1) != 1)
+		return;
+	CHECKF(vm_object_next_live(o, 0, o->page_count) == o->page_count,
+	    "object %llu ends with live pages", (unsigned long long)o->id);
+	lock_acquire(&d->objects.lock);
+	d->objects.objects[o->index] = NULL;
+	if (o->index < d->objects.hint)
+		d->objects.hint = o->index;
+	lock_release(&d->objects.lock);
+	slots_put(d, o->slot_base, o->page_count);
+	close(o->memfd);
+	session_put(o->session);
+	lock_fini(&o->lock);
+	cond_fini(&o->unbusy);
+	free(o->block_live);
+	o->magic = 0;
+	free(o);
+}
+
+static struct vm_object *
+get_unless_ending(struct vm_object *o)
+{
+	unsigned references = load_relaxed(&o->references);
+
+	while (references > 0)
+		if (cas_acq_rel(&o->references, &references, references + 1))
+			return o;
+	return NULL;
+}
+
+struct vm_object *
+vm_object_find_tag(struct daemon *d, uint64_t tag)
+{
+	struct object_table *t = &d->objects;
+	uint32_t index = (uint32_t)(tag & (OBJECTS_MAX - 1));
+	struct vm_object *o;
+
+	lock_acquire(&t->lock);
+	o = t->objects[index];
+	if (o)
+		o = o->id == tag >> 20 ? get_unless_ending(o) : NULL;
+	lock_release(&t->lock);
+	return o;
+}
+
+struct vm_object *
+vm_object_next(struct daemon *d, uint32_t *cursor)
+{
+	struct object_table *t = &d->objects;
+	struct vm_object *o = NULL;
+
+	lock_acquire(&t->lock);
+	while (*cursor < t->used && !o) {
+		o = t->objects[(*cursor)++];
+		if (o)
+			o = get_unless_ending(o);
+	}
+	lock_release(&t->lock);
+	return o;
+}
+
+/* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs on: writeback. */
+bool
+daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
+{
+	struct daemon *d = ctx;
+	struct vm_object *o = vm_object_find_tag(d, owner.object);
+	bool moved = false;
+	uint64_t slot;
+
+	if (!o)
+		return false;
+	lock_acquire(&o->lock);
+	slot = load_relaxed(vm_object_slot(o, owner.page));
+	if (slot_kind(slot) == SLOT_STORED && slot_cref(slot).v == from.v) {
+		vm_object_slot_set(o, owner.page, slot_stored(to));
+		moved = true;
+	} else if (slot_kind(slot) == SLOT_RESIDENT) {
+		struct vm_page *p = &d->frames.pages[slot_frame(slot)];
+
+		if (vm_page_busy_only(p)) {
+			if (p->cref == from.v) {
+				p->cref = to.v;
+				moved = true;
+			}
+			/* WANTED is only set with O held: nobody can have met it busy. */
+			vm_page_unbusy(p);
+		}
+	}
+	lock_release(&o->lock);
+	vm_object_put(o);
+	return moved;
+}
+
+void
+vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
+{
+	_Atomic uint64_t *p = vm_object_slot(o, index);
+	uint64_t old = load_relaxed(p);
+	atomic_ushort *live = &o->block_live[index / SLOTS_PER_BLOCK];
+
+	lock_assert_held(&o->lock);
+	if ((slot_kind(old) == SLOT_ABSENT) != (slot_kind(slot) == SLOT_ABSENT)) {
+		unsigned short count = load_relaxed(live);
+
+		store_relaxed(live, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? count - 1 : count + 1));
+	}
+	store_release(p, slot);
+}
+
+uint64_t
+vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
+{
+	while (index < end) {
+		if (load_relaxed(&o->block_live[index / SLOTS_PER_BLOCK]) > 0)
+			return index;
+		index = round_down_u64(index, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK;
+	}
+	return end;
+}
+
+void
+vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
+{
+	if (!vm_page_unbusy(p))
+		return;
+	if (load_acquire(&o->waiters) > 0) {
+		lock_acquire(&o->lock);
+		cond_broadcast(&o->unbusy);
+		lock_release(&o->lock);
+	}
+	uffd_wake(o->session->uffd, vm_object_address(o, index), o->daemon->page_bytes);
+}
+
+void
+vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
+{
+	fetch_add_acq_rel(&o->waiters, 1);
+	if (!vm_page_busy_try(p))
+		cond_wait(&o->unbusy, &o->lock);
+	else
+		vm_page_flags_clear(p, PAGE_BUSY);
+	fetch_sub_acq_rel(&o->waiters, 1);
+}
+
+/* Stored and poisoned pages of [first, last): gone at once. => O held */
+static uint64_t
+discard_slots(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = o->daemon;
+	uint64_t gone = 0;
+
+	for (uint64_t i = first; i < last; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+
+		if (slot_kind(slot) != SLOT_STORED && slot_kind(slot) != SLOT_POISONED)
+			continue;
+		vm_object_slot_set(o, i, 0);
+		lock_acquire(&d->pageq.lock);
+		vm_page_commit_slot(d, o,
+		    slot_kind(slot) == SLOT_STORED ? PAGE_STORED : PAGE_POISONED, PAGE_ABSENT);
+		pageq_forget_locked(d, o, vm_object_pol_page(o, i));
+		lock_release(&d->pageq.lock);
+		if (slot_kind(slot) == SLOT_STORED)
+			compressor_free(d->compressor, slot_cref(slot));
+		if (trace_is_on(d))
+			trace_forgotten(d, o, i);
+		gone++;
+	}
+	return gone;
+}
+
+/* Makes the resident pages of [first, last) busy, waiting for those that are. => O held, dropped and retaken */
+static unsigned
+busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames)
+{
+	unsigned count = 0;
+
+	for (uint64_t i = first; i < last; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			continue;
+		if (vm_page_busy_only(&o->daemon->frames.pages[slot_frame(slot)])) {
+			frames[count++] = slot_frame(slot);
+			continue;
+		}
+		vm_object_wait_unbusy(o, &o->daemon->frames.pages[slot_frame(slot)]);
+		i--; /* look again: it may be anything now */
+	}
+	return count;
+}
+
+/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. Nothing else moves a
+ * POISONED page while the jobs thread is here, so nobody's page can be hit. => no lock held */
+static void
+unpoison(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = o->daemon;
+
+	for (uint64_t i = first; i < last && !session_is_dead(o->session); i++) {
+		size_t done;
+
+		if (slot_kind(load_acquire(vm_object_slot(o, i))) != SLOT_POISONED)
+			continue;
+		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
+			uffd_zeropage(o->session->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
+		uffd_punch(o->memfd, i << d->page_shift, d->page_bytes);
+	}
+}
+
+#define DISCARD_RUN 256u
+
+static uint64_t
+discard_run(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = o->daemon;
+	uint32_t frames[DISCARD_RUN];
+	bool wanted[DISCARD_RUN];
+	unsigned count, start;
+	uint64_t gone;
+
+	unpoison(o, first, last);
+	lock_acquire(&o->lock);
+	count = busy_resident(o, first, last, frames);
+	lock_release(&o->lock);
+	/* Punch only what is held busy: runs of neighbours. */
+	for (start = 0; start < count;) {
+		uint64_t from = d->frames.pages[frames[start]].index;
+		unsigned n = 1;
+
+		while (start + n < count && d->frames.pages[frames[start + n]].index == from + n)
+			n++;
+		uffd_punch(o->memfd, from << d->page_shift, (uint64_t)n << d->page_shift);
+		start += n;
+	}
+	lock_acquire(&o->lock);
+	for (unsigned i = 0; i < count; i++) {
+		struct vm_page *p = &d->frames.pages[frames[i]];
+		uint64_t index = p->index;
+		struct cref cref = { p->cref };
+		uint32_t word = load_acquire(&p->word);
+
+		vm_object_slot_set(o, index, 0);
+		lock_acquire(&d->pageq.lock);
+		pageq_discard_locked(d, o, frames[i]);
+		lock_release(&d->pageq.lock);
+		if (cref.v)
+			compressor_free(d->compressor, cref);
+		if (trace_is_on(d))
+			trace_forgotten(d, o, index);
+		/* WANTED may have been set until the frame was freed; those threads are woken below. */
+		wanted[i] = word & PAGE_WANTED;
+		frames[i] = (uint32_t)(index - first);
+	}
+	gone = count + discard_slots(o, first, last);
+	if (load_acquire(&o->waiters) > 0)
+		cond_broadcast(&o->unbusy);
+	lock_release(&o->lock);
+	for (unsigned i = 0; i < count; i++)
+		if (wanted[i])
+			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
+	return gone;
+}
+
+/* The same for pages that were refused: nothing is there any more, and until the poison is gone nobody can touch them. */
+static void
+unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
+{
+	struct daemon *d = o->daemon;
+	uint64_t address;
+
+	while (park_refused_take(d, o->session, vm_object_address(o, first), vm_object_address(o, end), &address)) {
+		uint64_t start = round_down_u64(address, d->page_bytes);
+		size_t done;
+
+		if (session_is_dead(o->session))
+			continue;
+		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
+			uffd_zeropage(o->session->uffd, start + at, d->hw_bytes, &done);
+		uffd_punch(o->memfd, start - vm_object_address(o, 0), d->page_bytes);
+	}
+}
+
+uint64_t
+vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
+{
+	uint64_t end = first + count, gone = 0;
+
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, end)) < end;) {
+		uint64_t last = min_u64(round_down_u64(i, DISCARD_RUN) + DISCARD_RUN, end);
+
+		gone += discard_run(o, i, last);
+		i = last;
+	}
+	unrefuse(o, first, end);
+	return gone;
+}

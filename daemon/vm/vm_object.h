@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A VM object: a run of slots in the slot arena and a memfd that holds its resident pages at page_index * page size.
+ * Anonymous objects grow by adjacent allocations of their client, so object page i is always mapped at
+ * base_address + i * page size.
+ *
+ * References: one per map entry, one per operation under way (a fault, an I/O, a laundered page). A page that is busy
+ * keeps the object: whoever takes it apart waits for busy pages first.
+ */
+#ifndef VM_OBJECT_H
+#define VM_OBJECT_H
+
+#include "daemon.h"
+#include "vm/vm_page.h"
+
+#define VM_OBJECT_MAGIC 0x0b1ec70bu
+/* Slots per block of the live counts: one hardware page of slots. */
+#define SLOTS_PER_BLOCK 512u
+/* Small allocations share objects of this size. */
+#define VM_OBJECT_CHUNK_BYTES (128ull << 20)
+
+struct session;
+
+struct vm_object {
+	uint32_t magic;
+	atomic_uint references;
+	uint32_t index;         /* (C) in the object table */
+	uint32_t slot_base;     /* (C) first slot */
+	uint64_t id;            /* (C) never used again */
+	uint64_t page_count;    /* (C) */
+	uint64_t pages_allocated; /* (M of its client) handed out so far */
+	uint64_t base_address;  /* (C) */
+	struct session *session; /* (C) with a reference: who maps and pays for it */
+	struct daemon *daemon;  /* (C) */
+	int memfd;              /* (C) */
+	struct lock lock;
+	struct cond unbusy;     /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
+	atomic_uint waiters;    /* (A) on unbusy */
+	unsigned holes;         /* (O) workers that are punching a range of it: see struct hole */
+	atomic_ushort *block_live; /* (A) per SLOTS_PER_BLOCK: slots that are not ABSENT; written under O */
+};
+
+int object_table_create(struct daemon *d);
+void object_table_destroy(struct daemon *d);
+/* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots). One reference for the caller. */
+int vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
+    struct vm_object **ret);
+void vm_object_get(struct vm_object *o);
+/* The last reference frees it: every slot must be ABSENT by then. */
+void vm_object_put(struct vm_object *o);
+
+static inline _Atomic uint64_t *
+vm_object_slot(const struct vm_object *o, uint64_t index)
+{
+	return &o->daemon->slots.slots[o->slot_base + index];
+}
+/* Whether every page of [low, high) is stored. A hint unless O is held. */
+static inline bool
+vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
+{
+	for (uint64_t i = low; i < high; i++)
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_STORED)
+			return false;
+	return true;
+}
+/* So many stored pages between two that are worked on do not part them: one call serves both. */
+#define VM_GAP_MAX 15u
+/* Publishes a slot. => O held */
+void vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot);
+static inline uint64_t
+vm_object_address(const struct vm_object *o, uint64_t index)
+{
+	return o->base_address + (index << o->daemon->page_shift);
+}
+/* What the compressor writes beside a stored page: id and table index in one number. */
+static inline uint64_t
+vm_object_tag(const struct vm_object *o)
+{
+	return o->id << 20 | o->index;
+}
+/* The object with that tag, with a reference, or NULL. */
+struct vm_object *vm_object_find_tag(struct daemon *d, uint64_t tag);
+/* The first object at or behind *cursor, with a reference; moves the cursor behind it. NULL at the end. */
+struct vm_object *vm_object_next(struct daemon *d, uint32_t *cursor);
+/* The page's number for the policy. */
+static inline pol_page
+vm_object_pol_page(const struct vm_object *o, uint64_t index)
+{
+	return o->slot_base + (uint32_t)index;
+}
+/* The first index >= index and < end whose block is not wholly ABSENT; end if there is none. */
+uint64_t vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end);
+/* Lets a page go and wakes whoever wanted it (client threads by UFFDIO_WAKE, jobs by the condition).
+ * => called with no lock held */
+void vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p);
+/* Waits until the page at index is not busy. => called with O held; drops and retakes it. */
+void vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p);
+/* Discards pages [first, first + count): content, stored copies and frames. Waits for busy pages.
+ * => returns how many were there. Runs on: jobs. No lock held. */
+uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);
+
+/* vm/slot.c: runs of slots in the arena */
+struct slot_extent {
+	uint32_t start, count;
+};
+int slots_create(struct daemon *d);
+void slots_destroy(struct daemon *d);
+int slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start);
+void slots_put(struct daemon *d, uint32_t start, uint64_t count);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The page's state machine (text in vm_page.h). Runs on: any thread. Allocates nothing, never blocks.
+ */
+#include "vm/vm_page.h"
+
+#include "daemon.h"
+#include "session.h"
+#include "vm/vm_object.h"
+
+#define NO_GAUGE (-1)
+#define STAT_FRAMES_NONE NO_GAUGE
+
+static const struct {
+	const char *name;
+	char letter;
+	bool resident;
+	int gauge;
+} states[PAGE_STATE_COUNT] = {
+#define PAGE_STATE(NAME, letter, resident, queue, text)                                            \
+	[PAGE_##NAME] = { #NAME, letter, resident, STAT_FRAMES_##queue },
+#include "tbl/page_state.h"
+};
+
+struct arrow {
+	int8_t internal, compressed, wired;
+	bool allowed;
+};
+static const struct arrow arrows[PAGE_STATE_COUNT][PAGE_STATE_COUNT] = {
+#define PAGE_ARROW(FROM, TO, function, i, c, w) [PAGE_##FROM][PAGE_##TO] = { i, c, w, true },
+#include "tbl/page_arrow.h"
+};
+
+const char *
+page_state_name(enum page_state state)
+{
+	if (state == FRAME_FREE)
+		return "FREE";
+	if (state == FRAME_COMPRESSOR)
+		return "COMPRESSOR";
+	return state < PAGE_STATE_COUNT ? states[state].name : "?";
+}
+
+char
+page_state_letter(enum page_state state)
+{
+	return state < PAGE_STATE_COUNT ? states[state].letter : '?';
+}
+
+bool
+page_state_is_resident(enum page_state state)
+{
+	return state < PAGE_STATE_COUNT && states[state].resident;
+}
+
+bool
+page_arrow_allowed(enum page_state from, enum page_state to)
+{
+	return from < PAGE_STATE_COUNT && to < PAGE_STATE_COUNT && arrows[from][to].allowed;
+}
+
+void
+vm_queues_change_begin(struct daemon *d)
+{
+	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&d->stats.header->sequence;
+
+	store_relaxed(sequence, load_relaxed(sequence) + 1);
+	atomic_thread_fence(memory_order_release);
+}
+
+void
+vm_queues_change_end(struct daemon *d)
+{
+	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&d->stats.header->sequence;
+
+	store_release(sequence, load_relaxed(sequence) + 1);
+}
+
+static void
+level_add(struct daemon *d, int gauge, int64_t value)
+{
+	atomic_llong *level;
+
+	if (gauge == NO_GAUGE || value == 0)
+		return;
+	/* PAGEQ is held: one writer. */
+	level = &d->stats.levels[gauge];
+	store_relaxed(level, load_relaxed(level) + value);
+}
+
+static void
+post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
+{
+	const struct arrow *arrow = &arrows[from][to];
+	int gauge_from = states[from].resident ? states[from].gauge : (int)STAT_FRAMES_FREE;
+	int gauge_to = states[to].resident ? states[to].gauge : (int)STAT_FRAMES_FREE;
+
+	vm_queues_change_begin(d);
+	if (gauge_from != gauge_to) {
+		level_add(d, gauge_from, -1);
+		level_add(d, gauge_to, 1);
+	}
+	level_add(d, STAT_PAGES_INTERNAL, arrow->internal);
+	level_add(d, STAT_PAGES_COMPRESSED, arrow->compressed);
+	vm_queues_change_end(d);
+	if (arrow->internal | arrow->compressed | arrow->wired)
+		ledger_post_pages(&o->session->ledger, arrow->internal, arrow->compressed, arrow->wired);
+}
+
+void
+vm_page_commit(struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state from,
+    enum page_state to)
+{
+	struct vm_page *p = &d->frames.pages[frame];
+	uint32_t old = load_acquire(&p->word);
+	uint32_t expected = states[from].resident ? from : FRAME_FREE;
+
+	lock_assert_held(&d->pageq.lock);
+	CHECKF(arrows[from][to].allowed, "page %llu/%u: no arrow %s -> %s", (unsigned long long)o->id,
+	    p->index, page_state_name(from), page_state_name(to));
+	CHECKF((old & PAGE_STATE_MASK) == expected, "page %llu/%u: is %s, not %s (word %x, going to %s)",
+	    (unsigned long long)o->id, p->index, page_state_name(page_word_state(old)),
+	    page_state_name(from), old, page_state_name(to));
+	if (states[to].resident) {
+		while (!cas_acq_rel(&p->word, &old, (old & ~PAGE_STATE_MASK) | to)) {
+		}
+	} else {
+		frame_put_locked(d, frame);
+	}
+	post(d, o, from, to);
+}
+
+void
+vm_page_commit_slot(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
+{
+	lock_assert_held(&d->pageq.lock);
+	CHECKF(arrows[from][to].allowed && !states[from].resident && !states[to].resident,
+	    "object %llu: no arrow %s -> %s without a frame", (unsigned long long)o->id,
+	    page_state_name(from), page_state_name(to));
+	post(d, o, from, to);
+}
+
+bool
+vm_page_busy_only(struct vm_page *p)
+{
+	uint32_t old = load_acquire(&p->word);
+
+	while (!(old & PAGE_BUSY))
+		if (cas_acq_rel(&p->word, &old, old | PAGE_BUSY))
+			return true;
+	return false;
+}
+
+bool
+vm_page_busy_try(struct vm_page *p)
+{
+	uint32_t old = load_acquire(&p->word);
+
+	for (;;) {
+		uint32_t new = old & PAGE_BUSY ? old | PAGE_WANTED : old | PAGE_BUSY;
+
+		if (cas_acq_rel(&p->word, &old, new))
+			return !(old & PAGE_BUSY);
+	}
+}
+
+bool
+vm_page_unbusy(struct vm_page *p)
+{
+	uint32_t old = fetch_and_acq_rel(&p->word, ~(PAGE_BUSY | PAGE_WANTED));
+
+	INVARIANT(old & PAGE_BUSY);
+	return old & PAGE_WANTED;
+}

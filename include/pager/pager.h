@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libpager: memory served by pagerd. Every function returns 0 or a negative errno and gives its results
+ * through the last pointers, which it leaves alone on failure. All are thread-safe. Addresses and sizes are in
+ * bytes; sizes are rounded up to the system page size of the daemon (pager_statistics tells it).
+ */
+#ifndef PAGER_PAGER_H
+#define PAGER_PAGER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PAGER_API __attribute__((visibility("default")))
+
+struct pager;
+
+enum pager_event {
+	PAGER_EVENT_DAEMON_DIED = 1, /* the daemon is gone: threads that touch absent pages block from now on */
+	PAGER_EVENT_PRESSURE = 2,    /* value: pressure level, 0 normal .. 3 critical */
+	PAGER_EVENT_LIMIT = 3,       /* value: percent of the session's limit that is used */
+};
+
+struct pager_options {
+	uint32_t size; /* sizeof(struct pager_options) of the caller */
+	uint32_t flags; /* must be 0 */
+	/* Called on libpager's agent thread; must not call pager_disconnect. May be NULL. */
+	void (*event)(void *context, enum pager_event event, uint64_t value);
+	void *event_context;
+	const char *name; /* how pagerctl shows this client; NULL: the program's name */
+};
+
+/* socket NULL: $PAGERD_SOCKET, else $XDG_RUNTIME_DIR/pagerd.sock if it exists, else /run/pagerd/pagerd.sock.
+ * Errors: -ENOENT, -ECONNREFUSED (no daemon), -EACCES (not allowed on the socket), -EPROTO (version or answer),
+ * -EPERM (the daemon could hand out no userfaultfd), -ENOMEM, -EINVAL. */
+PAGER_API int pager_connect(const char *socket, const struct pager_options *options, struct pager **ret);
+/* Unmaps everything this connection has allocated and frees p. No other thread may use p or its memory. */
+PAGER_API int pager_disconnect(struct pager *p);
+
+/* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0.
+ * Errors: -EINVAL (size 0, unknown flag), -ENOMEM (address space or the daemon's limits), -ENOTCONN. */
+PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr);
+/* Any page-aligned part of what was allocated. -EINVAL when part of the range is not. */
+PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
+
+/* Brings the range in and keeps it resident and writable without faults until unwired as often as wired.
+ * Long-lived pins (registered I/O buffers, RDMA) must be wired. -EAGAIN: the wire limit. */
+PAGER_API int pager_wire(struct pager *p, void *addr, size_t size);
+PAGER_API int pager_unwire(struct pager *p, void *addr, size_t size);
+
+enum pager_behavior {
+	PAGER_BEHAVIOR_DEFAULT = 0,
+	PAGER_BEHAVIOR_RANDOM = 1,     /* lasting: no clustering */
+	PAGER_BEHAVIOR_SEQUENTIAL = 2, /* lasting: cluster ahead, pages behind cool down */
+	PAGER_BEHAVIOR_REVERSE_SEQUENTIAL = 3,
+	PAGER_BEHAVIOR_WILLNEED = 4, /* once: bring in ahead of use, as far as memory is free */
+	PAGER_BEHAVIOR_DONTNEED = 5, /* once: cool down; content is kept */
+	PAGER_BEHAVIOR_FREE = 6,     /* once: discard; the range reads as zeroes afterwards */
+};
+PAGER_API int pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
+
+struct pager_region_info {
+	void *addr; /* start of the region that holds the address, or of the next one above it */
+	uint64_t size_bytes;
+	uint64_t object_id;
+	uint64_t object_offset; /* bytes */
+	uint32_t protection;    /* PROT_* */
+	uint32_t max_protection;
+	uint32_t behavior;
+	uint32_t wired_count;
+	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
+};
+/* -ENOENT: no region at or above addr. */
+PAGER_API int pager_region(struct pager *p, const void *addr, struct pager_region_info *ret);
+
+enum pager_disposition {
+	PAGER_PAGE_PRESENT = 1, /* resident */
+	PAGER_PAGE_DIRTY = 2,
+	PAGER_PAGE_REFERENCED = 4, /* on the active queue */
+	PAGER_PAGE_COMPRESSED = 8, /* stored by the compressor, in memory */
+	PAGER_PAGE_SWAPPED = 16,   /* stored, its segment is on disk */
+	PAGER_PAGE_WIRED = 32,
+	PAGER_PAGE_POISONED = 64, /* its content was lost to an I/O error: touching it is SIGBUS */
+	PAGER_PAGE_SPECULATIVE = 128,
+};
+PAGER_API int pager_page_query(struct pager *p, const void *addr, unsigned *ret_disposition);
+
+/* This client's ledger and the daemon's page size. Bytes unless said. */
+struct pager_statistics {
+	uint64_t page_size;
+	uint64_t phys_footprint, phys_mem, internal, internal_compressed, wired_mem;
+	uint64_t phys_footprint_peak, limit; /* limit 0: none */
+	uint64_t virtual_size;
+	/* faults by kind, counts */
+	uint64_t faults, zero_fills, soft_faults, decompressions, swapins, write_protect_faults;
+	/* time spent waiting, nanoseconds, by cause */
+	uint64_t stall_fill_ns, stall_swap_ns, stall_frame_ns, stall_limit_ns;
+	uint64_t pages_lost; /* poisoned by I/O errors */
+};
+PAGER_API int pager_statistics(struct pager *p, struct pager_statistics *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The wire between libpager / tools and the daemon: SOCK_SEQPACKET on a unix socket, one message a packet,
+ * fixed-width fields, host byte order (both ends are one machine), reserved fields zero. A request is answered
+ * by one reply with the same type and sequence; error != 0 means the body is absent. A malformed request ends
+ * the session. Messages are rows of tbl/msg.h.
+ */
+#ifndef PAGER_PROTO_H
+#define PAGER_PROTO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pager/pager.h"
+
+#define PAGER_PROTO_VERSION 1
+#define PAGER_MSG_BYTES_MAX 16384
+#define PAGER_MSG_FDS_MAX   2
+#define PAGER_SOCKET_ENV    "PAGERD_SOCKET"
+#define PAGER_SOCKET_SYSTEM "/run/pagerd/pagerd.sock"
+#define PAGER_SOCKET_USER   "pagerd.sock" /* under $XDG_RUNTIME_DIR */
+
+enum pager_msg_type {
+#define MSG(number, NAME, name, fds, access, text) PAGER_MSG_##NAME = number,
+#include "tbl/msg.h"
+};
+
+struct pager_msg_header {
+	uint32_t length; /* of the whole message */
+	uint16_t type;
+	uint16_t reserved;
+	uint64_t sequence;
+	int32_t error; /* replies: 0 or -errno; requests: 0 */
+	uint32_t reserved2;
+};
+
+enum pager_role { PAGER_ROLE_CLIENT = 1, PAGER_ROLE_TOOL = 2 };
+
+struct pager_req_hello {
+	uint32_t version_min, version_max;
+	uint32_t role;
+	uint32_t reserved;
+	uint64_t features; /* must be 0 in version 1 */
+	char name[64];     /* NUL-terminated */
+};
+struct pager_rep_hello {
+	uint32_t version;
+	uint32_t daemon_pid;
+	uint64_t features;
+	uint64_t page_size;
+	uint64_t session_id;
+};
+
+struct pager_req_attach {
+	uint64_t reserved;
+};
+struct pager_rep_attach {
+	uint64_t uffd_features; /* what UFFDIO_API was asked for by the daemon */
+};
+
+/* The client has reserved [address, address + size) with PROT_NONE; on success it maps the memfd there
+ * (MAP_SHARED | MAP_FIXED, PROT_READ | PROT_WRITE, at object_offset), registers MISSING | MINOR | WP and sets
+ * MADV_DONTFORK. If that fails it must DEALLOCATE. address and size are multiples of the page size. */
+struct pager_req_allocate {
+	uint64_t address, size;
+	uint32_t flags;
+	uint32_t reserved;
+};
+struct pager_rep_allocate {
+	uint64_t object_id, object_offset;
+};
+
+struct pager_req_deallocate {
+	uint64_t address, size;
+};
+struct pager_rep_deallocate {
+	uint64_t pages;
+};
+struct pager_req_wire {
+	uint64_t address, size;
+};
+struct pager_rep_wire {
+	uint64_t reserved;
+};
+struct pager_req_unwire {
+	uint64_t address, size;
+};
+struct pager_rep_unwire {
+	uint64_t reserved;
+};
+struct pager_req_behavior {
+	uint64_t address, size;
+	uint32_t behavior; /* enum pager_behavior */
+	uint32_t reserved;
+};
+struct pager_rep_behavior {
+	uint64_t pages; /* acted on */
+};
+struct pager_req_region {
+	uint64_t address;
+};
+struct pager_wire_region {
+	uint64_t address, size, object_id, object_offset;
+	uint32_t protection, max_protection, behavior, wired_count;
+	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
+};
+struct pager_rep_region {
+	struct pager_wire_region region;
+};
+struct pager_req_page_query {
+	uint64_t address;
+};
+struct pager_rep_page_query {
+	uint32_t disposition; /* enum pager_disposition */
+	uint32_t reserved;
+};
+struct pager_req_statistics {
+	uint64_t reserved;
+};
+struct pager_rep_statistics {
+	struct pager_statistics statistics;
+};
+
+struct pager_req_stat_segment {
+	uint64_t reserved;
+};
+struct pager_rep_stat_segment {
+	uint64_t segment_bytes;
+};
+
+/* Ledger entries in the order of tbl/ledger.h; PAGES rows in bytes. */
+enum pager_ledger_entry {
+#define LEDGER(NAME, name, unit, kind, text) PAGER_LEDGER_##NAME,
+#include "tbl/ledger.h"
+	PAGER_LEDGER_COUNT
+};
+
+struct pager_wire_client {
+	uint64_t session_id;
+	uint32_t pid, uid;
+	uint64_t limit_bytes; /* 0: none */
+	uint64_t virtual_bytes;
+	uint64_t regions;
+	uint64_t ledger[PAGER_LEDGER_COUNT];
+	uint64_t phys_footprint_peak;
+	char name[64];
+};
+#define PAGER_CLIENTS_PER_REPLY 32
+struct pager_req_clients {
+	uint64_t cursor; /* 0 at first, then the reply's */
+};
+struct pager_rep_clients {
+	uint64_t next_cursor; /* 0: that was all */
+	uint32_t count, reserved;
+	struct pager_wire_client clients[PAGER_CLIENTS_PER_REPLY]; /* only `count` of them are sent */
+};
+
+#define PAGER_REGIONS_PER_REPLY 64
+struct pager_req_map {
+	uint32_t pid, reserved;
+	uint64_t cursor; /* address to go on from */
+};
+struct pager_rep_map {
+	uint64_t next_cursor; /* 0: that was all */
+	uint32_t count, reserved;
+	struct pager_wire_region regions[PAGER_REGIONS_PER_REPLY]; /* only `count` of them are sent */
+};
+
+struct pager_req_footprint {
+	uint32_t pid, reserved;
+};
+struct pager_rep_footprint {
+	struct pager_wire_client client;
+};
+
+struct pager_req_limit {
+	uint32_t pid, reserved;
+	uint64_t bytes; /* 0: lift the limit */
+};
+struct pager_rep_limit {
+	uint64_t previous_bytes;
+};
+
+struct pager_req_check {
+	uint64_t reserved;
+};
+struct pager_rep_check {
+	uint32_t failures;
+	uint32_t checks;
+	char text[2048]; /* one line per failure, NUL-terminated */
+};
+
+enum pager_debug_op { PAGER_DEBUG_FAIL_ARM = 1, PAGER_DEBUG_FAIL_DISARM = 2, PAGER_DEBUG_LOG_LEVEL = 3, PAGER_DEBUG_SHOW = 4 };
+struct pager_req_debug {
+	uint32_t op, reserved;
+	char argument[256]; /* NUL-terminated */
+};
+struct pager_rep_debug {
+	char text[4096];
+};
+
+struct pager_req_policy {
+	uint32_t pid;     /* 0: the daemon's policy, else that client's own */
+	uint32_t set;     /* 0 show, 1 switch */
+	char policy[256]; /* "name[:param=value,...]"; "" with pid and set: back to the daemon's */
+};
+struct pager_rep_policy {
+	char text[4096];
+};
+
+enum pager_trace_op { PAGER_TRACE_START = 1, PAGER_TRACE_STOP = 2, PAGER_TRACE_SHOW = 3 };
+struct pager_req_trace { /* START carries one writable descriptor */
+	uint32_t op;
+	uint32_t pid;    /* 0: every client */
+	uint32_t window; /* mapped pages while recording; 0: leave the policy alone */
+	uint32_t reserved;
+};
+struct pager_rep_trace {
+	uint64_t records, dropped, bytes;
+	uint32_t active, reserved;
+};
+
+struct pager_req_param {
+	uint32_t set, index; /* set 0: describe the index-th parameter, -ENOENT beyond the last */
+	char name[64];       /* set 1 */
+	char value[64];
+};
+struct pager_rep_param {
+	char name[64], value[64], unit[32], minimum[32], maximum[32], text[256];
+	uint32_t live; /* may be changed while running */
+	uint32_t reserved;
+};
+
+/* The agent's socket (SEQPACKET, made by the client): the daemon sends these, the agent answers nothing; what
+ * the agent does is best effort. */
+enum pager_agent_op {
+	PAGER_AGENT_ZAP = 1,      /* drop the page-table entries of the ranges (MADV_DONTNEED) */
+	PAGER_AGENT_PRESSURE = 2, /* value: level */
+	PAGER_AGENT_LIMIT = 3,    /* value: percent used */
+};
+#define PAGER_AGENT_RANGES_MAX 256
+struct pager_agent_range {
+	uint64_t address, size;
+};
+struct pager_agent_message {
+	uint32_t op, count;
+	uint64_t value;
+	struct pager_agent_range ranges[PAGER_AGENT_RANGES_MAX]; /* only `count` are sent */
+};
+
+_Static_assert(sizeof(struct pager_msg_header) == 24, "wire layout");
+_Static_assert(sizeof(struct pager_req_hello) == 88, "wire layout");
+_Static_assert(sizeof(struct pager_req_allocate) == 24, "wire layout");
+_Static_assert(sizeof(struct pager_wire_region) == 88, "wire layout");
+_Static_assert(sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+_Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+
+/* The name of a message type, or NULL. */
+static inline const char *
+pager_msg_name(uint16_t type)
+{
+	switch (type) {
+#define MSG(number, NAME, name, fds, access, text)                                                 \
+	case number:                                                                               \
+		return #NAME;
+#include "tbl/msg.h"
+	default:
+		return NULL;
+	}
+}
+
+/* Size of a request's body, or 0 for an unknown type. */
+static inline size_t
+pager_msg_request_bytes(uint16_t type)
+{
+	switch (type) {
+#define MSG(number, NAME, name, fds, access, text)                                                 \
+	case number:                                                                               \
+		return sizeof(struct pager_req_##name);
+#include "tbl/msg.h"
+	default:
+		return 0;
+	}
+}
+
+/* Whether `received` bytes with `fds` descriptors are a well-formed request. Used by the daemon, by the
+ * library's tests and by the fuzzer. => NULL, or a text that names what is wrong. */
+static inline const char *
+pager_msg_request_check(const void *message, size_t received, unsigned fds)
+{
+	const struct pager_msg_header *header = message;
+	size_t body;
+	unsigned want_fds = 0;
+
+	if (received < sizeof(*header))
+		return "shorter than a message header";
+	if (header->length != received)
+		return "length field differs from the packet's length";
+	body = pager_msg_request_bytes(header->type);
+	if (body == 0)
+		return "unknown message type";
+	if (header->reserved != 0 || header->reserved2 != 0 || header->error != 0)
+		return "reserved field is not zero";
+	if (received != sizeof(*header) + body)
+		return "wrong body length for the message type";
+	if (header->type == PAGER_MSG_ATTACH)
+		want_fds = 2;
+	if (header->type == PAGER_MSG_TRACE &&
+	    ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START)
+		want_fds = 1;
+	if (fds != want_fds)
+		return "wrong number of descriptors";
+	return NULL;
+}
+
+#endif

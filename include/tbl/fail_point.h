@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * FAIL(NAME, ERRNO, text): places where a test may make the world fail. Armed with
+ * `--fail NAME:after[:times]` or PAGERD_FAIL=NAME:after[:times][,...]: `after` passes go by, then
+ * `times` (default 1, 0 = for ever) passes fail.
+ */
+FAIL(SWAP_READ_EIO, EIO, "a read from a swap file fails")
+FAIL(SWAP_WRITE_EIO, EIO, "a write to a swap file fails")
+FAIL(SWAP_WRITE_ENOSPC, ENOSPC, "a write to a swap file finds the disk full")
+FAIL(SWAP_READ_SHORT, EIO, "a read from a swap file transfers half")
+FAIL(SWAP_WRITE_SHORT, EIO, "a write to a swap file transfers half")
+FAIL(SWAP_READ_BITFLIP, EIO, "one bit of what a swap file returns is wrong")
+FAIL(SWAP_CREATE_ENOSPC, ENOSPC, "a new swap file cannot be allocated")
+FAIL(COMPRESS_NO_SPACE, ENOSPC, "the compressor finds no room for a page")
+FAIL(UFFD_COPY_EAGAIN, EAGAIN, "UFFDIO_COPY meets a changing address space")
+FAIL(UFFD_CONTINUE_EAGAIN, EAGAIN, "UFFDIO_CONTINUE meets a changing address space")
+FAIL(UFFD_COPY_EEXIST, EEXIST, "UFFDIO_COPY finds the page already there")
+FAIL(UFFD_WRITEPROTECT_EAGAIN, EAGAIN, "UFFDIO_WRITEPROTECT meets a changing address space")
+FAIL(OBJECT_CREATE_ENOMEM, ENOMEM, "no memory for a VM object")
+FAIL(SESSION_CREATE_ENOMEM, ENOMEM, "no memory for a session")
+FAIL(FRAME_TAKE, ENOMEM, "no free frame for a fault")
+#undef FAIL

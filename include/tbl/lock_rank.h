@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * RANK(NAME, what it covers): the lock order, outermost first. A thread may only take a lock whose row
+ * stands below all those it holds. No row may be held across I/O or a userfaultfd call; a page's busy
+ * bit (between OBJECT and PAGEQ, not a lock) is what spans those.
+ */
+RANK(SESSION_TABLE, "the table of sessions: slots and their reference counts")
+RANK(SESSION, "one session: life cycle, requests under way")
+RANK(MAP, "one client's map: its entries")
+RANK(OBJECT, "one VM object: its slots and mappings")
+RANK(PAGEQ, "page states, queues, policy, free frames, gauges and ledgers")
+RANK(PARK, "faults that wait for a frame")
+RANK(CPOOL, "the compressor's lists of segments")
+RANK(CSEG, "one segment: its slots and bytes")
+RANK(CVACANT, "the compressor's freed places of one size")
+RANK(SWAPMAP, "swap files and the map of their slots")
+RANK(SWAPRING, "an I/O ring shared between threads")
+RANK(JOBS, "the queue of long requests")
+RANK(LOG, "the log's output")
+#undef RANK

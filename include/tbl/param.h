@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * PARAM(name, minimum, maximum, default, unit, live, text): the daemon's parameters: `name = value` lines of the
+ * configuration file, `pagerctl param`. live: may be changed while the daemon runs.
+ */
+PARAM(free_min_permille, 1, 500, 3, "permille", 1, "pageout starts below this share of free frames")
+PARAM(free_target_permille, 1, 500, 7, "permille", 1, "pageout stops at this share of free frames")
+PARAM(reserved_frames, 16, 1048576, 96, "frames", 0, "free frames that only the compressor may take (raised with the number of workers)")
+PARAM(resident_frames, 0, 2147483647, 0, "pages", 1, "most resident pages of all clients together (0: as many as memory holds): every fault beyond makes room for itself alone, in the order of pagersim (for comparing policies)")
+PARAM(pageout_batch, 1, 256, 32, "pages", 1, "victims taken at a time")
+PARAM(pageout_cluster, 1, 64, 16, "pages", 1, "aligned block in which inactive neighbours of a victim leave with it (1: none)")
+PARAM(fault_cluster, 1, 64, 32, "pages", 1, "most pages brought in by one fault of a sequential run")
+PARAM(compressor_percent, 1, 95, 88, "percent", 1, "most memory (share of the frames) that compressed pages may occupy; beyond it segments go to swap")
+PARAM(compress_acceleration, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration when pageout keeps up (1: best ratio)")
+PARAM(compress_acceleration_max, 1, 64, 4, "LZ4 level", 1, "LZ4 acceleration when pageout lags")
+PARAM(retain_copies, 0, 2, 2, "choice", 1, "whether a clean page keeps its compressed copy in memory: 0 never, 1 always, 2 adaptive")
+PARAM(arena_factor, 1, 64, 8, "times", 0, "address space for segments in memory, as a multiple of --memory: a segment takes a whole one's, however little is left in it")
+PARAM(compact_waste_percent, 1, 90, 2, "percent", 1, "compaction starts when this share of the compressor's memory is waste")
+PARAM(swap_file_bytes, 1048576, 1099511627776, 268435456, "bytes", 0, "size of one swap file")
+PARAM(swap_low_slots, 1, 65536, 32, "segments", 0, "another swap file is made below this many free slots")
+PARAM(swap_high_slots, 2, 1048576, 2048, "segments", 0, "a swap file is emptied and deleted above this many free slots")
+PARAM(swap_depth, 1, 64, 8, "segments", 0, "segments being written at a time")
+PARAM(swap_force_sync, 0, 1, 0, "bool", 0, "use pread and pwrite instead of io_uring")
+PARAM(fault_servers, 0, 1024, 0, "threads", 0, "fault servers (0: one per CPU)")
+PARAM(pageout_workers, 0, 1024, 0, "threads", 0, "pageout and compressor workers (0: one per CPU)")
+PARAM(max_virtual_bytes, 1073741824, 70368744177664, 1099511627776, "bytes", 0, "virtual memory that all clients together may allocate")
+PARAM(max_client_virtual_bytes, 1048576, 70368744177664, 1099511627776, "bytes", 1, "virtual memory that one client may allocate")
+PARAM(max_client_regions, 1, 1048576, 65536, "regions", 1, "regions that one client may have")
+PARAM(max_sessions, 1, 16384, 1024, "sessions", 0, "clients connected at a time")
+PARAM(wire_percent, 0, 95, 60, "percent", 1, "most memory (share of the frames) that may be wired by all clients together")
+PARAM(zap, 0, 2, 0, "choice", 1, "who takes mappings away for ageing: 1 the daemon (MADV_PAGEOUT), 2 the client's agent, 0 the daemon unless the system has swap or refuses it")
+PARAM(parked_faults, 64, 1048576, 8192, "faults", 0, "faults that may wait for a frame at a time")
+#undef PARAM

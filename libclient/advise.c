@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What can be said and asked about memory that is allocated: wiring, behaviours, region and page
+ * information, statistics. Runs on: the caller's threads.
+ */
+#include "pager_priv.h"
+
+#include <errno.h>
+
+/* Writes every page without changing it. A compare-and-swap, because an atomic addition of zero is
+ * something that compilers are known to turn into a load. */
+static void
+wire_touch(struct pager *p, uint64_t address, uint64_t size)
+{
+	volatile unsigned char *byte;
+	unsigned char value;
+
+	for (uint64_t offset = 0; offset < size; offset += p->page_size) {
+		byte = (volatile unsigned char *)(uintptr_t)(address + offset);
+		value = __atomic_load_n(byte, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(
+		    byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			continue;
+	}
+}
+
+int
+pager_wire(struct pager *p, void *addr, size_t size)
+{
+	struct pager_req_wire request;
+	struct pager_rep_wire reply;
+	struct chan_call call = { CHAN_CALL(WIRE, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r == 0)
+		r = space_check(p, addr, size, &request.address, &request.size);
+	if (r == 0)
+		r = chan_exchange(&p->chan, &call);
+	if (r < 0)
+		return r;
+	wire_touch(p, request.address, request.size);
+	return 0;
+}
+
+int
+pager_unwire(struct pager *p, void *addr, size_t size)
+{
+	struct pager_req_unwire request;
+	struct pager_rep_unwire reply;
+	struct chan_call call = { CHAN_CALL(UNWIRE, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r == 0)
+		r = space_check(p, addr, size, &request.address, &request.size);
+	if (r == 0)
+		r = chan_exchange(&p->chan, &call);
+	return r;
+}
+
+int
+pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior behavior)
+{
+	struct pager_req_behavior request = { .behavior = (uint32_t)behavior };
+	struct pager_rep_behavior reply;
+	struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if ((unsigned)behavior > PAGER_BEHAVIOR_FREE)
+		return -EINVAL;
+	r = space_check(p, addr, size, &request.address, &request.size);
+	if (r == 0)
+		r = chan_exchange(&p->chan, &call);
+	return r;
+}
+
+int
+pager_region(struct pager *p, const void *addr, struct pager_region_info *ret)
+{
+	struct pager_req_region request = { .address = (uint64_t)(uintptr_t)addr };
+	struct pager_rep_region reply;
+	struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
+	const struct pager_wire_region *region = &reply.region;
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (!ret)
+		return -EINVAL;
+	r = chan_exchange(&p->chan, &call);
+	if (r < 0)
+		return r;
+	*ret = (struct pager_region_info){
+		.addr = (void *)(uintptr_t)region->address,
+		.size_bytes = region->size,
+		.object_id = region->object_id,
+		.object_offset = region->object_offset,
+		.protection = region->protection,
+		.max_protection = region->max_protection,
+		.behavior = region->behavior,
+		.wired_count = region->wired_count,
+		.pages_resident = region->pages_resident,
+		.pages_dirty = region->pages_dirty,
+		.pages_compressed = region->pages_compressed,
+		.pages_swapped = region->pages_swapped,
+		.pages_wired = region->pages_wired,
+	};
+	return 0;
+}
+
+int
+pager_page_query(struct pager *p, const void *addr, unsigned *ret_disposition)
+{
+	struct pager_req_page_query request;
+	struct pager_rep_page_query reply;
+	struct chan_call call = { CHAN_CALL(PAGE_QUERY, &request, &reply) };
+	uint64_t size;
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (!ret_disposition)
+		return -EINVAL;
+	addr = (const void *)((uintptr_t)addr & ~(uintptr_t)(p->page_size - 1));
+	r = space_check(p, addr, 1, &request.address, &size);
+	if (r == 0)
+		r = chan_exchange(&p->chan, &call);
+	if (r < 0)
+		return r;
+	*ret_disposition = reply.disposition;
+	return 0;
+}
+
+int
+pager_statistics(struct pager *p, struct pager_statistics *ret)
+{
+	struct pager_req_statistics request = { 0 };
+	struct pager_rep_statistics reply;
+	struct chan_call call = { CHAN_CALL(STATISTICS, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (!ret)
+		return -EINVAL;
+	r = chan_exchange(&p->chan, &call);
+	if (r < 0)
+		return r;
+	*ret = reply.statistics;
+	return 0;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The agent: does to this process what the daemon cannot do from outside (drops page-table
+ * entries), passes notices on, and sees the daemon die. Runs on: its own thread, "pager-agent", all
+ * signals blocked. Locks: space_lock only. It touches no managed memory; a caller's event function
+ * may, and may also call the library.
+ */
+#include "pager_priv.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { AGENT_POLL_STOP, AGENT_POLL_SOCKET, AGENT_POLL_CONTROL, AGENT_POLL_COUNT };
+
+void
+agent_init(struct agent *agent)
+{
+	agent->socket = agent->stop_fd = agent->pidfd = -1;
+}
+
+int
+agent_open(struct agent *agent, int *ret_daemon_fd)
+{
+	int pair[2], stop_fd, r;
+
+	stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (stop_fd < 0)
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		r = -errno;
+		close(stop_fd);
+		return r;
+	}
+	agent->socket = pair[0];
+	agent->stop_fd = stop_fd;
+	agent->pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	*ret_daemon_fd = pair[1];
+	return 0;
+}
+
+void
+agent_close(struct agent *agent)
+{
+	if (agent->socket >= 0)
+		close(agent->socket);
+	if (agent->stop_fd >= 0)
+		close(agent->stop_fd);
+	if (agent->pidfd >= 0)
+		close(agent->pidfd);
+	agent_init(agent);
+}
+
+/* Drops the entries of page tables; the pages stay in their memfd. Linux before 6.13 refuses
+ * process_madvise with this advice. */
+static void
+agent_drop(struct agent *agent, struct iovec *iov, size_t count)
+{
+	size_t total = 0, i;
+	int fd;
+
+	if (count == 0)
+		return;
+	for (i = 0; i < count; i++)
+		total += iov[i].iov_len;
+	if (agent->pidfd >= 0) {
+		if (syscall(SYS_process_madvise, agent->pidfd, iov, count, MADV_DONTNEED, 0) ==
+		    (long)total)
+			return;
+		fd = agent->pidfd;
+		agent->pidfd =
+		    -1; /* first: a child forked now must not close what is another's by then */
+		close(fd);
+	}
+	for (i = 0; i < count; i++)
+		madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
+}
+
+/* Only what is managed at this moment is dropped: an address may have been given back, and be
+ * anything now, since the daemon sent it. space_lock keeps the check true until the mapping has
+ * been worked on. */
+static void
+agent_zap(struct pager *p, const struct pager_agent_message *message)
+{
+	struct iovec iov[PAGER_AGENT_RANGES_MAX];
+	uint64_t mask = p->page_size - 1;
+	size_t count = 0;
+
+	pthread_mutex_lock(&p->space_lock);
+	for (uint32_t i = 0; i < message->count; i++) {
+		uint64_t start = message->ranges[i].address, end = start + message->ranges[i].size;
+
+		if (end <= start || ((start | end) & mask) != 0)
+			continue;
+		if (!range_set_contains(&p->managed, start, end))
+			continue;
+		iov[count].iov_base = (void *)(uintptr_t)start;
+		iov[count++].iov_len = end - start;
+	}
+	agent_drop(&p->agent, iov, count);
+	pthread_mutex_unlock(&p->space_lock);
+}
+
+static void
+agent_event(struct pager *p, enum pager_event event, uint64_t value)
+{
+	if (p->event)
+		p->event(p->event_context, event, value);
+}
+
+/* One message. A malformed or unknown one is passed over. => false: nothing will come any more. */
+static bool
+agent_receive(struct pager *p)
+{
+	struct pager_agent_message message;
+	const size_t head = offsetof(struct pager_agent_message, ranges);
+	ssize_t n = recv(p->agent.socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN;
+	if (n == 0)
+		return false;
+	if ((size_t)n < head || (size_t)n > sizeof(message) ||
+	    message.count > PAGER_AGENT_RANGES_MAX)
+		return true;
+	if ((size_t)n != head + message.count * sizeof(message.ranges[0]))
+		return true;
+	switch (message.op) {
+	case PAGER_AGENT_ZAP:
+		agent_zap(p, &message);
+		break;
+	case PAGER_AGENT_PRESSURE:
+		agent_event(p, PAGER_EVENT_PRESSURE, message.value);
+		break;
+	case PAGER_AGENT_LIMIT:
+		agent_event(p, PAGER_EVENT_LIMIT, message.value);
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+/* Behind the program's own threads: a touch that has just been answered must not wait for the entries of other pages to be
+ * dropped. Where it comes too late pages only look unused. */
+#define AGENT_NICER 10
+
+static void
+agent_step_back(void)
+{
+	id_t thread = (id_t)syscall(SYS_gettid);
+	int nice;
+
+	errno = 0;
+	nice = getpriority(PRIO_PROCESS, thread);
+	if (errno == 0)
+		(void)setpriority(PRIO_PROCESS, thread, nice + AGENT_NICER);
+}
+
+static void *
+agent_run(void *argument)
+{
+	struct pager *p = argument;
+	struct pollfd fds[AGENT_POLL_COUNT] = {
+		[AGENT_POLL_STOP] = { .fd = p->agent.stop_fd, .events = POLLIN },
+		[AGENT_POLL_SOCKET] = { .fd = p->agent.socket, .events = POLLIN },
+		[AGENT_POLL_CONTROL] = { .fd = p->chan.fd, .events = 0 }, /* hang-up only */
+	};
+
+	pthread_setname_np(pthread_self(), "pager-agent");
+	agent_step_back();
+	for (;;) {
+		if (poll(fds, AGENT_POLL_COUNT, -1) < 0)
+			continue;
+		if (fds[AGENT_POLL_STOP].revents != 0)
+			return NULL;
+		if (fds[AGENT_POLL_CONTROL].revents != 0) {
+			/* Said once: from here on only the stop is waited for. */
+			fds[AGENT_POLL_CONTROL].fd = fds[AGENT_POLL_SOCKET].fd = -1;
+			chan_break(&p->chan);
+			agent_event(p, PAGER_EVENT_DAEMON_DIED, 0);
+			continue;
+		}
+		if (fds[AGENT_POLL_SOCKET].revents != 0 && !agent_receive(p))
+			fds[AGENT_POLL_SOCKET].fd = -1;
+	}
+}
+
+int
+agent_start(struct pager *p)
+{
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&p->agent.thread, NULL, agent_run, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r == -EAGAIN ? -ENOMEM : r;
+}
+
+void
+agent_stop(struct pager *p)
+{
+	uint64_t one = 1;
+
+	while (write(p->agent.stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		continue;
+	pthread_join(p->agent.thread, NULL);
+}

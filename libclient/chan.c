@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The control socket: SEQPACKET, one request and one reply at a time, descriptors by SCM_RIGHTS.
+ * Runs on: threads of the program that calls libpager, and in tools. Nothing here is a cancellation
+ * point for the caller and nothing raises SIGPIPE. An answer that makes no sense breaks the
+ * connection for good.
+ */
+#include "chan.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CHAN_FDS_MAX 4 /* room for more than allowed, so that none is lost in truncation */
+
+struct chan_packet {
+	size_t bytes;
+	unsigned fd_count;
+	int fds[CHAN_FDS_MAX];
+	bool truncated;
+};
+
+int
+chan_default_path(char *buf, size_t buf_size)
+{
+	const char *from_env = secure_getenv(PAGER_SOCKET_ENV);
+	const char *runtime_dir = secure_getenv("XDG_RUNTIME_DIR");
+	int n;
+
+	if (from_env && from_env[0] != '\0') {
+		n = snprintf(buf, buf_size, "%s", from_env);
+		return n < 0 || (size_t)n >= buf_size ? -EINVAL : 0;
+	}
+	if (runtime_dir && runtime_dir[0] != '\0') {
+		n = snprintf(buf, buf_size, "%s/%s", runtime_dir, PAGER_SOCKET_USER);
+		if (n > 0 && (size_t)n < buf_size && access(buf, F_OK) == 0)
+			return 0;
+	}
+	n = snprintf(buf, buf_size, "%s", PAGER_SOCKET_SYSTEM);
+	return n < 0 || (size_t)n >= buf_size ? -EINVAL : 0;
+}
+
+void
+chan_init(struct chan *c)
+{
+	c->fd = -1;
+	c->sequence = 0;
+	atomic_init(&c->broken, false);
+	pthread_mutex_init(&c->lock, NULL);
+}
+
+int
+chan_open(struct chan *c, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd, r;
+
+	if (path) {
+		if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path))
+			return -EINVAL;
+		strcpy(address.sun_path, path);
+	} else {
+		r = chan_default_path(address.sun_path, sizeof(address.sun_path));
+		if (r < 0)
+			return r;
+	}
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	do {
+		r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	} while (r == -EINTR);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	c->fd = fd;
+	return 0;
+}
+
+void
+chan_close(struct chan *c)
+{
+	atomic_store_explicit(&c->broken, true, memory_order_relaxed);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+void
+chan_break(struct chan *c)
+{
+	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel))
+		shutdown(c->fd, SHUT_RDWR);
+}
+
+/* => 0 or -errno of sendmsg(2). */
+static int
+chan_send(struct chan *c, const struct chan_call *call, uint64_t sequence)
+{
+	struct pager_msg_header header = {
+		.length = (uint32_t)(sizeof(header) + call->request_bytes),
+		.type = call->type,
+		.sequence = sequence,
+	};
+	struct iovec iov[2] = {
+		{ .iov_base = &header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)(uintptr_t)call->request, .iov_len = call->request_bytes },
+	};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * PAGER_MSG_FDS_MAX)];
+	} control;
+	struct msghdr message = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct cmsghdr *cmsg;
+
+	if (call->fds_out_count > PAGER_MSG_FDS_MAX)
+		return -EINVAL;
+	if (call->fds_out_count > 0) {
+		memset(&control, 0, sizeof(control));
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * call->fds_out_count);
+		cmsg = CMSG_FIRSTHDR(&message);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * call->fds_out_count);
+		memcpy(CMSG_DATA(cmsg), call->fds_out, sizeof(int) * call->fds_out_count);
+	}
+	for (;;) {
+		if (sendmsg(c->fd, &message, MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+static void
+chan_packet_collect_fds(struct chan_packet *packet, struct msghdr *message)
+{
+	struct cmsghdr *cmsg;
+	size_t count;
+	int fd;
+
+	for (cmsg = CMSG_FIRSTHDR(message); cmsg; cmsg = CMSG_NXTHDR(message, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+			if (packet->fd_count < CHAN_FDS_MAX)
+				packet->fds[packet->fd_count++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+/* => 0 with *packet filled (0 bytes: the other end has gone), or -errno of recvmsg(2). */
+static int
+chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t body_size,
+    struct chan_packet *packet)
+{
+	struct iovec iov[2] = {
+		{ .iov_base = header, .iov_len = sizeof(*header) },
+		{ .iov_base = body, .iov_len = body_size },
+	};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * CHAN_FDS_MAX)];
+	} control;
+	struct msghdr message = {
+		.msg_iov = iov,
+		.msg_iovlen = 2,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n;
+
+	do {
+		n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	*packet = (struct chan_packet){ .bytes = (size_t)n };
+	packet->truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	chan_packet_collect_fds(packet, &message);
+	return 0;
+}
+
+/* Whether a packet is the answer to call number `sequence`, be it success or failure. */
+static bool
+chan_reply_is_valid(const struct chan_call *call, uint64_t sequence,
+    const struct pager_msg_header *header, const struct chan_packet *packet)
+{
+	size_t body;
+
+	if (packet->truncated || packet->bytes < sizeof(*header) || header->length != packet->bytes)
+		return false;
+	if (header->type != call->type || header->sequence != sequence)
+		return false;
+	if (header->reserved != 0 || header->reserved2 != 0)
+		return false;
+	body = packet->bytes - sizeof(*header);
+	if (header->error != 0)
+		return header->error < 0 && header->error >= -4095 && body == 0 &&
+		    packet->fd_count == 0;
+	if (body < call->reply_bytes_min || body > call->reply_bytes_max)
+		return false;
+	return packet->fd_count == (call->ret_fd ? 1u : 0u);
+}
+
+static int
+chan_exchange_locked(struct chan *c, struct chan_call *call)
+{
+	struct pager_msg_header header = { 0 };
+	struct chan_packet packet = { 0 };
+	uint64_t sequence;
+	int r;
+
+	if (atomic_load_explicit(&c->broken, memory_order_acquire))
+		return -ENOTCONN;
+	sequence = ++c->sequence;
+	r = chan_send(c, call, sequence);
+	if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN || r == -EBADF) {
+		chan_break(c);
+		return -ENOTCONN;
+	}
+	if (r < 0)
+		return r; /* nothing was sent: the connection is as good as before */
+	r = chan_receive(c, &header, call->reply, call->reply_bytes_max, &packet);
+	if (r < 0 || packet.bytes == 0) {
+		chan_break(c);
+		return -ENOTCONN;
+	}
+	if (!chan_reply_is_valid(call, sequence, &header, &packet)) {
+		for (unsigned i = 0; i < packet.fd_count; i++)
+			close(packet.fds[i]);
+		chan_break(c);
+		return -EPROTO;
+	}
+	if (header.error != 0)
+		return header.error;
+	call->reply_bytes = packet.bytes - sizeof(header);
+	if (call->ret_fd)
+		*call->ret_fd = packet.fds[0];
+	return 0;
+}
+
+int
+chan_exchange(struct chan *c, struct chan_call *call)
+{
+	int cancel_state, r;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&c->lock);
+	r = chan_exchange_locked(c, call);
+	pthread_mutex_unlock(&c->lock);
+	pthread_setcancelstate(cancel_state, NULL);
+	return r;
+}
+
+int
+chan_hello(struct chan *c, enum pager_role role, const char *name, struct pager_rep_hello *ret,
+    int *ret_dev_fd)
+{
+	struct pager_req_hello request = {
+		.version_min = PAGER_PROTO_VERSION,
+		.version_max = PAGER_PROTO_VERSION,
+		.role = (uint32_t)role,
+	};
+	struct pager_rep_hello reply;
+	struct chan_call call = { CHAN_CALL(HELLO, &request, &reply), .ret_fd = ret_dev_fd };
+	uint64_t page;
+	int r;
+
+	/* Too long a name is cut, not refused: it is for display. */
+	snprintf(
+	    request.name, sizeof(request.name), "%s", name ? name : program_invocation_short_name);
+	r = chan_exchange(c, &call);
+	if (r < 0)
+		return r;
+	page = reply.page_size;
+	if (reply.version != PAGER_PROTO_VERSION || page < 4096 || (page & (page - 1)) != 0 ||
+	    page > PAGER_CHAN_PAGE_SIZE_MAX) {
+		if (ret_dev_fd)
+			close(*ret_dev_fd);
+		chan_break(c);
+		return -EPROTO;
+	}
+	*ret = reply;
+	return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The control socket as libpager and the tools see it: connect, hello, and one request with its
+ * reply at a time. Linked into both; nothing of it is exported.
+ */
+#ifndef PAGER_CHAN_H
+#define PAGER_CHAN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pager/proto.h"
+
+#define PAGER_CHAN_PAGE_SIZE_MAX (2u << 20)
+
+/* Locks: `lock` is held from sending a request until its reply is there. What another thread may
+ * wait for while it holds `lock` is the daemon alone. */
+struct chan {
+	int fd; /* constant until chan_close */
+	pthread_mutex_t lock;
+	uint64_t sequence;  /* (lock) */
+	atomic_bool broken; /* no request is sent any more; never turns back */
+};
+
+/* One request and what is expected of its reply. Descriptors in `fds_out` stay the caller's. */
+struct chan_call {
+	const void *request;
+	void *reply;
+	const int *fds_out;
+	int *ret_fd; /* NULL: a reply with a descriptor is a protocol error; else exactly one is
+			wanted */
+	size_t request_bytes;
+	size_t reply_bytes_min, reply_bytes_max;
+	size_t reply_bytes; /* set on success: what came */
+	unsigned fds_out_count;
+	uint16_t type;
+};
+
+/* The request and reply structures of message NAME/name, for an initializer of struct chan_call. */
+#define CHAN_CALL(NAME, req, rep)                                                    \
+	.type = PAGER_MSG_##NAME, .request = (req), .request_bytes = sizeof(*(req)), \
+	.reply = (rep), .reply_bytes_min = sizeof(*(rep)), .reply_bytes_max = sizeof(*(rep))
+
+/* Where the socket is looked for when nobody says: see pager_connect. => -EINVAL: the path is too
+ * long. */
+int chan_default_path(char *buf, size_t buf_size);
+
+void chan_init(struct chan *c);
+/* Connects. path NULL: the default. => 0, or -errno of socket(2) and connect(2). */
+int chan_open(struct chan *c, const char *path);
+/* Closes the descriptor. With another one open (a forked child's) the daemon sees no hang-up:
+ * chan_break tells it.
+ * => no thread is inside chan_exchange, or they were lost in fork. */
+void chan_close(struct chan *c);
+/* From now on requests end with -ENOTCONN; both ends see a hang-up. */
+void chan_break(struct chan *c);
+
+/* => 0; the daemon's -errno; -ENOTCONN when the connection is gone; -EPROTO when the answer made no
+ * sense (the connection is broken then); -ENOMEM, -EMFILE when the request could not be sent. */
+int chan_exchange(struct chan *c, struct chan_call *call);
+
+/* The first exchange. name NULL: the program's. ret_dev_fd NULL for tools. */
+int chan_hello(struct chan *c, enum pager_role role, const char *name, struct pager_rep_hello *ret,
+    int *ret_dev_fd);
+
+#endif

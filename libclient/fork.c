@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fork(): managed memory is MADV_DONTFORK, so a child has none of it. What a child does inherit are
+ * the descriptors of its parent's connection; it closes its copies, which the parent does not
+ * notice, and every call on an inherited connection ends with -ENOTCONN. vfork and posix_spawn need
+ * nothing: all descriptors are close-on-exec.
+ */
+#include "pager_priv.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static struct pager *fork_list; /* (fork_lock) */
+static int fork_once_result;
+
+static void
+fork_close(struct pager *p)
+{
+	chan_close(&p->chan);
+	agent_close(&p->agent);
+	if (p->uffd >= 0)
+		close(p->uffd);
+	p->uffd = -1;
+}
+
+static void
+fork_prepare(void)
+{
+	pthread_mutex_lock(&fork_lock);
+}
+
+static void
+fork_parent(void)
+{
+	pthread_mutex_unlock(&fork_lock);
+}
+
+/* Only this thread exists in the child. Locks other than fork_lock may be held by threads that are
+ * gone: none is taken, now or later. */
+static void
+fork_child(void)
+{
+	for (struct pager *p = fork_list; p; p = p->next) {
+		atomic_store_explicit(&p->forked, true, memory_order_relaxed);
+		fork_close(p);
+	}
+	fork_list = NULL;
+	pthread_mutex_unlock(&fork_lock);
+}
+
+static void
+fork_install(void)
+{
+	fork_once_result = -pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+int
+fork_register(struct pager *p)
+{
+	pthread_once(&fork_once, fork_install);
+	if (fork_once_result < 0)
+		return fork_once_result;
+	pthread_mutex_lock(&fork_lock);
+	p->prev = NULL;
+	p->next = fork_list;
+	if (fork_list)
+		fork_list->prev = p;
+	fork_list = p;
+	pthread_mutex_unlock(&fork_lock);
+	return 0;
+}
+
+void
+fork_unregister(struct pager *p)
+{
+	pthread_mutex_lock(&fork_lock);
+	fork_close(p);
+	if (p->prev)
+		p->prev->next = p->next;
+	else
+		fork_list = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	pthread_mutex_unlock(&fork_lock);
+}

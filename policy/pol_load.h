@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Policies from outside: a shared object that defines
+ *
+ *   const struct pol_ops pagerd_policy = { .abi = POLICY_ABI, .name = ..., ... };
+ */
+#ifndef POL_LOAD_H
+#define POL_LOAD_H
+
+#include "policy.h"
+
+/* The object stays loaded until the process ends; loading it again gives the same policy. It runs
+ * code of that file: the caller decides whom to trust. resize, stats and check may be NULL in the
+ * object and are not in *ret.
+ * => 0, or a negative errno and a message in why: -ENOENT (cannot be loaded), -ENOEXEC (no such
+ * symbol, another ABI, or a function that must be there is not), -EEXIST (the name of a compiled-in
+ * policy), -ENFILE. */
+int policy_load(const char *path, const struct pol_ops **ret, char *why, size_t why_bytes);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The window of mapped pages that stands in where a policy has no deactivate(): pages are unmapped
+ * in the order in which a fault or a soft fault mapped them, as soon as more than `width` are
+ * mapped. It belongs to the core (daemon or simulator), not to a policy, and is covered by the
+ * core's policy lock.
+ */
+#ifndef POL_WINDOW_H
+#define POL_WINDOW_H
+
+#include "pol_list.h"
+
+struct pol_window {
+	struct pol_list lists[2]; /* [1]: mapped pages, oldest at the head */
+	uint32_t width;
+	struct pol_node nodes[]; /* zeroed memory will do, as for a policy */
+};
+
+static inline size_t
+pol_window_footprint(uint32_t npages)
+{
+	return sizeof(struct pol_window) + npages * sizeof(struct pol_node);
+}
+
+static inline void
+pol_window_init(struct pol_window *w, uint32_t width)
+{
+	pol_lists_init(w->lists, 2);
+	w->width = width;
+}
+
+/* The page has been mapped, by a fault or a soft fault. */
+static inline void
+pol_window_map(struct pol_window *w, pol_page page)
+{
+	if (w->nodes[page].list != 0)
+		pol_detach(w->nodes, w->lists, page);
+	pol_push_tail(w->nodes, &w->lists[1], page);
+}
+
+/* The page is no longer mapped, for whatever reason other than pol_window_deactivate. */
+static inline void
+pol_window_forget(struct pol_window *w, pol_page page)
+{
+	if (w->nodes[page].list != 0)
+		pol_detach(w->nodes, w->lists, page);
+}
+
+/* Takes up to want of the oldest pages out while more than keep are mapped. keep is width after
+ * each fault, less when victims are needed and no page is inactive. => how many are in out: the
+ * core unmaps them. */
+static inline unsigned
+pol_window_deactivate(struct pol_window *w, uint32_t keep, unsigned want, pol_page *out)
+{
+	unsigned n = 0;
+
+	for (; n < want && w->lists[1].count > keep; n++) {
+		out[n] = w->lists[1].head;
+		pol_detach(w->nodes, w->lists, out[n]);
+	}
+	return n;
+}
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of this folder share: the map of slots, the directory with its files, and the seam
+ * between a channel and the two ways to do its I/O.
+ *
+ * A slot's life. The handle that callers hold carries the generation; it is over at swap_release,
+ * whatever I/O is still under way.
+ *
+ *   FREE ------> RESERVED ------> VALID       FREE -> RESERVED       swap_reserve
+ *    ^ ^            |  |          |  |        RESERVED -> VALID      swap_commit
+ *    | +--no I/O----+--|----------+  |        either -> FREE         swap_release, no I/O in flight
+ *    |                 v             v        either -> LEAVING      swap_release, I/O in flight
+ *    +--last I/O---- LEAVING <-------+        LEAVING -> FREE        swapmap_io_end, the last one
+ *
+ *   FREE      bit clear; generation is that of the next use; no I/O
+ *   RESERVED  bit set; may be written, not read
+ *   VALID     bit set; may be read, not written
+ *   LEAVING   bit set; no handle reaches it any more; in_flight > 0
+ *
+ * A file's life (swapmap_file_switch):
+ *
+ *   NONE -> CREATING -> ACTIVE <-> DRAINING -> DELETING -> NONE
+ *              +--creation failed--> NONE
+ *
+ *   ACTIVE    reservations, unless a write error was marked (`error`)
+ *   DRAINING  no reservations; at most one file; goes back when room gets short
+ *   CREATING, DELETING  no used slot; the thread in swap_balance works on it without the lock
+ *
+ * free_slots == sum of (slots - used) over files that are ACTIVE without error
+ */
+#ifndef SWAP_PRIV_H
+#define SWAP_PRIV_H
+
+#include "swap.h"
+
+#include "base.h"
+#include "lock.h"
+
+#define SWAP_MAGIC           0x50415753u
+#define SWAP_CHANNEL_MAGIC   0x48435753u
+#define SWAP_SECTOR          512u  /* unit of offsets and lengths */
+#define SWAP_ALIGN           4096u /* of slots and buffers */
+#define SWAP_FILES_MAX       1024u
+#define SWAP_SLOTS_MAX       (1u << 20) /* in a file */
+#define SWAP_NO_FILE         UINT32_MAX
+#define SWAP_CREATE_RETRY_NS 5000000000u
+
+/* A handle: generation (32 bits, never 0), file (12), slot in the file (20). */
+#define SWAP_FILE_SHIFT       20
+#define SWAP_GENERATION_SHIFT 32
+
+enum swap_slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_VALID, SLOT_LEAVING };
+
+struct swap_entry {
+	uint32_t generation;
+	uint16_t in_flight;
+	uint8_t state; /* enum swap_slot_state */
+};
+
+enum swap_file_state { FILE_NONE, FILE_CREATING, FILE_ACTIVE, FILE_DRAINING, FILE_DELETING };
+
+/* (M) SWAPMAP lock; (M,F) also readable with I/O of one of its slots in flight, which keeps the
+ * file; (M,S) the thread in swap_balance alone while the file is neither ACTIVE nor DRAINING. */
+struct swap_file {
+	enum swap_file_state state; /* (M) */
+	int error;                  /* (M) of a write; 0 = none */
+	int fd;                     /* (M,F) */
+	bool direct;                /* (M) open with O_DIRECT */
+	uint32_t epoch;             /* (M,F) changes with each file that takes this place */
+	uint32_t next_generation; /* (M,S) a new file's slots start with it: above all handles given
+				     before */
+	unsigned used;            /* (M) slots that are not FREE */
+	unsigned hint;            /* (M,S) no clear bit in the words below */
+	uint64_t *bits;           /* (M,S) set = not FREE; bits behind the last slot are set */
+	struct swap_entry *entries; /* (M,S) */
+};
+
+/* Where the files live. The lock file `<owner>.lock` is held with flock as long as the daemon
+ * lives. It is not one of the data files because io_uring keeps registered files open for a while
+ * after a process's death. */
+struct swap_dir {
+	int fd, lock_fd;
+	char owner[48];
+};
+
+/* (M) SWAPMAP lock, (C) set once, (B) only the thread that calls swap_balance. */
+struct swap {
+	unsigned magic;
+	struct lock lock;
+	size_t slot_bytes;                        /* (C) */
+	uint64_t max_bytes, file_bytes;           /* (C) file_bytes: a multiple of slot_bytes */
+	unsigned slots_per_file;                  /* (C) */
+	unsigned low_free_slots, high_free_slots; /* (C) */
+	unsigned files_max;                       /* (C) */
+	bool force_sync;                          /* (C) */
+	struct swap_dir dir;                      /* (C) */
+	struct swap_file *files;                  /* (C), [files_max] */
+	unsigned file_limit;                      /* (M) places at and above are NONE */
+	unsigned free_slots;                      /* (M) that can be reserved */
+	uint32_t draining;                        /* (M) a file or SWAP_NO_FILE */
+	unsigned channels;                        /* (M) that are open */
+	uint64_t retry_at_ns;                     /* (B) no creation before */
+	struct swap_stats stats; /* (M) the counters; levels are filled in when asked */
+};
+
+/* --- swapmap.c ----------------------------------------------------------------------- */
+
+int swapmap_init(struct swap *s);
+void swapmap_fini(struct swap *s);
+static inline bool
+swapmap_file_is_reservable(const struct swap_file *f)
+{
+	return f->state == FILE_ACTIVE && f->error == 0;
+}
+/* The only writer of state and error; keeps free_slots. => called with M held. */
+void swapmap_file_switch(
+    struct swap *s, struct swap_file *f, enum swap_file_state state, int error);
+/* Room for the slots of a file. => 0 or -ENOMEM. => file is CREATING. */
+int swapmap_file_fill(struct swap *s, struct swap_file *f);
+/* => file is CREATING or DELETING. */
+void swapmap_file_empty(struct swap *s, struct swap_file *f);
+
+/* Keeps slot and file for one transfer. => 0 and the place, -ESTALE, or -EINVAL (out of the slot,
+ * unaligned, a read of a slot that is not VALID, a write to one that is not RESERVED). */
+struct swap_place {
+	int fd;
+	unsigned file;
+	uint32_t epoch;
+	uint64_t offset;
+};
+int swapmap_io_begin(struct swap *s, struct swap_slot slot, int direction, size_t offset,
+    size_t length, struct swap_place *ret);
+void swapmap_io_end(
+    struct swap *s, struct swap_slot slot, int direction, size_t length, int result);
+
+/* --- swapfile.c: may block; no lock held --------------------------------------------- */
+
+int swapdir_open(const char *path, struct swap_dir *ret);
+void swapdir_close(struct swap_dir *dir);
+int swapfile_create(
+    const struct swap_dir *dir, unsigned number, uint64_t bytes, int *ret_fd, bool *ret_direct);
+void swapfile_delete(const struct swap_dir *dir, unsigned number, int fd);
+
+/* --- swapio.c: what both ways of I/O share ------------------------------------------- */
+
+/* A transfer under way. It is done in pieces: what a piece did not transfer, the next one asks for.
+ * Belongs to the channel's thread; to the helper (swapio_sync.c) between its flush and its
+ * completion. */
+struct swap_request {
+	uint64_t cookie;
+	struct swap_slot slot;
+	struct swap_place place;
+	int direction;
+	size_t length, done;
+	size_t piece; /* bytes asked for from `done` on */
+	size_t cap;   /* a fail point lets no more than this count of the piece */
+	char *buffer; /* of byte 0 */
+	unsigned retries;
+	int result; /* valid when settled */
+	bool settled;
+};
+
+/* One way to do I/O. `queue` takes a request's piece, `flush` starts what was queued, `peek` shows
+ * the oldest completion (bytes or -errno) until `advance` drops it. wait flushes too and returns
+ * when peek has one. Nothing here allocates except open. */
+struct swapio_ops {
+	int (*open)(struct swap_channel *ch);
+	void (*close)(struct swap_channel *ch);
+	int (*fd)(struct swap_channel *ch);
+	void (*queue)(struct swap_channel *ch, struct swap_request *r);
+	int (*flush)(struct swap_channel *ch);
+	bool (*peek)(struct swap_channel *ch, struct swap_request **ret_request, int *ret_result);
+	void (*advance)(struct swap_channel *ch);
+	int (*wait)(struct swap_channel *ch);
+};
+extern const struct swapio_ops swapio_uring_ops, swapio_sync_ops;
+
+/* All fields belong to the channel's thread.
+ * in_flight + free_request_count == depth; a request is in flight until it was reaped. */
+struct swap_channel {
+	unsigned magic;
+	struct swap *swap;
+	const struct swapio_ops *ops;
+	void *io; /* of the ops */
+	unsigned depth, in_flight;
+	size_t buffer_bytes, stride; /* stride: buffer_bytes rounded up to SWAP_ALIGN */
+	char *buffers;               /* depth x stride */
+	struct swap_request *requests;
+	struct swap_request **free_requests; /* stack */
+	unsigned free_request_count;
+	unsigned *free_buffers; /* stack */
+	unsigned free_buffer_count;
+	int *buffer_uses; /* -1: free; else requests in flight on it */
+};
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Swap as a whole: start and stop, and how many files there are. In swap_balance:
+ *
+ *   free < low                          another file is made
+ *   free without some file > high       that file (fewest used slots) is drained, then deleted
+ *   free after the drain < (low+high)/2  the drain is given up
+ *
+ * The three marks lie apart, so that a deletion is not followed by a creation nor a drain by its
+ * end. A file with a write error has no free slots to lose: it goes as soon as it is empty, and is
+ * drained before others.
+ *
+ * Runs on: swap_balance on one thread that may block; the file system is called without a lock.
+ */
+#include "swap_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "clock.h"
+#include "log.h"
+
+int
+swap_create(const struct swap_config *config, struct swap **ret)
+{
+	uint64_t slots = config->slot_bytes ? config->file_bytes / config->slot_bytes : 0;
+
+	if (slots == 0 || slots > SWAP_SLOTS_MAX || config->slot_bytes % SWAP_ALIGN != 0 ||
+	    config->low_free_slots > config->high_free_slots)
+		return -EINVAL;
+	struct swap *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->magic = SWAP_MAGIC;
+	s->slot_bytes = config->slot_bytes;
+	s->file_bytes = slots * config->slot_bytes;
+	s->max_bytes = config->max_bytes;
+	s->slots_per_file = (unsigned)slots;
+	s->low_free_slots = config->low_free_slots;
+	s->high_free_slots = config->high_free_slots;
+	s->force_sync = config->force_sync;
+	s->files_max = SWAP_FILES_MAX;
+	if (s->max_bytes != 0)
+		s->files_max =
+		    (unsigned)min_u64(SWAP_FILES_MAX, max_u64(1, s->max_bytes / s->file_bytes));
+	s->stats.uses_io_uring = !config->force_sync;
+	int error = swapmap_init(s);
+	if (error) {
+		free(s);
+		return error;
+	}
+	error = swapdir_open(config->directory, &s->dir);
+	if (error) {
+		swapmap_fini(s);
+		free(s);
+		return error;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* => called without locks; the file is DELETING. */
+static void
+file_delete(struct swap *s, struct swap_file *f)
+{
+	locks_assert_none();
+	swapfile_delete(&s->dir, (unsigned)(f - s->files), f->fd);
+	swapmap_file_empty(s, f);
+	lock_acquire(&s->lock);
+	f->fd = -1;
+	swapmap_file_switch(s, f, FILE_NONE, 0);
+	while (s->file_limit > 0 && s->files[s->file_limit - 1].state == FILE_NONE)
+		s->file_limit--;
+	s->stats.files_deleted++;
+	lock_release(&s->lock);
+}
+
+void
+swap_destroy(struct swap *s)
+{
+	if (!s)
+		return;
+	CHECK_OBJ(s, SWAP_MAGIC);
+	CHECKF(s->channels == 0, "swap destroyed with %u channels open", s->channels);
+	for (unsigned i = 0; i < s->files_max; i++) {
+		struct swap_file *f = &s->files[i];
+
+		if (f->state == FILE_NONE)
+			continue;
+		lock_acquire(&s->lock);
+		/* What was stored ends here: its handles with it. */
+		f->used = 0;
+		swapmap_file_switch(s, f, FILE_DELETING, f->error);
+		lock_release(&s->lock);
+		file_delete(s, f);
+	}
+	swapdir_close(&s->dir);
+	swapmap_fini(s);
+	s->magic = 0;
+	free(s);
+}
+
+/* => the file's place, CREATING, or -errno. => called with M held. */
+static int
+file_place(struct swap *s, struct swap_file **ret)
+{
+	unsigned count = 0;
+	struct swap_file *place = NULL;
+
+	for (unsigned i = 0; i < s->files_max; i++) {
+		if (s->files[i].state != FILE_NONE)
+			count++;
+		else if (!place)
+			place = &s->files[i];
+	}
+	if (!place || (s->max_bytes != 0 && (count + 1) * s->file_bytes > s->max_bytes))
+		return -EDQUOT;
+	if (place >= s->files + s->file_limit)
+		s->file_limit = (unsigned)(place - s->files) + 1;
+	swapmap_file_switch(s, place, FILE_CREATING, 0);
+	*ret = place;
+	return 0;
+}
+
+/* => called without locks. */
+static int
+file_create(struct swap *s)
+{
+	struct swap_file *f = NULL;
+	int fd = -1;
+	bool direct = false;
+
+	locks_assert_none();
+	lock_acquire(&s->lock);
+	int error = file_place(s, &f);
+	lock_release(&s->lock);
+	if (error)
+		return error;
+	error = swapmap_file_fill(s, f);
+	if (error == 0) {
+		error =
+		    swapfile_create(&s->dir, (unsigned)(f - s->files), s->file_bytes, &fd, &direct);
+		if (error)
+			swapmap_file_empty(s, f);
+	}
+	lock_acquire(&s->lock);
+	if (error == 0) {
+		f->fd = fd;
+		f->direct = direct;
+		f->epoch++;
+		s->stats.files_created++;
+	}
+	swapmap_file_switch(s, f, error ? FILE_NONE : FILE_ACTIVE, 0);
+	lock_release(&s->lock);
+	return error;
+}
+
+/* Free slots when the file will have been emptied into others and deleted; may be negative.
+ * => called with M held. */
+static long long
+free_without(const struct swap *s, const struct swap_file *f)
+{
+	long long lost = f->used;
+
+	if (swapmap_file_is_reservable(f))
+		lost = s->slots_per_file;
+	return (long long)s->free_slots - lost;
+}
+
+/* => the file to drain next, or NULL. => called with M held. */
+static struct swap_file *
+drain_candidate(struct swap *s)
+{
+	struct swap_file *best = NULL;
+
+	for (unsigned i = 0; i < s->file_limit; i++) {
+		struct swap_file *f = &s->files[i];
+		bool empty_loss = f->error != 0 && f->used == 0;
+
+		if (f->state != FILE_ACTIVE ||
+		    (!empty_loss && free_without(s, f) <= s->high_free_slots))
+			continue;
+		/* Of equals the last: reservations go to the first. */
+		if (!best || (f->error != 0) > (best->error != 0) ||
+		    ((f->error != 0) == (best->error != 0) && f->used <= best->used))
+			best = f;
+	}
+	return best;
+}
+
+/* One look at the draining file, or for one. => DELETED: the caller deletes *ret_file, which is
+ * DELETING.
+ * => called with M held. */
+static enum swap_balance
+drain_step(struct swap *s, struct swap_file **ret_file)
+{
+	struct swap_file *f = s->draining == SWAP_NO_FILE ? NULL : &s->files[s->draining];
+
+	if (f && (f->used > 0 || f->error == 0) &&
+	    free_without(s, f) < ((long long)s->low_free_slots + s->high_free_slots) / 2) {
+		swapmap_file_switch(s, f, FILE_ACTIVE, f->error);
+		s->draining = SWAP_NO_FILE;
+		return SWAP_BALANCE_IDLE;
+	}
+	if (!f) {
+		f = drain_candidate(s);
+		if (!f)
+			return SWAP_BALANCE_IDLE;
+		swapmap_file_switch(s, f, FILE_DRAINING, f->error);
+		s->draining = (uint32_t)(f - s->files);
+	}
+	*ret_file = f;
+	if (f->used > 0)
+		return SWAP_BALANCE_DRAIN;
+	swapmap_file_switch(s, f, FILE_DELETING, f->error);
+	s->draining = SWAP_NO_FILE;
+	return SWAP_BALANCE_DELETED;
+}
+
+enum swap_balance
+swap_balance(struct swap *s, unsigned *ret_draining, int *ret_error)
+{
+	struct swap_file *f = NULL;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	enum swap_balance outcome = drain_step(s, &f);
+	bool low = s->free_slots < s->low_free_slots;
+	lock_release(&s->lock);
+
+	if (outcome == SWAP_BALANCE_DELETED) {
+		file_delete(s, f);
+	} else if (outcome == SWAP_BALANCE_DRAIN) {
+		*ret_draining = (unsigned)(f - s->files);
+	} else if (low && clock_now_ns() >= s->retry_at_ns) {
+		int error = file_create(s);
+
+		if (error == 0)
+			return SWAP_BALANCE_CREATED;
+		s->retry_at_ns = clock_now_ns() + SWAP_CREATE_RETRY_NS;
+		log_debug("swap: no file created: error %d", error);
+		*ret_error = error;
+		return SWAP_BALANCE_FAILED;
+	}
+	return outcome;
+}
+
+void
+swap_stats(struct swap *s, struct swap_stats *ret)
+{
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	struct swap_stats stats = s->stats;
+	for (unsigned i = 0; i < s->file_limit; i++) {
+		const struct swap_file *f = &s->files[i];
+
+		if (f->state != FILE_ACTIVE && f->state != FILE_DRAINING)
+			continue;
+		stats.files++;
+		stats.files_buffered += !f->direct;
+		stats.files_failed += f->error != 0;
+		stats.slots_total += s->slots_per_file;
+		stats.slots_used += f->used;
+		stats.bytes_allocated += s->file_bytes;
+	}
+	stats.slots_free = s->free_slots;
+	lock_release(&s->lock);
+	*ret = stats;
+}

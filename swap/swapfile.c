@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Swap files on disk. A daemon's files are `pagerd-swap-<owner>.<number>`;
+ * `pagerd-swap-<owner>.lock` is held with flock while it lives. The lock file is made first and
+ * removed last, so files whose lock file can be locked or is missing belong to nobody.
+ *
+ * Runs on: the thread that starts and stops swap, and the one in swap_balance. No lock is held.
+ * Blocks.
+ */
+#include "swap_priv.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "failpt.h"
+#include "log.h"
+
+#define NAME_PREFIX    "pagerd-swap-"
+#define NAME_MAX_BYTES 96
+#define LOCK_SUFFIX    "lock"
+
+enum name_kind { NAME_FOREIGN, NAME_LOCK, NAME_DATA };
+
+static void
+name_make(char name[NAME_MAX_BYTES], const char *owner, const char *suffix)
+{
+	CHECK(snprintf(name, NAME_MAX_BYTES, NAME_PREFIX "%s.%s", owner, suffix) < NAME_MAX_BYTES);
+}
+
+/* Only names that this file could have made are ours to remove. */
+static enum name_kind
+name_parse(const char *name, char owner[48])
+{
+	size_t prefix = strlen(NAME_PREFIX);
+
+	if (strncmp(name, NAME_PREFIX, prefix) != 0)
+		return NAME_FOREIGN;
+	name += prefix;
+	size_t length = strspn(name, "0123456789abcdef-");
+	if (length == 0 || length >= 48 || name[length] != '.')
+		return NAME_FOREIGN;
+	memcpy(owner, name, length);
+	owner[length] = '\0';
+	const char *suffix = name + length + 1;
+	if (strcmp(suffix, LOCK_SUFFIX) == 0)
+		return NAME_LOCK;
+	if (*suffix != '\0' && suffix[strspn(suffix, "0123456789")] == '\0')
+		return NAME_DATA;
+	return NAME_FOREIGN;
+}
+
+/* One try to become an owner. => 0, -EAGAIN (a cleaner took the file for a leftover), or -errno. */
+static int
+owner_try(struct swap_dir *dir)
+{
+	char name[NAME_MAX_BYTES];
+	struct stat st;
+	uint32_t nonce = 0;
+
+	if (getrandom(&nonce, sizeof(nonce), 0) < 0)
+		return -errno;
+	snprintf(dir->owner, sizeof(dir->owner), "%x-%08x", (unsigned)getpid(), nonce);
+	name_make(name, dir->owner, LOCK_SUFFIX);
+	int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? -EAGAIN : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0) {
+		int error = errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		unlinkat(dir->fd, name, 0);
+		close(fd);
+		return error;
+	}
+	if (st.st_nlink == 0) {
+		close(fd);
+		return -EAGAIN;
+	}
+	dir->lock_fd = fd;
+	return 0;
+}
+
+/* Removes `name`, made by `owner`, if the owner is dead. Its lock is held meanwhile, so nobody can
+ * be in the middle of making it. */
+static void
+leftover_remove(const struct swap_dir *dir, const char *name, const char *owner)
+{
+	char lock_name[NAME_MAX_BYTES];
+
+	name_make(lock_name, owner, LOCK_SUFFIX);
+	int fd = openat(dir->fd, lock_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool dead = fd < 0 ? errno == ENOENT : flock(fd, LOCK_EX | LOCK_NB) == 0;
+
+	if (dead && unlinkat(dir->fd, name, 0) == 0)
+		log_debug("swap: removed %s of a dead daemon", name);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Data files first: while one is there its lock file must be too. */
+static void
+leftovers_remove(const struct swap_dir *dir)
+{
+	for (enum name_kind kind = NAME_DATA; kind != NAME_FOREIGN; kind--) {
+		int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+
+		if (!stream) {
+			if (fd >= 0)
+				close(fd);
+			return;
+		}
+		for (struct dirent *d; (d = readdir(stream)) != NULL;) {
+			char owner[48];
+
+			if (name_parse(d->d_name, owner) == kind && strcmp(owner, dir->owner) != 0)
+				leftover_remove(dir, d->d_name, owner);
+		}
+		closedir(stream);
+	}
+}
+
+int
+swapdir_open(const char *path, struct swap_dir *ret)
+{
+	struct swap_dir dir = { .fd = -1, .lock_fd = -1 };
+	int error = -EAGAIN;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	dir.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir.fd < 0)
+		return -errno;
+	for (int tries = 0; error == -EAGAIN && tries < 16; tries++)
+		error = owner_try(&dir);
+	if (error) {
+		close(dir.fd);
+		return error;
+	}
+	leftovers_remove(&dir);
+	*ret = dir;
+	return 0;
+}
+
+void
+swapdir_close(struct swap_dir *dir)
+{
+	char name[NAME_MAX_BYTES];
+
+	name_make(name, dir->owner, LOCK_SUFFIX);
+	unlinkat(dir->fd, name, 0);
+	close(dir->lock_fd);
+	close(dir->fd);
+}
+
+static void
+data_name_make(char name[NAME_MAX_BYTES], const struct swap_dir *dir, unsigned number)
+{
+	char suffix[16];
+
+	snprintf(suffix, sizeof(suffix), "%u", number);
+	name_make(name, dir->owner, suffix);
+}
+
+/* O_DIRECT, where the file system has it with an alignment that callers keep to. F_SETFL, because a
+ * refused open with O_CREAT leaves the file behind. */
+static bool
+file_make_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return false;
+#ifdef STATX_DIOALIGN
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    (stx.stx_mask & STATX_DIOALIGN) != 0 && stx.stx_dio_offset_align > SWAP_SECTOR)
+		return false;
+#endif
+	return fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+}
+
+static int
+file_allocate(int fd, uint64_t bytes)
+{
+	int error = failpt_hit(FAIL_SWAP_CREATE_ENOSPC);
+
+	if (error)
+		return error;
+	do
+		error = fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
+	while (error == -EINTR);
+	/* Without fallocate the disk can be full later; then a write says so. */
+	if (error == -EOPNOTSUPP)
+		error = ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
+	return error;
+}
+
+int
+swapfile_create(
+    const struct swap_dir *dir, unsigned number, uint64_t bytes, int *ret_fd, bool *ret_direct)
+{
+	char name[NAME_MAX_BYTES];
+
+	data_name_make(name, dir, number);
+	int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int error = file_allocate(fd, bytes);
+	if (error) {
+		swapfile_delete(dir, number, fd);
+		return error;
+	}
+	*ret_direct = file_make_direct(fd);
+	*ret_fd = fd;
+	return 0;
+}
+
+void
+swapfile_delete(const struct swap_dir *dir, unsigned number, int fd)
+{
+	char name[NAME_MAX_BYTES];
+
+	data_name_make(name, dir, number);
+	unlinkat(dir->fd, name, 0);
+	/* A ring may keep the file registered until its place is taken again: give the blocks back
+	 * now. */
+	if (ftruncate(fd, 0) < 0)
+		log_debug("swap: %s: cannot truncate: %s", name, strerror(errno));
+	close(fd);
+}

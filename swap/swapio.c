@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Channels: what io_uring and its twin share. A request is in flight from submit until reap; its
+ * slot is kept meanwhile (swapmap_io_begin/end). Short transfers go on with the rest, fail points
+ * act on what the kernel said.
+ *
+ * Runs on: the channel's thread. Locks: SWAPMAP for moments. Blocks in wait and destroy only.
+ * Allocates in create only.
+ */
+#include "swap_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "check.h"
+#include "failpt.h"
+#include "log.h"
+
+/* A request is tried so often again after -EINTR and -EAGAIN. */
+#define RETRIES_MAX 16
+
+static bool
+is_refusal(int error)
+{
+	/* No such call, seccomp, sysctl kernel.io_uring_disabled, locked memory used up, unknown
+	 * flags. */
+	return error == -ENOSYS || error == -EPERM || error == -EACCES || error == -ENOMEM ||
+	    error == -EOPNOTSUPP || error == -EINVAL;
+}
+
+static int
+channel_open(struct swap_channel *ch)
+{
+	struct swap *s = ch->swap;
+	int error = -ENOSYS;
+
+	if (!s->force_sync) {
+		ch->ops = &swapio_uring_ops;
+		error = ch->ops->open(ch);
+		if (error == 0 || !is_refusal(error))
+			return error;
+		log_debug("swap: io_uring refused (error %d), using a helper thread", error);
+		lock_acquire(&s->lock);
+		s->stats.uses_io_uring = false;
+		lock_release(&s->lock);
+	}
+	ch->ops = &swapio_sync_ops;
+	return ch->ops->open(ch);
+}
+
+static void
+channel_free(struct swap_channel *ch)
+{
+	if (ch->buffers)
+		munmap(ch->buffers, ch->depth * ch->stride);
+	free(ch->requests);
+	free(ch->free_requests);
+	free(ch->free_buffers);
+	free(ch->buffer_uses);
+	ch->magic = 0;
+	free(ch);
+}
+
+static int
+channel_allocate(struct swap_channel *ch)
+{
+	ch->requests = calloc(ch->depth, sizeof(*ch->requests));
+	ch->free_requests = calloc(ch->depth, sizeof(*ch->free_requests));
+	ch->free_buffers = calloc(ch->depth, sizeof(*ch->free_buffers));
+	ch->buffer_uses = calloc(ch->depth, sizeof(*ch->buffer_uses));
+	void *buffers = mmap(NULL, ch->depth * ch->stride, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buffers != MAP_FAILED)
+		ch->buffers = buffers;
+	if (!ch->requests || !ch->free_requests || !ch->free_buffers || !ch->buffer_uses ||
+	    !ch->buffers)
+		return -ENOMEM;
+	for (unsigned i = ch->depth; i-- > 0;) {
+		ch->free_requests[ch->free_request_count++] = &ch->requests[i];
+		ch->free_buffers[ch->free_buffer_count++] = i;
+		ch->buffer_uses[i] = -1;
+	}
+	return 0;
+}
+
+int
+swap_channel_create(struct swap *s, unsigned depth, size_t buffer_bytes, struct swap_channel **ret)
+{
+	CHECK_OBJ(s, SWAP_MAGIC);
+	if (depth == 0 || depth > 4096 || buffer_bytes == 0)
+		return -EINVAL;
+	struct swap_channel *ch = calloc(1, sizeof(*ch));
+	if (!ch)
+		return -ENOMEM;
+	ch->magic = SWAP_CHANNEL_MAGIC;
+	ch->swap = s;
+	ch->depth = depth;
+	ch->buffer_bytes = buffer_bytes;
+	ch->stride = round_up_u64(buffer_bytes, SWAP_ALIGN);
+	int error = channel_allocate(ch);
+	if (error == 0)
+		error = channel_open(ch);
+	if (error) {
+		channel_free(ch);
+		return error;
+	}
+	lock_acquire(&s->lock);
+	s->channels++;
+	lock_release(&s->lock);
+	*ret = ch;
+	return 0;
+}
+
+void
+swap_channel_destroy(struct swap_channel *ch)
+{
+	struct swap_completion done;
+
+	if (!ch)
+		return;
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	while (swap_channel_wait(ch) == 0)
+		(void)swap_channel_reap(ch, &done, 1);
+	CHECKF(ch->in_flight == 0, "swap channel: %u requests never came back", ch->in_flight);
+	ch->ops->close(ch);
+	lock_acquire(&ch->swap->lock);
+	ch->swap->channels--;
+	lock_release(&ch->swap->lock);
+	channel_free(ch);
+}
+
+int
+swap_channel_fd(struct swap_channel *ch)
+{
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	return ch->ops->fd(ch);
+}
+
+/* The buffer that [start, start+length) lies in. => false when in none. */
+static bool
+buffer_index(const struct swap_channel *ch, const void *start, size_t length, unsigned *ret)
+{
+	uintptr_t from = (uintptr_t)start, base = (uintptr_t)ch->buffers;
+
+	if (from < base || from - base >= ch->depth * ch->stride)
+		return false;
+	size_t index = (from - base) / ch->stride, offset = (from - base) % ch->stride;
+	if (offset > ch->buffer_bytes || length > ch->buffer_bytes - offset)
+		return false;
+	*ret = (unsigned)index;
+	return true;
+}
+
+void *
+swap_channel_buffer_get(struct swap_channel *ch)
+{
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	if (ch->free_buffer_count == 0)
+		return NULL;
+	unsigned index = ch->free_buffers[--ch->free_buffer_count];
+	CHECK(ch->buffer_uses[index] == -1);
+	ch->buffer_uses[index] = 0;
+	return ch->buffers + index * ch->stride;
+}
+
+void
+swap_channel_buffer_put(struct swap_channel *ch, void *buffer)
+{
+	unsigned index = 0;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	CHECK(buffer_index(ch, buffer, 0, &index) && buffer == ch->buffers + index * ch->stride);
+	CHECKF(ch->buffer_uses[index] == 0, "swap buffer %u put back %s", index,
+	    ch->buffer_uses[index] < 0 ? "twice" : "with I/O in flight");
+	ch->buffer_uses[index] = -1;
+	ch->free_buffers[ch->free_buffer_count++] = index;
+}
+
+/* Asks for all that is missing, or for half of it when a fail point says so (of one sector: for
+ * none). */
+static void
+request_queue(struct swap_channel *ch, struct swap_request *r)
+{
+	r->piece = r->cap = r->length - r->done;
+	if (failpt_hit(r->direction == SWAP_READ ? FAIL_SWAP_READ_SHORT : FAIL_SWAP_WRITE_SHORT)) {
+		r->cap = round_down_u64(r->piece / 2, SWAP_SECTOR);
+		r->piece = max_u64(r->cap, SWAP_SECTOR);
+	}
+	ch->ops->queue(ch, r);
+}
+
+int
+swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slot, size_t offset,
+    size_t length, void *buffer, uint64_t cookie)
+{
+	unsigned index = 0;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	if ((direction != SWAP_READ && direction != SWAP_WRITE) ||
+	    (uintptr_t)buffer % SWAP_SECTOR != 0 || !buffer_index(ch, buffer, length, &index) ||
+	    ch->buffer_uses[index] < 0)
+		return -EINVAL;
+	if (ch->free_request_count == 0)
+		return -EAGAIN;
+	struct swap_request *r = ch->free_requests[ch->free_request_count - 1];
+	*r = (struct swap_request){ .cookie = cookie,
+		.slot = slot,
+		.direction = direction,
+		.length = length,
+		.buffer = buffer };
+	int error = swapmap_io_begin(ch->swap, slot, direction, offset, length, &r->place);
+	if (error)
+		return error;
+	ch->free_request_count--;
+	ch->in_flight++;
+	ch->buffer_uses[index]++;
+	request_queue(ch, r);
+	return 0;
+}
+
+int
+swap_channel_flush(struct swap_channel *ch)
+{
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	locks_assert_none();
+	return ch->ops->flush(ch);
+}
+
+static int
+injected_error(const struct swap_request *r)
+{
+	if (r->direction == SWAP_READ)
+		return failpt_hit(FAIL_SWAP_READ_EIO);
+	int error = failpt_hit(FAIL_SWAP_WRITE_EIO);
+	return error ? error : failpt_hit(FAIL_SWAP_WRITE_ENOSPC);
+}
+
+static void
+request_finish(struct swap_request *r, int result)
+{
+	r->settled = true;
+	r->result = result;
+	if (result == 0 && r->direction == SWAP_READ && failpt_hit(FAIL_SWAP_READ_BITFLIP)) {
+		/* Another bit each time: the first ones need not be anybody's. */
+		uint64_t bit = (r->cookie + failpt_count(FAIL_SWAP_READ_BITFLIP)) * 0x9e3779b97f4a7c15u % (r->length * 8);
+
+		r->buffer[bit / 8] = (char)(r->buffer[bit / 8] ^ 1 << (bit % 8));
+	}
+}
+
+/* Digests what the kernel said of a piece. => whether the request is over. */
+static bool
+request_settle(struct swap_request *r, int result)
+{
+	int error = injected_error(r);
+
+	if (error)
+		result = error;
+	if ((result == -EINTR || result == -EAGAIN) && r->retries++ < RETRIES_MAX)
+		return false;
+	if (result < 0) {
+		request_finish(r, result);
+		return true;
+	}
+	/* Direct I/O goes on at a sector's start. */
+	size_t progress = round_down_u64(min_u64((uint64_t)result, r->cap), SWAP_SECTOR);
+	if (progress == 0) {
+		request_finish(r, -EIO);
+		return true;
+	}
+	r->done += progress;
+	if (r->done < r->length)
+		return false;
+	request_finish(r, 0);
+	return true;
+}
+
+/* Finds the oldest completion whose request is over and leaves it in place, so that the channel's
+ * descriptor goes on showing it. Requests that are not over are queued and flushed again. => false:
+ * there is none. */
+static bool
+channel_head(struct swap_channel *ch, struct swap_request **ret)
+{
+	struct swap_request *r = NULL;
+	bool found = false, queued = false;
+	int result = 0;
+
+	while (!found && ch->ops->peek(ch, &r, &result)) {
+		found = r->settled || request_settle(r, result);
+		if (found)
+			break;
+		ch->ops->advance(ch);
+		request_queue(ch, r);
+		queued = true;
+	}
+	/* What cannot be started now stays queued for the next flush or wait. */
+	if (queued)
+		(void)ch->ops->flush(ch);
+	if (found)
+		*ret = r;
+	return found;
+}
+
+unsigned
+swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned max)
+{
+	struct swap_request *r = NULL;
+	unsigned count = 0, index = 0;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	while (count < max && channel_head(ch, &r)) {
+		ch->ops->advance(ch);
+		swapmap_io_end(ch->swap, r->slot, r->direction, r->length, r->result);
+		CHECK(buffer_index(ch, r->buffer, r->length, &index) && ch->buffer_uses[index] > 0);
+		ch->buffer_uses[index]--;
+		ret[count++] = (struct swap_completion){ .cookie = r->cookie, .result = r->result };
+		ch->free_requests[ch->free_request_count++] = r;
+		ch->in_flight--;
+	}
+	return count;
+}
+
+int
+swap_channel_wait(struct swap_channel *ch)
+{
+	struct swap_request *r = NULL;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	locks_assert_none();
+	while (!channel_head(ch, &r)) {
+		if (ch->in_flight == 0)
+			return -ENODATA;
+		int error = ch->ops->wait(ch);
+		if (error)
+			return error;
+	}
+	return 0;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Channel I/O by io_uring: the only file that includes liburing.h. The ring's own descriptor is
+ * polled (readable while completions wait), which costs no extra write or read per completion as an
+ * eventfd would. Buffers and files are registered when the kernel lets us; else plain reads, writes
+ * and descriptors do.
+ *
+ * Runs on: the channel's thread. Any thread may create and destroy the channel, hence no
+ * SINGLE_ISSUER.
+ */
+#include "swap_priv.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "check.h"
+
+/* So often the kernel may say that it is short of something before flush gives up for now. */
+#define FLUSH_TRIES 64
+
+struct uring {
+	struct io_uring ring;
+	bool fixed_buffers, fixed_files;
+	uint32_t *epochs; /* [files_max] of the file registered at each place; 0 = none */
+	unsigned files_max;
+};
+
+static int
+ring_init(struct uring *u, unsigned depth)
+{
+	/* No interrupt for a completion of a thread that is running: it will look, or sleep in
+	 * poll. */
+	int error = io_uring_queue_init(
+	    depth, &u->ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+
+	return error == -EINVAL ? io_uring_queue_init(depth, &u->ring, 0) : error;
+}
+
+static bool
+files_register(struct uring *u)
+{
+	int error = io_uring_register_files_sparse(&u->ring, u->files_max);
+
+	if (error) {
+		/* Before Linux 5.19 an empty place is -1. */
+		int *fds = malloc(u->files_max * sizeof(*fds));
+		if (!fds)
+			return false;
+		for (unsigned i = 0; i < u->files_max; i++)
+			fds[i] = -1;
+		error = io_uring_register_files(&u->ring, fds, u->files_max);
+		free(fds);
+	}
+	return error == 0;
+}
+
+static int
+uring_open(struct swap_channel *ch)
+{
+	struct iovec all = { .iov_base = ch->buffers, .iov_len = ch->depth * ch->stride };
+	struct uring *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	u->files_max = ch->swap->files_max;
+	u->epochs = calloc(u->files_max, sizeof(*u->epochs));
+	int error = u->epochs ? ring_init(u, ch->depth) : -ENOMEM;
+	if (error) {
+		free(u->epochs);
+		free(u);
+		return error;
+	}
+	u->fixed_buffers = io_uring_register_buffers(&u->ring, &all, 1) == 0;
+	u->fixed_files = files_register(u);
+	ch->io = u;
+	return 0;
+}
+
+static void
+uring_close(struct swap_channel *ch)
+{
+	struct uring *u = ch->io;
+
+	io_uring_queue_exit(&u->ring);
+	free(u->epochs);
+	free(u);
+}
+
+static int
+uring_fd(struct swap_channel *ch)
+{
+	struct uring *u = ch->io;
+
+	return u->ring.ring_fd;
+}
+
+/* => whether the file can be named by its place in the ring's table. A file that came since the
+ * last use is put there (what it replaces was deleted: no I/O of that is in flight). */
+static bool
+file_is_fixed(struct uring *u, const struct swap_place *place)
+{
+	if (!u->fixed_files || u->epochs[place->file] == place->epoch)
+		return u->fixed_files;
+	if (io_uring_register_files_update(&u->ring, place->file, &place->fd, 1) != 1)
+		return false;
+	u->epochs[place->file] = place->epoch;
+	return true;
+}
+
+static void
+uring_queue(struct swap_channel *ch, struct swap_request *r)
+{
+	struct uring *u = ch->io;
+	/* Never NULL: the ring has an entry for each request of the channel. */
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	bool fixed_file = file_is_fixed(u, &r->place);
+	int fd = fixed_file ? (int)r->place.file : r->place.fd;
+	char *start = r->buffer + r->done;
+	uint64_t offset = r->place.offset + r->done;
+	unsigned bytes = (unsigned)r->piece;
+
+	CHECK(sqe != NULL);
+	if (u->fixed_buffers && r->direction == SWAP_READ)
+		io_uring_prep_read_fixed(sqe, fd, start, bytes, offset, 0);
+	else if (u->fixed_buffers)
+		io_uring_prep_write_fixed(sqe, fd, start, bytes, offset, 0);
+	else if (r->direction == SWAP_READ)
+		io_uring_prep_read(sqe, fd, start, bytes, offset);
+	else
+		io_uring_prep_write(sqe, fd, start, bytes, offset);
+	if (fixed_file)
+		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, r);
+}
+
+static bool
+is_passing(int error)
+{
+	return error == -EINTR || error == -EAGAIN || error == -EBUSY;
+}
+
+static int
+uring_flush(struct swap_channel *ch)
+{
+	struct uring *u = ch->io;
+	int error = 0;
+
+	for (int tries = 0; io_uring_sq_ready(&u->ring) > 0 && tries < FLUSH_TRIES; tries++) {
+		int submitted = io_uring_submit(&u->ring);
+
+		error = submitted < 0 ? submitted : 0;
+		if (error && !is_passing(error))
+			return error;
+		if (error)
+			sched_yield();
+	}
+	return io_uring_sq_ready(&u->ring) > 0 ? -EAGAIN : 0;
+}
+
+static bool
+uring_peek(struct swap_channel *ch, struct swap_request **ret_request, int *ret_result)
+{
+	struct uring *u = ch->io;
+	struct io_uring_cqe *cqe = NULL;
+
+	if (io_uring_peek_cqe(&u->ring, &cqe) != 0 || !cqe)
+		return false;
+	*ret_request = io_uring_cqe_get_data(cqe);
+	*ret_result = cqe->res;
+	return true;
+}
+
+static void
+uring_advance(struct swap_channel *ch)
+{
+	struct uring *u = ch->io;
+
+	io_uring_cq_advance(&u->ring, 1);
+}
+
+static int
+uring_wait(struct swap_channel *ch)
+{
+	struct uring *u = ch->io;
+	int error;
+
+	do
+		error = io_uring_submit_and_wait(&u->ring, 1);
+	while (error < 0 && is_passing(error));
+	return error < 0 ? error : 0;
+}
+
+const struct swapio_ops swapio_uring_ops = {
+	.open = uring_open,
+	.close = uring_close,
+	.fd = uring_fd,
+	.queue = uring_queue,
+	.flush = uring_flush,
+	.peek = uring_peek,
+	.advance = uring_advance,
+	.wait = uring_wait,
+};

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The map of slots: which are taken, by which generation of use, and with how much I/O in flight.
+ * States are in swap_priv.h. Runs on: any thread. Locks: SWAPMAP, never across a system call.
+ * Allocates only when a file comes.
+ */
+#include "swap_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "log.h"
+
+static unsigned
+slot_file(struct swap_slot slot)
+{
+	return (unsigned)(slot.v >> SWAP_FILE_SHIFT) & ((1u << (32 - SWAP_FILE_SHIFT)) - 1);
+}
+
+static unsigned
+slot_index(struct swap_slot slot)
+{
+	return (unsigned)slot.v & (SWAP_SLOTS_MAX - 1);
+}
+
+static uint32_t
+slot_generation(struct swap_slot slot)
+{
+	return (uint32_t)(slot.v >> SWAP_GENERATION_SHIFT);
+}
+
+static uint32_t
+generation_after(uint32_t generation)
+{
+	return generation == UINT32_MAX ? 1 : generation + 1;
+}
+
+static bool
+file_has_slots(const struct swap_file *f)
+{
+	return f->state == FILE_ACTIVE || f->state == FILE_DRAINING;
+}
+
+/* => the slot's entry and file, or NULL when the handle's use is over. => called with M held. */
+static struct swap_entry *
+slot_lookup(struct swap *s, struct swap_slot slot, struct swap_file **ret_file)
+{
+	unsigned file = slot_file(slot), index = slot_index(slot);
+
+	lock_assert_held(&s->lock);
+	if (file >= s->file_limit || index >= s->slots_per_file || !file_has_slots(&s->files[file]))
+		return NULL;
+	struct swap_entry *e = &s->files[file].entries[index];
+	if (e->generation != slot_generation(slot) || e->state == SLOT_FREE ||
+	    e->state == SLOT_LEAVING)
+		return NULL;
+	*ret_file = &s->files[file];
+	return e;
+}
+
+int
+swapmap_init(struct swap *s)
+{
+	s->files = calloc(s->files_max, sizeof(*s->files));
+	if (!s->files)
+		return -ENOMEM;
+	for (unsigned i = 0; i < s->files_max; i++) {
+		s->files[i].fd = -1;
+		s->files[i].next_generation = 1;
+	}
+	s->draining = SWAP_NO_FILE;
+	lock_init(&s->lock, RANK_SWAPMAP);
+	return 0;
+}
+
+void
+swapmap_fini(struct swap *s)
+{
+	lock_fini(&s->lock);
+	free(s->files);
+}
+
+void
+swapmap_file_switch(struct swap *s, struct swap_file *f, enum swap_file_state state, int error)
+{
+	unsigned free_slots = s->slots_per_file - f->used;
+
+	lock_assert_held(&s->lock);
+	if (swapmap_file_is_reservable(f))
+		s->free_slots -= free_slots;
+	f->state = state;
+	f->error = error;
+	if (swapmap_file_is_reservable(f))
+		s->free_slots += free_slots;
+}
+
+int
+swapmap_file_fill(struct swap *s, struct swap_file *f)
+{
+	unsigned words = (s->slots_per_file + 63) / 64;
+
+	f->bits = calloc(words, sizeof(*f->bits));
+	f->entries = calloc(s->slots_per_file, sizeof(*f->entries));
+	if (!f->bits || !f->entries) {
+		swapmap_file_empty(s, f);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < s->slots_per_file; i++)
+		f->entries[i].generation = f->next_generation;
+	for (unsigned i = s->slots_per_file; i < words * 64; i++)
+		f->bits[i / 64] |= 1ull << (i % 64);
+	f->hint = 0;
+	return 0;
+}
+
+void
+swapmap_file_empty(struct swap *s, struct swap_file *f)
+{
+	CHECK(f->used == 0 && (f->state == FILE_CREATING || f->state == FILE_DELETING));
+	for (unsigned i = 0; f->entries && i < s->slots_per_file; i++)
+		if (f->entries[i].generation > f->next_generation)
+			f->next_generation = f->entries[i].generation;
+	free(f->bits);
+	free(f->entries);
+	f->bits = NULL;
+	f->entries = NULL;
+}
+
+/* Takes the first free slot. => called with M held; there is one. */
+static unsigned
+file_take(struct swap_file *f)
+{
+	unsigned word = f->hint;
+
+	while (f->bits[word] == UINT64_MAX)
+		word++;
+	f->hint = word;
+	unsigned bit = (unsigned)__builtin_ctzll(~f->bits[word]);
+	f->bits[word] |= 1ull << bit;
+	f->used++;
+	return word * 64 + bit;
+}
+
+/* Ends the use. => called with M held; no I/O is in flight. */
+static void
+slot_free(struct swap *s, struct swap_file *f, struct swap_entry *e)
+{
+	unsigned index = (unsigned)(e - f->entries), word = index / 64;
+
+	CHECK(f->used > 0 && e->in_flight == 0);
+	e->state = SLOT_FREE;
+	e->generation = generation_after(e->generation);
+	f->bits[word] &= ~(1ull << (index % 64));
+	if (word < f->hint)
+		f->hint = word;
+	f->used--;
+	if (swapmap_file_is_reservable(f))
+		s->free_slots++;
+}
+
+int
+swap_reserve(struct swap *s, struct swap_slot *ret)
+{
+	int error = -ENOSPC;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	/* Always the first file with room: the last ones stay empty and can go. */
+	for (unsigned i = 0; s->free_slots > 0 && i < s->file_limit; i++) {
+		struct swap_file *f = &s->files[i];
+
+		if (!swapmap_file_is_reservable(f) || f->used == s->slots_per_file)
+			continue;
+		unsigned index = file_take(f);
+		CHECK(f->entries[index].state == SLOT_FREE);
+		f->entries[index].state = SLOT_RESERVED;
+		s->free_slots--;
+		ret->v = (uint64_t)f->entries[index].generation << SWAP_GENERATION_SHIFT |
+		    (uint64_t)i << SWAP_FILE_SHIFT | index;
+		error = 0;
+		break;
+	}
+	lock_release(&s->lock);
+	return error;
+}
+
+void
+swap_commit(struct swap *s, struct swap_slot slot)
+{
+	struct swap_file *f;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	struct swap_entry *e = slot_lookup(s, slot, &f);
+	CHECKF(e != NULL && e->state == SLOT_RESERVED,
+	    "slot %#llx committed, but it is not reserved", (unsigned long long)slot.v);
+	CHECKF(e->in_flight == 0, "slot %#llx committed while it is written",
+	    (unsigned long long)slot.v);
+	e->state = SLOT_VALID;
+	lock_release(&s->lock);
+}
+
+void
+swap_release(struct swap *s, struct swap_slot slot)
+{
+	struct swap_file *f = NULL;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	struct swap_entry *e = slot_lookup(s, slot, &f);
+	CHECKF(e != NULL, "slot %#llx released, but its use is over", (unsigned long long)slot.v);
+	if (e->in_flight > 0)
+		e->state = SLOT_LEAVING;
+	else
+		slot_free(s, f, e);
+	lock_release(&s->lock);
+}
+
+void
+swap_mark_error(struct swap *s, struct swap_slot slot, int error)
+{
+	struct swap_file *f = NULL;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	struct swap_entry *e = slot_lookup(s, slot, &f);
+	/* Only a slot that is not VALID yet can have been written. A bad read says nothing about
+	 * writes. */
+	if (e && e->state == SLOT_RESERVED && f->error == 0)
+		swapmap_file_switch(s, f, f->state, error);
+	lock_release(&s->lock);
+	log_debug("swap: slot %#llx: error %d", (unsigned long long)slot.v, error);
+}
+
+bool
+swap_slot_is_draining(struct swap *s, struct swap_slot slot)
+{
+	struct swap_file *f = NULL;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	bool draining = slot_lookup(s, slot, &f) != NULL && f->state == FILE_DRAINING;
+	lock_release(&s->lock);
+	return draining;
+}
+
+int
+swapmap_io_begin(struct swap *s, struct swap_slot slot, int direction, size_t offset, size_t length,
+    struct swap_place *ret)
+{
+	struct swap_file *f = NULL;
+	int error = 0;
+
+	if (length == 0 || offset % SWAP_SECTOR != 0 || length % SWAP_SECTOR != 0 ||
+	    offset > s->slot_bytes || length > s->slot_bytes - offset)
+		return -EINVAL;
+	lock_acquire(&s->lock);
+	struct swap_entry *e = slot_lookup(s, slot, &f);
+	if (!e) {
+		error = -ESTALE;
+	} else if (e->state != (direction == SWAP_WRITE ? SLOT_RESERVED : SLOT_VALID) ||
+	    e->in_flight == UINT16_MAX) {
+		error = -EINVAL;
+	} else {
+		e->in_flight++;
+		ret->fd = f->fd;
+		ret->file = (unsigned)(f - s->files);
+		ret->epoch = f->epoch;
+		ret->offset = (uint64_t)slot_index(slot) * s->slot_bytes + offset;
+	}
+	lock_release(&s->lock);
+	return error;
+}
+
+void
+swapmap_io_end(struct swap *s, struct swap_slot slot, int direction, size_t length, int result)
+{
+	struct swap_file *f = &s->files[slot_file(slot)];
+	bool write = direction == SWAP_WRITE;
+
+	lock_acquire(&s->lock);
+	struct swap_entry *e = &f->entries[slot_index(slot)];
+	CHECK(e->in_flight > 0 && e->generation == slot_generation(slot));
+	if (--e->in_flight == 0 && e->state == SLOT_LEAVING)
+		slot_free(s, f, e);
+	if (result != 0) {
+		*(write ? &s->stats.write_errors : &s->stats.read_errors) += 1;
+	} else {
+		*(write ? &s->stats.writes : &s->stats.reads) += 1;
+		*(write ? &s->stats.write_bytes : &s->stats.read_bytes) += length;
+	}
+	lock_release(&s->lock);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * swap_is_valid: the bullets and equations of swap_priv.h as code. Runs on: any thread.
+ */
+#include "swap_priv.h"
+
+#include <stdio.h>
+
+#include "check.h"
+
+#define EXPECT(cond)                                                                               \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			snprintf(msg, msg_size, "file %u: %s", number, #cond);                     \
+			return false;                                                              \
+		}                                                                                  \
+	} while (0)
+
+static bool
+file_is_valid(const struct swap *s, unsigned number, char *msg, size_t msg_size)
+{
+	const struct swap_file *f = &s->files[number];
+	unsigned used = 0;
+
+	EXPECT((f->state == FILE_DRAINING) == (s->draining == number));
+	if (f->state != FILE_ACTIVE && f->state != FILE_DRAINING) {
+		EXPECT(f->used == 0);
+		return true;
+	}
+	EXPECT(number < s->file_limit);
+	EXPECT(f->fd >= 0 && f->entries != NULL && f->bits != NULL);
+	for (unsigned i = 0; i < s->slots_per_file; i++) {
+		const struct swap_entry *e = &f->entries[i];
+		bool bit = (f->bits[i / 64] >> (i % 64) & 1) != 0;
+
+		EXPECT(bit == (e->state != SLOT_FREE));
+		EXPECT(bit || i / 64 >= f->hint);
+		EXPECT(e->state != SLOT_FREE || e->in_flight == 0);
+		EXPECT(e->state != SLOT_LEAVING || e->in_flight > 0);
+		EXPECT(e->generation != 0);
+		used += bit;
+	}
+	EXPECT(used == f->used);
+	return true;
+}
+
+bool
+swap_is_valid(struct swap *s, char *msg, size_t msg_size)
+{
+	unsigned free_slots = 0;
+	bool valid = true;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	for (unsigned i = 0; valid && i < s->files_max; i++) {
+		valid = file_is_valid(s, i, msg, msg_size);
+		if (swapmap_file_is_reservable(&s->files[i]))
+			free_slots += s->slots_per_file - s->files[i].used;
+	}
+	if (valid && free_slots != s->free_slots) {
+		snprintf(msg, msg_size, "free slots: %u counted, %u in the books", free_slots,
+		    s->free_slots);
+		valid = false;
+	}
+	lock_release(&s->lock);
+	return valid;
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The control socket under bad messages: random, truncated, oversized, out of order, with wrong, missing and surplus
+ * descriptors, in every state of a session; requests of the right form with wild values. A well-behaved client beside
+ * it must notice nothing, and the daemon ends no session but the offender's. Seeded and bounded.
+ *
+ * usage: z_proto messages|check|descriptors|liar
+ */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include "book.h"
+#include "pager/uffd_compat.h"
+#include "raw.h"
+
+/* --- beside it --- */
+
+struct neighbour {
+	atomic_bool stop;
+	_Atomic uint64_t rounds;
+};
+
+static void
+neighbour(struct live *d, void *argument)
+{
+	struct neighbour *s = argument;
+	struct pager *p = client_connect(d);
+	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
+	uint64_t rng = live_seed;
+	struct pager_statistics statistics;
+	struct book b;
+
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 77);
+	for (uint32_t i = 0; i < count; i++)
+		book_write(&b, i, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
+	while (!atomic_load(&s->stop)) {
+		for (unsigned i = 0; i < 100; i++) {
+			uint32_t page = (uint32_t)rng_below(&rng, count);
+
+			book_verify(&b, page);
+			book_write(&b, page, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
+		}
+		OK(pager_statistics(p, &statistics));
+		atomic_fetch_add(&s->rounds, 1);
+	}
+	book_verify_all(&b);
+	OK(pager_disconnect(p));
+}
+
+/* --- one bad peer --- */
+
+static int
+socket_open(struct live *d)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	REQUIRE(strlen(d->socket) < sizeof(address.sun_path), "%s", d->socket);
+	strcpy(address.sun_path, d->socket);
+	REQUIRE(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
+	return fd;
+}
+
+static bool
+send_fds(int fd, const void *bytes, size_t size, const int *fds, unsigned count)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * 32)];
+	} control;
+	struct iovec iov = { (void *)(uintptr_t)bytes, size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	memset(&control, 0, sizeof(control));
+	if (count > 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL) >= 0;
+}
+
+/* One answer, or the end of the connection. Any descriptor in it is closed. => bytes, 0 at the end */
+static ssize_t
+receive(int fd, void *bytes, size_t size)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * 8)];
+	} control;
+	struct iovec iov = { bytes, size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+		int received[8];
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		memcpy(received, CMSG_DATA(c), count * sizeof(int));
+		for (size_t i = 0; i < count; i++)
+			close(received[i]);
+	}
+	return n;
+}
+
+static size_t
+hello(void *to, uint32_t role, uint64_t sequence)
+{
+	struct {
+		struct pager_msg_header header;
+		struct pager_req_hello body;
+	} m = { { sizeof(m), PAGER_MSG_HELLO, 0, sequence, 0, 0 }, { 1, 1, role, 0, 0, "fuzz" } };
+
+	memcpy(to, &m, sizeof(m));
+	return sizeof(m);
+}
+
+static const uint16_t types[] = {
+#define MSG(number, NAME, name, fds, access, text) number,
+#include "tbl/msg.h"
+};
+
+static uint64_t
+wild(uint64_t *rng)
+{
+	static const uint64_t values[] = { 0, 1, 15, 4095, 4096, 4097, 65536, 1ull << 20, 1ull << 31, (1ull << 32) - 1,
+		1ull << 32, (1ull << 47) - 4096, 1ull << 47, 1ull << 63, UINT64_MAX, UINT64_MAX - 4095, 0x700000000000 };
+
+	return rng_below(rng, 3) ? values[rng_below(rng, sizeof(values) / sizeof(values[0]))] : rng_next(rng);
+}
+
+/* A message that is right in form, or nearly. What stops the test's own use of the daemon is left out. */
+static size_t
+make_message(unsigned char *to, uint64_t *rng)
+{
+	uint16_t type = types[rng_below(rng, sizeof(types) / sizeof(types[0]))];
+	struct pager_msg_header header = { .type = type, .sequence = rng_next(rng) };
+	size_t body, size;
+
+	if (type == PAGER_MSG_DEBUG || type == PAGER_MSG_LIMIT || type == PAGER_MSG_POLICY || type == PAGER_MSG_TRACE ||
+	    type == PAGER_MSG_PARAM)
+		type = header.type = PAGER_MSG_REGION;
+	body = pager_msg_request_bytes(type);
+	for (size_t i = 0; i + 8 <= body; i += 8) {
+		uint64_t value = wild(rng);
+
+		memcpy(to + sizeof(header) + i, &value, 8);
+	}
+	size = sizeof(header) + body;
+	header.length = (uint32_t)size;
+	switch (rng_below(rng, 12)) {
+	case 0: /* truncated */
+		size = rng_below(rng, size);
+		break;
+	case 1:
+		header.length = (uint32_t)wild(rng);
+		break;
+	case 2:
+		header.type = (uint16_t)rng_next(rng);
+		break;
+	case 3:
+		header.reserved = (uint16_t)rng_next(rng);
+		break;
+	case 4:
+		header.error = (int32_t)rng_next(rng);
+		break;
+	case 5: /* too long by a little, or a lot */
+		size += 1 + rng_below(rng, rng_below(rng, 2) ? 64 : 40000);
+		header.length = (uint32_t)size;
+		break;
+	case 6:
+		for (size_t i = 0; i < size; i++)
+			to[i] = (unsigned char)rng_next(rng);
+		return size;
+	default:
+		break;
+	}
+	memcpy(to, &header, sizeof(header));
+	return size;
+}
+
+/* 0 to 3 descriptors of the wrong kind. */
+static unsigned
+make_fds(int *fds, uint64_t *rng, const int *pool, unsigned pool_count)
+{
+	unsigned count = rng_below(rng, 5) ? (unsigned)rng_below(rng, 4) % 3 : (unsigned)rng_below(rng, 20);
+
+	for (unsigned i = 0; i < count; i++)
+		fds[i] = pool[rng_below(rng, pool_count)];
+	return count;
+}
+
+static void
+fuzzer(struct live *d, void *argument)
+{
+	static unsigned char message[65536], reply[65536];
+	uint64_t rng = mix64(live_seed * 77), sent = 0, ended = 0, answered = 0;
+	int pool[6], pair[2];
+
+	(void)argument;
+	REQUIRE(pipe2(pair, O_CLOEXEC) == 0);
+	pool[0] = pair[0];
+	pool[1] = pair[1];
+	pool[2] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	pool[3] = eventfd(0, EFD_CLOEXEC);
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	pool[4] = pair[0];
+	pool[5] = memfd_create("fuzz", MFD_CLOEXEC);
+	for (uint64_t n = 0; n < live_scaled(1500); n++) {
+		unsigned state = (unsigned)rng_below(&rng, 4);
+		struct raw r = { .uffd = -1 };
+		int fd, own = -1;
+
+		if (state == 3) { /* attached */
+			raw_connect(d, &r);
+			fd = r.chan.fd;
+		} else {
+			fd = own = socket_open(d);
+		}
+		if (state == 1 || state == 2) {
+			size_t size = hello(message, state == 1 ? PAGER_ROLE_TOOL : PAGER_ROLE_CLIENT, 1);
+
+			REQUIRE(send_fds(fd, message, size, NULL, 0));
+			REQUIRE(receive(fd, reply, sizeof(reply)) > 0);
+		}
+		/* Until the daemon has had enough, or the dice say so; sometimes without waiting for answers. */
+		for (unsigned i = 0; i < 20; i++) {
+			int fds[32];
+			size_t size = make_message(message, &rng);
+			unsigned count = rng_below(&rng, 3) ? 0 : make_fds(fds, &rng, pool, 6);
+			ssize_t got;
+
+			if (!send_fds(fd, message, size, fds, count)) {
+				ended++;
+				break;
+			}
+			sent++;
+			if (rng_below(&rng, 8) == 0)
+				continue;
+			got = receive(fd, reply, sizeof(reply));
+			if (got <= 0) {
+				ended++;
+				break;
+			}
+			answered++;
+		}
+		if (own >= 0)
+			close(own);
+		else
+			raw_close(&r);
+	}
+	printf("%llu bad messages, %llu answers, %llu sessions ended by the daemon\n", (unsigned long long)sent,
+	    (unsigned long long)answered, (unsigned long long)ended);
+}
+
+/* --- descriptors of the right kind in the wrong place --- */
+
+static int
+attach(struct raw *r, int uffd, int agent)
+{
+	struct pager_req_attach request = { 0 };
+	struct pager_rep_attach reply;
+	int fds[2] = { uffd, agent };
+	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = fds, .fds_out_count = 2 };
+
+	return chan_exchange(&r->chan, &call);
+}
+
+static void
+descriptors(struct live *d, void *argument)
+{
+	int pair[2], pipes[2], other;
+	struct raw r, second;
+
+	(void)argument;
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+	REQUIRE(pipe2(pipes, O_CLOEXEC) == 0);
+	raw_hello(d, &r);
+	/* A pipe for a userfaultfd, and a file for a socket: refused, the session goes on. */
+	EQ(attach(&r, pipes[0], pair[1]), -EBADF);
+	EQ(attach(&r, r.uffd, pipes[1]), -EBADF);
+	EQ(attach(&r, r.device, pair[1]), -EBADF);
+	OK(attach(&r, r.uffd, pair[1]));
+	EQ(attach(&r, r.uffd, pair[1]), -EALREADY);
+	/* Another session's userfaultfd, which has been set up already. */
+	raw_hello(d, &second);
+	REQUIRE(attach(&second, r.uffd, pair[1]) < 0);
+	/* One that its owner has set up by himself. */
+	other = ioctl(second.device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
+	{
+		struct uffdio_api api = { .api = UFFD_API };
+
+		REQUIRE(ioctl(other, UFFDIO_API, &api) == 0);
+	}
+	REQUIRE(attach(&second, other, pair[1]) < 0);
+	OK(attach(&second, second.uffd, pair[1]));
+	close(other);
+	/* The statistics are not to be written by who may read them. */
+	{
+		struct pager_req_stat_segment request = { 0 };
+		struct pager_rep_stat_segment reply;
+		int fd, again;
+		struct chan_call call = { CHAN_CALL(STAT_SEGMENT, &request, &reply), .ret_fd = &fd };
+		char path[64];
+
+		OK(chan_exchange(&r.chan, &call));
+		REQUIRE(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+		REQUIRE(pwrite(fd, "x", 1, 0) < 0);
+		REQUIRE(ftruncate(fd, 0) < 0);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		again = open(path, O_RDWR | O_CLOEXEC);
+		if (again >= 0) {
+			REQUIRE(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0) == MAP_FAILED);
+			REQUIRE(pwrite(again, "x", 1, 0) < 0);
+			close(again);
+		}
+		close(fd);
+	}
+	raw_close(&r);
+	raw_close(&second);
+}
+
+/* --- a client that is attached, and lies --- */
+
+static void
+touch_in_time(struct live *d, struct raw *r)
+{
+	/* Whatever the liar did, its session still answers. */
+	struct pager_req_statistics request = { 0 };
+	struct pager_rep_statistics reply;
+	struct chan_call call = { CHAN_CALL(STATISTICS, &request, &reply) };
+
+	(void)d;
+	OK(chan_exchange(&r->chan, &call));
+}
+
+static pid_t
+toucher(void *at)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		*(volatile char *)at = 1;
+		_exit(0);
+	}
+	return pid;
+}
+
+static void
+liar(struct live *d, void *argument)
+{
+	enum { PAGES = 64 };
+	size_t bytes = PAGES * 4096;
+	unsigned char *base = raw_reserve(bytes);
+	struct uffdio_zeropage zero;
+	uint64_t offset;
+	struct raw r;
+	int memfd;
+
+	(void)argument;
+	(void)toucher;
+	raw_connect(d, &r);
+	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
+	/* Private memory where the object should be, every second page there already: what the daemon would bring along
+	 * meets EEXIST, and no hole in the object helps. */
+	REQUIRE(mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
+	{
+		struct uffdio_register reg = { .range = { (uintptr_t)base, bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+		REQUIRE(ioctl(r.uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
+	}
+	for (unsigned i = 1; i < PAGES; i += 2) {
+		zero = (struct uffdio_zeropage){ .range = { (uintptr_t)base + i * 4096, 4096 } };
+		REQUIRE(ioctl(r.uffd, UFFDIO_ZEROPAGE, &zero) == 0, "%s", strerror(errno));
+	}
+	{
+		struct pager_req_behavior request = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_SEQUENTIAL, 0 };
+		struct pager_rep_behavior reply;
+		struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
+
+		OK(chan_exchange(&r.chan, &call));
+	}
+	/* A server that waits for a message which another has taken would wait for ever. */
+	REQUIRE(fcntl(r.uffd, F_SETFL, 0) == 0);
+	for (unsigned i = 0; i < PAGES; i += 2)
+		base[i * 4096] = 1;
+	touch_in_time(d, &r);
+	for (unsigned i = 0; i < PAGES; i += 2)
+		EQ(base[i * 4096], 1);
+	/* The same object mapped a second time, without any watch: written while the daemon takes it away. */
+	{
+		unsigned char *right = raw_reserve(bytes), *wrong;
+
+		OK(raw_allocate(&r, (uintptr_t)right, bytes, &memfd, &offset));
+		raw_map(&r, right, bytes, memfd, offset);
+		wrong = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
+		REQUIRE(wrong != MAP_FAILED);
+		for (unsigned round = 0; round < 50; round++) {
+			struct pager_req_behavior request = { (uintptr_t)right, bytes,
+				round % 3 == 2 ? PAGER_BEHAVIOR_FREE : PAGER_BEHAVIOR_DONTNEED, 0 };
+			struct pager_rep_behavior reply;
+			struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
+
+			for (unsigned i = 0; i < PAGES; i++)
+				wrong[i * 4096] = (unsigned char)round;
+			OK(chan_exchange(&r.chan, &call));
+			for (unsigned i = 0; i < PAGES; i++)
+				(void)*(volatile unsigned char *)(right + i * 4096);
+		}
+		munmap(wrong, bytes);
+	}
+	touch_in_time(d, &r);
+	/* An agent that never reads. */
+	for (unsigned i = 0; i < 2000; i++) {
+		struct pager_req_behavior request = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_DONTNEED, 0 };
+		struct pager_rep_behavior reply;
+		struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
+
+		OK(chan_exchange(&r.chan, &call));
+	}
+	raw_close(&r);
+}
+
+/* --- the form check by itself --- */
+
+static void
+test_check(void)
+{
+	static _Alignas(8) unsigned char message[65536];
+	uint64_t rng = mix64(live_seed), good = 0;
+
+	for (uint64_t n = 0; n < live_scaled(2000000); n++) {
+		size_t size = make_message(message, &rng);
+		unsigned fds = (unsigned)rng_below(&rng, 3);
+		const struct pager_msg_header *header = (const void *)message;
+		const char *wrong = pager_msg_request_check(message, size, fds);
+
+		if (wrong)
+			continue;
+		good++;
+		REQUIRE(size == sizeof(*header) + pager_msg_request_bytes(header->type) && header->length == size);
+		REQUIRE(header->reserved == 0 && header->reserved2 == 0 && header->error == 0);
+		REQUIRE(pager_msg_name(header->type) != NULL);
+	}
+	printf("%llu of the right form\n", (unsigned long long)good);
+	REQUIRE(good > 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+	struct neighbour *s;
+	client_body *body;
+	uint64_t rounds;
+	struct live d;
+	pid_t beside;
+
+	live_init(argc, argv);
+	if (strcmp(name, "check") == 0) {
+		test_check();
+		return 0;
+	}
+	body = strcmp(name, "messages") == 0 ? fuzzer : strcmp(name, "descriptors") == 0 ? descriptors :
+	    strcmp(name, "liar") == 0 ? liar : NULL;
+	REQUIRE(body, "no such test: \"%s\"", name);
+	s = shared_alloc(sizeof(*s));
+	live_start(&d, "8M", "--log-level", "error", NULL);
+	beside = client_start(&d, neighbour, s);
+	WAIT_UNTIL(&d, atomic_load(&s->rounds) > 2);
+	client_join(&d, client_start(&d, body, NULL), true);
+	/* The neighbour is served as before. */
+	rounds = atomic_load(&s->rounds);
+	WAIT_UNTIL(&d, atomic_load(&s->rounds) > rounds + 5);
+	if (body == fuzzer)
+		REQUIRE(live_stat(&d, "protocol_errors") > 0);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 1);
+	atomic_store(&s->stop, true);
+	client_join(&d, beside, true);
+	live_stop(&d);
+	return 0;
+}

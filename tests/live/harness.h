@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Live tests: the built daemon in a directory of its own, client processes that are killed on every way out, its
+ * statistics, its own invariant check, and an audit of what it holds in memory from outside.
+ *
+ * The test's first process has one thread, forks clients (each connects by itself) and watches; whatever goes wrong
+ * in it or in a client ends the test with a text that names it. Waiting is always for a counter or an event; a wait in
+ * vain is ended by the alarm, which shows what every thread of the daemon was doing.
+ *
+ * Environment: PAGERD, PAGERCTL (programs), LIVE_SEED, LIVE_SCALE (percent of operations), LIVE_TIMEOUT (seconds),
+ * LIVE_KEEP (leave the directory).
+ */
+#ifndef LIVE_HARNESS_H
+#define LIVE_HARNESS_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "chan.h"
+#include "pager/pager.h"
+#include "statread.h"
+
+struct live {
+	pid_t pid; /* 0: not running */
+	char directory[128], socket[160];
+	uint64_t memory_bytes, page_bytes;
+	struct chan chan;
+	struct statread stats;
+	uint64_t samples, exact_samples; /* of live_sample */
+	uint64_t held_peak; /* bytes of its memfds */
+	bool refuses;       /* the end: ledgers and gauges need not be zero (clients are left on purpose) */
+};
+
+/* The test's end, from any process of it: prints and fails. */
+void live_fail(const char *file, int line, const char *fmt, ...) __attribute__((noreturn, format(printf, 3, 4)));
+void live_fail_condition(const char *file, int line, const char *condition, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 4, 5)));
+#define FAIL(...) live_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define REQUIRE(condition, ...)                                                                    \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			live_fail_condition(__FILE__, __LINE__, #condition, " " __VA_ARGS__);      \
+	} while (0)
+/* A call that answers 0 or -errno. */
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		int ok_result_ = (call);                                                           \
+		if (ok_result_ != 0)                                                               \
+			live_fail(__FILE__, __LINE__, "%s: %s", #call, strerror(-ok_result_));     \
+	} while (0)
+#define EQ(a, b)                                                                                   \
+	do {                                                                                       \
+		long long a_ = (long long)(a), b_ = (long long)(b);                                \
+		if (a_ != b_)                                                                      \
+			live_fail(__FILE__, __LINE__, "%s is %lld, %s is %lld", #a, a_, #b, b_);   \
+	} while (0)
+/* Waits until it holds; the daemon must not end meanwhile. */
+#define WAIT_UNTIL(d, condition)                                                                   \
+	while (!(condition))                                                                       \
+	live_tick(d)
+
+/* First of all: options, seed, signals, the alarm; leaves with 77 where nothing can be tested. */
+void live_init(int argc, char **argv);
+extern uint64_t live_seed;
+/* n operations, scaled by LIVE_SCALE. */
+uint64_t live_scaled(uint64_t n);
+
+/* Starts pagerd with --memory and the words given (until NULL). => it serves */
+void live_start(struct live *d, const char *memory, ...) __attribute__((sentinel));
+/* Every client is gone: check, zero ledgers, swap and frames come back; then SIGTERM, exit status 0, a clean log. */
+void live_stop(struct live *d);
+/* SIGKILL, no checks. */
+void live_kill(struct live *d);
+/* One look at the daemon and a rest; for loops that wait. */
+void live_tick(struct live *d);
+
+/* A row of the statistics; -1 never happens: an unknown name fails. */
+int64_t live_stat(struct live *d, const char *name);
+/* One reading: queues must sum to the total. Now and then with the daemon stopped: its memfds must not hold more than
+ * --memory. `exact` asks for that. */
+void live_sample(struct live *d, bool exact);
+/* Bytes in objects' memfds and the compressor's arena. */
+uint64_t live_held_bytes(struct live *d);
+/* pagerctl with the socket and the words given. => its exit status; output in `text`. */
+int live_pagerctl(struct live *d, char *text, size_t text_size, ...) __attribute__((sentinel));
+/* `pagerctl check` must hold. */
+void live_check(struct live *d);
+/* Arms fail points, or all off with NULL. */
+void live_debug_fail(struct live *d, const char *spec);
+/* How often a fail point has fired. */
+uint64_t live_fail_count(struct live *d, const char *name);
+void live_limit(struct live *d, pid_t pid, uint64_t bytes);
+void live_param(struct live *d, const char *name, const char *value);
+/* How many lines of the log have the text. */
+unsigned live_log_count(struct live *d, const char *text);
+
+/* --- clients --- */
+typedef void client_body(struct live *d, void *argument);
+/* A process that runs body and ends well; uid 0: as we are. */
+pid_t client_start_as(struct live *d, uid_t uid, client_body *body, void *argument);
+static inline pid_t
+client_start(struct live *d, client_body *body, void *argument)
+{
+	return client_start_as(d, 0, body, argument);
+}
+/* Waits; it must have ended with 0. `sample`: with live_sample meanwhile. */
+void client_join(struct live *d, pid_t pid, bool sample);
+/* Ends it now; => when it is gone. */
+void client_kill(pid_t pid);
+/* Zeroed memory shared between the test's processes. */
+void *shared_alloc(size_t bytes);
+/* In a client: a connection, or failure. */
+struct pager *client_connect(struct live *d);
+void *client_allocate(struct pager *p, size_t bytes);
+
+/* --- numbers --- */
+static inline uint64_t
+mix64(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15ull;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
+static inline uint64_t
+rng_next(uint64_t *state)
+{
+	*state += 0x9e3779b97f4a7c15ull;
+	return mix64(*state);
+}
+static inline uint64_t
+rng_below(uint64_t *state, uint64_t n)
+{
+	return rng_next(state) % n;
+}
+
+#endif

@@ -1,0 +1,199 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Installs what is missing, builds four times, runs the tests, and ends with "N passed, N failed[, N skipped]".
+#
+#	sh tests/run.sh [--no-install] [release|asan|tsan|clang]...
+#
+# release  gcc, optimised: every suite (unit, lint, bench, live)
+# asan     gcc, AddressSanitizer and UndefinedBehaviorSanitizer, debug_level 2: every suite but lint and bench
+# tsan     gcc, ThreadSanitizer, debug_level 1: the tests named in $TSAN_TESTS
+# clang    must compile without a warning; nothing is run
+#
+# BUILD       where the build folders go (build-tests)
+# TSAN_TESTS  extended regular expression over test names
+# ASAN_SCALE, TSAN_SCALE  how much of their work live tests do there, percent (25)
+# JOBS        tests of the parallel suites at a time (number of CPUs); live and bench tests run one at a time
+# TAIL        lines of a failed test's log that are printed (40)
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+BUILD=${BUILD:-build-tests}
+TSAN_TESTS=${TSAN_TESTS:-'oracle-(4k|16k)-both|stress|torture|hammer|thread|(^|[-_])race|client-killed|^b_caway$|^b_swapio$|^b_swapfault$|^d_pager(_life)?$'}
+ASAN_SCALE=${ASAN_SCALE:-25}
+TSAN_SCALE=${TSAN_SCALE:-25}
+JOBS=${JOBS:-$(nproc)}
+TAIL=${TAIL:-40}
+PACKAGES='meson ninja-build pkg-config gcc clang libc6-dev liburing-dev liblz4-dev libuv1-dev libxxhash-dev
+	libjson-c-dev libcmocka-dev zlib1g-dev libzstd-dev liblzma-dev gnuplot-nox python3 util-linux mount man-db'
+ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
+UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:exitcode=66:second_deadlock_stack=1}
+LIVE_TIMEOUT=${LIVE_TIMEOUT:-110}
+export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LIVE_TIMEOUT
+unset CFLAGS LDFLAGS CPPFLAGS
+# Not a terminal and no colours: what is printed is also read in CI logs.
+exec </dev/null
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
+now() { date +%s; }
+
+install_packages() {
+	command -v dpkg-query >/dev/null || { say "not a Debian: nothing is installed"; return 0; }
+	missing=
+	for package in $PACKAGES; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	[ "$(id -u)" = 0 ] || die "these packages are missing, and only root can install them:$missing"
+	say "installing$missing"
+	DEBIAN_FRONTEND=noninteractive
+	export DEBIAN_FRONTEND
+	mkdir -p "$BUILD"
+	{
+		apt-get update -q &&
+			# shellcheck disable=SC2086
+			apt-get install -y -q --no-install-recommends $missing
+	} >"$BUILD/apt.log" 2>&1 || { tail -20 "$BUILD/apt.log"; die "cannot install$missing"; }
+}
+
+build_failures=0
+
+# build NAME CC OPTION...: => whether $BUILD/NAME is built. The sanitizers' builds share no folder.
+build() {
+	name=$1 compiler=$2
+	shift 2
+	log=$BUILD/$name.log
+	start=$(now)
+	again=
+	[ ! -f "$BUILD/$name/build.ninja" ] || again=--reconfigure
+	# shellcheck disable=SC2086
+	if CC=$compiler meson setup $again "$BUILD/$name" "$@" >"$log" 2>&1 && ninja -C "$BUILD/$name" >>"$log" 2>&1; then
+		echo "built with $compiler in $(($(now) - start)) s, $(grep -c 'warning:' "$log") warnings"
+		return 0
+	fi
+	tail -n "$TAIL" "$log"
+	echo "$name: the build failed ($log)"
+	build_failures=$((build_failures + 1))
+	return 1
+}
+
+# run NAME LOGBASE [COMMAND... --] MESON-TEST-ARGUMENT...: results go to $BUILD/NAME/meson-logs/LOGBASE.json
+run() {
+	name=$1 logbase=$2
+	shift 2
+	before=
+	if [ "$1" = setarch ]; then
+		before='setarch -R'
+		shift
+	fi
+	rm -f "$BUILD/$name/meson-logs/$logbase.json"
+	# Each test's line; the summary is made at the end, from the logs.
+	$before meson test -C "$BUILD/$name" --no-rebuild --logbase "$logbase" "$@" 2>&1 | grep -E '^ *[0-9]+/[0-9]+ |^ERROR|Traceback'
+	return 0
+}
+
+# names NAME [--suite S]: the tests of a build whose names match $TSAN_TESTS. "project:suite / name" or "name".
+names_for_tsan() {
+	meson test -C "$BUILD/tsan" --no-rebuild --list 2>/dev/null | sed -n 's,^.* / ,,p' | grep -E "$TSAN_TESTS" | sort -u
+}
+
+stage_release() {
+	say "release: gcc, every suite"
+	build release gcc --buildtype=release || return
+	run release parallel --no-suite live --no-suite bench --num-processes "$JOBS"
+	run release bench --suite bench --num-processes 1
+	run release live --suite live --num-processes 1
+}
+
+stage_asan() {
+	say "asan: AddressSanitizer, UndefinedBehaviorSanitizer, debug_level 2"
+	build asan gcc --buildtype=debugoptimized -Db_sanitize=address,undefined -Ddebug_level=2 || return
+	run asan parallel --no-suite live --no-suite bench --no-suite lint --num-processes "$JOBS" --timeout-multiplier 4
+	LIVE_SCALE=$ASAN_SCALE run asan live --suite live --num-processes 1 --timeout-multiplier 4
+}
+
+stage_tsan() {
+	say "tsan: ThreadSanitizer, the concurrent tests"
+	fixed=
+	bits=$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28)
+	if [ "$bits" -gt 28 ]; then
+		if setarch -R true 2>/dev/null; then
+			fixed=setarch
+		else
+			echo "vm.mmap_rnd_bits is $bits and setarch -R is refused: gcc 12's ThreadSanitizer cannot start here"
+			tsan_refused=1
+			return
+		fi
+	fi
+	build tsan gcc --buildtype=debugoptimized -Db_sanitize=thread -Ddebug_level=1 || return
+	selected=$(names_for_tsan)
+	[ -n "$selected" ] || { echo "no test is named for it"; return; }
+	# shellcheck disable=SC2086
+	LIVE_SCALE=$TSAN_SCALE run tsan chosen $fixed --num-processes 1 --timeout-multiplier 6 $selected
+}
+
+stage_clang() {
+	say "clang: no warnings"
+	build clang clang --buildtype=release -Dwerror=true
+}
+
+# Counts what every run left behind, shows the failures' logs, prints the last line. => status of the whole
+summary() {
+	python3 - "$BUILD" "$build_failures" "$TAIL" <<-'END'
+	import glob, json, sys
+	build, build_failures, tail = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+	good = {'OK', 'EXPECTEDFAIL'}
+	passed, failed, skipped, failures, skips = 0, build_failures, 0, [], []
+	for path in sorted(glob.glob(build + '/*/meson-logs/*.json')):
+	    run = path.split('/')[-3] + '/' + path.split('/')[-1][:-len('.json')]
+	    for line in open(path):
+	        row = json.loads(line)
+	        if row['result'] in good:
+	            passed += 1
+	        elif row['result'] == 'SKIP':
+	            skipped += 1
+	            skips.append((run, row))
+	        else:
+	            failed += 1
+	            failures.append((run, row))
+	def text(row):
+	    return ((row.get('stdout') or '') + (row.get('stderr') or '')).rstrip().split('\n')
+	if skips:
+	    print('\n== skipped')
+	for run, row in skips:
+	    print(run + ': ' + row['name'] + ': ' + text(row)[-1][:100])
+	for run, row in failures:
+	    print('\n== FAILED %s: %s (%s, %.1f s)' % (run, row['name'], row['result'], row['duration']))
+	    print('\n'.join(text(row)[-tail:]))
+	if build_failures:
+	    print('\n%d builds failed, counted as failed tests' % build_failures)
+	sys.stdout.write('\n%d passed, %d failed' % (passed, failed))
+	print(', %d skipped' % skipped if skipped else '')
+	sys.exit(1 if failed or not passed else 0)
+	END
+}
+
+stages=
+for argument in "$@"; do
+	case $argument in
+	--no-install) PACKAGES= ;;
+	release | asan | tsan | clang) stages="$stages $argument" ;;
+	*) die "usage: sh tests/run.sh [--no-install] [release|asan|tsan|clang]..." ;;
+	esac
+done
+stages=${stages:-release clang asan tsan}
+
+begin=$(now)
+tsan_refused=0
+install_packages
+mkdir -p "$BUILD" || exit 1
+rm -f "$BUILD"/*/meson-logs/*.json
+[ -c /dev/userfaultfd ] || echo "no /dev/userfaultfd: live tests will skip"
+for stage in $stages; do
+	"stage_$stage"
+done
+say "summary, after $(($(now) - begin)) s"
+[ "$tsan_refused" = 0 ] || echo "ThreadSanitizer was not run"
+summary

@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Slots, generations, the balance of files, and what is left in the directory. No I/O on slots.
+ */
+#include "b_swap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "clock.h"
+#include "failpt.h"
+
+#define SLOT_BYTES 4096u
+#define FILE_SLOTS 8u
+
+struct fixture {
+	char base[64], path[80];
+	struct swap_config config;
+};
+
+static uint64_t fake_now_ns;
+
+static uint64_t
+fake_clock(void)
+{
+	return fake_now_ns;
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	directory_init(SHM_DIRECTORY, f->base, f->path);
+	f->config = (struct swap_config){ .directory = f->path,
+		.slot_bytes = SLOT_BYTES,
+		.file_bytes = FILE_SLOTS * SLOT_BYTES,
+		.low_free_slots = 4,
+		.high_free_slots = 10 };
+	fake_now_ns = 1000;
+	clock_inject(fake_clock);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	failpt_disarm_all();
+	clock_inject(NULL);
+	directory_fini(f->base, f->path);
+	free(f);
+	return 0;
+}
+
+static struct swap *
+swap_start(struct fixture *f)
+{
+	struct swap *s = NULL;
+
+	assert_int_equal(swap_create(&f->config, &s), 0);
+	return s;
+}
+
+static enum swap_balance
+balance(struct swap *s)
+{
+	unsigned file;
+	int error;
+
+	return swap_balance(s, &file, &error);
+}
+
+static struct swap_slot
+reserve(struct swap *s)
+{
+	struct swap_slot slot = { 0 };
+
+	assert_int_equal(swap_reserve(s, &slot), 0);
+	assert_true(slot.v != 0);
+	return slot;
+}
+
+/* --- start and stop ------------------------------------------------------------------ */
+
+static void
+test_config_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct swap *s = (void *)0x10;
+	struct swap_config bad[6];
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		bad[i] = f->config;
+	bad[0].slot_bytes = 0;
+	bad[1].slot_bytes = 4096 + 512;
+	bad[2].file_bytes = SLOT_BYTES - 1;
+	bad[3].low_free_slots = 11;
+	bad[4].file_bytes = (uint64_t)SLOT_BYTES << 21;
+	bad[5].file_bytes = 0;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(swap_create(&bad[i], &s), -EINVAL);
+	assert_ptr_equal(s, (void *)0x10);
+	assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static void
+test_directory_errors(void **state)
+{
+	struct fixture *f = *state;
+	struct swap *s = NULL;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/missing/swap", f->base);
+	f->config.directory = path;
+	assert_int_equal(swap_create(&f->config, &s), -ENOENT);
+
+	snprintf(path, sizeof(path), "%s/file", f->base);
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(swap_create(&f->config, &s), -ENOTDIR);
+	assert_null(s);
+}
+
+static void
+test_modes_and_clean_stop(void **state)
+{
+	struct fixture *f = *state;
+	mode_t mask = umask(0);
+	struct swap *s = swap_start(f);
+	struct stat st;
+
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	umask(mask);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(directory_count(f->path, ""), 2);
+	DIR *stream = opendir(f->path);
+	for (struct dirent *d; (d = readdir(stream)) != NULL;) {
+		if (d->d_name[0] == '.')
+			continue;
+		assert_int_equal(fstatat(dirfd(stream), d->d_name, &st, 0), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		if (!strstr(d->d_name, ".lock")) {
+			assert_int_equal(st.st_size, FILE_SLOTS * SLOT_BYTES);
+			/* Really allocated. */
+			assert_true(st.st_blocks * 512 >= FILE_SLOTS * SLOT_BYTES);
+		}
+	}
+	closedir(stream);
+	/* What is still stored goes too. */
+	swap_commit(s, reserve(s));
+	(void)reserve(s);
+	swap_destroy(s);
+	assert_int_equal(directory_count(f->path, ""), 0);
+	swap_destroy(NULL);
+}
+
+/* --- slots --------------------------------------------------------------------------- */
+
+static void
+test_all_slots_once(void **state)
+{
+	struct fixture *f = *state;
+	struct swap *s = swap_start(f);
+	struct swap_slot slot = { 7 }, first = { 0 };
+	bool seen[FILE_SLOTS] = { false };
+
+	assert_int_equal(swap_reserve(s, &slot), -ENOSPC);
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	for (unsigned i = 0; i < FILE_SLOTS; i++) {
+		slot = reserve(s);
+		if (i == 0)
+			first = slot;
+		assert_true(place_of(slot) < FILE_SLOTS && !seen[place_of(slot)]);
+		seen[place_of(slot)] = true;
+	}
+	assert_int_equal(swap_reserve(s, &slot), -ENOSPC);
+	assert_swap_valid(s);
+
+	/* The next use of a place has another handle. */
+	swap_release(s, first);
+	slot = reserve(s);
+	assert_int_equal(place_of(slot), place_of(first));
+	assert_true(slot.v != first.v);
+	/* Late news of the first use do not touch the second. */
+	swap_mark_error(s, first, -EIO);
+	assert_int_equal(stats_of(s).files_failed, 0);
+	assert_false(swap_slot_is_draining(s, first));
+	assert_false(swap_slot_is_draining(s, (struct swap_slot){ 0 }));
+	assert_false(swap_slot_is_draining(s, (struct swap_slot){ UINT64_MAX }));
+	swap_destroy(s);
+}
+
+/* Handles stay different over a file's deletion and the next one in its place. */
+static void
+test_generation_over_files(void **state)
+{
+	struct fixture *f = *state;
+	struct swap_slot seen[64];
+	unsigned count = 0;
+
+	f->config.low_free_slots = 1;
+	f->config.high_free_slots = 1;
+	struct swap *s = swap_start(f);
+	for (int round = 0; round < 4; round++) {
+		struct swap_slot now[2 * FILE_SLOTS];
+
+		while (balance(s) != SWAP_BALANCE_IDLE)
+			;
+		for (unsigned i = 0; i < 2 * FILE_SLOTS; i++) {
+			if (i == FILE_SLOTS)
+				assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+			now[i] = reserve(s);
+			if (file_of(now[i]) != 1)
+				continue;
+			for (unsigned k = 0; k < count; k++)
+				assert_true(seen[k].v != now[i].v);
+			seen[count++] = now[i];
+		}
+		for (unsigned i = 0; i < 2 * FILE_SLOTS; i++)
+			swap_release(s, now[i]);
+		assert_int_equal(balance(s), SWAP_BALANCE_DELETED);
+	}
+	assert_int_equal(stats_of(s).files_deleted, 4);
+	assert_int_equal(count, 4 * FILE_SLOTS);
+	swap_destroy(s);
+}
+
+enum model_state { MODEL_FREE, MODEL_RESERVED, MODEL_VALID };
+
+/* Random use of a growing and shrinking swap against a list of what is held. */
+static void
+run_oracle(struct fixture *f, uint64_t seed)
+{
+	enum { HELD_MAX = 300, STEPS = 8000 };
+	struct {
+		struct swap_slot slot;
+		enum model_state state;
+	} held[HELD_MAX];
+	unsigned count = 0;
+	uint64_t start = seed;
+	struct swap *s = swap_start(f);
+
+	for (int step = 0; step < STEPS; step++) {
+		/* Fuller for a while, then emptier. */
+		unsigned op = (unsigned)(test_random(&seed) % 16),
+			 grow = (step / 1000) % 2 ? 5 : 11;
+		unsigned pick = count ? (unsigned)(test_random(&seed) % count) : 0;
+
+		/* Slots of a draining file go first, as the caller of swap_balance is asked to see
+		 * to. */
+		for (unsigned i = 0; op % 2 == 0 && i < count; i++)
+			if (swap_slot_is_draining(s, held[i].slot))
+				pick = i;
+		if (op == 15) {
+			(void)balance(s);
+		} else if (op < grow && count < HELD_MAX) {
+			struct swap_slot slot = { 0 };
+			uint64_t free_before = stats_of(s).slots_free;
+			int error = swap_reserve(s, &slot);
+
+			assert_int_equal(error, free_before == 0 ? -ENOSPC : 0);
+			if (error)
+				continue;
+			assert_false(swap_slot_is_draining(s, slot));
+			for (unsigned i = 0; i < count; i++)
+				assert_int_not_equal(place_of(held[i].slot), place_of(slot));
+			held[count].slot = slot;
+			held[count++].state = MODEL_RESERVED;
+		} else if (count && op % 2 && held[pick].state == MODEL_RESERVED) {
+			swap_commit(s, held[pick].slot);
+			held[pick].state = MODEL_VALID;
+		} else if (count) {
+			swap_release(s, held[pick].slot);
+			held[pick] = held[--count];
+		}
+		if (stats_of(s).slots_used != count)
+			fail_msg("seed %llu step %d: %llu used, %u held", (unsigned long long)start,
+			    step, (unsigned long long)stats_of(s).slots_used, count);
+		if (step % 16 == 0)
+			assert_swap_valid(s);
+	}
+	struct swap_stats stats = stats_of(s);
+	/* The run was not trivial. */
+	if (stats.files_created < 3 || stats.files_deleted == 0)
+		fail_msg("seed %llu: %llu files made, %llu deleted", (unsigned long long)start,
+		    (unsigned long long)stats.files_created,
+		    (unsigned long long)stats.files_deleted);
+	assert_int_equal(stats.files, stats.files_created - stats.files_deleted);
+	assert_int_equal(directory_count(f->path, ""), stats.files + 1);
+	swap_destroy(s);
+	assert_int_equal(directory_count(f->path, ""), 0);
+}
+
+static void
+test_oracle(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t seed = 1; seed <= 8; seed++) {
+		/* Also with bitmaps of more than one word, the last one not full. */
+		f->config.file_bytes = (seed % 2 ? FILE_SLOTS : 70) * SLOT_BYTES;
+		run_oracle(f, seed);
+	}
+}
+
+static void
+misuse_commit_twice(struct swap *s, struct swap_slot slot)
+{
+	swap_commit(s, slot);
+	swap_commit(s, slot);
+}
+
+static void
+misuse_release_twice(struct swap *s, struct swap_slot slot)
+{
+	swap_release(s, slot);
+	swap_release(s, slot);
+}
+
+static void
+misuse_commit_none(struct swap *s, struct swap_slot slot)
+{
+	swap_commit(s, (struct swap_slot){ 0 });
+}
+
+static void
+test_misuse_panics(void **state)
+{
+	void (*const misuses[])(struct swap *, struct swap_slot) = { misuse_commit_twice,
+		misuse_release_twice, misuse_commit_none };
+	struct swap *s = swap_start(*state);
+
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	for (size_t i = 0; i < ARRAY_LEN(misuses); i++) {
+		pid_t child = fork();
+		int status;
+
+		if (child == 0) {
+			(void)!freopen("/dev/null", "w", stderr);
+			/* cmocka catches it otherwise. */
+			signal(SIGABRT, SIG_DFL);
+			misuses[i](s, reserve(s));
+			_exit(0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	}
+	swap_destroy(s);
+}
+
+/* --- balance ------------------------------------------------------------------------- */
+
+/* A script of words: rN reserves N slots; F-N gives back N slots of file F; eF marks a write error
+ * on file F's newest slot, vF commits that and marks an error; tN: N seconds go by; n: the next
+ * creation finds the disk full. What the next swap_balance must do: C created, X deleted, I idle,
+ * DF drain file F, Q failed by the limit of bytes, S failed with ENOSPC. =N: N slots are free. 8
+ * slots a file, low 4, high 10, so a drain is given up below 7. */
+static const struct {
+	const char *text, *script;
+	unsigned max_files;
+} scripts[] = {
+	{ "first file", "=0 C =8 I", 0 },
+	{ "low is a bound that counts as enough", "C r4 =4 I r1 =3 C =11 I", 0 },
+	{ "high too: empty file stays until more than high is free without it",
+	    "C r8 C r8 C r8 C I 0-8 =16 I 1-2 =18 I 1-1 =19 X =11 I", 0 },
+	{ "nothing is made again right after a deletion",
+	    "C r8 C r8 C r8 C 0-8 1-3 X =11 I r7 =4 I r1 C", 0 },
+	{ "the only file stays, however empty", "C r8 0-8 I I", 0 },
+	{ "fewest used slots go first; reservations elsewhere; then deletion",
+	    "C r8 C r8 C r8 C 0-6 1-5 X =11 2-7 =18 I 1-1 =19 D2 =12 D2 r1 =11 2-1 X =11 I", 0 },
+	{ "of equals the last goes", "C r8 C r8 C r8 C 0-7 1-7 X 2-7 D2", 0 },
+	{ "drain given up when room gets short, at less than the middle",
+	    "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 =12 r4 =8 D2 r1 =7 I =14 I", 0 },
+	{ "also when the file has become empty",
+	    "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 =12 r6 =6 2-1 I =14 I", 0 },
+	{ "given up and wanted again",
+	    "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 r5 I =14 I 0-5 =19 D2", 0 },
+	{ "a file is made again after the drain was given up, if need be",
+	    "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 =12 r12 =0 I =7 r7 =0 C", 0 },
+	{ "limit of bytes", "C r8 C r8 =0 Q I t4 I t1 Q I 0-5 t5 I", 2 },
+	{ "limit below one file", "Q I t5 Q", -1u },
+	{ "disk full, tried again after 5 s", "n S I t4 I n t1 S I t4 I t1 C I", 0 },
+	{ "disk full does not keep a file from going", "C r8 C r8 C r8 C r6 n S 0-8 1-8 2-8 =26 X",
+	    0 },
+	{ "write error: no more reservations, another file, gone when empty",
+	    "C r3 =5 e0 =0 C =8 r2 =6 I 0-2 I 0-1 X =6 I", 0 },
+	{ "gone when empty even if room is short", "C r3 e0 C r8 =0 0-3 X C", 0 },
+	{ "read error marks nothing", "C r3 =5 v0 =5 I", 0 },
+	{ "a file with an error is drained first, when its slots find room",
+	    "C r8 C r8 C r8 C 0-6 1-1 2-1 =16 I e0 =10 2-2 =12 I 2-1 =13 D0 r2 0-2 X =11 I", 0 },
+	{ "errors while it drains", "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 e2 D2 r1 2-1 X I", 0 },
+};
+
+struct script_run {
+	struct swap *s;
+	struct swap_slot held[256];
+	bool committed[256];
+	unsigned count;
+};
+
+static unsigned
+script_newest(struct script_run *run, unsigned file)
+{
+	for (unsigned i = run->count; i-- > 0;)
+		if (file_of(run->held[i]) == file && !run->committed[i])
+			return i;
+	fail_msg("the script has no slot of file %u", file);
+	return 0;
+}
+
+static void
+script_give_back(struct script_run *run, unsigned file, unsigned n)
+{
+	while (n-- > 0) {
+		unsigned i = script_newest(run, file);
+
+		swap_release(run->s, run->held[i]);
+		run->held[i] = run->held[--run->count];
+	}
+}
+
+static bool
+script_balance(struct script_run *run, const char *word)
+{
+	unsigned file = 99;
+	int error = 0;
+	enum swap_balance outcome = swap_balance(run->s, &file, &error);
+
+	switch (word[0]) {
+	case 'C':
+		return outcome == SWAP_BALANCE_CREATED;
+	case 'X':
+		return outcome == SWAP_BALANCE_DELETED;
+	case 'I':
+		return outcome == SWAP_BALANCE_IDLE;
+	case 'D':
+		for (unsigned i = 0; i < run->count; i++)
+			if (swap_slot_is_draining(run->s, run->held[i]) !=
+			    (file_of(run->held[i]) == file))
+				return false;
+		return outcome == SWAP_BALANCE_DRAIN && file == (unsigned)atoi(word + 1);
+	case 'Q':
+		return outcome == SWAP_BALANCE_FAILED && error == -EDQUOT;
+	case 'S':
+		return outcome == SWAP_BALANCE_FAILED && error == -ENOSPC;
+	default:
+		return false;
+	}
+}
+
+static bool
+script_word(struct script_run *run, const char *word)
+{
+	unsigned n = (unsigned)atoi(word + 1), i;
+
+	if (word[0] >= '0' && word[0] <= '9') {
+		script_give_back(run, (unsigned)atoi(word), (unsigned)atoi(strchr(word, '-') + 1));
+		return true;
+	}
+	switch (word[0]) {
+	case 'r':
+		while (n-- > 0) {
+			run->committed[run->count] = false;
+			run->held[run->count++] = reserve(run->s);
+		}
+		return true;
+	case 'e':
+		swap_mark_error(run->s, run->held[script_newest(run, n)], -EIO);
+		return true;
+	case 'v':
+		i = script_newest(run, n);
+		swap_commit(run->s, run->held[i]);
+		run->committed[i] = true;
+		swap_mark_error(run->s, run->held[i], -EIO);
+		return true;
+	case 't':
+		fake_now_ns += n * 1000000000ull;
+		return true;
+	case 'n':
+		return failpt_arm("SWAP_CREATE_ENOSPC:0:1") == 0;
+	case '=':
+		return stats_of(run->s).slots_free == n;
+	default:
+		return script_balance(run, word);
+	}
+}
+
+static void
+test_balance_scripts(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t row = 0; row < ARRAY_LEN(scripts); row++) {
+		struct script_run *run = calloc(1, sizeof(*run));
+		char copy[200], *save = NULL;
+		int number = 0;
+
+		if (!FAIL_POINTS && strchr(scripts[row].script, 'n')) {
+			free(run);
+			continue;
+		}
+		f->config.max_bytes = (uint64_t)scripts[row].max_files * FILE_SLOTS * SLOT_BYTES;
+		if (scripts[row].max_files == -1u)
+			f->config.max_bytes = FILE_SLOTS * SLOT_BYTES - 1;
+		run->s = swap_start(f);
+		assert_true(strlen(scripts[row].script) < sizeof(copy));
+		strcpy(copy, scripts[row].script);
+		for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+			number++;
+			if (!script_word(run, w))
+				fail_msg("%s: word %d (%s); %llu free", scripts[row].text, number,
+				    w, (unsigned long long)stats_of(run->s).slots_free);
+			assert_swap_valid(run->s);
+		}
+		/* A file that was not made leaves nothing behind. */
+		assert_int_equal(directory_count(f->path, ""), stats_of(run->s).files + 1);
+		swap_destroy(run->s);
+		failpt_disarm_all();
+		free(run);
+	}
+}
+
+/* --- leftovers ----------------------------------------------------------------------- */
+
+static void
+file_touch(const char *directory, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* A daemon with two files, which waits to be killed. => its pid, when the files are there. */
+static pid_t
+daemon_fork(struct fixture *f)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct swap *s = NULL;
+		struct swap_slot slot;
+
+		if (swap_create(&f->config, &s) != 0 || balance(s) != SWAP_BALANCE_CREATED)
+			_exit(1);
+		while (swap_reserve(s, &slot) == 0)
+			;
+		if (balance(s) != SWAP_BALANCE_CREATED || write(ready[1], "r", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return child;
+}
+
+static void
+test_leftovers(void **state)
+{
+	struct fixture *f = *state;
+	pid_t child = daemon_fork(f);
+
+	assert_int_equal(directory_count(f->path, ""), 3);
+	file_touch(f->path, "pagerd-swap-ab-cd.notes");
+	file_touch(f->path, "pagerd-swap-.1");
+	file_touch(f->path, "pagerd-swap-xyz.1");
+	file_touch(f->path, "something");
+	file_touch(f->path, "pagerd-swap-ab-cd.12"); /* its lock file is gone: nobody's */
+
+	/* The owner lives: its files stay. */
+	struct swap *s = swap_start(f);
+	assert_int_equal(directory_count(f->path, ""), 3 + 4 + 1);
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	/* So do those of a second swap of the same process. */
+	struct swap *second = swap_start(f);
+	assert_int_equal(directory_count(f->path, ""), 3 + 4 + 2 + 1);
+	swap_destroy(second);
+	swap_destroy(s);
+	assert_int_equal(directory_count(f->path, ""), 3 + 4);
+
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(directory_count(f->path, ""), 3 + 4);
+	s = swap_start(f);
+	assert_int_equal(directory_count(f->path, ""), 1 + 4);
+	swap_destroy(s);
+	assert_int_equal(directory_count(f->path, ""), 4);
+}
+
+/* --- threads ------------------------------------------------------------------------- */
+
+enum { THREADS = 3, PLACES = 4096, ROUNDS = 20000 };
+
+struct crowd {
+	struct swap *s;
+	atomic_int owner[PLACES]; /* of (file, slot): at most one */
+	atomic_int running;
+};
+
+struct member {
+	struct crowd *crowd;
+	uint64_t seed;
+	pthread_t thread;
+};
+
+static unsigned
+place_index(struct swap_slot slot)
+{
+	return file_of(slot) * FILE_SLOTS + (place_of(slot) & 0xfffff);
+}
+
+static void *
+member_main(void *arg)
+{
+	struct member *m = arg;
+	struct crowd *crowd = m->crowd;
+	struct swap_slot held[24];
+	unsigned count = 0;
+	uintptr_t wrong = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		if (count < ARRAY_LEN(held) && test_random(&m->seed) % 2) {
+			if (swap_reserve(crowd->s, &held[count]) != 0)
+				continue;
+			wrong += atomic_fetch_add(&crowd->owner[place_index(held[count])], 1) != 0;
+			if (test_random(&m->seed) % 2)
+				swap_commit(crowd->s, held[count]);
+			count++;
+		} else if (count) {
+			unsigned pick = (unsigned)(test_random(&m->seed) % count);
+
+			wrong += atomic_fetch_sub(&crowd->owner[place_index(held[pick])], 1) != 1;
+			swap_release(crowd->s, held[pick]);
+			held[pick] = held[--count];
+		}
+	}
+	while (count-- > 0) {
+		wrong += atomic_fetch_sub(&crowd->owner[place_index(held[count])], 1) != 1;
+		swap_release(crowd->s, held[count]);
+	}
+	atomic_fetch_sub(&crowd->running, 1);
+	return (void *)wrong;
+}
+
+static void
+test_threads(void **state)
+{
+	struct crowd *crowd = calloc(1, sizeof(*crowd));
+	struct member members[THREADS];
+
+	crowd->s = swap_start(*state);
+	atomic_store(&crowd->running, THREADS);
+	for (unsigned i = 0; i < THREADS; i++) {
+		members[i] = (struct member){ .crowd = crowd, .seed = i + 1 };
+		assert_int_equal(
+		    pthread_create(&members[i].thread, NULL, member_main, &members[i]), 0);
+	}
+	while (atomic_load(&crowd->running) > 0) {
+		(void)balance(crowd->s);
+		assert_swap_valid(crowd->s);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		void *wrong;
+
+		assert_int_equal(pthread_join(members[i].thread, &wrong), 0);
+		assert_null(wrong);
+	}
+	assert_int_equal(stats_of(crowd->s).slots_used, 0);
+	assert_swap_valid(crowd->s);
+	swap_destroy(crowd->s);
+	free(crowd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_config_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directory_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_modes_and_clean_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_slots_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_generation_over_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_oracle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_misuse_panics, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_balance_scripts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leftovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

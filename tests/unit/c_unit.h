@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A daemon's tables without its threads: frames, slots, statistics, one session and one object. For tests that link the
+ * daemon's library.
+ */
+#ifndef C_UNIT_H
+#define C_UNIT_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "daemon.h"
+#include "session.h"
+#include "vm/vm_object.h"
+#include "vm/vm_page.h"
+
+struct unit {
+	struct daemon *daemon;
+	struct session *session;
+	struct vm_object *object;
+};
+
+enum { UNIT_FRAMES = 1024, UNIT_PAGES = 4096 };
+#define UNIT_BASE 0x700000000000ull
+
+static inline void
+unit_start(struct unit *u)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+
+	assert_non_null(d);
+	params_init(&d->params);
+	store_relaxed(&d->params.max_virtual_bytes, 1ull << 30);
+	d->page_bytes = d->hw_bytes = 4096;
+	d->page_shift = 12;
+	d->cpus = d->server_count = d->worker_count = 1;
+	d->options.page_bytes = 4096;
+	d->options.memory_bytes = UNIT_FRAMES * 4096ull;
+	d->options.policy = (char *)(uintptr_t) "mach2q";
+	assert_int_equal(stats_create(&d->stats, d->server_count + d->worker_count + SHARD_EXTRA), 0);
+	assert_int_equal(session_table_create(d), 0);
+	assert_int_equal(object_table_create(d), 0);
+	assert_int_equal(slots_create(d), 0);
+	assert_int_equal(frames_create(d), 0);
+	lock_init(&d->pageq.lock, RANK_PAGEQ);
+	cond_init(&d->pageq.pageout_wanted);
+	cond_init(&d->pageq.help_wanted);
+	u->daemon = d;
+	assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &u->session), 0);
+	assert_int_equal(vm_object_create(d, u->session, UNIT_PAGES, UNIT_BASE, &u->object), 0);
+}
+
+static inline void
+unit_stop(struct unit *u)
+{
+	struct daemon *d = u->daemon;
+
+	vm_object_put(u->object);
+	session_put(u->session);
+	session_table_destroy(d);
+	cond_fini(&d->pageq.pageout_wanted);
+	cond_fini(&d->pageq.help_wanted);
+	lock_fini(&d->pageq.lock);
+	frames_destroy(d);
+	slots_destroy(d);
+	object_table_destroy(d);
+	stats_destroy(&d->stats);
+	free(d);
+}
+
+static inline long long
+unit_level(struct unit *u, enum stat_index index)
+{
+	return load_relaxed(&u->daemon->stats.levels[index]);
+}
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerctl as a user meets it: output, JSON, messages, exit status. argv[1] is the program.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <json-c/json.h>
+
+#include "d_test.h"
+
+#define OUTPUT_BYTES 65536
+
+static const char *program;
+static char output[OUTPUT_BYTES];
+
+/* Runs `pagerctl ARGUMENTS` by the shell; what it printed on both streams is in `output`. => its
+ * exit status. */
+static int
+run(void **state, const char *arguments)
+{
+	struct d_fixture *d = *state;
+	char command[1024];
+	FILE *pipe;
+	int status;
+
+	snprintf(command, sizeof(command), "PAGERD_SOCKET=%s %s %s 2>&1", fake_socket(d->fake),
+	    program, arguments);
+	pipe = popen(command, "r");
+	assert_non_null(pipe);
+	output[fread(output, 1, sizeof(output) - 1, pipe)] = '\0';
+	status = pclose(pipe);
+	if (!WIFEXITED(status))
+		fail_msg("%s: ended by signal %d", arguments, WTERMSIG(status));
+	return WEXITSTATUS(status);
+}
+
+#define RUN(arguments, status) assert_int_equal(run(state, arguments), status)
+#define SAYS(text)                                                  \
+	do {                                                        \
+		if (!strstr(output, text))                          \
+			fail_msg("no \"%s\" in: %s", text, output); \
+	} while (0)
+
+static int64_t
+number(struct json_object *object, const char *name)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, name, &member))
+		fail_msg("no member %s", name);
+	return json_object_get_int64(member);
+}
+
+static void
+stat_all(void **state)
+{
+	struct json_object *object;
+
+	RUN("stat", 0);
+	SAYS("a_row_nobody_knows");
+	SAYS("text of faults");
+	SAYS("compression ratio                      2.50");
+	RUN("stat --json", 0);
+	object = json_tokener_parse(output);
+	assert_int_equal(number(object, "free") + number(object, "active") +
+		number(object, "inactive") + number(object, "laundry") + number(object, "wired") +
+		number(object, "speculative") + number(object, "compressor"),
+	    number(object, "total"));
+	assert_int_equal(number(object, "faults"), 21); /* three shards of 7 */
+	assert_int_equal(number(object, "a_row_nobody_knows"), -5);
+	assert_int_equal(json_object_object_length(object), 14);
+	json_object_put(object);
+}
+
+static void
+stat_interval(void **state)
+{
+	RUN("stat -i 0.01 -c 21 | awk '{ print $1, $7, $8 }' | sort | uniq -c | tr -s ' '", 0);
+	SAYS(" 2 free faults 0fill\n"); /* the header comes again */
+	SAYS(" 1 100 21 -\n");          /* since the start; there is no row zero_fills */
+	SAYS(" 20 100 0 -\n");          /* since the row before */
+	RUN("stat -i 0.01 -c 3 --json | wc -l", 0); /* one object a line */
+	SAYS("3\n");
+	RUN("stat -i 0.01 | head -n 1", 0); /* ends with its reader */
+}
+
+static void
+clients(void **state)
+{
+	struct json_object *array, *object;
+
+	RUN("clients", 0);
+	SAYS("4244");
+	SAYS("evil?[2J\"\\name");
+	assert_null(strchr(output, '\033'));
+	RUN("clients --json", 0);
+	array = json_tokener_parse(output);
+	assert_int_equal(json_object_array_length(array), 3);
+	object = json_object_array_get_idx(array, 2);
+	assert_int_equal(number(object, "pid"), 4244);
+	assert_int_equal(number(object, "phys_mem"), 4244000);
+	assert_int_equal(number(object, "limit"), 64 << 20);
+	json_object_put(array);
+}
+
+static void
+map(void **state)
+{
+	struct json_object *array;
+
+	RUN("map 4242", 0);
+	SAYS("007f0004000000-007f0004010000");
+	SAYS("rw-/rwx");
+	SAYS("65 regions");
+	RUN("map 4242 --json", 0);
+	array = json_tokener_parse(output);
+	assert_int_equal(json_object_array_length(array), 65);
+	assert_int_equal(number(json_object_array_get_idx(array, 64), "object_offset"), 64 * 65536);
+	json_object_put(array);
+	RUN("map 1", 1);
+	SAYS("process 1 is no client: No such process");
+	RUN("map", 2);
+	RUN("map x", 2);
+	RUN("map 4242 1", 2);
+}
+
+static void
+footprint_and_limit(void **state)
+{
+	struct json_object *object;
+
+	RUN("footprint 4242", 0);
+	SAYS("phys_footprint ");
+	SAYS("4.0M");
+	RUN("footprint 4242 --units bytes", 0);
+	SAYS("4242004");
+	RUN("footprint --json 4242", 0);
+	object = json_tokener_parse(output);
+	assert_int_equal(number(object, "faults"), 4242005);
+	json_object_put(object);
+	RUN("limit 4242 32M", 0);
+	SAYS("32M (was 64M)");
+	RUN("limit 4242 none", 0);
+	SAYS("none (was 64M)");
+	RUN("limit 4243 1G", 1);
+	SAYS("Operation not permitted; this needs root");
+	RUN("limit 4242 -- -5", 2);
+	RUN("limit 4242 5X", 2);
+	SAYS("sizes are like 64M");
+}
+
+static void
+check(void **state)
+{
+	RUN("check", 0);
+	SAYS("12 checks, 0 failed");
+	RUN("check", 1);
+	SAYS("first thing is wrong\nsecond?thing\n12 checks, 2 failed");
+	RUN("check --json", 0);
+	RUN("check --json", 1);
+	SAYS("\"second?thing\"");
+}
+
+static void
+other_commands(void **state)
+{
+	RUN("debug", 0);
+	SAYS("op 4 argument \n");
+	RUN("debug fail SWAP_READ_EIO:3:1", 0);
+	SAYS("op 1 argument SWAP_READ_EIO:3:1");
+	RUN("debug log debug --json", 0);
+	SAYS("\"op 3 argument debug\"");
+	RUN("debug log", 2);
+	RUN("debug walk", 2);
+	RUN("policy", 0);
+	SAYS("pid 0 set 0 policy \n");
+	RUN("policy lru:window=5 --client 7", 0);
+	SAYS("pid 7 set 1 policy lru:window=5");
+	RUN("policy none --client 7", 0);
+	SAYS("pid 7 set 1 policy \n");
+	RUN("policy none", 2);
+	RUN("param", 0);
+	SAYS("swap_depth");
+	RUN("param get fault_cluster", 0);
+	assert_string_equal(output, "32\n");
+	RUN("param get nothing", 1);
+	RUN("param set fault_cluster 8", 0);
+	SAYS("fault_cluster = 8");
+	RUN("param set nothing 9999", 1);
+	SAYS("no parameter \"nothing\"");
+	RUN("param set fault_cluster 9999", 1);
+	SAYS("param list` shows its range");
+	RUN("param set swap_depth 8", 1);
+	SAYS("cannot change while pagerd runs");
+	RUN("param set swap_depth", 2);
+	RUN("trace start /tmp/fake-trace.$$ --window 512 && cat /tmp/fake-trace.* && rm "
+	    "/tmp/fake-trace.*",
+	    0);
+	SAYS("recording: 3 records, 0 dropped, 512B written\ntrace\n");
+	RUN("trace start /nonexistent/file", 1);
+	SAYS("cannot write /nonexistent/file");
+	RUN("trace stop", 0);
+	SAYS("not recording");
+	RUN("trace start", 2);
+	RUN("top -i 0.01 -c 2", 0);
+	SAYS("FOOTPRINT");
+	assert_true(strstr(output, "4244") < strstr(output, "4243")); /* sorted */
+	RUN("top -i 0.01 -c 2 --json", 0);
+}
+
+static void
+usage(void **state)
+{
+	RUN("", 2);
+	RUN("fly", 2);
+	SAYS("no command \"fly\"");
+	RUN("stat --window 5", 2);
+	SAYS("--window does not go with this command");
+	RUN("stat -i x", 2);
+	RUN("stat --nonsense", 2);
+	RUN("stat too many", 2);
+	RUN("--help", 0);
+	SAYS("footprint PID");
+	RUN("map --help", 0);
+	RUN("--version", 0);
+	RUN("stat --socket /nonexistent/s", 1);
+	SAYS("cannot connect to /nonexistent/s: No such file or directory; is pagerd running?");
+	RUN("stat > /dev/full", 1);
+}
+
+/* A daemon that answers nonsense or hangs up is reported, and nothing crashes. */
+static void
+bad_daemon(void **state)
+{
+	struct d_fixture *d = *state;
+
+	for (enum fake_mangle mangle = FAKE_MANGLE_SEQUENCE; mangle < FAKE_MANGLE_COUNT; mangle++) {
+		fake_mangle_next(d->fake, PAGER_MSG_STAT_SEGMENT, mangle);
+		RUN("stat", 1);
+		SAYS(mangle == FAKE_MANGLE_HANGUP ? "pagerd hung up" :
+			mangle == FAKE_MANGLE_FD  ? "" :
+						    "made no sense");
+	}
+	fake_fail_next(d->fake, PAGER_MSG_CHECK, -EPERM);
+	RUN("check", 1);
+	SAYS("this needs root");
+	fake_fail_next(d->fake, PAGER_MSG_HELLO, -EACCES);
+	RUN("check", 1);
+	SAYS("cannot connect to");
+}
+
+#define WITH_DAEMON(name) cmocka_unit_test_setup_teardown(name, d_setup, d_teardown)
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_DAEMON(stat_all),
+		WITH_DAEMON(stat_interval),
+		WITH_DAEMON(clients),
+		WITH_DAEMON(map),
+		WITH_DAEMON(footprint_and_limit),
+		WITH_DAEMON(check),
+		WITH_DAEMON(other_commands),
+		WITH_DAEMON(usage),
+		WITH_DAEMON(bad_daemon),
+	};
+
+	if (argc < 2)
+		return 77;
+	program = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

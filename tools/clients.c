@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "clients.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLIENTS_MAX (1u << 20) /* a daemon that never ends its list */
+
+/* One piece of the list. => 0 or -errno; -EPROTO: the count does not fit what came. */
+static int
+fetch_piece(struct ctl *ctl, uint64_t cursor, struct pager_rep_clients *reply)
+{
+	struct pager_req_clients request = { .cursor = cursor };
+	struct chan_call call = { CHAN_CALL(CLIENTS, &request, reply) };
+	int r;
+
+	call.reply_bytes_min = offsetof(struct pager_rep_clients, clients);
+	r = chan_exchange(&ctl->chan, &call);
+	if (r < 0)
+		return r;
+	if (reply->count > PAGER_CLIENTS_PER_REPLY ||
+	    call.reply_bytes < call.reply_bytes_min + reply->count * sizeof(reply->clients[0]))
+		return -EPROTO;
+	return 0;
+}
+
+int
+clients_fetch(struct ctl *ctl, struct pager_wire_client **ret, size_t *ret_count)
+{
+	struct pager_rep_clients *reply = malloc(sizeof(*reply));
+	struct pager_wire_client *all = NULL, *more;
+	size_t count = 0;
+	uint64_t cursor = 0;
+	int r = reply ? 0 : -ENOMEM;
+
+	while (r == 0) {
+		r = fetch_piece(ctl, cursor, reply);
+		if (r < 0)
+			break;
+		more = realloc(all, (count + reply->count + 1) * sizeof(*all));
+		if (!more) {
+			r = -ENOMEM;
+			break;
+		}
+		all = more;
+		memcpy(all + count, reply->clients, reply->count * sizeof(*all));
+		count += reply->count;
+		if (reply->next_cursor == 0)
+			break;
+		if (reply->next_cursor == cursor || count > CLIENTS_MAX)
+			r = -EPROTO;
+		cursor = reply->next_cursor;
+	}
+	free(reply);
+	if (r < 0) {
+		free(all);
+		return r;
+	}
+	*ret = all;
+	*ret_count = count;
+	return 0;
+}
+
+struct json_object *
+clients_json(const struct pager_wire_client *client)
+{
+	static const char *const ledger_names[] = {
+#define LEDGER(NAME, name, unit, kind, text) #name,
+#include "tbl/ledger.h"
+	};
+	struct json_object *object = json_object_new_object();
+	char name[sizeof(client->name) + 1];
+
+	out_add_u64(object, "session_id", client->session_id);
+	out_add_u64(object, "pid", client->pid);
+	out_add_u64(object, "uid", client->uid);
+	out_add_text(
+	    object, "name", out_text(name, sizeof(name), client->name, sizeof(client->name)));
+	out_add_u64(object, "regions", client->regions);
+	out_add_u64(object, "virtual_size", client->virtual_bytes);
+	out_add_u64(object, "limit", client->limit_bytes);
+	out_add_u64(object, "phys_footprint_peak", client->phys_footprint_peak);
+	for (size_t i = 0; i < PAGER_LEDGER_COUNT; i++)
+		out_add_u64(object, ledger_names[i], client->ledger[i]);
+	return object;
+}

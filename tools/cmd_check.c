@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerctl check: has the daemon walk every invariant. Its exit status is the result.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "out.h"
+
+static void
+print_json(const struct ctl *ctl, const struct pager_rep_check *reply, char *text)
+{
+	struct json_object *object = json_object_new_object(), *lines = json_object_new_array();
+	char *rest = text, *line;
+
+	out_add_u64(object, "checks", reply->checks);
+	out_add_u64(object, "failures", reply->failures);
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (line[0] != '\0')
+			json_object_array_add(lines, json_object_new_string(line));
+	}
+	json_object_object_add(object, "text", lines);
+	out_json(ctl, object);
+}
+
+int
+cmd_check(struct ctl *ctl, int argc, char **argv)
+{
+	struct pager_req_check request = { 0 };
+	struct pager_rep_check reply;
+	struct chan_call call = { CHAN_CALL(CHECK, &request, &reply) };
+	char text[sizeof(reply.text) + 1];
+	int r;
+
+	(void)argc;
+	(void)argv;
+	r = ctl_connect(ctl);
+	if (r != CTL_OK)
+		return r;
+	r = chan_exchange(&ctl->chan, &call);
+	if (r < 0)
+		return ctl_fail(ctl, r, "cannot check");
+	out_lines(text, sizeof(text), reply.text, sizeof(reply.text));
+	if (ctl->json) {
+		print_json(ctl, &reply, text);
+	} else {
+		printf("%s%s%u checks, %u failed\n", text,
+		    text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", reply.checks,
+		    reply.failures);
+	}
+	return reply.failures == 0 ? CTL_OK : CTL_FAILED;
+}

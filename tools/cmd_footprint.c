@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerctl footprint PID: one client's whole ledger.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clients.h"
+
+static const struct {
+	const char *name, *unit, *text;
+} entries[] = {
+#define LEDGER(NAME, name, unit, kind, text) { #name, unit, text },
+#include "tbl/ledger.h"
+};
+
+static void
+print_ledger(const struct ctl *ctl, const struct pager_wire_client *c)
+{
+	char number[OUT_NUMBER], name[sizeof(c->name) + 1];
+
+	printf("%s [%" PRIu32 "], user %" PRIu32 ", session %" PRIu64 "\n",
+	    out_text(name, sizeof(name), c->name, sizeof(c->name)), c->pid, c->uid, c->session_id);
+	printf("%-22s %14s  %s\n", "virtual_size", out_bytes(ctl, c->virtual_bytes, number),
+	    "address space allocated");
+	printf("%-22s %14" PRIu64 "  %s\n", "regions", c->regions, "regions in its map");
+	printf("%-22s %14s  %s\n", "limit",
+	    c->limit_bytes ? out_bytes(ctl, c->limit_bytes, number) : "none", "on internal: resident pages");
+	printf("%-22s %14s  %s\n", "phys_footprint_peak",
+	    out_bytes(ctl, c->phys_footprint_peak, number), "the most it has been");
+	for (size_t i = 0; i < PAGER_LEDGER_COUNT; i++) {
+		if (strcmp(entries[i].unit, "bytes") == 0)
+			out_bytes(ctl, c->ledger[i], number);
+		else if (strcmp(entries[i].unit, "ns") == 0)
+			snprintf(number, sizeof(number), "%.3fms", (double)c->ledger[i] / 1e6);
+		else
+			snprintf(number, sizeof(number), "%" PRIu64, c->ledger[i]);
+		printf("%-22s %14s  %s\n", entries[i].name, number, entries[i].text);
+	}
+}
+
+int
+cmd_footprint(struct ctl *ctl, int argc, char **argv)
+{
+	struct pager_req_footprint request = { 0 };
+	struct pager_rep_footprint reply;
+	struct chan_call call = { CHAN_CALL(FOOTPRINT, &request, &reply) };
+	int r;
+
+	(void)argc;
+	r = out_parse_pid(ctl, argv[0], &request.pid);
+	if (r != CTL_OK)
+		return r;
+	r = ctl_connect(ctl);
+	if (r != CTL_OK)
+		return r;
+	r = chan_exchange(&ctl->chan, &call);
+	if (r < 0)
+		return ctl_fail(ctl, r, "process %s%s", argv[0],
+		    r == -ENOENT || r == -ESRCH ? " is no client" : "");
+	if (ctl->json)
+		out_json(ctl, clients_json(&reply.client));
+	else
+		print_ledger(ctl, &reply.client);
+	return CTL_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerctl policy: shows or switches the page-out policy, the daemon's or one client's own.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "text_reply.h"
+
+int
+cmd_policy(struct ctl *ctl, int argc, char **argv)
+{
+	struct pager_req_policy request = { .pid = ctl->client, .set = argc > 0 };
+	struct pager_rep_policy reply;
+	struct chan_call call = { CHAN_CALL(POLICY, &request, &reply) };
+	int r;
+
+	if (argc > 0 && strcmp(argv[0], "none") == 0) {
+		if (ctl->client == 0)
+			return ctl_usage(ctl,
+			    "\"none\" takes a client's own policy away: it needs --client PID");
+	} else if (argc > 0) {
+		r = text_reply_argument(ctl, request.policy, sizeof(request.policy), argv[0]);
+		if (r != CTL_OK)
+			return r;
+	}
+	r = ctl_connect(ctl);
+	if (r != CTL_OK)
+		return r;
+	r = chan_exchange(&ctl->chan, &call);
+	if (argc > 0 && r == -ENOENT)
+		return ctl_fail(ctl, r, "pagerd knows no policy \"%s\"", argv[0]);
+	if (r == -ESRCH)
+		return ctl_fail(ctl, r, "process %u is no client", ctl->client);
+	if (r < 0)
+		return ctl_fail(ctl, r, "%s", argc ? argv[0] : "cannot show the policy");
+	text_reply_print(ctl, reply.text, sizeof(reply.text));
+	return CTL_OK;
+}

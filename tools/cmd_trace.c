@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerctl trace: has the daemon record page references into a file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "out.h"
+
+static void
+print_trace(const struct ctl *ctl, const struct pager_rep_trace *t)
+{
+	char bytes[OUT_NUMBER];
+	struct json_object *object;
+
+	if (ctl->json) {
+		object = json_object_new_object();
+		json_object_object_add(object, "active", json_object_new_boolean(t->active != 0));
+		out_add_u64(object, "records", t->records);
+		out_add_u64(object, "dropped", t->dropped);
+		out_add_u64(object, "bytes", t->bytes);
+		out_json(ctl, object);
+		return;
+	}
+	printf("%s: %" PRIu64 " records, %" PRIu64 " dropped, %s written\n",
+	    t->active ? "recording" : "not recording", t->records, t->dropped,
+	    out_bytes(ctl, t->bytes, bytes));
+}
+
+static int
+trace_exchange(
+    struct ctl *ctl, enum pager_trace_op op, const int *fd, struct pager_rep_trace *reply)
+{
+	struct pager_req_trace request = {
+		.op = (uint32_t)op, .pid = ctl->client, .window = ctl->window
+	};
+	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = fd,
+		.fds_out_count = fd ? 1 : 0 };
+
+	return chan_exchange(&ctl->chan, &call);
+}
+
+static int
+trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
+{
+	int fd, r;
+
+	r = ctl_connect(ctl);
+	if (r != CTL_OK)
+		return r;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return ctl_fail(ctl, -errno, "cannot write %s", path);
+	r = trace_exchange(ctl, PAGER_TRACE_START, &fd, reply);
+	close(fd);
+	if (r == -EBUSY)
+		return ctl_fail(
+		    ctl, r, "a recording is under way; stop it first (`pagerctl trace stop`)");
+	return r < 0 ? ctl_fail(ctl, r, "cannot start recording") : CTL_OK;
+}
+
+int
+cmd_trace(struct ctl *ctl, int argc, char **argv)
+{
+	const char *what = argc ? argv[0] : "show";
+	struct pager_rep_trace reply;
+	int r;
+
+	if (strcmp(what, "start") == 0) {
+		if (argc != 2)
+			return ctl_usage(ctl, "start needs a FILE to write to");
+		r = trace_start(ctl, argv[1], &reply);
+		if (r != CTL_OK)
+			return r;
+	} else if (strcmp(what, "stop") == 0 || strcmp(what, "show") == 0) {
+		if (argc > 1 || ctl->client || ctl->window)
+			return ctl_usage(ctl, "%s takes no arguments", what);
+		r = ctl_connect(ctl);
+		if (r != CTL_OK)
+			return r;
+		r = trace_exchange(
+		    ctl, what[1] == 't' ? PAGER_TRACE_STOP : PAGER_TRACE_SHOW, NULL, &reply);
+		if (r < 0)
+			return ctl_fail(ctl, r, "%s", what);
+	} else {
+		return ctl_usage(ctl, "\"%s\" is none of start, stop, show", what);
+	}
+	print_trace(ctl, &reply);
+	return CTL_OK;
+}

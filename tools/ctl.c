@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The connection of a tool, and errors in words: what failed, why, what can be done.
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <time.h>
+
+static const char *
+connect_remedy(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return "is pagerd running? Start it with `pagerd`, or name its socket with "
+		       "--socket PATH";
+	case -EACCES:
+	case -EPERM:
+		return "this user may not use the socket; ask for access, or run as root";
+	case -EPROTO:
+	case -EPROTONOSUPPORT:
+		return "what answers there is no pagerd of this version";
+	case -EINVAL:
+		return "a socket's path has at most 107 bytes";
+	default:
+		return NULL;
+	}
+}
+
+static const char *
+request_remedy(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+		return "this needs root, the user that runs pagerd or, to look, the user of that "
+		       "client";
+	case -ENOTCONN:
+		return "pagerd hung up: it has stopped, or it refused the request; its log tells";
+	case -EPROTO:
+		return "pagerd's answer made no sense; are both of the same version?";
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+		return "this pagerd cannot do that";
+	default:
+		return NULL;
+	}
+}
+
+int
+ctl_connect(struct ctl *ctl)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)] = "the default socket";
+	const char *shown = ctl->socket ? ctl->socket : path, *remedy;
+	int r;
+
+	if (!ctl->socket)
+		chan_default_path(path, sizeof(path));
+	chan_init(&ctl->chan);
+	r = chan_open(&ctl->chan, ctl->socket);
+	if (r == 0)
+		r = chan_hello(&ctl->chan, PAGER_ROLE_TOOL, "pagerctl", &ctl->hello, NULL);
+	if (r == 0)
+		return CTL_OK;
+	remedy = connect_remedy(r);
+	fprintf(stderr, "pagerctl: cannot connect to %s: %s%s%s\n", shown, strerror(-r),
+	    remedy ? "; " : "", remedy ? remedy : "");
+	return CTL_FAILED;
+}
+
+int
+ctl_fail(const struct ctl *ctl, int error, const char *fmt, ...)
+{
+	const char *remedy = request_remedy(error);
+	va_list args;
+
+	fprintf(stderr, "pagerctl %s: ", ctl->verb);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, ": %s%s%s\n", strerror(-error), remedy ? "; " : "", remedy ? remedy : "");
+	return CTL_FAILED;
+}
+
+int
+ctl_usage(const struct ctl *ctl, const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "pagerctl %s: ", ctl->verb);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "; `pagerctl %s --help` tells how\n", ctl->verb);
+	return CTL_USAGE;
+}
+
+bool
+ctl_next_report(const struct ctl *ctl, uint64_t reports)
+{
+	struct timespec pause = { .tv_sec = (time_t)ctl->interval };
+
+	if (ctl->interval <= 0 || (ctl->count != 0 && reports >= ctl->count))
+		return false;
+	/* A reader at the other end of a pipe wants each report now. */
+	if (fflush(stdout) != 0)
+		return false;
+	pause.tv_nsec = (long)((ctl->interval - (double)pause.tv_sec) * 1e9);
+	while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
+		continue;
+	return true;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "out.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+out_parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	unsigned shift = 0;
+	unsigned long long value;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno)
+		return -ERANGE;
+	if (*end != '\0') {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || end[1] != '\0')
+			return -EINVAL;
+		shift = 10u * (unsigned)(unit - units + 1);
+	}
+	if (shift && value >> (64 - shift))
+		return -ERANGE;
+	*ret_bytes = (uint64_t)value << shift;
+	return 0;
+}
+
+int
+out_parse_number(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *ret)
+{
+	unsigned long long value;
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (*end != '\0')
+		return -EINVAL;
+	if (errno || value < minimum || value > maximum)
+		return -ERANGE;
+	*ret = value;
+	return 0;
+}
+
+int
+out_parse_pid(const struct ctl *ctl, const char *text, uint32_t *ret_pid)
+{
+	uint64_t pid;
+
+	if (out_parse_number(text, 1, INT32_MAX, &pid) < 0)
+		return ctl_usage(ctl, "\"%s\" is no process id", text);
+	*ret_pid = (uint32_t)pid;
+	return 0;
+}
+
+const char *
+out_bytes(const struct ctl *ctl, uint64_t bytes, char buf[OUT_NUMBER])
+{
+	static const char units[] = "BKMGT";
+	double value = (double)bytes;
+	unsigned unit = 0;
+
+	if (ctl->unit == 'B') {
+		snprintf(buf, OUT_NUMBER, "%llu", (unsigned long long)bytes);
+		return buf;
+	}
+	while (ctl->unit == 'a' ? value >= 1024.0 && units[unit + 1] != '\0' :
+				  units[unit] != ctl->unit) {
+		value /= 1024.0;
+		unit++;
+	}
+	if (unit == 0 || value >= 100.0 || value == (double)(uint64_t)value)
+		snprintf(buf, OUT_NUMBER, "%.0f%c", value, units[unit]);
+	else
+		snprintf(buf, OUT_NUMBER, "%.1f%c", value, units[unit]);
+	return buf;
+}
+
+static const char *
+text_copy(char *buf, size_t buf_size, const char *text, size_t text_size, bool lines)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < text_size && text[i] != '\0' && used + 1 < buf_size; i++) {
+		bool good = (text[i] >= ' ' && text[i] <= '~') ||
+		    (lines && (text[i] == '\n' || text[i] == '\t'));
+
+		buf[used++] = good ? text[i] : '?';
+	}
+	buf[used] = '\0';
+	return buf;
+}
+
+const char *
+out_text(char *buf, size_t buf_size, const char *text, size_t text_size)
+{
+	return text_copy(buf, buf_size, text, text_size, false);
+}
+
+const char *
+out_lines(char *buf, size_t buf_size, const char *text, size_t text_size)
+{
+	return text_copy(buf, buf_size, text, text_size, true);
+}
+
+void
+out_json(const struct ctl *ctl, struct json_object *object)
+{
+	int flags = ctl->interval > 0 ? JSON_C_TO_STRING_PLAIN :
+					JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
+
+	puts(json_object_to_json_string_ext(object, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+void
+out_add_u64(struct json_object *object, const char *name, uint64_t value)
+{
+	json_object_object_add(object, name, json_object_new_uint64(value));
+}
+
+void
+out_add_i64(struct json_object *object, const char *name, int64_t value)
+{
+	json_object_object_add(object, name, json_object_new_int64(value));
+}
+
+void
+out_add_text(struct json_object *object, const char *name, const char *text)
+{
+	json_object_object_add(object, name, json_object_new_string(text));
+}
+
+int
+out_finish(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return CTL_OK;
+	fprintf(stderr, "pagerctl: cannot write the output: %s\n", strerror(errno));
+	return CTL_FAILED;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pagerctl: looks at a running pagerd and changes what can be changed. Exit status: 0 done, 1
+ * failed, 2 usage.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out.h"
+
+static const struct command {
+	const char *name, *arguments, *text;
+	int arguments_min, arguments_max;
+	unsigned accepts; /* CTL_ACCEPTS of the options after UNITS */
+	int (*run)(struct ctl *ctl, int argc, char **argv);
+} commands[] = {
+	{ "stat", "", "statistics: all of them, or vm_stat's columns with -i", 0, 0,
+	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_stat },
+	{ "top", "", "clients by footprint, drawn again every second", 0, 0,
+	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_top },
+	{ "clients", "", "who is connected", 0, 0, 0, cmd_clients },
+	{ "map", "PID", "a client's regions", 1, 1, 0, cmd_map },
+	{ "footprint", "PID", "a client's ledger", 1, 1, 0, cmd_footprint },
+	{ "limit", "PID SIZE|none", "sets or lifts a client's hard limit", 2, 2, 0, cmd_limit },
+	{ "check", "", "has every invariant walked; fails if one is broken", 0, 0, 0, cmd_check },
+	{ "debug", "[fail SPEC|nofail|log LEVEL|show]", "fail points and log level", 0, 2, 0,
+	    cmd_debug },
+	{ "policy", "[NAME[:param=value,...]|none]", "shows or switches the page-out policy", 0, 1,
+	    CTL_ACCEPTS(CLIENT), cmd_policy },
+	{ "trace", "[start FILE|stop|show]", "records page references", 0, 2,
+	    CTL_ACCEPTS(CLIENT) | CTL_ACCEPTS(WINDOW), cmd_trace },
+	{ "param", "[list|get NAME|set NAME VALUE]", "the daemon's parameters", 0, 3, 0,
+	    cmd_param },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct ctl_option_row {
+	char letter;
+	const char *name, *argument, *text;
+} options[] = {
+#define OPTION(NAME, letter, name, argument, text) { letter, name, argument, text },
+#include "options.h"
+};
+
+static const struct command *
+command_find(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static bool
+option_goes_with(const struct command *command, size_t option)
+{
+	return option <= CTL_OPT_UNITS || !command || (command->accepts & (1u << option));
+}
+
+static void
+print_help(const struct command *only)
+{
+	char left[64];
+
+	printf("usage: pagerctl [OPTION...] %s%s%s\n\n", only ? only->name : "COMMAND",
+	    only && only->arguments[0] ? " " : "", only ? only->arguments : " [ARGUMENT...]");
+	if (!only)
+		puts("Commands:");
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (only && only != &commands[i])
+			continue;
+		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
+		printf("  %-43s %s\n", left, commands[i].text);
+	}
+	puts("\nOptions:");
+	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
+		if (!option_goes_with(only, i))
+			continue;
+		snprintf(left, sizeof(left), "-%c, --%s%s%s", options[i].letter, options[i].name,
+		    options[i].argument ? " " : "", options[i].argument ? options[i].argument : "");
+		printf("  %-24s %s\n", left, options[i].text);
+	}
+}
+
+/* The tables as getopt_long wants them. */
+static void
+getopt_tables(char *letters, struct option *longs)
+{
+	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
+		longs[i] = (struct option){
+			.name = options[i].name,
+			.has_arg = options[i].argument ? required_argument : no_argument,
+			.val = options[i].letter,
+		};
+		*letters++ = options[i].letter;
+		if (options[i].argument)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+	longs[CTL_OPT_COUNT_OF] = (struct option){ 0 };
+}
+
+static enum ctl_option
+option_of_letter(int letter)
+{
+	size_t i = 0;
+
+	while (options[i].letter != letter)
+		i++;
+	return (enum ctl_option)i;
+}
+
+static bool
+parse_unit(const char *text, char *ret_unit)
+{
+	static const char *const names[] = { "auto", "bytes", "K", "M", "G" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret_unit = "aBKMG"[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* => false: the value makes no sense. */
+static bool
+option_take(struct ctl *ctl, enum ctl_option option, const char *value)
+{
+	uint64_t number;
+	char *end;
+
+	switch (option) {
+	case CTL_OPT_SOCKET:
+		ctl->socket = value;
+		return true;
+	case CTL_OPT_JSON:
+		ctl->json = true;
+		return true;
+	case CTL_OPT_UNITS:
+		return parse_unit(value, &ctl->unit);
+	case CTL_OPT_INTERVAL:
+		ctl->interval = strtod(value, &end);
+		return *end == '\0' && end != value && ctl->interval >= 0.01 &&
+		    ctl->interval <= 1e6;
+	case CTL_OPT_COUNT:
+		return out_parse_number(value, 1, UINT64_MAX, &ctl->count) == 0;
+	case CTL_OPT_CLIENT:
+		if (out_parse_number(value, 1, INT32_MAX, &number) < 0)
+			return false;
+		ctl->client = (uint32_t)number;
+		return true;
+	case CTL_OPT_WINDOW:
+		if (out_parse_number(value, 1, UINT32_MAX, &number) < 0)
+			return false;
+		ctl->window = (uint32_t)number;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Options may stand anywhere. => CTL_OK with *ret_given set; CTL_USAGE, explained. */
+static int
+parse_options(struct ctl *ctl, int argc, char **argv, unsigned *ret_given)
+{
+	struct option longs[CTL_OPT_COUNT_OF + 1];
+	char letters[2 * CTL_OPT_COUNT_OF + 1];
+	unsigned given = 0;
+	int letter;
+
+	getopt_tables(letters, longs);
+	while ((letter = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		enum ctl_option option;
+
+		if (letter == '?') {
+			fputs("`pagerctl --help` lists options\n", stderr);
+			return CTL_USAGE;
+		}
+		option = option_of_letter(letter);
+		given |= 1u << option;
+		if (option == CTL_OPT_HELP || option == CTL_OPT_VERSION)
+			continue;
+		if (!option_take(ctl, option, optarg)) {
+			fprintf(stderr, "pagerctl: --%s %s cannot be \"%s\": %s\n",
+			    options[option].name, options[option].argument, optarg,
+			    options[option].text);
+			return CTL_USAGE;
+		}
+	}
+	*ret_given = given;
+	return CTL_OK;
+}
+
+/* => CTL_OK or CTL_USAGE, explained. */
+static int
+command_check(const struct ctl *ctl, const struct command *command, unsigned given, int argc)
+{
+	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
+		if ((given & (1u << i)) && !option_goes_with(command, i))
+			return ctl_usage(
+			    ctl, "--%s does not go with this command", options[i].name);
+	}
+	if (argc < command->arguments_min || argc > command->arguments_max)
+		return ctl_usage(
+		    ctl, "expected: pagerctl %s %s", command->name, command->arguments);
+	return CTL_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl ctl = { .unit = 'a' };
+	const struct command *command = NULL;
+	unsigned given = 0;
+	int status;
+
+	status = parse_options(&ctl, argc, argv, &given);
+	if (status != CTL_OK)
+		return status;
+	argc -= optind;
+	argv += optind;
+	if (given & (1u << CTL_OPT_VERSION)) {
+		puts("pagerctl " PAGERD_VERSION);
+		return out_finish();
+	}
+	if (argc > 0) {
+		command = command_find(argv[0]);
+		if (!command) {
+			fprintf(stderr,
+			    "pagerctl: no command \"%s\"; `pagerctl --help` lists them\n", argv[0]);
+			return CTL_USAGE;
+		}
+	}
+	if (given & (1u << CTL_OPT_HELP)) {
+		print_help(command);
+		return out_finish();
+	}
+	if (!command) {
+		fputs("pagerctl: which command? `pagerctl --help` lists them\n", stderr);
+		return CTL_USAGE;
+	}
+	ctl.verb = command->name;
+	status = command_check(&ctl, command, given, argc - 1);
+	if (status == CTL_OK)
+		status = command->run(&ctl, argc - 1, argv + 1);
+	if (out_finish() != CTL_OK && status == CTL_OK)
+		status = CTL_FAILED;
+	return status;
+}

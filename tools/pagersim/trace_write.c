@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Trace writers.
+ */
+#include "trace_write.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pagersim.h"
+
+enum { BLOCK_BYTES = 64 << 10 };
+
+int
+trace_write_format(const char *name, enum trace_write_format *ret)
+{
+	static const char *const names[] = {"text", "hex", "pagerd"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(names[i], name) == 0) {
+			*ret = (enum trace_write_format)i;
+			return 0;
+		}
+	}
+	return error_print(-EINVAL, "\"%s\" cannot be written: text, hex or pagerd", name);
+}
+
+static int
+writer_failed(struct trace_writer *w)
+{
+	return error_print(-EIO, "%s: %s", w->path, strerror(errno));
+}
+
+int
+trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
+		  uint32_t page_size, uint32_t window)
+{
+	struct pager_trace_header header;
+	bool to_stdout = path == NULL || strcmp(path, "-") == 0;
+
+	*w = (struct trace_writer){
+	    .path = to_stdout ? "standard output" : path,
+	    .file = to_stdout ? stdout : fopen(path, "w"),
+	    .format = format,
+	    .page_size = page_size,
+	};
+	if (w->file == NULL)
+		return writer_failed(w);
+	if (format != TRACE_WRITE_RECORDING)
+		return 0;
+	w->buffer = malloc(BLOCK_BYTES);
+	if (w->buffer == NULL)
+		return -ENOMEM;
+	trace_block_begin(&w->block, w->buffer, BLOCK_BYTES);
+	trace_header_fill(&header, page_size, window, 0, 0);
+	return fwrite(&header, sizeof(header), 1, w->file) == 1 ? 0 : writer_failed(w);
+}
+
+static int
+writer_flush(struct trace_writer *w)
+{
+	size_t bytes = trace_block_end(&w->block, 0);
+
+	if (bytes > 0 && fwrite(w->buffer, bytes, 1, w->file) != 1)
+		return writer_failed(w);
+	trace_block_begin(&w->block, w->buffer, BLOCK_BYTES);
+	return 0;
+}
+
+static int
+writer_put_record(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind, bool write)
+{
+	struct trace_record record = {
+	    .event = w->event++,
+	    .object = object,
+	    .page = page,
+	    .kind = (uint8_t)kind,
+	    .written = write,
+	};
+	int error = 0;
+
+	if (trace_block_put(&w->block, &record) == -ENOSPC) {
+		error = writer_flush(w);
+		if (error == 0)
+			error = trace_block_put(&w->block, &record);
+	}
+	return error;
+}
+
+int
+trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind, bool write)
+{
+	int n;
+
+	if (w->format == TRACE_WRITE_RECORDING)
+		return writer_put_record(w, object, page, kind, write);
+	if (kind == PAGER_TRACE_FORGET)
+		return error_print(-EINVAL,
+				   "the trace has discards, which only the format pagerd can hold");
+	if (w->format == TRACE_WRITE_TEXT)
+		n = fprintf(w->file, "%" PRIu64 "\n", object << 36 | page);
+	else
+		n = fprintf(w->file, "%" PRIx64 " %c\n", (object << 36 | page) * w->page_size,
+			    write ? 'W' : 'R');
+	return n > 0 ? 0 : writer_failed(w);
+}
+
+int
+trace_writer_close(struct trace_writer *w)
+{
+	int error = 0;
+
+	if (w->buffer != NULL)
+		error = writer_flush(w);
+	free(w->buffer);
+	if (w->file == NULL)
+		return error;
+	if ((w->file == stdout ? fflush(stdout) : fclose(w->file)) != 0 && error == 0)
+		error = writer_failed(w);
+	return error;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes a reference string as text, as `hexaddr R|W` or as a recording.
+ */
+#ifndef PAGERSIM_TRACE_WRITE_H
+#define PAGERSIM_TRACE_WRITE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "trace_codec.h"
+
+enum trace_write_format { TRACE_WRITE_TEXT, TRACE_WRITE_HEX, TRACE_WRITE_RECORDING };
+
+struct trace_writer {
+	FILE *file;
+	const char *path;
+	enum trace_write_format format;
+	uint32_t page_size;
+	uint64_t event;
+	struct trace_block block;
+	uint8_t *buffer;
+};
+
+/* "text", "hex" or "pagerd". => 0 or -EINVAL */
+int trace_write_format(const char *name, enum trace_write_format *ret);
+/* path NULL or "-": standard output. Messages are printed. => 0 or a negative errno. */
+int trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
+		      uint32_t page_size, uint32_t window);
+/* kind: PAGER_TRACE_*. Only a recording holds it; a discard cannot be written in another format and
+ * is refused. */
+int trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind,
+		     bool write);
+/* Also after a failed put. => 0 or a negative errno: then the file is not good. */
+int trace_writer_close(struct trace_writer *w);
+
+#endif
