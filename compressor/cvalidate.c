@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The equations of cseg_priv.h as code. Runs on: any thread, while no other call is under way: what
- * is taken apart in two steps elsewhere would look wrong here for a moment.
+ * The equations of cseg_priv.h as code. Runs on: any thread. They hold while no other call is under
+ * way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the caller looks
+ * again (daemon/control/check.c).
  */
 #include "cseg_priv.h"
 
@@ -31,7 +32,7 @@ static bool PRINTF_LIKE(2, 3) wrong(struct walk *w, const char *fmt, ...)
 	return false;
 }
 
-static bool
+static bool READS_RACILY
 slots_are_valid(struct walk *w, uint32_t i, uint64_t word)
 {
 	struct compressor *c = w->c;
@@ -73,7 +74,7 @@ slots_are_valid(struct walk *w, uint32_t i, uint64_t word)
 	return true;
 }
 
-static bool
+static bool READS_RACILY
 memory_is_valid(struct walk *w, uint32_t i, enum cseg_state state)
 {
 	struct compressor *c = w->c;
@@ -98,7 +99,7 @@ memory_is_valid(struct walk *w, uint32_t i, enum cseg_state state)
 	return true;
 }
 
-static bool
+static bool READS_RACILY
 row_is_valid(struct walk *w, uint32_t i)
 {
 	struct compressor *c = w->c;

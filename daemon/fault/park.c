@@ -155,7 +155,7 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
 	    squeeze_refuses(use_of(parked->why),
-		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now))))
+		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now)), swap_has_room(d)))
 		return REFUSE;
 	return WAIT;
 }

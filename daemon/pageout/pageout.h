@@ -63,7 +63,9 @@ struct moment moment_now(const struct daemon *d);
 struct moment moment_tried(struct moment since, struct moment now);
 bool squeeze_begins(struct moment tried);
 /* Whether a fault that has waited so in the squeeze gets SIGBUS. */
-bool squeeze_refuses(enum frame_use use, struct moment tried);
+bool squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room);
+/* Segments can still leave: there is swap, and a place could be found lately. */
+bool swap_has_room(const struct daemon *d);
 /* Frames that the compressor may hold in the squeeze. */
 uint64_t squeeze_compressor_limit(uint64_t share, uint32_t count, uint32_t last);
 /* Squeezed, and the compressor has all of its share: first touches wait. */

@@ -8,7 +8,7 @@
  *             beyond its share, down to a small floor of frames, but only for pages that exist; stored pages get frames
  *             from deeper in the reserve (frames_floor). Ends when free_min frames are free.
  *   refusing  in the squeeze a fault has waited through its row of `patience`, and none of its use was served meanwhile:
- *             SIGBUS. Not a state: each fault is judged by itself.
+ *             SIGBUS. Not a state: each fault is judged by itself. Longer while swap has room (PATIENCE_WITH_SWAP).
  *
  * Progress (park_progress) begins every wait anew: a segment went to swap, or pages left while the compressor was clearly below
  * its share. Then memory is not full, and who waits is only not first. Frames that change hands otherwise prove nothing: clean
@@ -30,6 +30,10 @@ static const struct moment patience[FRAME_USE_COUNT] = {
 	[FRAME_WRITE] = { .rounds = 400, .passes = 100 },
 	[FRAME_READ] = { .rounds = 400, .passes = 100 },
 };
+
+/* While swap has room memory is not full: what waits is only unlucky (segments that are all being filled, others that are
+ * always first). Not for ever all the same: a fault must end. */
+#define PATIENCE_WITH_SWAP 64u
 
 struct moment
 moment_now(const struct daemon *d)
@@ -56,9 +60,21 @@ squeeze_begins(struct moment tried)
 }
 
 bool
-squeeze_refuses(enum frame_use use, struct moment tried)
+squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room)
 {
-	return is_enough(tried, patience[use]);
+	struct moment least = patience[use];
+
+	if (swap_has_room) {
+		least.rounds *= PATIENCE_WITH_SWAP;
+		least.passes *= PATIENCE_WITH_SWAP;
+	}
+	return is_enough(tried, least);
+}
+
+bool
+swap_has_room(const struct daemon *d)
+{
+	return d->swap && !load_relaxed(&d->writeback.swap_full);
 }
 
 uint64_t

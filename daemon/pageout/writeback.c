@@ -58,7 +58,7 @@ compressor_share(const struct daemon *d)
 	uint64_t least = (d->worker_count + 3) * (uint64_t)compressor_segment_bytes(d->compressor) >> d->page_shift;
 
 	/* Nowhere else to go. */
-	if (!d->swap || load_relaxed(&d->writeback.swap_full))
+	if (!swap_has_room(d))
 		percent = max_u64(percent, 90);
 	return max_u64(count * percent / 100, min_u64(least, count * 90 / 100));
 }

@@ -36,16 +36,19 @@ test_patience(void **state)
 	assert_false(squeeze_begins(tried(0, 1u << 30)));
 	assert_true(squeeze_begins(tried(1000, 1000)));
 	for (unsigned i = 0; i < 3; i++) {
-		assert_false(squeeze_refuses(uses[i], tried(1u << 30, 0)));
-		assert_false(squeeze_refuses(uses[i], tried(0, 1u << 30)));
-		assert_true(squeeze_refuses(uses[i], tried(1000, 1000)));
+		assert_false(squeeze_refuses(uses[i], tried(1u << 30, 0), false));
+		assert_false(squeeze_refuses(uses[i], tried(0, 1u << 30), false));
+		assert_true(squeeze_refuses(uses[i], tried(1000, 1000), false));
+		/* While segments can leave it is far too early. */
+		assert_false(squeeze_refuses(uses[i], tried(1000, 1000), true));
+		assert_true(squeeze_refuses(uses[i], tried(1u << 20, 1u << 20), true));
 		/* Never refused before the squeeze has begun for it. */
 		for (uint32_t n = 0; n < 1000; n++)
-			assert_true(!squeeze_refuses(uses[i], tried(n, n)) || squeeze_begins(tried(n, n)));
+			assert_true(!squeeze_refuses(uses[i], tried(n, n), false) || squeeze_begins(tried(n, n)));
 	}
 	/* Content that exists is waited for longer than content that does not. */
 	for (uint32_t n = 0; n < 1000; n++)
-		assert_true(!squeeze_refuses(FRAME_READ, tried(4 * n, n)) || squeeze_refuses(FRAME_FIRST, tried(4 * n, n)));
+		assert_true(!squeeze_refuses(FRAME_READ, tried(4 * n, n), false) || squeeze_refuses(FRAME_FIRST, tried(4 * n, n), false));
 }
 
 static void
