@@ -82,6 +82,7 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 {
 	struct daemon *d = server->daemon;
 	unsigned left = load_relaxed(&s->faults_to_sample);
+	uint64_t polling;
 
 	if (left > faults) {
 		/* Lost updates only move the next sample. */
@@ -93,5 +94,7 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 		return;
 	if (!session_is_dead(s))
 		sample(d, s, thread);
+	polling = load_relaxed(&s->servers_polling);
+	fault_server_give_way(server, (polling & (polling - 1)) != 0);
 	store_release(&s->affinity_busy, false);
 }
