@@ -68,10 +68,12 @@ struct compressor;
 int compressor_create(const struct compressor_config *config, struct compressor **ret);
 void compressor_destroy(struct compressor *c);
 
+#define COMPRESS_DENSE 0
+
 /* --- pages in and out ---------------------------------------------------------------------------- */
 
 /* Stores one page. worker: < config.workers, never used by two threads at once (it owns the worker's
- * filling segment and LZ4 state). acceleration: LZ4's, 1 = best ratio.
+ * filling segment and packers). acceleration: LZ4's, 1 = its best ratio; or COMPRESS_DENSE: with zstd.
  * => 0 and *ret_cref; *ret_bytes = bytes the page takes (0 for a single-value page).
  *    -ENOSPC: no memory (ops->memory_take refused) or no segment left; nothing changed. */
 int compressor_store(struct compressor *c, unsigned worker, const void *page, struct cowner owner,

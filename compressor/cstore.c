@@ -36,9 +36,9 @@ compressor_store(struct compressor *c, unsigned worker, const void *page, struct
 
 	struct cworker *w = &c->workers[worker];
 	const void *payload = w->bounce;
-	enum codec_id codec = CODEC_LZ4;
-	size_t length = codec_lz4.compress(
-	    w->codec_state, page, c->page_bytes, w->bounce, c->raw_limit, acceleration);
+	enum codec_id codec = acceleration == COMPRESS_DENSE ? CODEC_ZSTD : CODEC_LZ4;
+	size_t length = codec_find(codec)->compress(
+	    w->packer[codec], page, c->page_bytes, w->bounce, c->raw_limit, acceleration);
 
 	if (length == 0) {
 		codec = CODEC_RAW;
