@@ -83,6 +83,8 @@ int compressor_store(struct compressor *c, unsigned worker, const void *page, st
  * Memory is the caller's affair. => called by the worker's thread; a hint. */
 bool compressor_has_segment(struct compressor *c, unsigned worker);
 
+/* The page will be loaded in a moment: its bytes on their way from memory meanwhile. Any thread; harmless. */
+void compressor_prefetch(struct compressor *c, struct cref cref);
 /* Expands a page into `page` (page_bytes).
  * => 0; -EAGAIN: its segment is not in core, use compressor_read_begin; -EIO: checksum or codec says that
  *    the bytes are not what was stored (this page is lost, no other). Never returns wrong data. */

@@ -76,6 +76,25 @@ compressor_has_segment(struct compressor *c, unsigned worker)
 	return any;
 }
 
+void READS_RACILY
+compressor_prefetch(struct compressor *c, struct cref cref)
+{
+	uint32_t segment, slot;
+
+	if (compressor_is_single_value(cref))
+		return;
+	struct cseg *s = cref_row(c, cref, &segment, &slot);
+	uint64_t e = load_relaxed(&cseg_directory(c, segment)[slot]);
+	uint32_t chunk = s->chunk;
+
+	/* It may be moving: then the wrong lines come. */
+	if (chunk == CHUNK_NONE || !entry_is_page(e))
+		return;
+	const char *stored = c->arena + (size_t)chunk * c->segment_bytes + entry_offset(e);
+	for (uint32_t i = 0; i < entry_bytes(e); i += CACHE_LINE)
+		__builtin_prefetch(stored + i);
+}
+
 int
 compressor_load(struct compressor *c, struct cref cref, void *page)
 {
