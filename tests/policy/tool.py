@@ -122,12 +122,14 @@ def test_one_pass():
     rng = random.Random(5)
     trace = path("rw", "".join(f"{4096 * min(rng.randrange(300), rng.randrange(300)):x} {rng.choice('RRW')}\n"
                                for _ in range(20000)))
-    keys = ("policy", "frames", "major", "cold", "written", "clean")
+    keys = ("policy", "frames", "major", "cold", "bytes_page", "written", "clean")
     found = [[[r[k] for k in keys] for r in rows(trace, "lru,min", "1..310/250", *option)]
              for option in ((), ("--no-one-pass",))]
     # Which of two pages that are never used again MIN evicts is free, and so is what it writes.
     for one, many in zip(*found):
-        expect("one pass", one if one[0] == "lru" else one[:4], many if one[0] == "lru" else many[:4])
+        expect("one pass", one if one[0] == "lru" else one[:5], many if one[0] == "lru" else many[:5])
+        if float(one[4]) < 8:
+            complaints.append(f"one pass: {one[0]} keeps its order in {one[4]} bytes a page")
 
 
 def test_outputs():
@@ -164,6 +166,7 @@ def test_errors():
     bad("missing", ("replay", path("none"), *replay), 1, "No such file")
     bad("policy", ("replay", trace, "-p", "nosuch", "-f", "9"), 1, "no policy is called \"nosuch\"")
     bad("parameter", ("replay", trace, "-p", "mach2q:x=1", "-f", "9"), 1, "bad parameters")
+    bad("parameter of one pass", ("replay", trace, "-p", "lru:x=1", "-f", "9,10,11,12"), 1, "bad parameters")
     bad("frames", ("replay", trace, "-p", "fifo", "-f", "9;8"), 1, "--frames 9;8")
     bad("model", ("replay", trace, "-p", "fifo", "-f", "9", "-m", "x"), 2, "textbook or pager")
     bad("usage", ("replay", trace), 2, "usage:")
