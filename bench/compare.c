@@ -299,7 +299,9 @@ results_judge(const struct compare *c)
 
 		failed |= r->failed || r->pairs == 0;
 		for (unsigned j = 0; j < r->pairs; j++)
-			failed |= r->a[j].bad_pages + r->b[j].bad_pages > 0;
+			failed |= r->a[j].bad_pages + r->b[j].bad_pages +
+				      r->b[j].check_failures >
+				  0;
 		for (unsigned j = 0; j < TARGETS_MAX; j++)
 			missed |= r->row.targets[j].at_most > 0 &&
 				  !row_target_met(r, &r->row.targets[j], &ratio);
