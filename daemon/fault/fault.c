@@ -175,8 +175,37 @@ answer_unknown(struct fault_server *server, const struct fault *f)
 	size_t page = server->daemon->page_bytes;
 	uint64_t address = round_down_u64(f->address, server->daemon->hw_bytes);
 
-	if (uffd_poison(f->session->uffd, address, server->daemon->hw_bytes) != 0)
-		uffd_wake(f->session->uffd, round_down_u64(address, page), page);
+	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. */
+	uffd_poison(f->session->uffd, address, server->daemon->hw_bytes, 0);
+	uffd_wake(f->session->uffd, round_down_u64(address, page), page);
+}
+
+void
+fault_poison_hole(struct fault_server *server, struct vm_object *o)
+{
+	uint64_t address = vm_object_address(o, server->hole.low);
+	size_t page = server->daemon->page_bytes;
+	bool wanted;
+
+	uffd_poison(o->session->uffd, address, page, UFFD_MODE_HELD);
+	lock_acquire(&o->lock);
+	wanted = vm_object_hole_end(o, &server->hole);
+	lock_release(&o->lock);
+	if (wanted)
+		uffd_wake(o->session->uffd, address, page);
+}
+
+/* A page without a frame that shall get poison. => false: others are at it and will wake; O held */
+static bool
+hole_take(struct fault_server *server, struct vm_object *o, uint64_t index)
+{
+	struct hole *hole = vm_object_hole_at(o, index);
+
+	if (hole)
+		hole->wanted = true;
+	else
+		vm_object_hole_begin(o, &server->hole, index, index + 1);
+	return !hole;
 }
 
 static enum fault_outcome
@@ -264,10 +293,16 @@ fault_handle(struct fault_server *server, const struct fault *f)
 		}
 		break;
 	}
-	case SLOT_POISONED:
+	case SLOT_POISONED: {
+		bool ours = hole_take(server, t.object, t.index);
+
 		lock_release(&t.object->lock);
-		uffd_poison(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes);
+		if (ours)
+			fault_poison_hole(server, t.object);
+		else
+			outcome = FAULT_BUSY;
 		break;
+	}
 	case SLOT_ABSENT:
 	case SLOT_STORED:
 		outcome = answer_absent(server, f, &t, slot); /* drops O */
@@ -288,6 +323,7 @@ bool
 fault_refuse(struct fault_server *server, const struct fault *f)
 {
 	struct daemon *d = server->daemon;
+	bool empty, ours = false;
 	struct target t;
 	enum slot_kind kind;
 
@@ -296,22 +332,27 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 		return true;
 	}
 	kind = slot_kind(load_relaxed(vm_object_slot(t.object, t.index)));
+	empty = kind == SLOT_ABSENT || kind == SLOT_STORED;
+	/* From here on nobody fills it: lifting protection of a page that is there would lose its next write. */
+	if (empty)
+		ours = hole_take(server, t.object, t.index);
 	lock_release(&t.object->lock);
-	if (kind == SLOT_ABSENT || kind == SLOT_STORED) {
+	if (ours) {
 		bool first = kind == SLOT_ABSENT;
 
 		stat_add(server->stats, first ? STAT_REFUSED_ZERO_FILLS : STAT_REFUSED_REFILLS, 1);
+		/* Known before the client can touch it again, or free it. */
+		park_refused(d, f);
+		fault_poison_hole(server, t.object);
 		log_error("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more --memory or "
 			  "swap, or the client a limit)",
 		    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
 		    (unsigned long long)f->address);
-		/* Known before the client can touch it again, or free it. */
-		park_refused(d, f);
-		if (uffd_poison(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes) != 0)
-			uffd_wake(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes);
+	} else if (empty) {
+		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 	}
 	vm_object_put(t.object);
-	return kind == SLOT_ABSENT || kind == SLOT_STORED;
+	return empty;
 }
 
 static void

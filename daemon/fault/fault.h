@@ -64,6 +64,7 @@ struct fault_server {
 	int epoll, kick; /* kick: eventfd, written by whoever frees frames, and to stop */
 	atomic_bool kicked, stopping;
 	struct stat_shard stats;
+	struct hole hole; /* around a page that gets poison */
 	void *bounce; /* FAULT_CLUSTER_MAX pages */
 	struct swap_channel *channel; /* NULL: no swap */
 	size_t channel_buffer_bytes;
@@ -99,6 +100,9 @@ void fault_dispatch(struct fault_server *server, const struct fault *fault);
 /* Nothing can leave and nothing is free: answered with SIGBUS, and kept, to be answered truly once there is room. What is
  * stored stays stored. => false: the page is resident, it needs no refusal. */
 bool fault_refuse(struct fault_server *server, const struct fault *fault);
+
+/* The page in the server's hole gets poison, so that its threads get SIGBUS; the hole is no more. => no lock held */
+void fault_poison_hole(struct fault_server *server, struct vm_object *o);
 
 /* fault/fill.c */
 /* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O held.

@@ -35,7 +35,7 @@ same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 	for (; n < want; n++) {
 		uint64_t i = direction > 0 ? index + n : index - n;
 
-		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind || launder_hole_at(o, i))
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind || vm_object_hole_at(o, i))
 			break;
 	}
 	return n;
@@ -73,7 +73,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 {
 	uint32_t room = limit_room(o->session);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
-	struct hole *hole = launder_hole_at(o, index);
+	struct hole *hole = vm_object_hole_at(o, index);
 
 	if (hole) {
 		hole->wanted = true;
@@ -237,15 +237,16 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	lock_acquire(&d->pageq.lock);
 	vm_page_commit(d, o, fill->frames[i], PAGE_FILLING, PAGE_POISONED);
 	lock_release(&d->pageq.lock);
+	vm_object_hole_begin(o, &server->hole, fill->index + i, fill->index + i + 1);
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	compressor_free(d->compressor, cref);
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->session->ledger, PAGER_LEDGER_PAGES_LOST, 1);
+	fault_poison_hole(server, o);
 	log_error("page %llu of object %llu (process %d) could not be read back and is lost: touching it is SIGBUS",
 	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->session->pid);
-	uffd_poison(o->session->uffd, fill_address(fill, i), d->page_bytes);
 }
 
 /* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page cut short. The truth

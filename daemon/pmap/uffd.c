@@ -312,12 +312,12 @@ uffd_wake(int uffd, uint64_t address, size_t bytes)
 }
 
 /* One hardware page. The entry may hold a write-protection marker, left by the laundering that took the page away: it
- * must go before the poison fits. */
+ * must go before the poison fits. A page that is mapped looks the same from here: only the caller knows. */
 static int
-poison_hw(int uffd, uint64_t address)
+poison_hw(int uffd, uint64_t address, int mode)
 {
+	bool cleared = !(mode & UFFD_MODE_HELD);
 	unsigned tries = 0;
-	bool cleared = false;
 
 	for (;;) {
 		struct uffdio_poison poison = { .range = { address, HW_PAGE } };
@@ -335,17 +335,16 @@ poison_hw(int uffd, uint64_t address)
 }
 
 int
-uffd_poison(int uffd, uint64_t address, size_t bytes)
+uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
 {
-	locks_assert_none();
-	for (size_t done = 0; done < bytes; done += HW_PAGE) {
-		int error = poison_hw(uffd, address + done);
+	int error = 0;
 
-		if (error)
-			return error;
-	}
+	locks_assert_none();
+	for (size_t done = 0; done < bytes && !error; done += HW_PAGE)
+		error = poison_hw(uffd, address + done, mode);
+	/* Also after an error: who waits faults again and is judged anew. */
 	uffd_wake(uffd, address, bytes);
-	return 0;
+	return error;
 }
 
 void

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults, one at a time, on tables without threads: userfaultfd is made of the functions below, so that what another thread
+ * would do at the worst moment can be done in them.
+ */
+#include "c_unit.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+#include "vm/page_policy.h"
+#include "vm/pageq.h"
+
+/* What the calls do, and have done. */
+static struct {
+	struct unit *unit;
+	void (*on_poison)(struct unit *u, uint64_t index);
+	unsigned poisons, wakes;
+	uint64_t woken; /* the last address */
+} world;
+
+int __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
+void __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes);
+
+int
+__wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	(void)uffd, (void)bytes, (void)mode;
+	world.poisons++;
+	if (world.on_poison)
+		world.on_poison(world.unit, (address - UNIT_BASE) / 4096);
+	return 0;
+}
+
+void
+__wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
+{
+	(void)uffd, (void)bytes;
+	world.wakes++;
+	world.woken = address;
+}
+
+static struct fault_server *
+faults_start(struct unit *u)
+{
+	struct vm_entry entry = { .start = UNIT_BASE, .end = UNIT_BASE + UNIT_PAGES * 4096ull, .protection = PROT_READ | PROT_WRITE };
+	struct fault_server *server = calloc(1, sizeof(*server));
+	struct daemon *d;
+
+	unit_start(u);
+	d = u->daemon;
+	memset(&world, 0, sizeof(world));
+	world.unit = u;
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(park_create(d), 0);
+	server->daemon = d;
+	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
+	server->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->servers = server;
+	entry.object = u->object;
+	vm_object_get(u->object);
+	assert_int_equal(vm_map_reserve(&u->session->map), 0);
+	vm_map_insert(&u->session->map, &entry);
+	return server;
+}
+
+static void
+faults_stop(struct unit *u)
+{
+	struct daemon *d = u->daemon;
+	struct vm_entry e = vm_map_remove_at(&u->session->map, 0);
+
+	park_drop(d, u->session);
+	vm_object_discard(e.object, 0, UNIT_PAGES);
+	vm_object_put(e.object);
+	park_destroy(d);
+	page_policy_destroy(d->pageq.policy);
+	close(d->servers->kick);
+	free(d->servers);
+	unit_stop(u);
+}
+
+static struct fault
+fault_at(struct unit *u, uint64_t index, uint32_t flags)
+{
+	return (struct fault){ .session = u->session, .address = UNIT_BASE + index * 4096, .flags = flags, .thread = 1 };
+}
+
+/* --- a page is refused while another server would fill it --- */
+
+static void
+somebody_fills(struct unit *u, uint64_t index)
+{
+	struct fill fill;
+	enum fault_outcome outcome;
+
+	lock_acquire(&u->object->lock);
+	outcome = fill_begin(u->daemon, u->object, index, 1, 1, FRAME_READ, &fill);
+	lock_release(&u->object->lock);
+	assert_int_equal(outcome, FAULT_BUSY);
+}
+
+static void
+nobody_fills_what_is_refused(void **state)
+{
+	struct fault_server *server;
+	struct fill fill;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 7, 0);
+	world.on_poison = somebody_fills;
+	assert_true(fault_refuse(server, &f));
+	assert_int_equal(world.poisons, 1);
+	/* Who came meanwhile is woken when the hole is gone. */
+	assert_int_equal(world.wakes, 1);
+	assert_int_equal(world.woken, f.address);
+	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 1);
+	/* And then it can be filled; a resident page is not refused. */
+	lock_acquire(&u.object->lock);
+	assert_null(vm_object_hole_at(u.object, 7));
+	assert_int_equal(fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
+	lock_release(&u.object->lock);
+	world.on_poison = NULL;
+	assert_false(fault_refuse(server, &f));
+	assert_int_equal(world.poisons, 1);
+	fill_abort(u.daemon, &fill, 0);
+	vm_object_put(u.object);
+	faults_stop(&u);
+}
+
+static void
+nothing_is_refused_in_a_hole(void **state)
+{
+	struct fault_server *server;
+	struct hole hole;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 7, 0);
+	lock_acquire(&u.object->lock);
+	vm_object_hole_begin(u.object, &hole, 0, 16);
+	lock_release(&u.object->lock);
+	assert_true(fault_refuse(server, &f));
+	assert_int_equal(world.poisons, 0);
+	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 0);
+	lock_acquire(&u.object->lock);
+	assert_true(vm_object_hole_end(u.object, &hole));
+	lock_release(&u.object->lock);
+	faults_stop(&u);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_fills_what_is_refused),
+		cmocka_unit_test(nothing_is_refused_in_a_hole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
