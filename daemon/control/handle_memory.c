@@ -131,6 +131,7 @@ walk_entry(struct walk *w, const struct vm_entry *e)
 	uint64_t first = (e->offset + (from - e->start)) >> d->page_shift;
 	uint64_t last = first + ((to - from) >> d->page_shift);
 
+	vm_object_settle(e->object);
 	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, last)) < last; i++)
 		w->page(w, e->object, i);
 }

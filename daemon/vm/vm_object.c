@@ -264,6 +264,13 @@ vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 	store_release(p, slot);
 }
 
+void
+vm_object_settle(struct vm_object *o)
+{
+	lock_acquire(&o->lock);
+	lock_release(&o->lock);
+}
+
 uint64_t
 vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
 {
@@ -523,7 +530,7 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count, gone = 0;
 
-	/* Who is refusing a page of it is waited for: its poison is among what goes. */
+	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among what goes. */
 	lock_acquire(&o->lock);
 	wait_holes(o, first, end);
 	lock_release(&o->lock);

@@ -96,6 +96,9 @@ vm_object_pol_page(const struct vm_object *o, uint64_t index)
 {
 	return o->slot_base + (uint32_t)index;
 }
+/* Passes once through O. find_target takes O while it still has M: a fault that has found what a map was before it changed
+ * has published its pages when this returns, and vm_object_next_live sees them. Before a walk of what has changed. */
+void vm_object_settle(struct vm_object *o);
 /* The first index >= index and < end whose block is not wholly ABSENT; end if there is none. */
 uint64_t vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end);
 /* Lets a page go and wakes whoever wanted it (client threads by UFFDIO_WAKE, jobs by the condition).

@@ -5,9 +5,11 @@
  */
 #include "c_unit.h"
 
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "control/control.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "vm/page_policy.h"
@@ -88,6 +90,21 @@ fault_at(struct unit *u, uint64_t index, uint32_t flags)
 	return (struct fault){ .session = u->session, .address = UNIT_BASE + index * 4096, .flags = flags, .thread = 1 };
 }
 
+static enum slot_kind
+kind_at(struct unit *u, uint64_t index)
+{
+	return slot_kind(load_relaxed(vm_object_slot(u->object, index)));
+}
+
+static enum page_state
+state_at(struct unit *u, uint64_t index)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(u->object, index));
+
+	assert_int_equal(slot_kind(slot), SLOT_RESIDENT);
+	return page_word_state(load_relaxed(&u->daemon->frames.pages[slot_frame(slot)].word));
+}
+
 /* --- a page is refused while another server would fill it --- */
 
 static void
@@ -156,12 +173,95 @@ nothing_is_refused_in_a_hole(void **state)
 	faults_stop(&u);
 }
 
+/* --- a region is given back while a fault has found it and filled nothing yet --- */
+
+struct late {
+	struct unit *unit;
+	pthread_barrier_t barrier;
+};
+
+static void *
+late_thread(void *argument)
+{
+	struct late *late = argument;
+
+	struct unit *u = late->unit;
+	struct fill fill;
+
+	lock_acquire(&u->object->lock);
+	pthread_barrier_wait(&late->barrier);
+	/* find_target has been here. Time for the other one to pass by, if it does not wait. */
+	usleep(50000);
+	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	lock_release(&u->object->lock);
+	fill.write = fill.wired = false;
+	fill_finish(NULL, &fill, 1, PAGE_ACTIVE, false);
+	return NULL;
+}
+
+static void
+late_start(struct unit *u, struct late *late, pthread_t *thread)
+{
+	late->unit = u;
+	pthread_barrier_init(&late->barrier, NULL, 2);
+	pthread_create(thread, NULL, late_thread, late);
+	pthread_barrier_wait(&late->barrier);
+	pthread_barrier_destroy(&late->barrier);
+}
+
+static void
+discard_waits_for_who_was_first(void **state)
+{
+	pthread_t thread;
+	struct late late;
+	struct unit u;
+	(void)state;
+
+	faults_start(&u);
+	late_start(&u, &late, &thread);
+	assert_int_equal(vm_object_discard(u.object, 0, UNIT_PAGES), 1);
+	pthread_join(thread, NULL);
+	assert_int_equal(kind_at(&u, 3), SLOT_ABSENT);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
+	faults_stop(&u);
+}
+
+static int
+request(struct unit *u, int (*handle)(struct request *r), const void *body, void *reply)
+{
+	struct request r = { .session = u->session, .daemon = u->daemon, .body = body, .reply = reply,
+		.stats = stats_shard(&u->daemon->stats, shard_index_extra(u->daemon, SHARD_JOBS)) };
+
+	return handle(&r);
+}
+
+static void
+wire_waits_for_who_was_first(void **state)
+{
+	struct pager_req_wire body = { .address = UNIT_BASE, .size = 16 * 4096 };
+	pthread_t thread;
+	struct late late;
+	struct unit u;
+	(void)state;
+
+	faults_start(&u);
+	late_start(&u, &late, &thread);
+	assert_int_equal(request(&u, handle_wire, &body, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(state_at(&u, 3), PAGE_WIRED);
+	assert_int_equal(request(&u, handle_unwire, &body, NULL), 0);
+	assert_int_equal(state_at(&u, 3), PAGE_ACTIVE);
+	faults_stop(&u);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_fills_what_is_refused),
 		cmocka_unit_test(nothing_is_refused_in_a_hole),
+		cmocka_unit_test(discard_waits_for_who_was_first),
+		cmocka_unit_test(wire_waits_for_who_was_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
