@@ -52,7 +52,7 @@ struct session {
 	struct stream streams[STREAMS]; /* (M) */
 	atomic_uint faults_to_sample;   /* (A) faults until the CPU of a faulting thread is looked at again */
 	_Atomic uint64_t servers_polling; /* (A) bit i: server i polls this client; changed by who holds affinity_busy */
-	uint64_t seen[2];               /* under affinity_busy: servers whose CPU was seen in this and the last period */
+	uint8_t seen[64];               /* under affinity_busy: samples by server (fault/affinity.c), older ones count less */
 	unsigned samples;               /* under affinity_busy: in this period */
 	atomic_bool affinity_busy;      /* (A) try-lock */
 	void *loop_data;            /* (L) */

@@ -2,7 +2,7 @@
  *
  * Which servers poll a client. A fault wakes every server that polls: the one on the faulting thread's CPU is cheap, each
  * other one costs an interrupt to its CPU, a switch there and an empty read. So a client is polled only from the CPUs on
- * which its threads were lately seen, found by sampling one fault in AFFINITY_INTERVAL. A thread that moves is served
+ * which its threads were often seen lately, found by sampling one fault in AFFINITY_INTERVAL. A thread that moves is served
  * across CPUs until the next sample; a client is never polled by nobody. Runs on: fault servers.
  */
 #include <fcntl.h>
@@ -13,9 +13,12 @@
 
 #include "fault/fault.h"
 
-#define AFFINITY_INTERVAL 64u
-/* Samples in a period: a CPU that was not seen for one to two periods is given up. */
+#define AFFINITY_INTERVAL 32u
+/* Samples in a period; at its end the older ones lose half of their weight. */
 #define AFFINITY_PERIOD   8u
+/* A CPU on which less than this share of the faults happens is not polled from: waking its server for all the others costs
+ * more than serving those few across CPUs. */
+#define AFFINITY_SHARE    4u
 /* More servers than this: the mask would not do. Then every server polls every client. */
 #define AFFINITY_SERVERS_MAX 64u
 
@@ -58,22 +61,39 @@ apply(struct daemon *d, struct session *s, uint64_t wanted)
 	store_relaxed(&s->servers_polling, wanted);
 }
 
+/* => the servers of the CPUs that were seen often; all weights are halved */
+static uint64_t
+often_seen(struct session *s, unsigned servers)
+{
+	unsigned total = 0;
+	uint64_t often = 0;
+
+	for (unsigned i = 0; i < servers; i++)
+		total += s->seen[i];
+	for (unsigned i = 0; i < servers; i++) {
+		if (s->seen[i] > 0 && s->seen[i] * AFFINITY_SHARE >= total)
+			often |= 1ull << i;
+		s->seen[i] /= 2;
+	}
+	return often ? often : load_relaxed(&s->servers_polling);
+}
+
 static void
 sample(struct daemon *d, struct session *s, uint32_t thread)
 {
 	int cpu = thread_cpu(s->pid, thread);
+	unsigned at;
 
 	if (cpu < 0)
 		return;
-	s->seen[0] |= 1ull << ((unsigned)cpu % d->server_count);
+	at = (unsigned)cpu % d->server_count;
+	s->seen[at]++;
 	if (++s->samples >= AFFINITY_PERIOD) {
-		apply(d, s, s->seen[0] | s->seen[1]);
-		s->seen[1] = s->seen[0];
-		s->seen[0] = 0;
+		apply(d, s, often_seen(s, d->server_count));
 		s->samples = 0;
-	} else if (s->seen[0] & ~load_relaxed(&s->servers_polling)) {
+	} else if (1ull << at & ~load_relaxed(&s->servers_polling)) {
 		/* Seen where nobody listens: at once. */
-		apply(d, s, load_relaxed(&s->servers_polling) | s->seen[0]);
+		apply(d, s, load_relaxed(&s->servers_polling) | 1ull << at);
 	}
 }
 
@@ -82,6 +102,7 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 {
 	struct daemon *d = server->daemon;
 	unsigned left = load_relaxed(&s->faults_to_sample);
+	uint64_t polling;
 
 	if (left > faults) {
 		/* Lost updates only move the next sample. */
@@ -93,5 +114,7 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 		return;
 	if (!session_is_dead(s))
 		sample(d, s, thread);
+	polling = load_relaxed(&s->servers_polling);
+	fault_server_give_way(server, (polling & (polling - 1)) != 0);
 	store_release(&s->affinity_busy, false);
 }

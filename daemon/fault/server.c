@@ -110,6 +110,16 @@ run_first(void)
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
 }
 
+void
+fault_server_give_way(struct fault_server *server, bool give_way)
+{
+	if (server->gives_way == give_way)
+		return;
+	/* Keeps the nice level. Never refused to a thread for itself. */
+	sched_setscheduler(0, give_way ? SCHED_BATCH : SCHED_OTHER, &(struct sched_param){ 0 });
+	server->gives_way = give_way;
+}
+
 static void *
 server_main(void *argument)
 {
