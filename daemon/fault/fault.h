@@ -137,7 +137,9 @@ void swapin_reap(struct fault_server *server);
 /* fault/park.c */
 int park_create(struct daemon *d);
 void park_destroy(struct daemon *d);
-/* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is over. FIFO. */
+void park_session_init(struct session *s);
+/* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is over. FIFO. Where there is no
+ * place, or the client has its share of them: forgotten, and the client's threads are woken when there is. */
 void park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
 /* Answers what can be answered now. Runs on: fault servers. */
 void park_serve(struct fault_server *server);
@@ -151,7 +153,7 @@ void park_squeeze(struct daemon *d);
 void park_refused(struct daemon *d, const struct fault *fault);
 /* Takes one of those out whose address is in [start, end). => false: none */
 bool park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address);
-/* Drops a dead session's faults. */
+/* Drops a dead session's faults. No lock held. */
 void park_drop(struct daemon *d, struct session *s);
 
 #endif

@@ -19,12 +19,13 @@
 static struct {
 	struct unit *unit;
 	void (*on_poison)(struct unit *u, uint64_t index);
-	unsigned poisons, wakes;
+	unsigned poisons, wakes, zeropages;
 	uint64_t woken; /* the last address */
 } world;
 
 int __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
 void __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes);
+int __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
 
 int
 __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
@@ -42,6 +43,15 @@ __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
 	(void)uffd, (void)bytes;
 	world.wakes++;
 	world.woken = address;
+}
+
+int
+__wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
+{
+	(void)uffd, (void)address;
+	world.zeropages++;
+	*ret_done = bytes;
+	return 0;
 }
 
 static struct fault_server *
@@ -254,6 +264,117 @@ wire_waits_for_who_was_first(void **state)
 	faults_stop(&u);
 }
 
+/* --- parked --- */
+
+static void
+park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count, enum fault_outcome why)
+{
+	for (uint64_t i = first; i < first + count; i++) {
+		struct fault f = fault_at(u, i, UFFD_FAULT_WRITE);
+
+		park_fault(server, &f, why);
+	}
+}
+
+/* A client may have its share of the places; those beyond are woken when it has room, also if all of its faults are. */
+static void
+overflow_is_woken(void **state)
+{
+	struct session *others[4];
+	struct fault_server *server;
+	struct unit u, other;
+	struct daemon *d;
+	unsigned share;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	park_destroy(d);
+	store_relaxed(&d->params.parked_faults, 256);
+	assert_int_equal(park_create(d), 0);
+	share = 64;
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &u, 0, share + 10, FAULT_NO_FRAME);
+	assert_int_equal(load_relaxed(&d->park.count), share);
+	assert_true(u.session->park_overflow);
+	/* Others fill the pool, and the last of them finds nothing. */
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &others[i]), 0);
+		other = (struct unit){ d, others[i], u.object };
+		park(server, &other, 0, i < 3 ? share : 1, FAULT_NO_FRAME);
+	}
+	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
+	assert_int_equal(others[3]->parked, 0);
+	assert_true(others[3]->park_overflow);
+	/* Nothing is free: nobody is woken to come back at once. */
+	park_serve(server);
+	assert_true(others[3]->park_overflow && u.session->park_overflow);
+	assert_int_equal(world.wakes, 0);
+	/* The one that fills the pool ends: there are places for the last one. */
+	for (unsigned i = 0; i < 3; i++)
+		park_drop(d, others[i]);
+	assert_false(others[3]->park_overflow);
+	assert_true(u.session->park_overflow);
+	/* And when the other's faults have been served it is woken for the rest. */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	park_serve(server);
+	assert_true(world.zeropages > 0 && world.wakes > 0);
+	assert_false(u.session->park_overflow);
+	assert_null(d->park.overflowed);
+	for (unsigned i = 0; i < 4; i++)
+		session_put(others[i]);
+	faults_stop(&u);
+}
+
+/* Who waits for its own limit stands in nobody's way. */
+static void
+limit_holds_up_nobody(void **state)
+{
+	enum { LIMITED = 700 };
+	struct fault_server *server;
+	struct session *other;
+	struct unit u, second;
+	struct daemon *d;
+	struct moment t;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ d, other, u.object };
+	/* Both hold more than they may. */
+	store_relaxed(&u.session->limit_pages, 1);
+	store_relaxed(&other->limit_pages, 1);
+	store_relaxed(&u.session->ledger.entries[PAGER_LEDGER_INTERNAL], 5);
+	store_relaxed(&other->ledger.entries[PAGER_LEDGER_INTERNAL], 5);
+	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
+	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
+	assert_int_equal(load_relaxed(&other->limit_parked), LIMITED);
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
+	store_relaxed(&d->writeback.passes, 9);
+	store_relaxed(&d->pageq.rounds, 9);
+	assert_true(park_longest(d, &t));
+	assert_int_equal(t.passes, 9);
+	/* A frame is free: the last of them all gets it (its session has no such page, that is an answer). */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	park_serve(server);
+	assert_int_equal(world.poisons, 1);
+	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
+	/* And the client behind the one at its limit. */
+	store_relaxed(&u.session->ledger.entries[PAGER_LEDGER_INTERNAL], 0);
+	store_relaxed(&u.session->limit_pages, 0);
+	park_serve(server);
+	assert_int_equal(world.zeropages, 3);
+	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
+	store_relaxed(&other->ledger.entries[PAGER_LEDGER_INTERNAL], 0);
+	park_drop(d, other);
+	assert_int_equal(load_relaxed(&d->park.count), 0);
+	assert_null(d->park.limited);
+	session_put(other);
+	faults_stop(&u);
+}
+
 int
 main(void)
 {
@@ -262,6 +383,8 @@ main(void)
 		cmocka_unit_test(nothing_is_refused_in_a_hole),
 		cmocka_unit_test(discard_waits_for_who_was_first),
 		cmocka_unit_test(wire_waits_for_who_was_first),
+		cmocka_unit_test(overflow_is_woken),
+		cmocka_unit_test(limit_holds_up_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
