@@ -96,14 +96,19 @@ find_target(struct daemon *d, const struct fault *f, struct target *ret)
 static int
 patch_holes(struct daemon *d, int uffd, uint64_t address)
 {
-	int error = 0;
+	int error = -ENOENT;
 
-	for (size_t at = 0; at < d->page_bytes && !error; at += d->hw_bytes) {
+	for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes) {
 		size_t done;
+		int r = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
 
-		error = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
-		if (error == -EEXIST)
-			error = uffd_continue(uffd, address + at, d->hw_bytes, 0);
+		if (r == -EEXIST)
+			r = uffd_continue(uffd, address + at, d->hw_bytes, 0);
+		/* A part that is not mapped any more is not missed. */
+		if (r && r != -ENOENT)
+			return r;
+		if (!r)
+			error = 0;
 	}
 	return error;
 }

@@ -127,7 +127,8 @@ bool fill_retains(struct daemon *d, const struct fill *fill);
 enum fault_outcome fill_zero(struct fault_server *server, struct fill *fill);
 /* FAULT_ANSWERED, or FAULT_NO_IO with the fill aborted; hands over to swapin_start where the first is away. */
 enum fault_outcome fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill);
-/* Puts pages into the memfd and the client's tables; overwrites what was planted. => pages in place. */
+/* Puts pages into the memfd and the client's tables; overwrites what was planted. Where none of several can be, the fill is
+ * narrowed to the one that faulted. => pages in place, from the fill's first on. */
 unsigned fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect);
 
 /* fault/swapin.c */

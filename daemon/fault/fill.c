@@ -267,6 +267,49 @@ clear_the_way(struct fault_server *server, struct fill *fill, unsigned at, unsig
 	return true;
 }
 
+/* Parts of a system page may be mappings of their own (its owner has changed the protection of one), or none: then calls for
+ * the whole of it answer ENOENT. By hardware pages; what is mapped nowhere still gets its content. page NULL: zeroes.
+ * => whether anything is mapped now */
+static bool
+put_parts(struct fault_server *server, struct fill *fill, unsigned at, const char *page, int mode)
+{
+	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
+	uint64_t offset = (fill->index + at) << d->page_shift;
+	unsigned last = UINT_MAX, tries = 0;
+	bool any = false, whole = true;
+
+	for (size_t part = 0; part < d->page_bytes && whole;) {
+		uint64_t address = fill_address(fill, at) + part;
+		size_t done;
+		int error = page ? uffd_copy(o->session->uffd, address, page + part, d->hw_bytes, mode, &done)
+				 : uffd_zeropage(o->session->uffd, address, d->hw_bytes, &done);
+
+		if (error == -EEXIST && clear_the_way(server, fill, at, &last, &tries)) {
+			/* All of it is gone. */
+			part = 0;
+			any = false;
+			continue;
+		}
+		any |= error == 0;
+		if (error && page)
+			whole = pwrite(o->memfd, page + part, d->hw_bytes, (off_t)(offset + part)) == (ssize_t)d->hw_bytes;
+		part += d->hw_bytes;
+	}
+	if (!any || !whole)
+		uffd_punch(o->memfd, offset, d->page_bytes);
+	return any && whole;
+}
+
+/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard page) must not bring the thread
+ * back to the same fill for ever. Only the page that faulted is left. */
+static void
+fill_narrow(struct daemon *d, struct fill *fill)
+{
+	fill_abort(d, fill, fill->first + 1);
+	fill_drop_front(d, fill, fill->first);
+}
+
 static unsigned
 copy_run(struct fault_server *server, struct fill *fill, unsigned from, const void *pages, unsigned count, int mode)
 {
@@ -281,14 +324,16 @@ copy_run(struct fault_server *server, struct fill *fill, unsigned from, const vo
 		    (size_t)(count - in_place) << d->page_shift, mode, &done);
 
 		in_place += (unsigned)(done >> d->page_shift);
+		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
+			return put_parts(server, fill, at, pages, mode) ? 1 : 0;
 		if (error != -EEXIST || !clear_the_way(server, fill, from + in_place, &last, &tries))
 			return in_place;
 	}
 	return in_place;
 }
 
-unsigned
-fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+static unsigned
+copy_pages(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	size_t page = fill->object->daemon->page_bytes;
 	unsigned done;
@@ -305,6 +350,18 @@ fill_copy(struct fault_server *server, struct fill *fill, const void *pages, uns
 	return done + copy_run(server, fill, done, (const char *)pages + done * page, count - done, UFFD_MODE_WP);
 }
 
+unsigned
+fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+{
+	struct daemon *d = fill->object->daemon;
+	unsigned done = copy_pages(server, fill, pages, count, protect), first = fill->first;
+
+	if (done > 0 || fill->count == 1 || first >= count)
+		return done;
+	fill_narrow(d, fill);
+	return copy_pages(server, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
+}
+
 enum fault_outcome
 fill_zero(struct fault_server *server, struct fill *fill)
 {
@@ -318,8 +375,15 @@ fill_zero(struct fault_server *server, struct fill *fill)
 		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
 
 		done_pages += (unsigned)(done >> d->page_shift);
-		if (error != -EEXIST || !clear_the_way(server, fill, done_pages, &last, &tries))
-			break;
+		if (error == -EEXIST && clear_the_way(server, fill, done_pages, &last, &tries))
+			continue;
+		if (error && done_pages == 0 && fill->count > 1) {
+			fill_narrow(d, fill);
+			continue;
+		}
+		if (error == -ENOENT && fill->count == 1 && d->page_bytes > d->hw_bytes)
+			done_pages = put_parts(server, fill, 0, NULL, 0) ? 1 : 0;
+		break;
 	}
 	stat_add(server->stats, STAT_ZERO_FILLS, done_pages);
 	ledger_count(&o->session->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);

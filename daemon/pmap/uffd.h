@@ -33,8 +33,9 @@ int uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more);
 /* *ret_done: bytes at the front that are in place, also on error. */
 int uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode, size_t *ret_done);
 int uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
-/* Maps what is in the memfd. Pages already mapped are passed over. */
+/* Maps what is in the memfd. Pages already mapped are passed over; so are hardware pages that are not mapped, if any is. */
 int uffd_continue(int uffd, uint64_t address, size_t bytes, int mode);
+/* Parts that are not registered are passed over, here and below. */
 int uffd_protect(int uffd, uint64_t address, size_t bytes);
 /* Lifts write protection and wakes. */
 int uffd_unprotect(int uffd, uint64_t address, size_t bytes);
