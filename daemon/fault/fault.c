@@ -115,9 +115,10 @@ patch_holes(struct daemon *d, int uffd, uint64_t address)
 
 /* The page is resident and we hold it busy: map it again, or let its writer write. */
 static void
-answer_resident(struct fault_server *server, const struct fault *f, struct vm_object *o, uint64_t index,
-    uint32_t frame)
+answer_resident(struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
 {
+	struct vm_object *o = t->object;
+	uint64_t index = t->index;
 	struct daemon *d = server->daemon;
 	struct vm_page *p = &d->frames.pages[frame];
 	uint64_t address = vm_object_address(o, index);
@@ -125,17 +126,21 @@ answer_resident(struct fault_server *server, const struct fault *f, struct vm_ob
 	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
 	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
 	struct cref given_up = CREF_NONE;
-	bool reactivated;
+	bool reactivated = false;
 	int error = 0;
 
-	if (write && !dirty) {
+	/* In a wired range a page that came ahead of use, or stood still while it was wired, is wired by its first touch. */
+	if ((write || t->wired) && !dirty) {
 		given_up.v = p->cref;
 		p->cref = 0;
 		vm_page_flags_set(p, PAGE_DIRTY);
 		dirty = true;
 	}
 	lock_acquire(&d->pageq.lock);
-	reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
+	if (t->wired)
+		pageq_wire_locked(d, o, frame);
+	else
+		reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
 	if (write)
 		pageq_written_locked(d, o, frame);
 	lock_release(&d->pageq.lock);
@@ -254,11 +259,11 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 /* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean pages are what reads
  * live on. */
 static bool
-write_must_wait(const struct daemon *d, const struct fault *f, uint32_t frame)
+write_must_wait(const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
 {
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return false;
-	return f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP) &&
+	return (t->wired || f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
 	    !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&
 	    frames_available_for(d, FRAME_WRITE) == 0;
 }
@@ -280,7 +285,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 	case SLOT_RESIDENT: {
 		bool ours;
 
-		if (unlikely(write_must_wait(d, f, slot_frame(slot)))) {
+		if (unlikely(write_must_wait(d, f, &t, slot_frame(slot)))) {
 			lock_release(&t.object->lock);
 			outcome = FAULT_NO_FRAME_WRITE;
 			break;
@@ -292,7 +297,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 			trace_fault(d, t.object, t.index, f, f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
 			if (trace_is_exact(d) && !(f->flags & UFFD_FAULT_WP))
 				trace_window_push(server, t.object, t.index);
-			answer_resident(server, f, t.object, t.index, slot_frame(slot));
+			answer_resident(server, f, &t, slot_frame(slot));
 		} else {
 			stat_add(server->stats, STAT_BUSY_WAITS, 1);
 		}

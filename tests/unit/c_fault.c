@@ -54,6 +54,15 @@ __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
 	return 0;
 }
 
+int __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode);
+
+int
+__wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	(void)uffd, (void)address, (void)bytes, (void)mode;
+	return 0;
+}
+
 static struct fault_server *
 faults_start(struct unit *u)
 {
@@ -264,6 +273,40 @@ wire_waits_for_who_was_first(void **state)
 	faults_stop(&u);
 }
 
+/* --- wired --- */
+
+/* A page that is not wired though its range is: it came ahead of use, or was being filled. Its first touch wires it. */
+static void
+touch_wires(void **state)
+{
+	struct pager_req_wire body = { .address = UNIT_BASE, .size = 16 * 4096 };
+	static const enum page_state from[] = { PAGE_ACTIVE, PAGE_SPECULATIVE };
+	struct fault_server *server;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	assert_int_equal(request(&u, handle_wire, &body, NULL), 0);
+	for (uint64_t i = 0; i < ARRAY_LEN(from); i++) {
+		struct fault f = fault_at(&u, i, UFFD_FAULT_MINOR);
+		struct fill fill;
+
+		u.daemon->pageq.speculative_head = u.daemon->pageq.speculative_tail = FRAME_NONE;
+		lock_acquire(&u.object->lock);
+		assert_int_equal(fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+		lock_release(&u.object->lock);
+		fill.write = fill.wired = false;
+		fill_finish(NULL, &fill, 1, from[i], false);
+		assert_int_equal(state_at(&u, i), from[i]);
+		assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+		assert_int_equal(state_at(&u, i), PAGE_WIRED);
+	}
+	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 2);
+	assert_int_equal(request(&u, handle_unwire, &body, NULL), 0);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 0);
+	faults_stop(&u);
+}
+
 /* --- parked --- */
 
 static void
@@ -383,6 +426,7 @@ main(void)
 		cmocka_unit_test(nothing_is_refused_in_a_hole),
 		cmocka_unit_test(discard_waits_for_who_was_first),
 		cmocka_unit_test(wire_waits_for_who_was_first),
+		cmocka_unit_test(touch_wires),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(limit_holds_up_nobody),
 	};
