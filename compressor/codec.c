@@ -8,16 +8,10 @@
 #include <string.h>
 
 static size_t
-raw_state_bytes(void)
-{
-	return 0;
-}
-
-static size_t
 raw_compress(
-    void *state, const void *src, size_t src_bytes, void *dst, size_t dst_max, int acceleration)
+    void *packer, const void *src, size_t src_bytes, void *dst, size_t dst_max, int acceleration)
 {
-	(void)state;
+	(void)packer;
 	(void)acceleration;
 	if (src_bytes > dst_max)
 		return 0;
@@ -26,8 +20,9 @@ raw_compress(
 }
 
 static int
-raw_expand(const void *src, size_t src_bytes, void *dst, size_t dst_bytes)
+raw_expand(void *expander, const void *src, size_t src_bytes, void *dst, size_t dst_bytes)
 {
+	(void)expander;
 	if (src_bytes != dst_bytes)
 		return -EIO;
 	memcpy(dst, src, dst_bytes);
@@ -36,7 +31,6 @@ raw_expand(const void *src, size_t src_bytes, void *dst, size_t dst_bytes)
 
 const struct codec codec_raw = {
 	.name = "raw",
-	.state_bytes = raw_state_bytes,
 	.compress = raw_compress,
 	.expand = raw_expand,
 };
@@ -47,6 +41,7 @@ codec_find(unsigned id)
 	static const struct codec *const codecs[CODEC_COUNT] = {
 		[CODEC_RAW] = &codec_raw,
 		[CODEC_LZ4] = &codec_lz4,
+		[CODEC_ZSTD] = &codec_zstd,
 	};
 
 	return id < CODEC_COUNT ? codecs[id] : NULL;

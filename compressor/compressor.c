@@ -158,6 +158,24 @@ directory_bytes(const struct compressor *c)
 }
 
 static int
+cworker_packers_create(struct compressor *c, struct cworker *w)
+{
+	for (unsigned id = 0; id < CODEC_COUNT; id++) {
+		const struct codec *codec = codec_find(id);
+
+		if (!codec->packer_create)
+			continue;
+		w->packer[id] = codec->packer_create(c->page_bytes);
+		if (!w->packer[id])
+			return -1;
+	}
+	return 0;
+}
+
+/* Threads that expand pages besides as many as there are workers: an estimate, cexpander_expand copes with more. */
+#define EXPANDING_THREADS 4u
+
+static int
 cpool_allocate(struct compressor *c)
 {
 	size_t workers = (c->workers_count + 1) * sizeof(struct cworker);
@@ -174,15 +192,14 @@ cpool_allocate(struct compressor *c)
 		lock_init(&c->vacant[i].lock, RANK_CVACANT);
 	memset(c->workers, 0, workers);
 	for (unsigned i = 0; i <= c->workers_count; i++) {
-		c->workers[i].codec_state =
-		    aligned_alloc(CACHE_LINE, round_up_u64(codec_lz4.state_bytes(), CACHE_LINE));
 		c->workers[i].bounce = aligned_alloc(CACHE_LINE, c->page_bytes);
-		if (!c->workers[i].codec_state || !c->workers[i].bounce)
+		if (!c->workers[i].bounce || cworker_packers_create(c, &c->workers[i]) != 0)
 			return -ENOMEM;
-		/* Reclaim must not find them untouched. */
-		memset(c->workers[i].codec_state, 0, codec_lz4.state_bytes());
+		/* Reclaim must not find it untouched. */
 		memset(c->workers[i].bounce, 0, c->page_bytes);
 	}
+	if (cexpanders_create(c, 2 * (c->workers_count + EXPANDING_THREADS)) != 0)
+		return -ENOMEM;
 	return carena_open(c);
 }
 
@@ -221,10 +238,13 @@ compressor_destroy(struct compressor *c)
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);
 	carena_close(c);
 	for (unsigned i = 0; c->workers != NULL && i <= c->workers_count; i++) {
-		free(c->workers[i].codec_state);
+		for (unsigned id = 0; id < CODEC_COUNT; id++)
+			if (c->workers[i].packer[id])
+				codec_find(id)->packer_destroy(c->workers[i].packer[id]);
 		free(c->workers[i].bounce);
 	}
 	free(c->workers);
+	cexpanders_destroy(c);
 	for (uint32_t i = 0; c->vacant != NULL && i < c->vacant_sizes; i++)
 		lock_fini(&c->vacant[i].lock);
 	if (c->vacant != NULL)

@@ -68,10 +68,12 @@ struct compressor;
 int compressor_create(const struct compressor_config *config, struct compressor **ret);
 void compressor_destroy(struct compressor *c);
 
+#define COMPRESS_DENSE 0
+
 /* --- pages in and out ---------------------------------------------------------------------------- */
 
 /* Stores one page. worker: < config.workers, never used by two threads at once (it owns the worker's
- * filling segment and LZ4 state). acceleration: LZ4's, 1 = best ratio.
+ * filling segment and packers). acceleration: LZ4's, 1 = its best ratio; or COMPRESS_DENSE: with zstd.
  * => 0 and *ret_cref; *ret_bytes = bytes the page takes (0 for a single-value page).
  *    -ENOSPC: no memory (ops->memory_take refused) or no segment left; nothing changed. */
 int compressor_store(struct compressor *c, unsigned worker, const void *page, struct cowner owner,
@@ -81,6 +83,8 @@ int compressor_store(struct compressor *c, unsigned worker, const void *page, st
  * Memory is the caller's affair. => called by the worker's thread; a hint. */
 bool compressor_has_segment(struct compressor *c, unsigned worker);
 
+/* The page will be loaded in a moment: its bytes on their way from memory meanwhile. Any thread; harmless. */
+void compressor_prefetch(struct compressor *c, struct cref cref);
 /* Expands a page into `page` (page_bytes).
  * => 0; -EAGAIN: its segment is not in core, use compressor_read_begin; -EIO: checksum or codec says that
  *    the bytes are not what was stored (this page is lost, no other). Never returns wrong data. */

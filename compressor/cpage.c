@@ -55,11 +55,12 @@ cpage_expand(struct compressor *c, const void *stored, uint32_t stored_bytes, ui
 	int error = cpage_verify(c, stored, stored_bytes, slot, generation, &h);
 
 	if (likely(error == 0)) {
-		const struct codec *codec = codec_find(META_CODEC(h.meta));
+		enum codec_id id = (enum codec_id)META_CODEC(h.meta);
+		const struct codec *codec = codec_find(id);
 
 		error = codec == NULL ? -EIO
-				      : codec->expand((const char *)stored + sizeof(h),
-					    META_LENGTH(h.meta), page, c->page_bytes);
+				      : cexpander_expand(c, codec, id, (const char *)stored + sizeof(h),
+					    META_LENGTH(h.meta), page);
 	}
 	cstat_add(c, error ? CSTAT_ERRORS : CSTAT_DECOMPRESSIONS, 1);
 	return error;

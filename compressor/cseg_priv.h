@@ -265,8 +265,13 @@ struct cshard {
 
 struct cworker {
 	uint32_t segment; /* being filled, or 0 */
-	void *codec_state;
+	void *packer[CODEC_COUNT]; /* NULL where a codec needs none */
 	char *bounce; /* where a page is compressed: its size tells where it will stand */
+} CACHE_ALIGNED;
+
+struct cexpander {
+	atomic_bool busy;
+	void *state[CODEC_COUNT]; /* of the thread that has made it busy */
 } CACHE_ALIGNED;
 
 /* A chunk with [0, populated) of memory. */
@@ -307,6 +312,8 @@ struct compressor {
 	uint32_t vacant_sizes;
 	struct cworker *workers;          /* [workers_count + 1]: the last is compaction's */
 	unsigned workers_count;
+	struct cexpander *expanders; /* [expander_count] */
+	unsigned expander_count;
 	atomic_uint_least64_t generation; /* last one given out */
 	/* Excludes readers from a segment whose bytes move; by row number. Taken inside `lock`. */
 	struct lock slide[SLIDE_LOCKS];
@@ -406,6 +413,15 @@ int cpage_verify(struct compressor *c, const void *stored, uint32_t stored_bytes
 /* Verifies and expands; counts. => 0 or -EIO. */
 int cpage_expand(struct compressor *c, const void *stored, uint32_t stored_bytes, uint32_t slot,
     uint64_t generation, void *page);
+
+/* cexpander.c: expanding without allocating ------------------------------------------------------- */
+
+/* => 0 or -1: no memory */
+int cexpanders_create(struct compressor *c, unsigned count);
+void cexpanders_destroy(struct compressor *c);
+/* => 0 or -EIO */
+int cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id, const void *src, size_t bytes,
+    void *page);
 
 /* cvacant.c: freed places in full segments ---------------------------------------------------- */
 

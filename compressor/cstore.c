@@ -36,9 +36,9 @@ compressor_store(struct compressor *c, unsigned worker, const void *page, struct
 
 	struct cworker *w = &c->workers[worker];
 	const void *payload = w->bounce;
-	enum codec_id codec = CODEC_LZ4;
-	size_t length = codec_lz4.compress(
-	    w->codec_state, page, c->page_bytes, w->bounce, c->raw_limit, acceleration);
+	enum codec_id codec = acceleration == COMPRESS_DENSE ? CODEC_ZSTD : CODEC_LZ4;
+	size_t length = codec_find(codec)->compress(
+	    w->packer[codec], page, c->page_bytes, w->bounce, c->raw_limit, acceleration);
 
 	if (length == 0) {
 		codec = CODEC_RAW;
@@ -74,6 +74,25 @@ compressor_has_segment(struct compressor *c, unsigned worker)
 	      (c->row_free != 0 || load_relaxed(&c->rows_fresh) <= c->rows_max);
 	lock_release(&c->lock);
 	return any;
+}
+
+void READS_RACILY
+compressor_prefetch(struct compressor *c, struct cref cref)
+{
+	uint32_t segment, slot;
+
+	if (compressor_is_single_value(cref))
+		return;
+	struct cseg *s = cref_row(c, cref, &segment, &slot);
+	uint64_t e = load_relaxed(&cseg_directory(c, segment)[slot]);
+	uint32_t chunk = s->chunk;
+
+	/* It may be moving: then the wrong lines come. */
+	if (chunk == CHUNK_NONE || !entry_is_page(e))
+		return;
+	const char *stored = c->arena + (size_t)chunk * c->segment_bytes + entry_offset(e);
+	for (uint32_t i = 0; i < entry_bytes(e); i += CACHE_LINE)
+		__builtin_prefetch(stored + i);
 }
 
 int

@@ -230,6 +230,8 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	enum frame_use use = !stored ? FRAME_FIRST : write ? FRAME_WRITE : FRAME_READ;
 	enum fault_outcome outcome;
 
+	if (stored)
+		compressor_prefetch(d->compressor, slot_cref(slot));
 	if (t->direction > 0)
 		want = (unsigned)min_u64(want, t->high - t->index);
 	else

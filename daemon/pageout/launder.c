@@ -59,13 +59,18 @@ begin(struct pageout_worker *w, struct victim *v, unsigned count)
 	return kept;
 }
 
+/* How hard to press: the further pageout lags behind, the faster. */
 static int
 acceleration(struct daemon *d)
 {
 	uint32_t free_count = load_relaxed(&d->frames.free_count);
-	uint32_t low = d->frames.reserved + (d->frames.free_min - d->frames.reserved) / 4;
+	uint32_t quarter = (d->frames.free_min - d->frames.reserved) / 4;
+	uint64_t dense = param(d, compress_dense);
 
-	return (int)(free_count < low ? param(d, compress_acceleration_max) : param(d, compress_acceleration));
+	if (dense == 2 || (dense == 1 && free_count >= d->frames.reserved + 3 * quarter))
+		return COMPRESS_DENSE;
+	return (int)(free_count < d->frames.reserved + quarter ? param(d, compress_acceleration_max)
+							      : param(d, compress_acceleration));
 }
 
 /* Room for one page in the worst case, taken from the reserve before the page is stored. */

@@ -35,6 +35,7 @@ INCLUDE_PATHS = {
 }
 # Foreign headers and the only places that may include them; a name that ends with / is a folder.
 DOORS = {
+    'zstd.h': ['compressor/codec_zstd.c', 'tools/pagersim/', 'tests/'],
     'lz4.h': ['compressor/codec_lz4.c', 'bench/', 'tests/'],
     'liburing.h': ['swap/swapio_uring.c', 'bench/', 'tests/'],
     'uv.h': ['daemon/control/loop.c'],

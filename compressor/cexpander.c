@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Expanders of the codecs that need one, made at the start: any thread may expand a page at any time, and none may allocate for
+ * it. Each thread comes back to the one it had last, whose memory its processor knows. Runs on: any thread; no lock.
+ */
+#include "cseg_priv.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+cexpanders_create(struct compressor *c, unsigned count)
+{
+	size_t bytes = count * sizeof(*c->expanders);
+
+	c->expanders = aligned_alloc(CACHE_LINE, bytes);
+	if (!c->expanders)
+		return -1;
+	memset(c->expanders, 0, bytes);
+	c->expander_count = count;
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned id = 0; id < CODEC_COUNT; id++) {
+			const struct codec *codec = codec_find(id);
+
+			if (!codec->expander_create)
+				continue;
+			c->expanders[i].state[id] = codec->expander_create();
+			if (!c->expanders[i].state[id])
+				return -1;
+		}
+	return 0;
+}
+
+void
+cexpanders_destroy(struct compressor *c)
+{
+	for (unsigned i = 0; c->expanders && i < c->expander_count; i++)
+		for (unsigned id = 0; id < CODEC_COUNT; id++)
+			if (c->expanders[i].state[id])
+				codec_find(id)->expander_destroy(c->expanders[i].state[id]);
+	free(c->expanders);
+}
+
+int
+cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id, const void *src, size_t bytes, void *page)
+{
+	static _Thread_local unsigned last;
+	struct cexpander *e;
+	int error;
+
+	if (!codec->expander_create)
+		return codec->expand(NULL, src, bytes, page, c->page_bytes);
+	/* More expanders than threads that expand: the next one or two are free. */
+	for (unsigned tries = 0;; tries++) {
+		bool is_free = false;
+
+		e = &c->expanders[last % c->expander_count];
+		if (!load_relaxed(&e->busy) && cas_acq_rel(&e->busy, &is_free, true))
+			break;
+		last++;
+		if (tries > 2 * c->expander_count)
+			sched_yield();
+	}
+	error = codec->expand(e->state[id], src, bytes, page, c->page_bytes);
+	store_release(&e->busy, false);
+	return error;
+}
