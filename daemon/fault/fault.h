@@ -71,6 +71,7 @@ struct fault_server {
 	size_t channel_buffer_bytes;
 	struct swapin *swapins; /* FAULT_IO_DEPTH */
 	unsigned swapins_used;
+	bool unflushed; /* the kernel would not take all reads: again soon */
 	struct fault *deferred; /* faults that found the channel full; FIFO ring */
 	unsigned deferred_head, deferred_count;
 };

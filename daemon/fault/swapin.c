@@ -114,7 +114,8 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	in->used = true;
 	server->swapins_used++;
 	session_get(fault->session);
-	swap_channel_flush(server->channel);
+	/* What the kernel does not take now, the server's loop hands over. */
+	(void)swap_channel_flush(server->channel);
 	return FAULT_PENDING;
 }
 
