@@ -83,7 +83,8 @@ serve_kick(struct fault_server *server)
 
 	if (read(server->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		panic("a server's kick descriptor failed: %d", errno);
-	store_release(&server->kicked, false);
+	/* Not a store: what we look at next must not be older than a kick that found the flag set. */
+	exchange_acq_rel(&server->kicked, false);
 }
 
 static void

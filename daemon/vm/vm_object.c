@@ -14,6 +14,7 @@
 
 #include "failpt.h"
 #include "fault/fault.h"
+#include "pageout/pageout.h"
 #include "pmap/uffd.h"
 #include "session.h"
 #include "trace.h"
@@ -493,6 +494,8 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		if (wanted[i])
 			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
 	hole_close(o, &hole);
+	if (count > 0)
+		pageout_freed(d);
 	return gone;
 }
 

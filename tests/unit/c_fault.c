@@ -369,6 +369,29 @@ overflow_is_woken(void **state)
 	faults_stop(&u);
 }
 
+/* Frames that their owner gives back are for who waits, at once. */
+static void
+discard_kicks(void **state)
+{
+	struct fault f;
+	struct fault_server *server;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 0, UFFD_FAULT_WRITE);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->frames.free_count, 0);
+	park(server, &u, 9, 1, FAULT_NO_FRAME);
+	assert_false(load_relaxed(&server->kicked));
+	assert_int_equal(vm_object_discard(u.object, 1, 8), 0);
+	assert_false(load_relaxed(&server->kicked));
+	assert_int_equal(vm_object_discard(u.object, 0, 1), 1);
+	assert_true(load_relaxed(&server->kicked));
+	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
+	faults_stop(&u);
+}
+
 /* Who waits for its own limit stands in nobody's way. */
 static void
 limit_holds_up_nobody(void **state)
@@ -428,6 +451,7 @@ main(void)
 		cmocka_unit_test(wire_waits_for_who_was_first),
 		cmocka_unit_test(touch_wires),
 		cmocka_unit_test(overflow_is_woken),
+		cmocka_unit_test(discard_kicks),
 		cmocka_unit_test(limit_holds_up_nobody),
 	};
 
