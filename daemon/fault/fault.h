@@ -118,7 +118,10 @@ enum fault_outcome fill_begin(struct daemon *d, struct vm_object *o, uint64_t in
     enum frame_use use, struct fill *ret);
 /* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is aborted. No lock. */
 void fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to, bool protected);
+/* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's reference alone. */
 void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
+/* All of them, and the fault is kept: only who else has met them busy is woken. */
+void fill_defer(struct daemon *d, struct fill *fill);
 /* The first `count` pages, all below the one that faulted, go back to what they were. */
 void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
 /* The copy of page i cannot be read: it becomes POISONED, SIGBUS for who touches it. */

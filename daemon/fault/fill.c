@@ -183,9 +183,9 @@ fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum
 	vm_object_put(o);
 }
 
-/* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's reference alone. */
-void
-fill_abort(struct daemon *d, struct fill *fill, unsigned from)
+/* wake_first: the thread whose fault it is, too */
+static void
+put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 {
 	struct vm_object *o = fill->object;
 	bool wanted = false;
@@ -204,9 +204,21 @@ fill_abort(struct daemon *d, struct fill *fill, unsigned from)
 	if (wanted && load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
-	if (wanted || from <= fill->first)
+	if (wanted || (wake_first && from <= fill->first))
 		uffd_wake(o->session->uffd, fill_address(fill, from), (size_t)(fill->count - from) << d->page_shift);
 	fill->count = from;
+}
+
+void
+fill_abort(struct daemon *d, struct fill *fill, unsigned from)
+{
+	put_back(d, fill, from, true);
+}
+
+void
+fill_defer(struct daemon *d, struct fill *fill)
+{
+	put_back(d, fill, 0, false);
 }
 
 void
@@ -222,7 +234,7 @@ fill_drop_front(struct daemon *d, struct fill *fill, unsigned count)
 	fill->count -= count;
 	fill->first -= count;
 	memmove(fill->frames, fill->frames + count, fill->count * sizeof(fill->frames[0]));
-	fill_abort(d, &front, 0);
+	put_back(d, &front, 0, false);
 }
 
 void

@@ -307,6 +307,38 @@ touch_wires(void **state)
 	faults_stop(&u);
 }
 
+/* --- a read of swap finds no place --- */
+
+/* The fault is kept: its thread must not be woken to fault once more. Who else came is. */
+static void
+kept_is_not_woken(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	server->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->swapins));
+	f = fault_at(&u, 7, 0);
+	for (unsigned wanted = 0; wanted < 2; wanted++) {
+		struct fill fill;
+
+		/* In the middle of what would be brought in. */
+		lock_acquire(&u.object->lock);
+		assert_int_equal(fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), FAULT_ANSWERED);
+		assert_int_equal(fill.first, 3);
+		if (wanted)
+			assert_false(vm_page_busy_try(&u.daemon->frames.pages[fill.frames[3]]));
+		lock_release(&u.object->lock);
+		assert_int_equal(swapin_start(server, &f, &fill), FAULT_NO_IO);
+		assert_int_equal(world.wakes, wanted);
+		assert_int_equal(kind_at(&u, 7), SLOT_ABSENT);
+	}
+	free(server->swapins);
+	faults_stop(&u);
+}
+
 /* --- parked --- */
 
 static void
@@ -450,6 +482,7 @@ main(void)
 		cmocka_unit_test(discard_waits_for_who_was_first),
 		cmocka_unit_test(wire_waits_for_who_was_first),
 		cmocka_unit_test(touch_wires),
+		cmocka_unit_test(kept_is_not_woken),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(discard_kicks),
 		cmocka_unit_test(limit_holds_up_nobody),
