@@ -119,12 +119,15 @@ struct park { /* fault/park.c */
 	struct parked_fault *pool; /* (C) */
 	uint32_t room;             /* (C) of the pool */
 	uint32_t free_head;        /* (K) */
-	struct park_list waiting;  /* (K) faults waiting for a frame, FIFO */
+	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults waiting for a frame, FIFO: the head speaks for its list */
+	struct session *limited;   /* (K) clients of which faults wait for their own pages to leave (session.h) */
+	struct session *overflowed; /* (K) clients some of whose faults found no place; with a reference */
 	struct park_list refused;  /* (K) answered with SIGBUS: answered truly when there is room again */
+	uint64_t next_ticket;      /* (K) */
 	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a frame */
 	struct moment squeezed_since; /* (K) */
 	struct moment progress;    /* (K) when it was last certain that memory is not full */
-	atomic_uint count, refused_count; /* (A) of the two lists */
+	atomic_uint count, refused_count; /* (A) of those that wait, and of the refused */
 };
 
 struct session_table { /* session.c */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "failpt.h"
+#include "fault/fault.h"
 #include "pmap/uffd.h"
 #include "vm/vm_object.h"
 
@@ -59,6 +60,7 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	s->is_control = uid == 0 || uid == geteuid();
 	s->id = fetch_add_relaxed(&next_id, 1);
 	store_relaxed(&s->references, 1);
+	park_session_init(s);
 	vm_map_init(&s->map);
 	error = -EMFILE;
 	lock_acquire(&t->lock);

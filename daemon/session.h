@@ -48,7 +48,11 @@ struct session {
 	atomic_bool reclaim_queued; /* (A) a worker has been asked to take its pages */
 	uint32_t reclaim_entry;     /* worker 0 only: where own reclaim goes on */
 	uint32_t reclaim_page;
-	atomic_bool park_overflow;  /* (A) a fault could not be parked: wake everything when frames are free */
+	struct park_list limited;   /* (K) its faults that wait for that, FIFO */
+	struct session *limited_next; /* (K) on park.limited */
+	uint32_t parked;            /* (K) its faults that wait */
+	bool park_overflow;         /* (K) more than may: all its threads are woken when there is a place again, */
+	struct session *overflow_next; /* (K) on park.overflowed */
 	struct stream streams[STREAMS]; /* (M) */
 	atomic_uint faults_to_sample;   /* (A) faults until the CPU of a faulting thread is looked at again */
 	_Atomic uint64_t servers_polling; /* (A) bit i: server i polls this client; changed by who holds affinity_busy */

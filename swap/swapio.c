@@ -224,7 +224,8 @@ swap_channel_flush(struct swap_channel *ch)
 {
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	locks_assert_none();
-	return ch->ops->flush(ch);
+	int error = failpt_hit(FAIL_SWAP_SUBMIT_EAGAIN);
+	return error ? error : ch->ops->flush(ch);
 }
 
 static int

@@ -121,6 +121,7 @@ struct walk {
 	uint64_t start, end;
 	void (*page)(struct walk *w, struct vm_object *o, uint64_t index);
 	uint64_t acted;
+	bool skips_wired; /* entries that are */
 };
 
 static void
@@ -131,6 +132,7 @@ walk_entry(struct walk *w, const struct vm_entry *e)
 	uint64_t first = (e->offset + (from - e->start)) >> d->page_shift;
 	uint64_t last = first + ((to - from) >> d->page_shift);
 
+	vm_object_settle(e->object);
 	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, last)) < last; i++)
 		w->page(w, e->object, i);
 }
@@ -154,7 +156,8 @@ walk_range(struct walk *w)
 		copy = *e;
 		vm_object_get(copy.object);
 		lock_release(&m->lock);
-		walk_entry(w, &copy);
+		if (!w->skips_wired || copy.wired_count == 0)
+			walk_entry(w, &copy);
 		vm_object_put(copy.object);
 		at = copy.end;
 	}
@@ -312,7 +315,7 @@ handle_wire(struct request *r)
 {
 	const struct pager_req_wire *in = r->body;
 	struct daemon *d = r->daemon;
-	struct walk w = { r, in->address, in->address + in->size, wire_page, 0 };
+	struct walk w = { r, in->address, in->address + in->size, wire_page, 0, false };
 	uint64_t most = (uint64_t)d->frames.count * param(d, wire_percent) / 100;
 	uint64_t limit = load_relaxed(&r->session->limit_pages), pages = in->size >> d->page_shift;
 	int error = range_check(r, in->address, in->size);
@@ -345,7 +348,7 @@ handle_unwire(struct request *r)
 	if (!error)
 		error = entries_change(r, at, end, entry_is_wired, entry_unwire, NULL);
 	while (!error && at < end) {
-		struct walk w = { r, at, end, unwire_walked, 0 };
+		struct walk w = { r, at, end, unwire_walked, 0, false };
 		struct vm_entry *e;
 		bool still_wired;
 
@@ -412,7 +415,7 @@ cool_range(struct request *r, uint64_t start, uint64_t end)
 {
 	static struct cool c; /* jobs is one thread */
 
-	c.walk = (struct walk){ r, start, end, cool_page, 0 };
+	c.walk = (struct walk){ r, start, end, cool_page, 0, false };
 	c.worker.daemon = r->daemon;
 	c.worker.stats = r->stats;
 	walk_range(&c.walk);
@@ -466,7 +469,8 @@ handle_behavior(struct request *r)
 	struct pager_rep_behavior *out = r->reply;
 	struct vm_map *m = &r->session->map;
 	uint64_t end = in->address + in->size;
-	struct walk w = { r, in->address, end, prefetch_one, 0 };
+	/* Ahead of use pages come as speculative ones, which nothing in a wired range is. */
+	struct walk w = { r, in->address, end, prefetch_one, 0, .skips_wired = true };
 	int error = range_check(r, in->address, in->size);
 	bool covered;
 

@@ -96,23 +96,29 @@ find_target(struct daemon *d, const struct fault *f, struct target *ret)
 static int
 patch_holes(struct daemon *d, int uffd, uint64_t address)
 {
-	int error = 0;
+	int error = -ENOENT;
 
-	for (size_t at = 0; at < d->page_bytes && !error; at += d->hw_bytes) {
+	for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes) {
 		size_t done;
+		int r = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
 
-		error = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
-		if (error == -EEXIST)
-			error = uffd_continue(uffd, address + at, d->hw_bytes, 0);
+		if (r == -EEXIST)
+			r = uffd_continue(uffd, address + at, d->hw_bytes, 0);
+		/* A part that is not mapped any more is not missed. */
+		if (r && r != -ENOENT)
+			return r;
+		if (!r)
+			error = 0;
 	}
 	return error;
 }
 
 /* The page is resident and we hold it busy: map it again, or let its writer write. */
 static void
-answer_resident(struct fault_server *server, const struct fault *f, struct vm_object *o, uint64_t index,
-    uint32_t frame)
+answer_resident(struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
 {
+	struct vm_object *o = t->object;
+	uint64_t index = t->index;
 	struct daemon *d = server->daemon;
 	struct vm_page *p = &d->frames.pages[frame];
 	uint64_t address = vm_object_address(o, index);
@@ -120,17 +126,21 @@ answer_resident(struct fault_server *server, const struct fault *f, struct vm_ob
 	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
 	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
 	struct cref given_up = CREF_NONE;
-	bool reactivated;
+	bool reactivated = false;
 	int error = 0;
 
-	if (write && !dirty) {
+	/* In a wired range a page that came ahead of use, or stood still while it was wired, is wired by its first touch. */
+	if ((write || t->wired) && !dirty) {
 		given_up.v = p->cref;
 		p->cref = 0;
 		vm_page_flags_set(p, PAGE_DIRTY);
 		dirty = true;
 	}
 	lock_acquire(&d->pageq.lock);
-	reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
+	if (t->wired)
+		pageq_wire_locked(d, o, frame);
+	else
+		reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
 	if (write)
 		pageq_written_locked(d, o, frame);
 	lock_release(&d->pageq.lock);
@@ -175,8 +185,37 @@ answer_unknown(struct fault_server *server, const struct fault *f)
 	size_t page = server->daemon->page_bytes;
 	uint64_t address = round_down_u64(f->address, server->daemon->hw_bytes);
 
-	if (uffd_poison(f->session->uffd, address, server->daemon->hw_bytes) != 0)
-		uffd_wake(f->session->uffd, round_down_u64(address, page), page);
+	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. */
+	uffd_poison(f->session->uffd, address, server->daemon->hw_bytes, 0);
+	uffd_wake(f->session->uffd, round_down_u64(address, page), page);
+}
+
+void
+fault_poison_hole(struct fault_server *server, struct vm_object *o)
+{
+	uint64_t address = vm_object_address(o, server->hole.low);
+	size_t page = server->daemon->page_bytes;
+	bool wanted;
+
+	uffd_poison(o->session->uffd, address, page, UFFD_MODE_HELD);
+	lock_acquire(&o->lock);
+	wanted = vm_object_hole_end(o, &server->hole);
+	lock_release(&o->lock);
+	if (wanted)
+		uffd_wake(o->session->uffd, address, page);
+}
+
+/* A page without a frame that shall get poison. => false: others are at it and will wake; O held */
+static bool
+hole_take(struct fault_server *server, struct vm_object *o, uint64_t index)
+{
+	struct hole *hole = vm_object_hole_at(o, index);
+
+	if (hole)
+		hole->wanted = true;
+	else
+		vm_object_hole_begin(o, &server->hole, index, index + 1);
+	return !hole;
 }
 
 static enum fault_outcome
@@ -222,11 +261,11 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 /* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean pages are what reads
  * live on. */
 static bool
-write_must_wait(const struct daemon *d, const struct fault *f, uint32_t frame)
+write_must_wait(const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
 {
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return false;
-	return f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP) &&
+	return (t->wired || f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
 	    !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&
 	    frames_available_for(d, FRAME_WRITE) == 0;
 }
@@ -248,7 +287,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 	case SLOT_RESIDENT: {
 		bool ours;
 
-		if (unlikely(write_must_wait(d, f, slot_frame(slot)))) {
+		if (unlikely(write_must_wait(d, f, &t, slot_frame(slot)))) {
 			lock_release(&t.object->lock);
 			outcome = FAULT_NO_FRAME_WRITE;
 			break;
@@ -260,16 +299,22 @@ fault_handle(struct fault_server *server, const struct fault *f)
 			trace_fault(d, t.object, t.index, f, f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
 			if (trace_is_exact(d) && !(f->flags & UFFD_FAULT_WP))
 				trace_window_push(server, t.object, t.index);
-			answer_resident(server, f, t.object, t.index, slot_frame(slot));
+			answer_resident(server, f, &t, slot_frame(slot));
 		} else {
 			stat_add(server->stats, STAT_BUSY_WAITS, 1);
 		}
 		break;
 	}
-	case SLOT_POISONED:
+	case SLOT_POISONED: {
+		bool ours = hole_take(server, t.object, t.index);
+
 		lock_release(&t.object->lock);
-		uffd_poison(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes);
+		if (ours)
+			fault_poison_hole(server, t.object);
+		else
+			outcome = FAULT_BUSY;
 		break;
+	}
 	case SLOT_ABSENT:
 	case SLOT_STORED:
 		outcome = answer_absent(server, f, &t, slot); /* drops O */
@@ -290,6 +335,7 @@ bool
 fault_refuse(struct fault_server *server, const struct fault *f)
 {
 	struct daemon *d = server->daemon;
+	bool empty, ours = false;
 	struct target t;
 	enum slot_kind kind;
 
@@ -298,22 +344,27 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 		return true;
 	}
 	kind = slot_kind(load_relaxed(vm_object_slot(t.object, t.index)));
+	empty = kind == SLOT_ABSENT || kind == SLOT_STORED;
+	/* From here on nobody fills it: lifting protection of a page that is there would lose its next write. */
+	if (empty)
+		ours = hole_take(server, t.object, t.index);
 	lock_release(&t.object->lock);
-	if (kind == SLOT_ABSENT || kind == SLOT_STORED) {
+	if (ours) {
 		bool first = kind == SLOT_ABSENT;
 
 		stat_add(server->stats, first ? STAT_REFUSED_ZERO_FILLS : STAT_REFUSED_REFILLS, 1);
+		/* Known before the client can touch it again, or free it. */
+		park_refused(d, f);
+		fault_poison_hole(server, t.object);
 		log_error("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more --memory or "
 			  "swap, or the client a limit)",
 		    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
 		    (unsigned long long)f->address);
-		/* Known before the client can touch it again, or free it. */
-		park_refused(d, f);
-		if (uffd_poison(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes) != 0)
-			uffd_wake(f->session->uffd, vm_object_address(t.object, t.index), d->page_bytes);
+	} else if (empty) {
+		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 	}
 	vm_object_put(t.object);
-	return kind == SLOT_ABSENT || kind == SLOT_STORED;
+	return empty;
 }
 
 static void

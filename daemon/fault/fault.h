@@ -65,11 +65,13 @@ struct fault_server {
 	int epoll, kick; /* kick: eventfd, written by whoever frees frames, and to stop */
 	atomic_bool kicked, stopping;
 	struct stat_shard stats;
+	struct hole hole; /* around a page that gets poison */
 	void *bounce; /* FAULT_CLUSTER_MAX pages */
 	struct swap_channel *channel; /* NULL: no swap */
 	size_t channel_buffer_bytes;
 	struct swapin *swapins; /* FAULT_IO_DEPTH */
 	unsigned swapins_used;
+	bool unflushed; /* the kernel would not take all reads: again soon */
 	struct fault *deferred; /* faults that found the channel full; FIFO ring */
 	unsigned deferred_head, deferred_count;
 };
@@ -106,6 +108,9 @@ void fault_dispatch(struct fault_server *server, const struct fault *fault);
  * stored stays stored. => false: the page is resident, it needs no refusal. */
 bool fault_refuse(struct fault_server *server, const struct fault *fault);
 
+/* The page in the server's hole gets poison, so that its threads get SIGBUS; the hole is no more. => no lock held */
+void fault_poison_hole(struct fault_server *server, struct vm_object *o);
+
 /* fault/fill.c */
 /* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O held.
  * FAULT_ANSWERED: fill is set up; or FAULT_NO_FRAME, FAULT_OVER_LIMIT, FAULT_BUSY. */
@@ -113,7 +118,10 @@ enum fault_outcome fill_begin(struct daemon *d, struct vm_object *o, uint64_t in
     enum frame_use use, struct fill *ret);
 /* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is aborted. No lock. */
 void fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to, bool protected);
+/* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's reference alone. */
 void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
+/* All of them, and the fault is kept: only who else has met them busy is woken. */
+void fill_defer(struct daemon *d, struct fill *fill);
 /* The first `count` pages, all below the one that faulted, go back to what they were. */
 void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
 /* The copy of page i cannot be read: it becomes POISONED, SIGBUS for who touches it. */
@@ -123,7 +131,8 @@ bool fill_retains(struct daemon *d, const struct fill *fill);
 enum fault_outcome fill_zero(struct fault_server *server, struct fill *fill);
 /* FAULT_ANSWERED, or FAULT_NO_IO with the fill aborted; hands over to swapin_start where the first is away. */
 enum fault_outcome fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill);
-/* Puts pages into the memfd and the client's tables; overwrites what was planted. => pages in place. */
+/* Puts pages into the memfd and the client's tables; overwrites what was planted. Where none of several can be, the fill is
+ * narrowed to the one that faulted. => pages in place, from the fill's first on. */
 unsigned fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect);
 
 /* fault/swapin.c */
@@ -133,7 +142,9 @@ void swapin_reap(struct fault_server *server);
 /* fault/park.c */
 int park_create(struct daemon *d);
 void park_destroy(struct daemon *d);
-/* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is over. FIFO. */
+void park_session_init(struct session *s);
+/* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is over. FIFO. Where there is no
+ * place, or the client has its share of them: forgotten, and the client's threads are woken when there is. */
 void park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
 /* Answers what can be answered now. Runs on: fault servers. */
 void park_serve(struct fault_server *server);
@@ -147,7 +158,7 @@ void park_squeeze(struct daemon *d);
 void park_refused(struct daemon *d, const struct fault *fault);
 /* Takes one of those out whose address is in [start, end). => false: none */
 bool park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address);
-/* Drops a dead session's faults. */
+/* Drops a dead session's faults. No lock held. */
 void park_drop(struct daemon *d, struct session *s);
 
 #endif

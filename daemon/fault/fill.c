@@ -35,7 +35,7 @@ same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 	for (; n < want; n++) {
 		uint64_t i = direction > 0 ? index + n : index - n;
 
-		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind || launder_hole_at(o, i))
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind || vm_object_hole_at(o, i))
 			break;
 	}
 	return n;
@@ -73,7 +73,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 {
 	uint32_t room = limit_room(o->session);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
-	struct hole *hole = launder_hole_at(o, index);
+	struct hole *hole = vm_object_hole_at(o, index);
 
 	if (hole) {
 		hole->wanted = true;
@@ -183,9 +183,9 @@ fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum
 	vm_object_put(o);
 }
 
-/* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's reference alone. */
-void
-fill_abort(struct daemon *d, struct fill *fill, unsigned from)
+/* wake_first: the thread whose fault it is, too */
+static void
+put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 {
 	struct vm_object *o = fill->object;
 	bool wanted = false;
@@ -204,9 +204,21 @@ fill_abort(struct daemon *d, struct fill *fill, unsigned from)
 	if (wanted && load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
-	if (wanted || from <= fill->first)
+	if (wanted || (wake_first && from <= fill->first))
 		uffd_wake(o->session->uffd, fill_address(fill, from), (size_t)(fill->count - from) << d->page_shift);
 	fill->count = from;
+}
+
+void
+fill_abort(struct daemon *d, struct fill *fill, unsigned from)
+{
+	put_back(d, fill, from, true);
+}
+
+void
+fill_defer(struct daemon *d, struct fill *fill)
+{
+	put_back(d, fill, 0, false);
 }
 
 void
@@ -222,7 +234,7 @@ fill_drop_front(struct daemon *d, struct fill *fill, unsigned count)
 	fill->count -= count;
 	fill->first -= count;
 	memmove(fill->frames, fill->frames + count, fill->count * sizeof(fill->frames[0]));
-	fill_abort(d, &front, 0);
+	put_back(d, &front, 0, false);
 }
 
 void
@@ -237,15 +249,16 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	lock_acquire(&d->pageq.lock);
 	vm_page_commit(d, o, fill->frames[i], PAGE_FILLING, PAGE_POISONED);
 	lock_release(&d->pageq.lock);
+	vm_object_hole_begin(o, &server->hole, fill->index + i, fill->index + i + 1);
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	compressor_free(d->compressor, cref);
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->session->ledger, PAGER_LEDGER_PAGES_LOST, 1);
+	fault_poison_hole(server, o);
 	log_error("page %llu of object %llu (process %d) could not be read back and is lost: touching it is SIGBUS",
 	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->session->pid);
-	uffd_poison(o->session->uffd, fill_address(fill, i), d->page_bytes);
 }
 
 /* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page cut short. The truth
@@ -266,6 +279,49 @@ clear_the_way(struct fault_server *server, struct fill *fill, unsigned at, unsig
 	return true;
 }
 
+/* Parts of a system page may be mappings of their own (its owner has changed the protection of one), or none: then calls for
+ * the whole of it answer ENOENT. By hardware pages; what is mapped nowhere still gets its content. page NULL: zeroes.
+ * => whether anything is mapped now */
+static bool
+put_parts(struct fault_server *server, struct fill *fill, unsigned at, const char *page, int mode)
+{
+	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
+	uint64_t offset = (fill->index + at) << d->page_shift;
+	unsigned last = UINT_MAX, tries = 0;
+	bool any = false, whole = true;
+
+	for (size_t part = 0; part < d->page_bytes && whole;) {
+		uint64_t address = fill_address(fill, at) + part;
+		size_t done;
+		int error = page ? uffd_copy(o->session->uffd, address, page + part, d->hw_bytes, mode, &done)
+				 : uffd_zeropage(o->session->uffd, address, d->hw_bytes, &done);
+
+		if (error == -EEXIST && clear_the_way(server, fill, at, &last, &tries)) {
+			/* All of it is gone. */
+			part = 0;
+			any = false;
+			continue;
+		}
+		any |= error == 0;
+		if (error && page)
+			whole = pwrite(o->memfd, page + part, d->hw_bytes, (off_t)(offset + part)) == (ssize_t)d->hw_bytes;
+		part += d->hw_bytes;
+	}
+	if (!any || !whole)
+		uffd_punch(o->memfd, offset, d->page_bytes);
+	return any && whole;
+}
+
+/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard page) must not bring the thread
+ * back to the same fill for ever. Only the page that faulted is left. */
+static void
+fill_narrow(struct daemon *d, struct fill *fill)
+{
+	fill_abort(d, fill, fill->first + 1);
+	fill_drop_front(d, fill, fill->first);
+}
+
 static unsigned
 copy_run(struct fault_server *server, struct fill *fill, unsigned from, const void *pages, unsigned count, int mode)
 {
@@ -280,14 +336,16 @@ copy_run(struct fault_server *server, struct fill *fill, unsigned from, const vo
 		    (size_t)(count - in_place) << d->page_shift, mode, &done);
 
 		in_place += (unsigned)(done >> d->page_shift);
+		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
+			return put_parts(server, fill, at, pages, mode) ? 1 : 0;
 		if (error != -EEXIST || !clear_the_way(server, fill, from + in_place, &last, &tries))
 			return in_place;
 	}
 	return in_place;
 }
 
-unsigned
-fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+static unsigned
+copy_pages(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	size_t page = fill->object->daemon->page_bytes;
 	unsigned done;
@@ -304,6 +362,18 @@ fill_copy(struct fault_server *server, struct fill *fill, const void *pages, uns
 	return done + copy_run(server, fill, done, (const char *)pages + done * page, count - done, UFFD_MODE_WP);
 }
 
+unsigned
+fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+{
+	struct daemon *d = fill->object->daemon;
+	unsigned done = copy_pages(server, fill, pages, count, protect), first = fill->first;
+
+	if (done > 0 || fill->count == 1 || first >= count)
+		return done;
+	fill_narrow(d, fill);
+	return copy_pages(server, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
+}
+
 enum fault_outcome
 fill_zero(struct fault_server *server, struct fill *fill)
 {
@@ -317,8 +387,15 @@ fill_zero(struct fault_server *server, struct fill *fill)
 		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
 
 		done_pages += (unsigned)(done >> d->page_shift);
-		if (error != -EEXIST || !clear_the_way(server, fill, done_pages, &last, &tries))
-			break;
+		if (error == -EEXIST && clear_the_way(server, fill, done_pages, &last, &tries))
+			continue;
+		if (error && done_pages == 0 && fill->count > 1) {
+			fill_narrow(d, fill);
+			continue;
+		}
+		if (error == -ENOENT && fill->count == 1 && d->page_bytes > d->hw_bytes)
+			done_pages = put_parts(server, fill, 0, NULL, 0) ? 1 : 0;
+		break;
 	}
 	stat_add(server->stats, STAT_ZERO_FILLS, done_pages);
 	ledger_count(&o->session->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);

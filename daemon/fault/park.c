@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults that wait for a frame, in FIFO order, in a pool made at start. Whoever frees frames kicks a fault server, which
- * answers from the head. Those that were refused are kept too, in a list of their own: when there is room they are answered
- * after all, which takes the poison away. Runs on: fault servers; park_drop on the control loop; the writer looks.
+ * Faults that wait for a frame, or for their client's own pages to leave, in FIFO order, in a pool made at start. Whoever frees
+ * frames kicks a fault server, which answers. There is a list for each use of a frame, since what may run is decided by that, and
+ * one for each client at its limit: only heads are looked at, and nobody stands behind one who waits for something else.
+ *
+ * A fault that finds no place in the pool, or whose client has its share of it, is forgotten; the client stands on `overflowed`
+ * until there is room, and all its threads are woken then. Whoever takes entries out looks (overflow_wake).
+ *
+ * Those that were refused are kept too, in a list of their own: when there is room they are answered after all, which takes the
+ * poison away. Runs on: fault servers; park_drop on jobs; the writer looks.
  */
 #include <stdlib.h>
 
@@ -15,8 +21,11 @@
 struct parked_fault {
 	struct fault fault; /* with a session reference */
 	enum fault_outcome why;
+	uint64_t ticket; /* order of arrival, over all lists */
 	uint32_t next;
 };
+
+static const struct park_list EMPTY = { PARK_NONE, PARK_NONE };
 
 int
 park_create(struct daemon *d)
@@ -31,7 +40,9 @@ park_create(struct daemon *d)
 	for (uint32_t i = 0; i < room; i++)
 		k->pool[i].next = i + 1 < room ? i + 1 : PARK_NONE;
 	k->free_head = 0;
-	k->waiting = k->refused = (struct park_list){ PARK_NONE, PARK_NONE };
+	k->refused = EMPTY;
+	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
+		k->waiting[use] = EMPTY;
 	lock_init(&k->lock, RANK_PARK);
 	return 0;
 }
@@ -41,6 +52,19 @@ park_destroy(struct daemon *d)
 {
 	free(d->park.pool);
 	lock_fini(&d->park.lock);
+}
+
+void
+park_session_init(struct session *s)
+{
+	s->limited = EMPTY;
+}
+
+/* Faults of one client that may wait: a client can make as many as it likes, and others need places too. */
+static uint32_t
+session_share(const struct park *k)
+{
+	return k->room / 4;
 }
 
 static void
@@ -58,7 +82,7 @@ append_locked(struct park *k, struct park_list *l, uint32_t i)
 static void
 unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous)
 {
-	atomic_uint *count = l == &k->waiting ? &k->count : &k->refused_count;
+	atomic_uint *count = l == &k->refused ? &k->refused_count : &k->count;
 
 	if (previous == PARK_NONE)
 		l->head = k->pool[i].next;
@@ -66,6 +90,8 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 		k->pool[previous].next = k->pool[i].next;
 	if (l->tail == i)
 		l->tail = previous;
+	if (l != &k->refused)
+		k->pool[i].fault.session->parked--;
 	store_release(count, load_relaxed(count) - 1);
 	k->pool[i].next = k->free_head;
 	k->free_head = i;
@@ -75,7 +101,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 static uint32_t
 keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum fault_outcome why)
 {
-	atomic_uint *count = l == &k->waiting ? &k->count : &k->refused_count;
+	atomic_uint *count = l == &k->refused ? &k->refused_count : &k->count;
 	uint32_t i = k->free_head;
 
 	if (i == PARK_NONE)
@@ -83,10 +109,78 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 	k->free_head = k->pool[i].next;
 	k->pool[i].fault = *fault;
 	k->pool[i].why = why;
+	k->pool[i].ticket = k->next_ticket++;
 	session_get(fault->session);
+	if (l != &k->refused)
+		fault->session->parked++;
 	append_locked(k, l, i);
 	store_release(count, load_relaxed(count) + 1);
 	return i;
+}
+
+static void
+limited_add_locked(struct park *k, struct session *s)
+{
+	struct session **at = &k->limited;
+
+	while (*at)
+		at = &(*at)->limited_next;
+	s->limited_next = NULL;
+	*at = s;
+}
+
+static void
+limited_remove_locked(struct park *k, struct session *s)
+{
+	struct session **at = &k->limited;
+
+	while (*at && *at != s)
+		at = &(*at)->limited_next;
+	if (*at)
+		*at = s->limited_next;
+}
+
+static void
+overflow_locked(struct park *k, struct session *s)
+{
+	if (s->park_overflow)
+		return;
+	s->park_overflow = true;
+	s->overflow_next = k->overflowed;
+	k->overflowed = session_get(s);
+}
+
+/* A client for whose forgotten faults there is room again, taken out. Not at the first place: a wake-up is for all its threads. */
+static struct session *
+overflow_next(struct park *k)
+{
+	struct session **at, *s = NULL;
+
+	lock_acquire(&k->lock);
+	if (load_relaxed(&k->count) <= k->room / 4) {
+		for (at = &k->overflowed; *at && (*at)->parked > session_share(k) / 2;)
+			at = &(*at)->overflow_next;
+		s = *at;
+		if (s) {
+			*at = s->overflow_next;
+			s->park_overflow = false;
+		}
+	}
+	lock_release(&k->lock);
+	return s;
+}
+
+/* Whoever has taken entries out. Any thread, no lock held. */
+static void
+overflow_wake(struct daemon *d)
+{
+	struct session *s;
+
+	while ((s = overflow_next(&d->park)) != NULL) {
+		if (!session_is_dead(s))
+			session_wake_all(s);
+		session_put(s);
+	}
 }
 
 static enum frame_use
@@ -99,24 +193,33 @@ void
 park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why)
 {
 	bool limit = why == FAULT_OVER_LIMIT;
+	struct session *s = fault->session;
 	struct daemon *d = server->daemon;
 	struct park *k = &d->park;
-	uint32_t i;
+	uint32_t i = PARK_NONE;
 
 	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
 	lock_acquire(&k->lock);
-	i = keep_locked(k, &k->waiting, fault, why);
+	if (session_is_dead(s)) {
+		/* park_drop has been here, or waits for the lock and finds nothing: nothing is left behind it. */
+		lock_release(&k->lock);
+		return;
+	}
+	if (limit && s->limited.head == PARK_NONE && s->parked < session_share(k) && k->free_head != PARK_NONE)
+		limited_add_locked(k, s);
+	if (s->parked < session_share(k))
+		i = keep_locked(k, limit ? &s->limited : &k->waiting[use_of(why)], fault, why);
+	if (i == PARK_NONE)
+		overflow_locked(k, s);
 	if (i != PARK_NONE && limit)
-		fetch_add_relaxed(&fault->session->limit_parked, 1);
+		fetch_add_relaxed(&s->limit_parked, 1);
 	if (i != PARK_NONE && !limit && !fault->has_waited) {
 		k->pool[i].fault.has_waited = true;
 		k->pool[i].fault.since = moment_now(d);
 	}
 	lock_release(&k->lock);
-	if (i == PARK_NONE)
-		store_release(&fault->session->park_overflow, true);
 	if (limit)
-		pageout_want_session(d, fault->session);
+		pageout_want_session(d, s);
 	else
 		pageout_want(d);
 	/* A frame may have been freed between our look and our place in the queue. */
@@ -160,30 +263,46 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 	return WAIT;
 }
 
-/* Entries looked at for one that may run: those behind wait their turn. */
-#define LOOK_MAX 256u
+/* Whether the head of a list may run, and came before the best so far. */
+static void
+look_locked(struct daemon *d, struct park_list *l, struct moment now, struct park_list **best, enum verdict *best_verdict)
+{
+	const struct parked_fault *pool = d->park.pool;
+	enum verdict verdict;
 
-/* The first that may run now, or shall wait no longer, taken out. => WAIT: none */
+	if (l->head == PARK_NONE || (*best && pool[(*best)->head].ticket < pool[l->head].ticket))
+		return;
+	verdict = judge_locked(d, &pool[l->head], now);
+	if (verdict == WAIT)
+		return;
+	*best = l;
+	*best_verdict = verdict;
+}
+
+/* The oldest of those that may run now, or shall wait no longer, taken out. => WAIT: none */
 static enum verdict
 take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
 {
 	struct park *k = &d->park;
 	struct moment now = moment_now(d);
-	uint32_t previous = PARK_NONE, i;
+	struct park_list *best = NULL;
 	enum verdict verdict = WAIT;
-	unsigned looked = 0;
 
 	lock_acquire(&k->lock);
-	for (i = k->waiting.head; i != PARK_NONE && looked < LOOK_MAX; previous = i, i = k->pool[i].next, looked++) {
-		verdict = judge_locked(d, &k->pool[i], now);
-		if (verdict == WAIT)
-			continue;
+	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
+		look_locked(d, &k->waiting[use], now, &best, &verdict);
+	for (struct session *s = k->limited; s; s = s->limited_next)
+		look_locked(d, &s->limited, now, &best, &verdict);
+	if (best) {
+		uint32_t i = best->head;
+
 		*ret = k->pool[i].fault;
 		*ret_why = k->pool[i].why;
 		if (verdict == SERVE && *ret_why != FAULT_OVER_LIMIT)
 			k->served[use_of(*ret_why)] = now;
-		unlink_locked(k, &k->waiting, i, previous);
-		break;
+		unlink_locked(k, best, i, PARK_NONE);
+		if (*ret_why == FAULT_OVER_LIMIT && best->head == PARK_NONE)
+			limited_remove_locked(k, ret->session);
 	}
 	lock_release(&k->lock);
 	return verdict;
@@ -224,7 +343,7 @@ park_serve(struct fault_server *server)
 {
 	struct daemon *d = server->daemon;
 	uint32_t most = load_acquire(&d->park.count);
-	enum fault_outcome why;
+	enum fault_outcome why = FAULT_ANSWERED;
 	enum verdict verdict;
 	struct fault fault;
 
@@ -240,11 +359,10 @@ park_serve(struct fault_server *server)
 			fault.start_ns = clock_now_ns();
 			if (verdict == SERVE || !fault_refuse(server, &fault))
 				fault_dispatch(server, &fault);
-			if (exchange_acq_rel(&s->park_overflow, false))
-				session_wake_all(s);
 		}
 		session_put(s);
 	}
+	overflow_wake(d);
 	serve_refused(server);
 }
 
@@ -253,16 +371,18 @@ park_longest(struct daemon *d, struct moment *ret_tried)
 {
 	struct park *k = &d->park;
 	struct moment now = moment_now(d);
-	unsigned looked = 0;
 	bool any = false;
 
 	if (load_acquire(&k->count) == 0)
 		return false;
 	lock_acquire(&k->lock);
-	for (uint32_t i = k->waiting.head; i != PARK_NONE && looked < LOOK_MAX; i = k->pool[i].next, looked++) {
-		struct moment tried = tried_for(k, &k->pool[i], now);
+	for (unsigned use = 0; use < FRAME_USE_COUNT; use++) {
+		struct moment tried;
 
-		if (k->pool[i].why == FAULT_OVER_LIMIT || (any && tried.passes <= ret_tried->passes))
+		if (k->waiting[use].head == PARK_NONE)
+			continue;
+		tried = tried_for(k, &k->pool[k->waiting[use].head], now);
+		if (any && tried.passes <= ret_tried->passes)
 			continue;
 		*ret_tried = tried;
 		any = true;
@@ -299,7 +419,7 @@ park_refused(struct daemon *d, const struct fault *fault)
 
 	lock_acquire(&k->lock);
 	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back. */
-	if (load_relaxed(&k->refused_count) < k->room / 2)
+	if (load_relaxed(&k->refused_count) < k->room / 2 && !session_is_dead(fault->session))
 		keep_locked(k, &k->refused, fault, FAULT_NO_FRAME);
 	lock_release(&k->lock);
 }
@@ -348,6 +468,21 @@ drop_locked(struct park *k, struct park_list *l, struct session *s)
 	return dropped;
 }
 
+/* A dead session is taken off the overflowed. => whether a reference is over */
+static bool
+overflow_drop_locked(struct park *k, struct session *s)
+{
+	struct session **at = &k->overflowed;
+
+	if (!s->park_overflow)
+		return false;
+	while (*at != s)
+		at = &(*at)->overflow_next;
+	*at = s->overflow_next;
+	s->park_overflow = false;
+	return true;
+}
+
 void
 park_drop(struct daemon *d, struct session *s)
 {
@@ -355,8 +490,13 @@ park_drop(struct daemon *d, struct session *s)
 	unsigned dropped;
 
 	lock_acquire(&k->lock);
-	dropped = drop_locked(k, &k->waiting, s) + drop_locked(k, &k->refused, s);
+	if (s->limited.head != PARK_NONE)
+		limited_remove_locked(k, s);
+	dropped = drop_locked(k, &k->refused, s) + drop_locked(k, &s->limited, s) + overflow_drop_locked(k, s);
+	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
+		dropped += drop_locked(k, &k->waiting[use], s);
 	lock_release(&k->lock);
 	while (dropped-- > 0)
 		session_put(s);
+	overflow_wake(d);
 }

@@ -21,6 +21,7 @@
 #define COOKIE_IO   (UINT64_MAX - 1)
 #define EVENTS      32
 #define READ_BATCH  16
+#define FLUSH_AGAIN_MS 1
 
 /* Clients are watched by edges: otherwise each wait begins with a look at what was served last. */
 static struct epoll_event
@@ -82,7 +83,8 @@ serve_kick(struct fault_server *server)
 
 	if (read(server->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		panic("a server's kick descriptor failed: %d", errno);
-	store_release(&server->kicked, false);
+	/* Not a store: what we look at next must not be older than a kick that found the flag set. */
+	exchange_acq_rel(&server->kicked, false);
 }
 
 static void
@@ -132,7 +134,7 @@ server_main(void *argument)
 	pthread_setname_np(pthread_self(), name);
 	run_first();
 	while (!load_acquire(&server->stopping)) {
-		int count = epoll_wait(server->epoll, events, EVENTS, -1);
+		int count = epoll_wait(server->epoll, events, EVENTS, server->unflushed ? FLUSH_AGAIN_MS : -1);
 
 		if (count < 0) {
 			CHECKF(errno == EINTR, "epoll_wait: %d", errno);
@@ -150,6 +152,8 @@ server_main(void *argument)
 			park_serve(server);
 		if (server->deferred_count > 0)
 			serve_deferred(server);
+		/* Reads that a flush has left behind, here or in the channel, have no completion to wait for. */
+		server->unflushed = server->swapins_used > 0 && swap_channel_flush(server->channel) != 0;
 	}
 	return NULL;
 }

@@ -83,6 +83,7 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	struct daemon *d = server->daemon;
 	struct swapin *in = swapin_get(server);
 	void *buffer = server->channel ? swap_channel_buffer_get(server->channel) : NULL;
+	bool is_full = false;
 	int error;
 
 	/* A downward run is read a page at a time. */
@@ -90,7 +91,7 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	if (!in || !buffer) {
 		if (buffer)
 			swap_channel_buffer_put(server->channel, buffer);
-		fill_abort(d, fill, 0);
+		fill_defer(d, fill);
 		vm_object_put(fill->object);
 		return FAULT_NO_IO;
 	}
@@ -103,18 +104,23 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 		    in->length, buffer, (uint64_t)(in - server->swapins));
 		if (error)
 			reads_end(d, &in->fill, 0, in->fill.count);
+		is_full = error == -EAGAIN;
 	}
 	if (error) {
 		swap_channel_buffer_put(server->channel, buffer);
-		/* -EAGAIN from read_begin: it is in memory again, the thread faults once more and finds it. */
-		fill_abort(d, &in->fill, 0);
+		/* Not to be pinned (it is in memory again, most likely): the thread faults once more and finds it. */
+		if (is_full)
+			fill_defer(d, &in->fill);
+		else
+			fill_abort(d, &in->fill, 0);
 		vm_object_put(in->fill.object);
-		return error == -EAGAIN && in->length ? FAULT_NO_IO : FAULT_ANSWERED;
+		return is_full ? FAULT_NO_IO : FAULT_ANSWERED;
 	}
 	in->used = true;
 	server->swapins_used++;
 	session_get(fault->session);
-	swap_channel_flush(server->channel);
+	/* What the kernel does not take now, the server's loop hands over. */
+	(void)swap_channel_flush(server->channel);
 	return FAULT_PENDING;
 }
 

@@ -143,22 +143,6 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 	}
 }
 
-struct hole *
-launder_hole_at(struct vm_object *o, uint64_t index)
-{
-	struct daemon *d = o->daemon;
-
-	if (likely(o->holes == 0))
-		return NULL;
-	for (unsigned i = 0; i < d->worker_count; i++) {
-		struct hole *hole = &d->workers[i].hole;
-
-		if (load_relaxed(&hole->object) == o && index >= hole->low && index < hole->high)
-			return hole;
-	}
-	return NULL;
-}
-
 /* How many victims from v[0] on can be taken away with one range: neighbours, nothing but a few stored pages between
  * them. A hint unless O is held. */
 #define HOLE_MAX 64u
@@ -188,11 +172,7 @@ hole_begin(struct pageout_worker *w, struct victim *v, unsigned count)
 
 	lock_acquire(&o->lock);
 	n = group_length(w, v, count);
-	w->hole.low = page_of(w, &v[0])->index;
-	w->hole.high = page_of(w, &v[n - 1])->index + 1;
-	w->hole.wanted = false;
-	store_relaxed(&w->hole.object, o);
-	o->holes++;
+	vm_object_hole_begin(o, &w->hole, page_of(w, &v[0])->index, page_of(w, &v[n - 1])->index + 1);
 	lock_release(&o->lock);
 	return n;
 }
@@ -225,11 +205,7 @@ leave(struct pageout_worker *w, struct victim *v, unsigned count)
 			pageq_launder_finish_locked(d, &v[i]);
 		}
 		lock_release(&d->pageq.lock);
-		store_relaxed(&hole->object, NULL);
-		o->holes--;
-		if (wanted && load_acquire(&o->waiters) > 0)
-			cond_broadcast(&o->unbusy);
-		wanted |= hole->wanted;
+		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
 		lock_release(&o->lock);
 		if (wanted)
 			uffd_wake(o->session->uffd, vm_object_address(o, hole->low), bytes);

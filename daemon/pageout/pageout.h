@@ -12,20 +12,12 @@
 
 #define PAGEOUT_BATCH_MAX 256u
 
-/* A range of an object that a worker is about to punch in one piece: its victims, which it holds busy, and between them
- * pages that have no frame. While it stands no page in it may be filled. Set and cleared with the object locked. */
-struct hole {
-	_Atomic(struct vm_object *) object; /* (O to write) NULL: none */
-	uint64_t low, high;                 /* (O) [low, high) */
-	bool wanted;                        /* (O) somebody came meanwhile: wake the range */
-};
-
 struct pageout_worker {
 	struct daemon *daemon;
 	pthread_t thread;
 	unsigned index;
 	struct stat_shard stats;
-	struct hole hole;
+	struct hole hole; /* that it is about to punch in one piece: its victims, held busy, and stored pages between them */
 	void *bounce;   /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
 	struct victim deactivated[PAGEOUT_BATCH_MAX];
 	struct victim victims[PAGEOUT_BATCH_MAX];
@@ -49,10 +41,6 @@ void pageout_freed(struct daemon *d);
 
 /* pageout/launder.c. => frames freed */
 unsigned launder(struct pageout_worker *w, struct victim *victims, unsigned count);
-
-/* The hole that a page without a frame lies in, or NULL: it may not be filled now, and *ret->wanted makes the worker wake
- * its range. => the object's lock held */
-struct hole *launder_hole_at(struct vm_object *o, uint64_t index);
 
 /* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no lock held. */
 bool launder_has_room(struct pageout_worker *w, unsigned pages);

@@ -231,8 +231,8 @@ uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
 	return done == bytes ? 0 : error;
 }
 
-int
-uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
+static int
+continue_range(int uffd, uint64_t address, size_t bytes, int mode)
 {
 	unsigned tries = 0;
 	size_t done = 0;
@@ -262,6 +262,24 @@ uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 	return 0;
 }
 
+int
+uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	int error = continue_range(uffd, address, bytes, mode);
+	bool any = false;
+
+	if (error != -ENOENT || bytes == HW_PAGE)
+		return error;
+	/* The kernel wants one mapping: the range is several, or partly none. */
+	for (size_t at = 0; at < bytes; at += HW_PAGE) {
+		error = continue_range(uffd, address + at, HW_PAGE, mode);
+		if (error && error != -ENOENT)
+			return error;
+		any |= !error;
+	}
+	return any ? 0 : -ENOENT;
+}
+
 static int
 write_protect(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 {
@@ -279,17 +297,17 @@ write_protect(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 	}
 }
 
-int
-uffd_protect(int uffd, uint64_t address, size_t bytes)
+static int
+write_protect_parts(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 {
-	int error = write_protect(uffd, address, bytes, UFFDIO_WRITEPROTECT_MODE_WP);
+	int error = write_protect(uffd, address, bytes, mode);
 
 	if (error != -ENOENT)
 		return error;
 	/* The kernel stops at the first part that is not registered (being given back, most likely) and leaves what lies
-	 * behind it writable. */
+	 * behind it as it was. */
 	for (size_t at = 0; at < bytes; at += HW_PAGE) {
-		error = write_protect(uffd, address + at, HW_PAGE, UFFDIO_WRITEPROTECT_MODE_WP);
+		error = write_protect(uffd, address + at, HW_PAGE, mode);
 		if (error && error != -ENOENT)
 			return error;
 	}
@@ -297,9 +315,15 @@ uffd_protect(int uffd, uint64_t address, size_t bytes)
 }
 
 int
+uffd_protect(int uffd, uint64_t address, size_t bytes)
+{
+	return write_protect_parts(uffd, address, bytes, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+int
 uffd_unprotect(int uffd, uint64_t address, size_t bytes)
 {
-	return write_protect(uffd, address, bytes, 0);
+	return write_protect_parts(uffd, address, bytes, 0);
 }
 
 void
@@ -312,12 +336,12 @@ uffd_wake(int uffd, uint64_t address, size_t bytes)
 }
 
 /* One hardware page. The entry may hold a write-protection marker, left by the laundering that took the page away: it
- * must go before the poison fits. */
+ * must go before the poison fits. A page that is mapped looks the same from here: only the caller knows. */
 static int
-poison_hw(int uffd, uint64_t address)
+poison_hw(int uffd, uint64_t address, int mode)
 {
+	bool cleared = !(mode & UFFD_MODE_HELD);
 	unsigned tries = 0;
-	bool cleared = false;
 
 	for (;;) {
 		struct uffdio_poison poison = { .range = { address, HW_PAGE } };
@@ -335,17 +359,16 @@ poison_hw(int uffd, uint64_t address)
 }
 
 int
-uffd_poison(int uffd, uint64_t address, size_t bytes)
+uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
 {
-	locks_assert_none();
-	for (size_t done = 0; done < bytes; done += HW_PAGE) {
-		int error = poison_hw(uffd, address + done);
+	int error = 0;
 
-		if (error)
-			return error;
-	}
+	locks_assert_none();
+	for (size_t done = 0; done < bytes && (!error || error == -ENOENT); done += HW_PAGE)
+		error = poison_hw(uffd, address + done, mode);
+	/* Also after an error: who waits faults again and is judged anew. */
 	uffd_wake(uffd, address, bytes);
-	return 0;
+	return error;
 }
 
 void

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { UFFD_MODE_WP = 1, UFFD_MODE_DONTWAKE = 2 };
+enum { UFFD_MODE_WP = 1, UFFD_MODE_DONTWAKE = 2, UFFD_MODE_HELD = 4 };
 
 struct uffd_fault {
 	uint64_t address;
@@ -33,13 +33,16 @@ int uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more);
 /* *ret_done: bytes at the front that are in place, also on error. */
 int uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode, size_t *ret_done);
 int uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
-/* Maps what is in the memfd. Pages already mapped are passed over. */
+/* Maps what is in the memfd. Pages already mapped are passed over; so are hardware pages that are not mapped, if any is. */
 int uffd_continue(int uffd, uint64_t address, size_t bytes, int mode);
+/* Parts that are not registered are passed over, here and below. */
 int uffd_protect(int uffd, uint64_t address, size_t bytes);
 /* Lifts write protection and wakes. */
 int uffd_unprotect(int uffd, uint64_t address, size_t bytes);
 void uffd_wake(int uffd, uint64_t address, size_t bytes);
-int uffd_poison(int uffd, uint64_t address, size_t bytes);
+/* SIGBUS for who touches it, where nothing is mapped. UFFD_MODE_HELD: nobody can map a page there meanwhile, so a
+ * write-protection marker that is in the way may be lifted. Wakes in any case. */
+int uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
 void uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
 /* How often a call had to be repeated, since start. */
 uint64_t uffd_retries(void);

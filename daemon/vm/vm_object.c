@@ -14,6 +14,7 @@
 
 #include "failpt.h"
 #include "fault/fault.h"
+#include "pageout/pageout.h"
 #include "pmap/uffd.h"
 #include "session.h"
 #include "trace.h"
@@ -264,6 +265,13 @@ vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 	store_release(p, slot);
 }
 
+void
+vm_object_settle(struct vm_object *o)
+{
+	lock_acquire(&o->lock);
+	lock_release(&o->lock);
+}
+
 uint64_t
 vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
 {
@@ -297,6 +305,70 @@ vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
 	else
 		vm_page_flags_clear(p, PAGE_BUSY);
 	fetch_sub_acq_rel(&o->waiters, 1);
+}
+
+struct hole *
+vm_object_hole_at(const struct vm_object *o, uint64_t index)
+{
+	struct hole *hole = o->holes;
+
+	while (unlikely(hole != NULL) && (index < hole->low || index >= hole->high))
+		hole = hole->next;
+	return hole;
+}
+
+void
+vm_object_hole_begin(struct vm_object *o, struct hole *hole, uint64_t low, uint64_t high)
+{
+	lock_assert_held(&o->lock);
+	*hole = (struct hole){ .next = o->holes, .low = low, .high = high };
+	o->holes = hole;
+}
+
+bool
+vm_object_hole_end(struct vm_object *o, struct hole *hole)
+{
+	struct hole **at = &o->holes;
+
+	lock_assert_held(&o->lock);
+	while (*at != hole)
+		at = &(*at)->next;
+	*at = hole->next;
+	if (load_acquire(&o->waiters) > 0)
+		cond_broadcast(&o->unbusy);
+	return hole->wanted;
+}
+
+/* Waits until no hole is left in [low, high). Runs on: jobs. => O held, dropped and retaken */
+static void
+wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	struct hole *hole = o->holes;
+
+	while (hole) {
+		if (hole->high <= low || hole->low >= high) {
+			hole = hole->next;
+			continue;
+		}
+		fetch_add_acq_rel(&o->waiters, 1);
+		cond_wait(&o->unbusy, &o->lock);
+		fetch_sub_acq_rel(&o->waiters, 1);
+		hole = o->holes;
+	}
+}
+
+/* As the owner of a hole of a job lets it go. => no lock held */
+static void
+hole_close(struct vm_object *o, struct hole *hole)
+{
+	bool wanted;
+
+	lock_acquire(&o->lock);
+	wanted = vm_object_hole_end(o, hole);
+	lock_release(&o->lock);
+	if (wanted)
+		uffd_wake(o->session->uffd, vm_object_address(o, hole->low),
+		    (hole->high - hole->low) << o->daemon->page_shift);
 }
 
 /* Stored and poisoned pages of [first, last): gone at once. => O held */
@@ -347,8 +419,8 @@ busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *fram
 	return count;
 }
 
-/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. Nothing else moves a
- * POISONED page while the jobs thread is here, so nobody's page can be hit. => no lock held */
+/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. In our hole nothing else
+ * moves a page without a frame, so nobody's page can be hit. => no lock held */
 static void
 unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 {
@@ -374,8 +446,13 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	uint32_t frames[DISCARD_RUN];
 	bool wanted[DISCARD_RUN];
 	unsigned count, start;
+	struct hole hole;
 	uint64_t gone;
 
+	lock_acquire(&o->lock);
+	wait_holes(o, first, last);
+	vm_object_hole_begin(o, &hole, first, last);
+	lock_release(&o->lock);
 	unpoison(o, first, last);
 	lock_acquire(&o->lock);
 	count = busy_resident(o, first, last, frames);
@@ -416,10 +493,13 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
 			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
+	hole_close(o, &hole);
+	if (count > 0)
+		pageout_freed(d);
 	return gone;
 }
 
-/* The same for pages that were refused: nothing is there any more, and until the poison is gone nobody can touch them. */
+/* The same for pages that were refused: nothing is there any more, unless somebody has been served after all. */
 static void
 unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 {
@@ -428,13 +508,23 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 
 	while (park_refused_take(d, o->session, vm_object_address(o, first), vm_object_address(o, end), &address)) {
 		uint64_t start = round_down_u64(address, d->page_bytes);
+		uint64_t index = (start - o->base_address) >> d->page_shift;
+		bool resident;
+		struct hole hole;
 		size_t done;
 
 		if (session_is_dead(o->session))
 			continue;
-		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
+		lock_acquire(&o->lock);
+		wait_holes(o, index, index + 1);
+		vm_object_hole_begin(o, &hole, index, index + 1);
+		resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
+		lock_release(&o->lock);
+		for (size_t at = 0; at < d->page_bytes && !resident; at += d->hw_bytes)
 			uffd_zeropage(o->session->uffd, start + at, d->hw_bytes, &done);
-		uffd_punch(o->memfd, start - vm_object_address(o, 0), d->page_bytes);
+		if (!resident)
+			uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
+		hole_close(o, &hole);
 	}
 }
 
@@ -443,6 +533,10 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count, gone = 0;
 
+	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among what goes. */
+	lock_acquire(&o->lock);
+	wait_holes(o, first, end);
+	lock_release(&o->lock);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, end)) < end;) {
 		uint64_t last = min_u64(round_down_u64(i, DISCARD_RUN) + DISCARD_RUN, end);
 

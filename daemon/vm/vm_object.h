@@ -21,6 +21,14 @@
 
 struct session;
 
+/* Pages without a frame have no busy bit. Who needs them to stay as they are while no lock is held (a punch that passes over
+ * them, poison) puts a hole around them: in it no page is filled, refused or discarded. */
+struct hole {
+	struct hole *next;  /* (O) of its object */
+	uint64_t low, high; /* (O) pages [low, high) */
+	bool wanted;        /* (O) somebody came meanwhile: wake the range */
+};
+
 struct vm_object {
 	uint32_t magic;
 	atomic_uint references;
@@ -36,7 +44,7 @@ struct vm_object {
 	struct lock lock;
 	struct cond unbusy;     /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
 	atomic_uint waiters;    /* (A) on unbusy */
-	unsigned holes;         /* (O) workers that are punching a range of it: see struct hole */
+	struct hole *holes;     /* (O) ranges in which no page may be filled now */
 	atomic_ushort *block_live; /* (A) per SLOTS_PER_BLOCK: slots that are not ABSENT; written under O */
 };
 
@@ -88,6 +96,9 @@ vm_object_pol_page(const struct vm_object *o, uint64_t index)
 {
 	return o->slot_base + (uint32_t)index;
 }
+/* Passes once through O. find_target takes O while it still has M: a fault that has found what a map was before it changed
+ * has published its pages when this returns, and vm_object_next_live sees them. Before a walk of what has changed. */
+void vm_object_settle(struct vm_object *o);
 /* The first index >= index and < end whose block is not wholly ABSENT; end if there is none. */
 uint64_t vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end);
 /* Lets a page go and wakes whoever wanted it (client threads by UFFDIO_WAKE, jobs by the condition).
@@ -95,6 +106,12 @@ uint64_t vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t
 void vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p);
 /* Waits until the page at index is not busy. => called with O held; drops and retakes it. */
 void vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p);
+/* The hole that the page lies in, or NULL. Who may not go on sets ->wanted: its owner wakes the range. => O held */
+struct hole *vm_object_hole_at(const struct vm_object *o, uint64_t index);
+/* [low, high) becomes a hole. => O held */
+void vm_object_hole_begin(struct vm_object *o, struct hole *hole, uint64_t low, uint64_t high);
+/* And ceases to be one; jobs that wait for that are told. => whether the range must be woken; O held */
+bool vm_object_hole_end(struct vm_object *o, struct hole *hole);
 /* Discards pages [first, first + count): content, stored copies and frames. Waits for busy pages.
  * => returns how many were there. Runs on: jobs. No lock held. */
 uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);

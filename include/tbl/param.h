@@ -30,5 +30,5 @@ PARAM(max_client_regions, 1, 1048576, 65536, "regions", 1, "regions that one cli
 PARAM(max_sessions, 1, 16384, 1024, "sessions", 0, "clients connected at a time")
 PARAM(wire_percent, 0, 95, 60, "percent", 1, "most memory (share of the frames) that may be wired by all clients together")
 PARAM(zap, 0, 2, 0, "choice", 1, "who takes mappings away for ageing: 1 the daemon (MADV_PAGEOUT), 2 the client's agent, 0 the daemon unless the system has swap or refuses it")
-PARAM(parked_faults, 64, 1048576, 8192, "faults", 0, "faults that may wait for a frame at a time")
+PARAM(parked_faults, 64, 1048576, 8192, "faults", 0, "faults that may wait for a frame at a time, a quarter of them of one client")
 #undef PARAM

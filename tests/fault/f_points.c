@@ -3,7 +3,7 @@
  * Fail points off the disk: userfaultfd calls that must be repeated, no room in the compressor, no frame, no memory for
  * an object or a session. Content stays right, nothing hangs, nothing leaks, and the client hears an error or nothing.
  *
- * usage: f_points copy-eagain|copy-eexist|continue-eagain|protect-eagain|compress|frame|object|session
+ * usage: f_points copy-eagain|copy-eexist|continue-eagain|protect-eagain|compress|frame|submit|object|session
  */
 #include "harness.h"
 
@@ -142,6 +142,8 @@ main(int argc, char **argv)
 		test_worker(&d, "COMPRESS_NO_SPACE", "COMPRESS_NO_SPACE:10:500", 500);
 	else if (strcmp(name, "frame") == 0)
 		test_worker(&d, "FRAME_TAKE", "FRAME_TAKE:10:500", 500);
+	else if (strcmp(name, "submit") == 0)
+		test_worker(&d, "SWAP_SUBMIT_EAGAIN", "SWAP_SUBMIT_EAGAIN:0:300", 300);
 	else if (strcmp(name, "object") == 0)
 		client_join(&d, client_start(&d, object_sweep, NULL), false);
 	else if (strcmp(name, "session") == 0)

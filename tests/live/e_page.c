@@ -3,7 +3,7 @@
  * One page's life, seen in the counters: zero fills and their clusters, soft faults, clean copies, wiring, planted pages,
  * memory that its owner takes away behind the daemon's back.
  *
- * usage: e_page zero-fill|soft|clean|wire|discard|planted|punched|region [page size]
+ * usage: e_page zero-fill|soft|clean|wire|discard|planted|punched|region|parted [page size]
  */
 #include "harness.h"
 
@@ -349,6 +349,78 @@ punched(struct live *d, void *argument)
 	raw_close(&r);
 }
 
+/* --- a range that its owner has parted into several mappings: no fill spans two --- */
+
+static volatile uint64_t *
+parted_word(void *base, uint64_t page, unsigned part, struct live *d)
+{
+	return (volatile uint64_t *)(volatile void *)(byte(base, page, d) + part * 4096u);
+}
+
+static void
+parted_verify(struct live *d, void *base, unsigned pages, unsigned guarded, unsigned guard, bool downwards)
+{
+	for (unsigned n = 0; n < pages; n++) {
+		unsigned page = downwards ? pages - 1 - n : n;
+
+		for (unsigned part = 0; part < d->page_bytes / 4096; part++)
+			if (page != guarded || part != guard)
+				EQ(*parted_word(base, page, part, d), page * 100 + part + 1);
+	}
+}
+
+static void
+parted(struct live *d, void *argument)
+{
+	static const int behaviors[] = { PAGER_BEHAVIOR_SEQUENTIAL, PAGER_BEHAVIOR_REVERSE_SEQUENTIAL };
+	enum { PAGES = 64, GUARDED = 20 };
+	struct pager *p = client_connect(d);
+	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
+	unsigned guard = d->page_bytes > 4096 ? 2 : 0;
+	uint64_t rng = live_seed;
+	struct book other;
+	void *base[2];
+
+	(void)argument;
+	book_open(&other, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
+	for (unsigned k = 0; k < 2; k++) {
+		bool downwards = k == 1;
+
+		base[k] = client_allocate(p, PAGES * d->page_bytes);
+		OK(pager_behavior(p, base[k], PAGES * d->page_bytes, behaviors[k]));
+		REQUIRE(mprotect((char *)base[k] + GUARDED * d->page_bytes + guard * 4096, 4096, PROT_NONE) == 0);
+		for (unsigned n = 0; n < PAGES; n++) {
+			unsigned page = downwards ? PAGES - 1 - n : n;
+
+			for (unsigned part = 0; part < d->page_bytes / 4096; part++)
+				if (page != GUARDED || part != guard)
+					*parted_word(base[k], page, part, d) = page * 100 + part + 1;
+		}
+		/* Soft faults. */
+		OK(pager_behavior(p, base[k], PAGES * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
+		WAIT_UNTIL(d, mapped_pages(d, base[k], PAGES) == 0);
+		parted_verify(d, base[k], PAGES, GUARDED, guard, downwards);
+	}
+	/* And away with them; back in by reading, then writing. */
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < count; i++)
+			book_write(&other, i, mixture_draw(&(struct mixture){ 5, 10, 40 }, &rng));
+		for (unsigned k = 0; k < 2; k++)
+			parted_verify(d, base[k], PAGES, GUARDED, guard, k == 1);
+		for (unsigned k = 0; k < 2; k++)
+			for (unsigned page = 0; page < PAGES; page++)
+				if (page != GUARDED || guard != 0)
+					*parted_word(base[k], page, 0, d) = page * 100 + 1;
+	}
+	/* What nobody could see has stayed what it was. */
+	for (unsigned k = 0; k < 2; k++) {
+		REQUIRE(mprotect(base[k], PAGES * d->page_bytes, PROT_READ | PROT_WRITE) == 0);
+		EQ(*parted_word(base[k], GUARDED, guard, d), 0);
+	}
+	book_verify_all(&other);
+	OK(pager_disconnect(p));
+}
+
 /* --- what the map says --- */
 
 static void
@@ -415,6 +487,7 @@ main(int argc, char **argv)
 		{ "planted", planted, "compressor_percent=20" },
 		{ "punched", punched, "compressor_percent=20" },
 		{ "region", region, "zap=0" },
+		{ "parted", parted, "compressor_percent=20" },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 	struct live d;

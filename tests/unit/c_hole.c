@@ -67,35 +67,30 @@ end(struct unit *u, struct fill *fill)
 static void
 nobody_fills_a_hole(void **state)
 {
-	struct pageout_worker *workers;
+	struct hole hole, other;
 	struct fill fill;
 	struct unit u;
 	(void)state;
 
 	unit_start(&u);
-	workers = calloc(2, sizeof(*workers));
-	assert_non_null(workers);
-	u.daemon->workers = workers;
-	u.daemon->worker_count = 2;
 	store_pages(&u, 64);
 	lock_acquire(&u.object->lock);
-	workers[1].hole.low = 20;
-	workers[1].hole.high = 30;
-	store_relaxed(&workers[1].hole.object, u.object);
-	u.object->holes = 1;
-	assert_null(launder_hole_at(u.object, 19));
-	assert_ptr_equal(launder_hole_at(u.object, 20), &workers[1].hole);
-	assert_ptr_equal(launder_hole_at(u.object, 29), &workers[1].hole);
-	assert_null(launder_hole_at(u.object, 30));
+	vm_object_hole_begin(u.object, &hole, 20, 30);
+	vm_object_hole_begin(u.object, &other, 50, 60);
+	assert_null(vm_object_hole_at(u.object, 19));
+	assert_ptr_equal(vm_object_hole_at(u.object, 20), &hole);
+	assert_ptr_equal(vm_object_hole_at(u.object, 29), &hole);
+	assert_null(vm_object_hole_at(u.object, 30));
+	assert_ptr_equal(vm_object_hole_at(u.object, 55), &other);
 	lock_release(&u.object->lock);
 
 	assert_int_equal(begin(&u, 25, 1, 1, &fill), FAULT_BUSY);
-	assert_true(workers[1].hole.wanted);
+	assert_true(hole.wanted);
 	assert_int_equal(slot_kind(load_relaxed(vm_object_slot(u.object, 25))), SLOT_STORED);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
 
 	/* Runs stop in front of it, upwards and downwards. */
-	workers[1].hole.wanted = false;
+	hole.wanted = false;
 	assert_int_equal(begin(&u, 17, 8, 1, &fill), FAULT_ANSWERED);
 	assert_int_equal(fill.index, 17);
 	assert_int_equal(fill.count, 3);
@@ -104,21 +99,19 @@ nobody_fills_a_hole(void **state)
 	assert_int_equal(fill.index, 30);
 	assert_int_equal(fill.count, 4);
 	end(&u, &fill);
-	assert_false(workers[1].hole.wanted);
 
 	/* Punched: everything may be filled. */
 	lock_acquire(&u.object->lock);
-	store_relaxed(&workers[1].hole.object, NULL);
-	u.object->holes = 0;
+	assert_false(vm_object_hole_end(u.object, &hole));
+	assert_null(vm_object_hole_at(u.object, 25));
+	assert_ptr_equal(vm_object_hole_at(u.object, 55), &other);
+	assert_false(vm_object_hole_end(u.object, &other));
 	lock_release(&u.object->lock);
 	assert_int_equal(begin(&u, 25, 8, 1, &fill), FAULT_ANSWERED);
 	assert_int_equal(fill.count, 8);
 	end(&u, &fill);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
 	forget_pages(&u, 64);
-	free(workers);
-	u.daemon->workers = NULL;
-	u.daemon->worker_count = 1;
 	unit_stop(&u);
 }
 

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults, one at a time, on tables without threads: userfaultfd is made of the functions below, so that what another thread
+ * would do at the worst moment can be done in them.
+ */
+#include "c_unit.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "control/control.h"
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+#include "vm/page_policy.h"
+#include "vm/pageq.h"
+
+/* What the calls do, and have done. */
+static struct {
+	struct unit *unit;
+	void (*on_poison)(struct unit *u, uint64_t index);
+	unsigned poisons, wakes, zeropages;
+	uint64_t woken; /* the last address */
+} world;
+
+int __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
+void __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes);
+int __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
+
+int
+__wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	(void)uffd, (void)bytes, (void)mode;
+	world.poisons++;
+	if (world.on_poison)
+		world.on_poison(world.unit, (address - UNIT_BASE) / 4096);
+	return 0;
+}
+
+void
+__wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
+{
+	(void)uffd, (void)bytes;
+	world.wakes++;
+	world.woken = address;
+}
+
+int
+__wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
+{
+	(void)uffd, (void)address;
+	world.zeropages++;
+	*ret_done = bytes;
+	return 0;
+}
+
+int __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode);
+
+int
+__wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	(void)uffd, (void)address, (void)bytes, (void)mode;
+	return 0;
+}
+
+static struct fault_server *
+faults_start(struct unit *u)
+{
+	struct vm_entry entry = { .start = UNIT_BASE, .end = UNIT_BASE + UNIT_PAGES * 4096ull, .protection = PROT_READ | PROT_WRITE };
+	struct fault_server *server = calloc(1, sizeof(*server));
+	struct daemon *d;
+
+	unit_start(u);
+	d = u->daemon;
+	memset(&world, 0, sizeof(world));
+	world.unit = u;
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(park_create(d), 0);
+	server->daemon = d;
+	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
+	server->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->servers = server;
+	entry.object = u->object;
+	vm_object_get(u->object);
+	assert_int_equal(vm_map_reserve(&u->session->map), 0);
+	vm_map_insert(&u->session->map, &entry);
+	return server;
+}
+
+static void
+faults_stop(struct unit *u)
+{
+	struct daemon *d = u->daemon;
+	struct vm_entry e = vm_map_remove_at(&u->session->map, 0);
+
+	park_drop(d, u->session);
+	vm_object_discard(e.object, 0, UNIT_PAGES);
+	vm_object_put(e.object);
+	park_destroy(d);
+	page_policy_destroy(d->pageq.policy);
+	close(d->servers->kick);
+	free(d->servers);
+	unit_stop(u);
+}
+
+static struct fault
+fault_at(struct unit *u, uint64_t index, uint32_t flags)
+{
+	return (struct fault){ .session = u->session, .address = UNIT_BASE + index * 4096, .flags = flags, .thread = 1 };
+}
+
+static enum slot_kind
+kind_at(struct unit *u, uint64_t index)
+{
+	return slot_kind(load_relaxed(vm_object_slot(u->object, index)));
+}
+
+static enum page_state
+state_at(struct unit *u, uint64_t index)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(u->object, index));
+
+	assert_int_equal(slot_kind(slot), SLOT_RESIDENT);
+	return page_word_state(load_relaxed(&u->daemon->frames.pages[slot_frame(slot)].word));
+}
+
+/* --- a page is refused while another server would fill it --- */
+
+static void
+somebody_fills(struct unit *u, uint64_t index)
+{
+	struct fill fill;
+	enum fault_outcome outcome;
+
+	lock_acquire(&u->object->lock);
+	outcome = fill_begin(u->daemon, u->object, index, 1, 1, FRAME_READ, &fill);
+	lock_release(&u->object->lock);
+	assert_int_equal(outcome, FAULT_BUSY);
+}
+
+static void
+nobody_fills_what_is_refused(void **state)
+{
+	struct fault_server *server;
+	struct fill fill;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 7, 0);
+	world.on_poison = somebody_fills;
+	assert_true(fault_refuse(server, &f));
+	assert_int_equal(world.poisons, 1);
+	/* Who came meanwhile is woken when the hole is gone. */
+	assert_int_equal(world.wakes, 1);
+	assert_int_equal(world.woken, f.address);
+	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 1);
+	/* And then it can be filled; a resident page is not refused. */
+	lock_acquire(&u.object->lock);
+	assert_null(vm_object_hole_at(u.object, 7));
+	assert_int_equal(fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
+	lock_release(&u.object->lock);
+	world.on_poison = NULL;
+	assert_false(fault_refuse(server, &f));
+	assert_int_equal(world.poisons, 1);
+	fill_abort(u.daemon, &fill, 0);
+	vm_object_put(u.object);
+	faults_stop(&u);
+}
+
+static void
+nothing_is_refused_in_a_hole(void **state)
+{
+	struct fault_server *server;
+	struct hole hole;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 7, 0);
+	lock_acquire(&u.object->lock);
+	vm_object_hole_begin(u.object, &hole, 0, 16);
+	lock_release(&u.object->lock);
+	assert_true(fault_refuse(server, &f));
+	assert_int_equal(world.poisons, 0);
+	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 0);
+	lock_acquire(&u.object->lock);
+	assert_true(vm_object_hole_end(u.object, &hole));
+	lock_release(&u.object->lock);
+	faults_stop(&u);
+}
+
+/* --- a region is given back while a fault has found it and filled nothing yet --- */
+
+struct late {
+	struct unit *unit;
+	pthread_barrier_t barrier;
+};
+
+static void *
+late_thread(void *argument)
+{
+	struct late *late = argument;
+
+	struct unit *u = late->unit;
+	struct fill fill;
+
+	lock_acquire(&u->object->lock);
+	pthread_barrier_wait(&late->barrier);
+	/* find_target has been here. Time for the other one to pass by, if it does not wait. */
+	usleep(50000);
+	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	lock_release(&u->object->lock);
+	fill.write = fill.wired = false;
+	fill_finish(NULL, &fill, 1, PAGE_ACTIVE, false);
+	return NULL;
+}
+
+static void
+late_start(struct unit *u, struct late *late, pthread_t *thread)
+{
+	late->unit = u;
+	pthread_barrier_init(&late->barrier, NULL, 2);
+	pthread_create(thread, NULL, late_thread, late);
+	pthread_barrier_wait(&late->barrier);
+	pthread_barrier_destroy(&late->barrier);
+}
+
+static void
+discard_waits_for_who_was_first(void **state)
+{
+	pthread_t thread;
+	struct late late;
+	struct unit u;
+	(void)state;
+
+	faults_start(&u);
+	late_start(&u, &late, &thread);
+	assert_int_equal(vm_object_discard(u.object, 0, UNIT_PAGES), 1);
+	pthread_join(thread, NULL);
+	assert_int_equal(kind_at(&u, 3), SLOT_ABSENT);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
+	faults_stop(&u);
+}
+
+static int
+request(struct unit *u, int (*handle)(struct request *r), const void *body, void *reply)
+{
+	struct request r = { .session = u->session, .daemon = u->daemon, .body = body, .reply = reply,
+		.stats = stats_shard(&u->daemon->stats, shard_index_extra(u->daemon, SHARD_JOBS)) };
+
+	return handle(&r);
+}
+
+static void
+wire_waits_for_who_was_first(void **state)
+{
+	struct pager_req_wire body = { .address = UNIT_BASE, .size = 16 * 4096 };
+	pthread_t thread;
+	struct late late;
+	struct unit u;
+	(void)state;
+
+	faults_start(&u);
+	late_start(&u, &late, &thread);
+	assert_int_equal(request(&u, handle_wire, &body, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(state_at(&u, 3), PAGE_WIRED);
+	assert_int_equal(request(&u, handle_unwire, &body, NULL), 0);
+	assert_int_equal(state_at(&u, 3), PAGE_ACTIVE);
+	faults_stop(&u);
+}
+
+/* --- wired --- */
+
+/* A page that is not wired though its range is: it came ahead of use, or was being filled. Its first touch wires it. */
+static void
+touch_wires(void **state)
+{
+	struct pager_req_wire body = { .address = UNIT_BASE, .size = 16 * 4096 };
+	static const enum page_state from[] = { PAGE_ACTIVE, PAGE_SPECULATIVE };
+	struct fault_server *server;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	assert_int_equal(request(&u, handle_wire, &body, NULL), 0);
+	for (uint64_t i = 0; i < ARRAY_LEN(from); i++) {
+		struct fault f = fault_at(&u, i, UFFD_FAULT_MINOR);
+		struct fill fill;
+
+		u.daemon->pageq.speculative_head = u.daemon->pageq.speculative_tail = FRAME_NONE;
+		lock_acquire(&u.object->lock);
+		assert_int_equal(fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+		lock_release(&u.object->lock);
+		fill.write = fill.wired = false;
+		fill_finish(NULL, &fill, 1, from[i], false);
+		assert_int_equal(state_at(&u, i), from[i]);
+		assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+		assert_int_equal(state_at(&u, i), PAGE_WIRED);
+	}
+	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 2);
+	assert_int_equal(request(&u, handle_unwire, &body, NULL), 0);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 0);
+	faults_stop(&u);
+}
+
+/* --- a read of swap finds no place --- */
+
+/* The fault is kept: its thread must not be woken to fault once more. Who else came is. */
+static void
+kept_is_not_woken(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	server->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->swapins));
+	f = fault_at(&u, 7, 0);
+	for (unsigned wanted = 0; wanted < 2; wanted++) {
+		struct fill fill;
+
+		/* In the middle of what would be brought in. */
+		lock_acquire(&u.object->lock);
+		assert_int_equal(fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), FAULT_ANSWERED);
+		assert_int_equal(fill.first, 3);
+		if (wanted)
+			assert_false(vm_page_busy_try(&u.daemon->frames.pages[fill.frames[3]]));
+		lock_release(&u.object->lock);
+		assert_int_equal(swapin_start(server, &f, &fill), FAULT_NO_IO);
+		assert_int_equal(world.wakes, wanted);
+		assert_int_equal(kind_at(&u, 7), SLOT_ABSENT);
+	}
+	free(server->swapins);
+	faults_stop(&u);
+}
+
+/* --- parked --- */
+
+static void
+park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count, enum fault_outcome why)
+{
+	for (uint64_t i = first; i < first + count; i++) {
+		struct fault f = fault_at(u, i, UFFD_FAULT_WRITE);
+
+		park_fault(server, &f, why);
+	}
+}
+
+/* A client may have its share of the places; those beyond are woken when it has room, also if all of its faults are. */
+static void
+overflow_is_woken(void **state)
+{
+	struct session *others[4];
+	struct fault_server *server;
+	struct unit u, other;
+	struct daemon *d;
+	unsigned share;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	park_destroy(d);
+	store_relaxed(&d->params.parked_faults, 256);
+	assert_int_equal(park_create(d), 0);
+	share = 64;
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &u, 0, share + 10, FAULT_NO_FRAME);
+	assert_int_equal(load_relaxed(&d->park.count), share);
+	assert_true(u.session->park_overflow);
+	/* Others fill the pool, and the last of them finds nothing. */
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &others[i]), 0);
+		other = (struct unit){ d, others[i], u.object };
+		park(server, &other, 0, i < 3 ? share : 1, FAULT_NO_FRAME);
+	}
+	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
+	assert_int_equal(others[3]->parked, 0);
+	assert_true(others[3]->park_overflow);
+	/* Nothing is free: nobody is woken to come back at once. */
+	park_serve(server);
+	assert_true(others[3]->park_overflow && u.session->park_overflow);
+	assert_int_equal(world.wakes, 0);
+	/* The one that fills the pool ends: there are places for the last one. */
+	for (unsigned i = 0; i < 3; i++)
+		park_drop(d, others[i]);
+	assert_false(others[3]->park_overflow);
+	assert_true(u.session->park_overflow);
+	/* And when the other's faults have been served it is woken for the rest. */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	park_serve(server);
+	assert_true(world.zeropages > 0 && world.wakes > 0);
+	assert_false(u.session->park_overflow);
+	assert_null(d->park.overflowed);
+	for (unsigned i = 0; i < 4; i++)
+		session_put(others[i]);
+	faults_stop(&u);
+}
+
+/* Frames that their owner gives back are for who waits, at once. */
+static void
+discard_kicks(void **state)
+{
+	struct fault f;
+	struct fault_server *server;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 0, UFFD_FAULT_WRITE);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->frames.free_count, 0);
+	park(server, &u, 9, 1, FAULT_NO_FRAME);
+	assert_false(load_relaxed(&server->kicked));
+	assert_int_equal(vm_object_discard(u.object, 1, 8), 0);
+	assert_false(load_relaxed(&server->kicked));
+	assert_int_equal(vm_object_discard(u.object, 0, 1), 1);
+	assert_true(load_relaxed(&server->kicked));
+	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
+	faults_stop(&u);
+}
+
+/* Who waits for its own limit stands in nobody's way. */
+static void
+limit_holds_up_nobody(void **state)
+{
+	enum { LIMITED = 700 };
+	struct fault_server *server;
+	struct session *other;
+	struct unit u, second;
+	struct daemon *d;
+	struct moment t;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ d, other, u.object };
+	/* Both hold more than they may. */
+	store_relaxed(&u.session->limit_pages, 1);
+	store_relaxed(&other->limit_pages, 1);
+	store_relaxed(&u.session->ledger.entries[PAGER_LEDGER_INTERNAL], 5);
+	store_relaxed(&other->ledger.entries[PAGER_LEDGER_INTERNAL], 5);
+	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
+	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
+	assert_int_equal(load_relaxed(&other->limit_parked), LIMITED);
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
+	store_relaxed(&d->writeback.passes, 9);
+	store_relaxed(&d->pageq.rounds, 9);
+	assert_true(park_longest(d, &t));
+	assert_int_equal(t.passes, 9);
+	/* A frame is free: the last of them all gets it (its session has no such page, that is an answer). */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	park_serve(server);
+	assert_int_equal(world.poisons, 1);
+	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
+	/* And the client behind the one at its limit. */
+	store_relaxed(&u.session->ledger.entries[PAGER_LEDGER_INTERNAL], 0);
+	store_relaxed(&u.session->limit_pages, 0);
+	park_serve(server);
+	assert_int_equal(world.zeropages, 3);
+	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
+	store_relaxed(&other->ledger.entries[PAGER_LEDGER_INTERNAL], 0);
+	park_drop(d, other);
+	assert_int_equal(load_relaxed(&d->park.count), 0);
+	assert_null(d->park.limited);
+	session_put(other);
+	faults_stop(&u);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_fills_what_is_refused),
+		cmocka_unit_test(nothing_is_refused_in_a_hole),
+		cmocka_unit_test(discard_waits_for_who_was_first),
+		cmocka_unit_test(wire_waits_for_who_was_first),
+		cmocka_unit_test(touch_wires),
+		cmocka_unit_test(kept_is_not_woken),
+		cmocka_unit_test(overflow_is_woken),
+		cmocka_unit_test(discard_kicks),
+		cmocka_unit_test(limit_holds_up_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
