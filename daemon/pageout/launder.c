@@ -59,18 +59,35 @@ begin(struct pageout_worker *w, struct victim *v, unsigned count)
 	return kept;
 }
 
-/* How hard to press: the further pageout lags behind, the faster. */
-static int
-acceleration(struct daemon *d)
+#define GROWTH_BATCHES 16u
+/* What brings pages in, looked at now and then. */
+static void
+look_for_growth(struct pageout_worker *w)
 {
+	struct stats *stats = &w->daemon->stats;
+	uint64_t zero_fills = stats_counter(stats, STAT_ZERO_FILLS);
+	uint64_t refills = stats_counter(stats, STAT_DECOMPRESSIONS) + stats_counter(stats, STAT_SWAPINS);
+
+	w->growing = zero_fills - w->zero_fills > refills - w->refills;
+	w->zero_fills = zero_fills;
+	w->refills = refills;
+}
+
+/* How hard to press. Where pageout lags behind it presses faster, but only while memory grows: pages that are read back and pressed
+ * again pay for a worse ratio with more of the same, and the lag would feed itself. */
+static int
+acceleration(const struct pageout_worker *w)
+{
+	struct daemon *d = w->daemon;
 	uint32_t free_count = load_relaxed(&d->frames.free_count);
 	uint32_t quarter = (d->frames.free_min - d->frames.reserved) / 4;
 	uint64_t dense = param(d, compress_dense);
 
 	if (dense == 2 || (dense == 1 && free_count >= d->frames.reserved + 3 * quarter))
 		return COMPRESS_DENSE;
-	return (int)(free_count < d->frames.reserved + quarter ? param(d, compress_acceleration_max)
-							      : param(d, compress_acceleration));
+	if (w->growing && free_count < d->frames.reserved + quarter)
+		return (int)param(d, compress_acceleration_max);
+	return (int)param(d, compress_acceleration);
 }
 
 /* Room for one page in the worst case, taken from the reserve before the page is stored. */
@@ -132,7 +149,7 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 		uint32_t size;
 
 		if (compressor_store(d->compressor, w->index, (char *)w->bounce + ((size_t)i << d->page_shift), owner,
-			acceleration(d), &cref, &size) != 0) {
+			acceleration(w), &cref, &size) != 0) {
 			w->refused = true;
 			break;
 		}
@@ -295,6 +312,8 @@ launder(struct pageout_worker *w, struct victim *v, unsigned count)
 	lock_acquire(&d->pageq.lock);
 	frames_reclaim_credit_locked(d, 64u << 10);
 	lock_release(&d->pageq.lock);
+	if (w->batches % GROWTH_BATCHES == 0)
+		look_for_growth(w);
 	if (w->refused || (++w->batches % 2 == 0 && writeback_compaction_worth(d, false)))
 		writeback_want(d);
 	return leaving;

@@ -24,6 +24,8 @@ struct pageout_worker {
 	unsigned batches; /* laundered, to look at the compressor's waste now and then */
 	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */
 	bool refused; /* in the last batch the compressor found no room for a page */
+	uint64_t zero_fills, refills; /* of the daemon, when last looked at */
+	bool growing;            /* pages come from first touches rather than back from where they were stored */
 };
 
 int pageout_start(struct daemon *d);
