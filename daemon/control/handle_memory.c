@@ -163,6 +163,16 @@ walk_range(struct walk *w)
 	}
 }
 
+/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two of it. => M held */
+static bool
+parts_too_many(struct request *r, uint64_t start, uint64_t end)
+{
+	struct vm_map *m = &r->session->map;
+
+	return m->count + 1 > param(r->daemon, max_client_regions) && vm_map_clips(m, start, end) == 2 &&
+	    vm_map_index(m, start) == vm_map_index(m, end);
+}
+
 int
 handle_deallocate(struct request *r)
 {
@@ -178,6 +188,8 @@ handle_deallocate(struct request *r)
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, in->address, end))
 		error = -EINVAL;
+	else if (parts_too_many(r, in->address, end))
+		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
 	if (!error)
@@ -199,7 +211,8 @@ handle_deallocate(struct request *r)
 	return error;
 }
 
-/* Changes [address, end) of the map entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM */
+/* Changes [address, end) of the map entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM (also: it would part
+ * entries, and the client may not have more) */
 static int
 entries_change(struct request *r, uint64_t address, uint64_t end, int (*check)(const struct vm_entry *e),
     void (*change)(struct vm_entry *e, const void *argument), const void *argument)
@@ -210,6 +223,8 @@ entries_change(struct request *r, uint64_t address, uint64_t end, int (*check)(c
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, address, end))
 		error = -EINVAL;
+	else if (m->count + vm_map_clips(m, address, end) > max_u64(m->count, param(r->daemon, max_client_regions)))
+		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
 	for (uint32_t i = vm_map_index(m, address); !error && check && i < m->count && m->entries[i].start < end; i++)

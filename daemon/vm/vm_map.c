@@ -154,6 +154,20 @@ vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end)
 	return true;
 }
 
+static bool
+is_inside(struct vm_map *m, uint64_t address)
+{
+	uint32_t i = vm_map_index(m, address);
+
+	return i < m->count && m->entries[i].start < address;
+}
+
+unsigned
+vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end)
+{
+	return (unsigned)is_inside(m, start) + is_inside(m, end);
+}
+
 static void
 clip_at(struct vm_map *m, uint64_t address)
 {

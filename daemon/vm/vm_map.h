@@ -44,6 +44,8 @@ int vm_map_reserve(struct vm_map *m);
 void vm_map_insert(struct vm_map *m, const struct vm_entry *entry);
 /* Whether [start, end) is covered without holes. => M held */
 bool vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end);
+/* How many entries vm_map_clip would add: 0 to 2. => M held */
+unsigned vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end);
 /* Splits entries at both ends of the range. => M held, vm_map_reserve called */
 void vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end);
 /* Takes the i-th entry out; its object reference is the caller's. => M held */
