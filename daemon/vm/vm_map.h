@@ -27,6 +27,7 @@ struct vm_map {
 	uint32_t count, room;     /* (M) */
 	uint32_t hint;            /* (M) last entry found */
 	uint64_t virtual_bytes;   /* (M) */
+	uint64_t wired_bytes;     /* (M) of wired entries: what may become wired by touching it. Changed by jobs alone */
 	struct vm_object *growing; /* (M) object with room behind its last allocation; no reference */
 	uint64_t growing_end;      /* (M) address that continues it */
 };
@@ -52,6 +53,8 @@ void vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end);
 struct vm_entry vm_map_remove_at(struct vm_map *m, uint32_t i);
 /* Merges equal neighbours around [start, end). => M held */
 void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
+/* Wires (by 1) or unwires (by -1) an entry. => M held */
+void vm_map_wire(struct vm_map *m, struct vm_entry *e, int by);
 uint32_t vm_map_index(struct vm_map *m, uint64_t address);
 
 #endif

@@ -307,6 +307,67 @@ touch_wires(void **state)
 	faults_stop(&u);
 }
 
+static int
+wire(struct unit *u, int (*handle)(struct request *r), uint64_t first, uint64_t count)
+{
+	struct pager_req_wire body = { .address = UNIT_BASE + first * 4096, .size = count * 4096 };
+
+	return request(u, handle, &body, NULL);
+}
+
+/* What is wired counts from then on, touched or not, and once. */
+static void
+wire_counts_promises(void **state)
+{
+	struct pager_req_deallocate part = { .address = UNIT_BASE, .size = 100 * 4096 };
+	struct pager_rep_deallocate reply = { 0 };
+	struct vm_entry entry;
+	struct session *other;
+	struct unit u, second;
+	(void)state;
+
+	faults_start(&u);
+	store_relaxed(&u.daemon->params.wire_percent, 50); /* of 1024 */
+	assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ u.daemon, other, u.object };
+	entry = u.session->map.entries[0];
+	vm_object_get(entry.object);
+	assert_int_equal(vm_map_reserve(&other->map), 0);
+	vm_map_insert(&other->map, &entry);
+
+	assert_int_equal(wire(&u, handle_wire, 0, 513), -EAGAIN);
+	assert_int_equal(wire(&u, handle_wire, 0, 400), 0);
+	assert_int_equal(wire(&u, handle_wire, 0, 400), 0); /* nested */
+	assert_int_equal(wire(&u, handle_wire, 1000, 113), -EAGAIN);
+	assert_int_equal(wire(&second, handle_wire, 0, 113), -EAGAIN);
+	assert_int_equal(wire(&u, handle_wire, 300, 212), 0); /* 100 of them are wired */
+	assert_int_equal(wire(&second, handle_wire, 0, 1), -EAGAIN);
+	assert_int_equal(wire(&u, handle_unwire, 300, 212), 0);
+	assert_int_equal(wire(&second, handle_wire, 0, 112), 0);
+	assert_int_equal(wire(&second, handle_wire, 112, 1), -EAGAIN);
+	/* Given back, and ended. */
+	assert_int_equal(request(&u, handle_deallocate, &part, &reply), 0);
+	assert_int_equal(wire(&second, handle_wire, 112, 100), 0);
+	assert_int_equal(wire(&u, handle_wire, 1000, 1), -EAGAIN);
+	session_teardown(other);
+	assert_int_equal(wire(&u, handle_wire, 1000, 212), 0);
+	assert_int_equal(u.session->map.wired_bytes, 512 * 4096);
+	/* A client's own limit: half of it. */
+	assert_int_equal(wire(&u, handle_unwire, 1000, 212), 0);
+	store_relaxed(&u.session->limit_pages, 620);
+	assert_int_equal(wire(&u, handle_wire, 1000, 11), -EAGAIN);
+	assert_int_equal(wire(&u, handle_wire, 1000, 10), 0);
+	session_put(other);
+	session_teardown(u.session);
+	assert_int_equal(u.session->map.wired_bytes, 0);
+	/* As faults_stop wants it. */
+	vm_object_get(u.object);
+	entry.wired_count = 0;
+	assert_int_equal(vm_map_reserve(&u.session->map), 0);
+	vm_map_insert(&u.session->map, &entry);
+	faults_stop(&u);
+}
+
 /* --- a read of swap finds no place --- */
 
 /* The fault is kept: its thread must not be woken to fault once more. Who else came is. */
@@ -482,6 +543,7 @@ main(void)
 		cmocka_unit_test(discard_waits_for_who_was_first),
 		cmocka_unit_test(wire_waits_for_who_was_first),
 		cmocka_unit_test(touch_wires),
+		cmocka_unit_test(wire_counts_promises),
 		cmocka_unit_test(kept_is_not_woken),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(discard_kicks),
