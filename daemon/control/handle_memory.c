@@ -24,21 +24,46 @@ range_check(struct request *r, uint64_t address, uint64_t size)
 	return 0;
 }
 
-/* The object that a new range goes to: the growing one if the range continues it. => M held */
+static bool
+object_covers(const struct vm_object *o, uint64_t address, uint64_t pages)
+{
+	return address >= o->base_address &&
+	    address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
+}
+
+/* An object of this client in which the range lies: the last one made, or that of a neighbour. The range being free, its pages
+ * there are nobody's. Without that each allocation into a hole would make an object of 128 MiB. => NULL: none; M held */
+static struct vm_object *
+object_around(struct vm_map *m, uint64_t address, uint64_t pages)
+{
+	uint32_t above = vm_map_index(m, address);
+
+	if (m->growing && object_covers(m->growing, address, pages))
+		return m->growing;
+	if (above > 0 && object_covers(m->entries[above - 1].object, address, pages))
+		return m->entries[above - 1].object;
+	if (above < m->count && object_covers(m->entries[above].object, address, pages))
+		return m->entries[above].object;
+	return NULL;
+}
+
+/* The object that a new range goes to, with a reference. => M held, may be dropped and retaken */
 static int
 object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object **ret)
 {
 	struct vm_map *m = &r->session->map;
 	struct daemon *d = r->daemon;
 	uint64_t chunk = VM_OBJECT_CHUNK_BYTES >> d->page_shift;
-	struct vm_object *o = m->growing;
+	struct vm_object *o = object_around(m, address, pages);
 	int error;
 
-	if (o && address == m->growing_end && o->pages_allocated + pages <= o->page_count) {
+	if (o) {
 		vm_object_get(o);
 		*ret = o;
 		return 0;
 	}
+	if (load_relaxed(&r->session->objects) >= param(d, max_client_objects))
+		return -EDQUOT;
 	/* The lock is dropped: making an object is slow. Only the control loop allocates for this map. */
 	lock_release(&m->lock);
 	error = vm_object_create(d, r->session, pages * 2 > chunk ? pages : chunk, address, &o);
@@ -98,14 +123,11 @@ handle_allocate(struct request *r)
 			.start = in->address,
 			.end = in->address + in->size,
 			.object = o,
-			.offset = o->pages_allocated << d->page_shift,
+			.offset = in->address - o->base_address,
 			.protection = PROT_READ | PROT_WRITE,
 			.max_protection = PROT_READ | PROT_WRITE,
 		};
 
-		o->pages_allocated += pages;
-		if (m->growing == o)
-			m->growing_end = entry.end;
 		out->object_id = o->id;
 		out->object_offset = entry.offset;
 		r->reply_fd = o->memfd;

@@ -28,8 +28,7 @@ struct vm_map {
 	uint32_t hint;            /* (M) last entry found */
 	uint64_t virtual_bytes;   /* (M) */
 	uint64_t wired_bytes;     /* (M) of wired entries: what may become wired by touching it. Changed by jobs alone */
-	struct vm_object *growing; /* (M) object with room behind its last allocation; no reference */
-	uint64_t growing_end;      /* (M) address that continues it */
+	struct vm_object *growing; /* (M) the last object that was made for more than one allocation; with a reference */
 };
 
 void vm_map_init(struct vm_map *m);

@@ -123,6 +123,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
 	o->session = session_get(s);
+	fetch_add_relaxed(&s->objects, 1);
 	error = table_add(d, o);
 	if (error)
 		goto fail_table;
@@ -130,6 +131,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	return 0;
 
 fail_table:
+	fetch_sub_relaxed(&s->objects, 1);
 	session_put(s);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
@@ -166,6 +168,7 @@ vm_object_put(struct vm_object *o)
 	lock_release(&d->objects.lock);
 	slots_put(d, o->slot_base, o->page_count);
 	close(o->memfd);
+	fetch_sub_relaxed(&o->session->objects, 1);
 	session_put(o->session);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);

@@ -400,6 +400,80 @@ kept_is_not_woken(void **state)
 	faults_stop(&u);
 }
 
+/* --- allocated, freed and allocated again --- */
+
+static int
+allocate(struct unit *u, uint64_t address, uint64_t pages, uint64_t *ret_offset)
+{
+	struct pager_req_allocate body = { .address = address, .size = pages * 4096 };
+	struct pager_rep_allocate reply = { 0 };
+	int error = request(u, handle_allocate, &body, &reply);
+
+	*ret_offset = reply.object_offset;
+	return error;
+}
+
+static int
+deallocate(struct unit *u, uint64_t address, uint64_t pages)
+{
+	struct pager_req_deallocate body = { .address = address, .size = pages * 4096 };
+	struct pager_rep_deallocate reply = { 0 };
+
+	return request(u, handle_deallocate, &body, &reply);
+}
+
+/* Holes are filled from the objects around them: an object page has one address. */
+static void
+holes_make_no_objects(void **state)
+{
+	enum { PAGES = 400 };
+	const uint64_t base = UNIT_BASE + (1ull << 32);
+	uint64_t offset;
+	struct unit u;
+	(void)state;
+
+	faults_start(&u);
+	assert_int_equal(load_relaxed(&u.session->objects), 1);
+	for (uint64_t i = 0; i < PAGES; i++) {
+		assert_int_equal(allocate(&u, base + i * 4096, 1, &offset), 0);
+		assert_int_equal(offset, i * 4096);
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint64_t i = round % 2; i < PAGES; i += 2)
+			assert_int_equal(deallocate(&u, base + i * 4096, 1), 0);
+		for (uint64_t i = round % 2; i < PAGES; i += 2) {
+			assert_int_equal(allocate(&u, base + i * 4096, 1, &offset), 0);
+			assert_int_equal(offset, i * 4096);
+		}
+		assert_int_equal(load_relaxed(&u.session->objects), 2);
+	}
+	/* All in one piece again. */
+	assert_int_equal(u.session->map.count, 2);
+	/* Elsewhere: another, and as many as the client may have. Then the holes of both are still found, below and above. */
+	store_relaxed(&u.daemon->params.max_client_objects, 3);
+	assert_int_equal(allocate(&u, base + (1ull << 32), 1, &offset), 0);
+	assert_int_equal(allocate(&u, base + (2ull << 32), 1, &offset), -ENOMEM);
+	assert_int_equal(allocate(&u, base - 4096, 1, &offset), -ENOMEM);
+	assert_int_equal(deallocate(&u, base, 10), 0);
+	assert_int_equal(allocate(&u, base + 4096, 2, &offset), 0);
+	assert_int_equal(offset, 4096);
+	assert_int_equal(allocate(&u, base + PAGES * 4096, 2, &offset), 0);
+	assert_int_equal(offset, PAGES * 4096);
+	assert_int_equal(load_relaxed(&u.session->objects), 3);
+	/* Not beyond an object's end. */
+	assert_int_equal(allocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 2, &offset), -ENOMEM);
+	assert_int_equal(allocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 1, &offset), 0);
+	assert_int_equal(deallocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 1), 0);
+	assert_int_equal(deallocate(&u, base + 4096, 2), 0);
+	assert_int_equal(deallocate(&u, base + 10 * 4096, PAGES - 8), 0);
+	assert_int_equal(load_relaxed(&u.session->objects), 2);
+	assert_int_equal(deallocate(&u, base + (1ull << 32), 1), 0);
+	vm_object_put(u.session->map.growing);
+	u.session->map.growing = NULL;
+	assert_int_equal(load_relaxed(&u.session->objects), 1);
+	faults_stop(&u);
+}
+
 /* --- parked --- */
 
 static void
@@ -545,6 +619,7 @@ main(void)
 		cmocka_unit_test(touch_wires),
 		cmocka_unit_test(wire_counts_promises),
 		cmocka_unit_test(kept_is_not_woken),
+		cmocka_unit_test(holes_make_no_objects),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(discard_kicks),
 		cmocka_unit_test(limit_holds_up_nobody),
