@@ -60,6 +60,9 @@ static int
 rows_choose(struct compare *c)
 {
 	const struct options *o = &c->options;
+	double ratio = o->working_set_bytes
+			   ? (double)o->working_set_bytes / (double)o->memory_bytes
+			   : o->ratio;
 
 	for (unsigned i = 0; i < o->scenario_count; i++)
 		if (!scenario_find(o->scenarios[i])) {
@@ -77,8 +80,8 @@ rows_choose(struct compare *c)
 			row.threads = o->threads;
 			memset(row.targets, 0, sizeof(row.targets));
 		}
-		if (o->ratio > 0 && row.ratio != o->ratio) {
-			row.ratio = o->ratio;
+		if (ratio > 0 && row.ratio != ratio) {
+			row.ratio = ratio;
 			memset(row.targets, 0, sizeof(row.targets));
 		}
 		for (unsigned j = 0; j < c->row_count; j++) {
@@ -296,7 +299,9 @@ results_judge(const struct compare *c)
 
 		failed |= r->failed || r->pairs == 0;
 		for (unsigned j = 0; j < r->pairs; j++)
-			failed |= r->a[j].bad_pages + r->b[j].bad_pages > 0;
+			failed |= r->a[j].bad_pages + r->b[j].bad_pages +
+				      r->b[j].check_failures >
+				  0;
 		for (unsigned j = 0; j < TARGETS_MAX; j++)
 			missed |= r->row.targets[j].at_most > 0 &&
 				  !row_target_met(r, &r->row.targets[j], &ratio);

@@ -44,6 +44,7 @@ sample_from_json(struct sample *s, json_object *run)
 	if (s->touches > 0)
 		s->figure[FIGURE_CPU] *= 1e6 / s->touches;
 	s->bad_pages = json_lookup(run, "bad_pages", 0);
+	s->check_failures = json_lookup(run, "check_failures", 0);
 	s->memory_bytes = json_lookup(run, "memory_bytes", 0);
 	s->soft_faults = json_lookup(run, "faults.soft_faults", 0);
 	s->swap_out_rate = json_lookup(run, "swap_out_bytes_per_s", 0);
@@ -199,7 +200,7 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 	static const char *const peers[] = {"none", "kernel-zram", "kernel-swapfile"};
 	json_object *out = json_object_new_object(), *ratio = json_object_new_object();
 	json_object *a = json_object_new_object(), *b = json_object_new_object();
-	double bad = 0;
+	double bad = 0, check = 0;
 
 	for (unsigned i = 0; i < FIGURES_COUNT; i++) {
 		struct figure_spread f = figure_of(r, (enum figure)i);
@@ -211,8 +212,10 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 		if (f.b.max > 0)
 			json_object_object_add(b, figure_names[i], spread_json(&f.b, 3));
 	}
-	for (unsigned i = 0; i < r->pairs; i++)
+	for (unsigned i = 0; i < r->pairs; i++) {
 		bad += r->a[i].bad_pages + r->b[i].bad_pages;
+		check += r->b[i].check_failures;
+	}
 	json_object_object_add(out, "scenario", json_object_new_string(r->row.scenario));
 	json_object_object_add(out, "threads", json_object_new_int((int)r->row.threads));
 	json_object_object_add(out, "pairs", json_object_new_int((int)r->pairs));
@@ -230,6 +233,7 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 	json_object_object_add(out, "compression_ratio",
 			       json_number(r->pairs ? r->b[0].data_ratio : 0, 3));
 	json_object_object_add(out, "bad_pages", json_number(bad, 0));
+	json_object_object_add(out, "check_failures", json_number(check, 0));
 	json_object_object_add(out, "oom_kills", json_object_new_int((int)r->oom_kills));
 	json_object_object_add(out, "finished", json_object_new_boolean(!r->failed));
 	if (r->doubt)

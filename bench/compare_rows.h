@@ -53,7 +53,7 @@ extern const unsigned compare_row_count;
 /* One side of one pair. */
 struct sample {
 	double figure[FIGURES_COUNT]; /* cpu_s: per million touches */
-	double touches, bad_pages, memory_bytes, pool_ratio, soft_faults, cpu_client_share,
+	double touches, bad_pages, check_failures, memory_bytes, pool_ratio, soft_faults, cpu_client_share,
 	    swap_out_rate, data_ratio;
 	double cpu_seconds;
 };

@@ -280,7 +280,7 @@ run_once(const struct run_request *r, json_object **ret)
 	if (r->peer && cgroup_oom_kills(&r->peer->journal->root, r->peer->journal->cgroup))
 		return RUN_OOM;
 	*ret = error ? NULL : json_tokener_parse(text);
-	/* With bad pages it exits with 1 but has a result, which says so. */
+	/* With bad pages, or invariants that do not hold, it exits with 1 but has a result, which says so. */
 	if (*ret && WIFEXITED(status) && json_object_is_type(*ret, json_type_object))
 		return RUN_DONE;
 	if (*ret)

@@ -19,7 +19,7 @@ struct options {
 	const char *scenarios[MAX_SCENARIOS];
 	unsigned scenario_count;
 	uint64_t memory_bytes;
-	uint64_t working_set_bytes; /* 0: memory * ratio */
+	uint64_t working_set_bytes; /* 0: memory * ratio; else ratio does not count */
 	double ratio;
 	unsigned threads;
 	double seconds;

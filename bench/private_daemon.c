@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chan.h"
 #include "clock.h"
 #include "process.h"
 
@@ -187,6 +188,33 @@ private_daemon_show_log(const struct private_daemon *d)
 	while (fgets(line, sizeof(line), f))
 		fprintf(stderr, "  %s", line);
 	fclose(f);
+}
+
+int
+private_daemon_check(const char *socket, unsigned *ret_failures)
+{
+	struct pager_req_check request = {0};
+	struct pager_rep_check reply;
+	struct chan_call call = {CHAN_CALL(CHECK, &request, &reply)};
+	struct pager_rep_hello hello;
+	struct chan chan;
+	int error;
+
+	chan_init(&chan);
+	error = chan_open(&chan, socket);
+	if (error)
+		return error;
+	error = chan_hello(&chan, PAGER_ROLE_TOOL, "pagerbench", &hello, NULL);
+	if (!error)
+		error = chan_exchange(&chan, &call);
+	chan_close(&chan);
+	if (error)
+		return error;
+	if (reply.failures)
+		fprintf(stderr, "pagerbench: %u of pagerd's %u checks failed:\n%.*s\n",
+			reply.failures, reply.checks, (int)sizeof(reply.text), reply.text);
+	*ret_failures = reply.failures;
+	return 0;
 }
 
 int

@@ -29,6 +29,9 @@ int private_daemon_start(const struct private_daemon_config *config, struct priv
 /* SIGTERM, after ten seconds SIGKILL; removes the directory. => 0, or -EIO when it did not end as
  * it should. */
 int private_daemon_stop(struct private_daemon *d);
+/* Has it walk its invariants; what does not hold is said on standard error. socket: the daemon's.
+ * => 0 or -errno */
+int private_daemon_check(const char *socket, unsigned *ret_failures);
 /* The last lines that it wrote on standard error. */
 void private_daemon_show_log(const struct private_daemon *d);
 

@@ -82,6 +82,8 @@ report_json(const struct report_head *head, const struct workload_result *r)
 	json_object_object_add(o, "data", json_object_new_string(head->data));
 	add_number(o, "compression_ratio", c->pool->compression_ratio, 3);
 	add_count(o, "bad_pages", r->bad_pages);
+	if (head->check_failures >= 0)
+		add_count(o, "check_failures", (uint64_t)head->check_failures);
 	add_count(o, "touches", r->touches);
 	add_number(o, "seconds", r->wall_s, 3);
 	add_number(o, "mean_ns", histogram_mean(&r->touch) * r->scale, r->scale < 1.0 ? 3 : 1);
@@ -135,7 +137,10 @@ report_text(const struct report_head *head, const struct workload_result *r)
 		       (unsigned long long)n->swapins, (unsigned long long)n->write_protect_faults);
 	printf("\n  cpu s      client %.2f  daemon %.2f; written %s\n", r->cpu_client_s,
 	       r->cpu_daemon_s, size_format(r->bytes_written, written, sizeof(written)));
-	printf("  bad pages  %llu\n", (unsigned long long)r->bad_pages);
+	printf("  bad pages  %llu", (unsigned long long)r->bad_pages);
+	if (head->check_failures >= 0)
+		printf("; invariants of the daemon that do not hold: %d", head->check_failures);
+	putchar('\n');
 	fflush(stdout);
 }
 

@@ -16,6 +16,7 @@ struct report_head {
 	const char *page_size; /* NULL: the daemon's default */
 	const char *data;
 	uint64_t timer_overhead_ns;
+	int check_failures; /* of the daemon's invariants; -1: not asked for */
 };
 
 /* A number with at most `digits` behind the point. Never NULL (the process ends when memory does).

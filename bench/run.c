@@ -35,13 +35,32 @@ gate_pass(void *context)
 	return 0;
 }
 
+struct daemon_check {
+	const char *socket;
+	unsigned failures;
+};
+
 static int
-workload_process(const struct options *o, const struct scenario *scenario, const char *socket)
+daemon_check(void *context)
+{
+	struct daemon_check *check = context;
+	int error = private_daemon_check(check->socket, &check->failures);
+
+	if (error)
+		fputs("pagerbench: pagerd does not check its invariants\n", stderr);
+	return error;
+}
+
+/* owned: the daemon has been started for this run. */
+static int
+workload_process(const struct options *o, const struct scenario *scenario, const char *socket,
+		 bool owned)
 {
 	struct workload_result *result = calloc(1, sizeof(*result));
 	double ratio = o->ratio > 0 ? o->ratio : scenario->ratio;
 	uint64_t bytes = o->working_set_bytes ? o->working_set_bytes
 					      : (uint64_t)((double)o->memory_bytes * ratio);
+	struct daemon_check check = {.socket = socket};
 	struct pool pool;
 	struct workload_config config = {
 	    .scenario = scenario,
@@ -60,6 +79,8 @@ workload_process(const struct options *o, const struct scenario *scenario, const
 	    .stride = o->page_size ? (unsigned)atoi(o->page_size) / 4 : 1,
 	    .gate = o->gate_fd >= 0 ? gate_pass : NULL,
 	    .gate_context = (void *)&o->gate_fd,
+	    .verified = owned ? daemon_check : NULL,
+	    .verified_context = &check,
 	};
 	struct report_head head = {.config = &config,
 				   .memory_bytes = o->memory_bytes,
@@ -80,6 +101,7 @@ workload_process(const struct options *o, const struct scenario *scenario, const
 		free(result);
 		return EXIT_FAILURE;
 	}
+	head.check_failures = owned ? (int)check.failures : -1;
 	if (o->json) {
 		json_object *json = report_json(&head, result);
 
@@ -88,7 +110,7 @@ workload_process(const struct options *o, const struct scenario *scenario, const
 	} else {
 		report_text(&head, result);
 	}
-	status = result->bad_pages ? EXIT_FAILURE : EXIT_SUCCESS;
+	status = result->bad_pages || check.failures ? EXIT_FAILURE : EXIT_SUCCESS;
 	pool_close(&pool);
 	free(result);
 	return status;
@@ -156,7 +178,7 @@ run_supervised(const struct options *o, const struct scenario *scenario)
 	if (workload == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		sigprocmask(SIG_SETMASK, &before, NULL);
-		_exit(workload_process(o, scenario, daemon.socket));
+		_exit(workload_process(o, scenario, daemon.socket, true));
 	}
 	status = workload < 0 ? EXIT_FAILURE : supervise(o, workload, &daemon, &signals);
 	if (private_daemon_stop(&daemon))
@@ -180,6 +202,6 @@ run_command(const struct options *o)
 		return 2;
 	}
 	if (o->plain || o->socket)
-		return workload_process(o, scenario, o->socket);
+		return workload_process(o, scenario, o->socket, false);
 	return run_supervised(o, scenario);
 }

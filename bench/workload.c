@@ -295,7 +295,9 @@ run_phases(struct workload *load, struct worker *workers, struct workload_result
 	phase_run(workers, workload_verify, 0, 0);
 	for (uint64_t i = 0; i < c->units; i++)
 		r->bad_pages += (atomic_load(&load->generation[i]) & GENERATION_BAD) != 0;
-	return memory_free(load);
+	if (c->verified)
+		error = c->verified(c->verified_context);
+	return error ? error : memory_free(load);
 }
 
 int

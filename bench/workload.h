@@ -63,6 +63,10 @@ struct workload_config {
 	 * allocated. May be NULL. => 0 or -errno. */
 	int (*gate)(void *context);
 	void *gate_context;
+	/* Called once when all has been verified and the working set is still there. May be NULL.
+	 * => 0 or -errno. */
+	int (*verified)(void *context);
+	void *verified_context;
 };
 
 struct workload_result {

@@ -46,6 +46,62 @@ level(struct daemon *d, enum stat_index index)
 	return load_relaxed(&d->stats.levels[index]);
 }
 
+static bool
+state_is_policys(enum page_state state)
+{
+	return state == PAGE_ACTIVE || state == PAGE_INACTIVE || state == PAGE_LAUNDRY || state == PAGE_CLEANING;
+}
+
+static void
+check_policy(struct report *r, const struct page_policy *policy, int pid)
+{
+	const char *wrong = policy->ops->check(policy->memory);
+	struct pol_stats stats = { 0 };
+
+	verify(r, wrong == NULL, "policy %s of process %d (0: the daemon's): %s", policy->text, pid, wrong);
+	verify(r, policy->resident == policy->counted, "policy %s of process %d: told of %u resident pages of %u", policy->text,
+	    pid, policy->resident, policy->counted);
+	policy->ops->stats(policy->memory, &stats);
+	/* One from outside need not count. */
+	verify(r, stats.resident == 0 || stats.resident == policy->resident,
+	    "policy %s of process %d: counts %llu resident pages of %u", policy->text, pid, (unsigned long long)stats.resident,
+	    policy->resident);
+}
+
+/* The daemon's policy and those of clients: each page on the queues is known to the one of its owner. => T and Q held */
+static void
+check_policies_locked(struct daemon *d, struct report *r)
+{
+	struct pageq *q = &d->pageq;
+	unsigned own = 0;
+
+	q->policy->counted = 0;
+	for (uint32_t i = 0; i < d->sessions.room; i++)
+		if (q->session_policies[i])
+			q->session_policies[i]->counted = 0;
+	for (uint32_t f = 0; f < d->frames.count; f++) {
+		const struct vm_page *p = &d->frames.pages[f];
+		const struct vm_object *o;
+
+		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
+			continue;
+		o = d->objects.objects[p->object];
+		(o->session->policy ? o->session->policy : q->policy)->counted++;
+	}
+	check_policy(r, q->policy, 0);
+	for (uint32_t i = 0; i < d->sessions.room; i++) {
+		const struct session *s = d->sessions.sessions[i];
+
+		if (!q->session_policies[i])
+			continue;
+		own++;
+		check_policy(r, q->session_policies[i], s ? (int)s->pid : -1);
+		verify(r, s && s->policy == q->session_policies[i], "the policy %s belongs to no client",
+		    q->session_policies[i]->text);
+	}
+	verify(r, own == q->own_policies, "%u clients have a policy of their own, the count says %u", own, q->own_policies);
+}
+
 static void
 check_frames(struct daemon *d, struct report *r)
 {
@@ -60,10 +116,9 @@ check_frames(struct daemon *d, struct report *r)
 		{ FRAME_COMPRESSOR, STAT_FRAMES_COMPRESSOR },
 	};
 	long long counts[STAT_COUNT + 1] = { 0 }, sum = 0, pages = 0;
-	struct pol_stats policy = { 0 };
-	const char *wrong;
 	uint32_t free_listed = 0;
 
+	lock_acquire(&d->sessions.lock);
 	lock_acquire(&d->pageq.lock);
 	for (uint32_t f = 0; f < d->frames.count; f++) {
 		enum page_state state = page_word_state(load_relaxed(&d->frames.pages[f].word));
@@ -87,12 +142,9 @@ check_frames(struct daemon *d, struct report *r)
 	    free_listed, load_relaxed(&d->frames.free_count));
 	verify(r, pages == level(d, STAT_PAGES_INTERNAL), "%lld resident pages, the gauge says %lld", pages,
 	    level(d, STAT_PAGES_INTERNAL));
-	wrong = d->pageq.policy->ops->check(d->pageq.policy->memory);
-	verify(r, wrong == NULL, "policy %s: %s", d->pageq.policy->text, wrong);
-	d->pageq.policy->ops->stats(d->pageq.policy->memory, &policy);
-	verify(r, policy.resident <= (uint64_t)pages, "the policy counts %llu resident pages of %lld",
-	    (unsigned long long)policy.resident, pages);
+	check_policies_locked(d, r);
 	lock_release(&d->pageq.lock);
+	lock_release(&d->sessions.lock);
 }
 
 /* Sums of ledgers equal the gauges: sessions cannot appear in between with pages, since both locks are held. */

@@ -98,7 +98,7 @@ uffd_probe(int *ret_device, char *message, size_t message_size)
 		if (error == -ENOENT)
 			snprintf(message, message_size,
 			    "/dev/userfaultfd does not exist: the kernel must be built with CONFIG_USERFAULTFD "
-			    "(Linux 6.1 or newer); in a container, pass the device in");
+			    "(Linux 6.6 or newer); in a container, pass the device in");
 		else
 			snprintf(message, message_size,
 			    "cannot open /dev/userfaultfd: %s. Allow it with `setfacl -m u:%u:rw /dev/userfaultfd`, or "

@@ -18,6 +18,7 @@ struct page_policy {
 	size_t window_bytes;
 	struct daemon *daemon;
 	uint32_t resident; /* pages that the instance has been told of */
+	uint32_t counted;  /* of check.c: pages that it should have been told of */
 	pol_page missed;   /* the instance knows that it is coming: page_policy_miss; or POL_NONE */
 	char text[256];    /* "name[:params]" */
 };

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Each scenario for a moment on a pagerd of one's own: no bad page, the daemon ends cleanly, nothing is left behind.
+# Each scenario for a moment on a pagerd of one's own: no bad page, the daemon's invariants hold at the end (and if they do
+# not, that is said), it ends cleanly, nothing is left behind.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 requires_pagerd "$bench"
@@ -13,8 +14,20 @@ for scenario in $("$bench" list | awk 'NR > 1 { print $1 }'); do
 	"$bench" run "$scenario" --memory 16M --threads 2 --seconds 0.5 --timeout 60 --dir "$dir" --json \
 		>"$dir.out" 2>"$dir.err" || fail "$scenario: status $?: $(cat "$dir.err" "$dir.out")"
 	grep -q '"bad_pages": 0' "$dir.out" || fail "$scenario: $(cat "$dir.out")"
+	grep -q '"check_failures": 0' "$dir.out" || fail "$scenario: $(cat "$dir.out")"
 	[ ! -s "$dir.err" ] || fail "$scenario: it said: $(cat "$dir.err")"
 	[ -z "$(ls -A "$dir")" ] || fail "$scenario: left behind: $(ls -A "$dir")"
 done
-rm -f "$dir.out" "$dir.err"
+# A policy whose check fails, in a daemon that is otherwise sound.
+lazy=$(realpath "$(dirname "$bench")/../tests/live/policy_lazy.so")
+[ -f "$lazy" ] || fail "no $lazy"
+printf '#!/bin/sh\nexec "%s" --policy "%s:broken" "$@"\n' "$(realpath "$PAGERD")" "$lazy" >"$dir.daemon"
+chmod 700 "$dir.daemon"
+"$bench" run scan --memory 16M --seconds 0.2 --timeout 60 --dir "$dir" --daemon "$dir.daemon" --json \
+	>"$dir.out" 2>"$dir.err"
+[ $? = 1 ] || fail "broken invariants: status $?"
+grep -q '"check_failures": 1' "$dir.out" || fail "broken invariants: $(cat "$dir.out")"
+grep -q 'broken as was asked' "$dir.err" || fail "broken invariants: it said: $(cat "$dir.err")"
+[ -z "$(ls -A "$dir")" ] || fail "broken invariants: left behind: $(ls -A "$dir")"
+rm -f "$dir.daemon" "$dir.out" "$dir.err"
 exit 0

@@ -229,6 +229,19 @@ test_own(struct live *d)
 	clients_end(d, pids, CLIENTS);
 }
 
+/* `pagerctl check` asks the daemon's policy and those of clients. */
+static void
+check_finds_broken(struct live *d, pid_t pid, const char *object)
+{
+	char broken[256], text[4096], owner[64];
+
+	snprintf(broken, sizeof(broken), "%s:broken", object);
+	snprintf(owner, sizeof(owner), "of process %d ", (int)pid);
+	switch_to(d, pid, broken);
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "check", NULL) != 0, "%s", text);
+	REQUIRE(strstr(text, "broken as was asked") && strstr(text, owner), "check says %s", text);
+}
+
 /* It proposes nothing, so the core chooses; back to a real one, all is as before. */
 static void
 test_lazy(struct live *d, const char *object)
@@ -253,6 +266,12 @@ test_lazy(struct live *d, const char *object)
 	let_work(d, 3000);
 	live_check(d);
 	live_param(d, "resident_frames", "0");
+	check_finds_broken(d, pids[2], object);
+	EQ(policy_call(d, pids[2], "", NULL, 0), 0);
+	live_check(d);
+	check_finds_broken(d, 0, object);
+	switch_to(d, 0, "mach2q");
+	live_check(d);
 	clients_end(d, pids, CLIENTS);
 }
 

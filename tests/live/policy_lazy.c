@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A policy from outside that never proposes anything: the daemon must live with it.
+ * A policy from outside that never proposes anything: the daemon must live with it. With the parameter "broken" its
+ * check fails: whoever walks the invariants must hear of it.
  */
 #include "policy.h"
 
@@ -9,16 +10,21 @@ lazy_footprint(const struct pol_env *env, const char *params)
 {
 	(void)env;
 	(void)params;
-	return sizeof(uint64_t);
+	return sizeof(bool);
 }
 
 static int
 lazy_init(void *mem, const struct pol_env *env, const char *params)
 {
-	(void)mem;
 	(void)env;
-	(void)params;
+	*(bool *)mem = params != NULL && *params == 'b';
 	return 0;
+}
+
+static const char *
+lazy_check(const void *mem)
+{
+	return *(const bool *)mem ? "broken as was asked" : NULL;
 }
 
 static void
@@ -67,4 +73,5 @@ __attribute__((visibility("default"))) const struct pol_ops pagerd_policy = {
 	.deactivate = lazy_propose,
 	.select = lazy_propose,
 	.done = lazy_done,
+	.check = lazy_check,
 };

@@ -118,16 +118,88 @@ def test_generators():
         expect(kind + " length", twice[0].count(b"\n"), 5000)
 
 
+def generated(name, *options):
+    full = path(name)
+    run("generate", name, *options, "-o", full)
+    return full, [int(line) for line in open(full, encoding="ascii") if not line.startswith("#")]
+
+
+def test_scan_hot():
+    pages, hot, refs, percent = 300, 100, 20000, 80
+    _, string = generated("scan+hot", "-n", str(pages), "--hot", str(hot), "--hot-percent", str(percent), "-r", str(refs))
+    scan = [(i, p) for i, p in enumerate(string) if p >= hot]
+    expect("scan+hot: the scan", [p for _, p in scan],
+           [hot + int(i * (1 - percent / 100)) % (pages - hot) for i, _ in scan])
+    expect("scan+hot: the hot set", {p for p in string if p < hot}, set(range(hot)))
+    if abs(len(scan) / refs - 0.2) > 0.01:
+        complaints.append(f"scan+hot: {len(scan)} of {refs} references scan")
+    # Nothing but the scan: a loop, which LRU and FIFO always miss with one frame too few and never with enough.
+    full, string = generated("scan+hot", "-n", "300", "--hot", "100", "--hot-percent", "0", "-r", "4000")
+    expect("scan+hot: scan alone", string, [100 + i % 200 for i in range(4000)])
+    for row in rows(full, "lru,fifo", "199,200"):
+        expect("scan+hot: scan alone, " + row["policy"] + row["frames"], row["major"],
+               "4000" if row["frames"] == "199" else "200")
+    full, string = generated("scan+hot", "-n", "300", "--hot", "100", "--hot-percent", "100", "-r", "4000")
+    expect("scan+hot: hot alone", set(string), set(range(100)))
+    expect("scan+hot: hot alone fits", rows(full, "fifo", "100")[0]["major"], "100")
+
+
+def test_phase():
+    pages, phases, refs = 1000, 10, 50000
+    full, string = generated("phase", "-n", str(pages), "--phases", str(phases), "-r", str(refs))
+    each = pages // phases
+    expect("phase: working sets", [p // each for p in string], [i * phases // refs for i in range(refs)])
+    distinct = len(set(string))
+    expect("phase: all pages", distinct, pages)
+    # A phase fits: what enters is evicted only when as many others have entered.
+    for row in rows(full, "lru,fifo,clock,min", str(each)):
+        expect("phase: " + row["policy"] + " misses each page once", (row["major"], row["cold"]),
+               (str(distinct), str(distinct)))
+    for row in rows(full, "random", str(each // 2)):
+        ratio = int(row["major"]) / (refs / 2)
+        if not 0.97 < ratio < 1.03:
+            complaints.append(f"phase: half of a uniform working set misses {ratio:.3f} of half of the references")
+
+
+def test_zipf():
+    pages, refs = 100, 200000
+    for theta in (0.9, 1.0):
+        full, string = generated("zipf", "-n", str(pages), "--theta", str(theta), "-r", str(refs))
+        weights = [1 / (r + 1) ** theta for r in range(pages)]
+        seen = [0] * pages
+        for p in string:
+            seen[p] += 1
+        order = sorted(range(pages), key=lambda p: -seen[p])
+        for rank in (0, 1, 2, 4, 9):
+            ratio = seen[order[rank]] / (refs * weights[rank] / sum(weights))
+            if not 0.94 < ratio < 1.06:
+                complaints.append(f"zipf {theta}: rank {rank} has {ratio:.3f} of its share")
+        expect(f"zipf {theta}: ranks are spread", order[:10] == list(range(10)), False)
+        expect(f"zipf {theta}: fits", rows(full, "lru", str(pages))[0]["major"], str(len(set(string))))
+    # Independent references: with one frame LRU misses but when a page follows itself, sum of p squared.
+    share = sum((w / sum(weights)) ** 2 for w in weights)
+    ratio = int(rows(full, "lru", "1")[0]["major"]) / (refs * (1 - share))
+    if not 0.995 < ratio < 1.005:
+        complaints.append(f"zipf: one frame misses {ratio:.4f} of what it must")
+    full, _ = generated("zipf", "-n", "500", "--theta", "0", "-r", "100000")
+    for row in rows(full, "fifo,2q", "250"):
+        ratio = int(row["major"]) / 50000
+        if not 0.97 < ratio < 1.03:
+            complaints.append(f"zipf with theta 0, {row['policy']}: {ratio:.3f} of what any policy must have")
+
+
 def test_one_pass():
     rng = random.Random(5)
     trace = path("rw", "".join(f"{4096 * min(rng.randrange(300), rng.randrange(300)):x} {rng.choice('RRW')}\n"
                                for _ in range(20000)))
-    keys = ("policy", "frames", "major", "cold", "written", "clean")
+    keys = ("policy", "frames", "major", "cold", "bytes_page", "written", "clean")
     found = [[[r[k] for k in keys] for r in rows(trace, "lru,min", "1..310/250", *option)]
              for option in ((), ("--no-one-pass",))]
     # Which of two pages that are never used again MIN evicts is free, and so is what it writes.
     for one, many in zip(*found):
-        expect("one pass", one if one[0] == "lru" else one[:4], many if one[0] == "lru" else many[:4])
+        expect("one pass", one if one[0] == "lru" else one[:5], many if one[0] == "lru" else many[:5])
+        if float(one[4]) < 8:
+            complaints.append(f"one pass: {one[0]} keeps its order in {one[4]} bytes a page")
 
 
 def test_outputs():
@@ -164,6 +236,7 @@ def test_errors():
     bad("missing", ("replay", path("none"), *replay), 1, "No such file")
     bad("policy", ("replay", trace, "-p", "nosuch", "-f", "9"), 1, "no policy is called \"nosuch\"")
     bad("parameter", ("replay", trace, "-p", "mach2q:x=1", "-f", "9"), 1, "bad parameters")
+    bad("parameter of one pass", ("replay", trace, "-p", "lru:x=1", "-f", "9,10,11,12"), 1, "bad parameters")
     bad("frames", ("replay", trace, "-p", "fifo", "-f", "9;8"), 1, "--frames 9;8")
     bad("model", ("replay", trace, "-p", "fifo", "-f", "9", "-m", "x"), 2, "textbook or pager")
     bad("usage", ("replay", trace), 2, "usage:")

@@ -23,7 +23,7 @@ struct curve {
 int curve_make(const struct trace *trace, enum curve_kind kind, uint32_t max_frames,
 	       atomic_ullong *progress, struct curve *ret);
 void curve_fini(struct curve *c);
-/* As sim_run would report it in the textbook model. */
+/* As sim_run would report it in the textbook model, but for bytes_per_page. */
 void curve_result(const struct curve *c, uint32_t nframes, struct sim_result *ret);
 
 #endif

@@ -54,6 +54,40 @@ replay_by_row(const struct replay *r, unsigned policy)
 	       (lru && r->nframes >= ONE_PASS_LRU && r->model == SIM_TEXTBOOK);
 }
 
+static struct sim_config
+runner_config(struct runner *run, unsigned policy, unsigned size)
+{
+	struct replay *r = run->replay;
+
+	return (struct sim_config){
+	    .ops = r->policies[policy].ops,
+	    .params = r->policies[policy].params,
+	    .nframes = r->frames[size],
+	    .model = r->model,
+	    .window = replay_window(r, r->frames[size]),
+	    .seed = r->seed,
+	    .check = r->check,
+	    .progress = &run->progress,
+	};
+}
+
+/* What a simulation would have reported; the curve knows neither memory nor parameters. */
+static void
+runner_row_cell(struct runner *run, unsigned policy, unsigned size, const struct curve *curve)
+{
+	struct replay_cell *cell = replay_cell(run->replay, policy, size);
+	struct sim_config config = runner_config(run, policy, size);
+	double bytes = sim_bytes_per_page(run->replay->trace, &config);
+
+	if (bytes > 0) {
+		curve_result(curve, config.nframes, &cell->result);
+		cell->result.bytes_per_page = bytes;
+	} else {
+		cell->error = -EINVAL;
+	}
+	cell->done = true;
+}
+
 static void
 runner_row(struct runner *run, unsigned policy)
 {
@@ -67,12 +101,10 @@ runner_row(struct runner *run, unsigned policy)
 		largest = r->frames[i] > largest ? r->frames[i] : largest;
 	error = curve_make(r->trace, lru ? CURVE_LRU : CURVE_MIN, largest, &run->progress, &curve);
 	for (unsigned i = 0; i < r->nframes; i++) {
-		struct replay_cell *cell = replay_cell(r, policy, i);
-
-		cell->error = error;
 		if (error == 0)
-			curve_result(&curve, r->frames[i], &cell->result);
-		cell->done = true;
+			runner_row_cell(run, policy, i, &curve);
+		else
+			replay_cell(r, policy, i)->error = error;
 	}
 	if (error == 0)
 		curve_fini(&curve);
@@ -81,20 +113,10 @@ runner_row(struct runner *run, unsigned policy)
 static void
 runner_cell(struct runner *run, unsigned policy, unsigned size)
 {
-	struct replay *r = run->replay;
-	struct replay_cell *cell = replay_cell(r, policy, size);
-	struct sim_config config = {
-	    .ops = r->policies[policy].ops,
-	    .params = r->policies[policy].params,
-	    .nframes = r->frames[size],
-	    .model = r->model,
-	    .window = replay_window(r, r->frames[size]),
-	    .seed = r->seed,
-	    .check = r->check,
-	    .progress = &run->progress,
-	};
+	struct replay_cell *cell = replay_cell(run->replay, policy, size);
+	struct sim_config config = runner_config(run, policy, size);
 
-	cell->error = sim_run(r->trace, &config, &cell->result);
+	cell->error = sim_run(run->replay->trace, &config, &cell->result);
 	cell->done = true;
 }
 

@@ -312,6 +312,15 @@ sim_loop(struct sim *s, const struct trace *trace, const struct sim_config *conf
 	s->result.ns = (uint64_t)((t1.tv_sec - t0.tv_sec) * 1000000000 + (t1.tv_nsec - t0.tv_nsec));
 }
 
+double
+sim_bytes_per_page(const struct trace *trace, const struct sim_config *config)
+{
+	const struct pol_env env = {
+	    .npages = trace->npages, .nframes = config->nframes, .seed = config->seed};
+
+	return (double)config->ops->footprint(&env, config->params) / trace->npages;
+}
+
 int
 sim_run(const struct trace *trace, const struct sim_config *config, struct sim_result *ret)
 {

@@ -48,5 +48,7 @@ struct sim_result {
 /* trace_link() must have been called when the policy is POL_OFFLINE_ONLY.
  * => 0; -EINVAL: the policy refused its parameters; -ENOMEM. */
 int sim_run(const struct trace *trace, const struct sim_config *config, struct sim_result *ret);
+/* The footprint that sim_run reports, without running. => 0: the policy refused its parameters */
+double sim_bytes_per_page(const struct trace *trace, const struct sim_config *config);
 
 #endif

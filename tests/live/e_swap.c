@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Swap gives its files back: when half of what is on disk has been discarded, in stretches that leave something alive in
+ * each file, the writer moves the segments that live (pageout/writeback.c) until files can be deleted; what was moved
+ * reads as it was written.
+ *
+ * usage: e_swap drained|drained-read-eio [page size] [param]
+ */
+#include "harness.h"
+
+#include <stdatomic.h>
+
+#include "book.h"
+
+#define MEMORIES 6 /* what the client has, in --memory */
+
+static uint64_t file_bytes, slot_bytes, stretch_bytes;
+static atomic_uint *reached, *allowed; /* the client is at, and may go on to */
+
+static void
+phase(struct live *d, unsigned n)
+{
+	atomic_store(reached, n);
+	WAIT_UNTIL(d, atomic_load(allowed) >= n);
+}
+
+/* Every other stretch: about half of what is in files. */
+static bool
+page_is_discarded(const struct book *b, uint32_t page)
+{
+	return page * b->page_bytes / stretch_bytes % 2 != 0;
+}
+
+static void
+client(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	uint32_t count = (uint32_t)(MEMORIES * d->memory_bytes / d->page_bytes);
+	uint32_t stretch = (uint32_t)(stretch_bytes / d->page_bytes);
+	struct book b;
+
+	(void)argument;
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
+	for (uint32_t page = 0; page < count; page++)
+		book_write(&b, page, KIND_NOISE);
+	phase(d, 1);
+	for (uint32_t page = 0; page < count; page++) {
+		if (!page_is_discarded(&b, page))
+			continue;
+		if (page % stretch == 0)
+			OK(pager_behavior(p, b.base + page * b.page_bytes, stretch * b.page_bytes, PAGER_BEHAVIOR_FREE));
+		book_forget(&b, page);
+	}
+	phase(d, 2);
+	book_verify_all(&b);
+	/* And files are made anew for what is written now. */
+	for (uint32_t page = 0; page < count; page++)
+		if (page_is_discarded(&b, page))
+			book_write(&b, page, KIND_NOISE);
+	book_verify_all(&b);
+	OK(pager_disconnect(p));
+}
+
+static int64_t
+unused_slots(struct live *d)
+{
+	return (live_stat(d, "swap_bytes") - live_stat(d, "swap_used_bytes")) / (int64_t)slot_bytes;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct live d;
+	const char *page = argc > 2 ? argv[2] : "4K";
+	char file[48], low_text[32], high_text[32];
+	int64_t files, used, expected;
+	unsigned low, high;
+	bool failing, large = strcmp(page, "64K") == 0, small = strcmp(page, "4K") == 0;
+	pid_t pid;
+
+	live_init(argc, argv);
+	REQUIRE(argc > 1, "which test?");
+	failing = strcmp(argv[1], "drained-read-eio") == 0;
+	REQUIRE(failing || strcmp(argv[1], "drained") == 0, "no test %s", argv[1]);
+	reached = shared_alloc(sizeof(*reached));
+	allowed = shared_alloc(sizeof(*allowed));
+	/* Segments have some 16 pages at least, of neighbours for the most part: a stretch must have several of them, and a file
+	 * two halves of stretches. */
+	file_bytes = large ? 8u << 20 : 2u << 20;
+	slot_bytes = small ? 64u << 10 : large ? 1u << 20 : 256u << 10;
+	low = small ? 4 : 1;
+	high = small ? 12 : 4;
+	stretch_bytes = small ? file_bytes / 2 : file_bytes;
+	snprintf(file, sizeof(file), "swap_file_bytes=%llu", (unsigned long long)file_bytes);
+	snprintf(low_text, sizeof(low_text), "swap_low_slots=%u", low);
+	snprintf(high_text, sizeof(high_text), "swap_high_slots=%u", high);
+	live_start(&d, large ? "32M" : "8M", "--page-size", page, "--param", "compressor_percent=5", "--param", file, "--param",
+	    low_text, "--param", high_text, argc > 3 ? "--param" : NULL, argc > 3 ? argv[3] : NULL, NULL);
+	pid = client_start(&d, client, NULL);
+	WAIT_UNTIL(&d, atomic_load(reached) == 1);
+	/* The statistic comes a little later. */
+	expected = (int64_t)((MEMORIES - 1) * d.memory_bytes / file_bytes);
+	WAIT_UNTIL(&d, live_stat(&d, "swap_files") >= expected - 1);
+	files = live_stat(&d, "swap_files");
+	used = live_stat(&d, "swap_used_bytes");
+	if (failing)
+		live_debug_fail(&d, "SWAP_READ_EIO:2:5");
+	atomic_store(allowed, 1);
+	WAIT_UNTIL(&d, atomic_load(reached) == 2);
+	WAIT_UNTIL(&d, live_stat(&d, "swap_used_bytes") < used * 9 / 10);
+	/* Something lives in nearly every file: only moving leaves so few slots free, and so few files. */
+	WAIT_UNTIL(&d, unused_slots(&d) <= high + (int64_t)(file_bytes / slot_bytes) + 1);
+	live_check(&d);
+	printf("%lld swap files, %lld after half was discarded; %lld bytes in use, now %lld\n", (long long)files,
+	    (long long)live_stat(&d, "swap_files"), (long long)used, (long long)live_stat(&d, "swap_used_bytes"));
+	REQUIRE(live_stat(&d, "swap_files") < files, "no file was deleted");
+	if (failing)
+		REQUIRE(live_fail_count(&d, "SWAP_READ_EIO") == 5, "a read of a segment that moves never failed");
+	live_debug_fail(&d, NULL);
+	atomic_store(allowed, 2);
+	client_join(&d, pid, true);
+	REQUIRE(live_stat(&d, "swapins") > 0, "nothing was read back");
+	EQ(live_stat(&d, "pages_lost"), 0);
+	live_stop(&d);
+	return 0;
+}
