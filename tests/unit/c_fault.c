@@ -6,6 +6,7 @@
 #include "c_unit.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
@@ -196,7 +197,7 @@ nothing_is_refused_in_a_hole(void **state)
 
 struct late {
 	struct unit *unit;
-	pthread_barrier_t barrier;
+	sem_t has_object;
 };
 
 static void *
@@ -208,7 +209,7 @@ late_thread(void *argument)
 	struct fill fill;
 
 	lock_acquire(&u->object->lock);
-	pthread_barrier_wait(&late->barrier);
+	sem_post(&late->has_object);
 	/* find_target has been here. Time for the other one to pass by, if it does not wait. */
 	usleep(50000);
 	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
@@ -222,10 +223,10 @@ static void
 late_start(struct unit *u, struct late *late, pthread_t *thread)
 {
 	late->unit = u;
-	pthread_barrier_init(&late->barrier, NULL, 2);
+	sem_init(&late->has_object, 0, 0);
 	pthread_create(thread, NULL, late_thread, late);
-	pthread_barrier_wait(&late->barrier);
-	pthread_barrier_destroy(&late->barrier);
+	while (sem_wait(&late->has_object) != 0)
+		;
 }
 
 static void
