@@ -41,6 +41,7 @@ struct session {
 	bool is_control;            /* (C) root or the daemon's own user */
 	char name[64];              /* (C) once past HELLO */
 	struct vm_map map;
+	atomic_uint objects;        /* (A) that it has */
 	struct ledger ledger;
 	struct page_policy *policy; /* (Q) its own, or NULL: the daemon's */
 	atomic_ullong limit_pages;  /* (A) hard limit on resident pages; 0: none */

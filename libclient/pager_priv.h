@@ -75,9 +75,11 @@ int space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address);
 void space_release(struct pager *p, uint64_t address, uint64_t size);
 /* The range becomes managed. => 0 or -ENOMEM. */
 int space_manage(struct pager *p, uint64_t address, uint64_t size);
-/* The range is inaccessible afterwards and not managed. => 0; -EINVAL: part of it is not managed;
- * -ENOMEM. */
+/* The range is inaccessible afterwards and not managed; what is mapped there stays. => 0; -EINVAL:
+ * part of it is not managed; -ENOMEM. */
 int space_unmanage(struct pager *p, uint64_t address, uint64_t size);
+/* Undoes that: all of it can be read and written. => 0 or -ENOMEM. */
+int space_restore(struct pager *p, uint64_t address, uint64_t size);
 /* Maps inaccessible addresses over whatever is there. => 0 or -ENOMEM. */
 int space_hide(uint64_t address, uint64_t size);
 /* Unmaps all, managed or not. => 0; -ENOMEM: something managed is still mapped. */

@@ -5,7 +5,8 @@
  *
  *   allocate    reserve (PROT_NONE) -> ALLOCATE -> map the memfd PROT_NONE -> DONTFORK
  *               -> register -> make accessible -> managed
- *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> the addresses are free
+ *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> mapped over, the addresses
+ *               are free; or, where the daemon has no room to part a region, all is as it was
  *
  * Registration works on a PROT_NONE mapping and survives mprotect (Linux 6.18). Mapping it
  * accessible at once would leave a gap in which a fork gives the child an unregistered mapping,
@@ -43,18 +44,22 @@ region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t
 	return 0;
 }
 
-/* => the range is inaccessible. The addresses are used again only when the daemon has let go of
- * them. */
+/* => the range is inaccessible and its memory not mapped (is_mapped: may be). The addresses are used
+ * again only when the daemon has let go of them. */
 static int
-region_forget(struct pager *p, uint64_t address, uint64_t size)
+region_forget(struct pager *p, uint64_t address, uint64_t size, bool is_mapped)
 {
 	struct pager_req_deallocate request = { .address = address, .size = size };
 	struct pager_rep_deallocate reply;
 	struct chan_call call = { CHAN_CALL(DEALLOCATE, &request, &reply) };
 	int r = chan_exchange(&p->chan, &call);
 
-	/* With the connection gone there is no daemon to disagree. */
-	if (r == 0 || r == -ENOTCONN)
+	/* It knows the range as before: it had no memory, or the client may not have more regions. */
+	if (r == -ENOMEM && is_mapped)
+		return space_restore(p, address, size) == 0 ? -ENOMEM : -EIO;
+	/* With the connection gone there is no daemon to disagree. Addresses at which the memory is
+	 * still mapped are not used again. */
+	if ((!is_mapped || space_hide(address, size) == 0) && (r == 0 || r == -ENOTCONN))
 		space_release(p, address, size);
 	return r;
 }
@@ -89,7 +94,7 @@ region_create(struct pager *p, uint64_t size, uint64_t *ret_address)
 		r = space_manage(p, request.address, size);
 	if (r < 0) {
 		if (space_hide(request.address, size) == 0)
-			region_forget(p, request.address, size);
+			region_forget(p, request.address, size, false);
 		return r;
 	}
 	*ret_address = request.address;
@@ -139,6 +144,6 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	r = space_unmanage(p, address, rounded);
 	if (r < 0)
 		return r;
-	r = region_forget(p, address, rounded);
+	r = region_forget(p, address, rounded, true);
 	return r == -ENOTCONN ? 0 : r; /* it died just now, but the memory is gone as was asked */
 }

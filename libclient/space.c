@@ -155,10 +155,28 @@ space_unmanage(struct pager *p, uint64_t address, uint64_t size)
 		r = -EINVAL;
 	else
 		r = range_set_reserve(&p->managed, 1);
-	if (r == 0)
-		r = space_hide(address, size);
+	if (r == 0 && mprotect(space_pointer(address), size, PROT_NONE) < 0) {
+		/* Perhaps a part of it, for want of mappings. */
+		mprotect(space_pointer(address), size, PROT_READ | PROT_WRITE);
+		r = -ENOMEM;
+	}
 	if (r == 0)
 		range_set_remove(&p->managed, address, address + size);
+	pthread_mutex_unlock(&p->space_lock);
+	return r;
+}
+
+int
+space_restore(struct pager *p, uint64_t address, uint64_t size)
+{
+	int r;
+
+	pthread_mutex_lock(&p->space_lock);
+	r = range_set_reserve(&p->managed, 1);
+	if (r == 0 && mprotect(space_pointer(address), size, PROT_READ | PROT_WRITE) < 0)
+		r = -ENOMEM;
+	if (r == 0)
+		range_set_add(&p->managed, address, address + size);
 	pthread_mutex_unlock(&p->space_lock);
 	return r;
 }

@@ -24,21 +24,46 @@ range_check(struct request *r, uint64_t address, uint64_t size)
 	return 0;
 }
 
-/* The object that a new range goes to: the growing one if the range continues it. => M held */
+static bool
+object_covers(const struct vm_object *o, uint64_t address, uint64_t pages)
+{
+	return address >= o->base_address &&
+	    address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
+}
+
+/* An object of this client in which the range lies: the last one made, or that of a neighbour. The range being free, its pages
+ * there are nobody's. Without that each allocation into a hole would make an object of 128 MiB. => NULL: none; M held */
+static struct vm_object *
+object_around(struct vm_map *m, uint64_t address, uint64_t pages)
+{
+	uint32_t above = vm_map_index(m, address);
+
+	if (m->growing && object_covers(m->growing, address, pages))
+		return m->growing;
+	if (above > 0 && object_covers(m->entries[above - 1].object, address, pages))
+		return m->entries[above - 1].object;
+	if (above < m->count && object_covers(m->entries[above].object, address, pages))
+		return m->entries[above].object;
+	return NULL;
+}
+
+/* The object that a new range goes to, with a reference. => M held, may be dropped and retaken */
 static int
 object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object **ret)
 {
 	struct vm_map *m = &r->session->map;
 	struct daemon *d = r->daemon;
 	uint64_t chunk = VM_OBJECT_CHUNK_BYTES >> d->page_shift;
-	struct vm_object *o = m->growing;
+	struct vm_object *o = object_around(m, address, pages);
 	int error;
 
-	if (o && address == m->growing_end && o->pages_allocated + pages <= o->page_count) {
+	if (o) {
 		vm_object_get(o);
 		*ret = o;
 		return 0;
 	}
+	if (load_relaxed(&r->session->objects) >= param(d, max_client_objects))
+		return -EDQUOT;
 	/* The lock is dropped: making an object is slow. Only the control loop allocates for this map. */
 	lock_release(&m->lock);
 	error = vm_object_create(d, r->session, pages * 2 > chunk ? pages : chunk, address, &o);
@@ -98,14 +123,11 @@ handle_allocate(struct request *r)
 			.start = in->address,
 			.end = in->address + in->size,
 			.object = o,
-			.offset = o->pages_allocated << d->page_shift,
+			.offset = in->address - o->base_address,
 			.protection = PROT_READ | PROT_WRITE,
 			.max_protection = PROT_READ | PROT_WRITE,
 		};
 
-		o->pages_allocated += pages;
-		if (m->growing == o)
-			m->growing_end = entry.end;
 		out->object_id = o->id;
 		out->object_offset = entry.offset;
 		r->reply_fd = o->memfd;
@@ -163,6 +185,16 @@ walk_range(struct walk *w)
 	}
 }
 
+/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two of it. => M held */
+static bool
+parts_too_many(struct request *r, uint64_t start, uint64_t end)
+{
+	struct vm_map *m = &r->session->map;
+
+	return m->count + 1 > param(r->daemon, max_client_regions) && vm_map_clips(m, start, end) == 2 &&
+	    vm_map_index(m, start) == vm_map_index(m, end);
+}
+
 int
 handle_deallocate(struct request *r)
 {
@@ -178,6 +210,8 @@ handle_deallocate(struct request *r)
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, in->address, end))
 		error = -EINVAL;
+	else if (parts_too_many(r, in->address, end))
+		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
 	if (!error)
@@ -199,26 +233,39 @@ handle_deallocate(struct request *r)
 	return error;
 }
 
-/* Changes [address, end) of the map entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM */
+/* A change of the entries of [address, end). */
+struct change {
+	struct request *r;
+	uint64_t address, end;
+	int (*check)(struct change *c, const struct vm_entry *e); /* or NULL. => 0 or -errno */
+	void (*apply)(struct change *c, struct vm_entry *e);
+	uint32_t behavior;
+	uint64_t wired_bytes, wired_most; /* so many are promised to be wired, and so many may be */
+};
+
+/* Entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM (also: it would part entries, and the client may not have
+ * more), or what the check says: nothing has changed then */
 static int
-entries_change(struct request *r, uint64_t address, uint64_t end, int (*check)(const struct vm_entry *e),
-    void (*change)(struct vm_entry *e, const void *argument), const void *argument)
+entries_change(struct change *c)
 {
-	struct vm_map *m = &r->session->map;
+	struct vm_map *m = &c->r->session->map;
 	int error = 0;
 
 	lock_acquire(&m->lock);
-	if (!vm_map_is_covered(m, address, end))
+	if (!vm_map_is_covered(m, c->address, c->end))
 		error = -EINVAL;
+	else if (m->count + vm_map_clips(m, c->address, c->end) >
+	    max_u64(m->count, param(c->r->daemon, max_client_regions)))
+		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
-	for (uint32_t i = vm_map_index(m, address); !error && check && i < m->count && m->entries[i].start < end; i++)
-		error = check(&m->entries[i]);
+	for (uint32_t i = vm_map_index(m, c->address); !error && c->check && i < m->count && m->entries[i].start < c->end; i++)
+		error = c->check(c, &m->entries[i]);
 	if (!error) {
-		vm_map_clip(m, address, end);
-		for (uint32_t i = vm_map_index(m, address); i < m->count && m->entries[i].start < end; i++)
-			change(&m->entries[i], argument);
-		vm_map_simplify(m, address, end);
+		vm_map_clip(m, c->address, c->end);
+		for (uint32_t i = vm_map_index(m, c->address); i < m->count && m->entries[i].start < c->end; i++)
+			c->apply(c, &m->entries[i]);
+		vm_map_simplify(m, c->address, c->end);
 	}
 	lock_release(&m->lock);
 	return error;
@@ -285,46 +332,77 @@ unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
 }
 
 static void
-entry_wire(struct vm_entry *e, const void *argument)
+entry_wire(struct change *c, struct vm_entry *e)
 {
-	(void)argument;
-	e->wired_count++;
+	vm_map_wire(&c->r->session->map, e, 1);
 }
 
 static void
-entry_unwire(struct vm_entry *e, const void *argument)
+entry_unwire(struct change *c, struct vm_entry *e)
 {
-	(void)argument;
-	e->wired_count--;
+	vm_map_wire(&c->r->session->map, e, -1);
 }
 
 static int
-entry_is_wired(const struct vm_entry *e)
+entry_is_wired(struct change *c, const struct vm_entry *e)
 {
+	(void)c;
 	return e->wired_count > 0 ? 0 : -EINVAL;
 }
 
+/* What is wired already is promised already. */
 static int
-entry_may_wire(const struct vm_entry *e)
+entry_may_wire(struct change *c, const struct vm_entry *e)
 {
-	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
+	if (e->wired_count == 0)
+		c->wired_bytes += min_u64(e->end, c->end) - max_u64(e->start, c->address);
+	return e->wired_count < UINT16_MAX && c->wired_bytes <= c->wired_most ? 0 : -EAGAIN;
 }
 
+/* Bytes of wired entries of all sessions but one, those that are being torn down included: their pages are still wired.
+ * Runs on: jobs, which is who changes them. */
+static uint64_t
+others_wired(struct session *but)
+{
+	struct daemon *d = but->daemon;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < d->sessions.room; i++) {
+		struct session *s = session_at(d, i);
+
+		if (!s)
+			continue;
+		if (s != but) {
+			lock_acquire(&s->map.lock);
+			bytes += s->map.wired_bytes;
+			lock_release(&s->map.lock);
+		}
+		session_put(s);
+	}
+	return bytes;
+}
+
+/* The limits are on what may become wired, touched or not: a promise counts from WIRE on. */
 int
 handle_wire(struct request *r)
 {
 	const struct pager_req_wire *in = r->body;
 	struct daemon *d = r->daemon;
 	struct walk w = { r, in->address, in->address + in->size, wire_page, 0, false };
-	uint64_t most = (uint64_t)d->frames.count * param(d, wire_percent) / 100;
-	uint64_t limit = load_relaxed(&r->session->limit_pages), pages = in->size >> d->page_shift;
+	struct change c = { .r = r, .address = w.start, .end = w.end, .check = entry_may_wire, .apply = entry_wire };
+	uint64_t limit = load_relaxed(&r->session->limit_pages) << d->page_shift;
+	uint64_t others, most = ((uint64_t)d->frames.count * param(d, wire_percent) / 100) << d->page_shift;
 	int error = range_check(r, in->address, in->size);
 
 	if (error)
 		return error;
-	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) + pages > most || (limit && pages > limit / 2))
-		return -EAGAIN;
-	error = entries_change(r, w.start, w.end, entry_may_wire, entry_wire, NULL);
+	others = others_wired(r->session);
+	c.wired_most = most > others ? most - others : 0;
+	if (limit)
+		c.wired_most = min_u64(c.wired_most, limit / 2);
+	/* Jobs alone change it. */
+	c.wired_bytes = r->session->map.wired_bytes;
+	error = entries_change(&c);
 	if (!error)
 		walk_range(&w);
 	return error;
@@ -343,10 +421,11 @@ handle_unwire(struct request *r)
 	const struct pager_req_unwire *in = r->body;
 	struct vm_map *m = &r->session->map;
 	uint64_t at = in->address, end = in->address + in->size;
+	struct change c = { .r = r, .address = at, .end = end, .check = entry_is_wired, .apply = entry_unwire };
 	int error = range_check(r, in->address, in->size);
 
 	if (!error)
-		error = entries_change(r, at, end, entry_is_wired, entry_unwire, NULL);
+		error = entries_change(&c);
 	while (!error && at < end) {
 		struct walk w = { r, at, end, unwire_walked, 0, false };
 		struct vm_entry *e;
@@ -369,9 +448,9 @@ handle_unwire(struct request *r)
 }
 
 static void
-entry_behave(struct vm_entry *e, const void *argument)
+entry_behave(struct change *c, struct vm_entry *e)
 {
-	e->behavior = *(const uint32_t *)argument;
+	e->behavior = c->behavior;
 }
 
 #define COOL_BATCH 64u
@@ -496,6 +575,7 @@ handle_behavior(struct request *r)
 		out->pages = free_range(r, in->address, end);
 		return 0;
 	default:
-		return entries_change(r, in->address, end, NULL, entry_behave, &in->behavior);
+		return entries_change(&(struct change){ .r = r, .address = in->address, .end = end, .apply = entry_behave,
+		    .behavior = in->behavior });
 	}
 }

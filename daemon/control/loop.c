@@ -83,12 +83,15 @@ static void
 session_end(struct session *s)
 {
 	struct connection *connection = s->loop_data;
+	bool was_client;
 
 	if (!connection || uv_is_closing((uv_handle_t *)&connection->poll))
 		return;
-	if (load_acquire(&s->state) == SESSION_CLIENT)
-		fault_servers_remove(s->daemon, s);
+	was_client = load_acquire(&s->state) == SESSION_CLIENT;
+	/* First, so that a server that begins to poll it just now sees that it must not (affinity.c). */
 	store_release(&s->state, SESSION_DEAD);
+	if (was_client)
+		fault_servers_remove(s->daemon, s);
 	uv_poll_stop(&connection->poll);
 	uv_close((uv_handle_t *)&connection->poll, connection_closed);
 }
@@ -177,6 +180,11 @@ connection_readable(uv_poll_t *poll, int status, int events)
 	ssize_t got;
 
 	(void)events;
+	if (s->job_running) {
+		/* Only a hang-up is polled for. Whatever else was sent is not read: one request at a time. */
+		session_end(s);
+		return;
+	}
 	got = status < 0 ? 0 : receive(s, control->packet, fds, &fd_count);
 	if (got == -EAGAIN || got == -EINTR)
 		return;

@@ -52,9 +52,17 @@ apply(struct daemon *d, struct session *s, uint64_t wanted)
 	uint64_t polling = load_relaxed(&s->servers_polling);
 
 	/* First those that join, then those that leave: somebody always polls. */
-	for (unsigned i = 0; i < d->server_count; i++)
-		if (wanted & ~polling & 1ull << i && fault_server_watch(&d->servers[i], s) != 0)
+	for (unsigned i = 0; i < d->server_count; i++) {
+		if (!(wanted & ~polling & 1ull << i))
+			continue;
+		if (fault_server_watch(&d->servers[i], s) != 0)
 			return;
+		/* Its end takes it from all servers; what came after that is ours to take back. */
+		if (session_is_dead(s)) {
+			fault_server_unwatch(&d->servers[i], s);
+			return;
+		}
+	}
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (polling & ~wanted & 1ull << i)
 			fault_server_unwatch(&d->servers[i], s);

@@ -102,7 +102,21 @@ vm_map_remove_at(struct vm_map *m, uint32_t i)
 	memmove(&m->entries[i], &m->entries[i + 1], (m->count - i - 1) * sizeof(entry));
 	m->count--;
 	m->virtual_bytes -= entry.end - entry.start;
+	if (entry.wired_count > 0)
+		m->wired_bytes -= entry.end - entry.start;
 	return entry;
+}
+
+void
+vm_map_wire(struct vm_map *m, struct vm_entry *e, int by)
+{
+	bool was = e->wired_count > 0;
+
+	e->wired_count += (uint32_t)by;
+	if (!was)
+		m->wired_bytes += e->end - e->start;
+	else if (e->wired_count == 0)
+		m->wired_bytes -= e->end - e->start;
 }
 
 static bool
@@ -152,6 +166,20 @@ vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end)
 		start = m->entries[i].end;
 	}
 	return true;
+}
+
+static bool
+is_inside(struct vm_map *m, uint64_t address)
+{
+	uint32_t i = vm_map_index(m, address);
+
+	return i < m->count && m->entries[i].start < address;
+}
+
+unsigned
+vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end)
+{
+	return (unsigned)is_inside(m, start) + is_inside(m, end);
 }
 
 static void

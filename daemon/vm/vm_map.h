@@ -27,8 +27,8 @@ struct vm_map {
 	uint32_t count, room;     /* (M) */
 	uint32_t hint;            /* (M) last entry found */
 	uint64_t virtual_bytes;   /* (M) */
-	struct vm_object *growing; /* (M) object with room behind its last allocation; no reference */
-	uint64_t growing_end;      /* (M) address that continues it */
+	uint64_t wired_bytes;     /* (M) of wired entries: what may become wired by touching it. Changed by jobs alone */
+	struct vm_object *growing; /* (M) the last object that was made for more than one allocation; with a reference */
 };
 
 void vm_map_init(struct vm_map *m);
@@ -44,12 +44,16 @@ int vm_map_reserve(struct vm_map *m);
 void vm_map_insert(struct vm_map *m, const struct vm_entry *entry);
 /* Whether [start, end) is covered without holes. => M held */
 bool vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end);
+/* How many entries vm_map_clip would add: 0 to 2. => M held */
+unsigned vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end);
 /* Splits entries at both ends of the range. => M held, vm_map_reserve called */
 void vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end);
 /* Takes the i-th entry out; its object reference is the caller's. => M held */
 struct vm_entry vm_map_remove_at(struct vm_map *m, uint32_t i);
 /* Merges equal neighbours around [start, end). => M held */
 void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
+/* Wires (by 1) or unwires (by -1) an entry. => M held */
+void vm_map_wire(struct vm_map *m, struct vm_entry *e, int by);
 uint32_t vm_map_index(struct vm_map *m, uint64_t address);
 
 #endif

@@ -123,6 +123,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
 	o->session = session_get(s);
+	fetch_add_relaxed(&s->objects, 1);
 	error = table_add(d, o);
 	if (error)
 		goto fail_table;
@@ -130,6 +131,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	return 0;
 
 fail_table:
+	fetch_sub_relaxed(&s->objects, 1);
 	session_put(s);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
@@ -166,6 +168,7 @@ vm_object_put(struct vm_object *o)
 	lock_release(&d->objects.lock);
 	slots_put(d, o->slot_base, o->page_count);
 	close(o->memfd);
+	fetch_sub_relaxed(&o->session->objects, 1);
 	session_put(o->session);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
@@ -371,9 +374,17 @@ hole_close(struct vm_object *o, struct hole *hole)
 		    (hole->high - hole->low) << o->daemon->page_shift);
 }
 
+#define DISCARD_RUN 256u
+
+/* Copies whose pages are gone, to be freed when O is not held: that may punch the compressor's memory. */
+struct copies {
+	struct cref crefs[DISCARD_RUN];
+	unsigned count;
+};
+
 /* Stored and poisoned pages of [first, last): gone at once. => O held */
 static uint64_t
-discard_slots(struct vm_object *o, uint64_t first, uint64_t last)
+discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies *copies)
 {
 	struct daemon *d = o->daemon;
 	uint64_t gone = 0;
@@ -390,7 +401,7 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last)
 		pageq_forget_locked(d, o, vm_object_pol_page(o, i));
 		lock_release(&d->pageq.lock);
 		if (slot_kind(slot) == SLOT_STORED)
-			compressor_free(d->compressor, slot_cref(slot));
+			copies->crefs[copies->count++] = slot_cref(slot);
 		if (trace_is_on(d))
 			trace_forgotten(d, o, i);
 		gone++;
@@ -437,14 +448,13 @@ unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 	}
 }
 
-#define DISCARD_RUN 256u
-
 static uint64_t
 discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 {
 	struct daemon *d = o->daemon;
 	uint32_t frames[DISCARD_RUN];
 	bool wanted[DISCARD_RUN];
+	struct copies copies = { .count = 0 };
 	unsigned count, start;
 	struct hole hole;
 	uint64_t gone;
@@ -479,17 +489,19 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		pageq_discard_locked(d, o, frames[i]);
 		lock_release(&d->pageq.lock);
 		if (cref.v)
-			compressor_free(d->compressor, cref);
+			copies.crefs[copies.count++] = cref;
 		if (trace_is_on(d))
 			trace_forgotten(d, o, index);
 		/* WANTED may have been set until the frame was freed; those threads are woken below. */
 		wanted[i] = word & PAGE_WANTED;
 		frames[i] = (uint32_t)(index - first);
 	}
-	gone = count + discard_slots(o, first, last);
+	gone = count + discard_slots(o, first, last, &copies);
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
+	for (unsigned i = 0; i < copies.count; i++)
+		compressor_free(d->compressor, copies.crefs[i]);
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
 			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);

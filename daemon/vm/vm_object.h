@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A VM object: a run of slots in the slot arena and a memfd that holds its resident pages at page_index * page size.
- * Anonymous objects grow by adjacent allocations of their client, so object page i is always mapped at
- * base_address + i * page size.
+ * Anonymous objects take the allocations of their client that lie beside what they have, so object page i is always
+ * mapped at base_address + i * page size. A page that no region maps is ABSENT.
  *
  * References: one per map entry, one per operation under way (a fault, an I/O, a laundered page). A page that is busy
  * keeps the object: whoever takes it apart waits for busy pages first.
@@ -36,7 +36,6 @@ struct vm_object {
 	uint32_t slot_base;     /* (C) first slot */
 	uint64_t id;            /* (C) never used again */
 	uint64_t page_count;    /* (C) */
-	uint64_t pages_allocated; /* (M of its client) handed out so far */
 	uint64_t base_address;  /* (C) */
 	struct session *session; /* (C) with a reference: who maps and pays for it */
 	struct daemon *daemon;  /* (C) */

@@ -27,6 +27,7 @@ PARAM(pageout_workers, 0, 1024, 0, "threads", 0, "pageout and compressor workers
 PARAM(max_virtual_bytes, 1073741824, 70368744177664, 1099511627776, "bytes", 0, "virtual memory that all clients together may allocate")
 PARAM(max_client_virtual_bytes, 1048576, 70368744177664, 1099511627776, "bytes", 1, "virtual memory that one client may allocate")
 PARAM(max_client_regions, 1, 1048576, 65536, "regions", 1, "regions that one client may have")
+PARAM(max_client_objects, 1, 1048576, 4096, "objects", 1, "objects that one client may have: a large allocation is one, small ones lie side by side in objects of 128 MiB")
 PARAM(max_sessions, 1, 16384, 1024, "sessions", 0, "clients connected at a time")
 PARAM(wire_percent, 0, 95, 60, "percent", 1, "most memory (share of the frames) that may be wired by all clients together")
 PARAM(zap, 0, 2, 0, "choice", 1, "who takes mappings away for ageing: 1 the daemon (MADV_PAGEOUT), 2 the client's agent, 0 the daemon unless the system has swap or refuses it")

@@ -4,7 +4,7 @@
  * descriptors, in every state of a session; requests of the right form with wild values. A well-behaved client beside
  * it must notice nothing, and the daemon ends no session but the offender's. Seeded and bounded.
  *
- * usage: z_proto messages|check|descriptors|liar
+ * usage: z_proto messages|check|descriptors|liar|hangup
  */
 #include "harness.h"
 
@@ -438,6 +438,50 @@ liar(struct live *d, void *argument)
 	raw_close(&r);
 }
 
+/* --- one request at a time, also of who sends two and hangs up --- */
+
+static void
+send_request(int fd, uint16_t type, const void *body, size_t body_bytes)
+{
+	_Alignas(8) unsigned char message[256];
+	struct pager_msg_header header = { .type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = type };
+
+	memcpy(message, &header, sizeof(header));
+	memcpy(message + sizeof(header), body, body_bytes);
+	REQUIRE(send(fd, message, header.length, MSG_NOSIGNAL) == (ssize_t)header.length);
+}
+
+static void
+hangup(struct live *d, void *argument)
+{
+	(void)argument;
+	for (unsigned round = 0; round < 20; round++) {
+		const size_t bytes = 1000 * d->page_bytes;
+		unsigned char *base = raw_reserve(bytes);
+		struct pager_req_behavior release = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_FREE, 0 };
+		struct pager_req_allocate more = { .address = (uintptr_t)base + (1u << 30), .size = d->page_bytes };
+		_Alignas(8) unsigned char answer[4096];
+		struct pager_msg_header *header = (void *)answer;
+		uint64_t offset;
+		struct raw r;
+		int memfd;
+
+		raw_connect(d, &r);
+		OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
+		raw_map(&r, base, bytes, memfd, offset);
+		for (size_t i = 0; i < bytes; i += d->page_bytes)
+			base[i] = 1;
+		/* A long one, and one that could be answered at once. */
+		send_request(r.chan.fd, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
+		send_request(r.chan.fd, PAGER_MSG_ALLOCATE, &more, sizeof(more));
+		REQUIRE(shutdown(r.chan.fd, SHUT_WR) == 0);
+		if (receive(r.chan.fd, answer, sizeof(answer)) > 0)
+			EQ(header->type, PAGER_MSG_BEHAVIOR);
+		raw_close(&r);
+		close(memfd);
+	}
+}
+
 /* --- the form check by itself --- */
 
 static void
@@ -479,7 +523,7 @@ main(int argc, char **argv)
 		return 0;
 	}
 	body = strcmp(name, "messages") == 0 ? fuzzer : strcmp(name, "descriptors") == 0 ? descriptors :
-	    strcmp(name, "liar") == 0 ? liar : NULL;
+	    strcmp(name, "liar") == 0 ? liar : strcmp(name, "hangup") == 0 ? hangup : NULL;
 	REQUIRE(body, "no such test: \"%s\"", name);
 	s = shared_alloc(sizeof(*s));
 	live_start(&d, "8M", "--log-level", "error", NULL);

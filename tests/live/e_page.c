@@ -211,6 +211,7 @@ wire(struct live *d, void *argument)
 		book_write(&other, i, mixture_draw(&(struct mixture){ 5, 10, 10 }, &rng));
 	book_verify_all(&other);
 	/* All the rest has been through the compressor; these have not moved, and need no fault, written or read. */
+	read_counters(d);
 	OK(pager_statistics(p, &statistics));
 	faults = (int64_t)statistics.faults;
 	book_verify_all(&wired);
@@ -458,6 +459,19 @@ region(struct live *d, void *argument)
 	OK(pager_statistics(p, &statistics));
 	EQ(statistics.virtual_size, 64 * d->page_bytes);
 	EQ(statistics.internal, 64 * d->page_bytes);
+	/* Two regions, and no more: then none is parted, but a part at an end can be given back. */
+	live_param(d, "max_client_regions", "2");
+	EQ(pager_deallocate(p, base + 8 * d->page_bytes, 8 * d->page_bytes), -ENOMEM);
+	EQ(pager_behavior(p, base, 8 * d->page_bytes, PAGER_BEHAVIOR_RANDOM), -ENOMEM);
+	EQ(pager_wire(p, base, 8 * d->page_bytes), -ENOMEM);
+	EQ(base[8 * d->page_bytes], 1);
+	base[8 * d->page_bytes] = 1;
+	OK(pager_deallocate(p, base + 24 * d->page_bytes, 8 * d->page_bytes));
+	OK(pager_wire(p, base + 64 * d->page_bytes, 32 * d->page_bytes));
+	OK(pager_unwire(p, base + 64 * d->page_bytes, 32 * d->page_bytes));
+	live_param(d, "max_client_regions", "3");
+	OK(pager_deallocate(p, base + 8 * d->page_bytes, 8 * d->page_bytes));
+	live_param(d, "max_client_regions", "100");
 	EQ(pager_deallocate(p, base, PAGES * d->page_bytes), -EINVAL);
 	EQ(pager_behavior(p, base, PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE), -EINVAL);
 	EQ(pager_allocate(p, 0, 0, &nothing), -EINVAL);

@@ -6,6 +6,7 @@
 #include "c_unit.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
@@ -196,7 +197,7 @@ nothing_is_refused_in_a_hole(void **state)
 
 struct late {
 	struct unit *unit;
-	pthread_barrier_t barrier;
+	sem_t has_object;
 };
 
 static void *
@@ -208,7 +209,7 @@ late_thread(void *argument)
 	struct fill fill;
 
 	lock_acquire(&u->object->lock);
-	pthread_barrier_wait(&late->barrier);
+	sem_post(&late->has_object);
 	/* find_target has been here. Time for the other one to pass by, if it does not wait. */
 	usleep(50000);
 	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
@@ -222,10 +223,10 @@ static void
 late_start(struct unit *u, struct late *late, pthread_t *thread)
 {
 	late->unit = u;
-	pthread_barrier_init(&late->barrier, NULL, 2);
+	sem_init(&late->has_object, 0, 0);
 	pthread_create(thread, NULL, late_thread, late);
-	pthread_barrier_wait(&late->barrier);
-	pthread_barrier_destroy(&late->barrier);
+	while (sem_wait(&late->has_object) != 0)
+		;
 }
 
 static void
@@ -307,6 +308,67 @@ touch_wires(void **state)
 	faults_stop(&u);
 }
 
+static int
+wire(struct unit *u, int (*handle)(struct request *r), uint64_t first, uint64_t count)
+{
+	struct pager_req_wire body = { .address = UNIT_BASE + first * 4096, .size = count * 4096 };
+
+	return request(u, handle, &body, NULL);
+}
+
+/* What is wired counts from then on, touched or not, and once. */
+static void
+wire_counts_promises(void **state)
+{
+	struct pager_req_deallocate part = { .address = UNIT_BASE, .size = 100 * 4096 };
+	struct pager_rep_deallocate reply = { 0 };
+	struct vm_entry entry;
+	struct session *other;
+	struct unit u, second;
+	(void)state;
+
+	faults_start(&u);
+	store_relaxed(&u.daemon->params.wire_percent, 50); /* of 1024 */
+	assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ u.daemon, other, u.object };
+	entry = u.session->map.entries[0];
+	vm_object_get(entry.object);
+	assert_int_equal(vm_map_reserve(&other->map), 0);
+	vm_map_insert(&other->map, &entry);
+
+	assert_int_equal(wire(&u, handle_wire, 0, 513), -EAGAIN);
+	assert_int_equal(wire(&u, handle_wire, 0, 400), 0);
+	assert_int_equal(wire(&u, handle_wire, 0, 400), 0); /* nested */
+	assert_int_equal(wire(&u, handle_wire, 1000, 113), -EAGAIN);
+	assert_int_equal(wire(&second, handle_wire, 0, 113), -EAGAIN);
+	assert_int_equal(wire(&u, handle_wire, 300, 212), 0); /* 100 of them are wired */
+	assert_int_equal(wire(&second, handle_wire, 0, 1), -EAGAIN);
+	assert_int_equal(wire(&u, handle_unwire, 300, 212), 0);
+	assert_int_equal(wire(&second, handle_wire, 0, 112), 0);
+	assert_int_equal(wire(&second, handle_wire, 112, 1), -EAGAIN);
+	/* Given back, and ended. */
+	assert_int_equal(request(&u, handle_deallocate, &part, &reply), 0);
+	assert_int_equal(wire(&second, handle_wire, 112, 100), 0);
+	assert_int_equal(wire(&u, handle_wire, 1000, 1), -EAGAIN);
+	session_teardown(other);
+	assert_int_equal(wire(&u, handle_wire, 1000, 212), 0);
+	assert_int_equal(u.session->map.wired_bytes, 512 * 4096);
+	/* A client's own limit: half of it. */
+	assert_int_equal(wire(&u, handle_unwire, 1000, 212), 0);
+	store_relaxed(&u.session->limit_pages, 620);
+	assert_int_equal(wire(&u, handle_wire, 1000, 11), -EAGAIN);
+	assert_int_equal(wire(&u, handle_wire, 1000, 10), 0);
+	session_put(other);
+	session_teardown(u.session);
+	assert_int_equal(u.session->map.wired_bytes, 0);
+	/* As faults_stop wants it. */
+	vm_object_get(u.object);
+	entry.wired_count = 0;
+	assert_int_equal(vm_map_reserve(&u.session->map), 0);
+	vm_map_insert(&u.session->map, &entry);
+	faults_stop(&u);
+}
+
 /* --- a read of swap finds no place --- */
 
 /* The fault is kept: its thread must not be woken to fault once more. Who else came is. */
@@ -336,6 +398,80 @@ kept_is_not_woken(void **state)
 		assert_int_equal(kind_at(&u, 7), SLOT_ABSENT);
 	}
 	free(server->swapins);
+	faults_stop(&u);
+}
+
+/* --- allocated, freed and allocated again --- */
+
+static int
+allocate(struct unit *u, uint64_t address, uint64_t pages, uint64_t *ret_offset)
+{
+	struct pager_req_allocate body = { .address = address, .size = pages * 4096 };
+	struct pager_rep_allocate reply = { 0 };
+	int error = request(u, handle_allocate, &body, &reply);
+
+	*ret_offset = reply.object_offset;
+	return error;
+}
+
+static int
+deallocate(struct unit *u, uint64_t address, uint64_t pages)
+{
+	struct pager_req_deallocate body = { .address = address, .size = pages * 4096 };
+	struct pager_rep_deallocate reply = { 0 };
+
+	return request(u, handle_deallocate, &body, &reply);
+}
+
+/* Holes are filled from the objects around them: an object page has one address. */
+static void
+holes_make_no_objects(void **state)
+{
+	enum { PAGES = 400 };
+	const uint64_t base = UNIT_BASE + (1ull << 32);
+	uint64_t offset;
+	struct unit u;
+	(void)state;
+
+	faults_start(&u);
+	assert_int_equal(load_relaxed(&u.session->objects), 1);
+	for (uint64_t i = 0; i < PAGES; i++) {
+		assert_int_equal(allocate(&u, base + i * 4096, 1, &offset), 0);
+		assert_int_equal(offset, i * 4096);
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint64_t i = round % 2; i < PAGES; i += 2)
+			assert_int_equal(deallocate(&u, base + i * 4096, 1), 0);
+		for (uint64_t i = round % 2; i < PAGES; i += 2) {
+			assert_int_equal(allocate(&u, base + i * 4096, 1, &offset), 0);
+			assert_int_equal(offset, i * 4096);
+		}
+		assert_int_equal(load_relaxed(&u.session->objects), 2);
+	}
+	/* All in one piece again. */
+	assert_int_equal(u.session->map.count, 2);
+	/* Elsewhere: another, and as many as the client may have. Then the holes of both are still found, below and above. */
+	store_relaxed(&u.daemon->params.max_client_objects, 3);
+	assert_int_equal(allocate(&u, base + (1ull << 32), 1, &offset), 0);
+	assert_int_equal(allocate(&u, base + (2ull << 32), 1, &offset), -ENOMEM);
+	assert_int_equal(allocate(&u, base - 4096, 1, &offset), -ENOMEM);
+	assert_int_equal(deallocate(&u, base, 10), 0);
+	assert_int_equal(allocate(&u, base + 4096, 2, &offset), 0);
+	assert_int_equal(offset, 4096);
+	assert_int_equal(allocate(&u, base + PAGES * 4096, 2, &offset), 0);
+	assert_int_equal(offset, PAGES * 4096);
+	assert_int_equal(load_relaxed(&u.session->objects), 3);
+	/* Not beyond an object's end. */
+	assert_int_equal(allocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 2, &offset), -ENOMEM);
+	assert_int_equal(allocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 1, &offset), 0);
+	assert_int_equal(deallocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 1), 0);
+	assert_int_equal(deallocate(&u, base + 4096, 2), 0);
+	assert_int_equal(deallocate(&u, base + 10 * 4096, PAGES - 8), 0);
+	assert_int_equal(load_relaxed(&u.session->objects), 2);
+	assert_int_equal(deallocate(&u, base + (1ull << 32), 1), 0);
+	vm_object_put(u.session->map.growing);
+	u.session->map.growing = NULL;
+	assert_int_equal(load_relaxed(&u.session->objects), 1);
 	faults_stop(&u);
 }
 
@@ -482,7 +618,9 @@ main(void)
 		cmocka_unit_test(discard_waits_for_who_was_first),
 		cmocka_unit_test(wire_waits_for_who_was_first),
 		cmocka_unit_test(touch_wires),
+		cmocka_unit_test(wire_counts_promises),
 		cmocka_unit_test(kept_is_not_woken),
+		cmocka_unit_test(holes_make_no_objects),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(discard_kicks),
 		cmocka_unit_test(limit_holds_up_nobody),

@@ -295,10 +295,40 @@ test_random(void **state)
 	drain(&m);
 }
 
+/* What the limit on regions is asked with, before anything is changed. */
+static void
+test_clips(void **state)
+{
+	static const struct {
+		uint64_t first, pages;
+		unsigned clips;
+	} rows[] = { { 0, 10, 0 }, { 0, 5, 1 }, { 5, 5, 1 }, { 2, 5, 2 }, { 0, 20, 0 }, { 5, 10, 2 }, { 5, 15, 1 } };
+	struct vm_map m;
+
+	(void)state;
+	objects_reset();
+	vm_map_init(&m);
+	insert(&m, entry(0, 10, 0, 0, 0));
+	insert(&m, entry(10, 10, 1, 0, 0));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t start = UNIT_BASE + rows[i].first * PAGE, end = start + rows[i].pages * PAGE;
+		uint32_t count = m.count;
+
+		assert_int_equal(vm_map_clips(&m, start, end), rows[i].clips);
+		assert_int_equal(vm_map_reserve(&m), 0);
+		vm_map_clip(&m, start, end);
+		assert_int_equal(m.count, count + rows[i].clips);
+		vm_map_simplify(&m, UNIT_BASE, UNIT_BASE + 20 * PAGE);
+		assert_int_equal(m.count, 2);
+	}
+	drain(&m);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_clips),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_clip_and_cover),
 		cmocka_unit_test(test_lookup),

@@ -275,6 +275,16 @@ daemon_refuses(void **state)
 	assert_null(keep);
 	assert_int_equal(pager_allocate(p, PAGE, 0, &b), 0);
 	assert_ptr_equal(b, (char *)a + PAGE); /* the refused address was not lost */
+	/* One that has no room to part a region: the memory is as it was, and it can be tried again. */
+	*(volatile char *)b = 7;
+	fake_fail_next(d->fake, PAGER_MSG_DEALLOCATE, -ENOMEM);
+	assert_int_equal(pager_deallocate(p, b, PAGE), -ENOMEM);
+	assert_int_equal(*(volatile char *)b, 7);
+	*(volatile char *)b = 8;
+	assert_int_equal(pager_deallocate(p, b, PAGE), 0);
+	assert_int_equal(pager_allocate(p, PAGE, 0, &keep), 0);
+	assert_ptr_equal(keep, b);
+	assert_int_equal(*(volatile char *)b, 0);
 	/* A daemon that will not let go keeps the address: it is out of reach and not given out
 	 * again. */
 	fake_fail_next(d->fake, PAGER_MSG_DEALLOCATE, -EIO);
