@@ -7,7 +7,8 @@ import sys
 
 import tree
 
-DOCUMENTS = ['README.md', 'doc/HACKING.md', 'doc/design.md', 'doc/locking.md', 'doc/performance.md', 'doc/dependencies.md']
+DOCUMENTS = ['README.md', 'doc/HACKING.md', 'doc/design.md', 'doc/locking.md', 'doc/performance.md', 'doc/dependencies.md',
+             'doc/policies.md']
 # Placeholders of recipes and names of other programs.
 KNOWN = {'handle_x', 'pager_req_x', 'pager_rep_x', 'STAT_X', 'FAIL_NAME', 'noun_verb', 'build_tests', 'apt_get', 'is_job'}
 
