@@ -91,13 +91,17 @@ int
 page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 {
 	struct page_policy *pp = calloc(1, sizeof(*pp));
-	const char *colon = strchr(text, ':');
-	size_t length = colon ? (size_t)(colon - text) : strlen(text);
 	char name[sizeof(pp->text)];
+	const char *colon;
+	size_t length;
 	int error;
 
 	if (!pp)
 		return -ENOMEM;
+	if (strcmp(text, "default") == 0)
+		text = POLICY_DEFAULT;
+	colon = strchr(text, ':');
+	length = colon ? (size_t)(colon - text) : strlen(text);
 	if (strlen(text) >= sizeof(pp->text)) {
 		free(pp);
 		return -EINVAL;

@@ -10,6 +10,10 @@
 #include "daemon.h"
 #include "pol_window.h"
 
+/* What "default" stands for. A major fault that the compressor answers costs about two soft ones here (doc/performance.md):
+ * few are worth it. Lint doc_names finds the text in the manual pages. */
+#define POLICY_DEFAULT "mach2q:inactive=8,adapt=1,cost=2,overhead=3,near=85"
+
 struct page_policy {
 	const struct pol_ops *ops;
 	void *memory;
@@ -23,7 +27,7 @@ struct page_policy {
 	char text[256];    /* "name[:params]" */
 };
 
-/* text: "name[:param=value,...]"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
+/* text: "name[:param=value,...]", or "default"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
 int page_policy_create(struct daemon *d, const char *text, struct page_policy **ret);
 void page_policy_destroy(struct page_policy *pp);
 
