@@ -24,6 +24,8 @@ struct page_policy {
 	uint32_t resident; /* pages that the instance has been told of */
 	uint32_t counted;  /* of check.c: pages that it should have been told of */
 	pol_page missed;   /* the instance knows that it is coming: page_policy_miss; or POL_NONE */
+	bool tunable;      /* takes the measured cost: tune() is there and no user has fixed it */
+	uint32_t cost;     /* as told by page_policy_tune; 0: never */
 	char text[256];    /* "name[:params]" */
 };
 
@@ -49,6 +51,8 @@ unsigned page_policy_make_room(struct page_policy *pp, unsigned want, bool stall
 unsigned page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page *out);
 /* The number of frames that the policy may assume has changed. */
 void page_policy_resize(struct page_policy *pp);
+/* A major fault costs so many soft ones. Not for policies that do not care, nor where a user has said cost=. */
+void page_policy_tune(struct page_policy *pp, uint32_t cost);
 unsigned page_policy_select(struct page_policy *pp, unsigned want, pol_page *out);
 void page_policy_describe(struct page_policy *pp, char *text, size_t text_size);
 
