@@ -90,6 +90,13 @@ struct moment {
 	uint32_t rounds, passes;
 };
 
+/* What faults have taken so far: vm/pageq_cost.c. */
+struct fault_times {
+	uint64_t soft, soft_ns;
+	uint64_t refills, refill_ns; /* faults on stored pages, */
+	uint64_t pages;              /* which brought so many */
+};
+
 struct pageq { /* vm/pageq.c */
 	struct lock lock;
 	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a frame below free_min */
@@ -104,6 +111,8 @@ struct pageq { /* vm/pageq.c */
 	bool first_asleep;          /* (Q) worker 0 waits for pageout_wanted */
 	unsigned helpers_asleep;    /* (Q) workers that wait for help_wanted */
 	uint32_t speculative_head, speculative_tail; /* (Q) */
+	uint32_t cost;              /* (L) of a major fault, in soft ones, as last measured; 0: not yet */
+	struct fault_times cost_since; /* (L) where the next measurement begins */
 	bool stopping;              /* (Q) */
 	atomic_bool sessions_over_limit; /* (A) some client's own pages must leave */
 	atomic_uint rounds;         /* (A) rounds of the workers so far */

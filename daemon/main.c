@@ -36,7 +36,7 @@ static const char usage_text[] =
     "  --swap-max SIZE        most space that swap files may take (default no limit)\n"
     "  --no-swap              compress only\n"
     "  --page-size SIZE       4K (default), 16K or 64K\n"
-    "  --policy NAME[:params] page-out policy (default mach2q, its inactive target adapting)\n"
+    "  --policy NAME[:params] page-out policy or default (mach2q, its inactive target adapting)\n"
     "  --config FILE          parameters, `name = value` lines (see pagerctl param list)\n"
     "  --param NAME=VALUE     one parameter; may be repeated\n"
     "  --log-level LEVEL      error, warning, notice (default), info or debug\n"
@@ -189,8 +189,7 @@ parse_options(struct daemon *d, int argc, char **argv)
 	o->log_level = LOG_NOTICE;
 	o->socket_mode = geteuid() == 0 ? 0666 : 0600;
 	o->page_bytes = 4096;
-	/* A major fault that the compressor answers costs about two soft ones here (doc/performance.md): few are worth it. */
-	o->policy = (char *)(uintptr_t) "mach2q:inactive=8,adapt=1,cost=2,overhead=3,near=85";
+	o->policy = (char *)(uintptr_t) "default";
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		parse_one(d, option, optarg);
 	if (optind < argc)

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POLICY_ABI 1
+#define POLICY_ABI 2
 
 typedef uint32_t pol_page;
 #define POL_NONE UINT32_MAX
@@ -26,10 +26,8 @@ typedef uint32_t pol_page;
 
 /* How a page came in or was touched. */
 enum {
-	PF_WRITE = 1,           /* the access was a write */
-	PF_PREFETCH = 2,        /* brought in as a neighbour, nobody has touched it yet */
-	PF_REFAULT = 4,         /* it was resident before and had been evicted */
-	PF_FROM_COMPRESSOR = 8, /* its content came from memory, not from a device */
+	PF_WRITE = 1,    /* the access was a write */
+	PF_PREFETCH = 2, /* brought in as a neighbour, nobody has touched it yet */
 };
 
 /* What became of a page that select() or deactivate() proposed, or that the core took on its own (the core
@@ -37,10 +35,9 @@ enum {
  * those too). */
 enum pol_outcome {
 	POL_EVICTED,
-	POL_RESCUED,        /* touched meanwhile: soft() was called as well */
-	POL_BUSY,           /* in transit, pinned: ask again later */
-	POL_DIRTY_DEFERRED, /* will be cleaned first */
-	POL_FAILED,         /* could not be stored: the core has called soft() to make it MAPPED again */
+	POL_RESCUED, /* touched meanwhile: soft() was called as well */
+	POL_BUSY,    /* in transit, pinned: ask again later */
+	POL_FAILED,  /* could not be stored: the core has called soft() to make it MAPPED again */
 };
 
 enum pol_state { POL_NONRESIDENT, POL_MAPPED, POL_INACTIVE, POL_PINNED };

@@ -27,7 +27,7 @@ static const struct command {
 	{ "check", "", "has every invariant walked; fails if one is broken", 0, 0, 0, cmd_check },
 	{ "debug", "[fail SPEC|nofail|log LEVEL|show]", "fail points and log level", 0, 2, 0,
 	    cmd_debug },
-	{ "policy", "[NAME[:param=value,...]|none]", "shows or switches the page-out policy", 0, 1,
+	{ "policy", "[NAME[:param=value,...]|default|none]", "shows or switches the page-out policy", 0, 1,
 	    CTL_ACCEPTS(CLIENT), cmd_policy },
 	{ "trace", "[start FILE|stop|show]", "records page references", 0, 2,
 	    CTL_ACCEPTS(CLIENT) | CTL_ACCEPTS(WINDOW), cmd_trace },

@@ -15,12 +15,14 @@
 #include "control/control.h"
 #include "fault/fault.h"
 #include "jobs.h"
+#include "vm/pageq.h"
 #include "vm/vm_object.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
-#define REFRESH_MS 100
+#define REFRESH_MS  100
+#define COST_TICKS 20 /* of those */
 
 struct control {
 	struct daemon *daemon;
@@ -30,6 +32,7 @@ struct control {
 	uv_async_t jobs_finished;
 	uv_timer_t refresh;
 	int listen_fd;
+	unsigned ticks;     /* of refresh */
 	unsigned sessions;  /* connections and teardowns under way */
 	bool stopping;
 	_Alignas(8) unsigned char packet[PAGER_MSG_BYTES_MAX];
@@ -330,7 +333,11 @@ stop_requested(uv_signal_t *handle, int signal)
 static void
 refresh(uv_timer_t *timer)
 {
-	stats_refresh(((struct control *)timer->data)->daemon);
+	struct control *control = timer->data;
+
+	stats_refresh(control->daemon);
+	if (++control->ticks % COST_TICKS == 0)
+		pageq_cost_refresh(control->daemon);
 }
 
 int

@@ -276,7 +276,8 @@ fault_handle(struct fault_server *server, const struct fault *f)
 	struct daemon *d = server->daemon;
 	struct target t;
 	enum fault_outcome outcome = FAULT_ANSWERED;
-	uint64_t slot;
+	bool soft = false;
+	uint64_t slot, ns;
 
 	if (!find_target(d, f, &t)) {
 		answer_unknown(server, f);
@@ -300,6 +301,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 			if (trace_is_exact(d) && !(f->flags & UFFD_FAULT_WP))
 				trace_window_push(server, t.object, t.index);
 			answer_resident(server, f, &t, slot_frame(slot));
+			soft = !(f->flags & UFFD_FAULT_WP);
 		} else {
 			stat_add(server->stats, STAT_BUSY_WAITS, 1);
 		}
@@ -325,7 +327,12 @@ fault_handle(struct fault_server *server, const struct fault *f)
 	if (outcome == FAULT_ANSWERED) {
 		stat_add(server->stats, STAT_FAULTS, 1);
 		ledger_count(&f->session->ledger, PAGER_LEDGER_FAULTS, 1);
-		ledger_count(&f->session->ledger, PAGER_LEDGER_STALL_FILL, clock_now_ns() - f->start_ns);
+		ns = clock_now_ns() - f->start_ns;
+		ledger_count(&f->session->ledger, PAGER_LEDGER_STALL_FILL, ns);
+		if (soft)
+			stat_add(server->stats, STAT_SOFT_FAULT_NS, ns);
+		else if (slot_kind(slot) == SLOT_STORED)
+			fault_count_refill(server, f, ns);
 	}
 	vm_object_put(t.object);
 	return outcome;

@@ -77,6 +77,16 @@ struct fault_server {
 };
 #define FAULT_DEFERRED_MAX 1024u
 
+/* For pageq_cost.c. What waited for a frame says how short memory is, not what a fault costs. */
+static inline void
+fault_count_refill(struct fault_server *server, const struct fault *f, uint64_t ns)
+{
+	if (f->has_waited)
+		return;
+	stat_add(server->stats, STAT_REFILLS, 1);
+	stat_add(server->stats, STAT_REFILL_NS, ns);
+}
+
 /* fault/server.c */
 int fault_servers_start(struct daemon *d);
 void fault_servers_stop(struct daemon *d);

@@ -153,6 +153,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	struct ledger *ledger = &fill->object->session->ledger;
 	bool bad = result != 0;
 	unsigned good = 0, done = 0;
+	uint64_t ns;
 
 	if (result == 0) {
 		good = decode(server, in, &bad);
@@ -168,7 +169,9 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	ledger_count(ledger, PAGER_LEDGER_SWAPINS, done);
 	stat_add(server->stats, STAT_FAULTS, 1);
 	ledger_count(ledger, PAGER_LEDGER_FAULTS, 1);
-	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, clock_now_ns() - in->fault.start_ns);
+	ns = clock_now_ns() - in->fault.start_ns;
+	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
+	fault_count_refill(server, &in->fault, ns);
 	if (done > 0) {
 		fill_finish(server, fill, done, PAGE_ACTIVE, true); /* drops the object */
 		return;

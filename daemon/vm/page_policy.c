@@ -87,17 +87,32 @@ instance_init(struct page_policy *pp, const char *params)
 	return pp->ops->init(pp->memory, &env, params);
 }
 
+/* Whether params have cost=. */
+static bool
+cost_is_fixed(const char *params)
+{
+	for (const char *p = params; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (strncmp(p, "cost=", 5) == 0)
+			return true;
+	return false;
+}
+
 int
 page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 {
 	struct page_policy *pp = calloc(1, sizeof(*pp));
-	const char *colon = strchr(text, ':');
-	size_t length = colon ? (size_t)(colon - text) : strlen(text);
 	char name[sizeof(pp->text)];
+	bool is_default = strcmp(text, "default") == 0;
+	const char *colon;
+	size_t length;
 	int error;
 
 	if (!pp)
 		return -ENOMEM;
+	if (is_default)
+		text = POLICY_DEFAULT;
+	colon = strchr(text, ':');
+	length = colon ? (size_t)(colon - text) : strlen(text);
 	if (strlen(text) >= sizeof(pp->text)) {
 		free(pp);
 		return -EINVAL;
@@ -108,6 +123,8 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 	pp->daemon = d;
 	pp->missed = POL_NONE;
 	pp->ops = find_ops(name);
+	/* The default's own cost is where measuring begins. */
+	pp->tunable = pp->ops && pp->ops->tune && (is_default || !cost_is_fixed(colon ? colon + 1 : NULL));
 	error = pp->ops ? instance_init(pp, colon ? colon + 1 : NULL) : -ENOENT;
 	if (error) {
 		page_policy_destroy(pp);
@@ -233,6 +250,21 @@ page_policy_resize(struct page_policy *pp)
 	pp->ops->resize(pp->memory, frames_to_assume(pp->daemon));
 }
 
+void
+page_policy_tune(struct page_policy *pp, uint32_t cost)
+{
+	char text[32];
+
+	if (!pp->tunable || pp->cost == cost)
+		return;
+	snprintf(text, sizeof(text), "cost=%u", cost);
+	/* A policy may tune other things and know no cost. */
+	if (pp->ops->tune(pp->memory, text) != 0)
+		pp->tunable = false;
+	else
+		pp->cost = cost;
+}
+
 unsigned
 page_policy_select(struct page_policy *pp, unsigned want, pol_page *out)
 {
@@ -243,11 +275,14 @@ void
 page_policy_describe(struct page_policy *pp, char *text, size_t text_size)
 {
 	struct pol_stats stats = { 0 };
+	char tuned[48] = "";
 
 	pp->ops->stats(pp->memory, &stats);
+	if (pp->cost)
+		snprintf(tuned, sizeof(tuned), "measured: cost=%u\n", pp->cost);
 	snprintf(text, text_size,
-	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target %llu\nparameters: %s\n", pp->text,
+	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target %llu\n%sparameters: %s\n", pp->text,
 	    pp->ops->help, (unsigned long long)stats.resident, (unsigned long long)stats.mapped,
-	    (unsigned long long)stats.inactive, (unsigned long long)stats.ghosts, (unsigned long long)stats.target,
+	    (unsigned long long)stats.inactive, (unsigned long long)stats.ghosts, (unsigned long long)stats.target, tuned,
 	    pp->ops->params ? pp->ops->params : "none");
 }

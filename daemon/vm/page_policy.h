@@ -10,6 +10,10 @@
 #include "daemon.h"
 #include "pol_window.h"
 
+/* What "default" stands for. A major fault that the compressor answers costs about two soft ones here (doc/performance.md):
+ * few are worth it. Lint doc_names finds the text in the manual pages. */
+#define POLICY_DEFAULT "mach2q:inactive=8,adapt=1,cost=2,overhead=3,near=85"
+
 struct page_policy {
 	const struct pol_ops *ops;
 	void *memory;
@@ -20,10 +24,12 @@ struct page_policy {
 	uint32_t resident; /* pages that the instance has been told of */
 	uint32_t counted;  /* of check.c: pages that it should have been told of */
 	pol_page missed;   /* the instance knows that it is coming: page_policy_miss; or POL_NONE */
+	bool tunable;      /* takes the measured cost: tune() is there and no user has fixed it */
+	uint32_t cost;     /* as told by page_policy_tune; 0: never */
 	char text[256];    /* "name[:params]" */
 };
 
-/* text: "name[:param=value,...]"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
+/* text: "name[:param=value,...]", or "default"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
 int page_policy_create(struct daemon *d, const char *text, struct page_policy **ret);
 void page_policy_destroy(struct page_policy *pp);
 
@@ -45,6 +51,8 @@ unsigned page_policy_make_room(struct page_policy *pp, unsigned want, bool stall
 unsigned page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page *out);
 /* The number of frames that the policy may assume has changed. */
 void page_policy_resize(struct page_policy *pp);
+/* A major fault costs so many soft ones. Not for policies that do not care, nor where a user has said cost=. */
+void page_policy_tune(struct page_policy *pp, uint32_t cost);
 unsigned page_policy_select(struct page_policy *pp, unsigned want, pol_page *out);
 void page_policy_describe(struct page_policy *pp, char *text, size_t text_size);
 

@@ -70,6 +70,10 @@ void pageq_policy_text_locked(struct daemon *d, struct session *s, char *text, s
 /* Switches the policy of the daemon (s NULL) or gives a client its own ("": back to the daemon's) while running:
  * residency is replayed into it. => 0, -ENOENT, -EINVAL, -ENOMEM */
 int pageq_policy_switch(struct daemon *d, struct session *s, const char *policy);
+/* Measures what a major fault costs in soft ones and tells the policies. Runs on: the control loop, every few seconds */
+void pageq_cost_refresh(struct daemon *d);
+/* From differences of counters. now: the last measurement, 0: none. => whether it is clearly another */
+bool pageq_cost_measure(const struct fault_times *times, uint32_t now, uint32_t *ret_cost);
 /* A session ends: its pages are gone, its own policy goes. */
 void pageq_policy_drop(struct daemon *d, struct session *s);
 

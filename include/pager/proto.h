@@ -202,7 +202,7 @@ struct pager_rep_debug {
 struct pager_req_policy {
 	uint32_t pid;     /* 0: the daemon's policy, else that client's own */
 	uint32_t set;     /* 0 show, 1 switch */
-	char policy[256]; /* "name[:param=value,...]"; "" with pid and set: back to the daemon's */
+	char policy[256]; /* "name[:param=value,...]" or "default"; "" with pid and set: back to the daemon's */
 };
 struct pager_rep_policy {
 	char text[4096];

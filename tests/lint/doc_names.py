@@ -7,7 +7,8 @@ import sys
 
 import tree
 
-DOCUMENTS = ['README.md', 'doc/HACKING.md', 'doc/design.md', 'doc/locking.md', 'doc/performance.md', 'doc/dependencies.md']
+DOCUMENTS = ['README.md', 'doc/HACKING.md', 'doc/design.md', 'doc/locking.md', 'doc/performance.md', 'doc/dependencies.md',
+             'doc/policies.md']
 # Placeholders of recipes and names of other programs.
 KNOWN = {'handle_x', 'pager_req_x', 'pager_rep_x', 'STAT_X', 'FAIL_NAME', 'noun_verb', 'build_tests', 'apt_get', 'is_job'}
 
@@ -33,6 +34,10 @@ def main(root):
         for name in re.findall(r'\b(\w+\.[ch])\b', text):
             if name not in names and name not in ('program.c', 'a.out') and not re.search(r'[<`/]%s' % name, text):
                 errors.append(f'{document}: there is no {name}')
+    default = re.search(r'#define POLICY_DEFAULT "(.*)"', sources['daemon/vm/page_policy.h']).group(1)
+    for document in ['doc/man/pagerd.8.in', 'doc/man/pagerctl.1', 'doc/policies.md']:
+        if default not in (root / document).read_text():
+            errors.append(f'{document}: the default policy {default} is not there')
     tree.end(sorted(set(errors)))
 
 

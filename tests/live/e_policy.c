@@ -178,8 +178,12 @@ test_switch(struct live *d)
 	unsigned index[CLIENTS];
 	pid_t pids[CLIENTS];
 	uint64_t times = live_scaled(100);
+	char first[4096], text[4096];
 
 	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
+	REQUIRE(live_pagerctl(d, first, sizeof(first), "policy", NULL) == 0, "%s", first);
+	*strchrnul(first, ' ') = '\0';
+	REQUIRE(strncmp(first, "mach2q:", 7) == 0 && strstr(first, "adapt=1"), "by default it runs %s", first);
 	clients_start(d, pids, index, CLIENTS);
 	for (uint64_t i = 0; i < times; i++) {
 		switch_to(d, 0, shipped[i % SHIPPED]);
@@ -191,6 +195,14 @@ test_switch(struct live *d)
 	EQ(policy_call(d, 0, "min", NULL, 0), -ENOENT);
 	EQ(policy_call(d, 0, "nosuch", NULL, 0), -ENOENT);
 	EQ(policy_call(d, 0, "mach2q:inactive=1000", NULL, 0), -EINVAL);
+	live_check(d);
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "default", NULL) == 0, "%s", text);
+	REQUIRE(strncmp(text, first, strlen(first)) == 0, "default is not %s but %s", first, text);
+	/* It hears what faults cost, and is soon told. */
+	do {
+		let_work(d, 100);
+		REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", NULL) == 0, "%s", text);
+	} while (!strstr(text, "measured: cost="));
 	live_check(d);
 	printf("switched %llu times\n", (unsigned long long)times);
 	clients_end(d, pids, CLIENTS);

@@ -174,10 +174,8 @@ core_answer(struct core *c, pol_page page)
 		c->ops->done(c->mem, page, POL_RESCUED);
 		break;
 	case 1:
-		c->ops->done(c->mem, page, POL_BUSY);
-		break;
 	case 2:
-		c->ops->done(c->mem, page, POL_DIRTY_DEFERRED);
+		c->ops->done(c->mem, page, POL_BUSY);
 		break;
 	case 3:
 		core_soft(c, page, 0);

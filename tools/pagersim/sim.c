@@ -168,7 +168,7 @@ static void
 sim_major(struct sim *s, pol_page page, bool write)
 {
 	bool seen = s->pages[page] & SEEN;
-	unsigned pf = (write ? PF_WRITE : 0) | (seen ? PF_REFAULT : 0);
+	unsigned pf = write ? PF_WRITE : 0;
 
 	s->result.majors++;
 	s->result.cold += !seen;
