@@ -17,6 +17,7 @@ struct walk {
 	char *msg;
 	size_t msg_size;
 	uint32_t *chunk_user; /* row that has the chunk, 0 = none */
+	uint64_t *copy;       /* of one stored page */
 	uint64_t populated, open_bytes, pages, pages_raw, bytes, pages_away, bytes_away;
 	uint32_t core, away, aged, free_rows, queued, classes[CLASS_COUNT];
 };
@@ -30,6 +31,18 @@ static bool PRINTF_LIKE(2, 3) wrong(struct walk *w, const char *fmt, ...)
 		vsnprintf(w->msg, w->msg_size, fmt, args);
 	va_end(args);
 	return false;
+}
+
+/* => whether the page is still there: else the bytes may be another's. */
+static bool READS_RACILY
+copy_stored(struct walk *w, uint32_t segment, uint32_t slot, uint64_t e)
+{
+	const volatile uint64_t *from =
+	    (const volatile uint64_t *)(cseg_bytes(w->c, &w->c->rows[segment]) + entry_offset(e));
+
+	for (uint32_t i = 0; i < entry_bytes(e) / sizeof(*from); i++)
+		w->copy[i] = from[i];
+	return load_acquire(&cseg_directory(w->c, segment)[slot]) == e;
 }
 
 static bool READS_RACILY
@@ -57,9 +70,8 @@ slots_are_valid(struct walk *w, uint32_t i, uint64_t word)
 		bytes += entry_bytes(e);
 		w->pages_raw += (e & ENTRY_RAW) != 0;
 		/* Damaged bytes are the world's doing; intact ones must agree with the entry. */
-		if (s->chunk != CHUNK_NONE &&
-		    cpage_verify(c, cseg_bytes(c, s) + entry_offset(e), entry_bytes(e), slot,
-			s->generation, &h) == 0 &&
+		if (s->chunk != CHUNK_NONE && copy_stored(w, i, slot, e) &&
+		    cpage_verify(c, w->copy, entry_bytes(e), slot, s->generation, &h) == 0 &&
 		    (META_CODEC(h.meta) == CODEC_RAW) != ((e & ENTRY_RAW) != 0))
 			return wrong(w, "segment %u slot %u: entry and header disagree", i, slot);
 	}
@@ -230,13 +242,18 @@ compressor_is_valid(struct compressor *c, char *msg, size_t msg_size)
 
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);
 	w.chunk_user = calloc((size_t)c->chunks_max + 1, sizeof(*w.chunk_user));
-	if (w.chunk_user == NULL)
+	w.copy = malloc(cpage_padded(c, c->page_bytes));
+	if (w.chunk_user == NULL || w.copy == NULL) {
+		free(w.chunk_user);
+		free(w.copy);
 		return wrong(&w, "no memory to look");
+	}
 	lock_acquire(&c->lock);
 	for (uint32_t i = 1; i < load_relaxed(&c->rows_fresh) && ok; i++)
 		ok = row_is_valid(&w, i);
 	ok = ok && lists_are_valid(&w) && figures_are_valid(&w);
 	lock_release(&c->lock);
 	free(w.chunk_user);
+	free(w.copy);
 	return ok;
 }
