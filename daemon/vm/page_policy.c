@@ -102,14 +102,13 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 {
 	struct page_policy *pp = calloc(1, sizeof(*pp));
 	char name[sizeof(pp->text)];
-	bool is_default = strcmp(text, "default") == 0;
 	const char *colon;
 	size_t length;
 	int error;
 
 	if (!pp)
 		return -ENOMEM;
-	if (is_default)
+	if (strcmp(text, "default") == 0)
 		text = POLICY_DEFAULT;
 	colon = strchr(text, ':');
 	length = colon ? (size_t)(colon - text) : strlen(text);
@@ -123,8 +122,7 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 	pp->daemon = d;
 	pp->missed = POL_NONE;
 	pp->ops = find_ops(name);
-	/* The default's own cost is where measuring begins. */
-	pp->tunable = pp->ops && pp->ops->tune && (is_default || !cost_is_fixed(colon ? colon + 1 : NULL));
+	pp->tunable = pp->ops && pp->ops->tune && !cost_is_fixed(colon ? colon + 1 : NULL);
 	error = pp->ops ? instance_init(pp, colon ? colon + 1 : NULL) : -ENOENT;
 	if (error) {
 		page_policy_destroy(pp);

@@ -198,7 +198,8 @@ test_switch(struct live *d)
 	live_check(d);
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "default", NULL) == 0, "%s", text);
 	REQUIRE(strncmp(text, first, strlen(first)) == 0, "default is not %s but %s", first, text);
-	/* It hears what faults cost, and is soon told. */
+	/* One whose cost nobody has fixed is soon told what faults cost. */
+	switch_to(d, 0, "mach2q:adapt=1");
 	do {
 		let_work(d, 100);
 		REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", NULL) == 0, "%s", text);

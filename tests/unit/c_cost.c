@@ -67,12 +67,11 @@ test_policies(void **state)
 		const char *text;
 		uint32_t cost; /* after being told 7 */
 	} rows[] = {
-		{ "default", 7 },
 		{ "mach2q", 7 },
 		{ "mach2q:adapt=1", 7 },
 		{ "mach2q:adapt=1,cost=5,near=85", 0 },
 		{ "mach2q:cost=2", 0 },
-		{ POLICY_DEFAULT, 0 }, /* written out, its cost is what somebody wants */
+		{ "default", 0 }, /* its cost is written out */
 		{ "lru", 0 },
 	};
 	char text[2048];
@@ -105,7 +104,7 @@ test_refresh(void **state)
 	unit_start(&u);
 	d = u.daemon;
 	shard = stats_shard(&d->stats, 0);
-	assert_int_equal(page_policy_create(d, "default", &d->pageq.policy), 0);
+	assert_int_equal(page_policy_create(d, "mach2q:adapt=1", &d->pageq.policy), 0);
 	pageq_cost_refresh(d);
 	assert_int_equal(d->pageq.policy->cost, 0);
 	stat_add(shard, STAT_SOFT_FAULTS, 1000);
