@@ -321,7 +321,7 @@ test_torture(void **state)
 		for (unsigned k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++)
 			torture(policy_at(i), NULL, sizes[k]);
 	torture(policy_find("mach2q"), "inactive=50,adapt=1,cost=100,overhead=5", NFRAMES);
-	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=3,near=85", NFRAMES);
+	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85", NFRAMES);
 	torture(policy_find("2q"), "in=50,out=100", NFRAMES);
 	torture(policy_find("s3fifo"), "small=30,threshold=1,ghost=0", NFRAMES);
 	torture(policy_find("generations"), "low=40,min_age=50", NFRAMES);
@@ -479,7 +479,7 @@ test_mach2q_adapt_fast(void **state)
 	struct pol_stats grown, fallen;
 	struct core c;
 
-	core_open(&c, policy_find("mach2q"), "adapt=1,cost=2,overhead=3", NFRAMES);
+	core_open(&c, policy_find("mach2q"), "adapt=1,cost=2,overhead=1", NFRAMES);
 	for (unsigned round = 0; round < 30; round++)
 		for (pol_page page = 0; page < NPAGES; page++) {
 			core_touch(&c, page);
