@@ -479,7 +479,7 @@ test_mach2q_adapt_fast(void **state)
 	struct pol_stats grown, fallen;
 	struct core c;
 
-	core_open(&c, policy_find("mach2q"), "adapt=1,cost=2,overhead=1", NFRAMES);
+	core_open(&c, policy_find("mach2q"), "adapt=1,cost=2,overhead=3", NFRAMES);
 	for (unsigned round = 0; round < 30; round++)
 		for (pol_page page = 0; page < NPAGES; page++) {
 			core_touch(&c, page);
