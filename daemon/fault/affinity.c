@@ -64,8 +64,10 @@ apply(struct daemon *d, struct session *s, uint64_t wanted)
 		}
 	}
 	for (unsigned i = 0; i < d->server_count; i++)
-		if (polling & ~wanted & 1ull << i)
+		if (polling & ~wanted & 1ull << i) {
 			fault_server_unwatch(&d->servers[i], s);
+			fault_server_give_way(&d->servers[i], false);
+		}
 	store_relaxed(&s->servers_polling, wanted);
 }
 
@@ -123,6 +125,8 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 	if (!session_is_dead(s))
 		sample(d, s, thread);
 	polling = load_relaxed(&s->servers_polling);
-	fault_server_give_way(server, (polling & (polling - 1)) != 0);
+	for (unsigned i = 0; i < d->server_count; i++)
+		if (polling & 1ull << i)
+			fault_server_give_way(&d->servers[i], (polling & (polling - 1)) != 0);
 	store_release(&s->affinity_busy, false);
 }

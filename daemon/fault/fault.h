@@ -61,7 +61,8 @@ struct fault_server {
 	struct daemon *daemon;
 	pthread_t thread;
 	unsigned index, cpu;
-	bool gives_way; /* its own thread only: SCHED_BATCH */
+	atomic_int tid;        /* (A) 0 until it runs */
+	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
 	int epoll, kick; /* kick: eventfd, written by whoever frees frames, and to stop */
 	atomic_bool kicked, stopping;
 	struct stat_shard stats;
@@ -100,7 +101,7 @@ void fault_server_unwatch(struct fault_server *server, struct session *s);
 /* While several servers poll a client a fault wakes them all, and the one on the faulting thread's CPU runs as soon as that thread
  * blocks. The others shall not interrupt what their CPUs do for an empty look: in a virtual machine that interrupt costs the
  * faulting thread more than the rest of its fault. A SCHED_BATCH thread preempts nobody when it wakes. With one server polling, who
- * must also answer a thread that has moved, it preempts. Runs on: the server itself. */
+ * must also answer a thread that has moved, it preempts. Any thread. */
 void fault_server_give_way(struct fault_server *server, bool give_way);
 /* Frames are free, or a session is below its limit again: some server looks at the parked faults. Any thread. */
 void fault_servers_kick(struct daemon *d);

@@ -115,11 +115,15 @@ run_first(void)
 void
 fault_server_give_way(struct fault_server *server, bool give_way)
 {
-	if (server->gives_way == give_way)
+	pid_t thread = load_acquire(&server->tid);
+
+	if (thread == 0 || exchange_acq_rel(&server->gives_way, give_way) == give_way)
 		return;
-	/* Keeps the nice level. Never refused to a thread for itself. */
-	sched_setscheduler(0, give_way ? SCHED_BATCH : SCHED_OTHER, &(struct sched_param){ 0 });
-	server->gives_way = give_way;
+	/* Keeps the nice level. Another thread may want the opposite meanwhile: the last word is done last. */
+	do {
+		give_way = load_acquire(&server->gives_way);
+		sched_setscheduler(thread, give_way ? SCHED_BATCH : SCHED_OTHER, &(struct sched_param){ 0 });
+	} while (load_acquire(&server->gives_way) != give_way);
 }
 
 static void *
@@ -133,6 +137,7 @@ server_main(void *argument)
 	snprintf(name, sizeof(name), "fault-%u", server->index);
 	pthread_setname_np(pthread_self(), name);
 	run_first();
+	store_release(&server->tid, (pid_t)syscall(SYS_gettid));
 	while (!load_acquire(&server->stopping)) {
 		int count = epoll_wait(server->epoll, events, EVENTS, server->unflushed ? FLUSH_AGAIN_MS : -1);
 
@@ -229,7 +234,12 @@ kick(struct fault_server *server)
 void
 fault_servers_kick(struct daemon *d)
 {
-	kick(&d->servers[fetch_add_relaxed(&d->next_server, 1) % d->server_count]);
+	unsigned next = fetch_add_relaxed(&d->next_server, 1) % d->server_count;
+
+	kick(&d->servers[next]);
+	/* It may wait behind what its CPU does, for a tick; another may not. */
+	for (unsigned i = 0; load_relaxed(&d->servers[next].gives_way) && i < d->server_count; i++)
+		kick(&d->servers[i]);
 }
 
 void
@@ -302,6 +312,8 @@ fault_servers_add(struct daemon *d, struct session *s)
 void
 fault_servers_remove(struct daemon *d, struct session *s)
 {
-	for (unsigned i = 0; i < d->server_count; i++)
+	for (unsigned i = 0; i < d->server_count; i++) {
 		fault_server_unwatch(&d->servers[i], s);
+		fault_server_give_way(&d->servers[i], false);
+	}
 }

@@ -13,7 +13,7 @@ PARAM(fault_cluster, 1, 64, 32, "pages", 1, "most pages brought in by one fault 
 PARAM(compressor_percent, 1, 95, 88, "percent", 1, "most memory (share of the frames) that compressed pages may occupy; beyond it segments go to swap")
 PARAM(compress_dense, 0, 2, 0, "choice", 1, "zstd in place of LZ4, a sixth less memory for more time: 0 never, 1 while pageout keeps up, 2 always")
 PARAM(compress_acceleration, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration (1: best ratio)")
-PARAM(compress_acceleration_max, 1, 64, 4, "LZ4 level", 1, "LZ4 acceleration when pageout lags and memory grows")
+PARAM(compress_acceleration_max, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration when pageout lags and memory grows")
 PARAM(retain_copies, 0, 2, 2, "choice", 1, "whether a clean page keeps its compressed copy in memory: 0 never, 1 always, 2 adaptive")
 PARAM(arena_factor, 1, 64, 8, "times", 0, "address space for segments in memory, as a multiple of --memory: a segment takes a whole one's, however little is left in it")
 PARAM(compact_waste_percent, 1, 90, 2, "percent", 1, "compaction starts when this share of the compressor's memory is waste")
