@@ -54,7 +54,7 @@ PAGER_API int pager_unwire(struct pager *p, void *addr, size_t size);
 enum pager_behavior {
 	PAGER_BEHAVIOR_DEFAULT = 0,
 	PAGER_BEHAVIOR_RANDOM = 1,     /* lasting: no clustering */
-	PAGER_BEHAVIOR_SEQUENTIAL = 2, /* lasting: cluster ahead, pages behind cool down */
+	PAGER_BEHAVIOR_SEQUENTIAL = 2, /* lasting: each fault brings the pages ahead as well */
 	PAGER_BEHAVIOR_REVERSE_SEQUENTIAL = 3,
 	PAGER_BEHAVIOR_WILLNEED = 4, /* once: bring in ahead of use, as far as memory is free */
 	PAGER_BEHAVIOR_DONTNEED = 5, /* once: cool down; content is kept */
