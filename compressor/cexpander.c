@@ -10,16 +10,15 @@
 #include <string.h>
 
 int
-cexpanders_create(struct compressor *c, unsigned count)
+cexpanders_create(struct compressor *c)
 {
-	size_t bytes = count * sizeof(*c->expanders);
+	size_t bytes = c->expander_count * sizeof(*c->expanders);
 
 	c->expanders = aligned_alloc(CACHE_LINE, bytes);
 	if (!c->expanders)
 		return -1;
 	memset(c->expanders, 0, bytes);
-	c->expander_count = count;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < c->expander_count; i++)
 		for (unsigned id = 0; id < CODEC_COUNT; id++) {
 			const struct codec *codec = codec_find(id);
 
@@ -51,7 +50,7 @@ cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id 
 
 	if (!codec->expander_create)
 		return codec->expand(NULL, src, bytes, page, c->page_bytes);
-	/* More expanders than threads that expand: the next one or two are free. */
+	/* There is one for each thread that expands: it yields only where a caller of compressor_create has said too few. */
 	for (unsigned tries = 0;; tries++) {
 		bool is_free = false;
 

@@ -16,8 +16,7 @@ enum codec_id { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_COUNT };
 
 struct codec {
 	const char *name;
-	/* What compress and expand work with, each for one thread at a time, all of it allocated and touched here: no call below
-	 * allocates. A NULL function: it needs nothing, its argument is NULL. => NULL: no memory */
+	/* What compress and expand work with, each for one thread at a time, all of it allocated here: no call below allocates. A NULL function: it needs nothing, its argument is NULL. => NULL: no memory */
 	void *(*packer_create)(size_t page_bytes);
 	void (*packer_destroy)(void *packer);
 	void *(*expander_create)(void);

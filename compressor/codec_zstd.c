@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Zstandard, for when there is time: a fifth less memory than LZ4 for a third more time to compress and twice the time to
+ * Zstandard, for when there is time: a sixth less memory than LZ4 for a third more time to compress and twice the time to
  * expand. The one file of the daemon that includes zstd.h. Runs on: any thread; packers and expanders belong to the caller.
  *
  * Parameters by measurement on 4 KiB pages of real files: short matches (4), a table of 8192, literals as they are (which strategy

@@ -132,6 +132,8 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 	c->chunks_max = (uint32_t)chunks;
 	c->rows_max = (uint32_t)rows;
 	c->workers_count = config->workers;
+	/* Compaction is one more; a caller that says nothing loads from its workers and few others. */
+	c->expander_count = config->workers + 1 + (config->expanding_threads ? config->expanding_threads : 16);
 	return 0;
 }
 
@@ -172,9 +174,6 @@ cworker_packers_create(struct compressor *c, struct cworker *w)
 	return 0;
 }
 
-/* Threads that expand pages besides as many as there are workers: an estimate, cexpander_expand copes with more. */
-#define EXPANDING_THREADS 4u
-
 static int
 cpool_allocate(struct compressor *c)
 {
@@ -198,7 +197,7 @@ cpool_allocate(struct compressor *c)
 		/* Reclaim must not find it untouched. */
 		memset(c->workers[i].bounce, 0, c->page_bytes);
 	}
-	if (cexpanders_create(c, 2 * (c->workers_count + EXPANDING_THREADS)) != 0)
+	if (cexpanders_create(c) != 0)
 		return -ENOMEM;
 	return carena_open(c);
 }

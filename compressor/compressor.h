@@ -58,6 +58,8 @@ struct compressor_config {
 	 * that were compacted. Fresh memory costs a third of a compression. 0 = none: everything is given back at
 	 * once. */
 	size_t spare_bytes;
+	/* Threads besides the workers that may expand pages at the same time: each finds what it needs without waiting. */
+	unsigned expanding_threads;
 	const struct compressor_ops *ops;
 	void *ctx;
 };

@@ -417,7 +417,7 @@ int cpage_expand(struct compressor *c, const void *stored, uint32_t stored_bytes
 /* cexpander.c: expanding without allocating ------------------------------------------------------- */
 
 /* => 0 or -1: no memory */
-int cexpanders_create(struct compressor *c, unsigned count);
+int cexpanders_create(struct compressor *c);
 void cexpanders_destroy(struct compressor *c);
 /* => 0 or -EIO */
 int cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id, const void *src, size_t bytes,
