@@ -5,7 +5,7 @@
  * arenas without pointers; the rest can be rebuilt from them.
  *
  * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the session table's lock,
- * (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (K) the park
+ * (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (D) the direct lock, (K) the park
  * lock, (L) the control loop's thread alone.
  */
 #ifndef DAEMON_H
@@ -180,8 +180,9 @@ struct daemon {
 	struct session_table sessions;
 	struct compressor *compressor;
 	struct swap *swap; /* NULL: --no-swap */
-	struct fault_server *servers;
+	struct fault_server *servers; /* server_count that poll, then as many direct ones */
 	unsigned server_count;
+	struct lock direct_lock; /* DIRECT */
 	struct pageout_worker *workers;
 	unsigned worker_count;
 	struct writeback writeback;
@@ -223,6 +224,13 @@ uint64_t stats_counter(const struct stats *stats, enum stat_index index);
 /* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out. */
 void stats_refresh(struct daemon *d);
 
+/* Servers that poll and direct servers. */
+static inline unsigned
+fault_thread_count(const struct daemon *d)
+{
+	return 2 * d->server_count;
+}
+
 /* Shards: fault servers, then pageout workers, then jobs, writeback, control. */
 /* SHARD_PAGEQ: what is counted with PAGEQ held, by whatever thread. */
 enum { SHARD_JOBS, SHARD_WRITEBACK, SHARD_CONTROL, SHARD_PAGEQ, SHARD_EXTRA };
@@ -235,12 +243,12 @@ shard_index_server(const struct daemon *d, unsigned i)
 static inline unsigned
 shard_index_worker(const struct daemon *d, unsigned i)
 {
-	return d->server_count + i;
+	return fault_thread_count(d) + i;
 }
 static inline unsigned
 shard_index_extra(const struct daemon *d, unsigned i)
 {
-	return d->server_count + d->worker_count + i;
+	return fault_thread_count(d) + d->worker_count + i;
 }
 
 #endif

@@ -251,7 +251,7 @@ create_storage(struct daemon *d)
 		.workers = d->worker_count,
 		/* Filling memory that a segment has just left is a third cheaper than populating new. */
 		/* Fault servers, jobs, the writer, the control loop. */
-		.expanding_threads = d->server_count + 3,
+		.expanding_threads = fault_thread_count(d) + 3,
 		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 512),
 		.ops = &frames_compressor_ops,
 		.ctx = d,
@@ -285,7 +285,7 @@ static void
 create_parts(struct daemon *d)
 {
 	char message[512] = "";
-	int error = stats_create(&d->stats, d->server_count + d->worker_count + SHARD_EXTRA);
+	int error = stats_create(&d->stats, fault_thread_count(d) + d->worker_count + SHARD_EXTRA);
 
 	if (!error)
 		error = session_table_create(d);

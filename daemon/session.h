@@ -56,9 +56,14 @@ struct session {
 	struct session *overflow_next; /* (K) on park.overflowed */
 	struct stream streams[STREAMS]; /* (M) */
 	atomic_uint faults_to_sample;   /* (A) faults until the CPU of a faulting thread is looked at again */
-	_Atomic uint64_t servers_polling; /* (A) bit i: server i polls this client; changed by who holds affinity_busy */
+	_Atomic uint64_t servers_polling; /* (A) bit i: server i, or its direct server, reads this client; changed by who holds affinity_busy */
+	atomic_bool is_direct;          /* (A) written under DIRECT: direct servers read it, the others do not poll it */
+	bool direct_refused;            /* under affinity_busy: it made its userfaultfd nonblocking, or it cannot be read otherwise */
 	uint8_t seen[64];               /* under affinity_busy: samples by server (fault/affinity.c), older ones count less */
 	unsigned samples;               /* under affinity_busy: in this period */
+	unsigned sample_interval;       /* under affinity_busy: faults from one to the next */
+	uint64_t sampled_ns, sampled_swapins; /* under affinity_busy: at the last sample */
+	unsigned busy_samples;          /* under affinity_busy: samples in a row that found it fit for direct servers */
 	atomic_bool affinity_busy;      /* (A) try-lock */
 	void *loop_data;            /* (L) */
 	bool job_running;           /* (L) */

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "control/control.h"
+#include "fault/direct.h"
 #include "fault/fault.h"
 #include "jobs.h"
 #include "vm/pageq.h"
@@ -336,6 +337,7 @@ refresh(uv_timer_t *timer)
 	struct control *control = timer->data;
 
 	stats_refresh(control->daemon);
+	direct_refresh(control->daemon);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
 }

@@ -2,8 +2,9 @@
  *
  * Which servers poll a client. A fault wakes every server that polls: the one on the faulting thread's CPU is cheap, each
  * other one costs an interrupt to its CPU, a switch there and an empty read. So a client is polled only from the CPUs on
- * which its threads were often seen lately, found by sampling one fault in AFFINITY_INTERVAL. A thread that moves is served
- * across CPUs until the next sample; a client is never polled by nobody. Runs on: fault servers.
+ * which its threads were often seen lately, found by sampling one fault in INTERVAL_MIN, and ever fewer while nothing changes. A
+ * thread that moves is served across CPUs until the next sample; a client is never polled by nobody. Here is also decided who is
+ * read by direct servers (fault/direct.h). Runs on: fault servers, direct servers.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,11 +12,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "fault/direct.h"
 #include "fault/fault.h"
 
-#define AFFINITY_INTERVAL 32u
+/* A sample takes 10 us, as much as a fault. */
+#define INTERVAL_MIN      32u
+#define INTERVAL_MAX      256u
 /* Samples in a period; at its end the older ones lose half of their weight. */
 #define AFFINITY_PERIOD   8u
+/* Samples in a row for direct servers. */
+#define DIRECT_SAMPLES    4u
+/* Where a larger share of the faults than one in this needs the disk, direct servers would only be in the way. */
+#define DIRECT_SWAPINS    8u
 /* A CPU on which less than this share of the faults happens is not polled from: waking its server for all the others costs
  * more than serving those few across CPUs. */
 #define AFFINITY_SHARE    4u
@@ -88,23 +97,73 @@ often_seen(struct session *s, unsigned servers)
 	return often ? often : load_relaxed(&s->servers_polling);
 }
 
-static void
-sample(struct daemon *d, struct session *s, uint32_t thread)
+/* Looks at the faults since the last sample. */
+static bool
+is_fit_for_direct(struct daemon *d, struct session *s)
 {
-	int cpu = thread_cpu(s->pid, thread);
-	unsigned at;
+	uint64_t now = clock_now_ns(), elapsed = now - s->sampled_ns, interval = s->sample_interval;
+	uint64_t swapins = (uint64_t)load_relaxed(&s->ledger.entries[PAGER_LEDGER_SWAPINS]);
+	uint64_t rate = param(d, direct_faults), swapped_in = swapins - s->sampled_swapins;
+	bool is_often = rate > 0 && elapsed < interval * 1000000000u / rate;
 
-	if (cpu < 0)
+	s->sampled_ns = now;
+	s->sampled_swapins = swapins;
+	return is_often && !s->direct_refused && swapped_in * DIRECT_SWAPINS <= interval;
+}
+
+/* Who reads the client from now on. */
+static void
+assign(struct fault_server *server, struct session *s, uint64_t wanted, bool direct)
+{
+	struct daemon *d = server->daemon;
+
+	if (direct && (load_relaxed(&s->servers_polling) == wanted && load_acquire(&s->is_direct)))
 		return;
-	at = (unsigned)cpu % d->server_count;
-	s->seen[at]++;
-	if (++s->samples >= AFFINITY_PERIOD) {
-		apply(d, s, often_seen(s, d->server_count));
-		s->samples = 0;
-	} else if (1ull << at & ~load_relaxed(&s->servers_polling)) {
-		/* Seen where nobody listens: at once. */
-		apply(d, s, load_relaxed(&s->servers_polling) | 1ull << at);
+	if (direct && direct_set(server, s, wanted))
+		return;
+	if (load_acquire(&s->is_direct)) {
+		direct_leave(d, s, server->stats);
+		s->busy_samples = 0;
+	} else {
+		apply(d, s, wanted);
 	}
+}
+
+static void
+sample(struct fault_server *server, struct session *s, uint32_t thread)
+{
+	struct daemon *d = server->daemon;
+	bool is_direct = load_acquire(&s->is_direct);
+	int cpu = thread_cpu(s->pid, thread);
+	uint64_t polling = load_relaxed(&s->servers_polling), wanted = polling;
+	bool period_ends;
+
+	s->busy_samples = is_fit_for_direct(d, s) ? s->busy_samples + 1 : 0;
+	if (cpu >= 0) {
+		unsigned at = (unsigned)cpu % d->server_count;
+
+		s->seen[at]++;
+		wanted |= 1ull << at; /* seen where nobody listens: at once */
+	}
+	period_ends = ++s->samples >= AFFINITY_PERIOD;
+	if (period_ends) {
+		wanted = often_seen(s, d->server_count);
+		s->samples = 0;
+	}
+	/* A direct client stays so while it is fit; another one begins at the end of a period, when it is known where it runs. */
+	if (is_direct || period_ends || wanted != polling)
+		assign(server, s, wanted, is_direct ? s->busy_samples > 0 : period_ends && s->busy_samples >= DIRECT_SAMPLES);
+	if (wanted != polling)
+		s->sample_interval = INTERVAL_MIN;
+	else if (period_ends)
+		s->sample_interval = (unsigned)min_u64(2 * s->sample_interval, INTERVAL_MAX);
+}
+
+/* The one of a pair that reads the client. */
+static struct fault_server *
+reader(struct daemon *d, const struct session *s, unsigned i)
+{
+	return &d->servers[load_acquire(&((struct session *)s)->is_direct) ? d->server_count + i : i];
 }
 
 void
@@ -119,14 +178,16 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 		store_relaxed(&s->faults_to_sample, left - faults);
 		return;
 	}
-	store_relaxed(&s->faults_to_sample, AFFINITY_INTERVAL);
-	if (d->server_count < 2 || d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&s->affinity_busy, true))
+	store_relaxed(&s->faults_to_sample, INTERVAL_MIN);
+	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&s->affinity_busy, true))
 		return;
+	s->sample_interval = (unsigned)max_u64(s->sample_interval, INTERVAL_MIN);
 	if (!session_is_dead(s))
-		sample(d, s, thread);
+		sample(server, s, thread);
+	store_relaxed(&s->faults_to_sample, s->sample_interval);
 	polling = load_relaxed(&s->servers_polling);
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (polling & 1ull << i)
-			fault_server_give_way(&d->servers[i], (polling & (polling - 1)) != 0);
+			fault_server_give_way(reader(d, s, i), (polling & (polling - 1)) != 0);
 	store_release(&s->affinity_busy, false);
 }

@@ -3,6 +3,7 @@
  * From a fault message to a decision. Runs on: fault servers. Never sleeps, never reclaims, allocates nothing.
  */
 #include "fault/fault.h"
+#include "fault/direct.h"
 
 #include <errno.h>
 
@@ -379,11 +380,13 @@ defer(struct fault_server *server, const struct fault *f)
 {
 	unsigned at = (server->deferred_head + server->deferred_count) % FAULT_DEFERRED_MAX;
 
-	if (server->deferred_count == FAULT_DEFERRED_MAX) {
+	if (server->home ? !direct_hand_over(server, f) : server->deferred_count == FAULT_DEFERRED_MAX) {
 		/* It faults again; by then the channel has moved. */
 		uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
 		return;
 	}
+	if (server->home)
+		return;
 	server->deferred[at] = *f;
 	session_get(f->session);
 	server->deferred_count++;

@@ -75,8 +75,18 @@ struct fault_server {
 	bool unflushed; /* the kernel would not take all reads: again soon */
 	struct fault *deferred; /* faults that found the channel full; FIFO ring */
 	unsigned deferred_head, deferred_count;
+	struct fault *handed; /* by the direct server whose home this is; a ring of FAULT_HANDED_MAX */
+	atomic_uint handed_in, handed_out; /* (A) both only grow; the direct server writes the first */
+	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
+	struct fault_server *home; /* (C) NULL: this is none */
+	struct session *client; /* (D) with a reference; NULL: waits for one */
+	struct cond assigned;   /* (D) */
+	atomic_bool leaving;    /* (A) set under DIRECT: no more reads */
+	atomic_uint served;     /* (A) reads that brought messages */
+	unsigned served_before, quiet_ticks; /* (D) when the timer looked last; since when it has not grown */
 };
 #define FAULT_DEFERRED_MAX 1024u
+#define FAULT_HANDED_MAX   256u
 
 /* For pageq_cost.c. What waited for a frame says how short memory is, not what a fault costs. */
 static inline void
@@ -103,6 +113,17 @@ void fault_server_unwatch(struct fault_server *server, struct session *s);
  * faulting thread more than the rest of its fault. A SCHED_BATCH thread preempts nobody when it wakes. With one server polling, who
  * must also answer a thread that has moved, it preempts. Any thread. */
 void fault_server_give_way(struct fault_server *server, bool give_way);
+/* What is common to servers and direct servers. index: in daemon.servers. => 0 or -errno */
+int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index);
+int fault_server_start(struct fault_server *server, void *(*run)(void *));
+/* First in its thread. */
+void fault_server_begin(struct fault_server *server, const char *name);
+/* Answers messages of one client that arrived together. */
+void fault_server_answer(struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count);
+/* After each wake-up: what waits may have become possible. */
+void fault_server_look_at_parked(struct fault_server *server);
+/* It wakes from its poll. Any thread; not for direct servers. */
+void fault_server_kick(struct fault_server *server);
 /* Frames are free, or a session is below its limit again: some server looks at the parked faults. Any thread. */
 void fault_servers_kick(struct daemon *d);
 

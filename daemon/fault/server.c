@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fault/direct.h"
 #include "fault/fault.h"
 
 #define COOKIE_KICK UINT64_MAX
@@ -39,6 +40,34 @@ watch_again(struct fault_server *server, struct session *s)
 	epoll_ctl(server->epoll, EPOLL_CTL_MOD, s->uffd, &event);
 }
 
+void
+fault_server_answer(struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count)
+{
+	uint64_t now = clock_now_ns();
+
+	for (unsigned i = 0; i < count; i++) {
+		struct fault fault = {
+			.session = s,
+			.address = faults[i].address,
+			.flags = faults[i].flags,
+			.thread = faults[i].thread,
+			.start_ns = now,
+		};
+
+		fault_dispatch(server, &fault);
+	}
+	affinity_note(server, s, faults[count - 1].thread, count);
+}
+
+void
+fault_server_look_at_parked(struct fault_server *server)
+{
+	struct park *park = &server->daemon->park;
+
+	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0)
+		park_serve(server);
+}
+
 static void
 serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
 {
@@ -49,30 +78,16 @@ serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
 
 	if (!s)
 		return;
-	/* A userfaultfd whose owner has made it blocking again is in error for ever: servers would spin. */
-	if (events & EPOLLERR)
+	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error for ever: servers would spin. */
+	if (events & EPOLLERR && !load_acquire(&s->is_direct))
 		uffd_never_wait(s->uffd);
 	/* One batch a round, so that one client's storm does not hold up the others. A batch that is not full has emptied it: the
 	 * next message is an edge. */
 	count = uffd_read(s->uffd, faults, READ_BATCH, &more);
 	if (more)
 		watch_again(server, s);
-	if (count > 0) {
-		uint64_t now = clock_now_ns();
-
-		for (int i = 0; i < count; i++) {
-			struct fault fault = {
-				.session = s,
-				.address = faults[i].address,
-				.flags = faults[i].flags,
-				.thread = faults[i].thread,
-				.start_ns = now,
-			};
-
-			fault_dispatch(server, &fault);
-		}
-		affinity_note(server, s, faults[count - 1].thread, (unsigned)count);
-	}
+	if (count > 0)
+		fault_server_answer(server, s, faults, (unsigned)count);
 	session_put(s);
 }
 
@@ -126,18 +141,24 @@ fault_server_give_way(struct fault_server *server, bool give_way)
 	} while (load_acquire(&server->gives_way) != give_way);
 }
 
+void
+fault_server_begin(struct fault_server *server, const char *name)
+{
+	char title[16]; /* as long as they may be */
+
+	snprintf(title, sizeof(title), "%.7s-%u", name, (server->index % server->daemon->server_count) & 0xffff);
+	pthread_setname_np(pthread_self(), title);
+	run_first();
+	store_release(&server->tid, (pid_t)syscall(SYS_gettid));
+}
+
 static void *
 server_main(void *argument)
 {
 	struct fault_server *server = argument;
-	struct daemon *d = server->daemon;
 	struct epoll_event events[EVENTS];
-	char name[16];
 
-	snprintf(name, sizeof(name), "fault-%u", server->index);
-	pthread_setname_np(pthread_self(), name);
-	run_first();
-	store_release(&server->tid, (pid_t)syscall(SYS_gettid));
+	fault_server_begin(server, "fault");
 	while (!load_acquire(&server->stopping)) {
 		int count = epoll_wait(server->epoll, events, EVENTS, server->unflushed ? FLUSH_AGAIN_MS : -1);
 
@@ -153,8 +174,8 @@ server_main(void *argument)
 			else
 				serve_session(server, events[i].data.u64, events[i].events);
 		}
-		if (load_acquire(&d->park.count) > 0 || load_relaxed(&d->park.refused_count) > 0)
-			park_serve(server);
+		direct_serve_handed(server);
+		fault_server_look_at_parked(server);
 		if (server->deferred_count > 0)
 			serve_deferred(server);
 		/* Reads that a flush has left behind, here or in the channel, have no completion to wait for. */
@@ -171,23 +192,30 @@ watch(struct fault_server *server, int fd, uint64_t cookie)
 	return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static int
-server_create(struct daemon *d, struct fault_server *server, unsigned index)
+int
+fault_server_create(struct daemon *d, struct fault_server *server, unsigned index)
 {
 	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
-	int error;
 
 	server->daemon = d;
 	server->index = index;
-	server->cpu = index % d->cpus;
+	server->cpu = index % d->server_count % d->cpus;
+	server->epoll = server->kick = -1;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
+	server->bounce = mmap(NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	return server->bounce == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static int
+create_poll(struct daemon *d, struct fault_server *server)
+{
+	int error;
+
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	server->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	server->bounce = mmap(NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	server->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->swapins));
 	server->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*server->deferred));
-	if (server->epoll < 0 || server->kick < 0 || server->bounce == MAP_FAILED || !server->swapins ||
-	    !server->deferred)
+	if (server->epoll < 0 || server->kick < 0 || !server->swapins || !server->deferred)
 		return -ENOMEM;
 	error = watch(server, server->kick, COOKIE_KICK);
 	if (error || !d->swap)
@@ -200,30 +228,41 @@ server_create(struct daemon *d, struct fault_server *server, unsigned index)
 }
 
 int
-fault_servers_start(struct daemon *d)
+fault_server_start(struct fault_server *server, void *(*run)(void *))
 {
-	d->servers = calloc(d->server_count, sizeof(*d->servers));
-	if (!d->servers)
-		return -ENOMEM;
-	for (unsigned i = 0; i < d->server_count; i++) {
-		struct fault_server *server = &d->servers[i];
-		int error = server_create(d, server, i);
-		cpu_set_t cpus;
+	cpu_set_t cpus;
 
-		if (error)
-			return error;
-		if (pthread_create(&server->thread, NULL, server_main, server) != 0)
-			return -EAGAIN;
-		CPU_ZERO(&cpus);
-		CPU_SET(server->cpu, &cpus);
-		/* Refused where the machine's CPUs are not all ours: then it roams. */
-		pthread_setaffinity_np(server->thread, sizeof(cpus), &cpus);
-	}
+	if (pthread_create(&server->thread, NULL, run, server) != 0)
+		return -EAGAIN;
+	CPU_ZERO(&cpus);
+	CPU_SET(server->cpu, &cpus);
+	/* Refused where the machine's CPUs are not all ours: then it roams. */
+	pthread_setaffinity_np(server->thread, sizeof(cpus), &cpus);
 	return 0;
 }
 
-static void
-kick(struct fault_server *server)
+int
+fault_servers_start(struct daemon *d)
+{
+	int error = 0;
+
+	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
+	if (!d->servers)
+		return -ENOMEM;
+	for (unsigned i = 0; i < d->server_count && !error; i++) {
+		error = fault_server_create(d, &d->servers[i], i);
+		if (!error)
+			error = create_poll(d, &d->servers[i]);
+	}
+	if (!error)
+		error = direct_start(d);
+	for (unsigned i = 0; i < d->server_count && !error; i++)
+		error = fault_server_start(&d->servers[i], server_main);
+	return error;
+}
+
+void
+fault_server_kick(struct fault_server *server)
 {
 	uint64_t one = 1;
 
@@ -236,19 +275,20 @@ fault_servers_kick(struct daemon *d)
 {
 	unsigned next = fetch_add_relaxed(&d->next_server, 1) % d->server_count;
 
-	kick(&d->servers[next]);
+	fault_server_kick(&d->servers[next]);
 	/* It may wait behind what its CPU does, for a tick; another may not. */
 	for (unsigned i = 0; load_relaxed(&d->servers[next].gives_way) && i < d->server_count; i++)
-		kick(&d->servers[i]);
+		fault_server_kick(&d->servers[i]);
 }
 
 void
 fault_servers_stop(struct daemon *d)
 {
+	direct_stop(d);
 	for (unsigned i = 0; i < d->server_count; i++) {
 		store_release(&d->servers[i].stopping, true);
 		store_release(&d->servers[i].kicked, false);
-		kick(&d->servers[i]);
+		fault_server_kick(&d->servers[i]);
 	}
 	for (unsigned i = 0; i < d->server_count; i++)
 		pthread_join(d->servers[i].thread, NULL);
@@ -273,10 +313,12 @@ fault_servers_fini(struct daemon *d)
 			swap_channel_destroy(server->channel);
 		close(server->epoll);
 		close(server->kick);
-		munmap(server->bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
 		free(server->swapins);
 		free(server->deferred);
 	}
+	direct_fini(d);
+	for (unsigned i = 0; i < fault_thread_count(d); i++)
+		munmap(d->servers[i].bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
 	free(d->servers);
 }
 
@@ -312,8 +354,9 @@ fault_servers_add(struct daemon *d, struct session *s)
 void
 fault_servers_remove(struct daemon *d, struct session *s)
 {
-	for (unsigned i = 0; i < d->server_count; i++) {
+	direct_remove(d, s);
+	for (unsigned i = 0; i < d->server_count; i++)
 		fault_server_unwatch(&d->servers[i], s);
+	for (unsigned i = 0; i < fault_thread_count(d); i++)
 		fault_server_give_way(&d->servers[i], false);
-	}
 }

@@ -81,16 +81,15 @@ enum fault_outcome
 swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill)
 {
 	struct daemon *d = server->daemon;
-	struct swapin *in = swapin_get(server);
-	void *buffer = server->channel ? swap_channel_buffer_get(server->channel) : NULL;
+	/* A direct server has no channel. */
+	struct swapin *in = server->channel ? swapin_get(server) : NULL;
+	void *buffer = in ? swap_channel_buffer_get(server->channel) : NULL;
 	bool is_full = false;
 	int error;
 
 	/* A downward run is read a page at a time. */
 	fill_drop_front(d, fill, fill->first);
-	if (!in || !buffer) {
-		if (buffer)
-			swap_channel_buffer_put(server->channel, buffer);
+	if (!buffer) {
 		fill_defer(d, fill);
 		vm_object_put(fill->object);
 		return FAULT_NO_IO;

@@ -22,6 +22,7 @@
 
 #define HW_PAGE       4096u
 #define EAGAIN_TRIES  64
+#define MESSAGES_MAX  32u
 #define FEATURES                                                                                   \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |  \
 	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS |   \
@@ -135,23 +136,18 @@ uffd_never_wait(int uffd)
 }
 
 int
-uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
+uffd_may_wait(int uffd)
 {
-	struct uffd_msg messages[32];
-	ssize_t got;
+	return fcntl(uffd, F_SETFL, 0) < 0 ? -errno : 0;
+}
+
+/* => how many of them are faults */
+static int
+messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fault *ret)
+{
 	int count = 0;
 
-	if (max > 32)
-		max = 32;
-	/* The client has the same open file and may have cleared its O_NONBLOCK: a server must not sleep for that. */
-	got = preadv2(uffd, &(struct iovec){ messages, max * sizeof(messages[0]) }, 1, -1, RWF_NOWAIT);
-	if (got < 0 && errno == EOPNOTSUPP) /* Linux before 6.10 */
-		got = read(uffd, messages, max * sizeof(messages[0]));
-	/* Interrupted, it may have stopped early. */
-	*ret_more = got < 0 ? errno == EINTR : (size_t)got == max * sizeof(messages[0]);
-	if (got < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	for (size_t i = 0; i < (size_t)got / sizeof(messages[0]); i++) {
+	for (size_t i = 0; i < bytes / sizeof(messages[0]); i++) {
 		const struct uffd_msg *m = &messages[i];
 		uint64_t flags = m->arg.pagefault.flags;
 
@@ -165,6 +161,33 @@ uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
 		count++;
 	}
 	return count;
+}
+
+int
+uffd_read_wait(int uffd, struct uffd_fault *ret, unsigned max)
+{
+	struct uffd_msg messages[MESSAGES_MAX];
+	ssize_t got = read(uffd, messages, min_u64(max, MESSAGES_MAX) * sizeof(messages[0]));
+
+	return got < 0 ? -errno : messages_to_faults(messages, (size_t)got, ret);
+}
+
+int
+uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
+{
+	struct uffd_msg messages[MESSAGES_MAX];
+	size_t bytes = min_u64(max, MESSAGES_MAX) * sizeof(messages[0]);
+	ssize_t got;
+
+	/* The client has the same open file and may have cleared its O_NONBLOCK: a server must not sleep for that. */
+	got = preadv2(uffd, &(struct iovec){ messages, bytes }, 1, -1, RWF_NOWAIT);
+	if (got < 0 && errno == EOPNOTSUPP) /* Linux before 6.10 */
+		got = read(uffd, messages, bytes);
+	/* Interrupted, it may have stopped early. */
+	*ret_more = got < 0 ? errno == EINTR : (size_t)got == bytes;
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return messages_to_faults(messages, (size_t)got, ret);
 }
 
 /* Issues a call with a result field (bytes done, or a negative errno there or in errno). */

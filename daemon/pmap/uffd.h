@@ -28,8 +28,12 @@ int uffd_handshake(int uffd, uint64_t *ret_features);
 int uffd_probe(int *ret_device, char *message, size_t message_size);
 /* Sets O_NONBLOCK. The open file is shared with the client, who may undo it at any time. => 0 or -errno */
 int uffd_never_wait(int uffd);
+/* Clears it. => 0 or -errno */
+int uffd_may_wait(int uffd);
 /* Takes up to max faults, never waits. *ret_more: there may be more. => their number, 0 if there are none, or -errno. */
 int uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more);
+/* Waits until there is one, unless the file is O_NONBLOCK. => their number (0: none was a fault), -EAGAIN: it is, -EINTR, or -errno */
+int uffd_read_wait(int uffd, struct uffd_fault *ret, unsigned max);
 /* *ret_done: bytes at the front that are in place, also on error. */
 int uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode, size_t *ret_done);
 int uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);

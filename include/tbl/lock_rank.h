@@ -15,6 +15,7 @@ RANK(CSEG, "one segment: its slots and bytes")
 RANK(CVACANT, "the compressor's freed places of one size")
 RANK(SWAPMAP, "swap files and the map of their slots")
 RANK(SWAPRING, "an I/O ring shared between threads")
+RANK(DIRECT, "which client each direct fault server reads")
 RANK(JOBS, "the queue of long requests")
 RANK(LOG, "the log's output")
 #undef RANK

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Direct servers (direct.h). DIRECT covers who has which client; it is not held while reading. Leaving is a flag, O_NONBLOCK for
+ * who has not begun to read, and a signal for who has; the timer repeats the last two, because the client has the same open
+ * file and may take O_NONBLOCK back.
+ */
+#include "fault/direct.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LEAVE_SIGNAL SIGUSR2
+#define READ_BATCH   16
+#define QUIET_TICKS  5   /* of the control loop's timer without a fault */
+#define JOIN_NS      10000000
+
+static struct fault_server *
+direct_of(struct daemon *d, unsigned i)
+{
+	return &d->servers[d->server_count + i];
+}
+
+/* One producer, the direct server, and one consumer, its home. */
+static bool
+ring_take(struct fault_server *home, struct fault *ret)
+{
+	unsigned out = load_relaxed(&home->handed_out);
+
+	if (out == load_acquire(&home->handed_in))
+		return false;
+	*ret = home->handed[out % FAULT_HANDED_MAX];
+	store_release(&home->handed_out, out + 1);
+	return true;
+}
+
+bool
+direct_hand_over(struct fault_server *server, const struct fault *f)
+{
+	struct fault_server *home = server->home;
+	unsigned in = load_relaxed(&home->handed_in);
+
+	if (in - load_acquire(&home->handed_out) == FAULT_HANDED_MAX)
+		return false;
+	home->handed[in % FAULT_HANDED_MAX] = *f;
+	session_get(f->session);
+	store_release(&home->handed_in, in + 1);
+	stat_add(server->stats, STAT_HANDED_FAULTS, 1);
+	fault_server_kick(home);
+	return true;
+}
+
+void
+direct_serve_handed(struct fault_server *home)
+{
+	struct fault f;
+
+	while (ring_take(home, &f)) {
+		if (!session_is_dead(f.session))
+			fault_dispatch(home, &f);
+		session_put(f.session);
+	}
+}
+
+/* Only for its EINTR. */
+static void
+leave_signal(int number)
+{
+	(void)number;
+}
+
+/* Out of its read, or not into another one. DIRECT held */
+static void
+call_off(struct fault_server *server)
+{
+	store_release(&server->leaving, true);
+	if (server->client && !pthread_equal(pthread_self(), server->thread))
+		pthread_kill(server->thread, LEAVE_SIGNAL);
+}
+
+/* The client, or who has the file from it, made it nonblocking, or it cannot be read so: it is polled from now on. */
+static void
+refuse(struct fault_server *server, struct session *s)
+{
+	if (exchange_acq_rel(&s->affinity_busy, true)) {
+		sched_yield();
+		return;
+	}
+	if (!load_acquire(&server->leaving)) {
+		s->direct_refused = true;
+		direct_leave(server->daemon, s, server->stats);
+	}
+	store_release(&s->affinity_busy, false);
+}
+
+static void
+serve(struct fault_server *server, struct session *s)
+{
+	struct uffd_fault faults[READ_BATCH];
+
+	while (!load_acquire(&server->leaving) && !session_is_dead(s)) {
+		int count = uffd_read_wait(s->uffd, faults, READ_BATCH);
+
+		if (count > 0) {
+			store_relaxed(&server->served, load_relaxed(&server->served) + 1);
+			stat_add(server->stats, STAT_DIRECT_FAULTS, (uint64_t)count);
+			fault_server_answer(server, s, faults, (unsigned)count);
+		} else if (count != -EINTR && !load_acquire(&server->leaving)) {
+			refuse(server, s);
+		}
+		fault_server_look_at_parked(server);
+	}
+}
+
+static void *
+direct_main(void *argument)
+{
+	struct fault_server *server = argument;
+	struct daemon *d = server->daemon;
+
+	fault_server_begin(server, "direct");
+	lock_acquire(&d->direct_lock);
+	while (!load_acquire(&server->stopping)) {
+		struct session *s = server->client;
+
+		if (!s) {
+			cond_wait(&server->assigned, &d->direct_lock);
+			continue;
+		}
+		lock_release(&d->direct_lock);
+		serve(server, s);
+		lock_acquire(&d->direct_lock);
+		server->client = NULL;
+		store_release(&server->leaving, false);
+		lock_release(&d->direct_lock);
+		session_put(s);
+		lock_acquire(&d->direct_lock);
+	}
+	lock_release(&d->direct_lock);
+	return NULL;
+}
+
+/* DIRECT held */
+static bool
+can_be_had(struct daemon *d, struct session *s, uint64_t wanted)
+{
+	if (session_is_dead(s))
+		return false;
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *server = direct_of(d, i);
+
+		/* One that is leaving may have looked at that flag for the last time. */
+		if (wanted & 1ull << i &&
+		    (load_relaxed(&server->stopping) || load_relaxed(&server->leaving) || (server->client && server->client != s)))
+			return false;
+	}
+	return true;
+}
+
+bool
+direct_set(struct fault_server *server, struct session *s, uint64_t wanted)
+{
+	struct daemon *d = server->daemon;
+	bool begins;
+
+	lock_acquire(&d->direct_lock);
+	begins = !load_relaxed(&s->is_direct);
+	if (!can_be_had(d, s, wanted) || (begins && uffd_may_wait(s->uffd) != 0)) {
+		lock_release(&d->direct_lock);
+		return false;
+	}
+	store_release(&s->is_direct, true);
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *direct = direct_of(d, i);
+
+		if (wanted & 1ull << i && !direct->client) {
+			direct->client = session_get(s);
+			direct->quiet_ticks = 0;
+			cond_signal(&direct->assigned);
+		} else if (!(wanted & 1ull << i) && direct->client == s) {
+			call_off(direct);
+		}
+	}
+	lock_release(&d->direct_lock);
+	if (begins) {
+		for (unsigned i = 0; i < d->server_count; i++) {
+			fault_server_unwatch(&d->servers[i], s);
+			fault_server_give_way(&d->servers[i], false);
+		}
+		stat_add(server->stats, STAT_DIRECT_BEGINS, 1);
+	}
+	store_relaxed(&s->servers_polling, wanted);
+	return true;
+}
+
+static struct stat_shard
+control_stats(struct daemon *d)
+{
+	return stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL));
+}
+
+static void
+call_all_off(struct daemon *d, struct session *s, struct stat_shard stats)
+{
+	lock_acquire(&d->direct_lock);
+	if (load_relaxed(&s->is_direct)) {
+		stat_add(stats, STAT_DIRECT_ENDS, 1);
+		store_release(&s->is_direct, false);
+		uffd_never_wait(s->uffd);
+		for (unsigned i = 0; i < d->server_count; i++)
+			if (direct_of(d, i)->client == s)
+				call_off(direct_of(d, i));
+	}
+	lock_release(&d->direct_lock);
+}
+
+void
+direct_leave(struct daemon *d, struct session *s, struct stat_shard stats)
+{
+	uint64_t polling = 0;
+
+	if (!load_acquire(&s->is_direct))
+		return;
+	/* Before direct servers leave: somebody always reads. */
+	for (unsigned i = 0; i < d->server_count; i++)
+		if (fault_server_watch(&d->servers[i], s) == 0)
+			polling |= 1ull << i;
+	if (polling == 0)
+		return;
+	store_relaxed(&s->servers_polling, polling);
+	call_all_off(d, s, stats);
+	/* Its end takes it from all servers; what came after that is ours to take back. */
+	if (session_is_dead(s))
+		for (unsigned i = 0; i < d->server_count; i++)
+			fault_server_unwatch(&d->servers[i], s);
+}
+
+void
+direct_remove(struct daemon *d, struct session *s)
+{
+	call_all_off(d, s, control_stats(d));
+}
+
+/* All of its direct servers. DIRECT held */
+static bool
+is_quiet(struct daemon *d, const struct session *s)
+{
+	for (unsigned i = 0; i < d->server_count; i++) {
+		const struct fault_server *server = direct_of(d, i);
+
+		if (server->client == s && server->quiet_ticks < QUIET_TICKS)
+			return false;
+	}
+	return true;
+}
+
+/* DIRECT held */
+static void
+count_quiet_ticks(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *server = direct_of(d, i);
+		unsigned served = load_relaxed(&server->served);
+
+		server->quiet_ticks = served == server->served_before ? server->quiet_ticks + 1 : 0;
+		server->served_before = served;
+		if (!load_acquire(&server->leaving) || !server->client)
+			continue;
+		/* While others read for its client the file stays as it is: the next fault wakes this one too. */
+		if (!load_relaxed(&server->client->is_direct))
+			uffd_never_wait(server->client->uffd);
+		call_off(server);
+	}
+}
+
+void
+direct_refresh(struct daemon *d)
+{
+	lock_acquire(&d->direct_lock);
+	count_quiet_ticks(d);
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct session *s = direct_of(d, i)->client;
+
+		if (!s || load_acquire(&direct_of(d, i)->leaving) || !is_quiet(d, s))
+			continue;
+		session_get(s);
+		lock_release(&d->direct_lock);
+		if (!exchange_acq_rel(&s->affinity_busy, true)) {
+			direct_leave(d, s, control_stats(d));
+			store_release(&s->affinity_busy, false);
+		}
+		session_put(s);
+		lock_acquire(&d->direct_lock);
+	}
+	lock_release(&d->direct_lock);
+}
+
+int
+direct_start(struct daemon *d)
+{
+	struct sigaction action = { .sa_handler = leave_signal };
+
+	lock_init(&d->direct_lock, RANK_DIRECT);
+	if (sigaction(LEAVE_SIGNAL, &action, NULL) < 0)
+		return -errno;
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *server = direct_of(d, i), *home = &d->servers[i];
+		int error = fault_server_create(d, server, d->server_count + i);
+
+		if (error)
+			return error;
+		server->home = home;
+		home->handed = calloc(FAULT_HANDED_MAX, sizeof(*home->handed));
+		if (!home->handed)
+			return -ENOMEM;
+		cond_init(&server->assigned);
+		error = fault_server_start(server, direct_main);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+void
+direct_stop(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *server = direct_of(d, i);
+		struct timespec until;
+
+		do {
+			lock_acquire(&d->direct_lock);
+			store_release(&server->stopping, true);
+			if (server->client)
+				uffd_never_wait(server->client->uffd);
+			call_off(server);
+			cond_signal(&server->assigned);
+			lock_release(&d->direct_lock);
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_nsec += JOIN_NS;
+			until.tv_sec += until.tv_nsec / 1000000000;
+			until.tv_nsec %= 1000000000;
+		} while (pthread_timedjoin_np(server->thread, NULL, &until) != 0);
+	}
+}
+
+void
+direct_fini(struct daemon *d)
+{
+	struct fault f;
+
+	for (unsigned i = 0; i < d->server_count; i++) {
+		struct fault_server *home = &d->servers[i];
+
+		while (ring_take(home, &f))
+			session_put(f.session);
+		free(home->handed);
+		cond_fini(&direct_of(d, i)->assigned);
+	}
+	lock_fini(&d->direct_lock);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Clients that are read by direct servers (daemon/fault/direct.h): how that begins and ends, and that nothing is lost on the way.
+ *
+ * usage: e_direct threads|quiet|disk|nonblock|killed|never
+ */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "book.h"
+#include "raw.h"
+
+static const struct mixture mixture = { 5, 10, 30 };
+
+struct shared {
+	_Atomic uint64_t operations;
+	atomic_bool stop;
+	atomic_uint phase; /* the test's, for the client to follow */
+	atomic_uint done;  /* the client's */
+};
+static struct shared *shared;
+
+struct worker {
+	struct live *daemon;
+	struct pager *pager;
+	uint64_t rounds; /* operations; 0: until told to stop */
+	uint32_t object, pages;
+};
+
+/* A session is counted no more before its direct servers are. */
+static void
+wait_for_ends(struct live *d)
+{
+	WAIT_UNTIL(d, live_stat(d, "direct_ends") == live_stat(d, "direct_begins"));
+}
+
+static void
+touch(struct book *b, uint64_t operations, uint64_t *rng)
+{
+	for (uint64_t n = 0; (operations == 0 || n < operations) && !atomic_load(&shared->stop); n++) {
+		uint32_t page = (uint32_t)rng_below(rng, b->count);
+
+		book_verify(b, page);
+		if (n % 3 == 0)
+			book_write(b, page, mixture_draw(&mixture, rng));
+		atomic_fetch_add(&shared->operations, 1);
+	}
+}
+
+static void *
+worker_main(void *argument)
+{
+	struct worker *w = argument;
+	size_t page = w->daemon->page_bytes;
+	uint64_t rng = mix64(live_seed + w->object);
+	struct book b;
+
+	book_open(&b, client_allocate(w->pager, w->pages * page), page, w->pages, w->object);
+	touch(&b, w->rounds, &rng);
+	book_verify_all(&b);
+	return NULL;
+}
+
+/* --- several threads, and never --- */
+
+static void
+crowd(struct live *d, void *argument)
+{
+	enum { THREADS = 3 };
+	struct pager *p = client_connect(d);
+	struct worker workers[THREADS];
+	pthread_t ids[THREADS];
+
+	(void)argument;
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){ d, p, live_scaled(40000), i + 1,
+			(uint32_t)(d->memory_bytes / d->page_bytes) };
+		REQUIRE(pthread_create(&ids[i], NULL, worker_main, &workers[i]) == 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(ids[i], NULL);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_threads(const char *rate, bool begins)
+{
+	struct live d;
+	pid_t pids[2];
+
+	live_start(&d, "8M", "--param", "compressor_percent=80", "--param", rate, NULL);
+	pids[0] = client_start(&d, crowd, NULL);
+	pids[1] = client_start(&d, crowd, NULL);
+	client_join(&d, pids[0], true);
+	client_join(&d, pids[1], true);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
+	REQUIRE((live_stat(&d, "direct_begins") > 0) == begins && (live_stat(&d, "direct_faults") > 0) == begins);
+	wait_for_ends(&d);
+	live_stop(&d);
+}
+
+/* --- quiet for a while --- */
+
+static void
+moody(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	uint32_t count = (uint32_t)(d->memory_bytes / d->page_bytes * 3 / 2);
+	uint64_t rng = live_seed;
+	struct book b;
+
+	(void)argument;
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
+	for (unsigned phase = 1; phase <= 3; phase++) {
+		WAIT_UNTIL(d, atomic_load(&shared->phase) >= phase);
+		touch(&b, live_scaled(30000), &rng);
+		atomic_store(&shared->done, phase);
+	}
+	book_verify_all(&b);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_quiet(void)
+{
+	struct live d;
+	pid_t pid;
+
+	live_start(&d, "8M", "--param", "direct_faults=1", NULL);
+	pid = client_start(&d, moody, NULL);
+	for (unsigned phase = 1; phase <= 3; phase++) {
+		atomic_store(&shared->phase, phase);
+		WAIT_UNTIL(&d, atomic_load(&shared->done) >= phase);
+		REQUIRE(live_stat(&d, "direct_begins") >= phase, "in phase %u it was not read directly", phase);
+		WAIT_UNTIL(&d, phase == 3 || live_stat(&d, "direct_ends") == live_stat(&d, "direct_begins"));
+	}
+	client_join(&d, pid, false);
+	live_stop(&d);
+}
+
+/* --- pages on disk: handed over, and not for long --- */
+
+static void
+test_disk(void)
+{
+	struct live d;
+	pid_t pid;
+
+	live_start(&d, "8M", "--param", "compressor_percent=10", "--param", "direct_faults=1", "--param",
+	    "swap_file_bytes=16777216", NULL);
+	pid = client_start(&d, crowd, NULL);
+	client_join(&d, pid, true);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
+	REQUIRE(live_stat(&d, "handed_faults") > 0 && live_stat(&d, "swapins") > live_stat(&d, "handed_faults"));
+	wait_for_ends(&d);
+	live_stop(&d);
+}
+
+/* --- the client takes its userfaultfd's mode into its own hands --- */
+
+struct toggler {
+	int uffd;
+	atomic_bool stop;
+};
+
+static void *
+toggler_main(void *argument)
+{
+	struct toggler *t = argument;
+
+	for (unsigned n = 0; !atomic_load(&t->stop); n++)
+		REQUIRE(fcntl(t->uffd, F_SETFL, n % 2 ? O_NONBLOCK : 0) == 0);
+	return NULL;
+}
+
+static void
+stubborn(struct live *d, void *argument)
+{
+	uint32_t count = (uint32_t)(d->memory_bytes / d->page_bytes * 3 / 2);
+	uint64_t rng = live_seed, offset = 0;
+	struct toggler t = { 0 };
+	pthread_t id;
+	struct raw r;
+	struct book b;
+	void *memory;
+	int memfd = -1;
+
+	(void)argument;
+	raw_connect(d, &r);
+	t.uffd = r.uffd;
+	memory = raw_reserve(count * d->page_bytes);
+	OK(raw_allocate(&r, (uintptr_t)memory, count * d->page_bytes, &memfd, &offset));
+	raw_map(&r, memory, count * d->page_bytes, memfd, offset);
+	book_open(&b, memory, d->page_bytes, count, 1);
+	for (unsigned phase = 1; phase <= 3; phase++) {
+		WAIT_UNTIL(d, atomic_load(&shared->phase) >= phase);
+		if (phase == 2)
+			REQUIRE(pthread_create(&id, NULL, toggler_main, &t) == 0);
+		touch(&b, live_scaled(30000), &rng);
+		if (phase == 2) {
+			atomic_store(&t.stop, true);
+			pthread_join(id, NULL);
+			/* As a client may well leave it. */
+			REQUIRE(fcntl(r.uffd, F_SETFL, 0) == 0);
+		}
+		atomic_store(&shared->done, phase);
+	}
+	book_verify_all(&b);
+	raw_close(&r);
+}
+
+static void
+test_nonblock(void)
+{
+	struct live d;
+	pid_t pid;
+
+	live_start(&d, "8M", "--param", "direct_faults=1", NULL);
+	pid = client_start(&d, stubborn, NULL);
+	for (unsigned phase = 1; phase <= 3; phase++) {
+		atomic_store(&shared->phase, phase);
+		WAIT_UNTIL(&d, (live_sample(&d, false), atomic_load(&shared->done) >= phase));
+		if (phase == 1)
+			REQUIRE(live_stat(&d, "direct_begins") > 0);
+	}
+	client_join(&d, pid, false);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
+	wait_for_ends(&d);
+	live_stop(&d);
+}
+
+/* --- killed while direct servers read for it --- */
+
+static void
+endless(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	struct worker w = { d, p, 0, 1, (uint32_t)(d->memory_bytes / d->page_bytes * 3 / 2) };
+
+	(void)argument;
+	worker_main(&w);
+}
+
+static void
+test_killed(void)
+{
+	struct live d;
+	int64_t begins = 0;
+
+	live_start(&d, "8M", "--param", "direct_faults=1", NULL);
+	for (uint64_t n = 0; n < live_scaled(20) + 2; n++) {
+		pid_t pid = client_start(&d, endless, NULL);
+
+		WAIT_UNTIL(&d, live_stat(&d, "direct_begins") > begins);
+		client_kill(pid);
+		WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
+		begins = live_stat(&d, "direct_begins");
+		wait_for_ends(&d);
+	}
+	live_check(&d);
+	live_stop(&d);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	live_init(argc, argv);
+	shared = shared_alloc(sizeof(*shared));
+	if (strcmp(name, "threads") == 0)
+		test_threads("direct_faults=1", true);
+	else if (strcmp(name, "never") == 0)
+		test_threads("direct_faults=0", false);
+	else if (strcmp(name, "quiet") == 0)
+		test_quiet();
+	else if (strcmp(name, "disk") == 0)
+		test_disk();
+	else if (strcmp(name, "nonblock") == 0)
+		test_nonblock();
+	else if (strcmp(name, "killed") == 0)
+		test_killed();
+	else
+		FAIL("usage: e_direct threads|quiet|disk|nonblock|killed|never");
+	return 0;
+}
