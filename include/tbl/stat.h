@@ -44,6 +44,7 @@ STAT(DECOMPRESSIONS, decompressions, COUNTER, "pages", "pages expanded from memo
 STAT(COMPRESSIONS, compressions, COUNTER, "pages", "pages compressed")
 STAT(SWAPINS, swapins, COUNTER, "pages", "pages read from swap")
 STAT(SWAPIN_BYTES, swapin_bytes, COUNTER, "bytes", "bytes read from swap")
+STAT(READ_SPINS, read_spins, COUNTER, "count", "times that a thread of idle priority began to keep a processor from halting during such reads")
 STAT(SWAPOUTS, swapouts, COUNTER, "segments", "segments written to swap")
 STAT(SWAPOUT_BYTES, swapout_bytes, COUNTER, "bytes", "bytes written to swap")
 STAT(PAGEOUTS, pageouts, COUNTER, "pages", "pages taken away")
