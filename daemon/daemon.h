@@ -155,7 +155,8 @@ struct object_table { /* vm/vm_object.c */
 
 struct writeback { /* pageout/writeback.c */
 	pthread_t thread;
-	struct swap_channel *channel;
+	struct swap_channel *channel; /* of segments, from where they lie: its buffers are not used */
+	struct swap_channel *mover;   /* of one that moves between files, through a buffer */
 	struct writer *writer;
 	atomic_bool wanted, stopping;
 	struct lock lock; /* covers cond; nothing is held inside */

@@ -24,7 +24,6 @@
 struct write {
 	uint32_t segment;
 	struct swap_slot slot;
-	void *buffer;
 	size_t length;
 	bool used;
 };
@@ -122,7 +121,6 @@ write_finish(struct writer *w, struct write *write, int error)
 	}
 	if (compressor_swapout_end(d->compressor, write->segment, error, place) || error)
 		swap_release(d->swap, write->slot);
-	swap_channel_buffer_put(d->writeback.channel, write->buffer);
 	write->used = false;
 	w->in_flight--;
 	room_made(d, error == 0);
@@ -205,18 +203,15 @@ write_start(struct writer *w)
 
 	if (!write || !reserve(w, &write->slot))
 		return false;
-	write->buffer = swap_channel_buffer_get(d->writeback.channel);
-	if (!write->buffer || !compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
-		if (write->buffer)
-			swap_channel_buffer_put(d->writeback.channel, write->buffer);
+	if (!compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
 		swap_release(d->swap, write->slot);
 		return false;
 	}
-	memcpy(write->buffer, bytes, write->length);
 	write->used = true;
 	w->in_flight++;
-	error = swap_channel_submit(d->writeback.channel, SWAP_WRITE, write->slot, 0,
-	    round_up_u64(write->length, 4096), write->buffer, (uint64_t)(write - w->writes));
+	/* As it lies: nothing of it changes until the end. */
+	error = swap_channel_submit_from(d->writeback.channel, write->slot, write->length, bytes,
+	    (uint64_t)(write - w->writes));
 	if (error) {
 		write_finish(w, write, error);
 		return false;
@@ -319,7 +314,7 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 {
 	struct swap_channel *channel = w->daemon->writeback.channel;
 	struct swap_completion completion;
-	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, WRITES_MAX);
+	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
 
 	if (error)
 		return error;
@@ -330,13 +325,13 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 	return completion.result;
 }
 
-/* Moves one segment out of a file that is being emptied. Nothing else is in flight. */
+/* Moves one segment out of a file that is being emptied. */
 static void
 move_segment(struct writer *w, const struct caway *away)
 {
 	struct daemon *d = w->daemon;
 	struct swap_slot from = { away->place.v }, to;
-	void *buffer = swap_channel_buffer_get(d->writeback.channel);
+	void *buffer = swap_channel_buffer_get(d->writeback.mover);
 
 	if (!buffer)
 		return;
@@ -351,7 +346,7 @@ move_segment(struct writer *w, const struct caway *away)
 		}
 		swap_release(d->swap, error ? to : from);
 	}
-	swap_channel_buffer_put(d->writeback.channel, buffer);
+	swap_channel_buffer_put(d->writeback.mover, buffer);
 }
 
 static void
@@ -430,8 +425,10 @@ writeback_start(struct daemon *d)
 	lock_init(&wb->lock, RANK_JOBS);
 	cond_init(&wb->cond);
 	if (d->swap) {
-		error = swap_channel_create(d->swap, wb->writer->depth + 1,
-		    round_up_u64(compressor_segment_bytes(d->compressor), 4096), &wb->channel);
+		error = swap_channel_create(d->swap, wb->writer->depth, 4096, &wb->channel);
+		if (!error)
+			error = swap_channel_create(d->swap, 1, round_up_u64(compressor_segment_bytes(d->compressor), 4096),
+			    &wb->mover);
 		if (error)
 			return error;
 	}
@@ -453,6 +450,8 @@ writeback_fini(struct daemon *d)
 {
 	if (d->writeback.channel)
 		swap_channel_destroy(d->writeback.channel);
+	if (d->writeback.mover)
+		swap_channel_destroy(d->writeback.mover);
 	free(d->writeback.writer);
 	lock_fini(&d->writeback.lock);
 	cond_fini(&d->writeback.cond);
