@@ -272,6 +272,15 @@ wait_one(struct writer *w)
 	reap(w);
 }
 
+/* So many segments are filled and written meanwhile when a range is evicted; not so many that they would be most of its share. */
+static uint64_t
+group_frames(const struct daemon *d)
+{
+	uint64_t segments = param(d, swap_depth) + d->worker_count;
+
+	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift, compressor_share(d) / 2);
+}
+
 /* How many frames the compressor should give up: what it holds beyond its share, and what the reserve lacks (pages that
  * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. */
 static uint64_t
@@ -284,9 +293,21 @@ frames_to_swap(struct daemon *d, bool started)
 	uint64_t free_count = load_relaxed(&d->frames.free_count) +
 	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
 	uint64_t reserve = started ? d->frames.reserved : d->frames.reserved / 2;
-	uint64_t excess = held > mark ? held - mark : 0, lack = free_count < reserve ? reserve - free_count : 0;
+	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
 
+	/* Where all workers fill segments as fast as they can, so early that they need not wait; with room for what is kept for them. */
+	if (load_relaxed(&d->writeback.evicting)) {
+		held -= min_u64(held, compressor_spare_bytes(d->compressor) >> d->page_shift);
+		mark = min_u64(mark, limit - group_frames(d));
+	}
+	excess = held > mark ? held - mark : 0;
 	return min_u64(max_u64(excess, lack), held);
+}
+
+bool
+writeback_swap_worth(struct daemon *d)
+{
+	return d->swap && frames_to_swap(d, false) > 0;
 }
 
 static void
@@ -312,7 +333,7 @@ swap_out(struct writer *w)
 static int
 transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t length, void *buffer)
 {
-	struct swap_channel *channel = w->daemon->writeback.channel;
+	struct swap_channel *channel = w->daemon->writeback.mover;
 	struct swap_completion completion;
 	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
 
@@ -362,6 +383,24 @@ drain(struct writer *w)
 	release_places(d);
 }
 
+/* While a range is evicted as much memory is emptied by the writer as is filled by the workers. Then what it empties in one go
+ * is kept for them: giving it back and taking it anew costs a quarter of a compression. This ends it, after a pass, when nothing is
+ * evicted any more. */
+static void
+spares_end(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	bool over;
+
+	lock_acquire(&d->pageq.lock);
+	over = !d->pageq.eviction;
+	if (over)
+		store_relaxed(&d->writeback.evicting, false);
+	lock_release(&d->pageq.lock);
+	if (over)
+		compressor_spare_set(d->compressor, 0);
+}
+
 /* A client that has just been served should not wait for a compaction to end: behind clients and fault servers, but not so
  * far that others on the machine could starve it. */
 #define WRITER_NICE 5
@@ -372,6 +411,7 @@ writer_main(void *argument)
 	struct daemon *d = argument;
 	struct writeback *wb = &d->writeback;
 	struct writer *w = wb->writer;
+	bool evicting;
 
 	pthread_setname_np(pthread_self(), "writeback");
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
@@ -383,6 +423,9 @@ writer_main(void *argument)
 		}
 		store_release(&wb->wanted, false);
 		lock_release(&wb->lock);
+		evicting = load_relaxed(&wb->evicting);
+		if (evicting)
+			compressor_spare_set(d->compressor, group_frames(d) << d->page_shift);
 		w->written = 0;
 		release_places(d);
 		compact(w);
@@ -396,6 +439,8 @@ writer_main(void *argument)
 				store_release(&d->writeback.swap_full, false);
 			}
 		}
+		if (evicting)
+			spares_end(w);
 		room_made(d, false);
 		fetch_add_acq_rel(&wb->passes, 1);
 		if (w->written > 0)
