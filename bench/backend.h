@@ -28,6 +28,8 @@ struct backend_ops {
 	int (*deallocate)(void *state, void *addr, size_t bytes);
 	/* Takes the mappings of the range away, keeps its content. */
 	int (*cool)(void *state, void *addr, size_t bytes);
+	/* The range leaves memory. => when it has, and what of it belongs on disk is there */
+	int (*page_out)(void *state, void *addr, size_t bytes);
 	/* The range will be touched at random: no clustering. */
 	int (*expect_random)(void *state, void *addr, size_t bytes);
 	/* 1 when the page is out on disk (plain memory: in any kind of swap), 0 when not, or

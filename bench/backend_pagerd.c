@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pager/pager.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "statread.h"
+
 struct pagerd_state {
 	struct pager *pager;
 	pid_t daemon;
+	struct chan chan; /* as a tool */
+	struct statread stats;
+	int64_t *values; /* of the statistics */
 };
 
 /* Runs on libpager's agent thread. Threads that fault will never come back: nothing is left to
@@ -62,6 +68,30 @@ peer_pid(const char *path)
 }
 
 static int
+stats_open(struct pagerd_state *s, const char *socket)
+{
+	struct pager_rep_hello hello;
+	int error;
+
+	chan_init(&s->chan);
+	error = chan_open(&s->chan, socket);
+	if (!error)
+		error = chan_hello(&s->chan, PAGER_ROLE_TOOL, "pagerbench", &hello, NULL);
+	if (!error)
+		error = statread_open(&s->chan, &s->stats);
+	if (error) {
+		chan_close(&s->chan);
+		return error;
+	}
+	s->values = calloc(s->stats.count, sizeof(*s->values));
+	if (s->values)
+		return 0;
+	statread_close(&s->stats);
+	chan_close(&s->chan);
+	return -ENOMEM;
+}
+
+static int
 pagerd_open(const char *socket, void **ret_state)
 {
 	const struct pager_options options = {
@@ -72,6 +102,11 @@ pagerd_open(const char *socket, void **ret_state)
 	if (!s)
 		return -ENOMEM;
 	error = pager_connect(socket, &options, &s->pager);
+	if (!error) {
+		error = stats_open(s, socket);
+		if (error)
+			pager_disconnect(s->pager);
+	}
 	if (error) {
 		free(s);
 		return error;
@@ -86,7 +121,10 @@ pagerd_close(void *state)
 {
 	struct pagerd_state *s = state;
 
+	statread_close(&s->stats);
+	chan_close(&s->chan);
 	pager_disconnect(s->pager);
+	free(s->values);
 	free(s);
 }
 
@@ -113,6 +151,27 @@ pagerd_cool(void *state, void *addr, size_t bytes)
 	struct pagerd_state *s = state;
 
 	return pager_behavior(s->pager, addr, bytes, PAGER_BEHAVIOR_DONTNEED);
+}
+
+static int
+pagerd_page_out(void *state, void *addr, size_t bytes)
+{
+	struct pagerd_state *s = state;
+	int held = statread_find(&s->stats, "compressor"), limit = statread_find(&s->stats, "compressor_limit");
+	int error = pager_behavior(s->pager, addr, bytes, PAGER_BEHAVIOR_PAGEOUT);
+
+	if (!error && (held < 0 || limit < 0))
+		error = -ENOENT;
+	/* What the compressor may not keep goes to disk. */
+	while (!error) {
+		error = statread_snapshot(&s->stats, s->values);
+		if (!error && s->values[held] <= s->values[limit])
+			break;
+		if (error == -EAGAIN)
+			error = 0;
+		sched_yield();
+	}
+	return error;
 }
 
 static int
@@ -173,6 +232,7 @@ const struct backend_ops backend_pagerd = {
     .allocate = pagerd_allocate,
     .deallocate = pagerd_deallocate,
     .cool = pagerd_cool,
+    .page_out = pagerd_page_out,
     .expect_random = pagerd_expect_random,
     .is_stored = pagerd_is_stored,
     .counts = pagerd_counts,

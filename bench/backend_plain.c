@@ -70,6 +70,13 @@ plain_cool(void *state, void *addr, size_t bytes)
 }
 
 static int
+plain_page_out(void *state, void *addr, size_t bytes)
+{
+	(void)state;
+	return madvise(addr, bytes, MADV_PAGEOUT) ? -errno : 0;
+}
+
+static int
 plain_expect_random(void *state, void *addr, size_t bytes)
 {
 	(void)state;
@@ -114,6 +121,7 @@ const struct backend_ops backend_plain = {
     .allocate = plain_allocate,
     .deallocate = plain_deallocate,
     .cool = plain_cool,
+    .page_out = plain_page_out,
     .expect_random = plain_expect_random,
     .is_stored = plain_is_stored,
     .counts = plain_counts,

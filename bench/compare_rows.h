@@ -54,7 +54,7 @@ extern const unsigned compare_row_count;
 struct sample {
 	double figure[FIGURES_COUNT]; /* cpu_s: per million touches */
 	double touches, bad_pages, check_failures, memory_bytes, pool_ratio, soft_faults, cpu_client_share,
-	    swap_out_rate, data_ratio;
+	    swap_out_rate, data_ratio, bytes_written;
 	double cpu_seconds;
 };
 

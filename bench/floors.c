@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -187,6 +188,58 @@ floor_lz4(const struct pool *pool, double *ret_compress_ns, double *ret_decompre
 	}
 	*ret_compress_ns = (double)ticks_to_ns(compress) / PAGES;
 	*ret_decompress_ns = (double)ticks_to_ns(decompress) / PAGES;
+	return 0;
+}
+
+struct lz4_worker {
+	const struct pool *pool;
+	pthread_barrier_t *barrier;
+	pthread_t thread;
+	uint64_t ns; /* a page */
+};
+
+static void *
+lz4_main(void *arg)
+{
+	enum { PAGES = 16384 };
+	struct lz4_worker *w = arg;
+	char out[LZ4_COMPRESSBOUND(PAGE)];
+	uint64_t t0;
+
+	pthread_barrier_wait(w->barrier);
+	t0 = ticks_now();
+	for (uint32_t i = 0; i < PAGES; i++)
+		LZ4_compress_default(pool_body(w->pool, i % w->pool->pages), out, PAGE, sizeof(out));
+	w->ns = ticks_to_ns(ticks_now() - t0) / PAGES;
+	return NULL;
+}
+
+int
+floor_lz4_all(const struct pool *pool, double *ret_compress_ns)
+{
+	unsigned count = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), started = 0;
+	struct lz4_worker *workers = calloc(count, sizeof(*workers));
+	pthread_barrier_t barrier;
+	uint64_t sum = 0;
+
+	if (!workers)
+		return -ENOMEM;
+	pthread_barrier_init(&barrier, NULL, count);
+	for (; started < count; started++) {
+		workers[started] = (struct lz4_worker){.pool = pool, .barrier = &barrier};
+		if (pthread_create(&workers[started].thread, NULL, lz4_main, &workers[started])) {
+			/* The others wait at the barrier for ever. */
+			fputs("pagerbench: cannot create a thread\n", stderr);
+			_Exit(1);
+		}
+	}
+	for (unsigned i = 0; i < count; i++) {
+		pthread_join(workers[i].thread, NULL);
+		sum += workers[i].ns;
+	}
+	pthread_barrier_destroy(&barrier);
+	free(workers);
+	*ret_compress_ns = (double)sum / count;
 	return 0;
 }
 

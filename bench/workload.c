@@ -34,7 +34,9 @@ const struct scenario scenarios[] = {
      "touch resident pages whose mappings were taken away"},
     {"swap-in", SCENARIO_STORED, SCENARIO_NO_CLUSTER | SCENARIO_TO_DISK, 4.0, 5, 0,
      "read at random pages that are on disk"},
-    {"swap-out", SCENARIO_FILL, SCENARIO_TO_DISK | SCENARIO_ONCE, 6.0, 60, 100,
+    {"swap-out", SCENARIO_PAGEOUT, SCENARIO_TO_DISK, 0.75, 3, 100,
+     "page out at once what is all resident, pages go to disk"},
+    {"fill-to-disk", SCENARIO_FILL, SCENARIO_TO_DISK | SCENARIO_ONCE, 6.0, 60, 100,
      "fill far beyond memory, pages go to disk"},
     {"stall", SCENARIO_RANDOM, 0, 4.0, 60, 100, "the worst touch of a long random-write"},
     {NULL, 0, 0, 0, 0, 0, NULL},
@@ -199,9 +201,21 @@ memory_free(struct workload *load)
 	return error;
 }
 
-/* The measured part of one round. */
+/* One request, whoever carries it out: the threads that fill and verify have no part in it. */
 static int
-measure(struct workload *load, struct worker *workers, uint64_t touches, double seconds,
+measure_page_out(struct workload *load, struct workload_result *r)
+{
+	const struct workload_config *c = load->config;
+	uint64_t start = ticks_now();
+	int error = c->ops->page_out(load->backend, load->base, c->units * UNIT_BYTES);
+
+	r->wall_s += 1e-9 * (double)ticks_to_ns(ticks_now() - start);
+	r->touches += c->units;
+	return error;
+}
+
+static int
+measure_touches(struct workload *load, struct worker *workers, uint64_t touches, double seconds,
 	struct workload_result *r)
 {
 	static void (*const bodies[])(struct worker *) = {
@@ -211,17 +225,30 @@ measure(struct workload *load, struct worker *workers, uint64_t touches, double 
 	};
 	const struct workload_config *c = load->config;
 	bool batched = c->scenario->flags & SCENARIO_BATCHED;
-	struct meter before, after;
-	int error = meter_read(load, &before);
 
-	if (error)
-		return error;
 	r->wall_s +=
 	    1e-9 * (double)phase_run(workers,
 				     batched ? workload_touch_batched : bodies[c->scenario->kind],
 				     seconds, touches);
 	for (unsigned i = 0; i < c->threads; i++)
 		r->touches += workers[i].touches;
+	return 0;
+}
+
+/* The measured part of one round. */
+static int
+measure(struct workload *load, struct worker *workers, uint64_t touches, double seconds,
+	struct workload_result *r)
+{
+	struct meter before, after;
+	int error = meter_read(load, &before);
+
+	if (!error)
+		error = load->config->scenario->kind == SCENARIO_PAGEOUT
+			    ? measure_page_out(load, r)
+			    : measure_touches(load, workers, touches, seconds, r);
+	if (error)
+		return error;
 	error = meter_read(load, &after);
 	meter_difference(&before, &after, r);
 	return error;
@@ -233,26 +260,28 @@ measure_rounds(struct workload *load, struct worker *workers, struct workload_re
 {
 	const struct workload_config *c = load->config;
 	uint64_t end_ns = clock_now_ns() + (uint64_t)(c->seconds * 1e9), now;
-	bool fill = c->scenario->kind == SCENARIO_FILL, again;
+	bool cooled = c->scenario->kind == SCENARIO_COOLED, again;
 	int error;
 
 	do {
 		double left = c->seconds;
 
-		if (!fill) {
+		if (cooled) {
 			error = c->ops->cool(load->backend, load->base, c->units * UNIT_BYTES);
 			if (error)
 				return error;
 			left -= r->wall_s;
 		}
-		error = measure(load, workers, fill ? 0 : c->touches, left, r);
+		error = measure(load, workers, cooled ? c->touches : 0, left, r);
 		now = clock_now_ns();
 		again = !error && now < end_ns && !(c->scenario->flags & SCENARIO_ONCE) &&
 			!(c->touches && r->touches >= c->touches);
-		if (fill && again) {
+		if (!cooled && again) {
 			error = memory_free(load);
 			if (!error)
 				error = memory_allocate(load);
+			if (!error && c->scenario->kind == SCENARIO_PAGEOUT)
+				phase_run(workers, workload_fill, 0, 0);
 		}
 	} while (again && !error);
 	return error;
@@ -263,7 +292,7 @@ run_phases(struct workload *load, struct worker *workers, struct workload_result
 {
 	const struct workload_config *c = load->config;
 	enum scenario_kind kind = c->scenario->kind;
-	bool rounds = kind == SCENARIO_FILL || kind == SCENARIO_COOLED;
+	bool rounds = kind == SCENARIO_FILL || kind == SCENARIO_COOLED || kind == SCENARIO_PAGEOUT;
 	double warm_s = c->seconds * WARM_SHARE;
 	int error = memory_allocate(load);
 
@@ -274,7 +303,8 @@ run_phases(struct workload *load, struct worker *workers, struct workload_result
 		    (double)phase_run(workers, workload_fill, 0, 0) * c->threads / (double)c->units;
 	if (!rounds && kind != SCENARIO_STORED)
 		phase_run(workers, workload_touch, warm_s, c->touches);
-	for (unsigned i = 0; i < c->threads; i++) {
+	/* A page-out has no touches to be timed. */
+	for (unsigned i = 0; i < c->threads && kind != SCENARIO_PAGEOUT; i++) {
 		workers[i].touch = calloc(1, sizeof(*workers[i].touch));
 		if (!workers[i].touch)
 			return -ENOMEM;
@@ -283,10 +313,12 @@ run_phases(struct workload *load, struct worker *workers, struct workload_result
 		       : measure(load, workers, c->touches, c->seconds, r);
 	if (error)
 		return error;
-	for (unsigned i = 0; i < c->threads; i++)
+	for (unsigned i = 0; i < c->threads && workers[i].touch; i++)
 		histogram_merge(&r->touch, workers[i].touch);
 	r->generate_ns = (double)ticks_to_ns(load->generate_ticks);
-	r->per_page_ns = r->touches ? r->wall_s * 1e9 * c->threads / (double)r->touches : 0.0;
+	r->per_page_ns = r->touches ? r->wall_s * 1e9 / (double)r->touches : 0.0;
+	if (kind != SCENARIO_PAGEOUT)
+		r->per_page_ns *= c->threads;
 	if (kind == SCENARIO_FILL)
 		r->per_page_ns =
 		    r->per_page_ns > r->generate_ns ? r->per_page_ns - r->generate_ns : 0.0;

@@ -22,6 +22,7 @@ enum scenario_kind {
 	SCENARIO_ZIPF,
 	SCENARIO_COOLED, /* all resident, mappings taken away, then each touched once at random */
 	SCENARIO_STORED, /* random, only pages that are out */
+	SCENARIO_PAGEOUT, /* all resident, then all paged out at once */
 };
 
 enum scenario_flags {

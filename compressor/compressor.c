@@ -230,6 +230,34 @@ compressor_create(const struct compressor_config *config, struct compressor **re
 }
 
 void
+compressor_spare_set(struct compressor *c, size_t bytes)
+{
+	uint32_t most = (uint32_t)min_u64(max_u64(bytes, c->open_bytes_max) / c->segment_bytes, SPARES_MAX);
+	bool more;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	do {
+		lock_acquire(&c->lock);
+		c->spares_max = most;
+		more = c->spares > most;
+		lock_release(&c->lock);
+	} while (more && cpool_spare_give(c));
+}
+
+size_t
+compressor_spare_bytes(struct compressor *c)
+{
+	size_t bytes = 0;
+
+	CHECK_OBJ(c, COMPRESSOR_MAGIC);
+	lock_acquire(&c->lock);
+	for (uint32_t i = 0; i < c->spares; i++)
+		bytes += c->spare[i].populated;
+	lock_release(&c->lock);
+	return bytes;
+}
+
+void
 compressor_destroy(struct compressor *c)
 {
 	if (c == NULL)

@@ -69,6 +69,12 @@ struct compressor;
 /* => returns 0 or -errno (-ENOMEM, -EINVAL). */
 int compressor_create(const struct compressor_config *config, struct compressor **ret);
 void compressor_destroy(struct compressor *c);
+/* From now on so many bytes of emptied segments are kept (at least what spare_bytes was, of segments that leave whole; the
+ * ends of compacted ones are as before), and what is too much is given back: for a while in which much is stored and leaves again at
+ * once. Any thread, but one at a time. */
+void compressor_spare_set(struct compressor *c, size_t bytes);
+/* Bytes that are kept so now: taken already, and free for what is stored next. */
+size_t compressor_spare_bytes(struct compressor *c);
 
 #define COMPRESS_DENSE 0
 

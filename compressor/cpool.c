@@ -196,28 +196,37 @@ open_take_locked(struct compressor *c)
 }
 
 bool
-cpool_kept_give(struct compressor *c)
+cpool_spare_give(struct compressor *c)
 {
 	struct cchunk chunk = { CHUNK_NONE, 0 };
-	uint32_t segment = 0;
 
 	lock_acquire(&c->lock);
 	if (c->spares > 0)
 		chunk = c->spare[--c->spares];
-	else
-		segment = open_take_locked(c);
 	lock_release(&c->lock);
-	if (segment != 0) {
-		carena_trim(c, segment);
-		cpool_enter_full(c, segment, CSEG_BUSY, 0);
-		return true;
-	}
 	if (chunk.chunk == CHUNK_NONE)
 		return false;
 	carena_punch(c, chunk.chunk, 0, chunk.populated);
 	lock_acquire(&c->lock);
 	chunk_free_locked(c, chunk.chunk);
 	lock_release(&c->lock);
+	return true;
+}
+
+bool
+cpool_kept_give(struct compressor *c)
+{
+	uint32_t segment;
+
+	if (cpool_spare_give(c))
+		return true;
+	lock_acquire(&c->lock);
+	segment = open_take_locked(c);
+	lock_release(&c->lock);
+	if (segment == 0)
+		return false;
+	carena_trim(c, segment);
+	cpool_enter_full(c, segment, CSEG_BUSY, 0);
 	return true;
 }
 

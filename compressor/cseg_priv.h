@@ -494,6 +494,8 @@ struct cchunk cpool_chunk_get_locked(struct compressor *c, uint32_t keep);
 void cpool_chunk_put(struct compressor *c, uint32_t segment);
 /* The same for a chunk that no segment has. */
 void cpool_chunk_drop(struct compressor *c, struct cchunk chunk);
+/* Gives a spare's memory back. => false: there is none. */
+bool cpool_spare_give(struct compressor *c);
 /* Gives memory back that is only kept for the next pages: a spare's, or an open segment's end.
  * => false: there is none. */
 bool cpool_kept_give(struct compressor *c);

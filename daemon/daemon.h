@@ -97,11 +97,24 @@ struct fault_times {
 	uint64_t pages;              /* which brought so many */
 };
 
+/* A range that is to leave memory: pageout/evict.c. One at a time, since jobs is one thread. */
+struct eviction {
+	struct vm_object *object; /* (C) the job has a reference */
+	uint64_t next, end;  /* (Q) pages that no worker has taken up yet */
+	unsigned parts;      /* (Q) workers that are at a part of it */
+	uint64_t pages;      /* (Q) that have left */
+	bool met_busy;       /* (Q) some were in transit: it is worth coming for them again */
+	bool stuck;          /* (Q) nothing more can leave */
+	struct moment since; /* (Q) when a page last left, or the first was tried */
+};
+
 struct pageq { /* vm/pageq.c */
 	struct lock lock;
 	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a frame below free_min */
 	struct cond help_wanted;    /* waited by the other workers, signalled by those before them */
 	struct cond room_wanted;    /* waited by pageout workers when nothing can leave; signalled by writeback */
+	struct cond eviction_done;  /* waited by jobs, signalled by the worker that ends the last part */
+	struct eviction *eviction;  /* (Q) under way, or NULL */
 	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (session.h) */
 	struct page_policy **session_policies; /* (Q) by session index; NULL: none of its own */
 	uint32_t own_policies;      /* (Q) of those that are not NULL */
@@ -155,12 +168,14 @@ struct object_table { /* vm/vm_object.c */
 
 struct writeback { /* pageout/writeback.c */
 	pthread_t thread;
-	struct swap_channel *channel;
+	struct swap_channel *channel; /* of segments, from where they lie: its buffers are not used */
+	struct swap_channel *mover;   /* of one that moves between files, through a buffer */
 	struct writer *writer;
 	atomic_bool wanted, stopping;
 	struct lock lock; /* covers cond; nothing is held inside */
 	struct cond cond;
 	atomic_uint passes;    /* (A) rounds of the writer so far */
+	atomic_bool evicting;  /* (Q) to write, (A) to look at: a range is leaving, or left lately; cleared by the writer */
 	atomic_bool swap_full; /* no place could be found lately */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The jobs thread. Jobs are run in the order they came.
+ * The jobs thread. Jobs are run in the order they came; a long one lets the others pass now and then.
  */
 #include "jobs.h"
 
@@ -40,8 +40,17 @@ jobs_main(void *argument)
 		job = list_first(&jobs->queued, struct job, node);
 		list_remove(&job->node);
 		lock_release(&jobs->lock);
+		job->again = false;
 		job->run(job, stats);
 		lock_acquire(&jobs->lock);
+		if (job->again) {
+			/* A dead session's teardown may be queued: nothing of it may come behind that. */
+			if (session_is_dead(job->session))
+				list_add_head(&jobs->queued, &job->node);
+			else
+				list_add_tail(&jobs->queued, &job->node);
+			continue;
+		}
 		list_add_tail(&jobs->finished, &job->node);
 		lock_release(&jobs->lock);
 		jobs->notify(jobs->context);

@@ -17,6 +17,8 @@ struct job {
 	uint16_t type;
 	uint64_t sequence;
 	int error;
+	bool again; /* set by run: it has more to do, which may come behind what waits by now */
+	uint64_t progress; /* of a request that is carried out in pieces (struct request) */
 	size_t reply_bytes;
 	int fds[PAGER_MSG_FDS_MAX]; /* -1: none; owned */
 	_Alignas(8) unsigned char request[4096];

@@ -70,7 +70,7 @@ pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior beh
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if ((unsigned)behavior > PAGER_BEHAVIOR_FREE)
+	if ((unsigned)behavior > PAGER_BEHAVIOR_PAGEOUT)
 		return -EINVAL;
 	r = space_check(p, addr, size, &request.address, &request.size);
 	if (r == 0)

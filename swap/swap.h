@@ -92,6 +92,9 @@ void swap_channel_buffer_put(struct swap_channel *ch, void *buffer);
  * -EINVAL (also: a read of what is not committed, a write to what is). */
 int swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slot, size_t offset,
     size_t length, void *buffer, uint64_t cookie);
+/* A write from the slot's begin of memory that is not the channel's, page-aligned: it stays as it is until the completion was
+ * taken. Saves a copy; the kernel looks the pages up each time. => as _submit */
+int swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length, const void *bytes, uint64_t cookie);
 /* Flushes what was submitted to the kernel (one system call for many). => 0, or -errno: the rest stays queued for
  * the next flush or wait. */
 int swap_channel_flush(struct swap_channel *ch);

@@ -155,6 +155,7 @@ struct swap_request {
 	size_t piece; /* bytes asked for from `done` on */
 	size_t cap;   /* a fail point lets no more than this count of the piece */
 	char *buffer; /* of byte 0 */
+	bool is_foreign; /* that is none of the channel's buffers */
 	unsigned retries;
 	int result; /* valid when settled */
 	bool settled;

@@ -190,10 +190,32 @@ request_queue(struct swap_channel *ch, struct swap_request *r)
 	ch->ops->queue(ch, r);
 }
 
+/* With what the request is about filled in, but for the place. */
+static int
+request_submit(struct swap_channel *ch, const struct swap_request *about, size_t offset)
+{
+	if (ch->free_request_count == 0)
+		return -EAGAIN;
+	struct swap_request *r = ch->free_requests[ch->free_request_count - 1];
+	*r = *about;
+	int error = swapmap_io_begin(ch->swap, r->slot, r->direction, offset, r->length, &r->place);
+	if (error)
+		return error;
+	ch->free_request_count--;
+	ch->in_flight++;
+	request_queue(ch, r);
+	return 0;
+}
+
 int
 swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slot, size_t offset,
     size_t length, void *buffer, uint64_t cookie)
 {
+	struct swap_request about = { .cookie = cookie,
+		.slot = slot,
+		.direction = direction,
+		.length = length,
+		.buffer = buffer };
 	unsigned index = 0;
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
@@ -201,22 +223,28 @@ swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slo
 	    (uintptr_t)buffer % SWAP_SECTOR != 0 || !buffer_index(ch, buffer, length, &index) ||
 	    ch->buffer_uses[index] < 0)
 		return -EINVAL;
-	if (ch->free_request_count == 0)
-		return -EAGAIN;
-	struct swap_request *r = ch->free_requests[ch->free_request_count - 1];
-	*r = (struct swap_request){ .cookie = cookie,
+	int error = request_submit(ch, &about, offset);
+	if (error == 0)
+		ch->buffer_uses[index]++;
+	return error;
+}
+
+int
+swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length, const void *bytes, uint64_t cookie)
+{
+	/* It is only read. */
+	struct swap_request about = { .cookie = cookie,
 		.slot = slot,
-		.direction = direction,
+		.direction = SWAP_WRITE,
+		.is_foreign = true,
 		.length = length,
-		.buffer = buffer };
-	int error = swapmap_io_begin(ch->swap, slot, direction, offset, length, &r->place);
-	if (error)
-		return error;
-	ch->free_request_count--;
-	ch->in_flight++;
-	ch->buffer_uses[index]++;
-	request_queue(ch, r);
-	return 0;
+		.buffer = (char *)(uintptr_t)bytes };
+	unsigned index;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	if (bytes == NULL || (uintptr_t)bytes % SWAP_ALIGN != 0 || buffer_index(ch, bytes, 0, &index))
+		return -EINVAL;
+	return request_submit(ch, &about, 0);
 }
 
 int
@@ -313,8 +341,10 @@ swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned
 	while (count < max && channel_head(ch, &r)) {
 		ch->ops->advance(ch);
 		swapmap_io_end(ch->swap, r->slot, r->direction, r->length, r->result);
-		CHECK(buffer_index(ch, r->buffer, r->length, &index) && ch->buffer_uses[index] > 0);
-		ch->buffer_uses[index]--;
+		if (!r->is_foreign) {
+			CHECK(buffer_index(ch, r->buffer, r->length, &index) && ch->buffer_uses[index] > 0);
+			ch->buffer_uses[index]--;
+		}
 		ret[count++] = (struct swap_completion){ .cookie = r->cookie, .result = r->result };
 		ch->free_requests[ch->free_request_count++] = r;
 		ch->in_flight--;

@@ -124,7 +124,7 @@ uring_queue(struct swap_channel *ch, struct swap_request *r)
 	CHECK(sqe != NULL);
 	if (u->fixed_buffers && r->direction == SWAP_READ)
 		io_uring_prep_read_fixed(sqe, fd, start, bytes, offset, 0);
-	else if (u->fixed_buffers)
+	else if (u->fixed_buffers && !r->is_foreign)
 		io_uring_prep_write_fixed(sqe, fd, start, bytes, offset, 0);
 	else if (r->direction == SWAP_READ)
 		io_uring_prep_read(sqe, fd, start, bytes, offset);

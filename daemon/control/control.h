@@ -19,6 +19,9 @@ struct request {
 	size_t reply_bytes; /* preset to sizeof(struct pager_rep_<name>) */
 	int fds[PAGER_MSG_FDS_MAX]; /* received; a handler that keeps one sets it to -1 */
 	int reply_fd;     /* sent along when >= 0; not closed */
+	/* Of a job that is carried out in pieces, others' between them: */
+	uint64_t progress; /* 0 at first; kept for the handler from piece to piece, as the reply is */
+	bool again;        /* set by the handler: there is more */
 };
 
 /* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into the reply. */

@@ -93,9 +93,14 @@ job_run(struct job *job, struct stat_shard stats)
 		.reply_bytes = rows[job->type].reply_bytes,
 		.fds = { job->fds[0], job->fds[1] },
 		.reply_fd = -1,
+		.progress = job->progress,
 	};
 	int error = session_is_dead(job->session) ? -ESHUTDOWN : rows[job->type].handle(&r);
 
+	job->again = r.again && !error;
+	job->progress = r.progress;
+	if (job->again)
+		return;
 	close_fds(r.fds);
 	fill_header(job->reply, job->type, job->sequence, error, r.reply_bytes, &job->reply_bytes);
 }

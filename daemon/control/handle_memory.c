@@ -535,6 +535,37 @@ free_range(struct request *r, uint64_t start, uint64_t end)
 	return gone;
 }
 
+/* So much is taken out in one piece, and then other jobs may pass. */
+#define EVICT_PIECE_BYTES (64ull << 20)
+
+/* A piece of [start, end). => where it ended */
+static uint64_t
+evict_piece(struct request *r, uint64_t start, uint64_t end, uint64_t *pages)
+{
+	struct vm_map *m = &r->session->map;
+	struct daemon *d = r->daemon;
+	struct vm_entry *e, copy;
+	uint64_t first, last;
+
+	lock_acquire(&m->lock);
+	e = vm_map_lookup_from(m, start);
+	if (!e || e->start >= end) {
+		lock_release(&m->lock);
+		return end;
+	}
+	copy = *e;
+	vm_object_get(copy.object);
+	lock_release(&m->lock);
+	start = max_u64(start, copy.start);
+	end = min_u64(min_u64(end, copy.end), start + EVICT_PIECE_BYTES);
+	first = (copy.offset + (start - copy.start)) >> d->page_shift;
+	last = first + ((end - start) >> d->page_shift);
+	vm_object_settle(copy.object);
+	*pages += evict(copy.object, first, last);
+	vm_object_put(copy.object);
+	return end;
+}
+
 static void
 prefetch_one(struct walk *w, struct vm_object *o, uint64_t index)
 {
@@ -555,7 +586,7 @@ handle_behavior(struct request *r)
 
 	if (error)
 		return error;
-	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_FREE)
+	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_PAGEOUT)
 		return -EINVAL;
 	lock_acquire(&m->lock);
 	covered = vm_map_is_covered(m, in->address, end);
@@ -574,6 +605,15 @@ handle_behavior(struct request *r)
 	case PAGER_BEHAVIOR_FREE:
 		out->pages = free_range(r, in->address, end);
 		return 0;
+	case PAGER_BEHAVIOR_PAGEOUT: {
+		uint64_t done = 0, at = evict_piece(r, in->address + r->progress, end, &done);
+
+		out->pages += done;
+		stat_add(r->stats, STAT_EVICTIONS, done);
+		r->progress = at - in->address;
+		r->again = at < end;
+		return 0;
+	}
 	default:
 		return entries_change(&(struct change){ .r = r, .address = in->address, .end = end, .apply = entry_behave,
 		    .behavior = in->behavior });

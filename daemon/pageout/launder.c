@@ -90,17 +90,29 @@ acceleration(const struct pageout_worker *w)
 	return (int)param(d, compress_acceleration);
 }
 
-/* Room for one page in the worst case, taken from the reserve before the page is stored. */
+/* What the compressor has kept for the pages to come: worth counting while a range is evicted. It is counted as the compressor's,
+ * and often there is nothing beside it then. */
+static size_t
+kept_bytes(struct daemon *d)
+{
+	return load_relaxed(&d->writeback.evicting) ? compressor_spare_bytes(d->compressor) : 0;
+}
+
+/* Room for so many pages in the worst case, taken from the reserve before they are stored. */
 static bool
 credit(struct daemon *d, size_t pages)
 {
 	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
-	size_t want = pages * (d->page_bytes + 64) + (load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10);
+	size_t step = load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10, want = pages * (d->page_bytes + 64) + step;
 	uint64_t limit = compressor_frames_limit(d);
-	bool enough = false;
+	/* Others count the same. */
+	bool kept = kept_bytes(d) >= want * d->worker_count, enough = false;
 
+	/* A segment that left was not quite full: its end is populated again. */
+	if (kept)
+		want = step;
 	lock_acquire(&d->pageq.lock);
-	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < limit)
+	if (kept || (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < limit)
 		enough = frames_credit_compressor_locked(d, want);
 	else
 		enough = load_relaxed(&d->frames.compressor_credit) >= (long long)want;
@@ -115,7 +127,7 @@ launder_has_room(struct pageout_worker *w, unsigned pages)
 {
 	struct daemon *d = w->daemon;
 	/* Free frames count as well: below its limit the compressor may have them. */
-	uint64_t have = (uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift;
+	uint64_t have = ((uint64_t)load_relaxed(&d->frames.compressor_credit) + kept_bytes(d)) >> d->page_shift;
 
 	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < compressor_frames_limit(d))
 		have += frames_available_for(d, FRAME_STORE);
@@ -282,12 +294,17 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 unsigned
 launder(struct pageout_worker *w, struct victim *v, unsigned count)
 {
+	return launder_begun(w, v, begin(w, v, count));
+}
+
+unsigned
+launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
+{
 	struct daemon *d = w->daemon;
 	bool stored[PAGEOUT_BATCH_MAX] = { false };
 	unsigned leaving = 0, n, clean = 0;
 
 	w->refused = false;
-	count = begin(w, v, count);
 	if (count == 0)
 		return 0;
 	for (unsigned i = 0; i < count; i++)

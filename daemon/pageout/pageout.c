@@ -68,6 +68,8 @@ work_wanted_locked(struct daemon *d, unsigned index, bool working)
 
 	if (index == 0 && load_relaxed(&d->pageq.sessions_over_limit))
 		return true;
+	if (index < d->worker_count && evict_wanted_locked(&d->workers[index]))
+		return true;
 	if (index > 0) {
 		uint32_t span = d->frames.free_min - d->frames.reserved;
 
@@ -373,6 +375,7 @@ worker_main(void *argument)
 	lock_acquire(&d->pageq.lock);
 	while (!d->pageq.stopping) {
 		unsigned freed = 0;
+		bool evicted;
 
 		if (!work_wanted_locked(d, w->index, working)) {
 			working = false;
@@ -385,6 +388,7 @@ worker_main(void *argument)
 			cond_broadcast(&d->pageq.help_wanted);
 		lock_release(&d->pageq.lock);
 		w->refused = false;
+		evicted = evict_round(w, &freed);
 		if (w->index == 0 && load_acquire(&d->pageq.sessions_over_limit))
 			freed += round_limits(w);
 		if (load_relaxed(&d->frames.free_count) < target(d) || (w->index == 0 && over_resident_frames(d)))
@@ -395,7 +399,7 @@ worker_main(void *argument)
 			if (!w->refused && squeeze_is_far(d))
 				park_progress(d);
 		}
-		if (freed == 0 || w->refused)
+		if ((freed == 0 && !evicted) || w->refused)
 			wait_for_room(w);
 		lock_acquire(&d->pageq.lock);
 	}

@@ -24,6 +24,8 @@ struct pageout_worker {
 	unsigned batches; /* laundered, to look at the compressor's waste now and then */
 	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */
 	bool refused; /* in the last batch the compressor found no room for a page */
+	uint64_t part_low, part_high; /* pages of the eviction under way that this worker takes out; equal: none */
+	unsigned part_batch; /* as batch, for these */
 	uint64_t zero_fills, refills; /* of the daemon, when last looked at */
 	bool growing;            /* pages come from first touches rather than back from where they were stored */
 };
@@ -43,9 +45,19 @@ void pageout_freed(struct daemon *d);
 
 /* pageout/launder.c. => frames freed */
 unsigned launder(struct pageout_worker *w, struct victim *victims, unsigned count);
+/* The same for pages that are CLEANING and ours already, sorted. */
+unsigned launder_begun(struct pageout_worker *w, struct victim *victims, unsigned count);
 
 /* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no lock held. */
 bool launder_has_room(struct pageout_worker *w, unsigned pages);
+
+/* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken out by all workers. => how many
+ * have left, when all have that could. Runs on: jobs, no lock held. */
+uint64_t evict(struct vm_object *o, uint64_t first, uint64_t last);
+/* Whether the worker has a part of that to do. => PAGEQ held */
+bool evict_wanted_locked(struct pageout_worker *w);
+/* Takes out a batch of the worker's part. *ret_freed: frames. => false: there was nothing to do, or no room */
+bool evict_round(struct pageout_worker *w, unsigned *ret_freed);
 
 /* pageout/squeeze.c: what follows when nothing can leave. The decisions are pure. */
 struct moment moment_now(const struct daemon *d);
@@ -81,6 +93,8 @@ void writeback_fini(struct daemon *d);
 void writeback_want(struct daemon *d);
 /* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on. Cheap. Any thread. */
 bool writeback_compaction_worth(struct daemon *d, bool started);
+/* Whether segments should leave for swap by now. Cheap. Any thread. */
+bool writeback_swap_worth(struct daemon *d);
 /* The compressor's share of the frames. Without swap there is nowhere else to go: more than with it. */
 uint64_t compressor_share(const struct daemon *d);
 /* Frames that it may hold now: its share, or more in the squeeze. */

@@ -24,7 +24,6 @@
 struct write {
 	uint32_t segment;
 	struct swap_slot slot;
-	void *buffer;
 	size_t length;
 	bool used;
 };
@@ -122,7 +121,6 @@ write_finish(struct writer *w, struct write *write, int error)
 	}
 	if (compressor_swapout_end(d->compressor, write->segment, error, place) || error)
 		swap_release(d->swap, write->slot);
-	swap_channel_buffer_put(d->writeback.channel, write->buffer);
 	write->used = false;
 	w->in_flight--;
 	room_made(d, error == 0);
@@ -205,18 +203,15 @@ write_start(struct writer *w)
 
 	if (!write || !reserve(w, &write->slot))
 		return false;
-	write->buffer = swap_channel_buffer_get(d->writeback.channel);
-	if (!write->buffer || !compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
-		if (write->buffer)
-			swap_channel_buffer_put(d->writeback.channel, write->buffer);
+	if (!compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
 		swap_release(d->swap, write->slot);
 		return false;
 	}
-	memcpy(write->buffer, bytes, write->length);
 	write->used = true;
 	w->in_flight++;
-	error = swap_channel_submit(d->writeback.channel, SWAP_WRITE, write->slot, 0,
-	    round_up_u64(write->length, 4096), write->buffer, (uint64_t)(write - w->writes));
+	/* As it lies: nothing of it changes until the end. */
+	error = swap_channel_submit_from(d->writeback.channel, write->slot, write->length, bytes,
+	    (uint64_t)(write - w->writes));
 	if (error) {
 		write_finish(w, write, error);
 		return false;
@@ -277,6 +272,15 @@ wait_one(struct writer *w)
 	reap(w);
 }
 
+/* So many segments are filled and written meanwhile when a range is evicted; not so many that they would be most of its share. */
+static uint64_t
+group_frames(const struct daemon *d)
+{
+	uint64_t segments = param(d, swap_depth) + d->worker_count;
+
+	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift, compressor_share(d) / 2);
+}
+
 /* How many frames the compressor should give up: what it holds beyond its share, and what the reserve lacks (pages that
  * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. */
 static uint64_t
@@ -289,9 +293,21 @@ frames_to_swap(struct daemon *d, bool started)
 	uint64_t free_count = load_relaxed(&d->frames.free_count) +
 	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
 	uint64_t reserve = started ? d->frames.reserved : d->frames.reserved / 2;
-	uint64_t excess = held > mark ? held - mark : 0, lack = free_count < reserve ? reserve - free_count : 0;
+	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
 
+	/* Where all workers fill segments as fast as they can, so early that they need not wait; with room for what is kept for them. */
+	if (load_relaxed(&d->writeback.evicting)) {
+		held -= min_u64(held, compressor_spare_bytes(d->compressor) >> d->page_shift);
+		mark = min_u64(mark, limit - group_frames(d));
+	}
+	excess = held > mark ? held - mark : 0;
 	return min_u64(max_u64(excess, lack), held);
+}
+
+bool
+writeback_swap_worth(struct daemon *d)
+{
+	return d->swap && frames_to_swap(d, false) > 0;
 }
 
 static void
@@ -317,9 +333,9 @@ swap_out(struct writer *w)
 static int
 transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t length, void *buffer)
 {
-	struct swap_channel *channel = w->daemon->writeback.channel;
+	struct swap_channel *channel = w->daemon->writeback.mover;
 	struct swap_completion completion;
-	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, WRITES_MAX);
+	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
 
 	if (error)
 		return error;
@@ -330,13 +346,13 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 	return completion.result;
 }
 
-/* Moves one segment out of a file that is being emptied. Nothing else is in flight. */
+/* Moves one segment out of a file that is being emptied. */
 static void
 move_segment(struct writer *w, const struct caway *away)
 {
 	struct daemon *d = w->daemon;
 	struct swap_slot from = { away->place.v }, to;
-	void *buffer = swap_channel_buffer_get(d->writeback.channel);
+	void *buffer = swap_channel_buffer_get(d->writeback.mover);
 
 	if (!buffer)
 		return;
@@ -351,7 +367,7 @@ move_segment(struct writer *w, const struct caway *away)
 		}
 		swap_release(d->swap, error ? to : from);
 	}
-	swap_channel_buffer_put(d->writeback.channel, buffer);
+	swap_channel_buffer_put(d->writeback.mover, buffer);
 }
 
 static void
@@ -367,6 +383,24 @@ drain(struct writer *w)
 	release_places(d);
 }
 
+/* While a range is evicted as much memory is emptied by the writer as is filled by the workers. Then what it empties in one go
+ * is kept for them: giving it back and taking it anew costs a quarter of a compression. This ends it, after a pass, when nothing is
+ * evicted any more. */
+static void
+spares_end(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	bool over;
+
+	lock_acquire(&d->pageq.lock);
+	over = !d->pageq.eviction;
+	if (over)
+		store_relaxed(&d->writeback.evicting, false);
+	lock_release(&d->pageq.lock);
+	if (over)
+		compressor_spare_set(d->compressor, 0);
+}
+
 /* A client that has just been served should not wait for a compaction to end: behind clients and fault servers, but not so
  * far that others on the machine could starve it. */
 #define WRITER_NICE 5
@@ -377,6 +411,7 @@ writer_main(void *argument)
 	struct daemon *d = argument;
 	struct writeback *wb = &d->writeback;
 	struct writer *w = wb->writer;
+	bool evicting;
 
 	pthread_setname_np(pthread_self(), "writeback");
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
@@ -388,6 +423,9 @@ writer_main(void *argument)
 		}
 		store_release(&wb->wanted, false);
 		lock_release(&wb->lock);
+		evicting = load_relaxed(&wb->evicting);
+		if (evicting)
+			compressor_spare_set(d->compressor, group_frames(d) << d->page_shift);
 		w->written = 0;
 		release_places(d);
 		compact(w);
@@ -401,6 +439,8 @@ writer_main(void *argument)
 				store_release(&d->writeback.swap_full, false);
 			}
 		}
+		if (evicting)
+			spares_end(w);
 		room_made(d, false);
 		fetch_add_acq_rel(&wb->passes, 1);
 		if (w->written > 0)
@@ -430,8 +470,10 @@ writeback_start(struct daemon *d)
 	lock_init(&wb->lock, RANK_JOBS);
 	cond_init(&wb->cond);
 	if (d->swap) {
-		error = swap_channel_create(d->swap, wb->writer->depth + 1,
-		    round_up_u64(compressor_segment_bytes(d->compressor), 4096), &wb->channel);
+		error = swap_channel_create(d->swap, wb->writer->depth, 4096, &wb->channel);
+		if (!error)
+			error = swap_channel_create(d->swap, 1, round_up_u64(compressor_segment_bytes(d->compressor), 4096),
+			    &wb->mover);
 		if (error)
 			return error;
 	}
@@ -453,6 +495,8 @@ writeback_fini(struct daemon *d)
 {
 	if (d->writeback.channel)
 		swap_channel_destroy(d->writeback.channel);
+	if (d->writeback.mover)
+		swap_channel_destroy(d->writeback.mover);
 	free(d->writeback.writer);
 	lock_fini(&d->writeback.lock);
 	cond_fini(&d->writeback.cond);

@@ -28,6 +28,7 @@ pageq_create(struct daemon *d, const char *policy)
 	cond_init(&q->pageout_wanted);
 	cond_init(&q->help_wanted);
 	cond_init(&q->room_wanted);
+	cond_init(&q->eviction_done);
 	return 0;
 }
 
@@ -39,6 +40,7 @@ pageq_destroy(struct daemon *d)
 	cond_fini(&d->pageq.pageout_wanted);
 	cond_fini(&d->pageq.help_wanted);
 	cond_fini(&d->pageq.room_wanted);
+	cond_fini(&d->pageq.eviction_done);
 	lock_fini(&d->pageq.lock);
 }
 
@@ -353,20 +355,24 @@ pageq_choose_by(struct daemon *d, struct page_policy *policy, unsigned want, str
 	return count;
 }
 
-bool
-pageq_choose_speculative(struct daemon *d, struct victim *ret)
+static void
+choose_speculative_page(struct daemon *d, uint32_t frame, struct victim *ret)
 {
-	uint32_t frame = d->pageq.speculative_head;
-	struct vm_object *o;
+	struct vm_object *o = d->objects.objects[page_of(d, frame)->object];
 
-	if (frame == FRAME_NONE)
-		return false;
-	o = d->objects.objects[page_of(d, frame)->object];
 	speculative_remove(d, frame);
 	/* The policy hears of it only now, so that it can be told how it ends. */
 	page_policy_fault(policy_of(d, o), pol_of(d, o, frame), PF_PREFETCH);
 	vm_page_commit(d, o, frame, PAGE_SPECULATIVE, PAGE_LAUNDRY);
 	*ret = (struct victim){ pol_of(d, o, frame), frame, o };
+}
+
+bool
+pageq_choose_speculative(struct daemon *d, struct victim *ret)
+{
+	if (d->pageq.speculative_head == FRAME_NONE)
+		return false;
+	choose_speculative_page(d, d->pageq.speculative_head, ret);
 	return true;
 }
 
@@ -435,6 +441,38 @@ pageq_launder_begin_locked(struct daemon *d, struct victim *v)
 	vm_object_get(v->object);
 	vm_page_commit(d, v->object, v->frame, PAGE_LAUNDRY, PAGE_CLEANING);
 	return true;
+}
+
+enum pageq_eviction
+pageq_evict_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret)
+{
+	uint64_t slot = load_acquire(vm_object_slot(o, index));
+	uint32_t frame = slot_frame(slot), word;
+
+	if (slot_kind(slot) != SLOT_RESIDENT)
+		return EVICTION_NONE;
+	word = load_acquire(&page_of(d, frame)->word);
+	if (page_word_state(word) == PAGE_WIRED)
+		return EVICTION_NONE;
+	if (word & PAGE_BUSY)
+		return EVICTION_BUSY;
+	if (clean_only && word & PAGE_DIRTY)
+		return EVICTION_DIRTY;
+	switch (page_word_state(word)) {
+	case PAGE_SPECULATIVE:
+		choose_speculative_page(d, frame, ret);
+		break;
+	case PAGE_LAUNDRY:
+		/* Another worker's victim, which that one will not find in the laundry any more. */
+		*ret = (struct victim){ vm_object_pol_page(o, index), frame, o };
+		break;
+	default:
+		pageq_deactivate_page_locked(d, o, index);
+		/* A fault makes it busy without PAGEQ, and it is no victim then. */
+		if (!pageq_choose_page_locked(d, o, index, ret))
+			return EVICTION_BUSY;
+	}
+	return pageq_launder_begin_locked(d, ret) ? EVICTION_TAKEN : EVICTION_BUSY;
 }
 
 void

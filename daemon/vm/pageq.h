@@ -58,6 +58,16 @@ bool pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim
 bool pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, pid_t pid, struct victim *ret);
 /* Whether somebody is mapping that page right now. => PAGEQ held */
 bool pageq_slot_is_coming_locked(struct daemon *d, pol_page page);
+/* One page that the caller names, whatever its state: -> CLEANING, as pageq_launder_begin_locked. clean_only: only if it has a
+ * good copy. */
+enum pageq_eviction {
+	EVICTION_TAKEN,
+	EVICTION_NONE, /* not resident, or wired */
+	EVICTION_DIRTY, /* and that was not wanted */
+	EVICTION_BUSY,  /* in transit by somebody else */
+};
+enum pageq_eviction pageq_evict_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only,
+    struct victim *ret);
 bool pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
 /* LAUNDRY -> CLEANING, busy, with a reference on the object. => false: rescued meanwhile */
 bool pageq_launder_begin_locked(struct daemon *d, struct victim *v);

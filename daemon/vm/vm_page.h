@@ -25,7 +25,7 @@
  *             finishes, aborts or loses it. The memfd page appears only by that thread's UFFDIO_COPY or ZEROPAGE.
  *   ACTIVE    in the memfd. If not DIRTY: frame.cref is a valid copy of the content and every mapping is
  *             write-protected. If DIRTY: no copy (cref none), mappings may be writable.
- *   INACTIVE  as ACTIVE, and its mappings were asked to go (best effort).
+ *   INACTIVE  as ACTIVE, and its mappings were asked to go (best effort; not by eviction, which takes it on at once).
  *   SPECULATIVE as INACTIVE; it was never mapped.
  *   LAUNDRY   as INACTIVE; a worker has it in its batch. Not busy: a touch rescues it.
  *   CLEANING  BUSY by a worker. Before its content is copied every mapping has been write-protected. The order is:

@@ -59,7 +59,13 @@ enum pager_behavior {
 	PAGER_BEHAVIOR_WILLNEED = 4, /* once: bring in ahead of use, as far as memory is free */
 	PAGER_BEHAVIOR_DONTNEED = 5, /* once: cool down; content is kept */
 	PAGER_BEHAVIOR_FREE = 6,     /* once: discard; the range reads as zeroes afterwards */
+	PAGER_BEHAVIOR_PAGEOUT = 7,  /* once: take out now; content is kept */
 };
+/* Returns when the lasting behaviour is set, or the other has been carried out. PAGEOUT returns when the pages have left (are
+ * stored by the compressor; its segments go on to swap as usual) or nothing more can leave (memory and swap full): 0 in either
+ * case. What is wired stays; what is touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile, further
+ * calls on this connection wait.
+ * Errors: -EINVAL (a part of the range is not allocated; no such behaviour), -ENOMEM (a lasting one: too many regions). */
 PAGER_API int pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
 
 struct pager_region_info {

@@ -414,7 +414,8 @@ liar(struct live *d, void *argument)
 		REQUIRE(wrong != MAP_FAILED);
 		for (unsigned round = 0; round < 50; round++) {
 			struct pager_req_behavior request = { (uintptr_t)right, bytes,
-				round % 3 == 2 ? PAGER_BEHAVIOR_FREE : PAGER_BEHAVIOR_DONTNEED, 0 };
+				round % 4 == 3 ? PAGER_BEHAVIOR_FREE : round % 4 == 2 ? PAGER_BEHAVIOR_PAGEOUT :
+				PAGER_BEHAVIOR_DONTNEED, 0 };
 			struct pager_rep_behavior reply;
 			struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
 

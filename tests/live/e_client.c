@@ -60,6 +60,7 @@ victim_main(void *argument)
 			OK(pager_unwire(v->pager, memory, 8 * page));
 		OK(pager_behavior(v->pager, memory, count * page, PAGER_BEHAVIOR_DONTNEED));
 		OK(pager_behavior(v->pager, memory, count * page, PAGER_BEHAVIOR_WILLNEED));
+		OK(pager_behavior(v->pager, memory, count / 2 * page, PAGER_BEHAVIOR_PAGEOUT));
 		book_verify_all(&b);
 		if (n % 4 != 3)
 			OK(pager_deallocate(v->pager, memory, count * page));

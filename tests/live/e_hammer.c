@@ -3,7 +3,7 @@
  * Writers that never rest while their pages are laundered. Each page has a counter that only its writer raises, and
  * remembers: a write that was lost shows at the next one.
  *
- * usage: e_hammer cooled|deallocated|unmapped|discarded [page size]
+ * usage: e_hammer cooled|evicted|deallocated|unmapped|discarded [page size]
  */
 #include "harness.h"
 
@@ -22,6 +22,7 @@ struct hammer {
 	size_t page_bytes;
 	_Atomic uint64_t counters[HOT]; /* what was written last; 0: page not in use */
 	atomic_bool stop;
+	bool evict;      /* told to leave, not only to cool down */
 	bool skip_third; /* pages 2, 5, 8... are not the writers' */
 	_Atomic uint64_t writes;
 };
@@ -95,6 +96,10 @@ cool(struct hammer *h, uint64_t *rng)
 {
 	unsigned first = (unsigned)rng_below(rng, HOT / 3 - 6) * 3;
 
+	if (h->evict) {
+		OK(pager_behavior(h->pager, h->base + first * h->page_bytes, 16 * h->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+		return;
+	}
 	if (!h->skip_third) {
 		OK(pager_behavior(h->pager, h->base + first * h->page_bytes, 16 * h->page_bytes, PAGER_BEHAVIOR_DONTNEED));
 		return;
@@ -161,9 +166,10 @@ client(struct live *d, void *argument)
 	struct arguments *a = argument;
 	struct hammer h = { .daemon = d, .page_bytes = d->page_bytes }, press;
 	pthread_t presser;
-	bool cooled = strcmp(a->way, "cooled") == 0;
+	bool evicted = strcmp(a->way, "evicted") == 0, cooled = evicted || strcmp(a->way, "cooled") == 0;
 
 	h.pager = client_connect(d);
+	h.evict = evicted;
 	h.skip_third = !cooled;
 	press.daemon = d;
 	press.pager = h.pager;

@@ -65,13 +65,14 @@ static void
 hint(struct worker *w)
 {
 	static const enum pager_behavior hints[] = { PAGER_BEHAVIOR_DEFAULT, PAGER_BEHAVIOR_RANDOM, PAGER_BEHAVIOR_SEQUENTIAL,
-		PAGER_BEHAVIOR_REVERSE_SEQUENTIAL, PAGER_BEHAVIOR_WILLNEED, PAGER_BEHAVIOR_DONTNEED };
+		PAGER_BEHAVIOR_REVERSE_SEQUENTIAL, PAGER_BEHAVIOR_WILLNEED, PAGER_BEHAVIOR_DONTNEED,
+		PAGER_BEHAVIOR_PAGEOUT };
 	struct book *b = &w->shared->book;
 	uint32_t first = (uint32_t)rng_below(&w->rng, b->count), count = 1 + (uint32_t)rng_below(&w->rng, 64);
 
 	if (first + count > b->count)
 		count = b->count - first;
-	behave(w, b->base + first * b->page_bytes, count * b->page_bytes, hints[rng_below(&w->rng, 6)]);
+	behave(w, b->base + first * b->page_bytes, count * b->page_bytes, hints[rng_below(&w->rng, 7)]);
 }
 
 static void

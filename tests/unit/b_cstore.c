@@ -344,6 +344,40 @@ spares_are_used_again(void **state)
 	ct_destroy(&t);
 }
 
+/* And for a while there may be more of them. */
+static void
+spares_are_set(void **state)
+{
+	struct ct t;
+	struct cref cref[63 * 6];
+	(void)state;
+
+	ct_create(&t, 4096, 8 << 20, 1);
+	ct_destroy(&t);
+	t.config.spare_bytes = 256 << 10;
+	assert_int_equal(compressor_create(&t.config, &t.c), 0);
+	compressor_spare_set(t.c, 1 << 20);
+	assert_int_equal(compressor_spare_bytes(t.c), 0);
+	for (unsigned way = 0; way < 2; way++) {
+		for (uint64_t i = 0; i < 63 * 6; i++)
+			cref[i] = ct_store_kind(&t, (struct ct_id){ 1, i, way }, CT_RANDOM);
+		assert_int_equal(load_relaxed(&t.held), 6 * (256 << 10));
+		/* The last segment is being filled and stays. */
+		for (uint64_t i = 0; i < 63 * 6; i++)
+			compressor_free(t.c, cref[i]);
+		assert_int_equal(load_relaxed(&t.held), 5 * (256 << 10));
+		assert_int_equal(compressor_spare_bytes(t.c), 1 << 20);
+		assert_int_equal(ct_stats(&t).bytes_kept, 1 << 20);
+		ct_check(&t);
+	}
+	/* Back to what was configured, at once. */
+	compressor_spare_set(t.c, 0);
+	assert_int_equal(compressor_spare_bytes(t.c), 256 << 10);
+	assert_int_equal(load_relaxed(&t.held), 2 * (256 << 10));
+	ct_check(&t);
+	ct_destroy(&t);
+}
+
 int
 main(void)
 {
@@ -355,6 +389,7 @@ main(void)
 		cmocka_unit_test(refusals_leave_all_intact),
 		cmocka_unit_test(chunks_and_rows_run_out),
 		cmocka_unit_test(spares_are_used_again),
+		cmocka_unit_test(spares_are_set),
 		cmocka_unit_test(the_fail_point_refuses_once),
 		cmocka_unit_test(acceleration_is_honoured),
 	};

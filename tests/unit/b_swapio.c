@@ -224,6 +224,37 @@ test_bad_arguments(void **state)
 	assert_swap_valid(f->s);
 }
 
+/* A write of memory that is not the channel's. */
+static void
+test_from_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+	struct swap_slot slot = reserve(f->s);
+	char *b = swap_channel_buffer_get(f->ch), *from = aligned_alloc(4096, SLOT_BYTES);
+	struct swap_completion done;
+
+	assert_non_null(from);
+	for (size_t i = 0; i < SLOT_BYTES; i++)
+		from[i] = (char)(i * 7 + i / 512);
+	assert_int_equal(swap_channel_submit_from(f->ch, slot, SLOT_BYTES, NULL, 5), -EINVAL);
+	assert_int_equal(swap_channel_submit_from(f->ch, slot, 512, from + 512, 5), -EINVAL);
+	assert_int_equal(swap_channel_submit_from(f->ch, slot, 512, b, 5), -EINVAL);
+	assert_int_equal(swap_channel_submit_from(f->ch, slot, SLOT_BYTES + 512, from, 5), -EINVAL);
+	assert_int_equal(swap_channel_submit_from(f->ch, slot, SLOT_BYTES, from, 5), 0);
+	assert_int_equal(swap_channel_wait(f->ch), 0);
+	assert_int_equal(swap_channel_reap(f->ch, &done, 1), 1);
+	assert_int_equal(done.cookie, 5);
+	assert_int_equal(done.result, 0);
+	swap_commit(f->s, slot);
+	assert_int_equal(swap_channel_submit_from(f->ch, slot, SLOT_BYTES, from, 5), -EINVAL);
+	assert_int_equal(transfer(f->ch, SWAP_READ, slot, 0, SLOT_BYTES, b), 0);
+	assert_memory_equal(b, from, SLOT_BYTES);
+	swap_channel_buffer_put(f->ch, b);
+	free(from);
+	swap_release(f->s, slot);
+	assert_swap_valid(f->s);
+}
+
 static void
 test_stale_slot(void **state)
 {
@@ -513,6 +544,7 @@ main(void)
 		VARIANT_TEST(test_descriptor),
 		VARIANT_TEST(test_depth),
 		VARIANT_TEST(test_bad_arguments),
+		VARIANT_TEST(test_from_elsewhere),
 		VARIANT_TEST(test_stale_slot),
 		VARIANT_TEST(test_release_in_flight),
 		VARIANT_TEST(test_file_replaced),

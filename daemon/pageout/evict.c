@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Eviction: a range leaves memory because its owner says so (PAGER_BEHAVIOR_PAGEOUT). The jobs thread names the range and waits;
+ * every worker takes part after part of it, makes the pages busy and launders them. Faults are answered meanwhile, and one that
+ * meets a page on its way out wins, as against any laundering.
+ *
+ * Nothing is unmapped beforehand: the pages need not be seen to be touched, only to be written, which the write protection sees
+ * to; the hole takes the mappings away, a whole neighbourhood at a time.
+ *
+ * Where nothing can be stored, clean pages leave, and the worker waits for the writer as it does otherwise. When that has been
+ * tried as often as squeeze.c asks for before it refuses a first touch, the rest stays.
+ *
+ * Runs on: pageout workers; evict on jobs. Allocates nothing; no lock is held across I/O.
+ */
+#include "pageout/pageout.h"
+#include "session.h"
+
+/* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */
+#define PART_PAGES 128u
+/* And takes out in one round, with the price of its calls divided by so many. */
+#define PART_BATCH 64u
+/* How often pages that were in transit are come for again. */
+#define TIMES_MAX 3u
+
+bool
+evict_wanted_locked(struct pageout_worker *w)
+{
+	const struct eviction *e = w->daemon->pageq.eviction;
+
+	return e && (w->part_low < w->part_high || e->next < e->end);
+}
+
+/* The jobs thread goes on when nothing is left to be taken up and nobody is at work. => PAGEQ held */
+static void
+end_locked(struct daemon *d, const struct eviction *e)
+{
+	if (e->parts == 0 && e->next == e->end)
+		cond_signal(&d->pageq.eviction_done);
+}
+
+/* => the object of the worker's part, which is not empty, or NULL; PAGEQ held */
+static struct vm_object *
+part_locked(struct pageout_worker *w)
+{
+	struct eviction *e = w->daemon->pageq.eviction;
+
+	if (!e)
+		return NULL;
+	if (w->part_low == w->part_high && e->next < e->end) {
+		e->next = vm_object_next_live(e->object, e->next, e->end);
+		if (e->next == e->end) {
+			end_locked(w->daemon, e);
+			return NULL;
+		}
+		w->part_low = e->next;
+		w->part_high = min_u64(round_down_u64(e->next, PART_PAGES) + PART_PAGES, e->end);
+		e->next = w->part_high;
+		e->parts++;
+	}
+	return w->part_low < w->part_high ? e->object : NULL;
+}
+
+static void
+part_end_locked(struct pageout_worker *w, struct eviction *e)
+{
+	w->part_low = w->part_high = 0;
+	e->parts--;
+	end_locked(w->daemon, e);
+}
+
+/* What a search through a part has met. */
+struct search {
+	uint64_t at; /* where it ended */
+	unsigned count;
+	bool met_busy, met_dirty;
+};
+
+/* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
+#define SEARCH_STEP 16u
+
+static struct search
+collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean_only)
+{
+	struct daemon *d = w->daemon;
+	struct search s = { .at = w->part_low };
+
+	while (s.at < w->part_high && s.count < want) {
+		uint64_t step_end = min_u64(s.at + SEARCH_STEP, w->part_high);
+
+		lock_acquire(&d->pageq.lock);
+		for (; s.at < step_end && s.count < want; s.at++) {
+			enum pageq_eviction what = pageq_evict_page_locked(d, o, s.at, clean_only, &w->victims[s.count]);
+
+			s.count += what == EVICTION_TAKEN;
+			s.met_busy |= what == EVICTION_BUSY;
+			s.met_dirty |= what == EVICTION_DIRTY;
+		}
+		lock_release(&d->pageq.lock);
+	}
+	return s;
+}
+
+bool
+evict_round(struct pageout_worker *w, unsigned *ret_freed)
+{
+	struct daemon *d = w->daemon;
+	struct pageq *q = &d->pageq;
+	struct eviction *e;
+	struct vm_object *o;
+	struct search s;
+	unsigned freed;
+	bool room;
+
+	lock_acquire(&q->lock);
+	o = part_locked(w);
+	e = q->eviction;
+	lock_release(&q->lock);
+	if (!o)
+		return false;
+	if (w->part_batch == 0)
+		w->part_batch = PART_BATCH;
+	room = launder_has_room(w, w->part_batch);
+	s = collect(w, o, room ? w->part_batch : PART_BATCH, !room);
+	freed = launder_begun(w, w->victims, s.count);
+	if (s.met_dirty)
+		w->refused = true;
+	/* Before there is no room left: then we would wait. */
+	if (writeback_swap_worth(d))
+		writeback_want(d);
+	w->part_batch = w->refused ? (w->part_batch + 1) / 2 : PART_BATCH;
+
+	lock_acquire(&q->lock);
+	e->pages += freed;
+	e->met_busy |= s.met_busy;
+	if (freed > 0)
+		e->since = moment_now(d);
+	/* Pages that found no room are come to again. */
+	if (!w->refused)
+		w->part_low = s.at;
+	else if (squeeze_refuses(FRAME_FIRST, moment_tried(e->since, moment_now(d)), swap_has_room(d)))
+		e->stuck = true;
+	if (e->stuck || session_is_dead(o->session)) {
+		e->next = e->end;
+		w->part_low = w->part_high;
+	}
+	if (w->part_low == w->part_high)
+		part_end_locked(w, e);
+	lock_release(&q->lock);
+	*ret_freed += freed;
+	return !w->refused;
+}
+
+/* Until the pages of the range that are busy now have been let go. Runs on: jobs */
+static void
+wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
+		uint64_t slot;
+
+		lock_acquire(&o->lock);
+		slot = load_relaxed(vm_object_slot(o, i));
+		if (slot_kind(slot) == SLOT_RESIDENT) {
+			struct vm_page *p = &o->daemon->frames.pages[slot_frame(slot)];
+
+			if (load_acquire(&p->word) & PAGE_BUSY)
+				vm_object_wait_unbusy(o, p);
+		}
+		lock_release(&o->lock);
+	}
+}
+
+uint64_t
+evict(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = o->daemon;
+	struct pageq *q = &d->pageq;
+	struct eviction e = { .object = o, .since = moment_now(d) };
+
+	for (unsigned times = 0; times < TIMES_MAX; times++) {
+		lock_acquire(&q->lock);
+		e.met_busy = false;
+		e.next = first;
+		e.end = last;
+		q->eviction = &e;
+		store_relaxed(&d->writeback.evicting, true);
+		if (q->first_asleep)
+			cond_signal(&q->pageout_wanted);
+		cond_broadcast(&q->help_wanted);
+		while (e.next < e.end || e.parts > 0)
+			cond_wait(&q->eviction_done, &q->lock);
+		q->eviction = NULL;
+		lock_release(&q->lock);
+		if (!e.met_busy || e.stuck || session_is_dead(o->session))
+			break;
+		wait_for_busy(o, first, last);
+	}
+	return e.pages;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Eviction without its threads: what each state of a page says to it, and jobs that are carried out in pieces.
+ */
+#include "c_unit.h"
+
+#include <semaphore.h>
+
+#include "fault/fault.h"
+#include "jobs.h"
+#include "vm/page_policy.h"
+#include "vm/pageq.h"
+
+/* A resident page, dirty, in that state (ACTIVE or SPECULATIVE). => its frame */
+static uint32_t
+page_make(struct unit *u, uint64_t index, enum page_state state)
+{
+	struct fill fill = { 0 };
+
+	lock_acquire(&u->object->lock);
+	assert_int_equal(fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	lock_release(&u->object->lock);
+	fill_finish(NULL, &fill, 1, state, false);
+	return fill.frames[0];
+}
+
+static enum page_state
+state_of(struct unit *u, uint32_t frame)
+{
+	return page_word_state(load_relaxed(&u->daemon->frames.pages[frame].word));
+}
+
+/* Back, as when a fault has won; then gone. */
+static void
+page_end(struct unit *u, uint64_t index, uint32_t frame, const struct victim *v)
+{
+	struct daemon *d = u->daemon;
+	struct vm_page *p = &d->frames.pages[frame];
+
+	if (v) {
+		lock_acquire(&d->pageq.lock);
+		pageq_launder_abort_locked(d, v, true);
+		lock_release(&d->pageq.lock);
+		assert_false(vm_page_unbusy(p));
+		vm_object_put(u->object);
+	}
+	lock_acquire(&u->object->lock);
+	assert_true(vm_page_busy_only(p));
+	vm_object_slot_set(u->object, index, 0);
+	lock_acquire(&d->pageq.lock);
+	pageq_discard_locked(d, u->object, frame);
+	lock_release(&d->pageq.lock);
+	lock_release(&u->object->lock);
+}
+
+static void
+every_state_has_its_answer(void **state)
+{
+	enum { ACTIVE, INACTIVE, LAUNDRY, WIRED, BUSY, SPECULATIVE, CLEAN, COUNT, ABSENT = COUNT };
+	static const enum pageq_eviction any[] = { EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_NONE,
+		EVICTION_BUSY, EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_NONE };
+	static const enum pageq_eviction clean[] = { EVICTION_DIRTY, EVICTION_DIRTY, EVICTION_DIRTY, EVICTION_NONE,
+		EVICTION_BUSY, EVICTION_DIRTY, EVICTION_TAKEN, EVICTION_NONE };
+	struct victim others, v[COUNT + 1];
+	uint32_t frame[COUNT];
+	unsigned references;
+	struct daemon *d;
+	struct unit u;
+	(void)state;
+
+	unit_start(&u);
+	d = u.daemon;
+	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	for (uint64_t i = 0; i < COUNT; i++)
+		frame[i] = page_make(&u, i, i == SPECULATIVE ? PAGE_SPECULATIVE : PAGE_ACTIVE);
+	lock_acquire(&d->pageq.lock);
+	assert_true(pageq_deactivate_page_locked(d, u.object, INACTIVE));
+	assert_true(pageq_deactivate_page_locked(d, u.object, LAUNDRY));
+	assert_true(pageq_choose_page_locked(d, u.object, LAUNDRY, &others));
+	pageq_wire_locked(d, u.object, frame[WIRED]);
+	lock_release(&d->pageq.lock);
+	assert_true(vm_page_busy_only(&d->frames.pages[frame[BUSY]]));
+	vm_page_flags_clear(&d->frames.pages[frame[CLEAN]], PAGE_DIRTY);
+
+	references = load_relaxed(&u.object->references);
+	lock_acquire(&d->pageq.lock);
+	for (uint64_t i = 0; i < COUNT + 1; i++)
+		if (i != CLEAN)
+			assert_int_equal(pageq_evict_page_locked(d, u.object, i, true, &v[i]), clean[i]);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_LAUNDRY), 1);
+	for (uint64_t i = 0; i < COUNT + 1; i++)
+		assert_int_equal(pageq_evict_page_locked(d, u.object, i, i == CLEAN, &v[i]), any[i]);
+	/* Whose victim it was comes too late. */
+	assert_false(pageq_launder_begin_locked(d, &others));
+	lock_release(&d->pageq.lock);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_LAUNDRY), 5);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 1);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_SPECULATIVE), 0);
+	assert_int_equal(load_relaxed(&u.object->references), references + 5);
+	assert_true(d->pageq.speculative_head == FRAME_NONE);
+	/* Nobody wakes who does not wait. */
+	assert_int_equal(load_relaxed(&d->frames.pages[frame[BUSY]].word) & PAGE_WANTED, 0);
+	assert_false(vm_page_unbusy(&d->frames.pages[frame[BUSY]]));
+
+	for (uint64_t i = 0; i < COUNT; i++) {
+		if (any[i] == EVICTION_TAKEN) {
+			assert_int_equal(state_of(&u, frame[i]), PAGE_CLEANING);
+			assert_int_equal(v[i].frame, frame[i]);
+		}
+		page_end(&u, i, frame[i], any[i] == EVICTION_TAKEN ? &v[i] : NULL);
+	}
+	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
+	page_policy_destroy(d->pageq.policy);
+	unit_stop(&u);
+}
+
+/* --- jobs in pieces --- */
+
+struct piece_job {
+	struct job job;
+	char name;
+	unsigned pieces;
+};
+static char order[16];
+static unsigned order_count;
+static sem_t started, go_on;
+static bool first_dies;
+
+static void
+piece_run(struct job *job, struct stat_shard stats)
+{
+	struct piece_job *p = container_of(job, struct piece_job, job);
+
+	(void)stats;
+	if (order_count == 0) {
+		sem_post(&started);
+		sem_wait(&go_on);
+		if (first_dies)
+			store_release(&job->session->state, SESSION_DEAD);
+	}
+	order[order_count++] = p->name;
+	job->again = --p->pieces > 0;
+}
+
+static void
+ignore(void *context)
+{
+	(void)context;
+}
+
+static void
+run_two_jobs(bool dies, const char *expected)
+{
+	struct piece_job a = { .name = 'a', .pieces = 3 }, b = { .name = 'b', .pieces = 1 };
+	struct unit u;
+
+	unit_start(&u);
+	memset(order, 0, sizeof(order));
+	order_count = 0;
+	first_dies = dies;
+	sem_init(&started, 0, 0);
+	sem_init(&go_on, 0, 0);
+	assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
+	a.job.run = b.job.run = piece_run;
+	a.job.session = b.job.session = u.session;
+	list_init(&a.job.node);
+	list_init(&b.job.node);
+	jobs_submit(u.daemon, &a.job);
+	sem_wait(&started);
+	jobs_submit(u.daemon, &b.job);
+	sem_post(&go_on);
+	jobs_stop(u.daemon);
+	assert_string_equal(order, expected);
+	/* Each is collected once. */
+	assert_true(jobs_collect(u.daemon) != NULL);
+	assert_true(jobs_collect(u.daemon) != NULL);
+	assert_null(jobs_collect(u.daemon));
+	jobs_fini(u.daemon);
+	store_release(&u.session->state, SESSION_NEW);
+	unit_stop(&u);
+}
+
+static void
+others_pass_between_pieces(void **state)
+{
+	(void)state;
+	run_two_jobs(false, "abaa");
+}
+
+/* What follows may be the teardown of the session. */
+static void
+nothing_passes_a_dead_session(void **state)
+{
+	(void)state;
+	run_two_jobs(true, "aaab");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_state_has_its_answer),
+		cmocka_unit_test(others_pass_between_pieces),
+		cmocka_unit_test(nothing_passes_a_dead_session),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
