@@ -229,7 +229,7 @@ cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
 	}
 	if (word_state(w) == CSEG_FULL) {
 		if (word_live(w) > 0)
-			cvacant_put(c, segment, slot);
+			cvacant_put(c, segment, slot, entry_room(e));
 		if (word_live(w) == 0 || !cclass_fits(c, s, w))
 			cpool_settle(c, segment);
 	} else if (word_state(w) == CSEG_AWAY && word_live(w) == 0) {

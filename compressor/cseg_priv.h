@@ -443,8 +443,8 @@ int cexpander_expand(struct compressor *c, const struct codec *codec, enum codec
 
 /* cvacant.c: freed places in full segments ---------------------------------------------------- */
 
-/* A page was freed in a segment that was FULL. */
-void cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot);
+/* A page that had `room` was freed in a segment that was FULL. */
+void cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room);
 /* A segment is about to be FULL: its owner (F) makes its end a vacancy and lists all that it has. */
 void cvacant_close(struct compressor *c, uint32_t segment);
 /* Stores a page in the vacancy that fits best. => false: there is none, nothing has changed. */

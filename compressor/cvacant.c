@@ -6,13 +6,12 @@
  *
  * The mix is the same only on average: of some sizes there are a few vacancies too many, of others too few, and with as many
  * sizes as there are grains these few would be a tenth of all pages. So a page takes the smallest vacancy that it fits, up to
- * slack_bytes larger, and keeps all of the room. What it does not need goes to the vacancy that begins where the page ends as
- * soon as there is one, or is slid over.
+ * slack_bytes larger, and keeps all of the room: that is a vacancy of the old size again once the page is freed, and shrinks where
+ * the segment is slid.
  *
  * A vacancy is a directory entry with ENTRY_VACANT: it keeps its place and room. The lists here are hints: one entry a vacancy at
  * most where it counts, and entries of vacancies that have gone meanwhile (slid over, written out, released) are passed over. Who
- * takes one holds the segment FULL by a pin and claims the entry: then the bytes are its own until it stores another entry.
- * Runs on: any thread frees, workers fill.
+ * takes one holds the segment FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
  */
 #include "cseg_priv.h"
 
@@ -36,30 +35,8 @@ vacant_list(struct compressor *c, uint32_t size, bool any)
 		fetch_and_acq_rel(word, ~bit);
 }
 
-/* What the page before a claimed vacancy has and does not need becomes the vacancy's, unless that makes it larger than any page.
- * => the vacancy's new entry */
-static uint64_t
-vacant_absorb(struct compressor *c, uint32_t segment, uint32_t slot, uint64_t vacancy)
-{
-	atomic_uint_least64_t *directory = cseg_directory(c, segment);
-	uint64_t e = 0;
-
-	while (slot > 0 && e == 0)
-		e = load_acquire(&directory[--slot]);
-	if (!entry_is_page(e))
-		return vacancy;
-	uint32_t needs = cpage_padded(c, entry_length(e)), slack = entry_room(e) - needs;
-	uint32_t room = entry_room(vacancy) + slack;
-
-	if (slack == 0 || entry_offset(e) + entry_room(e) != entry_offset(vacancy) ||
-	    room > cpage_padded(c, c->page_bytes) ||
-	    !cas_acq_rel(&directory[slot], &e, entry_moved(e, entry_offset(e), needs)))
-		return vacancy;
-	return entry_moved(vacancy, entry_offset(vacancy) - slack, room);
-}
-
-static void
-vacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
+void
+cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
 {
 	uint32_t size = room / c->grain_bytes;
 	struct cvacant *h = &c->vacant[size];
@@ -71,23 +48,6 @@ vacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
 	if (h->count == 1)
 		vacant_list(c, size, true);
 	lock_release(&h->lock);
-}
-
-void
-cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot)
-{
-	atomic_uint_least64_t *entry = &cseg_directory(c, segment)[slot];
-
-	if (!cseg_full_pin(c, segment))
-		return;
-	uint64_t e = load_acquire(entry);
-	/* Slid over before it was pinned, or filled: then it is not ours. */
-	if ((e & ENTRY_VACANT) && cas_acq_rel(entry, &e, 0)) {
-		e = vacant_absorb(c, segment, slot, e);
-		store_release(entry, e);
-		vacant_put(c, segment, slot, entry_room(e));
-	}
-	cseg_load_unpin(c, segment);
 }
 
 /* The populated bytes behind a segment's last page: less than a hardware page, half of one on average, and for a small page. */
@@ -115,7 +75,7 @@ cvacant_close(struct compressor *c, uint32_t segment)
 		uint64_t e = load_acquire(&cseg_directory(c, segment)[slot]);
 
 		if (e & ENTRY_VACANT)
-			vacant_put(c, segment, slot, entry_room(e));
+			cvacant_put(c, segment, slot, entry_room(e));
 	}
 	cseg_header_write(c, segment, CSEG_FULL);
 }

@@ -4,7 +4,7 @@
  * configuration file, `pagerctl param`. live: may be changed while the daemon runs.
  */
 PARAM(free_min_permille, 1, 500, 3, "permille", 1, "pageout starts below this share of free frames")
-PARAM(free_target_permille, 1, 500, 7, "permille", 1, "pageout stops at this share of free frames")
+PARAM(free_target_permille, 1, 500, 5, "permille", 1, "pageout stops at this share of free frames")
 PARAM(reserved_frames, 16, 1048576, 96, "frames", 0, "free frames that only the compressor may take (raised with the number of workers)")
 PARAM(resident_frames, 0, 2147483647, 0, "pages", 1, "most resident pages of all clients together (0: as many as memory holds): every fault beyond makes room for itself alone, in the order of pagersim (for comparing policies)")
 PARAM(pageout_batch, 1, 256, 32, "pages", 1, "victims taken at a time")
