@@ -168,7 +168,7 @@ struct compressor_stats {
 	uint64_t bytes_away;         /* live bytes in away segments */
 	uint64_t segments_core, segments_away;
 	uint64_t compressions, decompressions, compactions_minor, compactions_major, checksum_errors;
-	uint64_t refilled; /* pages that were stored where a freed one of their size had been */
+	uint64_t refilled; /* pages that were stored where a freed one had been, or behind the last page of a full segment */
 };
 void compressor_stats(struct compressor *c, struct compressor_stats *ret);
 /* Bytes of one segment: no swap-out is longer. */

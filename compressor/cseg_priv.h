@@ -293,7 +293,7 @@ struct cchunk {
 	uint32_t chunk, populated;
 };
 
-/* Vacancies of one size, the last freed first. */
+/* Vacancies of one size, the last freed first. With more of them, or more sizes, the lists would take memory that nobody counts. */
 #define VACANT_MAX   256u
 #define VACANT_SIZES 576u
 struct cvacant {

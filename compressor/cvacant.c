@@ -5,7 +5,7 @@
  * left for compaction to move.
  *
  * The mix is the same only on average: of some sizes there are a few vacancies too many, of others too few, and with as many
- * sizes as there are grains these few would be a tenth of all pages. So a page takes the smallest vacancy that it fits, up to
+ * sizes as there are grains these few add up. So a page takes the smallest vacancy that it fits, up to
  * slack_bytes larger, and keeps all of the room: that is a vacancy of the old size again once the page is freed, and shrinks where
  * the segment is slid.
  *
