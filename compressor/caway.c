@@ -141,7 +141,7 @@ compressor_read_begin(struct compressor *c, struct cref cref, struct cread *ret)
 	}
 	ret->place = s->place;
 	ret->offset = entry_offset(e);
-	ret->length = entry_bytes(e);
+	ret->length = cpage_padded(c, entry_length(e));
 	return 0;
 }
 
@@ -153,8 +153,7 @@ compressor_read_decode(struct compressor *c, struct cref cref, const void *bytes
 
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);
 	s = cref_row(c, cref, &segment, &slot);
-	return cpage_expand(
-	    c, bytes, entry_bytes(cref_entry(c, segment, slot)), slot, s->generation, page);
+	return cpage_expand(c, bytes, cref_entry(c, segment, slot), slot, s->generation, page);
 }
 
 void
@@ -182,8 +181,8 @@ swapin_copy(struct compressor *c, uint32_t segment, const char *bytes, size_t le
 
 	for (uint32_t i = 0; i < slots; i++) {
 		uint64_t e = load_acquire(&directory[i]);
-		uint32_t offset = entry_offset(e), size = entry_bytes(e);
-		struct cpage_header h;
+		uint32_t offset = entry_offset(e), size = cpage_padded(c, entry_length(e));
+		struct cowner owner;
 
 		if (!entry_is_page(e)) {
 			store_release(&directory[i], 0);
@@ -195,9 +194,9 @@ swapin_copy(struct compressor *c, uint32_t segment, const char *bytes, size_t le
 			damaged++;
 		} else {
 			memcpy(base + to, bytes + offset, size);
-			damaged += cpage_verify(c, base + to, size, i, s->generation, &h) != 0;
+			damaged += cpage_verify(c, base + to, e, i, s->generation, &owner) != 0;
 		}
-		if (cas_acq_rel(&directory[i], &e, entry_moved(e, to)))
+		if (cas_acq_rel(&directory[i], &e, entry_moved(e, to, size)))
 			to += size;
 		else
 			store_release(&directory[i], 0); /* freed under our hands */
@@ -267,6 +266,7 @@ compressor_swapin_segment(struct compressor *c, uint32_t segment, const void *by
 	CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_BUSY, 0, NULL));
 	lock_release(cseg_slide_lock(c, segment));
 	(void)carena_trim(c, segment);
+	cvacant_close(c, segment);
 	cpool_enter_full(c, segment, CSEG_BUSY, 0);
 	cstat_add(c, CSTAT_ERRORS, damaged);
 	return damaged > 0 ? -EIO : 0;

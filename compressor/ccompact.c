@@ -85,6 +85,7 @@ compact_minor(struct compressor *c, bool urgent)
 		return 1;
 	}
 	size_t given = carena_trim(c, segment);
+	cvacant_close(c, segment);
 	cpool_enter_full(c, segment, CSEG_BUSY, 0);
 	return given > 0 ? given : 1;
 }
@@ -97,16 +98,14 @@ merge_slot(struct compressor *c, struct cworker *w, uint32_t donor, uint32_t slo
 	struct cseg *s = &c->rows[donor];
 	uint64_t e = load_acquire(&cseg_directory(c, donor)[slot]);
 	const char *stored = cseg_bytes(c, s) + entry_offset(e);
-	struct cpage_header h;
+	struct cowner owner;
 	struct cref to;
 	uint32_t bytes;
 
 	/* A damaged page stays where it is, so that it is never sealed anew. */
-	if (cpage_verify(c, stored, entry_bytes(e), slot, s->generation, &h) != 0)
+	if (cpage_verify(c, stored, e, slot, s->generation, &owner) != 0)
 		return MOVED_NOT;
-	struct cowner owner = { h.object, h.page };
-	if (cfill_append(c, w, owner, (enum codec_id)META_CODEC(h.meta), stored + sizeof(h),
-		META_LENGTH(h.meta), &to, &bytes) != 0)
+	if (cfill_append(c, w, owner, entry_codec(e), stored + CPAGE_HEADER_BYTES, entry_length(e), &to, &bytes) != 0)
 		return MOVED_NO_ROOM;
 	if (!c->ops.relocate(c->ctx, owner, cref_make(donor, slot), to)) {
 		cfill_unappend(c, w, to);

@@ -53,7 +53,7 @@ cfill_close(struct compressor *c, struct cworker *w, bool cold)
 
 	w->segment = 0;
 	carena_trim(c, segment);
-	cseg_header_write(c, segment, CSEG_FULL);
+	cvacant_close(c, segment);
 	cpool_enter_full(c, segment, CSEG_FILLING, cold ? ENTER_OLDEST : 0);
 }
 
@@ -97,18 +97,12 @@ cfill_append(struct compressor *c, struct cworker *w, struct cowner owner, enum 
 	struct cseg *s = &c->rows[w->segment];
 	uint32_t slot = load_relaxed(&s->slots);
 	uint32_t used = load_relaxed(&s->used);
-	struct cpage_header *h = (struct cpage_header *)tail;
+	uint64_t entry = entry_make(used, bytes, length, codec);
 
-	memcpy(tail + sizeof(*h), payload, length);
-	h->object = owner.object;
-	h->page = owner.page;
-	h->meta = META_MAKE(length, codec, slot);
-	cpage_seal(c, h, tail + sizeof(*h), s->generation);
-
+	cpage_write(c, tail, owner, payload, entry, slot, s->generation);
 	store_relaxed(&s->used, used + bytes);
 	store_relaxed(&s->slots, slot + 1);
-	store_release(&cseg_directory(c, w->segment)[slot],
-	    (uint64_t)bytes << 32 | used | (codec == CODEC_RAW ? ENTRY_RAW : 0));
+	store_release(&cseg_directory(c, w->segment)[slot], entry);
 	fetch_add_acq_rel(&s->word, word_page(bytes));
 	cstat_add(c, CSTAT_BYTES_ALL, bytes);
 	if (codec == CODEC_RAW)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Written into stored pages: never renumber. */
+/* Kept in three bits of a directory entry. */
 enum codec_id { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_COUNT };
 
 struct codec {

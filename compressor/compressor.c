@@ -90,6 +90,10 @@ compressor_arena_fd(const struct compressor *c)
 
 /* --- creation ----------------------------------------------------------------------------- */
 
+/* A page may take a vacancy that is larger by this part of a page: with less more pages find none, and segments must be slid for
+ * them; with more the waste is in the slack. */
+#define SLACK_PART 32
+
 static int
 cpool_configure(struct compressor *c, const struct compressor_config *config)
 {
@@ -124,8 +128,9 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 	c->grow_bytes = (uint32_t)max_u64(hw, 65536);
 	c->spares_max = (uint32_t)min_u64(config->spare_bytes / segment, SPARES_MAX);
 	c->open_bytes_max = config->spare_bytes;
-	/* What rounding loses is less than vacancies that no page fits would. */
-	c->grain_bytes = (uint32_t)page / 128;
+	/* At least a unit. Finer would win bytes that are fewer than what more lists would take. */
+	c->grain_bytes = (uint32_t)page / 512;
+	c->slack_bytes = (uint32_t)page / SLACK_PART;
 	c->raw_limit = (uint32_t)(page - page / 8);
 	c->slots_max = (uint32_t)min_u64(CSEG_SLOTS_MAX, segment / 256);
 	c->slots_shift = (uint32_t)__builtin_ctz(c->slots_max);
@@ -184,6 +189,7 @@ cpool_allocate(struct compressor *c)
 	c->chunk_next = sparse_get(c->chunks_max * sizeof(uint32_t));
 	c->workers = aligned_alloc(CACHE_LINE, workers);
 	c->vacant_sizes = cpage_padded(c, c->page_bytes) / c->grain_bytes + 1;
+	CHECK(c->vacant_sizes <= VACANT_SIZES);
 	c->vacant = sparse_get(c->vacant_sizes * sizeof(struct cvacant));
 	if (!c->rows || !c->directory || !c->chunk_next || !c->workers || !c->vacant)
 		return -ENOMEM;

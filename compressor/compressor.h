@@ -6,8 +6,8 @@
  * major compaction merges segments; whole cold segments leave for secondary storage. It knows nothing of
  * clients, faults, files or disks.
  *
- * Segments live in one memfd-backed arena, hold no pointers and describe themselves: each stored page
- * carries its owner (two opaque numbers), length, codec and an xxHash checksum of the stored bytes.
+ * Segments live in one memfd-backed arena and hold no pointers: each stored page carries its owner (an opaque
+ * number) and an xxHash checksum of the stored bytes and of all that is known of them.
  *
  * Threads: every function may be called from any thread unless it says otherwise. The caller guarantees,
  * by the page's busy bit, that one cref is not decompressed, freed and relocated at the same time:
@@ -31,8 +31,7 @@ struct cref {
 
 /* Who a stored page belongs to; opaque to the compressor, written into the segment. */
 struct cowner {
-	uint64_t object; /* id of the VM object */
-	uint64_t page;   /* page index in it */
+	uint64_t v;
 };
 
 struct compressor_ops {
@@ -175,7 +174,7 @@ struct compressor_stats {
 	uint64_t bytes_away;         /* live bytes in away segments */
 	uint64_t segments_core, segments_away;
 	uint64_t compressions, decompressions, compactions_minor, compactions_major, checksum_errors;
-	uint64_t refilled; /* pages that were stored where a freed one of their size had been */
+	uint64_t refilled; /* pages that were stored where a freed one had been, or behind the last page of a full segment */
 };
 void compressor_stats(struct compressor *c, struct compressor_stats *ret);
 /* Bytes of one segment: no swap-out is longer. */

@@ -65,7 +65,7 @@ cclass_of(const struct compressor *c, uint32_t used, uint64_t word)
 	uint64_t waste =
 	    used > CSEG_HEADER_BYTES + live_bytes ? used - CSEG_HEADER_BYTES - live_bytes : 0;
 
-	if (waste >= c->hw_page_bytes && waste * 16 > used) {
+	if (waste >= c->hw_page_bytes && waste * 20 > used) {
 		unsigned pages_log2 = 63 - (unsigned)__builtin_clzll(waste >> c->hw_page_shift);
 
 		return (enum cclass)(
@@ -226,6 +226,7 @@ cpool_kept_give(struct compressor *c)
 	if (segment == 0)
 		return false;
 	carena_trim(c, segment);
+	cvacant_close(c, segment);
 	cpool_enter_full(c, segment, CSEG_BUSY, 0);
 	return true;
 }

@@ -216,12 +216,12 @@ cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
 	do
 		CHECKF(entry_is_page(e), "segment %u slot %u: freed twice", segment, slot);
 	while (!cas_acq_rel(entry, &e, e | ENTRY_VACANT));
-	uint32_t bytes = entry_bytes(e);
+	uint32_t bytes = cpage_padded(c, entry_length(e));
 	uint64_t w = fetch_sub_acq_rel(&s->word, word_page(bytes)) - word_page(bytes);
 
 	/* From here on the row may be somebody else's: cpool_settle looks again under the lock. */
 	cstat_add(c, CSTAT_BYTES_ALL, -(uint64_t)bytes);
-	if (e & ENTRY_RAW)
+	if (entry_codec(e) == CODEC_RAW)
 		cstat_add(c, CSTAT_PAGES_RAW, (uint64_t)-1);
 	if (cseg_state_is_away(word_state(w))) {
 		cstat_add(c, CSTAT_PAGES_AWAY, (uint64_t)-1);
@@ -229,7 +229,7 @@ cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
 	}
 	if (word_state(w) == CSEG_FULL) {
 		if (word_live(w) > 0)
-			cvacant_put(c, segment, slot, bytes);
+			cvacant_put(c, segment, slot, entry_room(e));
 		if (word_live(w) == 0 || !cclass_fits(c, s, w))
 			cpool_settle(c, segment);
 	} else if (word_state(w) == CSEG_AWAY && word_live(w) == 0) {
@@ -261,28 +261,34 @@ cseg_slide(struct compressor *c, uint32_t segment)
 	atomic_uint_least64_t *directory = cseg_directory(c, segment);
 	char *base = cseg_bytes(c, s);
 	struct cseg_header *header = (struct cseg_header *)base;
-	uint32_t slots = load_relaxed(&s->slots), to = CSEG_HEADER_BYTES;
+	uint32_t slots = load_relaxed(&s->slots), left = 0, to = CSEG_HEADER_BYTES;
 
 	lock_assert_held(cseg_slide_lock(c, segment));
 	header->state = CSEG_SLIDING;
 	/* Slots stand in the order of their offsets, always. */
 	for (uint32_t i = 0; i < slots; i++) {
 		uint64_t e = load_acquire(&directory[i]);
+		uint32_t bytes = cpage_padded(c, entry_length(e));
 
 		if (e == 0)
 			continue;
 		INVARIANT(entry_offset(e) >= to);
-		if (entry_is_page(e) && entry_offset(e) != to) {
-			memmove(base + to, base + entry_offset(e), entry_bytes(e));
-			if (!cas_acq_rel(&directory[i], &e, entry_moved(e, to)))
+		if (entry_is_page(e) && (entry_offset(e) != to || entry_room(e) != bytes)) {
+			if (entry_offset(e) != to)
+				memmove(base + to, base + entry_offset(e), bytes);
+			if (!cas_acq_rel(&directory[i], &e, entry_moved(e, to, bytes)))
 				INVARIANT(e & ENTRY_VACANT); /* freed under our hands */
 		}
-		if (entry_is_page(e))
-			to += entry_bytes(e);
-		else
+		if (entry_is_page(e)) {
+			to += bytes;
+			left = i + 1;
+		} else {
 			store_release(&directory[i], 0);
+		}
 	}
 	store_relaxed(&s->used, to);
+	store_relaxed(&s->slots, left);
 	header->used = to;
+	header->slots = left;
 	header->state = CSEG_FULL;
 }

@@ -2,14 +2,13 @@
  *
  * The compressor's inside: segments, their states, the pool. Only files of this folder include it.
  *
- * A segment is a row of a table (volatile), a directory of slots (volatile, kept while the bytes
- * are away) and, while in core, a chunk of the arena (what a restarted daemon would find: a header,
- * then stored pages, each with its own header). Row 0 is never used, so 0 means "none" wherever a
- * row is named.
+ * A segment is a row of a table, a directory of slots (kept while the bytes are away: only it tells where a page
+ * stands, how long it is and how it was compressed) and, while in core, a chunk of the arena (a header, then stored
+ * pages, each with its own). Row 0 is never used, so 0 means "none" wherever a row is named.
  *
  * Equations:
- *   live          == slots whose directory entry is not 0
- *   units * 8     == sum of their lengths                      <= used - CSEG_HEADER_BYTES
+ *   live          == slots whose directory entry is a page
+ *   units * 8     == sum of the bytes they need (cpage_padded)  <= sum of their rooms <= used - CSEG_HEADER_BYTES
  *   used          <= populated <= segment_bytes, in core
  *   sum of populated == bytes taken - bytes given == st_blocks of the arena
  */
@@ -118,7 +117,7 @@ word_reads(uint64_t w)
 	return (uint32_t)(w >> WORD_READS_SHIFT) & 0x3fff;
 }
 
-/* One page of `bytes` (padded) more or less. */
+/* One page that needs `bytes` (padded) more or less. */
 static inline uint64_t
 word_page(uint32_t bytes)
 {
@@ -133,39 +132,34 @@ word_page(uint32_t bytes)
 struct cseg_header {
 	uint32_t magic;
 	uint16_t version;
-	uint16_t state;   /* FILLING, FULL or SLIDING (a death then may tear one page) */
+	uint16_t state;   /* FILLING, FULL or SLIDING */
 	uint32_t segment; /* row number: with the slot, the handle of each page */
 	uint32_t page_bytes;
 	uint64_t generation; /* no two fillings share one; bound into each page's checksum */
 	uint32_t segment_bytes;
-	uint32_t used;  /* valid when FULL; a FILLING one is walked up to the first bad checksum, or to a
-			 * slot number that does not grow: what was slid away from there */
-	uint32_t slots; /* likewise */
+	uint32_t used, slots; /* valid when FULL */
 	uint32_t pad[7];
 };
 #define CSEG_HEADER_BYTES 64u
 _Static_assert(sizeof(struct cseg_header) == CSEG_HEADER_BYTES, "layout of the arena");
 
+/* Before each page's bytes. What can be had elsewhere is not here: with a page in two kilobytes each byte counts. */
 struct cpage_header {
-	uint64_t object, page; /* owner */
-	uint32_t checksum;     /* of the bytes, this header and the segment's generation */
-	uint32_t meta;         /* length 17 | codec 3 | slot 10 | zero 2 */
-};
-#define CPAGE_HEADER_BYTES 24u
+	uint64_t owner;    /* whom compaction asks */
+	uint32_t checksum; /* of the bytes, their length and codec, the owner, the slot and the segment's generation */
+} __attribute__((packed, aligned(4)));
+#define CPAGE_HEADER_BYTES 12u
 _Static_assert(sizeof(struct cpage_header) == CPAGE_HEADER_BYTES, "layout of the arena");
 
-#define META_LENGTH(m) ((m)&0x1ffff)
-#define META_CODEC(m)  ((m) >> 17 & 7)
-#define META_SLOT(m)   ((m) >> 20 & 0x3ff)
-#define META_ZERO(m)   ((m) >> 30)
-#define META_MAKE(length, codec, slot)                                                             \
-	((uint32_t)(length) | (uint32_t)(codec) << 17 | (uint32_t)(slot) << 20)
-
-/* A slot's directory entry: offset 32 | bytes (header and padding included) 24 | raw 1 | vacant 1. 0 =
- * nothing. Freeing makes it a vacancy; who moves bytes replaces it by compare-and-set, so that a free
- * wins, and leaves 0 where a vacancy was. */
-#define ENTRY_RAW  (UINT64_C(1) << 56)
-#define ENTRY_VACANT (UINT64_C(1) << 57)
+/* A slot's directory entry: offset 20 | room 14, in units | length 17 | codec 3 | vacant 1. 0 = nothing. The room is what
+ * the page has from its offset on, header and padding included: more than it needs where it filled a larger
+ * vacancy. Freeing makes it a vacancy; who moves bytes replaces it by compare-and-set, so that a free wins, and leaves
+ * 0 where a vacancy was. */
+#define ENTRY_ROOM_SHIFT   20
+#define ENTRY_LENGTH_SHIFT 34
+#define ENTRY_CODEC_SHIFT  51
+#define ENTRY_VACANT       (UINT64_C(1) << 54)
+#define ENTRY_PLACE_MASK   ((UINT64_C(1) << ENTRY_LENGTH_SHIFT) - 1)
 
 static inline bool
 entry_is_page(uint64_t e)
@@ -176,19 +170,39 @@ entry_is_page(uint64_t e)
 static inline uint32_t
 entry_offset(uint64_t e)
 {
-	return (uint32_t)e;
+	return (uint32_t)e & 0xfffff;
 }
 
 static inline uint32_t
-entry_bytes(uint64_t e)
+entry_room(uint64_t e)
 {
-	return (uint32_t)(e >> 32) & 0xffffff;
+	return ((uint32_t)(e >> ENTRY_ROOM_SHIFT) & 0x3fff) * UNIT_BYTES;
+}
+
+static inline uint32_t
+entry_length(uint64_t e)
+{
+	return (uint32_t)(e >> ENTRY_LENGTH_SHIFT) & 0x1ffff;
+}
+
+static inline enum codec_id
+entry_codec(uint64_t e)
+{
+	return (enum codec_id)(e >> ENTRY_CODEC_SHIFT & 7);
 }
 
 static inline uint64_t
-entry_moved(uint64_t e, uint32_t offset)
+entry_make(uint32_t offset, uint32_t room, uint32_t length, enum codec_id codec)
 {
-	return (e & ~UINT64_C(0xffffffff)) | offset;
+	return offset | (uint64_t)(room / UNIT_BYTES) << ENTRY_ROOM_SHIFT | (uint64_t)length << ENTRY_LENGTH_SHIFT |
+	       (uint64_t)codec << ENTRY_CODEC_SHIFT;
+}
+
+/* The same page in another place. */
+static inline uint64_t
+entry_moved(uint64_t e, uint32_t offset, uint32_t room)
+{
+	return (e & ~ENTRY_PLACE_MASK) | entry_make(offset, room, 0, 0);
 }
 
 /* --- handles ------------------------------------------------------------------------------ */
@@ -229,9 +243,9 @@ _Static_assert(sizeof(struct cseg) <= CACHE_LINE, "a row is a cache line");
 enum cclass {
 	CLASS_NONE,
 	CLASS_DENSE,
-	CLASS_LOOSE, /* a hardware page of waste or more, but no sixteenth: for when every page counts */
+	CLASS_LOOSE, /* a hardware page of waste or more, but no twentieth: for when every page counts */
 	CLASS_SPARSE,                   /* +0..6: eighths of the segment that live */
-	CLASS_WASTE = CLASS_SPARSE + 7, /* +0..8: more than a sixteenth is waste */
+	CLASS_WASTE = CLASS_SPARSE + 7, /* +0..8: more than a twentieth is waste */
 	CLASS_STUCK = CLASS_WASTE + 9,  /* its last merge left pages; rests until one is freed */
 	CLASS_OPEN,                     /* populated room at its end: filled on before fresh memory is taken */
 	CLASS_COUNT
@@ -279,8 +293,9 @@ struct cchunk {
 	uint32_t chunk, populated;
 };
 
-/* Vacancies of one size, the last freed first. */
-#define VACANT_MAX 1024u
+/* Vacancies of one size, the last freed first. With more of them, or more sizes, the lists would take memory that nobody counts. */
+#define VACANT_MAX   256u
+#define VACANT_SIZES 576u
 struct cvacant {
 	struct lock lock;
 	uint32_t count;
@@ -302,6 +317,7 @@ struct compressor {
 	uint32_t hw_page_bytes, hw_page_shift;
 	uint32_t grow_bytes; /* step in which a chunk's memory grows */
 	uint32_t grain_bytes; /* stored pages take a multiple of it: so many sizes, and lists of vacancies, there are */
+	uint32_t slack_bytes; /* a page may take a vacancy that is so much larger */
 	uint32_t raw_limit;  /* a page that compresses to more is stored raw */
 	uint32_t slots_max;  /* per segment */
 	uint32_t rows_max, chunks_max;
@@ -310,6 +326,7 @@ struct compressor {
 	atomic_uint_least64_t *directory; /* [rows_max + 1][slots_max], sparse */
 	struct cvacant *vacant;             /* [vacant_sizes], by size in grains; mostly untouched */
 	uint32_t vacant_sizes;
+	atomic_uint_least64_t vacant_listed[VACANT_SIZES / 64]; /* (A) the lists that are not empty; each bit under its list's lock */
 	struct cworker *workers;          /* [workers_count + 1]: the last is compaction's */
 	unsigned workers_count;
 	struct cexpander *expanders; /* [expander_count] */
@@ -360,7 +377,7 @@ round_up_u32(uint32_t v, uint32_t align)
 	return (v + align - 1) & ~(align - 1);
 }
 
-/* Bytes that a stored page of `length` takes in its segment. */
+/* Bytes that a stored page of `length` needs in its segment. */
 static inline uint32_t
 cpage_padded(const struct compressor *c, size_t length)
 {
@@ -405,14 +422,15 @@ struct lock *cseg_slide_lock(struct compressor *c, uint32_t segment);
 
 /* cpage.c: one stored page ----------------------------------------------------------------- */
 
-void cpage_seal(
-    struct compressor *c, struct cpage_header *h, const void *payload, uint64_t generation);
-/* The header of a stored page, if header and bytes are what was stored there. => 0 or -EIO. */
-int cpage_verify(struct compressor *c, const void *stored, uint32_t stored_bytes, uint32_t slot,
-    uint64_t generation, struct cpage_header *ret);
+/* The bytes of the page that `entry` says, with their header, to `stored`. */
+void cpage_write(struct compressor *c, void *stored, struct cowner owner, const void *payload, uint64_t entry,
+    uint32_t slot, uint64_t generation);
+/* => 0 and *ret_owner if header and bytes are what was stored there, or -EIO. */
+int cpage_verify(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot, uint64_t generation,
+    struct cowner *ret_owner);
 /* Verifies and expands; counts. => 0 or -EIO. */
-int cpage_expand(struct compressor *c, const void *stored, uint32_t stored_bytes, uint32_t slot,
-    uint64_t generation, void *page);
+int cpage_expand(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot, uint64_t generation,
+    void *page);
 
 /* cexpander.c: expanding without allocating ------------------------------------------------------- */
 
@@ -425,9 +443,11 @@ int cexpander_expand(struct compressor *c, const struct codec *codec, enum codec
 
 /* cvacant.c: freed places in full segments ---------------------------------------------------- */
 
-/* A page of `bytes` was freed in a FULL segment. */
-void cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t bytes);
-/* Stores a page in a vacancy of its size. => false: there is none, nothing has changed. */
+/* A page that had `room` was freed in a segment that was FULL. */
+void cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room);
+/* A segment is about to be FULL: its owner (F) makes its end a vacancy and lists all that it has. */
+void cvacant_close(struct compressor *c, uint32_t segment);
+/* Stores a page in the vacancy that fits best. => false: there is none, nothing has changed. */
 bool cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, const void *payload, uint32_t length,
     struct cref *ret_cref, uint32_t *ret_bytes);
 

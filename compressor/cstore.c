@@ -91,7 +91,8 @@ compressor_prefetch(struct compressor *c, struct cref cref)
 	if (chunk == CHUNK_NONE || !entry_is_page(e))
 		return;
 	const char *stored = c->arena + (size_t)chunk * c->segment_bytes + entry_offset(e);
-	for (uint32_t i = 0; i < entry_bytes(e); i += CACHE_LINE)
+	uint32_t bytes = CPAGE_HEADER_BYTES + entry_length(e);
+	for (uint32_t i = 0; i < bytes; i += CACHE_LINE)
 		__builtin_prefetch(stored + i);
 }
 
@@ -113,8 +114,7 @@ compressor_load(struct compressor *c, struct cref cref, void *page)
 	if (error)
 		return error;
 	uint64_t e = cref_entry(c, segment, slot);
-	error = cpage_expand(
-	    c, cseg_bytes(c, s) + entry_offset(e), entry_bytes(e), slot, s->generation, page);
+	error = cpage_expand(c, cseg_bytes(c, s) + entry_offset(e), e, slot, s->generation, page);
 	if (!load_relaxed(&s->referenced))
 		store_relaxed(&s->referenced, 1);
 	cseg_load_unpin(c, segment);
@@ -155,5 +155,5 @@ compressor_bytes(struct compressor *c, struct cref cref)
 	if (compressor_is_single_value(cref))
 		return 0;
 	(void)cref_row(c, cref, &segment, &slot);
-	return entry_bytes(cref_entry(c, segment, slot));
+	return cpage_padded(c, entry_length(cref_entry(c, segment, slot)));
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vacancies: what freed pages leave in FULL segments, kept by size, and filled with the next page of that size. A full pager
+ * Vacancies: what freed pages leave in FULL segments, kept by size, and filled with the next page that fits. A full pager
  * frees one stored page for each that it stores, of the same mix of sizes: so nearly every page finds a vacancy, and little is
  * left for compaction to move.
  *
- * A vacancy is a directory entry with ENTRY_VACANT: it keeps its place and size. The lists here are hints: one entry a vacancy at
+ * The mix is the same only on average: of some sizes there are a few vacancies too many, of others too few, and with as many
+ * sizes as there are grains these few add up. So a page takes the smallest vacancy that it fits, up to
+ * slack_bytes larger, and keeps all of the room: that is a vacancy of the old size again once the page is freed, and shrinks where
+ * the segment is slid.
+ *
+ * A vacancy is a directory entry with ENTRY_VACANT: it keeps its place and room. The lists here are hints: one entry a vacancy at
  * most where it counts, and entries of vacancies that have gone meanwhile (slid over, written out, released) are passed over. Who
  * takes one holds the segment FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
  */
@@ -14,43 +19,110 @@
 
 #include "check.h"
 
-static struct cvacant *
-vacant_of(struct compressor *c, uint32_t bytes)
+/* Fewer grains than any page takes are not worth a slot. */
+#define VACANT_LEAST 8u
+
+static void
+vacant_list(struct compressor *c, uint32_t size, bool any)
 {
-	return &c->vacant[bytes / c->grain_bytes];
+	atomic_uint_least64_t *word = &c->vacant_listed[size / 64];
+	uint64_t bit = UINT64_C(1) << size % 64;
+
+	lock_assert_held(&c->vacant[size].lock);
+	if (any)
+		fetch_or_acq_rel(word, bit);
+	else
+		fetch_and_acq_rel(word, ~bit);
 }
 
 void
-cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t bytes)
+cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
 {
-	struct cvacant *h = vacant_of(c, bytes);
+	uint32_t size = room / c->grain_bytes;
+	struct cvacant *h = &c->vacant[size];
 
 	lock_acquire(&h->lock);
 	/* No room: compaction will come to it. */
 	if (h->count < VACANT_MAX)
 		h->item[h->count++] = cref_make(segment, slot);
+	if (h->count == 1)
+		vacant_list(c, size, true);
 	lock_release(&h->lock);
 }
 
-static bool
-cvacant_take(struct compressor *c, uint32_t bytes, uint32_t *ret_segment, uint32_t *ret_slot)
+/* The populated bytes behind a segment's last page: less than a hardware page, half of one on average, and for a small page. */
+static void
+vacant_end(struct compressor *c, uint32_t segment)
 {
-	struct cvacant *h = vacant_of(c, bytes);
+	struct cseg *s = &c->rows[segment];
+	uint32_t slot = load_relaxed(&s->slots), used = load_relaxed(&s->used);
+	uint32_t room = (s->populated - used) / c->grain_bytes * c->grain_bytes;
+
+	if (slot == c->slots_max || room < c->grain_bytes * VACANT_LEAST || room > cpage_padded(c, c->page_bytes))
+		return;
+	store_release(&cseg_directory(c, segment)[slot], entry_make(used, room, 0, CODEC_RAW) | ENTRY_VACANT);
+	store_relaxed(&s->slots, slot + 1);
+	store_relaxed(&s->used, used + room);
+}
+
+void
+cvacant_close(struct compressor *c, uint32_t segment)
+{
+	vacant_end(c, segment);
+	uint32_t slots = load_relaxed(&c->rows[segment].slots);
+
+	for (uint32_t slot = 0; slot < slots; slot++) {
+		uint64_t e = load_acquire(&cseg_directory(c, segment)[slot]);
+
+		if (e & ENTRY_VACANT)
+			cvacant_put(c, segment, slot, entry_room(e));
+	}
+	cseg_header_write(c, segment, CSEG_FULL);
+}
+
+/* => the smallest size from `size` to `last` of which there may be vacancies, or beyond last. */
+static uint32_t
+vacant_next(struct compressor *c, uint32_t size, uint32_t last)
+{
+	uint64_t word = load_acquire(&c->vacant_listed[size / 64]) >> size % 64;
+
+	if (word != 0)
+		return size + (uint32_t)__builtin_ctzll(word);
+	for (size = (size / 64 + 1) * 64; size <= last; size += 64) {
+		word = load_acquire(&c->vacant_listed[size / 64]);
+		if (word != 0)
+			return size + (uint32_t)__builtin_ctzll(word);
+	}
+	return last + 1;
+}
+
+/* => one of the sizes *size ... last, and *size is its size. */
+static bool
+vacant_take(struct compressor *c, uint32_t *size, uint32_t last, uint32_t *ret_segment, uint32_t *ret_slot)
+{
 	struct cref cref = CREF_NONE;
 
-	lock_acquire(&h->lock);
-	if (h->count > 0)
-		cref = h->item[--h->count];
-	lock_release(&h->lock);
-	if (cref.v == 0)
-		return false;
+	while (cref.v == 0) {
+		*size = vacant_next(c, *size, last);
+		if (*size > last)
+			return false;
+		struct cvacant *h = &c->vacant[*size];
+
+		lock_acquire(&h->lock);
+		if (h->count > 0) {
+			cref = h->item[--h->count];
+			if (h->count == 0)
+				vacant_list(c, *size, false);
+		}
+		lock_release(&h->lock);
+	}
 	(void)cref_row(c, cref, ret_segment, ret_slot);
 	return true;
 }
 
 /* => *ret_entry, claimed: nobody else fills it, and the segment stays FULL and does not move until it is unpinned. */
 static bool
-vacant_claim(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t bytes, uint64_t *ret_entry)
+vacant_claim(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room, uint64_t *ret_entry)
 {
 	atomic_uint_least64_t *entry = &cseg_directory(c, segment)[slot];
 	uint64_t e;
@@ -58,8 +130,8 @@ vacant_claim(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t byt
 	if (!cseg_full_pin(c, segment))
 		return false;
 	e = load_acquire(entry);
-	if ((e & ENTRY_VACANT) && entry_bytes(e) == bytes && cas_acq_rel(entry, &e, 0)) {
-		*ret_entry = e & ~ENTRY_VACANT;
+	if ((e & ENTRY_VACANT) && entry_room(e) == room && cas_acq_rel(entry, &e, 0)) {
+		*ret_entry = e;
 		return true;
 	}
 	cseg_load_unpin(c, segment);
@@ -70,22 +142,20 @@ bool
 cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, const void *payload, uint32_t length,
     struct cref *ret_cref, uint32_t *ret_bytes)
 {
-	uint32_t bytes = cpage_padded(c, length), segment, slot;
-	struct cpage_header *h;
+	uint32_t bytes = cpage_padded(c, length), size = bytes / c->grain_bytes;
+	uint32_t last = (uint32_t)min_u64(size + c->slack_bytes / c->grain_bytes, c->vacant_sizes - 1);
+	uint32_t segment, slot;
 	struct cseg *s;
 	uint64_t e, word;
 
 	do {
-		if (!cvacant_take(c, bytes, &segment, &slot))
+		if (!vacant_take(c, &size, last, &segment, &slot))
 			return false;
-	} while (!vacant_claim(c, segment, slot, bytes, &e));
+	} while (!vacant_claim(c, segment, slot, size * c->grain_bytes, &e));
 	s = &c->rows[segment];
-	h = (struct cpage_header *)(cseg_bytes(c, s) + entry_offset(e));
-	*h = (struct cpage_header){ .object = owner.object, .page = owner.page, .meta = META_MAKE(length, codec, slot) };
-	memcpy(h + 1, payload, length);
-	cpage_seal(c, h, h + 1, s->generation);
-	store_release(&cseg_directory(c, segment)[slot],
-	    (uint64_t)bytes << 32 | entry_offset(e) | (codec == CODEC_RAW ? ENTRY_RAW : 0));
+	e = entry_make(entry_offset(e), entry_room(e), length, codec);
+	cpage_write(c, cseg_bytes(c, s) + entry_offset(e), owner, payload, e, slot, s->generation);
+	store_release(&cseg_directory(c, segment)[slot], e);
 	word = fetch_add_acq_rel(&s->word, word_page(bytes)) + word_page(bytes);
 	cstat_add(c, CSTAT_BYTES_ALL, bytes);
 	cstat_add(c, CSTAT_REFILLED, 1);

@@ -17,7 +17,6 @@ struct walk {
 	char *msg;
 	size_t msg_size;
 	uint32_t *chunk_user; /* row that has the chunk, 0 = none */
-	uint64_t *copy;       /* of one stored page */
 	uint64_t populated, open_bytes, pages, pages_raw, bytes, pages_away, bytes_away;
 	uint32_t core, away, aged, free_rows, queued, classes[CLASS_COUNT];
 };
@@ -33,18 +32,6 @@ static bool PRINTF_LIKE(2, 3) wrong(struct walk *w, const char *fmt, ...)
 	return false;
 }
 
-/* => whether the page is still there: else the bytes may be another's. */
-static bool READS_RACILY
-copy_stored(struct walk *w, uint32_t segment, uint32_t slot, uint64_t e)
-{
-	const volatile uint64_t *from =
-	    (const volatile uint64_t *)(cseg_bytes(w->c, &w->c->rows[segment]) + entry_offset(e));
-
-	for (uint32_t i = 0; i < entry_bytes(e) / sizeof(*from); i++)
-		w->copy[i] = from[i];
-	return load_acquire(&cseg_directory(w->c, segment)[slot]) == e;
-}
-
 static bool READS_RACILY
 slots_are_valid(struct walk *w, uint32_t i, uint64_t word)
 {
@@ -56,24 +43,24 @@ slots_are_valid(struct walk *w, uint32_t i, uint64_t word)
 
 	for (uint32_t slot = 0; slot < c->slots_max; slot++) {
 		uint64_t e = load_acquire(&cseg_directory(c, i)[slot]);
-		struct cpage_header h;
+		uint32_t needs = cpage_padded(c, entry_length(e));
 
 		if (e == 0)
 			continue;
-		if (slot >= slots || entry_offset(e) < end || entry_bytes(e) % UNIT_BYTES != 0)
-			return wrong(w, "segment %u slot %u: at %u, %u bytes, after %u", i, slot,
-			    entry_offset(e), entry_bytes(e), end);
-		end = entry_offset(e) + entry_bytes(e);
+		if (slot >= slots || entry_offset(e) < end || entry_offset(e) % UNIT_BYTES != 0 ||
+		    entry_room(e) % c->grain_bytes != 0 || entry_room(e) < needs)
+			return wrong(w, "segment %u slot %u: at %u, %u bytes for %u, after %u", i, slot,
+			    entry_offset(e), entry_room(e), needs, end);
+		end = entry_offset(e) + entry_room(e);
 		if (e & ENTRY_VACANT)
 			continue;
 		live++;
-		bytes += entry_bytes(e);
-		w->pages_raw += (e & ENTRY_RAW) != 0;
-		/* Damaged bytes are the world's doing; intact ones must agree with the entry. */
-		if (s->chunk != CHUNK_NONE && copy_stored(w, i, slot, e) &&
-		    cpage_verify(c, w->copy, entry_bytes(e), slot, s->generation, &h) == 0 &&
-		    (META_CODEC(h.meta) == CODEC_RAW) != ((e & ENTRY_RAW) != 0))
-			return wrong(w, "segment %u slot %u: entry and header disagree", i, slot);
+		bytes += needs;
+		w->pages_raw += entry_codec(e) == CODEC_RAW;
+		if (entry_length(e) == 0 || entry_length(e) > c->page_bytes || codec_find(entry_codec(e)) == NULL ||
+		    (entry_codec(e) == CODEC_RAW) != (entry_length(e) == c->page_bytes))
+			return wrong(w, "segment %u slot %u: %u bytes by codec %u", i, slot, entry_length(e),
+			    (unsigned)entry_codec(e));
 	}
 	if (live > 0 && end > used)
 		return wrong(w, "segment %u: pages end at %u, used is %u", i, end, used);
@@ -242,18 +229,13 @@ compressor_is_valid(struct compressor *c, char *msg, size_t msg_size)
 
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);
 	w.chunk_user = calloc((size_t)c->chunks_max + 1, sizeof(*w.chunk_user));
-	w.copy = malloc(cpage_padded(c, c->page_bytes));
-	if (w.chunk_user == NULL || w.copy == NULL) {
-		free(w.chunk_user);
-		free(w.copy);
+	if (w.chunk_user == NULL)
 		return wrong(&w, "no memory to look");
-	}
 	lock_acquire(&c->lock);
 	for (uint32_t i = 1; i < load_relaxed(&c->rows_fresh) && ok; i++)
 		ok = row_is_valid(&w, i);
 	ok = ok && lists_are_valid(&w) && figures_are_valid(&w);
 	lock_release(&c->lock);
 	free(w.chunk_user);
-	free(w.copy);
 	return ok;
 }

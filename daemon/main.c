@@ -249,10 +249,10 @@ create_storage(struct daemon *d)
 		.arena_bytes = arena_bytes(d),
 		.max_segments = 32 * d->options.memory_bytes / segment_bytes(d) + 4096,
 		.workers = d->worker_count,
-		/* Filling memory that a segment has just left is a third cheaper than populating new. */
 		/* Fault servers, jobs, the writer, the control loop. */
 		.expanding_threads = fault_thread_count(d) + 3,
-		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 512),
+		/* Filling memory that a segment has just left is a third cheaper than populating new. */
+		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 1024),
 		.ops = &frames_compressor_ops,
 		.ctx = d,
 	};

@@ -156,7 +156,7 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 	}
 	for (unsigned i = 0; i < count; i++) {
 		struct vm_page *p = page_of(w, &v[i]);
-		struct cowner owner = { vm_object_tag(o), index + i };
+		struct cowner owner = vm_object_owner(o, index + i);
 		struct cref cref;
 		uint32_t size;
 

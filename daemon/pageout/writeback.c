@@ -17,7 +17,7 @@
 #include "pageout/pageout.h"
 
 #define WRITES_MAX 64u
-#define TIGHT_WASTE_PERCENT 3u
+#define TIGHT_WASTE_PERMILLE 30u
 #define SWAP_FULL_RETRY_NS 2000000000ull
 
 /* One segment under way to disk, or being moved between files. */
@@ -222,7 +222,7 @@ write_start(struct writer *w)
 bool
 writeback_compaction_worth(struct daemon *d, bool started)
 {
-	uint64_t percent = param(d, compact_waste_percent);
+	uint64_t permille = param(d, compact_waste_permille);
 	struct compressor_stats stats;
 	uint64_t filled;
 
@@ -238,11 +238,11 @@ writeback_compaction_worth(struct daemon *d, bool started)
 		return true;
 	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
 	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) || frames_available(d) == 0)
-		percent = min_u64(percent, TIGHT_WASTE_PERCENT);
+		permille = min_u64(permille, TIGHT_WASTE_PERMILLE);
 	/* Some steps at a time: the workers need ends to fill before it is woken again. */
 	if (started)
-		percent -= percent / 12;
-	return filled > stats.bytes_live + filled * percent / 100;
+		permille -= permille / 12;
+	return filled > stats.bytes_live + filled * permille / 1000;
 }
 
 /* => whether memory came back */

@@ -188,18 +188,35 @@ get_unless_ending(struct vm_object *o)
 	return NULL;
 }
 
+/* Owner: low bits of the object's id 10 | its index in the table 20 | page 34. Most of an id is missing: who finds an
+ * object must look whether the page has the handle, which no other page has as long as the stored page lives. */
+#define OWNER_PAGE_BITS  34
+#define OWNER_INDEX_BITS 20
+_Static_assert(OBJECTS_MAX == 1u << OWNER_INDEX_BITS, "an owner has room for each index");
+
+struct cowner
+vm_object_owner(const struct vm_object *o, uint64_t page)
+{
+	INVARIANT(page >> OWNER_PAGE_BITS == 0);
+	return (struct cowner){ o->id << (OWNER_PAGE_BITS + OWNER_INDEX_BITS) | (uint64_t)o->index << OWNER_PAGE_BITS | page };
+}
+
 struct vm_object *
-vm_object_find_tag(struct daemon *d, uint64_t tag)
+vm_object_of_owner(struct daemon *d, struct cowner owner, uint64_t *ret_page)
 {
 	struct object_table *t = &d->objects;
-	uint32_t index = (uint32_t)(tag & (OBJECTS_MAX - 1));
+	uint32_t index = (uint32_t)(owner.v >> OWNER_PAGE_BITS) & (OBJECTS_MAX - 1);
+	uint64_t page = owner.v & ((UINT64_C(1) << OWNER_PAGE_BITS) - 1);
 	struct vm_object *o;
 
 	lock_acquire(&t->lock);
 	o = t->objects[index];
-	if (o)
-		o = o->id == tag >> 20 ? get_unless_ending(o) : NULL;
+	if (o && page < o->page_count && vm_object_owner(o, page).v == owner.v)
+		o = get_unless_ending(o);
+	else
+		o = NULL;
 	lock_release(&t->lock);
+	*ret_page = page;
 	return o;
 }
 
@@ -224,16 +241,16 @@ bool
 daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 {
 	struct daemon *d = ctx;
-	struct vm_object *o = vm_object_find_tag(d, owner.object);
+	uint64_t page, slot;
+	struct vm_object *o = vm_object_of_owner(d, owner, &page);
 	bool moved = false;
-	uint64_t slot;
 
 	if (!o)
 		return false;
 	lock_acquire(&o->lock);
-	slot = load_relaxed(vm_object_slot(o, owner.page));
+	slot = load_relaxed(vm_object_slot(o, page));
 	if (slot_kind(slot) == SLOT_STORED && slot_cref(slot).v == from.v) {
-		vm_object_slot_set(o, owner.page, slot_stored(to));
+		vm_object_slot_set(o, page, slot_stored(to));
 		moved = true;
 	} else if (slot_kind(slot) == SLOT_RESIDENT) {
 		struct vm_page *p = &d->frames.pages[slot_frame(slot)];

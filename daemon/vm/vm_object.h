@@ -79,14 +79,10 @@ vm_object_address(const struct vm_object *o, uint64_t index)
 {
 	return o->base_address + (index << o->daemon->page_shift);
 }
-/* What the compressor writes beside a stored page: id and table index in one number. */
-static inline uint64_t
-vm_object_tag(const struct vm_object *o)
-{
-	return o->id << 20 | o->index;
-}
-/* The object with that tag, with a reference, or NULL. */
-struct vm_object *vm_object_find_tag(struct daemon *d, uint64_t tag);
+/* What the compressor writes beside a stored page. */
+struct cowner vm_object_owner(const struct vm_object *o, uint64_t page);
+/* The object that may be meant, with a reference, and the page in it; or NULL. */
+struct vm_object *vm_object_of_owner(struct daemon *d, struct cowner owner, uint64_t *ret_page);
 /* The first object at or behind *cursor, with a reference; moves the cursor behind it. NULL at the end. */
 struct vm_object *vm_object_next(struct daemon *d, uint32_t *cursor);
 /* The page's number for the policy. */

@@ -4,7 +4,7 @@
  * configuration file, `pagerctl param`. live: may be changed while the daemon runs.
  */
 PARAM(free_min_permille, 1, 500, 3, "permille", 1, "pageout starts below this share of free frames")
-PARAM(free_target_permille, 1, 500, 7, "permille", 1, "pageout stops at this share of free frames")
+PARAM(free_target_permille, 1, 500, 5, "permille", 1, "pageout stops at this share of free frames")
 PARAM(reserved_frames, 16, 1048576, 96, "frames", 0, "free frames that only the compressor may take (raised with the number of workers)")
 PARAM(resident_frames, 0, 2147483647, 0, "pages", 1, "most resident pages of all clients together (0: as many as memory holds): every fault beyond makes room for itself alone, in the order of pagersim (for comparing policies)")
 PARAM(pageout_batch, 1, 256, 32, "pages", 1, "victims taken at a time")
@@ -16,7 +16,7 @@ PARAM(compress_acceleration, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration (1: bes
 PARAM(compress_acceleration_max, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration when pageout lags and memory grows")
 PARAM(retain_copies, 0, 2, 2, "choice", 1, "whether a clean page keeps its compressed copy in memory: 0 never, 1 always, 2 adaptive")
 PARAM(arena_factor, 1, 64, 8, "times", 0, "address space for segments in memory, as a multiple of --memory: a segment takes a whole one's, however little is left in it")
-PARAM(compact_waste_percent, 1, 90, 2, "percent", 1, "compaction starts when this share of the compressor's memory is waste")
+PARAM(compact_waste_permille, 1, 900, 15, "permille", 1, "compaction starts when this share of the compressor's memory is waste")
 PARAM(swap_file_bytes, 1048576, 1099511627776, 268435456, "bytes", 0, "size of one swap file")
 PARAM(swap_low_slots, 1, 65536, 32, "segments", 0, "another swap file is made below this many free slots")
 PARAM(swap_high_slots, 2, 1048576, 2048, "segments", 0, "a swap file is emptied and deleted above this many free slots")

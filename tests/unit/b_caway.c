@@ -91,8 +91,8 @@ oldest_first_and_back_by_page(void **state)
 	struct compressor_stats s = ct_stats(&t);
 	assert_int_equal(s.segments_away, 3);
 	assert_int_equal(s.pages_away, 3 * PER_SEGMENT);
-	assert_int_equal(s.bytes_away, 3 * PER_SEGMENT * 4128);
-	assert_int_equal(s.bytes_live, 4128);
+	assert_int_equal(s.bytes_away, 3 * PER_SEGMENT * 4112);
+	assert_int_equal(s.bytes_live, 4112);
 	assert_int_equal(s.segments_core, 1);
 
 	char page[4096];
@@ -106,7 +106,7 @@ oldest_first_and_back_by_page(void **state)
 		assert_true(compressor_away_next(t.c, &cursor, &away));
 		assert_int_equal(away.segment, segment[i]);
 		assert_int_equal(away.place.v, i + 1);
-		assert_int_equal(away.live_bytes, PER_SEGMENT * 4128);
+		assert_int_equal(away.live_bytes, PER_SEGMENT * 4112);
 		assert_int_equal(away.length, 262144);
 	}
 	assert_false(compressor_away_next(t.c, &cursor, &away));
@@ -125,7 +125,7 @@ a_place_goes_with_its_last_page(void **state)
 	ct_swapout(&t, &disk);
 	drop(&t, 0, PER_SEGMENT - 1);
 	assert_int_equal(ct_disk_collect(&t, &disk), 0);
-	assert_int_equal(ct_stats(&t).bytes_away, (PER_SEGMENT + 1) * 4128);
+	assert_int_equal(ct_stats(&t).bytes_away, (PER_SEGMENT + 1) * 4112);
 	/* While its last page is being read the place stays. (A caller would not free that page
 	 * meanwhile: here another one's pin stands in.) */
 	assert_int_equal(compressor_read_begin(t.c, cref[PER_SEGMENT - 1], &r), 0);
@@ -200,7 +200,7 @@ waste_is_not_written(void **state)
 	fill(&t, 2);
 	drop(&t, 3, 53);
 	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
-	/* 13 pages: 64 + 13 * 4128 */
+	/* 13 pages: 64 + 13 * 4112 */
 	assert_int_equal(length, 57344);
 	assert_int_equal(ct_stats(&t).compactions_minor, 1);
 	struct cplace place = ct_disk_write(&disk, bytes, length);
@@ -265,7 +265,7 @@ a_segment_comes_back(void **state)
 	assert_int_equal(compressor_swapin_segment(t.c, segment, page, 4096), -ENOENT);
 
 	/* Only what lives came: 43 pages. */
-	assert_int_equal(load_relaxed(&t.held) - held, (64 + 43 * 4128 + 4095) / 4096 * 4096);
+	assert_int_equal(load_relaxed(&t.held) - held, (64 + 43 * 4112 + 4095) / 4096 * 4096);
 	assert_int_equal(ct_stats(&t).segments_away, 0);
 	ct_check(&t);
 	for (uint64_t i = 0; i < 10; i++)
@@ -291,13 +291,13 @@ damaged_bytes_come_back(void **state)
 	fill(&t, 1);
 	uint32_t segment = ct_swapout(&t, &disk);
 	/* Slot 7's bytes, and the segment's own header. */
-	disk.blob[1].bytes[64 + 7 * 4128 + 1000] ^= 1;
+	disk.blob[1].bytes[64 + 7 * 4112 + 1000] ^= 1;
 	memset(disk.blob[1].bytes, 0x55, 64);
 	assert_int_equal(ct_read(&t, &disk, cref[7], page), -EIO);
 	check_page(&t, 8);
 	/* The last 5 are cut off. */
 	assert_int_equal(
-	    compressor_swapin_segment(t.c, segment, disk.blob[1].bytes, 64 + 58 * 4128), -EIO);
+	    compressor_swapin_segment(t.c, segment, disk.blob[1].bytes, 64 + 58 * 4112), -EIO);
 	ct_check(&t);
 	assert_int_equal(ct_disk_collect(&t, &disk), 1);
 	for (uint64_t i = 0; i < PER_SEGMENT; i++) {

@@ -111,7 +111,7 @@ slots_are_bounded(void **state)
 		memcpy(page + 1000, &i, sizeof(i));
 		page[0] = 1;
 		assert_int_equal(
-		    compressor_store(t.c, 0, page, (struct cowner){ 1, i }, 1, &cref[i], &bytes),
+		    compressor_store(t.c, 0, page, ct_owner(1, i), 1, &cref[i], &bytes),
 		    0);
 		assert_true(bytes < 128);
 	}
@@ -174,7 +174,7 @@ refusals_leave_all_intact(void **state)
 
 				ct_page(page, sizes[z], (struct ct_id){ 5, i, 9 });
 				error = compressor_store(
-				    t.c, 0, page, (struct cowner){ 5, i }, 1, &was, &bytes);
+				    t.c, 0, page, ct_owner(5, i), 1, &was, &bytes);
 				cref[i] = CREF_NONE;
 				if (error == 0) {
 					cref[i] = was;
@@ -229,12 +229,12 @@ chunks_and_rows_run_out(void **state)
 		for (n = 0; n < 200; n++) {
 			ct_page_of_kind(page, 4096, (struct ct_id){ 1, n, 0 }, CT_RANDOM);
 			if (compressor_store(
-				t.c, 0, page, (struct cowner){ 1, n }, 1, &cref[n], &bytes) != 0)
+				t.c, 0, page, ct_owner(1, n), 1, &cref[n], &bytes) != 0)
 				break;
 		}
 		assert_int_equal(n, 126);
 		assert_int_equal(
-		    compressor_store(t.c, 0, page, (struct cowner){ 1, n }, 1, &none, &bytes),
+		    compressor_store(t.c, 0, page, ct_owner(1, n), 1, &none, &bytes),
 		    -ENOSPC);
 		ct_check(&t);
 		/* One segment's pages freed: 63 fit again. */
@@ -243,7 +243,7 @@ chunks_and_rows_run_out(void **state)
 		for (uint64_t i = 0; i < 63; i++)
 			cref[i] = ct_store_kind(&t, (struct ct_id){ 1, i, 0 }, CT_RANDOM);
 		assert_int_equal(
-		    compressor_store(t.c, 0, page, (struct cowner){ 1, n }, 1, &none, &bytes),
+		    compressor_store(t.c, 0, page, ct_owner(1, n), 1, &none, &bytes),
 		    -ENOSPC);
 		ct_check(&t);
 		for (uint64_t i = 0; i < n; i++) {
@@ -267,11 +267,11 @@ the_fail_point_refuses_once(void **state)
 	ct_create(&t, 4096, 8 << 20, 1);
 	assert_int_equal(failpt_arm("COMPRESS_NO_SPACE:1:1"), 0);
 	assert_int_equal(
-	    compressor_store(t.c, 0, page, (struct cowner){ 1, 1 }, 1, &cref, &bytes), 0);
+	    compressor_store(t.c, 0, page, ct_owner(1, 1), 1, &cref, &bytes), 0);
 	assert_int_equal(
-	    compressor_store(t.c, 0, page, (struct cowner){ 1, 2 }, 1, &cref, &bytes), -ENOSPC);
+	    compressor_store(t.c, 0, page, ct_owner(1, 2), 1, &cref, &bytes), -ENOSPC);
 	assert_int_equal(
-	    compressor_store(t.c, 0, page, (struct cowner){ 1, 2 }, 1, &cref, &bytes), 0);
+	    compressor_store(t.c, 0, page, ct_owner(1, 2), 1, &cref, &bytes), 0);
 	failpt_disarm_all();
 	assert_int_equal(ct_stats(&t).pages, 2);
 	ct_check(&t);
@@ -294,7 +294,7 @@ acceleration_is_honoured(void **state)
 		ct_create(&t, 4096, 8 << 20, 1);
 		for (uint64_t i = 0; i < 50; i++) {
 			ct_page_of_kind(page, 4096, (struct ct_id){ 1, i, 0 }, CT_TEXT);
-			assert_int_equal(compressor_store(t.c, 0, page, (struct cowner){ 1, i },
+			assert_int_equal(compressor_store(t.c, 0, page, ct_owner(1, i),
 					     ways[way], &cref, &bytes),
 			    0);
 			assert_int_equal(compressor_load(t.c, cref, page), 0);

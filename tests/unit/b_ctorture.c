@@ -67,11 +67,11 @@ static bool
 move(struct ct *t, struct cowner owner, struct cref from, struct cref to)
 {
 	struct torture *x = (struct torture *)t;
-	struct entry *e = &x->entry[owner.page];
+	struct entry *e = &x->entry[ct_owner_page(owner)];
 	bool moved = false;
 
 	if (entry_busy_try(e)) {
-		if (e->cref.v == from.v && e->id.object == owner.object) {
+		if (e->cref.v == from.v && ct_owner(e->id.object, e->id.page).v == owner.v) {
 			e->cref = to;
 			moved = true;
 		}
@@ -125,7 +125,7 @@ entry_step(struct torture *x, unsigned worker, uint64_t *random)
 
 		ct_page(page, x->t.config.page_bytes, id);
 		int error = compressor_store(x->t.c, worker, page,
-		    (struct cowner){ id.object, id.page }, 1 + (int)(r >> 60), &cref, &bytes);
+		    ct_owner(id.object, id.page), 1 + (int)(r >> 60), &cref, &bytes);
 		if (error == 0) {
 			if (e->cref.v != 0)
 				entry_drop(x, e);

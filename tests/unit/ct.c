@@ -238,7 +238,7 @@ ct_store_kind(struct ct *t, struct ct_id id, enum ct_kind kind)
 	uint32_t bytes = 0;
 
 	ct_page_of_kind(page, t->config.page_bytes, id, kind);
-	assert_int_equal(compressor_store(t->c, 0, page, (struct cowner){ id.object, id.page }, 1,
+	assert_int_equal(compressor_store(t->c, 0, page, ct_owner(id.object, id.page), 1,
 			     &cref, &bytes),
 	    0);
 	assert_true(cref.v != 0 && cref.v < UINT64_C(1) << 60);
@@ -273,7 +273,7 @@ ct_load_kind(struct ct *t, struct cref cref, struct ct_id id, enum ct_kind kind)
 unsigned char *
 ct_find(struct ct *t, struct ct_id id)
 {
-	const uint64_t owner[2] = { id.object, id.page };
+	const struct cowner owner = ct_owner(id.object, id.page);
 	int fd = compressor_arena_fd(t->c);
 	off_t size = t->config.arena_bytes, data = 0, hole;
 	unsigned char *arena = t->user;
@@ -286,8 +286,8 @@ ct_find(struct ct *t, struct ct_id id)
 	/* Only where there is data: touching a hole would populate it. */
 	while ((data = lseek(fd, data, SEEK_DATA)) >= 0) {
 		hole = lseek(fd, data, SEEK_HOLE);
-		for (off_t i = data; i + 24 <= hole; i += 8)
-			if (memcmp(arena + i, owner, sizeof(owner)) == 0)
+		for (off_t i = data; i + 12 <= hole; i += 8)
+			if (memcmp(arena + i, &owner, sizeof(owner)) == 0)
 				return arena + i;
 		data = hole;
 	}

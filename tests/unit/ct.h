@@ -23,6 +23,19 @@ struct ct_id {
 	uint64_t object, page, generation;
 };
 
+/* Objects below 2^40, pages below 2^24. */
+static inline struct cowner
+ct_owner(uint64_t object, uint64_t page)
+{
+	return (struct cowner){ object << 24 | page };
+}
+
+static inline uint64_t
+ct_owner_page(struct cowner owner)
+{
+	return owner.v & 0xffffff;
+}
+
 enum ct_kind { CT_TEXT, CT_BINARY, CT_RANDOM, CT_SINGLE, CT_ZERO, CT_KINDS };
 
 uint64_t ct_random(uint64_t *state);
