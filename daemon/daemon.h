@@ -22,6 +22,7 @@
 #include "list.h"
 #include "lock.h"
 #include "log.h"
+#include "fault/latency.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"
@@ -201,6 +202,7 @@ struct daemon {
 	struct pageout_worker *workers;
 	unsigned worker_count;
 	struct writeback writeback;
+	struct latency latency; /* fault/latency.c */
 	struct jobs *jobs;
 	struct prefetch *prefetch;
 	struct recorder *recorder; /* trace.c */

@@ -305,6 +305,7 @@ create_parts(struct daemon *d)
 	if (park_create(d) != 0)
 		die(1, "no memory for parked faults");
 	zap_init(d);
+	latency_init(d);
 	error = trace_create(d);
 	if (!error)
 		error = prefetch_create(d);
@@ -332,6 +333,7 @@ destroy_parts(struct daemon *d)
 	pageout_stop(d);
 	writeback_stop(d);
 	control_destroy(d);
+	latency_fini(d);
 	jobs_fini(d);
 	fault_servers_fini(d);
 	pageout_fini(d);

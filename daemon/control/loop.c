@@ -338,6 +338,7 @@ refresh(uv_timer_t *timer)
 
 	stats_refresh(control->daemon);
 	direct_refresh(control->daemon);
+	latency_refresh(control->daemon, REFRESH_MS);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
 }

@@ -72,7 +72,6 @@ struct fault_server {
 	size_t channel_buffer_bytes;
 	struct swapin *swapins; /* FAULT_IO_DEPTH */
 	unsigned swapins_used;
-	struct awake *awake; /* fault/awake.c; NULL: the processor may halt */
 	bool unflushed; /* the kernel would not take all reads: again soon */
 	struct fault *deferred; /* faults that found the channel full; FIFO ring */
 	unsigned deferred_head, deferred_count;
@@ -117,8 +116,6 @@ void fault_server_give_way(struct fault_server *server, bool give_way);
 /* What is common to servers and direct servers. index: in daemon.servers. => 0 or -errno */
 int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index);
 int fault_server_start(struct fault_server *server, void *(*run)(void *));
-/* To the server's CPU. */
-void fault_server_pin(const struct fault_server *server, pthread_t thread);
 /* First in its thread. */
 void fault_server_begin(struct fault_server *server, const char *name);
 /* Answers messages of one client that arrived together. */

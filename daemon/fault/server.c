@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "fault/awake.h"
 #include "fault/direct.h"
 #include "fault/fault.h"
 
@@ -181,10 +180,6 @@ server_main(void *argument)
 			serve_deferred(server);
 		/* Reads that a flush has left behind, here or in the channel, have no completion to wait for. */
 		server->unflushed = server->swapins_used > 0 && swap_channel_flush(server->channel) != 0;
-		if (server->swapins_used > 0)
-			awake_begin(server);
-		else
-			awake_end(server);
 	}
 	return NULL;
 }
@@ -232,23 +227,17 @@ create_poll(struct daemon *d, struct fault_server *server)
 	return watch(server, swap_channel_fd(server->channel), COOKIE_IO);
 }
 
-void
-fault_server_pin(const struct fault_server *server, pthread_t thread)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(server->cpu, &cpus);
-	/* Refused where the machine's CPUs are not all ours: then it roams. */
-	pthread_setaffinity_np(thread, sizeof(cpus), &cpus);
-}
-
 int
 fault_server_start(struct fault_server *server, void *(*run)(void *))
 {
+	cpu_set_t cpus;
+
 	if (pthread_create(&server->thread, NULL, run, server) != 0)
 		return -EAGAIN;
-	fault_server_pin(server, server->thread);
+	CPU_ZERO(&cpus);
+	CPU_SET(server->cpu, &cpus);
+	/* Refused where the machine's CPUs are not all ours: then it roams. */
+	pthread_setaffinity_np(server->thread, sizeof(cpus), &cpus);
 	return 0;
 }
 
@@ -267,8 +256,6 @@ fault_servers_start(struct daemon *d)
 	}
 	if (!error)
 		error = direct_start(d);
-	if (!error)
-		error = awake_start(d);
 	for (unsigned i = 0; i < d->server_count && !error; i++)
 		error = fault_server_start(&d->servers[i], server_main);
 	return error;
@@ -305,7 +292,6 @@ fault_servers_stop(struct daemon *d)
 	}
 	for (unsigned i = 0; i < d->server_count; i++)
 		pthread_join(d->servers[i].thread, NULL);
-	awake_stop(d);
 }
 
 /* What is still under way at the end is finished here, so that pages are not left busy. */
@@ -331,7 +317,6 @@ fault_servers_fini(struct daemon *d)
 		free(server->deferred);
 	}
 	direct_fini(d);
-	awake_fini(d);
 	for (unsigned i = 0; i < fault_thread_count(d); i++)
 		munmap(d->servers[i].bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
 	free(d->servers);

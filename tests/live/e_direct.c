@@ -2,7 +2,7 @@
  *
  * Clients that are read by direct servers (daemon/fault/direct.h): how that begins and ends, and that nothing is lost on the way.
  *
- * usage: e_direct threads|quiet|disk|disk-halting|nonblock|killed|never
+ * usage: e_direct threads|quiet|disk|disk-sleeping|nonblock|killed|never
  */
 #include "harness.h"
 
@@ -144,17 +144,19 @@ test_quiet(void)
 /* --- pages on disk: handed over, and not for long --- */
 
 static void
-test_disk(const char *spin)
+test_disk(const char *latency)
 {
 	struct live d;
 	pid_t pid;
 
 	live_start(&d, "8M", "--param", "compressor_percent=10", "--param", "direct_faults=1", "--param",
-	    "swap_file_bytes=16777216", "--param", spin, NULL);
+	    "swap_file_bytes=16777216", "--param", latency, NULL);
 	pid = client_start(&d, crowd, NULL);
 	client_join(&d, pid, true);
 	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
-	REQUIRE((live_stat(&d, "read_spins") > 0) == (strcmp(spin, "read_spin_us=0") != 0));
+	REQUIRE((live_stat(&d, "latency_requests") > 0) ==
+	    (strcmp(latency, "latency_reads=0") != 0 && access("/dev/cpu_dma_latency", W_OK) == 0));
+	WAIT_UNTIL(&d, live_stat(&d, "latency_held") == 0);
 	REQUIRE(live_stat(&d, "handed_faults") > 0 && live_stat(&d, "swapins") > live_stat(&d, "handed_faults"));
 	wait_for_ends(&d);
 	live_stop(&d);
@@ -279,14 +281,14 @@ main(int argc, char **argv)
 	else if (strcmp(name, "quiet") == 0)
 		test_quiet();
 	else if (strcmp(name, "disk") == 0)
-		test_disk("read_spin_us=200");
-	else if (strcmp(name, "disk-halting") == 0)
-		test_disk("read_spin_us=0");
+		test_disk("latency_reads=1");
+	else if (strcmp(name, "disk-sleeping") == 0)
+		test_disk("latency_reads=0");
 	else if (strcmp(name, "nonblock") == 0)
 		test_nonblock();
 	else if (strcmp(name, "killed") == 0)
 		test_killed();
 	else
-		FAIL("usage: e_direct threads|quiet|disk|disk-halting|nonblock|killed|never");
+		FAIL("usage: e_direct threads|quiet|disk|disk-sleeping|nonblock|killed|never");
 	return 0;
 }
