@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "atomics.h"
 #include "base.h"
 
 enum lock_rank {
@@ -21,6 +22,7 @@ enum lock_rank {
 struct lock {
 	pthread_mutex_t mutex;
 	enum lock_rank rank;
+	atomic_int cpu; /* on which it was taken last: a hint for who waits */
 };
 
 const char *lock_rank_name(enum lock_rank rank);
