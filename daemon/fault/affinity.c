@@ -138,7 +138,8 @@ sample(struct fault_server *server, struct session *s, uint32_t thread)
 	uint64_t polling = load_relaxed(&s->servers_polling), wanted = polling;
 	bool period_ends;
 
-	s->busy_samples = is_fit_for_direct(d, s) ? s->busy_samples + 1 : 0;
+	/* Threads that cannot be found (another namespace of processes) would take all direct servers. */
+	s->busy_samples = is_fit_for_direct(d, s) && cpu >= 0 ? s->busy_samples + 1 : 0;
 	if (cpu >= 0) {
 		unsigned at = (unsigned)cpu % d->server_count;
 

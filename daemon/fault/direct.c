@@ -109,7 +109,7 @@ serve(struct fault_server *server, struct session *s)
 			store_relaxed(&server->served, load_relaxed(&server->served) + 1);
 			stat_add(server->stats, STAT_DIRECT_FAULTS, (uint64_t)count);
 			fault_server_answer(server, s, faults, (unsigned)count);
-		} else if (count != -EINTR && !load_acquire(&server->leaving)) {
+		} else if (count < 0 && count != -EINTR && !load_acquire(&server->leaving)) {
 			refuse(server, s);
 		}
 		fault_server_look_at_parked(server);
@@ -169,11 +169,17 @@ direct_set(struct fault_server *server, struct session *s, uint64_t wanted)
 
 	lock_acquire(&d->direct_lock);
 	begins = !load_relaxed(&s->is_direct);
-	if (!can_be_had(d, s, wanted) || (begins && uffd_may_wait(s->uffd) != 0)) {
+	if (!can_be_had(d, s, wanted)) {
 		lock_release(&d->direct_lock);
 		return false;
 	}
+	/* First: who still polls must not make it nonblocking again (serve_session). */
 	store_release(&s->is_direct, true);
+	if (begins && uffd_may_wait(s->uffd) != 0) {
+		store_release(&s->is_direct, false);
+		lock_release(&d->direct_lock);
+		return false;
+	}
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct fault_server *direct = direct_of(d, i);
 
