@@ -41,9 +41,12 @@ stream_follow(struct daemon *d, struct session *s, const struct fault *f, uint32
 	} else if (page == stream->next_down) {
 		stream->run++;
 		*direction = -1;
-	} else {
+	} else if (page + d->page_bytes != stream->next_up || page - d->page_bytes != stream->next_down) {
+		/* Not the same once more, either: written now, or answered only now. */
 		stream->run = 0;
 	}
+	stream->next_up = page + d->page_bytes;
+	stream->next_down = page - d->page_bytes;
 	if (behavior == PAGER_BEHAVIOR_SEQUENTIAL || behavior == PAGER_BEHAVIOR_REVERSE_SEQUENTIAL)
 		want = most;
 	else if (stream->run < 2)
@@ -53,16 +56,17 @@ stream_follow(struct daemon *d, struct session *s, const struct fault *f, uint32
 	return want > FAULT_CLUSTER_MAX ? FAULT_CLUSTER_MAX : want;
 }
 
-/* Tells the stream what was brought in: pages [address, + bytes). M not held; losing a race only costs a guess. */
+/* Tells the stream that more pages than the one that faulted come to be mapped. M not held; losing a race only costs a guess. */
 static void
-stream_advance(struct daemon *d, struct session *s, const struct fault *f, const struct fill *fill)
+stream_advance(struct daemon *d, const struct fault *f, struct vm_object *o, uint64_t index, unsigned count)
 {
+	struct session *s = f->session;
 	struct stream *stream = &s->streams[f->thread % STREAMS];
-	uint64_t start = vm_object_address(fill->object, fill->index);
+	uint64_t start = vm_object_address(o, index);
 
 	lock_acquire(&s->map.lock);
 	if (stream->thread == f->thread) {
-		stream->next_up = start + ((uint64_t)fill->count << d->page_shift);
+		stream->next_up = start + ((uint64_t)count << d->page_shift);
 		stream->next_down = start - d->page_bytes;
 	}
 	lock_release(&s->map.lock);
@@ -179,6 +183,82 @@ answer_resident(struct fault_server *server, const struct fault *f, const struct
 	vm_object_unbusy(o, index, p);
 }
 
+/* Resident neighbours of a page with a soft fault, in the direction of its thread's run: unmapped, all dirty or all clean, and
+ * ours (busy). */
+struct around {
+	uint64_t index; /* of the first */
+	unsigned count;
+};
+
+/* O held */
+static struct around
+around_take(struct daemon *d, const struct target *t)
+{
+	struct around a = { t->index, 0 };
+	bool dirty = false;
+
+	/* What is wired is so by its own touch, and a recording sees each. */
+	if (t->want < 2 || t->wired || trace_is_exact(d))
+		return a;
+	for (uint64_t i = t->index; a.count < t->want - 1; a.count++) {
+		uint64_t slot;
+		uint32_t word;
+
+		if (t->direction > 0 ? i + 1 == t->high : i == t->low)
+			break;
+		i = t->direction > 0 ? i + 1 : i - 1;
+		slot = load_relaxed(vm_object_slot(t->object, i));
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			break;
+		word = load_acquire(&d->frames.pages[slot_frame(slot)].word);
+		if (page_word_state(word) != PAGE_INACTIVE || word & PAGE_BUSY || (a.count > 0 && !(word & PAGE_DIRTY) == dirty))
+			break;
+		/* With O held nobody but a worker takes it, which is no reason to want it. */
+		if (!vm_page_busy_try(&d->frames.pages[slot_frame(slot)]))
+			break;
+		dirty = word & PAGE_DIRTY;
+		if (a.count == 0 || t->direction < 0)
+			a.index = i;
+	}
+	return a;
+}
+
+/* Faults of others wait for PAGEQ: it is not held for longer than so many pages take. */
+#define AROUND_STEP 8u
+
+/* They are mapped, so for the policy they count as referenced: a run is about to touch them. */
+static void
+around_answer(struct fault_server *server, const struct fault *f, const struct target *t, const struct around *a)
+{
+	struct daemon *d = server->daemon;
+	struct vm_object *o = t->object;
+	struct vm_page *pages[FAULT_CLUSTER_MAX];
+	unsigned reactivated = 0;
+	bool dirty;
+
+	for (unsigned i = 0; i < a->count; i++) {
+		uint32_t frame = slot_frame(load_relaxed(vm_object_slot(o, a->index + i)));
+
+		pages[i] = &d->frames.pages[frame];
+		if (i % AROUND_STEP == 0)
+			lock_acquire(&d->pageq.lock);
+		reactivated += pageq_reactivate_locked(d, o, frame, 0);
+		if (i % AROUND_STEP == AROUND_STEP - 1 || i == a->count - 1)
+			lock_release(&d->pageq.lock);
+	}
+	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
+	/* Where that fails, for the owner has punched or unmapped some, they fault by themselves. */
+	(void)uffd_continue(f->session->uffd, vm_object_address(o, a->index), (uint64_t)a->count << d->page_shift,
+	    dirty ? 0 : UFFD_MODE_WP);
+	for (unsigned i = 0; i < a->count; i++)
+		vm_object_unbusy(o, a->index + i, pages[i]);
+	stat_add(server->stats, STAT_AROUND, a->count);
+	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
+	ledger_count(&o->session->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
+	stream_advance(d, f, o, t->direction > 0 ? t->index : a->index, a->count + 1);
+	pageout_settle(d, server->stats);
+}
+
 /* An address that the daemon does not serve: it was given back while a thread was touching it. */
 static void
 answer_unknown(struct fault_server *server, const struct fault *f)
@@ -249,7 +329,8 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	fill.write = f->flags & UFFD_FAULT_WRITE;
 	fill.wired = t->wired;
 	fill.sequential = t->want > 1;
-	stream_advance(d, f->session, f, &fill);
+	if (fill.count > 1)
+		stream_advance(d, f, fill.object, fill.index, fill.count);
 	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	if (trace_is_exact(d))
 		trace_window_push(server, t->object, t->index);
@@ -287,6 +368,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 	slot = load_relaxed(vm_object_slot(t.object, t.index));
 	switch (slot_kind(slot)) {
 	case SLOT_RESIDENT: {
+		struct around around = { 0, 0 };
 		bool ours;
 
 		if (unlikely(write_must_wait(d, f, &t, slot_frame(slot)))) {
@@ -295,7 +377,8 @@ fault_handle(struct fault_server *server, const struct fault *f)
 			break;
 		}
 		ours = vm_page_busy_try(&d->frames.pages[slot_frame(slot)]);
-
+		if (ours && !(f->flags & UFFD_FAULT_WP))
+			around = around_take(d, &t);
 		lock_release(&t.object->lock);
 		if (ours) {
 			trace_fault(d, t.object, t.index, f, f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
@@ -303,6 +386,8 @@ fault_handle(struct fault_server *server, const struct fault *f)
 				trace_window_push(server, t.object, t.index);
 			answer_resident(server, f, &t, slot_frame(slot));
 			soft = !(f->flags & UFFD_FAULT_WP);
+			if (around.count > 0)
+				around_answer(server, f, &t, &around);
 		} else {
 			stat_add(server->stats, STAT_BUSY_WAITS, 1);
 		}

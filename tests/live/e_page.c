@@ -3,7 +3,7 @@
  * One page's life, seen in the counters: zero fills and their clusters, soft faults, clean copies, wiring, planted pages,
  * memory that its owner takes away behind the daemon's back.
  *
- * usage: e_page zero-fill|soft|clean|wire|discard|planted|punched|region|parted [page size]
+ * usage: e_page zero-fill|soft|around|clean|wire|discard|planted|punched|region|parted [page size]
  */
 #include "harness.h"
 
@@ -144,6 +144,61 @@ soft(struct live *d, void *argument)
 	EQ(b.decompressions, a.decompressions);
 	EQ(b.soft_faults - a.soft_faults, PAGES);
 	EQ(b.reactivations - a.reactivations, PAGES);
+	OK(pager_disconnect(p));
+}
+
+/* --- the same in a run: one soft fault maps its neighbours --- */
+
+static void
+cool(struct live *d, struct pager *p, struct book *book)
+{
+	OK(pager_behavior(p, book->base, book->count * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
+	WAIT_UNTIL(d, mapped_pages(d, book->base, book->count) == 0);
+}
+
+static void
+around(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	enum { PAGES = 256 };
+	int64_t soft_faults, around_pages;
+	struct book book;
+
+	(void)argument;
+	book_open(&book, client_allocate(p, PAGES * d->page_bytes), d->page_bytes, PAGES, 1);
+	for (uint32_t i = 0; i < PAGES; i++)
+		book_write(&book, i, KIND_NOISE);
+	for (unsigned round = 0; round < 4; round++) {
+		cool(d, p, &book);
+		EQ(live_stat(d, "inactive"), PAGES);
+		soft_faults = live_stat(d, "soft_faults");
+		around_pages = live_stat(d, "around");
+		for (uint32_t i = 0; i < PAGES; i++)
+			book_verify(&book, round % 2 ? PAGES - 1 - i : i);
+		soft_faults = live_stat(d, "soft_faults") - soft_faults;
+		around_pages = live_stat(d, "around") - around_pages;
+		/* Some may have been mapped twice: touched while their neighbours were being mapped. */
+		printf("%d pages by %lld soft faults\n", PAGES, (long long)soft_faults);
+		REQUIRE(soft_faults < PAGES / 4 && around_pages > PAGES / 2 && soft_faults + around_pages >= PAGES,
+		    "%lld soft faults, %lld pages around them", (long long)soft_faults, (long long)around_pages);
+		EQ(live_stat(d, "inactive"), 0);
+		EQ(mapped_pages(d, book.base, PAGES), PAGES);
+		/* What came so is as writable as it should be: nothing of this may be lost. */
+		for (uint32_t i = round; i < PAGES; i += 3)
+			book_write(&book, i, KIND_TEXT);
+	}
+	/* Pages of others' kinds end a run: discarded ones in between. */
+	for (uint32_t i = 10; i < PAGES; i += 20) {
+		OK(pager_behavior(p, book.base + i * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
+		book_forget(&book, i);
+	}
+	cool(d, p, &book);
+	book_verify_all(&book);
+	/* All but the pages of a region's neighbour. */
+	OK(pager_deallocate(p, book.base + 128 * d->page_bytes, 128 * d->page_bytes));
+	book.count = 128;
+	cool(d, p, &book);
+	book_verify_all(&book);
 	OK(pager_disconnect(p));
 }
 
@@ -495,6 +550,7 @@ main(int argc, char **argv)
 	} tests[] = {
 		{ "zero-fill", zero_fill, "fault_cluster=32" },
 		{ "soft", soft, "zap=2" },
+		{ "around", around, "zap=2" },
 		{ "clean", clean, "retain_copies=1" },
 		{ "wire", wire, "retain_copies=2" },
 		{ "discard", discard, "compressor_percent=20" },
