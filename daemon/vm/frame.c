@@ -39,7 +39,7 @@ frames_create(struct daemon *d)
 	t->pages = memory;
 	/* A worker needs room for one batch of raw pages, and a segment's growth, before it can free their frames. */
 	reserved = max_u64(param(d, reserved_frames),
-	    FRAMES_LAST + workers * (param(d, pageout_batch) * 9 / 8 + (64u << 10) / d->page_bytes + 4));
+	    FRAMES_LAST + workers * (param(d, pageout_batch) * 3 / 2 + (64u << 10) / d->page_bytes + 8));
 	t->reserved = (uint32_t)min_u64(reserved, count / 8);
 	t->last = (uint32_t)min_u64(FRAMES_LAST, t->reserved / 4);
 	t->free_head = FRAME_NONE;
