@@ -162,10 +162,10 @@ server_main(void *argument)
 	while (!load_acquire(&server->stopping)) {
 		int count = epoll_wait(server->epoll, events, EVENTS, server->unflushed ? FLUSH_AGAIN_MS : -1);
 
-		if (count < 0) {
-			CHECKF(errno == EINTR, "epoll_wait: %d", errno);
-			continue;
-		}
+		CHECKF(count >= 0 || errno == EINTR, "epoll_wait: %d", errno);
+		/* A completion interrupts the wait, to be put into the ring, before the ring's descriptor says so. */
+		if (count < 0 && server->swapins_used > 0)
+			swapin_reap(server);
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.u64 == COOKIE_KICK)
 				serve_kick(server);
