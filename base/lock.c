@@ -88,13 +88,19 @@ spin(struct lock *l)
 	return false;
 }
 
+static void
+note_cpu(struct lock *l)
+{
+	store_relaxed(&l->cpu, sched_getcpu());
+}
+
 void
 lock_acquire(struct lock *l)
 {
 	held_push(l, true);
 	if (unlikely(pthread_mutex_trylock(&l->mutex) != 0) && !spin(l))
 		CHECK(pthread_mutex_lock(&l->mutex) == 0);
-	store_relaxed(&l->cpu, sched_getcpu());
+	note_cpu(l);
 }
 
 bool
@@ -106,7 +112,7 @@ lock_acquire_try(struct lock *l)
 		return false;
 	CHECK(error == 0);
 	held_push(l, false);
-	store_relaxed(&l->cpu, sched_getcpu());
+	note_cpu(l);
 	return true;
 }
 
@@ -162,7 +168,7 @@ cond_wait(struct cond *c, struct lock *l)
 	held_pop(l);
 	CHECK(pthread_cond_wait(&c->cond, &l->mutex) == 0);
 	held_push(l, false);
-	store_relaxed(&l->cpu, sched_getcpu());
+	note_cpu(l);
 }
 
 bool
@@ -178,7 +184,7 @@ cond_wait_for(struct cond *c, struct lock *l, uint64_t timeout_ns)
 	held_pop(l);
 	error = pthread_cond_timedwait(&c->cond, &l->mutex, &until);
 	held_push(l, false);
-	store_relaxed(&l->cpu, sched_getcpu());
+	note_cpu(l);
 	CHECK(error == 0 || error == ETIMEDOUT);
 	return error == 0;
 }

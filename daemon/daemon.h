@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * struct daemon is the whole, made of parts, and there is no other global. Each part is owned by the files
- * named beside it. What must survive a restart of the daemon (slots, frames, segments) lives in memfd-backed
- * arenas without pointers; the rest can be rebuilt from them.
+ * named beside it. What must survive a restart of the daemon (slots, frames, segments but for the directory of
+ * their pages) lives in memfd-backed arenas without pointers; the rest can be rebuilt from them.
  *
  * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the session table's lock,
  * (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (D) the direct lock, (K) the park
@@ -19,10 +19,10 @@
 #include "atomics.h"
 #include "check.h"
 #include "compressor.h"
+#include "fault/latency.h"
 #include "list.h"
 #include "lock.h"
 #include "log.h"
-#include "fault/latency.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"

@@ -117,7 +117,7 @@ assign(struct fault_server *server, struct session *s, uint64_t wanted, bool dir
 {
 	struct daemon *d = server->daemon;
 
-	if (direct && (load_relaxed(&s->servers_polling) == wanted && load_acquire(&s->is_direct)))
+	if (direct && load_relaxed(&s->servers_polling) == wanted && load_acquire(&s->is_direct))
 		return;
 	if (direct && direct_set(server, s, wanted))
 		return;
@@ -162,9 +162,9 @@ sample(struct fault_server *server, struct session *s, uint32_t thread)
 
 /* The one of a pair that reads the client. */
 static struct fault_server *
-reader(struct daemon *d, const struct session *s, unsigned i)
+reader(struct daemon *d, struct session *s, unsigned i)
 {
-	return &d->servers[load_acquire(&((struct session *)s)->is_direct) ? d->server_count + i : i];
+	return &d->servers[load_acquire(&s->is_direct) ? d->server_count + i : i];
 }
 
 void

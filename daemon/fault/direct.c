@@ -9,10 +9,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define LEAVE_SIGNAL SIGUSR2
 #define READ_BATCH   16
@@ -93,6 +90,9 @@ refuse(struct fault_server *server, struct session *s)
 	if (!load_acquire(&server->leaving)) {
 		s->direct_refused = true;
 		direct_leave(server->daemon, s, server->stats);
+		/* Nobody could be made to poll it: it waits again, rather than spin. */
+		if (load_acquire(&s->is_direct))
+			uffd_may_wait(s->uffd);
 	}
 	store_release(&s->affinity_busy, false);
 }
@@ -102,7 +102,7 @@ serve(struct fault_server *server, struct session *s)
 {
 	struct uffd_fault faults[READ_BATCH];
 
-	while (!load_acquire(&server->leaving) && !session_is_dead(s)) {
+	while (!load_acquire(&server->leaving) && !load_acquire(&server->stopping) && !session_is_dead(s)) {
 		int count = uffd_read_wait(s->uffd, faults, READ_BATCH);
 
 		if (count > 0) {
@@ -124,7 +124,8 @@ direct_main(void *argument)
 
 	fault_server_begin(server, "direct");
 	lock_acquire(&d->direct_lock);
-	while (!load_acquire(&server->stopping)) {
+	/* A client that came just before the end is let go as any other. */
+	while (server->client || !load_acquire(&server->stopping)) {
 		struct session *s = server->client;
 
 		if (!s) {

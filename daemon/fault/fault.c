@@ -3,11 +3,11 @@
  * From a fault message to a decision. Runs on: fault servers. Never sleeps, never reclaims, allocates nothing.
  */
 #include "fault/fault.h"
-#include "fault/direct.h"
 
 #include <errno.h>
 
 #include "clock.h"
+#include "fault/direct.h"
 #include "pageout/pageout.h"
 #include "trace.h"
 #include "vm/pageq.h"
@@ -197,10 +197,12 @@ around_take(struct daemon *d, const struct target *t)
 	struct around a = { t->index, 0 };
 	bool dirty = false;
 
-	/* What is wired is so by its own touch, and a recording sees each. */
-	if (t->want < 2 || t->wired || trace_is_exact(d))
+	/* What is wired is so by its own touch, a recording sees each, and pages that could leave are not for guesses while others wait
+	 * for frames. */
+	if (t->want < 2 || t->wired || trace_is_exact(d) || load_relaxed(&d->park.count) > 0)
 		return a;
 	for (uint64_t i = t->index; a.count < t->want - 1; a.count++) {
+		struct vm_page *p;
 		uint64_t slot;
 		uint32_t word;
 
@@ -210,12 +212,16 @@ around_take(struct daemon *d, const struct target *t)
 		slot = load_relaxed(vm_object_slot(t->object, i));
 		if (slot_kind(slot) != SLOT_RESIDENT)
 			break;
-		word = load_acquire(&d->frames.pages[slot_frame(slot)].word);
-		if (page_word_state(word) != PAGE_INACTIVE || word & PAGE_BUSY || (a.count > 0 && !(word & PAGE_DIRTY) == dirty))
+		p = &d->frames.pages[slot_frame(slot)];
+		if (!vm_page_busy_only(p))
 			break;
-		/* With O held nobody but a worker takes it, which is no reason to want it. */
-		if (!vm_page_busy_try(&d->frames.pages[slot_frame(slot)]))
+		/* Only now: a worker may have cleaned it a moment ago, and mapped writable its next write would be lost. */
+		word = load_acquire(&p->word);
+		if (page_word_state(word) != PAGE_INACTIVE || (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
+			/* With O held since before it was busy nobody has wanted it. */
+			(void)vm_page_unbusy(p);
 			break;
+		}
 		dirty = word & PAGE_DIRTY;
 		if (a.count == 0 || t->direction < 0)
 			a.index = i;
@@ -460,21 +466,18 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 	return empty;
 }
 
-static void
+/* => false: no place */
+static bool
 defer(struct fault_server *server, const struct fault *f)
 {
 	unsigned at = (server->deferred_head + server->deferred_count) % FAULT_DEFERRED_MAX;
 
-	if (server->home ? !direct_hand_over(server, f) : server->deferred_count == FAULT_DEFERRED_MAX) {
-		/* It faults again; by then the channel has moved. */
-		uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
-		return;
-	}
-	if (server->home)
-		return;
+	if (server->deferred_count == FAULT_DEFERRED_MAX)
+		return false;
 	server->deferred[at] = *f;
 	session_get(f->session);
 	server->deferred_count++;
+	return true;
 }
 
 void
@@ -494,7 +497,9 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 		park_fault(server, f, outcome);
 		break;
 	case FAULT_NO_IO:
-		defer(server, f);
+		/* It faults again; by then the channel has moved. */
+		if (!(server->home ? direct_hand_over(server, f) : defer(server, f)))
+			uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
 		break;
 	}
 }

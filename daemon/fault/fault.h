@@ -127,8 +127,8 @@ void fault_server_kick(struct fault_server *server);
 /* Frames are free, or a session is below its limit again: some server looks at the parked faults. Any thread. */
 void fault_servers_kick(struct daemon *d);
 
-/* fault/affinity.c: which servers poll a client. Called after faults have been answered; cheap but for one in
- * AFFINITY_INTERVAL. Runs on: fault servers */
+/* fault/affinity.c: which servers poll a client. Called after faults have been answered; cheap but for the
+ * one in 32 to 256 that is a sample. Runs on: fault servers, direct servers */
 void affinity_note(struct fault_server *server, struct session *s, uint32_t thread, unsigned faults);
 
 /* fault/fault.c */

@@ -64,6 +64,15 @@ worker_main(void *argument)
 	return NULL;
 }
 
+/* The client's part of a phase: when the test says so, and the test is told. */
+static void
+touch_in_phase(struct live *d, struct book *b, uint64_t *rng, unsigned phase)
+{
+	WAIT_UNTIL(d, atomic_load(&shared->phase) >= phase);
+	touch(b, live_scaled(30000), rng);
+	atomic_store(&shared->done, phase);
+}
+
 /* --- several threads, and never --- */
 
 static void
@@ -86,8 +95,9 @@ crowd(struct live *d, void *argument)
 }
 
 static void
-test_threads(const char *rate, bool begins)
+test_threads(const char *rate)
 {
+	bool begins = strcmp(rate, "direct_faults=0") != 0;
 	struct live d;
 	pid_t pids[2];
 
@@ -114,22 +124,19 @@ moody(struct live *d, void *argument)
 
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (unsigned phase = 1; phase <= 3; phase++) {
-		WAIT_UNTIL(d, atomic_load(&shared->phase) >= phase);
-		touch(&b, live_scaled(30000), &rng);
-		atomic_store(&shared->done, phase);
-	}
+	for (unsigned phase = 1; phase <= 3; phase++)
+		touch_in_phase(d, &b, &rng, phase);
 	book_verify_all(&b);
 	OK(pager_disconnect(p));
 }
 
 static void
-test_quiet(void)
+test_quiet(const char *rate)
 {
 	struct live d;
 	pid_t pid;
 
-	live_start(&d, "8M", "--param", "direct_faults=1", NULL);
+	live_start(&d, "8M", "--param", rate, NULL);
 	pid = client_start(&d, moody, NULL);
 	for (unsigned phase = 1; phase <= 3; phase++) {
 		atomic_store(&shared->phase, phase);
@@ -198,37 +205,38 @@ stubborn(struct live *d, void *argument)
 	OK(raw_allocate(&r, (uintptr_t)memory, count * d->page_bytes, &memfd, &offset));
 	raw_map(&r, memory, count * d->page_bytes, memfd, offset);
 	book_open(&b, memory, d->page_bytes, count, 1);
-	for (unsigned phase = 1; phase <= 3; phase++) {
-		WAIT_UNTIL(d, atomic_load(&shared->phase) >= phase);
-		if (phase == 2)
-			REQUIRE(pthread_create(&id, NULL, toggler_main, &t) == 0);
-		touch(&b, live_scaled(30000), &rng);
-		if (phase == 2) {
-			atomic_store(&t.stop, true);
-			pthread_join(id, NULL);
-			/* As a client may well leave it. */
-			REQUIRE(fcntl(r.uffd, F_SETFL, 0) == 0);
-		}
-		atomic_store(&shared->done, phase);
-	}
+	touch_in_phase(d, &b, &rng, 1);
+	REQUIRE(pthread_create(&id, NULL, toggler_main, &t) == 0);
+	touch_in_phase(d, &b, &rng, 2);
+	atomic_store(&t.stop, true);
+	pthread_join(id, NULL);
+	/* As a client may well leave it. */
+	REQUIRE(fcntl(r.uffd, F_SETFL, 0) == 0);
+	touch_in_phase(d, &b, &rng, 3);
 	book_verify_all(&b);
 	raw_close(&r);
 }
 
 static void
-test_nonblock(void)
+test_nonblock(const char *rate)
 {
 	struct live d;
+	int64_t begins = 0;
 	pid_t pid;
 
-	live_start(&d, "8M", "--param", "direct_faults=1", NULL);
+	live_start(&d, "8M", "--param", rate, NULL);
 	pid = client_start(&d, stubborn, NULL);
 	for (unsigned phase = 1; phase <= 3; phase++) {
 		atomic_store(&shared->phase, phase);
 		WAIT_UNTIL(&d, (live_sample(&d, false), atomic_load(&shared->done) >= phase));
 		if (phase == 1)
 			REQUIRE(live_stat(&d, "direct_begins") > 0);
+		if (phase == 2)
+			begins = live_stat(&d, "direct_begins");
 	}
+	/* It was sent back to the poll, and for good. */
+	EQ(live_stat(&d, "direct_begins"), begins);
+	EQ(live_stat(&d, "direct_ends"), begins);
 	client_join(&d, pid, false);
 	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
 	wait_for_ends(&d);
@@ -248,12 +256,12 @@ endless(struct live *d, void *argument)
 }
 
 static void
-test_killed(void)
+test_killed(const char *rate)
 {
 	struct live d;
 	int64_t begins = 0;
 
-	live_start(&d, "8M", "--param", "direct_faults=1", NULL);
+	live_start(&d, "8M", "--param", rate, NULL);
 	for (uint64_t n = 0; n < live_scaled(20) + 2; n++) {
 		pid_t pid = client_start(&d, endless, NULL);
 
@@ -270,25 +278,27 @@ test_killed(void)
 int
 main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		void (*run)(const char *param);
+		const char *param;
+	} tests[] = {
+		{ "threads", test_threads, "direct_faults=1" },
+		{ "never", test_threads, "direct_faults=0" },
+		{ "quiet", test_quiet, "direct_faults=1" },
+		{ "disk", test_disk, "latency_reads=1" },
+		{ "disk-sleeping", test_disk, "latency_reads=0" },
+		{ "nonblock", test_nonblock, "direct_faults=1" },
+		{ "killed", test_killed, "direct_faults=1" },
+	};
 	const char *name = argc > 1 ? argv[1] : "";
 
 	live_init(argc, argv);
 	shared = shared_alloc(sizeof(*shared));
-	if (strcmp(name, "threads") == 0)
-		test_threads("direct_faults=1", true);
-	else if (strcmp(name, "never") == 0)
-		test_threads("direct_faults=0", false);
-	else if (strcmp(name, "quiet") == 0)
-		test_quiet();
-	else if (strcmp(name, "disk") == 0)
-		test_disk("latency_reads=1");
-	else if (strcmp(name, "disk-sleeping") == 0)
-		test_disk("latency_reads=0");
-	else if (strcmp(name, "nonblock") == 0)
-		test_nonblock();
-	else if (strcmp(name, "killed") == 0)
-		test_killed();
-	else
-		FAIL("usage: e_direct threads|quiet|disk|disk-sleeping|nonblock|killed|never");
-	return 0;
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		if (strcmp(name, tests[i].name) == 0) {
+			tests[i].run(tests[i].param);
+			return 0;
+		}
+	FAIL("usage: e_direct threads|quiet|disk|disk-sleeping|nonblock|killed|never");
 }

@@ -3,7 +3,7 @@
  * Writers that never rest while their pages are laundered. Each page has a counter that only its writer raises, and
  * remembers: a write that was lost shows at the next one.
  *
- * usage: e_hammer cooled|evicted|deallocated|unmapped|discarded [page size]
+ * usage: e_hammer ordered|cooled|evicted|deallocated|unmapped|discarded [page size]
  */
 #include "harness.h"
 
@@ -23,6 +23,7 @@ struct hammer {
 	_Atomic uint64_t counters[HOT]; /* what was written last; 0: page not in use */
 	atomic_bool stop;
 	bool evict;      /* told to leave, not only to cool down */
+	bool in_order;
 	bool skip_third; /* pages 2, 5, 8... are not the writers' */
 	_Atomic uint64_t writes;
 };
@@ -46,11 +47,20 @@ writer_main(void *argument)
 	struct hammer *h = w->h;
 	unsigned last = (unsigned)(h->page_bytes / 8 - 1), middle = last / 2;
 	uint64_t rng = mix64(live_seed + w->index);
+	unsigned next = 0;
 
 	while (!atomic_load_explicit(&h->stop, memory_order_relaxed)) {
 		unsigned page = (unsigned)rng_below(&rng, HOT / WRITERS) * WRITERS + w->index;
 		uint64_t before;
 
+		/* All of them, one after the other: soft faults map their neighbours, and meet the other thread's. It writes its own. */
+		if (h->in_order) {
+			page = next++ % HOT;
+			if (page % WRITERS != w->index) {
+				REQUIRE(*word_at(h, page, 8) == 1, "page %u has lost its mark", page);
+				continue;
+			}
+		}
 		if (h->skip_third && page % 3 == 2)
 			continue;
 		before = atomic_load_explicit(&h->counters[page], memory_order_relaxed);
@@ -166,10 +176,12 @@ client(struct live *d, void *argument)
 	struct arguments *a = argument;
 	struct hammer h = { .daemon = d, .page_bytes = d->page_bytes }, press;
 	pthread_t presser;
-	bool evicted = strcmp(a->way, "evicted") == 0, cooled = evicted || strcmp(a->way, "cooled") == 0;
+	bool evicted = strcmp(a->way, "evicted") == 0, ordered = strcmp(a->way, "ordered") == 0;
+	bool cooled = evicted || ordered || strcmp(a->way, "cooled") == 0;
 
 	h.pager = client_connect(d);
 	h.evict = evicted;
+	h.in_order = ordered;
 	h.skip_third = !cooled;
 	press.daemon = d;
 	press.pager = h.pager;
@@ -199,6 +211,9 @@ main(int argc, char **argv)
 	printf("rescues %lld, busy waits %lld, pageouts %lld, write-protect faults %lld\n", (long long)live_stat(&d, "rescues"),
 	    (long long)live_stat(&d, "busy_waits"), (long long)live_stat(&d, "pageouts"),
 	    (long long)live_stat(&d, "write_protect_faults"));
+	if (strcmp(a.way, "ordered") == 0)
+		REQUIRE(live_stat(&d, "around") > 0);
+	REQUIRE(live_stat(&d, "pageouts") > 0);
 	live_stop(&d);
 	return 0;
 }
