@@ -102,6 +102,7 @@ struct fault_times {
 struct eviction {
 	struct vm_object *object; /* (C) the job has a reference */
 	uint64_t next, end;  /* (Q) pages that no worker has taken up yet */
+	uint64_t behind;     /* (C) pages of the same request that follow */
 	unsigned parts;      /* (Q) workers that are at a part of it */
 	uint64_t pages;      /* (Q) that have left */
 	bool met_busy;       /* (Q) some were in transit: it is worth coming for them again */

@@ -34,8 +34,10 @@ region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t
 	if (mmap(memory, size, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) ==
 	    MAP_FAILED)
 		return -errno;
-	/* DONTDUMP: a core dump would read page after page, of which most may be away. */
-	if (madvise(memory, size, MADV_DONTFORK) < 0 || madvise(memory, size, MADV_DONTDUMP) < 0)
+	/* DONTDUMP: a core dump would read page after page, of which most may be away. RANDOM: nobody here asks the kernel how
+	 * recently a page was used, and without it each mapping that goes moves its page in the kernel's own lists. */
+	if (madvise(memory, size, MADV_DONTFORK) < 0 || madvise(memory, size, MADV_DONTDUMP) < 0 ||
+	    madvise(memory, size, MADV_RANDOM) < 0)
 		return -errno;
 	if (ioctl(p->uffd, UFFDIO_REGISTER, &reg) < 0)
 		return -errno;

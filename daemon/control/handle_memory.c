@@ -545,7 +545,7 @@ evict_piece(struct request *r, uint64_t start, uint64_t end, uint64_t *pages)
 	struct vm_map *m = &r->session->map;
 	struct daemon *d = r->daemon;
 	struct vm_entry *e, copy;
-	uint64_t first, last;
+	uint64_t first, last, request_end = end;
 
 	lock_acquire(&m->lock);
 	e = vm_map_lookup_from(m, start);
@@ -561,7 +561,7 @@ evict_piece(struct request *r, uint64_t start, uint64_t end, uint64_t *pages)
 	first = (copy.offset + (start - copy.start)) >> d->page_shift;
 	last = first + ((end - start) >> d->page_shift);
 	vm_object_settle(copy.object);
-	*pages += evict(copy.object, first, last);
+	*pages += evict(copy.object, first, last, (request_end - end) >> d->page_shift);
 	vm_object_put(copy.object);
 	return end;
 }

@@ -100,6 +100,30 @@ collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean
 	return s;
 }
 
+/* Pages that go straight on to swap take memory for a moment only, and where the disk has time to spare a processor's is what their
+ * leaving takes: pressed less hard more of them leave. Step by step, and back by half when a batch found no room, which
+ * is how a disk that does not keep up is felt. */
+unsigned
+evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused)
+{
+	unsigned next = refused ? now / 2 : now + 1;
+
+	if (!goes_on_to_swap)
+		return 0;
+	if (next > most)
+		next = most;
+	return next > least ? next : least;
+}
+
+/* Whether what is stored now will have left memory by the end: as much follows as the compressor holds. => PAGEQ held */
+static bool
+goes_on_to_swap_locked(const struct daemon *d, const struct eviction *e)
+{
+	uint64_t follow = min_u64(e->end - e->next + e->behind, d->frames.count);
+
+	return swap_has_room(d) && follow / 2 > compressor_share(d);
+}
+
 bool
 evict_round(struct pageout_worker *w, unsigned *ret_freed)
 {
@@ -109,11 +133,13 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	struct vm_object *o;
 	struct search s;
 	unsigned freed;
-	bool room;
+	bool room, goes_on = false;
 
 	lock_acquire(&q->lock);
 	o = part_locked(w);
 	e = q->eviction;
+	if (o)
+		goes_on = goes_on_to_swap_locked(d, e);
 	lock_release(&q->lock);
 	if (!o)
 		return false;
@@ -121,13 +147,17 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 		w->part_batch = PART_BATCH;
 	room = launder_has_room(w, w->part_batch);
 	s = collect(w, o, room ? w->part_batch : PART_BATCH, !room);
+	w->acceleration = goes_on ? w->part_acceleration : 0;
 	freed = launder_begun(w, w->victims, s.count);
+	w->acceleration = 0;
 	if (s.met_dirty)
 		w->refused = true;
 	/* Before there is no room left: then we would wait. */
 	if (writeback_swap_worth(d))
 		writeback_want(d);
 	w->part_batch = w->refused ? (w->part_batch + 1) / 2 : PART_BATCH;
+	w->part_acceleration = evict_acceleration(w->part_acceleration, (unsigned)param(d, compress_acceleration),
+	    (unsigned)param(d, compress_acceleration_evict), goes_on, w->refused);
 
 	lock_acquire(&q->lock);
 	e->pages += freed;
@@ -170,11 +200,11 @@ wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 }
 
 uint64_t
-evict(struct vm_object *o, uint64_t first, uint64_t last)
+evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 {
 	struct daemon *d = o->daemon;
 	struct pageq *q = &d->pageq;
-	struct eviction e = { .object = o, .since = moment_now(d) };
+	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
 
 	for (unsigned times = 0; times < TIMES_MAX; times++) {
 		lock_acquire(&q->lock);

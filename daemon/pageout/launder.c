@@ -83,6 +83,8 @@ acceleration(const struct pageout_worker *w)
 	uint32_t quarter = (d->frames.free_min - d->frames.reserved) / 4;
 	uint64_t dense = param(d, compress_dense);
 
+	if (w->acceleration > 0 && dense != 2)
+		return (int)w->acceleration;
 	if (dense == 2 || (dense == 1 && free_count >= d->frames.reserved + 3 * quarter))
 		return COMPRESS_DENSE;
 	if (w->growing && free_count < d->frames.reserved + quarter)

@@ -26,6 +26,8 @@ struct pageout_worker {
 	bool refused; /* in the last batch the compressor found no room for a page */
 	uint64_t part_low, part_high; /* pages of the eviction under way that this worker takes out; equal: none */
 	unsigned part_batch; /* as batch, for these */
+	unsigned part_acceleration; /* to press these with; 0: as any others */
+	unsigned acceleration; /* to press this batch with; 0: by launder's own rule */
 	uint64_t zero_fills, refills; /* of the daemon, when last looked at */
 	bool growing;            /* pages come from first touches rather than back from where they were stored */
 };
@@ -51,9 +53,11 @@ unsigned launder_begun(struct pageout_worker *w, struct victim *victims, unsigne
 /* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no lock held. */
 bool launder_has_room(struct pageout_worker *w, unsigned pages);
 
-/* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken out by all workers. => how many
- * have left, when all have that could. Runs on: jobs, no lock held. */
-uint64_t evict(struct vm_object *o, uint64_t first, uint64_t last);
+/* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken out by all workers; `behind` more
+ * are known to follow. => how many have left, when all have that could. Runs on: jobs, no lock held. */
+uint64_t evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind);
+/* What to press the next batch with, after one that was pressed with `now`; 0: as any other pages. Pure. */
+unsigned evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused);
 /* Whether the worker has a part of that to do. => PAGEQ held */
 bool evict_wanted_locked(struct pageout_worker *w);
 /* Takes out a batch of the worker's part. *ret_freed: frames. => false: there was nothing to do, or no room */
