@@ -72,12 +72,26 @@ lock_fini(struct lock *l)
 	CHECK(pthread_mutex_destroy(&l->mutex) == 0);
 }
 
+static __thread int own_cpu = -1; /* -1: it roams */
+
+void
+lock_on_cpu(int cpu)
+{
+	own_cpu = cpu;
+}
+
+static int
+this_cpu(void)
+{
+	return own_cpu >= 0 ? own_cpu : sched_getcpu();
+}
+
 /* Sections are short, and sleeping takes longer than most of them: a fault that met a worker's section of 8 us waited for 30, with
  * its processor halted and woken. But who holds the lock and has lost its processor to us is not waited for. */
 static bool
 spin(struct lock *l)
 {
-	int cpu = sched_getcpu();
+	int cpu = this_cpu();
 
 	for (unsigned i = 0; i < SPIN_TRIES && load_relaxed(&l->cpu) != cpu; i++) {
 		for (unsigned j = 0; j < SPIN_PAUSES; j++)
@@ -91,7 +105,7 @@ spin(struct lock *l)
 static void
 note_cpu(struct lock *l)
 {
-	store_relaxed(&l->cpu, sched_getcpu());
+	store_relaxed(&l->cpu, this_cpu());
 }
 
 void

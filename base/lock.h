@@ -27,6 +27,9 @@ struct lock {
 
 const char *lock_rank_name(enum lock_rank rank);
 
+/* The calling thread stays on that CPU: what its locks note need not be asked for each time. */
+void lock_on_cpu(int cpu);
+
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 void lock_acquire(struct lock *l);

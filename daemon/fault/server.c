@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -141,11 +142,39 @@ fault_server_give_way(struct fault_server *server, bool give_way)
 	} while (load_acquire(&server->gives_way) != give_way);
 }
 
+/* A thread that has registered for restartable sequences, as glibc does for all, is told its CPU after each switch: two writes to
+ * user memory that no fault server has a use for. It needs to know its CPU for locks alone. */
+static void
+rseq_leave(void)
+{
+	enum { REGISTERED_BYTES = 32 }; /* whatever part of it glibc uses (__rseq_size) */
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	/* Refused where it never was registered (glibc.pthread.rseq=0): the same. */
+	if (__rseq_size > 0)
+		syscall(SYS_rseq, area, REGISTERED_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+/* Refused where the machine's CPUs are not all ours: then it roams. */
+static void
+stay_on_cpu(struct fault_server *server)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(server->cpu, &cpus);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus) != 0)
+		return;
+	rseq_leave();
+	lock_on_cpu((int)server->cpu);
+}
+
 void
 fault_server_begin(struct fault_server *server, const char *name)
 {
 	char title[16]; /* as long as they may be */
 
+	stay_on_cpu(server);
 	snprintf(title, sizeof(title), "%.7s-%u", name, (server->index % server->daemon->server_count) & 0xffff);
 	pthread_setname_np(pthread_self(), title);
 	run_first();
@@ -230,15 +259,7 @@ create_poll(struct daemon *d, struct fault_server *server)
 int
 fault_server_start(struct fault_server *server, void *(*run)(void *))
 {
-	cpu_set_t cpus;
-
-	if (pthread_create(&server->thread, NULL, run, server) != 0)
-		return -EAGAIN;
-	CPU_ZERO(&cpus);
-	CPU_SET(server->cpu, &cpus);
-	/* Refused where the machine's CPUs are not all ours: then it roams. */
-	pthread_setaffinity_np(server->thread, sizeof(cpus), &cpus);
-	return 0;
+	return pthread_create(&server->thread, NULL, run, server) != 0 ? -EAGAIN : 0;
 }
 
 int
