@@ -2,9 +2,10 @@
  *
  * The daemon's default: Mach's two queues (reference/policies.md 2.2, MACH2Q; XNU's vm_pageout).
  *
- *   fault ---> ACTIVE tail ... head --- deactivate ---> INACTIVE tail ... head --- select --->
- * PROPOSED ^                                         |                                     |
- *                +------------------ soft -----------------+------------- soft ------------------+
+ *   fault ---> ACTIVE tail ... head --- deactivate ---> INACTIVE tail ... head --- select ---> PROPOSED
+ *     |    ^                                 ^               |                                     |
+ *     |    +---------------------------------|----- soft ----+------------- soft ------------------+
+ *     +------> TRIAL tail ... head ----------+
  *
  * ACTIVE pages are mapped and their touches invisible, INACTIVE ones are unmapped and get a second
  * chance. deactivate() keeps |INACTIVE| at a share of all resident pages, a third by default: too
@@ -21,6 +22,14 @@
  * touched at random it makes no difference which of the old ones go. An age is counted in eighths of
  * ACTIVE, in the node's bits.
  *
+ * refault=N parts pages by how soon they come back, as Linux's workingset detection does: a page that is faulted in again before as
+ * many others have left as N percent of what is resident was taken too soon, and becomes active. Others are on TRIAL, from
+ * which pages are unmapped first while there are more than `trial` percent of them; one touched there while it is INACTIVE
+ * becomes active. Where no page is likelier to come back than another, parting them wins nothing and costs `near` its
+ * neighbours, so with adapt=1 it is done only while pages come back soon clearly more often than if it were all chance:
+ * with a mean distance D chance brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
+ * The distance is counted in evictions; a page's number stands in its node while that is on no list.
+ *
  * Every call is O(1) for each page it moves and touches its node and those of two neighbours.
  */
 #include "pol_priv.h"
@@ -29,17 +38,24 @@
 
 #include <errno.h>
 
-enum { ACTIVE = 1, INACTIVE, PROPOSED, LISTS };
+enum { ACTIVE = 1, INACTIVE, PROPOSED, TRIAL, LISTS };
 enum { BLOCK = 16, EIGHTHS = 8 };
 enum { SHARE_MIN = 5, SHARE_MAX = 75, SHARE_STEP = 2, EPOCH_MIN = 64 };
+/* Soon come back: so many percent of what chance would bring begin the parting, and fewer end it. */
+enum { SKEW_BEGINS = 125, SKEW_ENDS = 105, SKEW_EPOCH_MIN = 4096 };
+enum { GHOST = 1 }; /* in prev of a node on no list: next is the number of its eviction */
 
 struct mach2q {
 	struct pol_env env;
 	struct pol_list lists[LISTS];
 	uint32_t share; /* inactive target, percent of resident; 33 stands for one third */
-	uint32_t adapt, cost, overhead, near;
+	uint32_t adapt, cost, overhead, near, refault, trial;
 	uint32_t eighth, entered;         /* clock of ages, and pages that entered ACTIVE since it moved */
 	uint32_t epoch_soft, epoch_major; /* since the last look at the share */
+	uint32_t evicted, ghosts;         /* pages that ever left (modulo 2^28), and of those, not back yet */
+	uint32_t back, back_soon;         /* ghosts that came back since the last look for skew */
+	uint64_t distances;               /* of those, together */
+	uint32_t is_parting;
 	struct pol_node nodes[];
 };
 
@@ -52,6 +68,8 @@ mach2q_params(struct mach2q *m, const char *params)
 	    {"cost", 1, 1000000, &m->cost},
 	    {"overhead", 1, 1000, &m->overhead},
 	    {"near", 0, 100, &m->near},
+	    {"refault", 0, 400, &m->refault},
+	    {"trial", 1, 100, &m->trial},
 	};
 
 	return pol_params_parse(params, table, sizeof(table) / sizeof(table[0]));
@@ -78,14 +96,21 @@ mach2q_init(void *mem, const struct pol_env *env, const char *params)
 	m->share = 33;
 	m->cost = 20;
 	m->overhead = 20;
+	m->trial = 33;
 	pol_lists_init(m->lists, LISTS);
 	return mach2q_params(m, params);
 }
 
 static uint32_t
+mach2q_mapped(const struct mach2q *m)
+{
+	return m->lists[ACTIVE].count + m->lists[TRIAL].count;
+}
+
+static uint32_t
 mach2q_resident(const struct mach2q *m)
 {
-	return m->lists[ACTIVE].count + m->lists[INACTIVE].count + m->lists[PROPOSED].count;
+	return mach2q_mapped(m) + m->lists[INACTIVE].count + m->lists[PROPOSED].count;
 }
 
 static uint32_t
@@ -115,6 +140,74 @@ mach2q_adapt(struct mach2q *m)
 	m->epoch_soft = m->epoch_major = 0;
 }
 
+static void
+mach2q_leave_ghost(struct mach2q *m, pol_page page)
+{
+	m->nodes[page].prev = GHOST;
+	m->nodes[page].next = m->evicted++ & POL_END;
+	m->ghosts++;
+}
+
+/* => whether there was one; *ret_distance: pages that have left since */
+static bool
+mach2q_take_ghost(struct mach2q *m, pol_page page, uint32_t *ret_distance)
+{
+	struct pol_node *node = &m->nodes[page];
+
+	if (node->list != 0 || node->prev != GHOST)
+		return false;
+	node->prev = 0;
+	m->ghosts--;
+	*ret_distance = (m->evicted - node->next) & POL_END;
+	return true;
+}
+
+/* Pages that leave before a page that comes back soon. */
+static uint64_t
+mach2q_soon(const struct mach2q *m)
+{
+	return (uint64_t)mach2q_resident(m) * m->refault / 100;
+}
+
+static void
+mach2q_look_for_skew(struct mach2q *m)
+{
+	uint64_t soon = mach2q_soon(m), chance;
+
+	if (m->back < SKEW_EPOCH_MIN || m->back < mach2q_resident(m))
+		return;
+	chance = 2 * soon * m->back / (2 * (m->distances / m->back) + soon);
+	if ((uint64_t)m->back_soon * 100 > chance * SKEW_BEGINS)
+		m->is_parting = 1;
+	else if ((uint64_t)m->back_soon * 100 < chance * SKEW_ENDS)
+		m->is_parting = 0;
+	m->back = m->back_soon = 0;
+	m->distances = 0;
+}
+
+static bool
+mach2q_parts(const struct mach2q *m)
+{
+	return m->refault != 0 && (m->adapt == 0 || m->is_parting != 0);
+}
+
+/* A page comes in. => whether it becomes active at once */
+static bool
+mach2q_is_back_soon(struct mach2q *m, pol_page page)
+{
+	uint32_t distance;
+	bool soon = false;
+
+	if (mach2q_take_ghost(m, page, &distance) && m->refault != 0) {
+		soon = distance < mach2q_soon(m);
+		m->back++;
+		m->back_soon += soon;
+		m->distances += distance;
+		mach2q_look_for_skew(m);
+	}
+	return soon;
+}
+
 /* The page enters ACTIVE at its tail, from no list or from another. */
 static void
 mach2q_activate(struct mach2q *m, pol_page page)
@@ -133,13 +226,17 @@ static void
 mach2q_fault(void *mem, pol_page page, unsigned pf)
 {
 	struct mach2q *m = mem;
+	bool soon;
 
 	if (m->nodes[page].list != 0)
 		return;
+	soon = mach2q_is_back_soon(m, page);
 	/* Nobody has asked for a prefetched page: it is the next to be unmapped, and a touch will
 	 * show. */
 	if (pf & PF_PREFETCH)
-		pol_push_head(m->nodes, &m->lists[ACTIVE], page);
+		pol_push_head(m->nodes, &m->lists[mach2q_parts(m) ? TRIAL : ACTIVE], page);
+	else if (mach2q_parts(m) && !soon)
+		pol_push_tail(m->nodes, &m->lists[TRIAL], page);
 	else
 		mach2q_activate(m, page);
 	if (m->adapt != 0) {
@@ -152,9 +249,11 @@ static void
 mach2q_soft(void *mem, pol_page page, unsigned pf)
 {
 	struct mach2q *m = mem;
+	uint32_t distance;
 
 	switch (m->nodes[page].list) {
 	case 0:
+		(void)mach2q_take_ghost(m, page, &distance);
 		mach2q_activate(m, page);
 		break;
 	case INACTIVE:
@@ -172,27 +271,52 @@ static void
 mach2q_forget(void *mem, pol_page page)
 {
 	struct mach2q *m = mem;
+	uint32_t distance;
 
-	if (m->nodes[page].list != 0)
-		pol_detach(m->nodes, m->lists, page);
+	if (m->nodes[page].list == 0) {
+		(void)mach2q_take_ghost(m, page, &distance);
+		return;
+	}
+	pol_detach(m->nodes, m->lists, page);
+	m->nodes[page].prev = 0; /* no ghost, whatever stood there */
+}
+
+/* Whether a page may go with a neighbour that is unmapped: one on trial, or an old one. */
+static bool
+mach2q_may_go(const struct mach2q *m, pol_page page, uint32_t oldest)
+{
+	const struct pol_node *node = &m->nodes[page];
+
+	return node->list == TRIAL || (node->list == ACTIVE && ((m->eighth - node->bits) & 15) >= oldest);
 }
 
 static unsigned
 mach2q_neighbours(struct mach2q *m, pol_page page, unsigned want, pol_page *out)
 {
 	pol_page first = page - page % BLOCK, end = first + BLOCK;
-	uint32_t oldest = EIGHTHS * (100 - m->near) / 100;
+	uint32_t oldest = mach2q_parts(m) ? EIGHTHS - 1 : EIGHTHS * (100 - m->near) / 100;
 	unsigned n = 0;
 
 	if (end > m->env.npages)
 		end = m->env.npages;
 	for (pol_page p = first; p < end && n < want; p++) {
-		if (m->nodes[p].list != ACTIVE || ((m->eighth - m->nodes[p].bits) & 15) < oldest)
+		if (!mach2q_may_go(m, p, oldest))
 			continue;
 		pol_move_tail(m->nodes, m->lists, INACTIVE, p);
 		out[n++] = p;
 	}
 	return n;
+}
+
+/* Whose head is unmapped next: TRIAL while it has more than its share, or has been given up. */
+static unsigned
+mach2q_source(const struct mach2q *m)
+{
+	uint64_t share = mach2q_parts(m) ? m->trial : 0;
+
+	if (m->lists[ACTIVE].count == 0)
+		return TRIAL;
+	return (uint64_t)m->lists[TRIAL].count * 100 > share * mach2q_resident(m) ? TRIAL : ACTIVE;
 }
 
 static unsigned
@@ -202,8 +326,8 @@ mach2q_deactivate(void *mem, unsigned want, pol_page *out)
 	uint32_t target = mach2q_target(m);
 	unsigned n = 0;
 
-	while (n < want && m->lists[INACTIVE].count < target && m->lists[ACTIVE].count > 0) {
-		pol_page page = m->lists[ACTIVE].head;
+	while (n < want && m->lists[INACTIVE].count < target && mach2q_mapped(m) > 0) {
+		pol_page page = m->lists[mach2q_source(m)].head;
 
 		pol_move_tail(m->nodes, m->lists, INACTIVE, page);
 		out[n++] = page;
@@ -231,14 +355,16 @@ mach2q_done(void *mem, pol_page page, enum pol_outcome outcome)
 {
 	struct mach2q *m = mem;
 
-	if (outcome == POL_EVICTED)
+	if (outcome == POL_EVICTED) {
 		mach2q_forget(mem, page);
-	else if (m->nodes[page].list != PROPOSED)
+		mach2q_leave_ghost(m, page);
+	} else if (m->nodes[page].list != PROPOSED) {
 		return;
-	else if (outcome == POL_RESCUED || outcome == POL_FAILED)
+	} else if (outcome == POL_RESCUED || outcome == POL_FAILED) {
 		mach2q_activate(m, page);
-	else
+	} else {
 		pol_move_tail(m->nodes, m->lists, INACTIVE, page);
+	}
 }
 
 static void
@@ -254,7 +380,8 @@ mach2q_stats(const void *mem, struct pol_stats *ret)
 
 	*ret = (struct pol_stats){
 	    .resident = mach2q_resident(m),
-	    .mapped = m->lists[ACTIVE].count,
+	    .mapped = mach2q_mapped(m),
+	    .ghosts = m->ghosts,
 	    .inactive = m->lists[INACTIVE].count + m->lists[PROPOSED].count,
 	    .target = mach2q_target(m),
 	};
@@ -267,6 +394,10 @@ mach2q_check(const void *mem)
 
 	if (m->share < 1 || m->share > 90)
 		return "mach2q: inactive share out of range";
+	if (m->ghosts > m->env.npages - mach2q_resident(m))
+		return "mach2q: more ghosts than pages that are away";
+	if (m->back_soon > m->back)
+		return "mach2q: more pages back soon than back";
 	return pol_lists_check(m->nodes, m->lists, LISTS, m->env.npages);
 }
 
@@ -285,7 +416,10 @@ const struct pol_ops pol_mach2q = {
 	      "of faults; cost=20 soft faults that a major one costs; overhead=20 percent of the "
 	      "cost of major "
 	      "faults that soft ones may cost; near=0 percent of the mapped pages, the oldest, that are "
-	      "unmapped together with a neighbour",
+	      "unmapped together with a neighbour; refault=0 percent of the resident pages: what comes back "
+	      "before as many have left becomes active, the rest is on trial (0: all become active; with "
+	      "adapt=1 only where it differs from chance); trial=33 percent of the resident pages that may "
+	      "be on trial before others are unmapped",
     .flags = POL_KEEPS_TARGET,
     .footprint = mach2q_footprint,
     .init = mach2q_init,

@@ -14,7 +14,7 @@ PARAM(compressor_percent, 1, 95, 88, "percent", 1, "most memory (share of the fr
 PARAM(compress_dense, 0, 2, 0, "choice", 1, "zstd in place of LZ4, a sixth less memory for more time: 0 never, 1 while pageout keeps up, 2 always")
 PARAM(compress_acceleration, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration (1: best ratio)")
 PARAM(compress_acceleration_max, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration when pageout lags and memory grows")
-PARAM(compress_acceleration_evict, 1, 64, 12, "LZ4 level", 1, "LZ4 acceleration up to which pages are pressed that go straight on to swap at their owner's wish (PAGER_BEHAVIOR_PAGEOUT), while the disk keeps up")
+PARAM(compress_acceleration_evict, 1, 64, 16, "LZ4 level", 1, "LZ4 acceleration up to which pages are pressed that go straight on to swap at their owner's wish (PAGER_BEHAVIOR_PAGEOUT), while the disk keeps up")
 PARAM(retain_copies, 0, 2, 2, "choice", 1, "whether a clean page keeps its compressed copy in memory: 0 never, 1 always, 2 adaptive")
 PARAM(arena_factor, 1, 64, 8, "times", 0, "address space for segments in memory, as a multiple of --memory: a segment takes a whole one's, however little is left in it")
 PARAM(compact_waste_permille, 1, 900, 15, "permille", 1, "compaction starts when this share of the compressor's memory is waste")

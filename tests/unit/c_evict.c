@@ -8,6 +8,7 @@
 
 #include "fault/fault.h"
 #include "jobs.h"
+#include "pageout/pageout.h"
 #include "vm/page_policy.h"
 #include "vm/pageq.h"
 
@@ -196,10 +197,40 @@ nothing_passes_a_dead_session(void **state)
 	run_two_jobs(true, "aaab");
 }
 
+/* By steps up to the most, back by half where no room was found, by the usual rule where pages stay in memory. */
+static void
+presses_lightly_what_goes_on(void **state)
+{
+	static const struct {
+		unsigned now, least, most;
+		bool goes_on, refused;
+		unsigned next;
+	} rows[] = {
+		{ 0, 1, 16, true, false, 1 },
+		{ 1, 1, 16, true, false, 2 },
+		{ 15, 1, 16, true, false, 16 },
+		{ 16, 1, 16, true, false, 16 },
+		{ 16, 1, 16, true, true, 8 },
+		{ 1, 1, 16, true, true, 1 },
+		{ 0, 1, 16, true, true, 1 },
+		{ 16, 1, 16, false, false, 0 },
+		{ 16, 1, 16, false, true, 0 },
+		{ 16, 1, 4, true, false, 4 }, /* the parameter was lowered */
+		{ 3, 4, 16, true, true, 4 },
+		{ 2, 8, 1, true, false, 8 }, /* compress_acceleration is above: never pressed harder for this */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(evict_acceleration(rows[i].now, rows[i].least, rows[i].most, rows[i].goes_on, rows[i].refused),
+		    rows[i].next);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(presses_lightly_what_goes_on),
 		cmocka_unit_test(every_state_has_its_answer),
 		cmocka_unit_test(others_pass_between_pieces),
 		cmocka_unit_test(nothing_passes_a_dead_session),

@@ -322,6 +322,9 @@ test_torture(void **state)
 			torture(policy_at(i), NULL, sizes[k]);
 	torture(policy_find("mach2q"), "inactive=50,adapt=1,cost=100,overhead=5", NFRAMES);
 	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85", NFRAMES);
+	torture(policy_find("mach2q"), "near=85,refault=25,trial=10", NFRAMES);
+	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85,refault=400,trial=100", NFRAMES);
+	torture(policy_find("mach2q"), "refault=25", 2);
 	torture(policy_find("2q"), "in=50,out=100", NFRAMES);
 	torture(policy_find("s3fifo"), "small=30,threshold=1,ghost=0", NFRAMES);
 	torture(policy_find("generations"), "low=40,min_age=50", NFRAMES);
@@ -350,6 +353,10 @@ test_params(void **state)
 	    {"mach2q", "Inactive=33", false},
 	    {"mach2q", "inactiv=33", false},
 	    {"mach2q", "inactive=-1", false},
+	    {"mach2q", "refault=0,trial=1", true},
+	    {"mach2q", "refault=400,trial=100", true},
+	    {"mach2q", "refault=401", false},
+	    {"mach2q", "trial=0", false},
 	    {"fifo", "x=1", false},
 	    {"clock", "insert=1", true},
 	    {"clock", "insert=2", false},
@@ -493,6 +500,98 @@ test_mach2q_adapt_fast(void **state)
 	core_close(&c);
 }
 
+static void
+evict_one(struct core *c, pol_page want)
+{
+	pol_page victim;
+
+	core_deactivate(c, 1, 0);
+	assert_int_equal(c->ops->select(c->mem, 1, &victim), 1);
+	assert_int_equal(victim, want);
+	core_evicted(c, victim);
+}
+
+static void
+fault_in(struct core *c, pol_page page)
+{
+	c->state[page] = POL_MAPPED;
+	c->resident++;
+	c->ops->fault(c->mem, page, 0);
+	core_check(c, "fault");
+}
+
+/* Of 20 pages the first two leave. One comes back at once and is active; those on trial go before it, whenever they came. The other
+ * comes back when more than a quarter has left: on trial like a page that was never there. */
+static void
+test_mach2q_refault(void **state)
+{
+	struct pol_stats stats;
+	struct core c;
+
+	core_open(&c, policy_find("mach2q"), "inactive=1,refault=25,trial=1", NPAGES);
+	for (pol_page page = 0; page < 20; page++)
+		fault_in(&c, page);
+	evict_one(&c, 0);
+	evict_one(&c, 1);
+	c.ops->stats(c.mem, &stats);
+	assert_int_equal(stats.ghosts, 2);
+	fault_in(&c, 1);
+	for (pol_page page = 2; page < 7; page++)
+		evict_one(&c, page);
+	fault_in(&c, 0);
+	for (pol_page page = 7; page < 20; page++)
+		evict_one(&c, page);
+	evict_one(&c, 0);
+	evict_one(&c, 1);
+	c.ops->stats(c.mem, &stats);
+	assert_int_equal(stats.resident, 0);
+	assert_int_equal(stats.ghosts, 20);
+	/* What is forgotten has not been there. */
+	core_forget(&c, 5);
+	c.ops->stats(c.mem, &stats);
+	assert_int_equal(stats.ghosts, 19);
+	core_close(&c);
+}
+
+/* Touches of few pages in `often` of 100, of all in the others. => major faults */
+static unsigned
+misses(struct core *c, unsigned touches, unsigned often)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < touches; i++) {
+		pol_page page = below(c, below(c, 100) < often ? NPAGES / 5 : NPAGES);
+
+		count += c->state[page] == POL_NONRESIDENT;
+		core_touch(c, page);
+		core_deactivate(c, BATCH, 0);
+	}
+	return count;
+}
+
+/* Where some pages are touched more than others parting saves faults; by chance alone it is not done. */
+static void
+test_mach2q_skew(void **state)
+{
+	static const char *const params[] = {"inactive=8,adapt=1,cost=2,overhead=1",
+	    "inactive=8,adapt=1,cost=2,overhead=1,refault=25"};
+	unsigned even[2], skewed[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct core c;
+
+		core_open(&c, policy_find("mach2q"), params[i], NFRAMES);
+		even[i] = misses(&c, 60000, 0);
+		core_close(&c);
+		core_open(&c, policy_find("mach2q"), params[i], NFRAMES / 2);
+		skewed[i] = misses(&c, 120000, 60);
+		core_close(&c);
+	}
+	print_message("misses, without and with refault: even %u %u, skewed %u %u\n", even[0], even[1], skewed[0], skewed[1]);
+	assert_int_equal(even[0], even[1]);
+	assert_true(skewed[1] < skewed[0] - skewed[0] / 20);
+}
+
 /* Memory for 2^26 pages is a sparse mapping: init must leave it so, and a page's first event must
  * work. */
 static void
@@ -563,6 +662,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_table),         cmocka_unit_test(test_params),
 	    cmocka_unit_test(test_mach2q_target), cmocka_unit_test(test_mach2q_adapt), cmocka_unit_test(test_mach2q_near), cmocka_unit_test(test_mach2q_adapt_fast),
+	    cmocka_unit_test(test_mach2q_refault), cmocka_unit_test(test_mach2q_skew),
 	    cmocka_unit_test(test_sparse),        cmocka_unit_test(test_torture),
 	    cmocka_unit_test(test_load),
 	};
