@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #define LEAVE_SIGNAL SIGUSR2
-#define READ_BATCH   16
 #define QUIET_TICKS  5   /* of the control loop's timer without a fault */
 #define JOIN_NS      10000000
 
@@ -100,15 +99,15 @@ refuse(struct fault_server *server, struct session *s)
 static void
 serve(struct fault_server *server, struct session *s)
 {
-	struct uffd_fault faults[READ_BATCH];
+	struct uffd_fault fault;
 
 	while (!load_acquire(&server->leaving) && !load_acquire(&server->stopping) && !session_is_dead(s)) {
-		int count = uffd_read_wait(s->uffd, faults, READ_BATCH);
+		int count = uffd_read_wait(s->uffd, &fault);
 
 		if (count > 0) {
 			store_relaxed(&server->served, load_relaxed(&server->served) + 1);
-			stat_add(server->stats, STAT_DIRECT_FAULTS, (uint64_t)count);
-			fault_server_answer(server, s, faults, (unsigned)count);
+			stat_add(server->stats, STAT_DIRECT_FAULTS, 1);
+			fault_server_answer(server, s, &fault, 1);
 		} else if (count < 0 && count != -EINTR && !load_acquire(&server->leaving)) {
 			refuse(server, s);
 		}

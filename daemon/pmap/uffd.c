@@ -164,12 +164,12 @@ messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fa
 }
 
 int
-uffd_read_wait(int uffd, struct uffd_fault *ret, unsigned max)
+uffd_read_wait(int uffd, struct uffd_fault *ret)
 {
-	struct uffd_msg messages[MESSAGES_MAX];
-	ssize_t got = read(uffd, messages, min_u64(max, MESSAGES_MAX) * sizeof(messages[0]));
+	struct uffd_msg message;
+	ssize_t got = read(uffd, &message, sizeof(message));
 
-	return got < 0 ? -errno : messages_to_faults(messages, (size_t)got, ret);
+	return got < 0 ? -errno : messages_to_faults(&message, (size_t)got, ret);
 }
 
 int

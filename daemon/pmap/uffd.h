@@ -32,8 +32,10 @@ int uffd_never_wait(int uffd);
 int uffd_may_wait(int uffd);
 /* Takes up to max faults, never waits. *ret_more: there may be more. => their number, 0 if there are none, or -errno. */
 int uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more);
-/* Waits until there is one, unless the file is O_NONBLOCK. => their number (0: none was a fault), -EAGAIN: it is, -EINTR, or -errno */
-int uffd_read_wait(int uffd, struct uffd_fault *ret, unsigned max);
+/* Takes one, and waits until there is one, unless the file is O_NONBLOCK. => 1, 0 (the message was no fault), -EAGAIN: it is, -EINTR,
+ * or -errno. Not several: with room for more the kernel looks a second time before it returns, and what it found would be another
+ * server's, on its own thread's CPU. */
+int uffd_read_wait(int uffd, struct uffd_fault *ret);
 /* *ret_done: bytes at the front that are in place, also on error. */
 int uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode, size_t *ret_done);
 int uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
