@@ -197,7 +197,7 @@ nothing_passes_a_dead_session(void **state)
 	run_two_jobs(true, "aaab");
 }
 
-/* By steps up to the most, back by half where no room was found, by the usual rule where pages stay in memory. */
+/* Up by half each time, to the most, back by half where no room was found, by the usual rule where pages stay in memory. */
 static void
 presses_lightly_what_goes_on(void **state)
 {
@@ -208,7 +208,9 @@ presses_lightly_what_goes_on(void **state)
 	} rows[] = {
 		{ 0, 1, 16, true, false, 1 },
 		{ 1, 1, 16, true, false, 2 },
-		{ 15, 1, 16, true, false, 16 },
+		{ 2, 1, 16, true, false, 4 },
+		{ 7, 1, 16, true, false, 11 },
+		{ 11, 1, 16, true, false, 16 },
 		{ 16, 1, 16, true, false, 16 },
 		{ 16, 1, 16, true, true, 8 },
 		{ 1, 1, 16, true, true, 1 },
