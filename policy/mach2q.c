@@ -174,7 +174,7 @@ mach2q_look_for_skew(struct mach2q *m)
 {
 	uint64_t soon = mach2q_soon(m), chance;
 
-	if (m->back < SKEW_EPOCH_MIN || m->back < mach2q_resident(m))
+	if (m->back < SKEW_EPOCH_MIN || m->back < mach2q_resident(m) / 4)
 		return;
 	chance = 2 * soon * m->back / (2 * (m->distances / m->back) + soon);
 	if ((uint64_t)m->back_soon * 100 > chance * SKEW_BEGINS)
