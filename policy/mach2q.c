@@ -26,8 +26,9 @@
  * many others have left as N percent of what is resident was taken too soon, and becomes active. Others are on TRIAL, from
  * which pages are unmapped first while there are more than `trial` percent of them; one touched there while it is INACTIVE
  * becomes active. Where no page is likelier to come back than another, parting them wins nothing and costs `near` its
- * neighbours, so with adapt=1 it is done only while pages come back soon clearly more often than if it were all chance:
- * with a mean distance D chance brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
+ * neighbours (only those on trial, whatever their age, and the oldest eighth of ACTIVE go with a page then), so with adapt=1
+ * it is done only while pages come back soon clearly more often than if it were all chance: with a mean distance D chance
+ * brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
  * The distance is counted in evictions; a page's number stands in its node while that is on no list.
  *
  * Every call is O(1) for each page it moves and touches its node and those of two neighbours.
