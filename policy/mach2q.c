@@ -29,6 +29,10 @@
  * neighbours (only those on trial, whatever their age, and the oldest eighth of ACTIVE go with a page then), so with adapt=1
  * it is done only while pages come back soon clearly more often than if it were all chance: with a mean distance D chance
  * brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
+ *
+ * turns=N lets a page that has shown itself to be in use pass the head of ACTIVE up to N times before it is unmapped (clocks with
+ * counters do so, GCLOCK, S3-FIFO): one that came back soon for each halving of that distance, one touched while it was
+ * INACTIVE for that touch too. Such a page does not go with a neighbour either.
  * The distance is counted in evictions; a page's number stands in its node while that is on no list.
  *
  * Every call is O(1) for each page it moves and touches its node and those of two neighbours.
@@ -44,19 +48,22 @@ enum { BLOCK = 16, EIGHTHS = 8 };
 enum { SHARE_MIN = 5, SHARE_MAX = 75, SHARE_STEP = 2, EPOCH_MIN = 64 };
 /* Soon come back: so many percent of what chance would bring begin the parting, and fewer end it. */
 enum { SKEW_BEGINS = 125, SKEW_ENDS = 105, SKEW_EPOCH_MIN = 4096 };
+/* Most further turns a page can have, and how many pages take one for each page that is wanted: a call stays short. */
+enum { TURNS_MAX = 15, TURNS_PER_PAGE = 8 };
 enum { GHOST = 1 }; /* in prev of a node on no list: next is the number of its eviction */
 
 struct mach2q {
 	struct pol_env env;
 	struct pol_list lists[LISTS];
 	uint32_t share; /* inactive target, percent of resident; 33 stands for one third */
-	uint32_t adapt, cost, overhead, near, refault, trial;
+	uint32_t adapt, cost, overhead, near, refault, trial, turns;
 	uint32_t eighth, entered;         /* clock of ages, and pages that entered ACTIVE since it moved */
 	uint32_t epoch_soft, epoch_major; /* since the last look at the share */
 	uint32_t evicted, ghosts;         /* pages that ever left (modulo 2^28), and of those, not back yet */
 	uint32_t back, back_soon;         /* ghosts that came back since the last look for skew */
 	uint64_t distances;               /* of those, together */
 	uint32_t is_parting;
+	uint8_t *turns_left; /* of each page: npages bytes, behind the nodes */
 	struct pol_node nodes[];
 };
 
@@ -71,6 +78,7 @@ mach2q_params(struct mach2q *m, const char *params)
 	    {"near", 0, 100, &m->near},
 	    {"refault", 0, 400, &m->refault},
 	    {"trial", 1, 100, &m->trial},
+	    {"turns", 0, TURNS_MAX, &m->turns},
 	};
 
 	return pol_params_parse(params, table, sizeof(table) / sizeof(table[0]));
@@ -83,7 +91,7 @@ mach2q_footprint(const struct pol_env *env, const char *params)
 
 	if (mach2q_params(&scratch, params) != 0)
 		return 0;
-	return sizeof(struct mach2q) + env->npages * sizeof(struct pol_node);
+	return sizeof(struct mach2q) + env->npages * (sizeof(struct pol_node) + 1);
 }
 
 static int
@@ -94,6 +102,7 @@ mach2q_init(void *mem, const struct pol_env *env, const char *params)
 	if (env->npages > POL_PAGES_MAX)
 		return -EINVAL;
 	m->env = *env;
+	m->turns_left = (uint8_t *)&m->nodes[env->npages];
 	m->share = 33;
 	m->cost = 20;
 	m->overhead = 20;
@@ -170,6 +179,18 @@ mach2q_soon(const struct mach2q *m)
 	return (uint64_t)mach2q_resident(m) * m->refault / 100;
 }
 
+/* A page that has been touched again after so many others had left will have so many further turns. */
+static uint32_t
+mach2q_turns(const struct mach2q *m, uint64_t distance)
+{
+	uint64_t soon = mach2q_soon(m) / 2;
+	uint32_t turns = 0;
+
+	for (; turns < m->turns && distance < soon; soon /= 2)
+		turns++;
+	return turns;
+}
+
 static void
 mach2q_look_for_skew(struct mach2q *m)
 {
@@ -201,6 +222,7 @@ mach2q_is_back_soon(struct mach2q *m, pol_page page)
 
 	if (mach2q_take_ghost(m, page, &distance) && m->refault != 0) {
 		soon = distance < mach2q_soon(m);
+		m->turns_left[page] = (uint8_t)mach2q_turns(m, distance);
 		m->back++;
 		m->back_soon += soon;
 		m->distances += distance;
@@ -246,6 +268,15 @@ mach2q_fault(void *mem, pol_page page, unsigned pf)
 	}
 }
 
+/* Touched while it was INACTIVE: one turn, and those of a page that had come back when as many others had left as are INACTIVE. */
+static void
+mach2q_gain_turns(struct mach2q *m, pol_page page)
+{
+	uint32_t turns = m->turns_left[page] + 1 + mach2q_turns(m, m->lists[INACTIVE].count);
+
+	m->turns_left[page] = (uint8_t)(turns < m->turns ? turns : m->turns);
+}
+
 static void
 mach2q_soft(void *mem, pol_page page, unsigned pf)
 {
@@ -259,6 +290,7 @@ mach2q_soft(void *mem, pol_page page, unsigned pf)
 		break;
 	case INACTIVE:
 	case PROPOSED:
+		mach2q_gain_turns(m, page);
 		mach2q_activate(m, page);
 		if (m->adapt != 0) {
 			m->epoch_soft++;
@@ -280,6 +312,7 @@ mach2q_forget(void *mem, pol_page page)
 	}
 	pol_detach(m->nodes, m->lists, page);
 	m->nodes[page].prev = 0; /* no ghost, whatever stood there */
+	m->turns_left[page] = 0;
 }
 
 /* Whether a page may go with a neighbour that is unmapped: one on trial, or an old one. */
@@ -288,7 +321,8 @@ mach2q_may_go(const struct mach2q *m, pol_page page, uint32_t oldest)
 {
 	const struct pol_node *node = &m->nodes[page];
 
-	return node->list == TRIAL || (node->list == ACTIVE && ((m->eighth - node->bits) & 15) >= oldest);
+	return node->list == TRIAL ||
+	       (node->list == ACTIVE && m->turns_left[page] == 0 && ((m->eighth - node->bits) & 15) >= oldest);
 }
 
 static unsigned
@@ -325,11 +359,17 @@ mach2q_deactivate(void *mem, unsigned want, pol_page *out)
 {
 	struct mach2q *m = mem;
 	uint32_t target = mach2q_target(m);
-	unsigned n = 0;
+	unsigned n = 0, turns = 0;
 
 	while (n < want && m->lists[INACTIVE].count < target && mach2q_mapped(m) > 0) {
-		pol_page page = m->lists[mach2q_source(m)].head;
+		unsigned source = mach2q_source(m);
+		pol_page page = m->lists[source].head;
 
+		if (source == ACTIVE && m->turns_left[page] > 0 && turns++ < want * TURNS_PER_PAGE) {
+			m->turns_left[page]--;
+			mach2q_activate(m, page);
+			continue;
+		}
 		pol_move_tail(m->nodes, m->lists, INACTIVE, page);
 		out[n++] = page;
 		if (m->near != 0)
@@ -420,7 +460,8 @@ const struct pol_ops pol_mach2q = {
 	      "unmapped together with a neighbour; refault=0 percent of the resident pages: what comes back "
 	      "before as many have left becomes active, the rest is on trial (0: all become active; with "
 	      "adapt=1 only where it differs from chance); trial=33 percent of the resident pages that may "
-	      "be on trial before others are unmapped",
+	      "be on trial before others are unmapped; turns=0 most further turns as active that a page has which "
+	      "came back or was touched soon",
     .flags = POL_KEEPS_TARGET,
     .footprint = mach2q_footprint,
     .init = mach2q_init,

@@ -324,7 +324,8 @@ test_torture(void **state)
 	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85", NFRAMES);
 	torture(policy_find("mach2q"), "near=85,refault=25,trial=10", NFRAMES);
 	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85,refault=400,trial=100", NFRAMES);
-	torture(policy_find("mach2q"), "refault=25", 2);
+	torture(policy_find("mach2q"), "refault=25,turns=15", 2);
+	torture(policy_find("mach2q"), "near=85,refault=100,trial=10,turns=15", NFRAMES);
 	torture(policy_find("2q"), "in=50,out=100", NFRAMES);
 	torture(policy_find("s3fifo"), "small=30,threshold=1,ghost=0", NFRAMES);
 	torture(policy_find("generations"), "low=40,min_age=50", NFRAMES);
@@ -357,6 +358,9 @@ test_params(void **state)
 	    {"mach2q", "refault=400,trial=100", true},
 	    {"mach2q", "refault=401", false},
 	    {"mach2q", "trial=0", false},
+	    {"mach2q", "turns=0", true},
+	    {"mach2q", "turns=15", true},
+	    {"mach2q", "turns=16", false},
 	    {"fifo", "x=1", false},
 	    {"clock", "insert=1", true},
 	    {"clock", "insert=2", false},
@@ -553,14 +557,76 @@ test_mach2q_refault(void **state)
 	core_close(&c);
 }
 
-/* Touches of few pages in `often` of 100, of all in the others. => major faults */
+/* Page 2 comes back after one other has left, page 0 after three: the first has a turn more, so the second goes before it. */
+static void
+test_mach2q_turns(void **state)
+{
+	static const char *const params[] = {"inactive=1,refault=25,trial=1", "inactive=1,refault=25,trial=1,turns=3"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct core c;
+
+		core_open(&c, policy_find("mach2q"), params[i], NPAGES);
+		for (pol_page page = 0; page < 20; page++)
+			fault_in(&c, page);
+		for (pol_page page = 0; page < 3; page++)
+			evict_one(&c, page);
+		fault_in(&c, 2);
+		fault_in(&c, 0);
+		for (pol_page page = 3; page < 20; page++)
+			evict_one(&c, page);
+		evict_one(&c, i == 0 ? 2 : 0);
+		evict_one(&c, i == 0 ? 0 : 2);
+		core_close(&c);
+	}
+}
+
+/* Every page has all its turns before it: a call unmaps what it was asked for all the same. */
+static void
+test_mach2q_turns_end(void **state)
+{
+	pol_page out[BATCH];
+	struct core c;
+
+	core_open(&c, policy_find("mach2q"), "inactive=90,turns=15", NFRAMES);
+	for (unsigned round = 0; round < 16; round++)
+		for (pol_page page = 0; page < NFRAMES; page++) {
+			core_touch(&c, page);
+			core_deactivate(&c, BATCH, 0);
+		}
+	for (pol_page page = 0; page < NFRAMES; page++)
+		core_touch(&c, page);
+	assert_int_equal(c.ops->deactivate(c.mem, BATCH, out), BATCH);
+	for (unsigned i = 0; i < BATCH; i++)
+		c.state[out[i]] = POL_INACTIVE;
+	core_check(&c, "deactivate");
+	core_close(&c);
+}
+
+enum load { EVEN, TWO_KINDS, STEEP };
+
+static pol_page
+next_page(struct core *c, enum load load)
+{
+	switch (load) {
+	case EVEN:
+		return below(c, NPAGES);
+	case TWO_KINDS: /* a fifth of the pages in three of five touches */
+		return below(c, below(c, 100) < 60 ? NPAGES / 5 : NPAGES);
+	case STEEP: /* the lower the oftener */
+		return below(c, 1 + below(c, 1 + below(c, NPAGES)));
+	}
+	return 0;
+}
+
+/* => major faults */
 static unsigned
-misses(struct core *c, unsigned touches, unsigned often)
+misses(struct core *c, unsigned touches, enum load load)
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < touches; i++) {
-		pol_page page = below(c, below(c, 100) < often ? NPAGES / 5 : NPAGES);
+		pol_page page = next_page(c, load);
 
 		count += c->state[page] == POL_NONRESIDENT;
 		core_touch(c, page);
@@ -569,27 +635,35 @@ misses(struct core *c, unsigned touches, unsigned often)
 	return count;
 }
 
-/* Where some pages are touched more than others parting saves faults; by chance alone it is not done. */
+/* Where some pages are touched more than others parting saves faults, and turns save some more; by chance alone pages are not
+ * parted, and turns make no difference to speak of. */
 static void
 test_mach2q_skew(void **state)
 {
 	static const char *const params[] = {"inactive=8,adapt=1,cost=2,overhead=1",
-	    "inactive=8,adapt=1,cost=2,overhead=1,refault=25"};
-	unsigned even[2], skewed[2];
+	    "inactive=8,adapt=1,cost=2,overhead=1,refault=25", "inactive=8,adapt=1,cost=2,overhead=1,refault=25,trial=10,turns=3"};
+	unsigned even[3], skewed[3], steep[3];
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		struct core c;
 
 		core_open(&c, policy_find("mach2q"), params[i], NFRAMES);
-		even[i] = misses(&c, 60000, 0);
+		even[i] = misses(&c, 60000, EVEN);
 		core_close(&c);
 		core_open(&c, policy_find("mach2q"), params[i], NFRAMES / 2);
-		skewed[i] = misses(&c, 120000, 60);
+		skewed[i] = misses(&c, 120000, TWO_KINDS);
+		core_close(&c);
+		core_open(&c, policy_find("mach2q"), params[i], NFRAMES / 2);
+		steep[i] = misses(&c, 120000, STEEP);
 		core_close(&c);
 	}
-	print_message("misses, without and with refault: even %u %u, skewed %u %u\n", even[0], even[1], skewed[0], skewed[1]);
+	print_message("misses, without and with refault, with turns: even %u %u %u, skewed %u %u %u, steep %u %u %u\n", even[0], even[1],
+	    even[2], skewed[0], skewed[1], skewed[2], steep[0], steep[1], steep[2]);
 	assert_int_equal(even[0], even[1]);
 	assert_true(skewed[1] < skewed[0] - skewed[0] / 20);
+	assert_true(even[2] < even[0] + even[0] / 50);
+	assert_true(skewed[2] < skewed[1] + skewed[1] / 50);
+	assert_true(steep[2] < steep[1] - steep[1] / 50);
 }
 
 /* Memory for 2^26 pages is a sparse mapping: init must leave it so, and a page's first event must
@@ -662,7 +736,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_table),         cmocka_unit_test(test_params),
 	    cmocka_unit_test(test_mach2q_target), cmocka_unit_test(test_mach2q_adapt), cmocka_unit_test(test_mach2q_near), cmocka_unit_test(test_mach2q_adapt_fast),
-	    cmocka_unit_test(test_mach2q_refault), cmocka_unit_test(test_mach2q_skew),
+	    cmocka_unit_test(test_mach2q_refault), cmocka_unit_test(test_mach2q_turns),
+	    cmocka_unit_test(test_mach2q_turns_end), cmocka_unit_test(test_mach2q_skew),
 	    cmocka_unit_test(test_sparse),        cmocka_unit_test(test_torture),
 	    cmocka_unit_test(test_load),
 	};
