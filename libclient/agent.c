@@ -108,6 +108,29 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 	pthread_mutex_unlock(&p->space_lock);
 }
 
+/* Dropping entries interrupts the processors on which the program runs, whichever one the agent is on. What must not be is that a
+ * thread whose touch has just been answered finds its processor taken by the agent: it runs elsewhere where there is an elsewhere. */
+static void
+agent_keep_off(struct agent *agent, uint64_t processors)
+{
+	cpu_set_t now;
+
+	if (processors == agent->kept_off || sched_getaffinity(0, sizeof(now), &now) != 0)
+		return;
+	agent->kept_off = processors;
+	/* Not as it was left: somebody else has decided where this thread may run. */
+	if (!CPU_EQUAL(&now, &agent->used))
+		agent->allowed = now;
+	agent->used = agent->allowed;
+	for (int cpu = 0; cpu < 64; cpu++)
+		if (processors >> cpu & 1)
+			CPU_CLR(cpu, &agent->used);
+	if (CPU_COUNT(&agent->used) == 0)
+		agent->used = agent->allowed;
+	if (sched_setaffinity(0, sizeof(agent->used), &agent->used) != 0)
+		agent->used = now;
+}
+
 static void
 agent_event(struct pager *p, enum pager_event event, uint64_t value)
 {
@@ -134,6 +157,7 @@ agent_receive(struct pager *p)
 		return true;
 	switch (message.op) {
 	case PAGER_AGENT_ZAP:
+		agent_keep_off(&p->agent, message.value);
 		agent_zap(p, &message);
 		break;
 	case PAGER_AGENT_PRESSURE:

@@ -16,6 +16,7 @@
 #define PAGER_PRIV_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,9 @@ struct agent {
 	int socket;  /* the daemon sends, nobody answers */
 	int stop_fd; /* eventfd: readable when the thread shall end */
 	int pidfd;   /* this process; -1: ranges are zapped one by one; the agent's own */
+	/* The agent's own: the processors it kept off last, those it may use, and those it has left itself of them */
+	uint64_t kept_off;
+	cpu_set_t allowed, used;
 };
 
 /* The books of addresses:

@@ -48,11 +48,18 @@ zap_init(struct daemon *d)
 	store_relaxed(&d->zap_agent, 1);
 }
 
+/* The processors on which a client faults so often that it is read by their direct servers: one server for each processor. */
+static uint64_t
+hot_processors(struct daemon *d, struct session *s)
+{
+	return d->server_count == d->cpus && load_acquire(&s->is_direct) ? load_relaxed(&s->servers_polling) : 0;
+}
+
 /* => whether the agent took the message. */
 static bool
-zap_by_agent(struct session *s, const struct iovec *ranges, unsigned count)
+zap_by_agent(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count)
 {
-	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = count };
+	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = count, .value = hot_processors(d, s) };
 	size_t bytes = offsetof(struct pager_agent_message, ranges) + count * sizeof(message.ranges[0]);
 
 	for (unsigned i = 0; i < count; i++)
@@ -69,7 +76,7 @@ zap_ranges(struct daemon *d, struct session *s, const struct iovec *ranges, unsi
 	locks_assert_none();
 	if (load_relaxed(&d->zap_agent))
 		now = false;
-	if (!now && param(d, zap) != 1 && zap_by_agent(s, ranges, count))
+	if (!now && param(d, zap) != 1 && zap_by_agent(d, s, ranges, count))
 		return;
 	/* With system swap MADV_PAGEOUT would really send the pages there. */
 	if ((param(d, zap) == 2 && !now) || load_relaxed(&d->zap_agent))

@@ -234,7 +234,9 @@ struct pager_rep_param {
 /* The agent's socket (SEQPACKET, made by the client): the daemon sends these, the agent answers nothing; what
  * the agent does is best effort. */
 enum pager_agent_op {
-	PAGER_AGENT_ZAP = 1,      /* drop the page-table entries of the ranges (MADV_DONTNEED) */
+	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of processors (bit n: processor n) on which the
+	 * client's threads fault often, and which the agent had better leave to them; 0: none known */
+	PAGER_AGENT_ZAP = 1,
 	PAGER_AGENT_PRESSURE = 2, /* value: level */
 	PAGER_AGENT_LIMIT = 3,    /* value: percent used */
 };

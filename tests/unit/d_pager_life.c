@@ -144,6 +144,65 @@ zap_one_by_one(void **state)
 	zap(state);
 }
 
+/* Zaps a page of 7s with a mask of processors, and waits for that: the page then comes back by a MINOR fault. => where the agent
+ * may run after it */
+static cpu_set_t
+keep_off(struct d_fixture *d, char *page, uint64_t processors)
+{
+	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = 1, .value = processors };
+	unsigned seen = fake_minor(d->fake);
+	cpu_set_t set;
+
+	message.ranges[0] = (struct pager_agent_range){ (uintptr_t)page, PAGE };
+	fake_agent_send(d->fake, &message, offsetof(struct pager_agent_message, ranges) + sizeof(message.ranges[0]));
+	WAIT_UNTIL(*(volatile char *)page == 7 && fake_minor(d->fake) == seen + 1);
+	assert_int_equal(pthread_getaffinity_np(d->pager->agent.thread, sizeof(set), &set), 0);
+	return set;
+}
+
+/* The agent leaves the processors that it is told to those who fault there, as long as one is left, and one that somebody else
+ * has taken from it stays taken. */
+static void
+agent_keeps_off(void **state)
+{
+	struct d_fixture *d = *state;
+	cpu_set_t allowed, now, one;
+	int first = -1;
+	char *page;
+	void *v;
+
+	assert_int_equal(pthread_getaffinity_np(d->pager->agent.thread, sizeof(allowed), &allowed), 0);
+	for (int cpu = 63; cpu >= 0; cpu--)
+		if (CPU_ISSET(cpu, &allowed))
+			first = cpu;
+	if (first < 0 || CPU_COUNT(&allowed) < 2)
+		skip();
+	assert_int_equal(pager_allocate(d->pager, PAGE, 0, &v), 0);
+	page = v;
+	memset(page, 7, PAGE);
+	now = keep_off(d, page, 0);
+	assert_true(CPU_EQUAL(&now, &allowed));
+	now = keep_off(d, page, UINT64_C(1) << first);
+	assert_false(CPU_ISSET(first, &now));
+	assert_int_equal(CPU_COUNT(&now), CPU_COUNT(&allowed) - 1);
+	CPU_AND(&now, &now, &allowed);
+	assert_int_equal(CPU_COUNT(&now), CPU_COUNT(&allowed) - 1);
+	/* Nothing would be left. */
+	if (CPU_COUNT(&allowed) <= 64) {
+		now = keep_off(d, page, UINT64_MAX);
+		assert_true(CPU_EQUAL(&now, &allowed));
+	}
+	now = keep_off(d, page, 0);
+	assert_true(CPU_EQUAL(&now, &allowed));
+	CPU_ZERO(&one);
+	CPU_SET(first, &one);
+	assert_int_equal(pthread_setaffinity_np(d->pager->agent.thread, sizeof(one), &one), 0);
+	now = keep_off(d, page, ~(UINT64_C(1) << first));
+	assert_true(CPU_EQUAL(&now, &one));
+	now = keep_off(d, page, UINT64_C(1) << first);
+	assert_true(CPU_EQUAL(&now, &one));
+}
+
 static void
 on_signal(int number)
 {
@@ -443,7 +502,7 @@ main(void)
 		cmocka_unit_test(as_nobody),
 		WITH_DAEMON(threads_and_zaps),
 		WITH_DAEMON(zap),
-		WITH_DAEMON(zap_one_by_one),
+		WITH_DAEMON(zap_one_by_one), WITH_DAEMON(agent_keeps_off),
 		WITH_DAEMON(interrupted),
 #ifndef __SANITIZE_ADDRESS__
 		WITH_DAEMON(cancelled),
