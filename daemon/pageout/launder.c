@@ -83,9 +83,11 @@ acceleration(const struct pageout_worker *w)
 	uint32_t quarter = (d->frames.free_min - d->frames.reserved) / 4;
 	uint64_t dense = param(d, compress_dense);
 
-	if (w->acceleration > 0 && dense != 2)
+	if (dense == 2)
+		return COMPRESS_DENSE;
+	if (w->acceleration > 0)
 		return (int)w->acceleration;
-	if (dense == 2 || (dense == 1 && free_count >= d->frames.reserved + 3 * quarter))
+	if (dense == 1 && free_count >= d->frames.reserved + 3 * quarter)
 		return COMPRESS_DENSE;
 	if (w->growing && free_count < d->frames.reserved + quarter)
 		return (int)param(d, compress_acceleration_max);
@@ -159,11 +161,12 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 	for (unsigned i = 0; i < count; i++) {
 		struct vm_page *p = page_of(w, &v[i]);
 		struct cowner owner = vm_object_owner(o, index + i);
+		int press = acceleration(w);
 		struct cref cref;
 		uint32_t size;
 
-		if (compressor_store(d->compressor, w->index, (char *)w->bounce + ((size_t)i << d->page_shift), owner,
-			acceleration(w), &cref, &size) != 0) {
+		if (compressor_store(d->compressor, w->index, (char *)w->bounce + ((size_t)i << d->page_shift), owner, press, &cref,
+			&size) != 0) {
 			w->refused = true;
 			break;
 		}
@@ -171,6 +174,10 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 		vm_page_flags_clear(p, PAGE_DIRTY);
 		stored[i] = true;
 		stat_add(w->stats, STAT_COMPRESSIONS, 1);
+		if (press == COMPRESS_DENSE)
+			stat_add(w->stats, STAT_DENSE_COMPRESSIONS, 1);
+		else if (press > (int)param(d, compress_acceleration))
+			stat_add(w->stats, STAT_LIGHT_COMPRESSIONS, 1);
 	}
 }
 

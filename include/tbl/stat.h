@@ -45,6 +45,8 @@ STAT(RESCUES, rescues, COUNTER, "pages", "pages touched while they were being ta
 STAT(WP_FAULTS, write_protect_faults, COUNTER, "count", "first writes to clean pages")
 STAT(DECOMPRESSIONS, decompressions, COUNTER, "pages", "pages expanded from memory")
 STAT(COMPRESSIONS, compressions, COUNTER, "pages", "pages compressed")
+STAT(LIGHT_COMPRESSIONS, light_compressions, COUNTER, "pages", "of those: with an LZ4 acceleration above compress_acceleration, to save time")
+STAT(DENSE_COMPRESSIONS, dense_compressions, COUNTER, "pages", "of those: with zstd")
 STAT(SWAPINS, swapins, COUNTER, "pages", "pages read from swap")
 STAT(SWAPIN_BYTES, swapin_bytes, COUNTER, "bytes", "bytes read from swap")
 STAT(LATENCY_REQUESTS, latency_requests, COUNTER, "count", "times that processors were asked not to sleep, since many pages came from disk")

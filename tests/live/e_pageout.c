@@ -69,6 +69,7 @@ states(struct live *d, void *argument)
 	fill(&b, 0, 5 * PART, &rng);
 	page_out(p, &b, 3 * PART, 2 * PART);
 	EQ(live_stat(d, "evictions"), 2 * PART);
+	EQ(live_stat(d, "light_compressions"), 0);
 	OK(pager_behavior(p, b.base + PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
 	OK(pager_wire(p, b.base + 2 * PART * d->page_bytes, PART * d->page_bytes));
 	OK(pager_behavior(p, b.base + 3 * PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_WILLNEED));
@@ -134,12 +135,14 @@ swap(struct live *d, void *argument)
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (unsigned round = 0; round < 3; round++) {
-		int64_t swapouts = live_stat(d, "swapouts");
+		int64_t swapouts = live_stat(d, "swapouts"), light = live_stat(d, "light_compressions");
 
 		fill(&b, 0, count, &rng);
 		page_out(p, &b, 0, count);
 		EQ(resident(p, &b, 0, count), 0);
 		REQUIRE(live_stat(d, "swapouts") > swapouts);
+		/* What goes straight on to the disk is pressed lightly. */
+		REQUIRE(live_stat(d, "light_compressions") > light);
 		REQUIRE(live_stat(d, "compressor") <= live_stat(d, "compressor_limit") + 512 * 1024 / (int64_t)d->page_bytes,
 		    "the compressor has %lld frames", (long long)live_stat(d, "compressor"));
 		/* What was kept for the pages to come is given back. */
