@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Taking mappings away for ageing, so that the next touch is seen as a soft fault. Best effort by design: a page that keeps
- * its mapping only looks unreferenced. Two ways: a message to the client's agent, which drops a whole batch with one flush of
- * the TLBs; or, where the agent does not keep up, MADV_PAGEOUT on the client by the daemon, a flush a range (works on a
+ * its mapping only looks unreferenced. Two ways: a message to the client's agent, which drops a whole batch with one call and
+ * without pageout's waiting for it; or, where the agent does not keep up, MADV_PAGEOUT on the client by the daemon (works on a
  * machine without system swap: shared memory loses its page-table entries and stays in the memfd).
  *
  * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment, and each processor keeps
