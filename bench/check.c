@@ -34,7 +34,7 @@ check_command(const struct options *o)
 						 .write_percent = s->write_percent};
 		bool good;
 
-		error = workload_run(&config, result);
+		error = workload_run(&config, 1, result);
 		/* Plain memory without swap has nothing that is out. */
 		good =
 		    !error && !result->bad_pages && (result->touches || s->kind == SCENARIO_STORED);

@@ -53,8 +53,8 @@ extern const unsigned compare_row_count;
 /* One side of one pair. */
 struct sample {
 	double figure[FIGURES_COUNT]; /* cpu_s: per million touches */
-	double touches, bad_pages, check_failures, memory_bytes, pool_ratio, soft_faults, cpu_client_share,
-	    swap_out_rate, data_ratio, bytes_written;
+	double touches, bad_pages, check_failures, memory_bytes, pool_ratio, faults, soft_faults,
+	    cpu_client_share, swap_out_rate, data_ratio, bytes_written;
 	double cpu_seconds;
 };
 

@@ -133,6 +133,8 @@ arguments_make(struct arguments *a, const struct run_request *r, int gate_fd)
 		arg(a, "--backend", "plain");
 	} else {
 		arg(a, "--dir", r->directory);
+		if (r->beside_plain)
+			arg(a, "--beside-plain", NULL);
 		arg_number(a, "--timeout", run_timeout(r));
 		if (o->page_size)
 			arg(a, "--page-size", o->page_size);

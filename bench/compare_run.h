@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One side of one pair: this program is executed again as `pagerbench run ... --json`.
+ * One side of one pair, or both at once: this program is executed again as
+ * `pagerbench run ... --json`.
  */
 #ifndef BENCH_COMPARE_RUN_H
 #define BENCH_COMPARE_RUN_H
@@ -23,6 +24,7 @@ struct run_request {
 	const struct row *row;
 	struct peer *peer; /* NULL: not in the cgroup */
 	bool plain;
+	bool beside_plain; /* of pagerd's: plain memory's, in slices in turn, stands under "beside" */
 	uint64_t memory_bytes;
 	const char *directory;
 };

@@ -19,6 +19,7 @@ enum {
 	OPT_PAGE_SIZE,
 	OPT_SOCKET,
 	OPT_BACKEND,
+	OPT_BESIDE_PLAIN,
 	OPT_JSON,
 	OPT_DATA,
 	OPT_TOUCHES,
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
     {"page-size", required_argument, NULL, OPT_PAGE_SIZE},
     {"socket", required_argument, NULL, OPT_SOCKET},
     {"backend", required_argument, NULL, OPT_BACKEND},
+    {"beside-plain", no_argument, NULL, OPT_BESIDE_PLAIN},
     {"json", no_argument, NULL, OPT_JSON},
     {"data", required_argument, NULL, OPT_DATA},
     {"touches", required_argument, NULL, OPT_TOUCHES},
@@ -110,6 +112,7 @@ options_usage(void)
 	      "  --json                one JSON value on standard output\n"
 	      "run:\n"
 	      "  --backend pagerd|plain  where memory comes from (pagerd)\n"
+	      "  --beside-plain        the same on plain memory too, in short slices in turn\n"
 	      "  --socket PATH         a daemon that runs already; without it one is started\n"
 	      "  --timeout S           give up on a run with a started daemon\n"
 	      "compare (as root):\n"
@@ -293,6 +296,9 @@ take(struct options *o, int option, const char *text)
 		return 0;
 	case OPT_PIN:
 		o->pin = true;
+		return 0;
+	case OPT_BESIDE_PLAIN:
+		o->beside_plain = true;
 		return 0;
 	case OPT_STRICT:
 		o->strict = true;

@@ -35,6 +35,7 @@ struct options {
 	enum pool_data data;
 	double timeout_s; /* of a run with a private daemon; 0: none */
 	bool json, pin, plain;
+	bool beside_plain; /* the same on plain memory, in slices in turn */
 	/* between compare and the runs it starts */
 	int pool_fd, gate_fd;
 	/* compare */

@@ -56,13 +56,14 @@ static int
 workload_process(const struct options *o, const struct scenario *scenario, const char *socket,
 		 bool owned)
 {
-	struct workload_result *result = calloc(1, sizeof(*result));
+	unsigned count = o->beside_plain ? 2 : 1;
+	struct workload_result *results = calloc(count, sizeof(*results));
 	double ratio = o->ratio > 0 ? o->ratio : scenario->ratio;
 	uint64_t bytes = o->working_set_bytes ? o->working_set_bytes
 					      : (uint64_t)((double)o->memory_bytes * ratio);
 	struct daemon_check check = {.socket = socket};
 	struct pool pool;
-	struct workload_config config = {
+	struct workload_config configs[2] = {{
 	    .scenario = scenario,
 	    .ops = o->plain ? &backend_plain : &backend_pagerd,
 	    .socket = socket,
@@ -81,38 +82,53 @@ workload_process(const struct options *o, const struct scenario *scenario, const
 	    .gate_context = (void *)&o->gate_fd,
 	    .verified = owned ? daemon_check : NULL,
 	    .verified_context = &check,
-	};
-	struct report_head head = {.config = &config,
-				   .memory_bytes = o->memory_bytes,
-				   .page_size = o->page_size,
-				   .data = o->data == POOL_REAL ? "real" : "half",
-				   .timer_overhead_ns = ticks_overhead_ns()};
+	}};
+	struct report_head heads[2] = {{.config = &configs[0],
+					.memory_bytes = o->memory_bytes,
+					.page_size = o->page_size,
+					.data = o->data == POOL_REAL ? "real" : "half",
+					.timer_overhead_ns = ticks_overhead_ns(),
+					.check_failures = -1}};
 	int error = o->pool_fd >= 0 ? pool_open(&pool, o->pool_fd)
 				    : pool_create(&pool, o->data, POOL_PAGES_DEFAULT, o->seed);
 	int status;
 
-	if (!result)
+	/* The same but for where its memory comes from. */
+	configs[1] = configs[0];
+	configs[1].ops = &backend_plain;
+	configs[1].gate = NULL;
+	configs[1].verified = NULL;
+	heads[1] = heads[0];
+	heads[1].config = &configs[1];
+	if (!results)
 		error = -ENOMEM;
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	if (!error)
-		error = workload_run(&config, result);
+		error = workload_run(configs, count, results);
 	if (error) {
 		fprintf(stderr, "pagerbench: %s: %s\n", scenario->name, strerror(-error));
-		free(result);
+		free(results);
 		return EXIT_FAILURE;
 	}
-	head.check_failures = owned ? (int)check.failures : -1;
+	if (owned)
+		heads[0].check_failures = (int)check.failures;
 	if (o->json) {
-		json_object *json = report_json(&head, result);
+		json_object *json = report_json(&heads[0], &results[0]);
 
+		if (count > 1)
+			json_object_object_add(json, "beside", report_json(&heads[1], &results[1]));
 		json_print(json);
 		json_object_put(json);
 	} else {
-		report_text(&head, result);
+		for (unsigned i = 0; i < count; i++)
+			report_text(&heads[i], &results[i]);
 	}
-	status = result->bad_pages || check.failures ? EXIT_FAILURE : EXIT_SUCCESS;
+	status = check.failures ? EXIT_FAILURE : EXIT_SUCCESS;
+	for (unsigned i = 0; i < count; i++)
+		if (results[i].bad_pages)
+			status = EXIT_FAILURE;
 	pool_close(&pool);
-	free(result);
+	free(results);
 	return status;
 }
 
@@ -199,6 +215,10 @@ run_command(const struct options *o)
 	if (!scenario) {
 		fprintf(stderr, "pagerbench: no scenario '%s' (see 'pagerbench list')\n",
 			o->scenarios[0]);
+		return 2;
+	}
+	if (o->beside_plain && scenario_has_rounds(scenario)) {
+		fprintf(stderr, "pagerbench: %s is measured in rounds, not in slices\n", scenario->name);
 		return 2;
 	}
 	if (o->plain || o->socket)

@@ -21,6 +21,11 @@
 #include "workload_priv.h"
 
 #define WARM_SHARE 0.2
+/* Of several that are measured in turn: short beside how fast the machine wanders, long beside the
+ * 1 to 2 ms in which a slice brings back what the caches lost in another's. */
+#define SLICE_S 0.03
+/* Likewise, of what they are filled with. */
+#define FILL_PIECE_UNITS 256u
 
 const struct scenario scenarios[] = {
     {"first-touch", SCENARIO_FILL, 0, 2.0, 5, 100,
@@ -49,6 +54,12 @@ scenario_find(const char *name)
 		if (strcmp(s->name, name) == 0)
 			return s;
 	return NULL;
+}
+
+bool
+scenario_has_rounds(const struct scenario *s)
+{
+	return s->kind == SCENARIO_FILL || s->kind == SCENARIO_COOLED || s->kind == SCENARIO_PAGEOUT;
 }
 
 static void
@@ -85,9 +96,10 @@ worker_main(void *arg)
 
 /* Runs one phase on all threads and waits for it. => wall nanoseconds, first start to last end. */
 static uint64_t
-phase_run(struct worker *workers, void (*run)(struct worker *), double seconds, uint64_t touches)
+phase_run(struct workload *load, void (*run)(struct worker *), double seconds, uint64_t touches)
 {
-	const struct workload_config *c = workers->workload->config;
+	const struct workload_config *c = load->config;
+	struct worker *workers = load->workers;
 	uint64_t start = UINT64_MAX, end = 0;
 	pthread_barrier_t barrier;
 
@@ -203,20 +215,19 @@ memory_free(struct workload *load)
 
 /* One request, whoever carries it out: the threads that fill and verify have no part in it. */
 static int
-measure_page_out(struct workload *load, struct workload_result *r)
+measure_page_out(struct workload *load)
 {
 	const struct workload_config *c = load->config;
 	uint64_t start = ticks_now();
 	int error = c->ops->page_out(load->backend, load->base, c->units * UNIT_BYTES);
 
-	r->wall_s += 1e-9 * (double)ticks_to_ns(ticks_now() - start);
-	r->touches += c->units;
+	load->result->wall_s += 1e-9 * (double)ticks_to_ns(ticks_now() - start);
+	load->result->touches += c->units;
 	return error;
 }
 
 static int
-measure_touches(struct workload *load, struct worker *workers, uint64_t touches, double seconds,
-	struct workload_result *r)
+measure_touches(struct workload *load, uint64_t touches, double seconds)
 {
 	static void (*const bodies[])(struct worker *) = {
 	    [SCENARIO_FILL] = workload_fill,           [SCENARIO_SCAN] = workload_touch,
@@ -226,39 +237,39 @@ measure_touches(struct workload *load, struct worker *workers, uint64_t touches,
 	const struct workload_config *c = load->config;
 	bool batched = c->scenario->flags & SCENARIO_BATCHED;
 
-	r->wall_s +=
-	    1e-9 * (double)phase_run(workers,
+	load->result->wall_s +=
+	    1e-9 * (double)phase_run(load,
 				     batched ? workload_touch_batched : bodies[c->scenario->kind],
 				     seconds, touches);
 	for (unsigned i = 0; i < c->threads; i++)
-		r->touches += workers[i].touches;
+		load->result->touches += load->workers[i].touches;
 	return 0;
 }
 
-/* The measured part of one round. */
+/* The measured part, or one round or slice of it. */
 static int
-measure(struct workload *load, struct worker *workers, uint64_t touches, double seconds,
-	struct workload_result *r)
+measure(struct workload *load, uint64_t touches, double seconds)
 {
 	struct meter before, after;
 	int error = meter_read(load, &before);
 
 	if (!error)
 		error = load->config->scenario->kind == SCENARIO_PAGEOUT
-			    ? measure_page_out(load, r)
-			    : measure_touches(load, workers, touches, seconds, r);
+			    ? measure_page_out(load)
+			    : measure_touches(load, touches, seconds);
 	if (error)
 		return error;
 	error = meter_read(load, &after);
-	meter_difference(&before, &after, r);
+	meter_difference(&before, &after, load->result);
 	return error;
 }
 
 /* Scenarios that measure in rounds, each of which needs preparation outside of the clock. */
 static int
-measure_rounds(struct workload *load, struct worker *workers, struct workload_result *r)
+measure_rounds(struct workload *load)
 {
 	const struct workload_config *c = load->config;
+	const struct workload_result *r = load->result;
 	uint64_t end_ns = clock_now_ns() + (uint64_t)(c->seconds * 1e9), now;
 	bool cooled = c->scenario->kind == SCENARIO_COOLED, again;
 	int error;
@@ -272,7 +283,7 @@ measure_rounds(struct workload *load, struct worker *workers, struct workload_re
 				return error;
 			left -= r->wall_s;
 		}
-		error = measure(load, workers, cooled ? c->touches : 0, left, r);
+		error = measure(load, cooled ? c->touches : 0, left);
 		now = clock_now_ns();
 		again = !error && now < end_ns && !(c->scenario->flags & SCENARIO_ONCE) &&
 			!(c->touches && r->touches >= c->touches);
@@ -281,40 +292,84 @@ measure_rounds(struct workload *load, struct worker *workers, struct workload_re
 			if (!error)
 				error = memory_allocate(load);
 			if (!error && c->scenario->kind == SCENARIO_PAGEOUT)
-				phase_run(workers, workload_fill, 0, 0);
+				phase_run(load, workload_fill, 0, 0);
 		}
 	} while (again && !error);
 	return error;
 }
 
+/* Each has a slice of each moment. Who comes first alternates: a slice that follows one of its own
+ * finds its caches warm, and each is to have as many of those. No part of a slice is left out to warm
+ * up, because a page that was taken away during the others' slices is to be seen. The number of turns
+ * is fixed, and not each one's sum of seconds: a slice that was held up must not leave the others with
+ * more turns at the end. */
 static int
-run_phases(struct workload *load, struct worker *workers, struct workload_result *r)
+measure_slices(struct workload *loads, unsigned count)
+{
+	const struct workload_config *c = loads->config;
+	unsigned turns = 1 + (unsigned)(c->seconds / SLICE_S);
+	int error = 0;
+
+	for (unsigned turn = 0; turn < turns; turn++)
+		for (unsigned i = 0; i < count && !error; i++) {
+			struct workload *load = &loads[(turn + i) % count];
+			uint64_t left = c->touches - load->result->touches;
+
+			/* 0 would be: without end. */
+			if (!c->touches || left)
+				error = measure(load, c->touches ? left : 0, SLICE_S);
+		}
+	return error;
+}
+
+/* Several are filled piece by piece in turn: what a touch costs depends by percents on how many
+ * blocks of 2 MiB the pages lie in, and who is filled first gets the crumbs of the free lists. */
+static void
+fill(struct workload *loads, unsigned count)
+{
+	uint64_t units = loads->config->units, piece = count > 1 ? FILL_PIECE_UNITS : units;
+
+	for (uint64_t first = 0; first < units; first += piece)
+		for (unsigned i = 0; i < count; i++) {
+			struct workload *load = &loads[i];
+
+			load->fill_first = first;
+			load->fill_units = units - first < piece ? units - first : piece;
+			load->result->fill_per_page_ns +=
+			    (double)phase_run(load, workload_fill, 0, 0) *
+			    load->config->threads / (double)units;
+		}
+}
+
+/* The working set, filled already, is warm, and there is what the measured part is recorded in. */
+static int
+measure_prepare(struct workload *load)
 {
 	const struct workload_config *c = load->config;
 	enum scenario_kind kind = c->scenario->kind;
-	bool rounds = kind == SCENARIO_FILL || kind == SCENARIO_COOLED || kind == SCENARIO_PAGEOUT;
-	double warm_s = c->seconds * WARM_SHARE;
-	int error = memory_allocate(load);
 
-	if (error)
-		return error;
-	if (kind != SCENARIO_FILL)
-		r->fill_per_page_ns =
-		    (double)phase_run(workers, workload_fill, 0, 0) * c->threads / (double)c->units;
-	if (!rounds && kind != SCENARIO_STORED)
-		phase_run(workers, workload_touch, warm_s, c->touches);
+	if (!scenario_has_rounds(c->scenario) && kind != SCENARIO_STORED)
+		phase_run(load, workload_touch, c->seconds * WARM_SHARE, c->touches);
 	/* A page-out has no touches to be timed. */
 	for (unsigned i = 0; i < c->threads && kind != SCENARIO_PAGEOUT; i++) {
-		workers[i].touch = calloc(1, sizeof(*workers[i].touch));
-		if (!workers[i].touch)
+		load->workers[i].touch = calloc(1, sizeof(*load->workers[i].touch));
+		if (!load->workers[i].touch)
 			return -ENOMEM;
 	}
-	error = rounds ? measure_rounds(load, workers, r)
-		       : measure(load, workers, c->touches, c->seconds, r);
-	if (error)
-		return error;
-	for (unsigned i = 0; i < c->threads && workers[i].touch; i++)
-		histogram_merge(&r->touch, workers[i].touch);
+	return 0;
+}
+
+/* The figures, then everything is verified, then the working set is given back. */
+static int
+measure_finish(struct workload *load)
+{
+	const struct workload_config *c = load->config;
+	enum scenario_kind kind = c->scenario->kind;
+	struct workload_result *r = load->result;
+	int error = 0;
+
+	for (unsigned i = 0; i < c->threads && load->workers[i].touch; i++)
+		histogram_merge(&r->touch, load->workers[i].touch);
 	r->generate_ns = (double)ticks_to_ns(load->generate_ticks);
 	r->per_page_ns = r->touches ? r->wall_s * 1e9 / (double)r->touches : 0.0;
 	if (kind != SCENARIO_PAGEOUT)
@@ -324,7 +379,7 @@ run_phases(struct workload *load, struct worker *workers, struct workload_result
 		    r->per_page_ns > r->generate_ns ? r->per_page_ns - r->generate_ns : 0.0;
 	if (c->ops->daemon_pid(load->backend))
 		r->daemon_private_bytes = process_private_bytes(c->ops->daemon_pid(load->backend));
-	phase_run(workers, workload_verify, 0, 0);
+	phase_run(load, workload_verify, 0, 0);
 	for (uint64_t i = 0; i < c->units; i++)
 		r->bad_pages += (atomic_load(&load->generation[i]) & GENERATION_BAD) != 0;
 	if (c->verified)
@@ -332,41 +387,96 @@ run_phases(struct workload *load, struct worker *workers, struct workload_result
 	return error ? error : memory_free(load);
 }
 
-int
-workload_run(const struct workload_config *c, struct workload_result *ret)
+static int
+run_phases(struct workload *loads, unsigned count)
 {
-	size_t generation_bytes = c->units * sizeof(_Atomic uint32_t);
-	struct workload load = {.config = c, .object = mix64(c->seed)};
-	struct worker *workers = calloc(c->threads, sizeof(*workers));
+	const struct workload_config *c = loads->config;
 	int error = 0;
 
-	load.generation = mmap(NULL, generation_bytes, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (!workers || load.generation == MAP_FAILED) {
-		free(workers);
-		return -ENOMEM;
+	for (unsigned i = 0; i < count && !error; i++)
+		error = memory_allocate(&loads[i]);
+	if (!error && c->scenario->kind != SCENARIO_FILL)
+		fill(loads, count);
+	for (unsigned i = 0; i < count && !error; i++)
+		error = measure_prepare(&loads[i]);
+	if (error)
+		return error;
+	if (scenario_has_rounds(c->scenario))
+		error = measure_rounds(loads);
+	else if (count > 1)
+		error = measure_slices(loads, count);
+	else
+		error = measure(loads, c->touches, c->seconds);
+	for (unsigned i = 0; i < count && !error; i++)
+		error = measure_finish(&loads[i]);
+	return error;
+}
+
+static void
+load_close(struct workload *load)
+{
+	const struct workload_config *c = load->config;
+
+	if (load->backend_open)
+		c->ops->close(load->backend);
+	for (unsigned i = 0; i < c->threads && load->workers; i++)
+		free(load->workers[i].touch);
+	free(load->workers);
+	if (load->generation != MAP_FAILED)
+		munmap((void *)load->generation, c->units * sizeof(*load->generation));
+}
+
+/* The engine's own memory, then the backend, then the gate. => 0, or -errno and nothing is open. */
+static int
+load_open(struct workload *load, const struct workload_config *c, struct workload_result *ret)
+{
+	int error = 0;
+
+	*load = (struct workload){
+	    .config = c, .object = mix64(c->seed), .fill_units = c->units, .result = ret};
+	load->workers = calloc(c->threads, sizeof(*load->workers));
+	load->generation = mmap(NULL, c->units * sizeof(*load->generation), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (!load->workers || load->generation == MAP_FAILED)
+		error = -ENOMEM;
+	for (unsigned i = 0; i < c->threads && !error; i++) {
+		load->workers[i].workload = load;
+		load->workers[i].id = i;
+		load->workers[i].rng.state = mix64(c->seed ^ mix64(i + 1));
 	}
-	for (unsigned i = 0; i < c->threads; i++) {
-		workers[i].workload = &load;
-		workers[i].id = i;
-		workers[i].rng.state = mix64(c->seed ^ mix64(i + 1));
-	}
-	if (c->scenario->kind == SCENARIO_ZIPF)
-		zipf_init(&load.zipf, c->units, 0.99);
-	load.generate_ticks = generate_calibrate(c->pool);
+	if (!error && c->scenario->kind == SCENARIO_ZIPF)
+		zipf_init(&load->zipf, c->units, 0.99);
+	load->generate_ticks = generate_calibrate(c->pool);
 	memset(ret, 0, sizeof(*ret));
 	ret->scale = c->scenario->flags & SCENARIO_BATCHED ? 1.0 / WORKLOAD_BATCH : 1.0;
-	error = c->ops->open(c->socket, &load.backend);
 	if (!error) {
-		if (c->gate)
-			error = c->gate(c->gate_context);
-		if (!error)
-			error = run_phases(&load, workers, ret);
-		c->ops->close(load.backend);
+		error = c->ops->open(c->socket, &load->backend);
+		load->backend_open = !error;
 	}
-	for (unsigned i = 0; i < c->threads; i++)
-		free(workers[i].touch);
-	free(workers);
-	munmap((void *)load.generation, generation_bytes);
+	if (!error && c->gate)
+		error = c->gate(c->gate_context);
+	if (error)
+		load_close(load);
+	return error;
+}
+
+int
+workload_run(const struct workload_config *configs, unsigned count, struct workload_result *ret)
+{
+	struct workload *loads = calloc(count, sizeof(*loads));
+	unsigned opened = 0;
+	int error = loads ? 0 : -ENOMEM;
+
+	if (count > 1 && scenario_has_rounds(configs->scenario))
+		error = -EINVAL;
+	while (!error && opened < count) {
+		error = load_open(&loads[opened], &configs[opened], &ret[opened]);
+		opened += !error;
+	}
+	if (!error)
+		error = run_phases(loads, count);
+	while (opened)
+		load_close(&loads[--opened]);
+	free(loads);
 	return error;
 }

@@ -46,6 +46,8 @@ struct scenario {
 /* Ends with a row whose name is NULL. */
 extern const struct scenario scenarios[];
 const struct scenario *scenario_find(const char *name);
+/* It measures in rounds, and prepares memory before each. */
+bool scenario_has_rounds(const struct scenario *scenario);
 
 struct workload_config {
 	const struct scenario *scenario;
@@ -83,7 +85,10 @@ struct workload_result {
 	struct fault_counts counts; /* during the measured part */
 };
 
-/* => 0 or -errno; bad pages are not an error here. */
-int workload_run(const struct workload_config *config, struct workload_result *ret);
+/* Several (of one scenario) are measured in short slices in turn, so that a machine whose speed
+ * wanders is the same to each; not where scenario_has_rounds: -EINVAL. configs, ret: [count].
+ * => 0 or -errno; bad pages are not an error here. */
+int workload_run(const struct workload_config *configs, unsigned count,
+		 struct workload_result *ret);
 
 #endif

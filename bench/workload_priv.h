@@ -15,13 +15,17 @@
 struct workload {
 	const struct workload_config *config;
 	void *backend;
+	bool backend_open;
 	char *base;
 	uint64_t object;              /* what page heads carry; new with each allocation */
 	_Atomic uint32_t *generation; /* what each page must carry. Written by the one thread that
 					 writes the page */
 	struct zipf zipf;
+	uint64_t fill_first, fill_units; /* what workload_fill fills */
 	uint64_t generate_ticks;
 	atomic_uint complaints;
+	struct worker *workers; /* [config->threads] */
+	struct workload_result *result;
 };
 
 struct worker {

@@ -73,7 +73,8 @@ workload_fill(struct worker *w)
 {
 	struct workload *load = w->workload;
 	const struct workload_config *c = load->config;
-	uint64_t first = c->units * w->id / c->threads, end = c->units * (w->id + 1) / c->threads;
+	uint64_t first = load->fill_first + load->fill_units * w->id / c->threads;
+	uint64_t end = load->fill_first + load->fill_units * (w->id + 1) / c->threads;
 
 	for (uint64_t page = first; page < end; page++) {
 		volatile uint64_t *unit = unit_address(load, page);

@@ -18,6 +18,20 @@ for scenario in $("$bench" list | awk 'NR > 1 { print $1 }'); do
 	[ ! -s "$dir.err" ] || fail "$scenario: it said: $(cat "$dir.err")"
 	[ -z "$(ls -A "$dir")" ] || fail "$scenario: left behind: $(ls -A "$dir")"
 done
+# Beside plain memory: each side has its own counts, and where everything fits no touch is a fault of pagerd's.
+"$bench" run fits --beside-plain --memory 16M --seconds 0.5 --timeout 60 --dir "$dir" --json >"$dir.out" 2>"$dir.err" ||
+	fail "beside plain: status $?: $(cat "$dir.err" "$dir.out")"
+python3 - "$dir.out" <<'END' || fail "beside plain: $(cat "$dir.out")"
+import json, sys
+own = json.load(open(sys.argv[1]))
+plain = own['beside']
+assert (own['backend'], plain['backend']) == ('pagerd', 'plain')
+assert all(own[key] == plain[key] for key in ('scenario', 'working_set_bytes', 'threads', 'seed', 'write_percent', 'data'))
+for side in own, plain:
+    assert side['touches'] > 0 and side['bad_pages'] == 0 and side['faults']['faults'] == 0, side
+assert own['check_failures'] == 0 and 'check_failures' not in plain and plain['daemon_private_bytes'] == 0
+END
+[ -z "$(ls -A "$dir")" ] || fail "beside plain: left behind: $(ls -A "$dir")"
 # A policy whose check fails, in a daemon that is otherwise sound.
 lazy=$(realpath "$(dirname "$bench")/../tests/live/policy_lazy.so")
 [ -f "$lazy" ] || fail "no $lazy"

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@
 #include "report.h"
 #include "rng.h"
 #include "spread.h"
+#include "ticks.h"
+#include "workload.h"
 
 static void
 near(double value, double expected, double share)
@@ -168,6 +171,120 @@ pool_is_half_compressible(void **state)
 	pool_close(&pool);
 }
 
+/* Two memories of the heap, for workload_run. What is told of them: their letters in the order in
+ * which their counts were read, which is before and after each slice. The second loses a page
+ * meanwhile. */
+struct told_memory {
+	char letter;
+	char *base;
+};
+static char told[64];
+
+static int
+told_open(const char *socket, void **ret_state)
+{
+	struct told_memory *m = test_calloc(1, sizeof(*m));
+
+	m->letter = *socket;
+	*ret_state = m;
+	return 0;
+}
+
+static int
+told_allocate(void *state, size_t bytes, unsigned flags, void **ret_addr)
+{
+	struct told_memory *m = state;
+
+	(void)flags;
+	m->base = *ret_addr = test_calloc(1, bytes);
+	return 0;
+}
+
+static int
+told_deallocate(void *state, void *addr, size_t bytes)
+{
+	(void)state;
+	(void)bytes;
+	test_free(addr);
+	return 0;
+}
+
+static int
+told_counts(void *state, struct fault_counts *ret)
+{
+	struct told_memory *m = state;
+	size_t length = strlen(told);
+
+	if (length + 1 < sizeof(told))
+		told[length] = m->letter;
+	if (m->letter == 'b')
+		memset(m->base + 7 * UNIT_BYTES, 0, sizeof(uint64_t));
+	*ret = (struct fault_counts){.minor = length};
+	return 0;
+}
+
+static pid_t
+told_daemon_pid(void *state)
+{
+	(void)state;
+	return 0;
+}
+
+static void
+told_close(void *state)
+{
+	test_free(state);
+}
+
+static void
+slices_alternate(void **state)
+{
+	static const struct backend_ops ops = {.name = "told",
+					       .open = told_open,
+					       .close = told_close,
+					       .allocate = told_allocate,
+					       .deallocate = told_deallocate,
+					       .counts = told_counts,
+					       .daemon_pid = told_daemon_pid};
+	struct workload_result *results = test_calloc(2, sizeof(*results));
+	struct pool pool;
+	struct workload_config configs[2] = {{.scenario = scenario_find("fits"),
+					      .ops = &ops,
+					      .socket = "a",
+					      .pool = &pool,
+					      .units = 64,
+					      .threads = 1,
+					      .seconds = 0.1,
+					      .seed = 3}};
+
+	(void)state;
+	ticks_init();
+	assert_int_equal(pool_create(&pool, POOL_HALF, 64, 5), 0);
+	configs[1] = configs[0];
+	configs[1].socket = "b";
+	assert_int_equal(workload_run(configs, 2, results), 0);
+	/* Four turns: each side twice the first, and none within the other's slice. */
+	assert_string_equal(told, "aabb" "bbaa" "aabb" "bbaa");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(results[i].touches > 0);
+		assert_int_equal(results[i].touch.count * WORKLOAD_BATCH, results[i].touches);
+		assert_int_equal(results[i].counts.minor, 4);
+	}
+	/* Only where it was lost. */
+	assert_int_equal(results[0].bad_pages, 0);
+	assert_int_equal(results[1].bad_pages, 1);
+	/* The same work: exactly so many touches each, over however many slices. */
+	configs[0].touches = configs[1].touches = 8 * 1024 * 1024;
+	configs[0].seconds = configs[1].seconds = 60;
+	assert_int_equal(workload_run(configs, 2, results), 0);
+	assert_int_equal(results[0].touches, 8 * 1024 * 1024);
+	assert_int_equal(results[1].touches, 8 * 1024 * 1024);
+	configs[0].scenario = configs[1].scenario = scenario_find("first-touch");
+	assert_int_equal(workload_run(configs, 2, results), -EINVAL);
+	pool_close(&pool);
+	test_free(results);
+}
+
 static void
 put(const char *directory, const char *file, const char *text)
 {
@@ -301,6 +418,7 @@ main(void)
 	    cmocka_unit_test(zipf_shape),
 	    cmocka_unit_test(patterns_tell_bad_pages),
 	    cmocka_unit_test(pool_is_half_compressible),
+	    cmocka_unit_test(slices_alternate),
 	    cmocka_unit_test(cgroup_version_2),
 	    cmocka_unit_test(cgroup_version_1),
 	    cmocka_unit_test(rows_as_json),
