@@ -45,7 +45,7 @@
 
 enum { ACTIVE = 1, INACTIVE, PROPOSED, TRIAL, LISTS };
 enum { BLOCK = 16, EIGHTHS = 8 };
-enum { SHARE_MIN = 2, SHARE_MAX = 75, SHARE_STEP = 2, EPOCH_MIN = 64 };
+enum { SHARE_MIN = 3, SHARE_MAX = 75, SHARE_STEP = 2, EPOCH_MIN = 64 };
 /* Soon come back: so many percent of what chance would bring begin the parting, and fewer end it. */
 enum { SKEW_BEGINS = 125, SKEW_ENDS = 105, SKEW_EPOCH_MIN = 4096 };
 /* Most further turns a page can have, and how many pages take one for each page that is wanted: a call stays short. */
