@@ -32,7 +32,7 @@
  *
  * turns=N lets a page that has shown itself to be in use pass the head of ACTIVE up to N times before it is unmapped (clocks with
  * counters do so, GCLOCK, S3-FIFO): one that came back soon for each halving of that distance, one touched while it was
- * INACTIVE for that touch too. Such a page does not go with a neighbour either.
+ * INACTIVE for that touch too. While pages are parted such a page does not go with a neighbour either.
  * The distance is counted in evictions; a page's number stands in its node while that is on no list.
  *
  * Every call is O(1) for each page it moves and touches its node and those of two neighbours.
@@ -322,7 +322,7 @@ mach2q_may_go(const struct mach2q *m, pol_page page, uint32_t oldest)
 	const struct pol_node *node = &m->nodes[page];
 
 	return node->list == TRIAL ||
-	       (node->list == ACTIVE && m->turns_left[page] == 0 && ((m->eighth - node->bits) & 15) >= oldest);
+	       (node->list == ACTIVE && (m->turns_left[page] == 0 || !mach2q_parts(m)) && ((m->eighth - node->bits) & 15) >= oldest);
 }
 
 static unsigned

@@ -7,7 +7,7 @@ PARAM(free_min_permille, 1, 500, 3, "permille", 1, "pageout starts below this sh
 PARAM(free_target_permille, 1, 500, 5, "permille", 1, "pageout stops at this share of free frames")
 PARAM(reserved_frames, 16, 1048576, 96, "frames", 0, "free frames that only the compressor may take (raised with the number of workers)")
 PARAM(resident_frames, 0, 2147483647, 0, "pages", 1, "most resident pages of all clients together (0: as many as memory holds): every fault beyond makes room for itself alone, in the order of pagersim (for comparing policies)")
-PARAM(pageout_batch, 1, 256, 32, "pages", 1, "victims taken at a time")
+PARAM(pageout_batch, 1, 256, 32, "pages", 1, "victims taken at a time while memory grows; half as many where pages come back")
 PARAM(pageout_cluster, 1, 64, 16, "pages", 1, "aligned block in which inactive neighbours of a victim leave with it (1: none)")
 PARAM(fault_cluster, 1, 64, 32, "pages", 1, "most pages brought in by one fault of a sequential run")
 PARAM(compressor_percent, 1, 95, 88, "percent", 1, "most memory (share of the frames) that compressed pages may occupy; beyond it segments go to swap")
