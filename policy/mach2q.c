@@ -25,17 +25,17 @@
  * refault=N parts pages by how soon they come back, as Linux's workingset detection does: a page that is faulted in again before as
  * many others have left as N percent of what is resident was taken too soon, and becomes active. Others are on TRIAL, from
  * which pages are unmapped first while there are more than `trial` percent of them; one touched there while it is INACTIVE
- * becomes active. Where no page is likelier to come back than another, parting them wins nothing and costs `near` its
- * neighbours (only those on trial, whatever their age, and the oldest eighth of ACTIVE go with a page then), so with adapt=1
- * it is done only while pages come back soon clearly more often than if it were all chance: with a mean distance D chance
- * brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
+ * becomes active. Where no page is likelier to come back than another, parting them wins nothing, so with adapt=1 it is done
+ * only while pages come back soon clearly more often than if it were all chance: with a mean distance D chance brings
+ * 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
  *
  * turns=N lets a page that has shown itself to be in use pass the head of ACTIVE up to N times before it is unmapped (clocks with
  * counters do so, GCLOCK, S3-FIFO): one that came back soon for each halving of that distance, one touched while it was
  * INACTIVE for that touch too. While pages are parted such a page does not go with a neighbour either.
  * The distance is counted in evictions; a page's number stands in its node while that is on no list.
  *
- * Every call is O(1) for each page it moves and touches its node and those of two neighbours.
+ * Every call is O(1) for each page it moves and touches its node and those of two neighbours; deactivate() moves at most
+ * TURNS_PER_PAGE pages on for each one that is wanted.
  */
 #include "pol_priv.h"
 #include "pol_list.h"
@@ -329,7 +329,7 @@ static unsigned
 mach2q_neighbours(struct mach2q *m, pol_page page, unsigned want, pol_page *out)
 {
 	pol_page first = page - page % BLOCK, end = first + BLOCK;
-	uint32_t oldest = mach2q_parts(m) ? EIGHTHS - 1 : EIGHTHS * (100 - m->near) / 100;
+	uint32_t oldest = EIGHTHS * (100 - m->near) / 100;
 	unsigned n = 0;
 
 	if (end > m->env.npages)
