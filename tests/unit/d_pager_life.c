@@ -502,7 +502,8 @@ main(void)
 		cmocka_unit_test(as_nobody),
 		WITH_DAEMON(threads_and_zaps),
 		WITH_DAEMON(zap),
-		WITH_DAEMON(zap_one_by_one), WITH_DAEMON(agent_keeps_off),
+		WITH_DAEMON(zap_one_by_one),
+		WITH_DAEMON(agent_keeps_off),
 		WITH_DAEMON(interrupted),
 #ifndef __SANITIZE_ADDRESS__
 		WITH_DAEMON(cancelled),
