@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -108,22 +107,25 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 	pthread_mutex_unlock(&p->space_lock);
 }
 
-/* Dropping entries interrupts the processors on which the program runs, whichever one the agent is on. What must not be is that a
- * thread whose touch has just been answered finds its processor taken by the agent: it runs elsewhere where there is an elsewhere. */
+/* Where to drop entries. Each processor that runs the program at that moment is interrupted, a range at a time, and waited for: 10 to
+ * 20 us where processors are virtual; and as long as that takes every flush that pageout does for this program is forced to be one, too
+ * (the kernel's mm_tlb_flush_nested). The one processor on which threads fault has nobody to interrupt but itself. Where they do on
+ * several there is no such place: then rather where none of them waits for its processor. */
 static void
-agent_keep_off(struct agent *agent, uint64_t processors)
+agent_choose_processors(struct agent *agent, uint64_t faulting)
 {
+	bool one = (faulting & (faulting - 1)) == 0;
 	cpu_set_t now;
 
-	if (processors == agent->kept_off || sched_getaffinity(0, sizeof(now), &now) != 0)
+	if (faulting == agent->faulting || sched_getaffinity(0, sizeof(now), &now) != 0)
 		return;
-	agent->kept_off = processors;
+	agent->faulting = faulting;
 	/* Not as it was left: somebody else has decided where this thread may run. */
 	if (!CPU_EQUAL(&now, &agent->used))
 		agent->allowed = now;
 	agent->used = agent->allowed;
-	for (int cpu = 0; cpu < 64; cpu++)
-		if (processors >> cpu & 1)
+	for (int cpu = 0; faulting != 0 && cpu < CPU_SETSIZE; cpu++)
+		if ((cpu < 64 && (faulting >> cpu & 1)) != one)
 			CPU_CLR(cpu, &agent->used);
 	if (CPU_COUNT(&agent->used) == 0)
 		agent->used = agent->allowed;
@@ -157,7 +159,7 @@ agent_receive(struct pager *p)
 		return true;
 	switch (message.op) {
 	case PAGER_AGENT_ZAP:
-		agent_keep_off(&p->agent, message.value);
+		agent_choose_processors(&p->agent, message.value);
 		agent_zap(p, &message);
 		break;
 	case PAGER_AGENT_PRESSURE:
@@ -172,22 +174,6 @@ agent_receive(struct pager *p)
 	return true;
 }
 
-/* Behind the program's own threads: a touch that has just been answered must not wait for the entries of other pages to be
- * dropped. Where it comes too late pages only look unused. */
-#define AGENT_NICER 10
-
-static void
-agent_step_back(void)
-{
-	id_t thread = (id_t)syscall(SYS_gettid);
-	int nice;
-
-	errno = 0;
-	nice = getpriority(PRIO_PROCESS, thread);
-	if (errno == 0)
-		(void)setpriority(PRIO_PROCESS, thread, nice + AGENT_NICER);
-}
-
 static void *
 agent_run(void *argument)
 {
@@ -199,7 +185,6 @@ agent_run(void *argument)
 	};
 
 	pthread_setname_np(pthread_self(), "pager-agent");
-	agent_step_back();
 	for (;;) {
 		if (poll(fds, AGENT_POLL_COUNT, -1) < 0)
 			continue;

@@ -34,8 +34,8 @@ struct agent {
 	int socket;  /* the daemon sends, nobody answers */
 	int stop_fd; /* eventfd: readable when the thread shall end */
 	int pidfd;   /* this process; -1: ranges are zapped one by one; the agent's own */
-	/* The agent's own: the processors it kept off last, those it may use, and those it has left itself of them */
-	uint64_t kept_off;
+	/* The agent's own: the processors that it was told last, those it may use, and those it has left itself of them */
+	uint64_t faulting;
 	cpu_set_t allowed, used;
 };
 

@@ -93,12 +93,15 @@ victim_order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The pages made inactive since the last time lose their mappings. */
 static void
-age(struct pageout_worker *w, unsigned count)
+age(struct pageout_worker *w)
 {
+	unsigned count = w->aged;
+
+	w->aged = 0;
 	if (count == 0)
 		return;
-	stat_add(w->stats, STAT_DEACTIVATIONS, count);
 	qsort(w->deactivated, count, sizeof(w->deactivated[0]), victim_order);
 	if (param(w->daemon, resident_frames)) {
 		zap_now(w->daemon, w->stats, w->deactivated, count);
@@ -107,6 +110,21 @@ age(struct pageout_worker *w, unsigned count)
 	zap(w, w->deactivated, count);
 	for (unsigned i = 0; i < count; i++)
 		vm_object_put(w->deactivated[i].object);
+}
+
+/* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
+#define CHOOSE_STEP 8u
+
+/* The agent takes its processor from a thread that faults there: rather seldom than briefly, for so the thread's 99th percentile does not
+ * see it. But long before the pages are victims, and before this worker sleeps. */
+#define AGE_BATCH (PAGEOUT_BATCH_MAX - 4 * CHOOSE_STEP)
+static void
+age_many(struct pageout_worker *w)
+{
+	uint64_t inactive = (uint64_t)load_relaxed(&w->daemon->stats.levels[STAT_FRAMES_INACTIVE]);
+
+	if (w->aged >= AGE_BATCH || 4 * w->aged >= inactive || param(w->daemon, resident_frames))
+		age(w);
 }
 
 void
@@ -126,26 +144,25 @@ pageout_settle(struct daemon *d, struct stat_shard stats)
 	} while (count == SETTLE_MAX);
 }
 
-/* Chooses the batch of a round and the pages to be unmapped, a few at a time: faults wait for PAGEQ. => victims */
-#define CHOOSE_STEP 8u
+/* Chooses the batch of a round and the pages to be unmapped, a few at a time. => victims */
 static unsigned
-choose(struct pageout_worker *w, unsigned *ret_aged)
+choose(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	unsigned chosen = 0, n, more;
+	unsigned chosen = 0, n, more, before = w->aged;
 
-	*ret_aged = 0;
 	do {
 		unsigned want = w->batch - chosen < CHOOSE_STEP ? w->batch - chosen : CHOOSE_STEP;
 
 		more = 0;
 		lock_acquire(&d->pageq.lock);
-		n = pageq_round_locked(d, want, 2 * want, chosen + *ret_aged == 0, w->deactivated + *ret_aged, &more,
+		n = pageq_round_locked(d, want, 2 * want, chosen == 0 && w->aged == before, w->deactivated + w->aged, &more,
 		    w->victims + chosen);
 		lock_release(&d->pageq.lock);
 		chosen += n;
-		*ret_aged += more;
-	} while (n + more > 0 && chosen < w->batch && *ret_aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
+		w->aged += more;
+	} while (n + more > 0 && chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
+	stat_add(w->stats, STAT_DEACTIVATIONS, w->aged - before);
 	return chosen;
 }
 
@@ -156,12 +173,15 @@ choose_exact(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	unsigned chosen, aged;
 
+	age(w);
 	do {
 		aged = 0;
 		lock_acquire(&d->pageq.lock);
 		chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		lock_release(&d->pageq.lock);
-		age(w, aged);
+		stat_add(w->stats, STAT_DEACTIVATIONS, aged);
+		w->aged = aged;
+		age(w);
 	} while (chosen == 0 && aged == PAGEOUT_BATCH_MAX);
 	return chosen;
 }
@@ -208,7 +228,7 @@ round_global(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	/* Without a place to store them dirty pages would only be taken from their owners and given back. */
 	bool room = launder_has_room(w, w->batch);
-	unsigned aged = 0, chosen = 0;
+	unsigned chosen = 0;
 
 	/* What leaves for nothing goes first. */
 	if (!room || pageout_is_crammed(d))
@@ -216,8 +236,8 @@ round_global(struct pageout_worker *w)
 	if (room && chosen == 0 && param(d, resident_frames)) {
 		chosen = choose_exact(w);
 	} else if (room && chosen == 0) {
-		chosen = choose(w, &aged);
-		age(w, aged);
+		chosen = choose(w);
+		age_many(w);
 	}
 	if (chosen == 0)
 		return 0;
@@ -277,6 +297,7 @@ round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 	uint32_t tries = 2 * s->map.count + 2;
 
 	w->refused = false;
+	age(w);
 	while (tries-- > 0 && freed < want && !w->refused) {
 		struct vm_object *o = next_object(s);
 		unsigned aged = 0, chosen = 0;
@@ -287,7 +308,9 @@ round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 		if (s->reclaim_page == 0)
 			s->reclaim_entry++;
 		*ret_moved |= aged + chosen > 0;
-		age(w, aged);
+		stat_add(w->stats, STAT_DEACTIVATIONS, aged);
+		w->aged = aged;
+		age(w);
 		if (chosen > 0)
 			freed += launder_batch(w, chosen);
 		vm_object_put(o);
@@ -348,6 +371,7 @@ wait_for_room(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 
 	writeback_want(d);
+	age(w);
 	lock_acquire(&d->pageq.lock);
 	if (!d->pageq.stopping)
 		cond_wait_for(&d->pageq.room_wanted, &d->pageq.lock, 1000000);
@@ -389,6 +413,12 @@ worker_main(void *argument)
 
 		if (!work_wanted_locked(d, w->index, working)) {
 			working = false;
+			if (w->aged > 0) {
+				lock_release(&d->pageq.lock);
+				age(w);
+				lock_acquire(&d->pageq.lock);
+				continue;
+			}
 			sleep_locked(w);
 			continue;
 		}
@@ -414,6 +444,7 @@ worker_main(void *argument)
 		lock_acquire(&d->pageq.lock);
 	}
 	lock_release(&d->pageq.lock);
+	age(w);
 	return NULL;
 }
 

@@ -20,6 +20,7 @@ struct pageout_worker {
 	struct hole hole; /* that it is about to punch in one piece: its victims, held busy, and stored pages between them */
 	void *bounce;   /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
 	struct victim deactivated[PAGEOUT_BATCH_MAX];
+	unsigned aged; /* of those: to lose their mappings yet, each with a reference on its object */
 	struct victim victims[PAGEOUT_BATCH_MAX];
 	unsigned batches; /* laundered, to look at the compressor's waste now and then */
 	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */

@@ -235,7 +235,7 @@ struct pager_rep_param {
  * the agent does is best effort. */
 enum pager_agent_op {
 	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of processors (bit n: processor n) on which the
-	 * client's threads fault often, and which the agent had better leave to them; 0: none known */
+	 * client's threads fault often: it is best done there if that is one, elsewhere if they are several; 0: none known */
 	PAGER_AGENT_ZAP = 1,
 	PAGER_AGENT_PRESSURE = 2, /* value: level */
 	PAGER_AGENT_LIMIT = 3,    /* value: percent used */

@@ -85,7 +85,7 @@ main(int argc, char **argv)
 	reached = shared_alloc(sizeof(*reached));
 	allowed = shared_alloc(sizeof(*allowed));
 	/* Segments have some 16 pages at least, of neighbours for the most part: a stretch must have several of them, and a file
-	 * two halves of stretches. */
+	 * two halves of stretches. One worker fills them: with two of them, each taking pages of all stretches, few segments empty. */
 	file_bytes = large ? 8u << 20 : 2u << 20;
 	slot_bytes = small ? 64u << 10 : large ? 1u << 20 : 256u << 10;
 	low = small ? 4 : 1;
@@ -94,8 +94,8 @@ main(int argc, char **argv)
 	snprintf(file, sizeof(file), "swap_file_bytes=%llu", (unsigned long long)file_bytes);
 	snprintf(low_text, sizeof(low_text), "swap_low_slots=%u", low);
 	snprintf(high_text, sizeof(high_text), "swap_high_slots=%u", high);
-	live_start(&d, large ? "32M" : "8M", "--page-size", page, "--param", "compressor_percent=5", "--param", file, "--param",
-	    low_text, "--param", high_text, argc > 3 ? "--param" : NULL, argc > 3 ? argv[3] : NULL, NULL);
+	live_start(&d, large ? "32M" : "8M", "--page-size", page, "--param", "compressor_percent=5", "--param", "pageout_workers=1",
+	    "--param", file, "--param", low_text, "--param", high_text, argc > 3 ? "--param" : NULL, argc > 3 ? argv[3] : NULL, NULL);
 	pid = client_start(&d, client, NULL);
 	WAIT_UNTIL(&d, atomic_load(reached) == 1);
 	/* The statistic comes a little later. */

@@ -670,6 +670,8 @@ live_stop(struct live *d)
 {
 	if (!d->refuses)
 		require_nothing_left(d);
+	/* Recordings take mappings away without counting them as ageing. */
+	WAIT_UNTIL(d, live_stat(d, "zapped") >= live_stat(d, "deactivations"));
 	live_check(d);
 	tool_disconnect(d);
 	kill(d->pid, SIGTERM);

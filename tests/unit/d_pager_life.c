@@ -147,7 +147,7 @@ zap_one_by_one(void **state)
 /* Zaps a page of 7s with a mask of processors, and waits for that: the page then comes back by a MINOR fault. => where the agent
  * may run after it */
 static cpu_set_t
-keep_off(struct d_fixture *d, char *page, uint64_t processors)
+zapped_with(struct d_fixture *d, char *page, uint64_t processors)
 {
 	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = 1, .value = processors };
 	unsigned seen = fake_minor(d->fake);
@@ -160,46 +160,59 @@ keep_off(struct d_fixture *d, char *page, uint64_t processors)
 	return set;
 }
 
-/* The agent leaves the processors that it is told to those who fault there, as long as one is left, and one that somebody else
- * has taken from it stays taken. */
+/* The agent goes to the one processor where threads fault, and leaves several to them, as long as one is left; and one that
+ * somebody else has taken from it stays taken. */
 static void
-agent_keeps_off(void **state)
+agent_chooses_processors(void **state)
 {
 	struct d_fixture *d = *state;
 	cpu_set_t allowed, now, one;
-	int first = -1;
+	int first = -1, second = -1, none = -1;
 	char *page;
 	void *v;
 
 	assert_int_equal(pthread_getaffinity_np(d->pager->agent.thread, sizeof(allowed), &allowed), 0);
 	for (int cpu = 63; cpu >= 0; cpu--)
-		if (CPU_ISSET(cpu, &allowed))
+		if (CPU_ISSET(cpu, &allowed)) {
+			second = first;
 			first = cpu;
+		} else {
+			none = cpu;
+		}
 	if (first < 0 || CPU_COUNT(&allowed) < 2)
 		skip();
 	assert_int_equal(pager_allocate(d->pager, PAGE, 0, &v), 0);
 	page = v;
 	memset(page, 7, PAGE);
-	now = keep_off(d, page, 0);
-	assert_true(CPU_EQUAL(&now, &allowed));
-	now = keep_off(d, page, UINT64_C(1) << first);
-	assert_false(CPU_ISSET(first, &now));
-	assert_int_equal(CPU_COUNT(&now), CPU_COUNT(&allowed) - 1);
-	CPU_AND(&now, &now, &allowed);
-	assert_int_equal(CPU_COUNT(&now), CPU_COUNT(&allowed) - 1);
-	/* Nothing would be left. */
-	if (CPU_COUNT(&allowed) <= 64) {
-		now = keep_off(d, page, UINT64_MAX);
-		assert_true(CPU_EQUAL(&now, &allowed));
-	}
-	now = keep_off(d, page, 0);
+	now = zapped_with(d, page, 0);
 	assert_true(CPU_EQUAL(&now, &allowed));
 	CPU_ZERO(&one);
-	CPU_SET(first, &one);
-	assert_int_equal(pthread_setaffinity_np(d->pager->agent.thread, sizeof(one), &one), 0);
-	now = keep_off(d, page, ~(UINT64_C(1) << first));
+	CPU_SET(second, &one);
+	now = zapped_with(d, page, UINT64_C(1) << second);
 	assert_true(CPU_EQUAL(&now, &one));
-	now = keep_off(d, page, UINT64_C(1) << first);
+	CPU_ZERO(&one);
+	CPU_SET(first, &one);
+	now = zapped_with(d, page, UINT64_C(1) << first);
+	assert_true(CPU_EQUAL(&now, &one));
+	/* Several, though it may use no more than one of them. */
+	if (none >= 0) {
+		now = zapped_with(d, page, UINT64_C(1) << first | UINT64_C(1) << none);
+		assert_false(CPU_ISSET(first, &now));
+		assert_int_equal(CPU_COUNT(&now), CPU_COUNT(&allowed) - 1);
+		CPU_AND(&now, &now, &allowed);
+		assert_int_equal(CPU_COUNT(&now), CPU_COUNT(&allowed) - 1);
+	}
+	/* Nothing would be left. */
+	if (CPU_COUNT(&allowed) <= 64) {
+		now = zapped_with(d, page, UINT64_MAX);
+		assert_true(CPU_EQUAL(&now, &allowed));
+	}
+	now = zapped_with(d, page, 0);
+	assert_true(CPU_EQUAL(&now, &allowed));
+	assert_int_equal(pthread_setaffinity_np(d->pager->agent.thread, sizeof(one), &one), 0);
+	now = zapped_with(d, page, ~(UINT64_C(1) << first));
+	assert_true(CPU_EQUAL(&now, &one));
+	now = zapped_with(d, page, UINT64_C(1) << first);
 	assert_true(CPU_EQUAL(&now, &one));
 }
 
@@ -503,7 +516,7 @@ main(void)
 		WITH_DAEMON(threads_and_zaps),
 		WITH_DAEMON(zap),
 		WITH_DAEMON(zap_one_by_one),
-		WITH_DAEMON(agent_keeps_off),
+		WITH_DAEMON(agent_chooses_processors),
 		WITH_DAEMON(interrupted),
 #ifndef __SANITIZE_ADDRESS__
 		WITH_DAEMON(cancelled),
