@@ -603,6 +603,27 @@ test_mach2q_turns_end(void **state)
 	core_close(&c);
 }
 
+/* All pages came back at once, so each has its turns: a call passes eight of them for the one that it is asked for, and takes the next,
+ * turns or not. */
+static void
+test_mach2q_turns_bound(void **state)
+{
+	enum { PAGES = 20, PASSED = 8 };
+	struct core c;
+
+	core_open(&c, policy_find("mach2q"), "inactive=1,refault=100,trial=1,turns=3", NPAGES);
+	for (pol_page page = 0; page < PAGES; page++)
+		fault_in(&c, page);
+	for (pol_page page = 0; page < PAGES; page++) {
+		evict_one(&c, page);
+		fault_in(&c, page);
+	}
+	evict_one(&c, PASSED);
+	/* The eight wait behind the others now, with two turns left; those behind the victim are passed next. */
+	evict_one(&c, 2 * PASSED + 1);
+	core_close(&c);
+}
+
 enum load { EVEN, TWO_KINDS, STEEP };
 
 static pol_page
@@ -737,7 +758,8 @@ main(void)
 	    cmocka_unit_test(test_table),         cmocka_unit_test(test_params),
 	    cmocka_unit_test(test_mach2q_target), cmocka_unit_test(test_mach2q_adapt), cmocka_unit_test(test_mach2q_near), cmocka_unit_test(test_mach2q_adapt_fast),
 	    cmocka_unit_test(test_mach2q_refault), cmocka_unit_test(test_mach2q_turns),
-	    cmocka_unit_test(test_mach2q_turns_end), cmocka_unit_test(test_mach2q_skew),
+	    cmocka_unit_test(test_mach2q_turns_end), cmocka_unit_test(test_mach2q_turns_bound),
+	    cmocka_unit_test(test_mach2q_skew),
 	    cmocka_unit_test(test_sparse),        cmocka_unit_test(test_torture),
 	    cmocka_unit_test(test_load),
 	};
