@@ -116,15 +116,23 @@ age(struct pageout_worker *w)
 #define CHOOSE_STEP 8u
 
 /* The agent takes its processor from a thread that faults there: rather seldom than briefly, for so the thread's 99th percentile does not
- * see it. But long before the pages are victims, and before this worker sleeps. */
+ * see it. But before the pages are victims: no more than half of what is inactive waits with all workers together. */
 #define AGE_BATCH (PAGEOUT_BATCH_MAX - 4 * CHOOSE_STEP)
 static void
 age_many(struct pageout_worker *w)
 {
 	uint64_t inactive = (uint64_t)load_relaxed(&w->daemon->stats.levels[STAT_FRAMES_INACTIVE]);
 
-	if (w->aged >= AGE_BATCH || 4 * w->aged >= inactive || param(w->daemon, resident_frames))
+	if (w->aged >= AGE_BATCH || 2ull * w->daemon->worker_count * w->aged >= inactive)
 		age(w);
+}
+
+/* So many more in deactivated[]. */
+static void
+made_inactive(struct pageout_worker *w, unsigned count)
+{
+	w->aged += count;
+	stat_add(w->stats, STAT_DEACTIVATIONS, count);
 }
 
 void
@@ -160,9 +168,8 @@ choose(struct pageout_worker *w)
 		    w->victims + chosen);
 		lock_release(&d->pageq.lock);
 		chosen += n;
-		w->aged += more;
+		made_inactive(w, more);
 	} while (n + more > 0 && chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
-	stat_add(w->stats, STAT_DEACTIVATIONS, w->aged - before);
 	return chosen;
 }
 
@@ -173,14 +180,14 @@ choose_exact(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	unsigned chosen, aged;
 
+	/* Parameters change while we run: some may have been waiting. */
 	age(w);
 	do {
 		aged = 0;
 		lock_acquire(&d->pageq.lock);
 		chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		lock_release(&d->pageq.lock);
-		stat_add(w->stats, STAT_DEACTIVATIONS, aged);
-		w->aged = aged;
+		made_inactive(w, aged);
 		age(w);
 	} while (chosen == 0 && aged == PAGEOUT_BATCH_MAX);
 	return chosen;
@@ -297,6 +304,7 @@ round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 	uint32_t tries = 2 * s->map.count + 2;
 
 	w->refused = false;
+	/* deactivated[] is filled from its beginning below. */
 	age(w);
 	while (tries-- > 0 && freed < want && !w->refused) {
 		struct vm_object *o = next_object(s);
@@ -308,8 +316,7 @@ round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 		if (s->reclaim_page == 0)
 			s->reclaim_entry++;
 		*ret_moved |= aged + chosen > 0;
-		stat_add(w->stats, STAT_DEACTIVATIONS, aged);
-		w->aged = aged;
+		made_inactive(w, aged);
 		age(w);
 		if (chosen > 0)
 			freed += launder_batch(w, chosen);
@@ -413,6 +420,7 @@ worker_main(void *argument)
 
 		if (!work_wanted_locked(d, w->index, working)) {
 			working = false;
+			/* What waits to be unmapped does not wait for the next work. */
 			if (w->aged > 0) {
 				lock_release(&d->pageq.lock);
 				age(w);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -168,8 +167,7 @@ int
 uffd_read_wait(int uffd, struct uffd_fault *ret)
 {
 	struct uffd_msg message;
-	/* Not read(2): libc makes that a cancellation point, for two atomic exchanges each time. */
-	ssize_t got = syscall(SYS_read, uffd, &message, sizeof(message));
+	ssize_t got = read(uffd, &message, sizeof(message));
 
 	return got < 0 ? -errno : messages_to_faults(&message, (size_t)got, ret);
 }
