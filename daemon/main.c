@@ -379,6 +379,7 @@ main(int argc, char **argv)
 	fflush(stdout);
 	control_run(d);
 	destroy_parts(d);
+	log_limits_tell(true);
 	close(d->uffd_device);
 	free(d);
 	return 0;

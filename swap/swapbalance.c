@@ -239,7 +239,7 @@ swap_balance(struct swap *s, unsigned *ret_draining, int *ret_error)
 		if (error == 0)
 			return SWAP_BALANCE_CREATED;
 		s->retry_at_ns = clock_now_ns() + SWAP_CREATE_RETRY_NS;
-		log_debug("swap: no file created: error %d", error);
+		log_debug_limited("swap: no file created: error %d", error);
 		*ret_error = error;
 		return SWAP_BALANCE_FAILED;
 	}

@@ -99,7 +99,7 @@ leftover_remove(const struct swap_dir *dir, const char *name, const char *owner)
 	bool dead = fd < 0 ? errno == ENOENT : flock(fd, LOCK_EX | LOCK_NB) == 0;
 
 	if (dead && unlinkat(dir->fd, name, 0) == 0)
-		log_debug("swap: removed %s of a dead daemon", name);
+		log_debug_limited("swap: removed %s of a dead daemon", name);
 	if (fd >= 0)
 		close(fd);
 }
@@ -234,6 +234,6 @@ swapfile_delete(const struct swap_dir *dir, unsigned number, int fd)
 	/* A ring may keep the file registered until its place is taken again: give the blocks back
 	 * now. */
 	if (ftruncate(fd, 0) < 0)
-		log_debug("swap: %s: cannot truncate: %s", name, strerror(errno));
+		log_debug_limited("swap: %s: cannot truncate: %s", name, strerror(errno));
 	close(fd);
 }

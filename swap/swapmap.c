@@ -231,7 +231,7 @@ swap_mark_error(struct swap *s, struct swap_slot slot, int error)
 	if (e && e->state == SLOT_RESERVED && f->error == 0)
 		swapmap_file_switch(s, f, f->state, error);
 	lock_release(&s->lock);
-	log_debug("swap: slot %#llx: error %d", (unsigned long long)slot.v, error);
+	log_debug_limited("swap: slot %#llx: error %d", (unsigned long long)slot.v, error);
 }
 
 bool

@@ -176,7 +176,7 @@ dispatch_packet(struct session *s, const void *packet, size_t bytes, int *fds, u
 		fill_header(reply, header->type, header->sequence, error, 0, reply_bytes);
 		return DISPATCH_REPLY;
 	}
-	log_notice("process %d broke the protocol (%s): its session ends", (int)s->pid,
+	log_notice_limited("process %d broke the protocol (%s): its session ends", (int)s->pid,
 	    wrong ? wrong : "message not allowed in this state");
 	stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)), STAT_PROTOCOL_ERRORS, 1);
 	return DISPATCH_END;

@@ -193,7 +193,7 @@ connection_readable(uv_poll_t *poll, int status, int events)
 	if (got == -EAGAIN || got == -EINTR)
 		return;
 	if (got == -EMSGSIZE) {
-		log_notice("process %d sent an oversized message: its session ends", (int)s->pid);
+		log_notice_limited("process %d sent an oversized message: its session ends", (int)s->pid);
 		stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)),
 		    STAT_PROTOCOL_ERRORS, 1);
 	}
@@ -274,7 +274,7 @@ accepted(struct control *control, int fd)
 	if (!error)
 		error = session_create(d, fd, peer.pid, peer.uid, pidfd, &connection->session);
 	if (error) {
-		log_warning("a connection was refused: %s", strerror(-error));
+		log_warning_limited("a connection was refused: %s", strerror(-error));
 		if (pidfd >= 0)
 			close(pidfd);
 		free(connection);
@@ -301,7 +301,7 @@ listener_readable(uv_poll_t *poll, int status, int events)
 
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
-				log_warning("no descriptors left for another client: raise RLIMIT_NOFILE");
+				log_warning_limited("no descriptors left for another client: raise RLIMIT_NOFILE");
 			return;
 		}
 		accepted(control, fd);
@@ -336,6 +336,7 @@ refresh(uv_timer_t *timer)
 {
 	struct control *control = timer->data;
 
+	log_limits_tell(false);
 	stats_refresh(control->daemon);
 	direct_refresh(control->daemon);
 	latency_refresh(control->daemon, REFRESH_MS);

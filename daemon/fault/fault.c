@@ -455,8 +455,8 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 		/* Known before the client can touch it again, or free it. */
 		park_refused(d, f);
 		fault_poison_hole(server, t.object);
-		log_error("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more --memory or "
-			  "swap, or the client a limit)",
+		log_error_limited("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more "
+				  "--memory or swap, or the client a limit)",
 		    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
 		    (unsigned long long)f->address);
 	} else if (empty) {

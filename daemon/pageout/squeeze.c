@@ -107,13 +107,13 @@ squeeze_judge(struct daemon *d)
 	if (load_relaxed(&d->pageq.squeezed)) {
 		if (room) {
 			store_release(&d->pageq.squeezed, false);
-			log_info("there is room again");
+			log_info_limited("there is room again");
 			/* Those that were refused. */
 			fault_servers_kick(d);
 		}
 	} else if (!room && park_longest(d, &tried) && squeeze_begins(tried)) {
 		park_squeeze(d);
-		log_info("nothing can leave: memory is squeezed");
+		log_info_limited("nothing can leave: memory is squeezed");
 	}
 	/* Who waits is judged again; and frames may have come from clients, who tell nobody. */
 	pageout_freed(d);

@@ -112,7 +112,7 @@ write_finish(struct writer *w, struct write *write, int error)
 	if (error) {
 		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 		swap_mark_error(d->swap, write->slot, error);
-		log_warning("a segment could not be written to swap (%s): it stays in memory", strerror(-error));
+		log_warning_limited("a segment could not be written to swap (%s): it stays in memory", strerror(-error));
 	} else {
 		swap_commit(d->swap, write->slot);
 		stat_add(w->stats, STAT_SWAPOUTS, 1);
@@ -165,7 +165,7 @@ balance(struct writer *w)
 			return (int)draining;
 		case SWAP_BALANCE_FAILED:
 			if (w->full_since_ns == 0)
-				log_warning("no swap file could be made (%s): pages stay in memory", strerror(-error));
+				log_warning_limited("no swap file could be made (%s): pages stay in memory", strerror(-error));
 			return -1;
 		case SWAP_BALANCE_IDLE:
 			return -1;
