@@ -40,23 +40,35 @@ is_shown(uint32_t c)
 {
 	if (c < ' ' || (c >= 0x7f && c < 0xa0))
 		return false;
-	if (c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
+	if (c == 0x61c || c == 0xfeff || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
 		return false;
 	return c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
 }
 
-void
-text_clean(char *text)
+static void
+clean(char *text, bool lines)
 {
 	while (*text) {
 		uint32_t character = 0;
 		unsigned bytes = character_decode((const unsigned char *)text, &character);
 
-		if (bytes > 0 && is_shown(character)) {
+		if ((bytes > 0 && is_shown(character)) || (lines && (*text == '\n' || *text == '\t'))) {
 			text += bytes;
 			continue;
 		}
 		for (unsigned i = 0; i < (bytes ? bytes : 1); i++)
 			*text++ = '?';
 	}
+}
+
+void
+text_clean(char *text)
+{
+	clean(text, false);
+}
+
+void
+text_clean_lines(char *text)
+{
+	clean(text, true);
 }

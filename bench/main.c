@@ -8,6 +8,7 @@
 
 #include "base.h"
 #include "options.h"
+#include "standard.h"
 #include "ticks.h"
 #include "workload.h"
 
@@ -31,8 +32,8 @@ list_command(const struct options *o)
 	return EXIT_SUCCESS;
 }
 
-int
-main(int argc, char **argv)
+static int
+run(int argc, char **argv)
 {
 	struct options options;
 	int parsed;
@@ -60,4 +61,11 @@ main(int argc, char **argv)
 		}
 	fprintf(stderr, "pagerbench: no subcommand '%s' (try --help)\n", argv[1]);
 	return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+	standard_open("pagerbench");
+	return standard_finish("pagerbench", run(argc, argv));
 }

@@ -25,6 +25,11 @@ connect_remedy(int error)
 	case -EPROTO:
 	case -EPROTONOSUPPORT:
 		return "what answers there is no pagerd of this version";
+	case -ENFILE:
+		return "pagerd has no descriptor left for another connection: end some clients, or raise its "
+		       "limit of open files";
+	case -ENOTCONN:
+		return "pagerd hung up; its log tells why";
 	case -EINVAL:
 		return "a socket's path has at most 107 bytes";
 	default:

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 int
 out_parse_size(const char *text, uint64_t *ret_bytes)
 {
@@ -86,31 +88,28 @@ out_bytes(const struct ctl *ctl, uint64_t bytes, char buf[OUT_NUMBER])
 	return buf;
 }
 
-static const char *
-text_copy(char *buf, size_t buf_size, const char *text, size_t text_size, bool lines)
+static char *
+text_copy(char *buf, size_t buf_size, const char *text, size_t text_size)
 {
-	size_t used = 0;
+	size_t length = strnlen(text, text_size < buf_size - 1 ? text_size : buf_size - 1);
 
-	for (size_t i = 0; i < text_size && text[i] != '\0' && used + 1 < buf_size; i++) {
-		bool good = (text[i] >= ' ' && text[i] <= '~') ||
-		    (lines && (text[i] == '\n' || text[i] == '\t'));
-
-		buf[used++] = good ? text[i] : '?';
-	}
-	buf[used] = '\0';
+	memcpy(buf, text, length);
+	buf[length] = '\0';
 	return buf;
 }
 
 const char *
 out_text(char *buf, size_t buf_size, const char *text, size_t text_size)
 {
-	return text_copy(buf, buf_size, text, text_size, false);
+	text_clean(text_copy(buf, buf_size, text, text_size));
+	return buf;
 }
 
 const char *
 out_lines(char *buf, size_t buf_size, const char *text, size_t text_size)
 {
-	return text_copy(buf, buf_size, text, text_size, true);
+	text_clean_lines(text_copy(buf, buf_size, text, text_size));
+	return buf;
 }
 
 void
@@ -139,13 +138,4 @@ void
 out_add_text(struct json_object *object, const char *name, const char *text)
 {
 	json_object_object_add(object, name, json_object_new_string(text));
-}
-
-int
-out_finish(void)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return CTL_OK;
-	fprintf(stderr, "pagerctl: cannot write the output: %s\n", strerror(errno));
-	return CTL_FAILED;
 }

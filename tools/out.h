@@ -20,8 +20,8 @@ int out_parse_pid(const struct ctl *ctl, const char *text, uint32_t *ret_pid);
 
 /* Bytes in the unit of --units. => buf. */
 const char *out_bytes(const struct ctl *ctl, uint64_t bytes, char buf[OUT_NUMBER]);
-/* A text from another process, made fit for a terminal: it ends where `text_size` says and has no
- * control characters but, in `lines`, line ends. => buf. */
+/* A text from another process, made fit for a terminal (text_clean): it ends where `text_size` says. In
+ * `lines`, line ends and tabs stay. => buf. */
 const char *out_text(char *buf, size_t buf_size, const char *text, size_t text_size);
 const char *out_lines(char *buf, size_t buf_size, const char *text, size_t text_size);
 
@@ -30,9 +30,5 @@ void out_json(const struct ctl *ctl, struct json_object *object);
 void out_add_u64(struct json_object *object, const char *name, uint64_t value);
 void out_add_i64(struct json_object *object, const char *name, int64_t value);
 void out_add_text(struct json_object *object, const char *name, const char *text);
-
-/* The last thing a command's run does: what was printed must have arrived. => CTL_OK or CTL_FAILED.
- */
-int out_finish(void);
 
 #endif

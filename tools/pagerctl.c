@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "out.h"
+#include "standard.h"
 
 static const struct command {
 	const char *name, *arguments, *text;
@@ -219,6 +220,7 @@ main(int argc, char **argv)
 	unsigned given = 0;
 	int status;
 
+	standard_open("pagerctl");
 	status = parse_options(&ctl, argc, argv, &given);
 	if (status != CTL_OK)
 		return status;
@@ -226,7 +228,7 @@ main(int argc, char **argv)
 	argv += optind;
 	if (given & (1u << CTL_OPT_VERSION)) {
 		puts("pagerctl " PAGERD_VERSION);
-		return out_finish();
+		return standard_finish("pagerctl", CTL_OK);
 	}
 	if (argc > 0) {
 		command = command_find(argv[0]);
@@ -238,7 +240,7 @@ main(int argc, char **argv)
 	}
 	if (given & (1u << CTL_OPT_HELP)) {
 		print_help(command);
-		return out_finish();
+		return standard_finish("pagerctl", CTL_OK);
 	}
 	if (!command) {
 		fputs("pagerctl: which command? `pagerctl --help` lists them\n", stderr);
@@ -248,7 +250,5 @@ main(int argc, char **argv)
 	status = command_check(&ctl, command, given, argc - 1);
 	if (status == CTL_OK)
 		status = command->run(&ctl, argc - 1, argv + 1);
-	if (out_finish() != CTL_OK && status == CTL_OK)
-		status = CTL_FAILED;
-	return status;
+	return standard_finish("pagerctl", status);
 }

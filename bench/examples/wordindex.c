@@ -519,5 +519,9 @@ main(int argc, char **argv)
 		hold(hold_fd);
 	if (x.pager)
 		pager_disconnect(x.pager);
+	if (ferror(stdout) || fclose(stdout) != 0) {
+		fputs("wordindex: the answer could not be written\n", stderr);
+		return 1;
+	}
 	return 0;
 }

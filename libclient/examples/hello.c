@@ -7,6 +7,7 @@
  */
 #include <pager/pager.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,5 +57,9 @@ main(int argc, char **argv)
 		    size >> 20, wrong, (unsigned long long)stat.faults,
 		    (unsigned long long)(stat.phys_mem >> 20));
 	pager_disconnect(pager);
+	if (fclose(stdout) != 0) {
+		fprintf(stderr, "hello: cannot write: %s\n", strerror(errno));
+		return 1;
+	}
 	return wrong == 0 ? 0 : 1;
 }

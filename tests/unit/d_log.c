@@ -242,6 +242,7 @@ test_text_is_clean_for_terminals(void **state)
 		{ "\xff\xfe\xf8\x88", "????" },
 		/* Direction and line separators */
 		{ "a\xe2\x80\xae" "b\xe2\x81\xa6" "c\xe2\x80\xa8", "a???b???c???" },
+		{ "\xef\xbb\xbf" "name", "???name" },
 	};
 
 	(void)state;

@@ -25,8 +25,8 @@ run(void **state, const char *arguments)
 	FILE *pipe;
 	int status;
 
-	snprintf(command, sizeof(command), "PAGERD_SOCKET=%s %s %s 2>&1", fake_socket(d->fake),
-	    program, arguments);
+	setenv("PAGERD_SOCKET", fake_socket(d->fake), 1);
+	snprintf(command, sizeof(command), "{ %s %s; } 2>&1", program, arguments);
 	pipe = popen(command, "r");
 	assert_non_null(pipe);
 	output[fread(output, 1, sizeof(output) - 1, pipe)] = '\0';
@@ -93,8 +93,9 @@ clients(void **state)
 
 	RUN("clients", 0);
 	SAYS("4244");
-	SAYS("evil?[2J\"\\name");
+	SAYS("evil?[2J\"?3J\\n\xc3\xa4me");
 	assert_null(strchr(output, '\033'));
+	assert_null(strchr(output, '\x9b'));
 	RUN("clients --json", 0);
 	array = json_tokener_parse(output);
 	assert_int_equal(json_object_array_length(array), 3);
@@ -227,7 +228,50 @@ usage(void **state)
 	RUN("--version", 0);
 	RUN("stat --socket /nonexistent/s", 1);
 	SAYS("cannot connect to /nonexistent/s: No such file or directory; is pagerd running?");
-	RUN("stat > /dev/full", 1);
+}
+
+/* Each command, since each prints in its own way: what cannot be written is no success. */
+static void
+output_is_lost(void **state)
+{
+	static const char *const commands[] = { "stat", "stat --json", "stat -i 0.01 -c 2", "top -i 0.01 -c 2", "clients",
+		"clients --json", "map 4242", "map 4242 --json", "footprint 4242", "limit 4242 64M", "debug show",
+		"policy", "param", "param get fault_cluster", "trace show", "trace show --json", "--help", "map --help",
+		"--version" };
+	char command[128];
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		snprintf(command, sizeof(command), "%s >/dev/full", commands[i]);
+		RUN(command, 1);
+		SAYS("cannot write the output");
+		snprintf(command, sizeof(command), "%s >&-", commands[i]);
+		RUN(command, 1);
+		SAYS("cannot write the output");
+		/* Nothing is wrong where nothing is read, or nobody wants to hear of mistakes. */
+		snprintf(command, sizeof(command), "%s <&- 2>&-", commands[i]);
+		RUN(command, 0);
+	}
+}
+
+/* A file that is to hold a recording is the daemon's to empty: what it refuses leaves everything as it is. */
+static void
+trace_refused(void **state)
+{
+	struct d_fixture *d = *state;
+
+	fake_fail_next(d->fake, PAGER_MSG_TRACE, -EBUSY);
+	RUN("trace start /tmp/fake-refused.$$ ; s=$?; ls /tmp/fake-refused.$$; (exit $s)", 1);
+	SAYS("a recording is under way");
+	SAYS("No such file");
+	fake_fail_next(d->fake, PAGER_MSG_TRACE, -EPERM);
+	RUN("--version >/tmp/fake-kept.$$; $PROGRAM trace start /tmp/fake-kept.$$; "
+	    "s=$?; cat /tmp/fake-kept.$$; rm /tmp/fake-kept.$$; (exit $s)",
+	    1);
+	SAYS("this needs root");
+	SAYS("pagerctl " PAGERD_VERSION);
+	fake_fail_next(d->fake, PAGER_MSG_TRACE, -ESRCH);
+	RUN("trace start /tmp/fake-refused.$$ -p 999", 1);
+	SAYS("cannot record process 999");
 }
 
 /* A daemon that answers nonsense or hangs up is reported, and nothing crashes. */
@@ -265,11 +309,14 @@ main(int argc, char **argv)
 		WITH_DAEMON(check),
 		WITH_DAEMON(other_commands),
 		WITH_DAEMON(usage),
+		WITH_DAEMON(output_is_lost),
+		WITH_DAEMON(trace_refused),
 		WITH_DAEMON(bad_daemon),
 	};
 
 	if (argc < 2)
 		return 77;
 	program = argv[1];
+	setenv("PROGRAM", program, 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

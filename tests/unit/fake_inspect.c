@@ -93,6 +93,8 @@ inspect_segment(uint64_t *ret_bytes, int *ret_fd)
 static void
 inspect_client(struct pager_wire_client *c, uint32_t pid)
 {
+	static const char name[] = "evil\033[2J\"\x9b" "3J\\n\xc3\xa4me";
+
 	*c = (struct pager_wire_client){ .session_id = pid,
 		.pid = pid,
 		.uid = 1000,
@@ -103,7 +105,7 @@ inspect_client(struct pager_wire_client *c, uint32_t pid)
 	for (size_t i = 0; i < PAGER_LEDGER_COUNT; i++)
 		c->ledger[i] = 1000 * pid + i;
 	memset(c->name, 'n', sizeof(c->name)); /* not ended */
-	memcpy(c->name, "evil\033[2J\"\\name", 14);
+	memcpy(c->name, name, sizeof(name) - 1);
 }
 
 /* Three clients, two and one. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "policy.h"
+#include "standard.h"
 
 static const struct {
 	const char *name, *help;
@@ -108,8 +109,8 @@ usage(FILE *out)
 	fputs("`pagersim COMMAND --help` tells the options; see pagersim(1).\n", out);
 }
 
-int
-main(int argc, char **argv)
+static int
+run(int argc, char **argv)
 {
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		puts("pagersim " PAGERD_VERSION);
@@ -124,4 +125,11 @@ main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 	usage(stderr);
 	return EXIT_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	standard_open("pagersim");
+	return standard_finish("pagersim", run(argc, argv));
 }

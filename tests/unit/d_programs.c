@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every program of ours, as somebody starts it who has closed its standard streams, or filled the disk behind them.
+ * argv: pagerd, pagerctl, pagersim, pagerbench.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+enum { PAGERD, PAGERCTL, PAGERSIM, PAGERBENCH, PROGRAMS };
+
+static const char *programs[PROGRAMS];
+static const struct {
+	int program;
+	const char *arguments;
+} rows[] = {
+	{ PAGERD, "--help" },
+	{ PAGERD, "--version" },
+	{ PAGERCTL, "--help" },
+	{ PAGERCTL, "--version" },
+	{ PAGERSIM, "--help" },
+	{ PAGERSIM, "--version" },
+	{ PAGERSIM, "policies" },
+	{ PAGERSIM, "generate --help" },
+	{ PAGERSIM, "generate zipf --pages 100 --references 5000" },
+	{ PAGERBENCH, "--help" },
+	{ PAGERBENCH, "--version" },
+	{ PAGERBENCH, "list" },
+	{ PAGERBENCH, "run --help" },
+};
+static char output[1 << 20];
+
+/* => exit status; what it says on standard error is in `output` */
+static int
+run(size_t row, const char *redirections)
+{
+	char command[1024];
+	FILE *pipe;
+	int status;
+
+	snprintf(command, sizeof(command), "{ %s %s %s; } 2>&1 >/dev/null", programs[rows[row].program],
+	    rows[row].arguments, redirections);
+	pipe = popen(command, "r");
+	assert_non_null(pipe);
+	output[fread(output, 1, sizeof(output) - 1, pipe)] = '\0';
+	status = pclose(pipe);
+	if (!WIFEXITED(status))
+		fail_msg("%s: signal %d", command, WTERMSIG(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+lost_output_is_told(void **state)
+{
+	static const char *const lost[] = { ">/dev/full", ">&-", "<&- >&-" };
+
+	(void)state;
+	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
+		for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++) {
+			int status = run(row, lost[i]);
+
+			if (status != 1 || !strstr(output, "output"))
+				fail_msg("%s %s %s: status %d, \"%s\"", programs[rows[row].program], rows[row].arguments,
+				    lost[i], status, output);
+		}
+}
+
+/* Who is deaf or dumb on the other streams can work. */
+static void
+other_streams_are_not_needed(void **state)
+{
+	static const char *const closed[] = { "<&-", "2>&-", "<&- 2>&-", "2>/dev/full" };
+
+	(void)state;
+	for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
+		for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++) {
+			int status = run(row, closed[i]);
+
+			if (status != 0)
+				fail_msg("%s %s %s: status %d", programs[rows[row].program], rows[row].arguments, closed[i],
+				    status);
+		}
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lost_output_is_told),
+		cmocka_unit_test(other_streams_are_not_needed),
+	};
+
+	if (argc != 1 + PROGRAMS)
+		return 77;
+	for (int i = 0; i < PROGRAMS; i++)
+		programs[i] = argv[1 + i];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
