@@ -8,6 +8,7 @@
 #include "chan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,21 @@ chan_default_path(char *buf, size_t buf_size)
 	return n < 0 || (size_t)n >= buf_size ? -EINVAL : 0;
 }
 
+int
+chan_fd_above_standard(int fd)
+{
+	int moved, r;
+
+	if (fd < 0)
+		return -errno;
+	if (fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	r = moved < 0 ? -errno : moved;
+	close(fd);
+	return r;
+}
+
 void
 chan_init(struct chan *c)
 {
@@ -70,9 +86,9 @@ chan_open(struct chan *c, const char *path)
 		if (r < 0)
 			return r;
 	}
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	fd = chan_fd_above_standard(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 	if (fd < 0)
-		return -errno;
+		return fd;
 	do {
 		r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	} while (r == -EINTR);
@@ -180,11 +196,14 @@ chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
+	unsigned resets = 0;
 	ssize_t n;
 
+	/* A daemon that hangs up without reading resets the connection, and that is told before what it
+	 * has said: its reason is behind it. */
 	do {
 		n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && ++resets == 1)));
 	if (n < 0)
 		return -errno;
 	*packet = (struct chan_packet){ .bytes = (size_t)n };
@@ -227,11 +246,12 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 		return -ENOTCONN;
 	sequence = ++c->sequence;
 	r = chan_send(c, call, sequence);
-	if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN || r == -EBADF) {
+	if (r == -ENOTCONN || r == -EBADF) {
 		chan_break(c);
 		return -ENOTCONN;
 	}
-	if (r < 0)
+	/* One that has been hung up on may hold the reason, as an answer to this call. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return r; /* nothing was sent: the connection is as good as before */
 	r = chan_receive(c, &header, call->reply, call->reply_bytes_max, &packet);
 	if (r < 0 || packet.bytes == 0) {
@@ -247,8 +267,12 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 	if (header.error != 0)
 		return header.error;
 	call->reply_bytes = packet.bytes - sizeof(header);
-	if (call->ret_fd)
-		*call->ret_fd = packet.fds[0];
+	if (call->ret_fd) {
+		r = chan_fd_above_standard(packet.fds[0]);
+		if (r < 0)
+			return r;
+		*call->ret_fd = r;
+	}
 	return 0;
 }
 

@@ -47,6 +47,11 @@ struct chan_call {
  * long. */
 int chan_default_path(char *buf, size_t buf_size);
 
+/* For each descriptor that a system call has just made: where the program's standard streams are
+ * closed it may have got the number of one, and what is printed would go into it. Moves it.
+ * fd: the call's result. => a descriptor above 2, or -errno (of the call, if that failed). */
+int chan_fd_above_standard(int fd);
+
 void chan_init(struct chan *c);
 /* Connects. path NULL: the default. => 0, or -errno of socket(2) and connect(2). */
 int chan_open(struct chan *c, const char *path);

@@ -48,13 +48,11 @@ pager_attach(struct pager *p, const char *name)
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EPROTO : r;
 	p->page_size = hello.page_size;
-	p->uffd = ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	if (p->uffd < 0)
-		r = errno == ENOTTY ? -EPROTO : -errno;
+	r = chan_fd_above_standard(ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
 	close(dev_fd);
 	if (r < 0)
-		return r;
-	fds[0] = p->uffd;
+		return r == -ENOTTY ? -EPROTO : r;
+	fds[0] = p->uffd = r;
 	r = agent_open(&p->agent, &fds[1]);
 	if (r < 0)
 		return r;
