@@ -153,7 +153,7 @@ trace_call(struct policy_daemon *pd, enum pager_trace_op op, const int *fd, unsi
 int
 policy_daemon_record(struct policy_daemon *pd, const char *path, unsigned window)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error;
 
 	if (fd < 0)
 		return -errno;

@@ -5,6 +5,7 @@
 #include "trace.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,12 +157,15 @@ trace_destroy(struct daemon *d)
 	free(d->recorder);
 }
 
+/* Only now that there is a recording: what the file had before is gone. */
 static int
-write_header(struct daemon *d, int fd, pid_t pid, uint32_t window)
+file_begin(struct daemon *d, int fd, mode_t mode, pid_t pid, uint32_t window)
 {
 	struct pager_trace_header header;
 	struct timespec now;
 
+	if (S_ISREG(mode) && ftruncate(fd, 0) < 0)
+		return -errno;
 	clock_gettime(CLOCK_REALTIME, &now);
 	trace_header_fill(&header, (uint32_t)d->page_bytes, window,
 	    (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, (uint64_t)pid);
@@ -231,16 +235,23 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 
 	if (r->fd >= 0)
 		return -EBUSY;
+	/* It need not be a client yet. */
+	if (pid && kill(pid, 0) < 0 && errno == ESRCH)
+		return -ESRCH;
 	if (window > WINDOW_MAX || (window > 0 && window < 4) || fstat(fd, &st) < 0)
 		return -EINVAL;
-	error = write_header(d, fd, pid, window);
-	if (error)
-		return error;
 	lock_acquire(&r->lock);
 	error = buffers_take(d, r, window);
 	lock_release(&r->lock);
 	if (error)
 		return error;
+	error = file_begin(d, fd, st.st_mode, pid, window);
+	if (error) {
+		lock_acquire(&r->lock);
+		buffers_drop(r);
+		lock_release(&r->lock);
+		return error;
+	}
 	r->fd = fd;
 	r->pid = pid;
 	r->error = 0;

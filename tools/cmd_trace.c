@@ -44,22 +44,42 @@ trace_exchange(
 	return chan_exchange(&ctl->chan, &call);
 }
 
+/* A file as it is: the daemon empties it when it begins to record. => descriptor or -errno;
+ * *ret_made: there was none */
+static int
+trace_file_open(const char *path, bool *ret_made)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	*ret_made = false;
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		*ret_made = fd >= 0;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
 static int
 trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
 {
+	bool made;
 	int fd, r;
 
 	r = ctl_connect(ctl);
 	if (r != CTL_OK)
 		return r;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = trace_file_open(path, &made);
 	if (fd < 0)
-		return ctl_fail(ctl, -errno, "cannot write %s", path);
+		return ctl_fail(ctl, fd, "cannot write %s", path);
 	r = trace_exchange(ctl, PAGER_TRACE_START, &fd, reply);
 	close(fd);
+	if (r < 0 && made)
+		unlink(path);
 	if (r == -EBUSY)
 		return ctl_fail(
 		    ctl, r, "a recording is under way; stop it first (`pagerctl trace stop`)");
+	if (r == -ESRCH)
+		return ctl_fail(ctl, r, "cannot record process %" PRIu32, ctl->client);
 	return r < 0 ? ctl_fail(ctl, r, "cannot start recording") : CTL_OK;
 }
 
