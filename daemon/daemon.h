@@ -40,6 +40,7 @@ struct options {
 	uint64_t memory_bytes, swap_max_bytes, page_bytes; /* 0: default */
 	bool no_swap;
 	mode_t socket_mode;
+	gid_t socket_group; /* (gid_t)-1: as it comes */
 	enum log_level log_level;
 };
 

@@ -2,8 +2,10 @@
  *
  * pagerd: options, privileges, start and stop order.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -23,6 +25,7 @@
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
 #include "size.h"
+#include "standard.h"
 #include "trace.h"
 #include "vm/pageq.h"
 #include "vm/prefetch.h"
@@ -30,7 +33,7 @@
 static const char usage_text[] =
     "usage: pagerd [options]\n"
     "  --socket PATH          where clients connect (default $XDG_RUNTIME_DIR/pagerd.sock, root: /run/pagerd/pagerd.sock)\n"
-    "  --socket-mode MODE     who may connect, octal (default 0666 as root, else 0600)\n"
+    "  --socket-mode MODE     who may connect, octal (default 0660 as root with a group pagerd, else 0600)\n"
     "  --memory SIZE          memory to hold, as 64M or 2G (default a quarter of RAM)\n"
     "  --swap-dir DIR         where swap files are made (default /var/lib/pagerd, or under the user's state directory)\n"
     "  --swap-max SIZE        most space that swap files may take (default no limit)\n"
@@ -42,6 +45,9 @@ static const char usage_text[] =
     "  --log-level LEVEL      error, warning, notice (default), info or debug\n"
     "  --fail SPEC            arm fail points, for tests: NAME:after[:times][,...]\n"
     "  --version, --help\n";
+
+#define SOCKET_GROUP        "pagerd"
+#define SOCKET_MODE_DEFAULT ((mode_t)-1) /* nobody has said anything */
 
 static void NORETURN PRINTF_LIKE(2, 3)
 die(int status, const char *fmt, ...)
@@ -60,10 +66,31 @@ static uint64_t
 size_option(const char *name, const char *text)
 {
 	uint64_t bytes;
+	int error = size_parse(text, &bytes);
 
-	if (size_parse(text, &bytes) != 0)
-		die(2, "%s wants a size such as 64M or 2G, not \"%s\"", name, text);
+	if (error)
+		die(2, "%s wants a size such as 64M or 2G, not \"%s\"%s", name, text,
+		    error == -ERANGE ? " (which no machine has)" : "");
 	return bytes;
+}
+
+static mode_t
+mode_option(const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (!isdigit((unsigned char)text[0]) || *end || mode > 0777)
+		die(2, "--socket-mode wants an octal mode such as 0660, not \"%s\"", text);
+	return (mode_t)mode;
+}
+
+static char *
+path_option(const char *name, char *text)
+{
+	if (text[0] == '\0')
+		die(2, "%s wants a path, not \"\"", name);
+	return text;
 }
 
 static char *
@@ -103,17 +130,15 @@ static void
 parse_one(struct daemon *d, int option, char *argument)
 {
 	struct options *o = &d->options;
-	char message[512], *end;
+	char message[512];
 	int error;
 
 	switch (option) {
 	case SOCKET:
-		o->socket_path = argument;
+		o->socket_path = path_option("--socket", argument);
 		break;
 	case SOCKET_MODE:
-		o->socket_mode = (mode_t)strtoul(argument, &end, 8);
-		if (*end || o->socket_mode > 0777)
-			die(2, "--socket-mode wants an octal mode such as 0660, not \"%s\"", argument);
+		o->socket_mode = mode_option(argument);
 		break;
 	case MEMORY:
 		o->memory_bytes = size_option("--memory", argument);
@@ -153,14 +178,29 @@ parse_one(struct daemon *d, int option, char *argument)
 		break;
 	case VERSION:
 		puts("pagerd " PAGERD_VERSION);
-		exit(0);
+		exit(standard_finish("pagerd", 0));
 	case HELP:
 		fputs(usage_text, stdout);
-		exit(0);
+		exit(standard_finish("pagerd", 0));
 	default:
 		fputs(usage_text, stderr);
 		exit(2);
 	}
+}
+
+static void
+check_memory(struct options *o)
+{
+	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	char given[32], there[32];
+
+	if (!o->memory_bytes)
+		o->memory_bytes = ram / 4;
+	if (o->memory_bytes / o->page_bytes < 512)
+		die(2, "--memory must be at least 512 pages (%s)", size_format(o->page_bytes * 512, there, sizeof(there)));
+	if (o->memory_bytes > ram)
+		die(2, "--memory %s is more than this machine has (%s): pages that do not fit go to swap by themselves",
+		    size_format(o->memory_bytes, given, sizeof(given)), size_format(ram, there, sizeof(there)));
 }
 
 static void
@@ -187,7 +227,7 @@ parse_options(struct daemon *d, int argc, char **argv)
 	int option;
 
 	o->log_level = LOG_NOTICE;
-	o->socket_mode = geteuid() == 0 ? 0666 : 0600;
+	o->socket_mode = SOCKET_MODE_DEFAULT;
 	o->page_bytes = 4096;
 	o->policy = (char *)(uintptr_t) "default";
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -198,19 +238,35 @@ parse_options(struct daemon *d, int argc, char **argv)
 		o->socket_path = default_path(PAGER_SOCKET_SYSTEM, "XDG_RUNTIME_DIR", "", PAGER_SOCKET_USER);
 	if (!o->swap_directory && !o->no_swap)
 		o->swap_directory = default_path("/var/lib/pagerd", "XDG_STATE_HOME", "/.local/state", "pagerd");
-	if (!o->memory_bytes)
-		o->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
-	if (o->memory_bytes / o->page_bytes < 512)
-		die(2, "--memory must be at least 512 pages (%llu bytes)", (unsigned long long)o->page_bytes * 512);
+	check_memory(o);
+}
+
+/* Who may connect gets an open /dev/userfaultfd, with which he can stop the kernel in the middle of its own accesses to
+ * his memory: not for everybody, unless somebody says so. => root alone may connect, and nobody has asked for that */
+static bool
+choose_access(struct options *o)
+{
+	const struct group *group = geteuid() == 0 ? getgrnam(SOCKET_GROUP) : NULL;
+	bool chosen = o->socket_mode != SOCKET_MODE_DEFAULT;
+
+	o->socket_group = group ? group->gr_gid : (gid_t)-1;
+	if (!chosen)
+		o->socket_mode = group ? 0660 : 0600;
+	return geteuid() == 0 && !group && !chosen;
 }
 
 /* Best effort, told once: the daemon must not page-fault on its own tables, nor run out of descriptors. */
 static void
 prepare_process(void)
 {
+	/* None of these is a wish to end, and the clients' memory ends with the daemon: the terminal was closed, a reader of the
+	 * log or of a recording has gone, a line goes to a terminal with tostop, a file is at its limit (then write says EFBIG),
+	 * somebody takes us for another program. */
+	static const int ignored[] = { SIGHUP, SIGPIPE, SIGTTOU, SIGXFSZ, SIGUSR1 };
 	struct rlimit limit;
 
-	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < ARRAY_LEN(ignored); i++)
+		signal(ignored[i], SIG_IGN);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
@@ -355,9 +411,12 @@ destroy_parts(struct daemon *d)
 int
 main(int argc, char **argv)
 {
-	struct daemon *d = calloc(1, sizeof(*d));
 	char message[512] = "";
+	struct daemon *d;
+	bool only_root;
 
+	standard_open("pagerd");
+	d = calloc(1, sizeof(*d));
 	if (!d)
 		die(1, "no memory");
 	params_init(&d->params);
@@ -365,6 +424,7 @@ main(int argc, char **argv)
 		die(2, "PAGERD_FAIL: no such fail point, or not NAME:after[:times]");
 	parse_options(d, argc, argv);
 	log_set_level(d->options.log_level);
+	only_root = choose_access(&d->options);
 	if (uffd_probe(&d->uffd_device, message, sizeof(message)) != 0)
 		die(1, "%s", message);
 	d->page_bytes = d->options.page_bytes;
@@ -375,7 +435,12 @@ main(int argc, char **argv)
 	d->worker_count = param(d, pageout_workers) ? (unsigned)param(d, pageout_workers) : d->cpus;
 	prepare_process();
 	create_parts(d);
+	if (only_root)
+		log_notice("there is no group " SOCKET_GROUP ": root alone may connect to %s. Make the group, or choose a "
+			   "--socket-mode (pagerd(8) tells what 0666 means)",
+		    d->options.socket_path);
 	printf("pagerd: ready on %s\n", d->options.socket_path);
+	/* Who closed it, or filled the disk behind it, does not wait for the line. */
 	fflush(stdout);
 	control_run(d);
 	destroy_parts(d);

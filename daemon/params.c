@@ -9,6 +9,7 @@
 
 #include "daemon.h"
 #include "size.h"
+#include "text.h"
 
 static const struct row {
 	const char *name, *unit, *text;
@@ -109,6 +110,33 @@ trim(char *text)
 	return text;
 }
 
+/* One line of a file. => 0, or -errno with a message */
+static int
+line_load(struct params *params, char *line, const char *path, unsigned number, char *message, size_t message_size)
+{
+	char *name = trim(line), *value = strchr(name, '=');
+	int error;
+
+	if (*name == '\0' || *name == '#')
+		return 0;
+	if (!value) {
+		text_clean(name);
+		snprintf(message, message_size, "%s:%u: expected `name = value`, not \"%.40s\"", path, number, name);
+		return -EINVAL;
+	}
+	*value++ = '\0';
+	name = trim(name);
+	value = trim(value);
+	error = param_set(params, name, value);
+	if (error) {
+		text_clean(name);
+		text_clean(value);
+		snprintf(message, message_size, "%s:%u: %.40s = %.40s: %s (`pagerctl param list` shows all)", path, number, name,
+		    value, error == -ENOENT ? "no such parameter" : error == -ERANGE ? "out of range" : "not a number");
+	}
+	return error;
+}
+
 int
 params_load(struct params *params, const char *path, char *message, size_t message_size)
 {
@@ -123,24 +151,19 @@ params_load(struct params *params, const char *path, char *message, size_t messa
 		return error;
 	}
 	while (!error && fgets(line, sizeof(line), file)) {
-		char *name = trim(line), *value = strchr(name, '=');
-
 		number++;
-		if (*name == '\0' || *name == '#')
-			continue;
-		if (!value) {
-			snprintf(message, message_size, "%s:%u: expected `name = value`", path, number);
+		/* A line that does not end in the buffer, or has a zero in it: no list of parameters. */
+		if (!strchr(line, '\n') && !feof(file)) {
+			snprintf(message, message_size, "%s:%u: no line of a configuration file (longer than %zu bytes, or not text)",
+			    path, number, sizeof(line) - 2);
 			error = -EINVAL;
-			break;
+		} else {
+			error = line_load(params, line, path, number, message, message_size);
 		}
-		*value++ = '\0';
-		name = trim(name);
-		value = trim(value);
-		error = param_set(params, name, value);
-		if (error)
-			snprintf(message, message_size, "%s:%u: %s: %s (`pagerctl param list` shows all)", path, number, name,
-			    error == -ENOENT ? "no such parameter" :
-			    error == -ERANGE ? "out of range" : "not a number");
+	}
+	if (!error && ferror(file)) {
+		error = -errno;
+		snprintf(message, message_size, "cannot read %s: %s", path, strerror(-error));
 	}
 	fclose(file);
 	return error;

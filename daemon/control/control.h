@@ -42,8 +42,16 @@ void control_run(struct daemon *d);
 void control_destroy(struct daemon *d);
 void control_job_finished(void *context);
 
-/* control/listen.c: => the listening socket, or -errno with a message for people */
-int listen_open(const struct options *options, char *message, size_t message_size);
+/* control/listen.c */
+struct listening {
+	int fd;
+	dev_t device; /* of the name in the file system: it may be another daemon's by the end */
+	ino_t inode;
+};
+/* => 0, or -errno with a message for people */
+int listen_open(const struct options *options, struct listening *ret, char *message, size_t message_size);
+/* Closes the socket and removes its name, if it is still ours. */
+void listen_close(const struct options *options, const struct listening *listening);
 
 /* control/check.c: walks every invariant. => failures; text gets a line each */
 unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);

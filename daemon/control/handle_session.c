@@ -11,6 +11,7 @@
 #include "control/control.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
+#include "text.h"
 
 int
 handle_hello(struct request *r)
@@ -26,9 +27,7 @@ handle_hello(struct request *r)
 		return -EINVAL;
 	snprintf(s->name, sizeof(s->name), "%s", in->name);
 	/* It is shown on terminals. */
-	for (char *c = s->name; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	text_clean(s->name);
 	store_release(&s->state, in->role == PAGER_ROLE_CLIENT ? SESSION_ATTACHING : SESSION_TOOL);
 	if (in->role == PAGER_ROLE_CLIENT)
 		r->reply_fd = r->daemon->uffd_device;

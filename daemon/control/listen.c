@@ -3,6 +3,7 @@
  * The listening socket. Its owner, group and mode decide who may connect.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,15 +13,94 @@
 
 #include "control/control.h"
 
-static bool
-somebody_answers(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+/* The socket is made under a name of its own beside PATH, and gets the name PATH when it listens, by link(2), which replaces
+ * nothing. So a socket named PATH that refuses a connection is a dead one, and of two daemons that start at once one serves.
+ * (ss and /proc/net/unix show the name it was made under.) */
+#define SUFFIX_MAX sizeof(".4194304")
 
-	if (fd >= 0)
-		close(fd);
-	return alive;
+/* What is there at PATH. */
+enum occupant { OCCUPANT_NONE, OCCUPANT_DEAD, OCCUPANT_REFUSES };
+
+static void
+address_set(struct sockaddr_un *address, const char *path)
+{
+	address->sun_family = AF_UNIX;
+	snprintf(address->sun_path, sizeof(address->sun_path), "%s", path);
+}
+
+/* => 0: somebody serves there, if only his backlog is full; else -errno of connect(2) */
+static int
+answer_of(const char *path)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+	struct sockaddr_un address;
+
+	if (fd < 0)
+		return -errno;
+	address_set(&address, path);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno != EAGAIN)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+/* OCCUPANT_DEAD: *ret tells which one it is. OCCUPANT_REFUSES: *ret_error and a message. */
+static enum occupant
+occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, size_t message_size)
+{
+	*ret_error = -EADDRINUSE;
+	if (lstat(path, ret) < 0) {
+		if (errno == ENOENT)
+			return OCCUPANT_NONE;
+		*ret_error = -errno;
+		snprintf(message, message_size, "cannot look at %s: %s", path, strerror(errno));
+		return OCCUPANT_REFUSES;
+	}
+	if (!S_ISSOCK(ret->st_mode)) {
+		snprintf(message, message_size, "%s is %s, which is not replaced: remove it, or choose another --socket", path,
+		    S_ISDIR(ret->st_mode) ? "a directory" : S_ISLNK(ret->st_mode) ? "a symbolic link" :
+		    S_ISREG(ret->st_mode) ? "a file" : "no socket");
+		return OCCUPANT_REFUSES;
+	}
+	*ret_error = answer_of(path);
+	switch (*ret_error) {
+	case -ECONNREFUSED:
+		return OCCUPANT_DEAD;
+	case -ENOENT:
+		return OCCUPANT_NONE;
+	case 0:
+		*ret_error = -EADDRINUSE;
+		snprintf(message, message_size, "another pagerd serves on %s: stop it, or choose another --socket", path);
+		return OCCUPANT_REFUSES;
+	case -EPROTOTYPE:
+		*ret_error = -EADDRINUSE;
+		snprintf(message, message_size, "another program serves on %s: choose another --socket", path);
+		return OCCUPANT_REFUSES;
+	default:
+		snprintf(message, message_size, "cannot tell whether somebody serves on %s: %s (remove it if nobody does)",
+		    path, strerror(-*ret_error));
+		return OCCUPANT_REFUSES;
+	}
+}
+
+/* Removes PATH if it is still the one that was looked at. It is moved aside first: what is removed is what was compared.
+ * => 0 or -errno */
+static int
+remove_if_same(const char *path, dev_t device, ino_t inode)
+{
+	char aside[sizeof(((struct sockaddr_un *)0)->sun_path) + SUFFIX_MAX];
+	struct stat st;
+	int error = 0;
+
+	if (lstat(path, &st) < 0 || st.st_dev != device || st.st_ino != inode)
+		return 0;
+	snprintf(aside, sizeof(aside), "%s.-%d", path, (int)getpid());
+	if (renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE) < 0)
+		return -errno;
+	if (lstat(aside, &st) == 0 && (st.st_dev != device || st.st_ino != inode) && link(aside, path) < 0)
+		error = -errno;
+	unlink(aside);
+	return error;
 }
 
 /* The parent directory of the default path is ours to make; of a given path it must exist. */
@@ -37,34 +117,100 @@ make_parent(const char *path)
 	mkdir(parent, 0755);
 }
 
-int
-listen_open(const struct options *options, char *message, size_t message_size)
+/* A socket that listens under the name of `own`: who may connect is settled before anybody can. => descriptor or -errno */
+static int
+socket_make(const struct options *options, const char *own)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const char *path = options->socket_path;
-	int fd, error;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
+	struct sockaddr_un address;
+	struct stat st;
+	mode_t mask;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		snprintf(message, message_size, "the socket's path is longer than %zu bytes: %s",
-		    sizeof(address.sun_path) - 1, path);
-		return -ENAMETOOLONG;
-	}
-	strcpy(address.sun_path, path);
-	make_parent(path);
-	if (somebody_answers(&address)) {
-		snprintf(message, message_size, "another pagerd serves on %s: stop it, or choose another --socket", path);
-		return -EADDRINUSE;
-	}
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	unlink(path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, options->socket_mode) < 0 ||
-	    listen(fd, 256) < 0) {
+	address_set(&address, own);
+	/* Left by a process of our number that was killed while it started. */
+	if (lstat(own, &st) == 0 && S_ISSOCK(st.st_mode) && answer_of(own) == -ECONNREFUSED)
+		unlink(own);
+	mask = umask(0177);
+	error = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(mask);
+	if (!error && ((options->socket_group != (gid_t)-1 && chown(own, (uid_t)-1, options->socket_group) < 0) ||
+	    chmod(own, options->socket_mode) < 0 || listen(fd, 256) < 0)) {
 		error = -errno;
-		snprintf(message, message_size, "cannot serve on %s: %s", path, strerror(-error));
+		unlink(own);
+	}
+	if (error)
+		close(fd);
+	return error ? error : fd;
+}
+
+/* Gives it the name PATH, in place of a dead one. => 0, or -errno with a message */
+static int
+name_take(const char *own, const char *path, char *message, size_t message_size)
+{
+	while (link(own, path) < 0) {
+		struct stat st;
+		int error = -errno;
+
+		if (error != -EEXIST) {
+			snprintf(message, message_size, "cannot serve on %s: %s", path, strerror(-error));
+			return error;
+		}
+		switch (occupant_of(path, &st, &error, message, message_size)) {
+		case OCCUPANT_NONE:
+			continue;
+		case OCCUPANT_REFUSES:
+			return error;
+		case OCCUPANT_DEAD:
+			error = remove_if_same(path, st.st_dev, st.st_ino);
+			if (error) {
+				snprintf(message, message_size, "cannot remove the dead socket %s: %s", path,
+				    strerror(-error));
+				return error;
+			}
+		}
+	}
+	return 0;
+}
+
+int
+listen_open(const struct options *options, struct listening *ret, char *message, size_t message_size)
+{
+	char own[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const char *path = options->socket_path;
+	struct stat st;
+	int fd, error;
+
+	if (strlen(path) + SUFFIX_MAX > sizeof(own)) {
+		snprintf(message, message_size, "the socket's path is longer than %zu bytes: %s", sizeof(own) - SUFFIX_MAX,
+		    path);
+		return -ENAMETOOLONG;
+	}
+	make_parent(path);
+	/* Told before anything is made. */
+	if (occupant_of(path, &st, &error, message, message_size) == OCCUPANT_REFUSES)
+		return error;
+	snprintf(own, sizeof(own), "%s.%d", path, (int)getpid());
+	fd = socket_make(options, own);
+	if (fd < 0) {
+		snprintf(message, message_size, "cannot serve on %s: %s", path, strerror(-fd));
+		return fd;
+	}
+	error = lstat(own, &st) < 0 ? -errno : name_take(own, path, message, message_size);
+	unlink(own);
+	if (error) {
 		close(fd);
 		return error;
 	}
-	return fd;
+	*ret = (struct listening){ .fd = fd, .device = st.st_dev, .inode = st.st_ino };
+	return 0;
+}
+
+void
+listen_close(const struct options *options, const struct listening *listening)
+{
+	/* The name first: as long as the socket is open its inode's number is nobody else's. */
+	remove_if_same(options->socket_path, listening->device, listening->inode);
+	close(listening->fd);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The libuv loop. The only file (with listen.c's socket handed in) that knows uv.h. Runs on: the main thread.
+ * The libuv loop: it and accept.c alone know uv.h. Runs on: the main thread.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "control/accept.h"
 #include "control/control.h"
 #include "fault/direct.h"
 #include "fault/fault.h"
@@ -28,11 +29,11 @@
 struct control {
 	struct daemon *daemon;
 	uv_loop_t loop;
-	uv_poll_t listener;
-	uv_signal_t terminate, interrupt;
+	struct listening listening;
+	struct acceptor acceptor;
+	uv_signal_t stop[3];
 	uv_async_t jobs_finished;
 	uv_timer_t refresh;
-	int listen_fd;
 	unsigned ticks;     /* of refresh */
 	unsigned sessions;  /* connections and teardowns under way */
 	bool stopping;
@@ -257,8 +258,9 @@ control_job_finished(void *context)
 }
 
 static void
-accepted(struct control *control, int fd)
+accepted(void *context, int fd)
 {
+	struct control *control = context;
 	struct daemon *d = control->daemon;
 	struct connection *connection = calloc(1, sizeof(*connection));
 	struct ucred peer;
@@ -278,7 +280,7 @@ accepted(struct control *control, int fd)
 		if (pidfd >= 0)
 			close(pidfd);
 		free(connection);
-		close(fd);
+		connection_refuse(fd, error);
 		return;
 	}
 	connection->session->loop_data = connection;
@@ -289,26 +291,6 @@ accepted(struct control *control, int fd)
 }
 
 static void
-listener_readable(uv_poll_t *poll, int status, int events)
-{
-	struct control *control = poll->data;
-
-	(void)events;
-	if (status < 0 || control->stopping)
-		return;
-	for (int n = 0; n < 16; n++) {
-		int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE)
-				log_warning_limited("no descriptors left for another client: raise RLIMIT_NOFILE");
-			return;
-		}
-		accepted(control, fd);
-	}
-}
-
-static void
 stop_requested(uv_signal_t *handle, int signal)
 {
 	struct control *control = handle->data;
@@ -316,9 +298,9 @@ stop_requested(uv_signal_t *handle, int signal)
 
 	if (control->stopping)
 		return;
-	log_notice("stopping on %s", signal == SIGINT ? "SIGINT" : "SIGTERM");
+	log_notice("stopping on SIG%s", sigabbrev_np(signal));
 	control->stopping = true;
-	uv_poll_stop(&control->listener);
+	acceptor_stop(&control->acceptor);
 	for (uint32_t i = 0; i < d->sessions.room; i++) {
 		struct session *s = session_at(d, i);
 
@@ -348,28 +330,28 @@ int
 control_create(struct daemon *d, char *message, size_t message_size)
 {
 	struct control *control = calloc(1, sizeof(*control));
+	int error;
 
 	if (!control)
 		return -ENOMEM;
 	d->control = control;
 	control->daemon = d;
-	control->listen_fd = listen_open(&d->options, message, message_size);
-	if (control->listen_fd < 0) {
-		int error = control->listen_fd;
-
+	error = listen_open(&d->options, &control->listening, message, message_size);
+	if (error) {
 		free(control);
 		d->control = NULL;
 		return error;
 	}
 	CHECK(uv_loop_init(&control->loop) == 0);
-	uv_poll_init(&control->loop, &control->listener, control->listen_fd);
-	control->listener.data = control;
-	uv_poll_start(&control->listener, UV_READABLE, listener_readable);
-	uv_signal_init(&control->loop, &control->terminate);
-	uv_signal_init(&control->loop, &control->interrupt);
-	control->terminate.data = control->interrupt.data = control;
-	uv_signal_start(&control->terminate, stop_requested, SIGTERM);
-	uv_signal_start(&control->interrupt, stop_requested, SIGINT);
+	acceptor_start(&control->acceptor, &control->loop, control->listening.fd, accepted, control);
+	for (unsigned i = 0; i < ARRAY_LEN(control->stop); i++) {
+		/* SIGQUIT is a key of the terminal: it must not leave swap files and a core of the clients' memory. */
+		static const int signals[ARRAY_LEN(control->stop)] = { SIGTERM, SIGINT, SIGQUIT };
+
+		uv_signal_init(&control->loop, &control->stop[i]);
+		control->stop[i].data = control;
+		uv_signal_start(&control->stop[i], stop_requested, signals[i]);
+	}
 	uv_async_init(&control->loop, &control->jobs_finished, jobs_are_finished);
 	control->jobs_finished.data = control;
 	uv_timer_init(&control->loop, &control->refresh);
@@ -400,7 +382,7 @@ control_destroy(struct daemon *d)
 	uv_walk(&control->loop, close_handle, NULL);
 	uv_run(&control->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&control->loop);
-	close(control->listen_fd);
-	unlink(d->options.socket_path);
+	acceptor_fini(&control->acceptor);
+	listen_close(&d->options, &control->listening);
 	free(control);
 }

@@ -20,4 +20,7 @@ FAIL(UFFD_WRITEPROTECT_EAGAIN, EAGAIN, "UFFDIO_WRITEPROTECT meets a changing add
 FAIL(OBJECT_CREATE_ENOMEM, ENOMEM, "no memory for a VM object")
 FAIL(SESSION_CREATE_ENOMEM, ENOMEM, "no memory for a session")
 FAIL(FRAME_TAKE, ENOMEM, "no free frame for a fault")
+FAIL(ACCEPT_EMFILE, EMFILE, "no descriptor is left for a connection")
+FAIL(ACCEPT_ENOBUFS, ENOBUFS, "the kernel has no memory for a connection")
+FAIL(ACCEPT_ECONNABORTED, ECONNABORTED, "a connection has gone before it is accepted")
 #undef FAIL

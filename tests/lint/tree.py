@@ -46,6 +46,15 @@ DOORS = {
     'cmocka.h': ['tests/'],
     'execinfo.h': ['base/check.c'],
 }
+# Log lines that nobody can cause again and again: file, and how the text begins. The others go through log_*_limited.
+SAID_ONCE = {
+    ('daemon/main.c', "the daemon's memory is not locked"),
+    ('daemon/main.c', 'there is no group '),
+    ('daemon/pmap/zap.c', 'the system has swap'),
+    ('daemon/fault/latency.c', '%s cannot be used'),
+    ('daemon/control/loop.c', 'stopping on'),
+    ('swap/swapio.c', 'swap: io_uring refused'),
+}
 SOURCE_DIRECTORIES = sorted({name.split('/')[0] for name in ARROWS})
 
 

@@ -326,6 +326,20 @@ test_refused(void)
 		"/var/tmp/none", NULL });
 	refuse("swap directory", (const char *[]){ "--memory", "8M", "--swap-dir", "/proc/none", "--socket", "/var/tmp/none",
 		NULL });
+	refuse("at least 512 pages", (const char *[]){ "--memory", "1", NULL });
+	refuse("more than this machine has", (const char *[]){ "--memory", "64T", "--no-swap", NULL });
+	refuse("which no machine has", (const char *[]){ "--memory", "99999999999999999999", "--no-swap", NULL });
+	refuse("wants a size such as", (const char *[]){ "--memory", "8E", "--no-swap", NULL });
+	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "", NULL });
+	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "888", NULL });
+	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "-1", NULL });
+	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "7777777777777777777777777", NULL });
+	refuse("--socket wants a path", (const char *[]){ "--socket", "", NULL });
+	refuse("Is a directory", (const char *[]){ "--config", d.directory, NULL });
+	refuse("/dev/zero:1: no line", (const char *[]){ "--config", "/dev/zero", NULL });
+	refuse("wants NAME=VALUE", (const char *[]){ "--param", "pageout_batch", NULL });
+	refuse("not a number", (const char *[]){ "--param", "pageout_batch=", NULL });
+	refuse("not a number", (const char *[]){ "--param", "pageout_batch=0x10", NULL });
 	/* A second one on the same socket must not take it away from the first. */
 	refuse(d.socket, (const char *[]){ "--memory", "8M", "--no-swap", "--socket", d.socket, NULL });
 	live_check(&d);

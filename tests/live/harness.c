@@ -20,7 +20,8 @@ static uint64_t scale = 100;
 static const char *pagerd_program, *pagerctl_program;
 static pid_t first_process;
 static pid_t children[CHILDREN_MAX]; /* clients; the daemon */
-static char directory_left[128];     /* to be removed at the end */
+static char directories_left[2][128]; /* to be removed at the end */
+static char *const directory_left = directories_left[0]; /* the daemon's */
 static pid_t daemon_pid;
 static struct live *current; /* for show_state */
 
@@ -46,6 +47,14 @@ remove_directory(const char *path)
 }
 
 static void
+remove_directories(void)
+{
+	for (int i = 0; i < 2 && !getenv("LIVE_KEEP"); i++)
+		if (directories_left[i][0])
+			remove_directory(directories_left[i]);
+}
+
+static void
 kill_all(void)
 {
 	for (int i = 0; i < CHILDREN_MAX; i++) {
@@ -61,8 +70,7 @@ at_end(void)
 	if (getpid() != first_process)
 		return;
 	kill_all();
-	if (directory_left[0] && !getenv("LIVE_KEEP"))
-		remove_directory(directory_left);
+	remove_directories();
 }
 
 static void
@@ -177,8 +185,7 @@ on_signal(int signal)
 	if (getenv("LIVE_PAUSE"))
 		pause();
 	kill_all();
-	if (directory_left[0] && !getenv("LIVE_KEEP"))
-		remove_directory(directory_left);
+	remove_directories();
 	_exit(1);
 }
 
@@ -254,10 +261,11 @@ child_remove(pid_t pid)
 static void
 daemon_exec(struct live *d, const char *memory, va_list args, int output)
 {
-	const char *argv[ARGUMENTS_MAX] = { pagerd_program, "--socket", d->socket, "--memory", memory };
+	/* Clients of any user: for most tests who may connect is not the question. */
+	const char *argv[ARGUMENTS_MAX] = { pagerd_program, "--socket", d->socket, "--memory", memory, "--socket-mode", "0666" };
 	char swap[160], log[160];
 	bool no_swap = false, own_swap = false;
-	int n = 5, fd;
+	int n = 7, fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(log, sizeof(log), "%s/log", d->directory);
@@ -318,19 +326,32 @@ tool_connect(struct live *d)
 	d->memory_bytes = (uint64_t)live_stat(d, "total") * d->page_bytes;
 }
 
+static void
+directory_make(char *path, size_t path_size, char *left)
+{
+	const char *where = getenv("LIVE_DIR");
+
+	snprintf(path, path_size, "%s/pagerd-live.XXXXXX", where ? where : "/var/tmp");
+	REQUIRE(mkdtemp(path), "%s: %s", path, strerror(errno));
+	REQUIRE(chmod(path, 0711) == 0, "%s", strerror(errno));
+	snprintf(left, sizeof(directories_left[0]), "%s", path);
+}
+
+void
+live_directory_make(char *path, size_t path_size)
+{
+	directory_make(path, path_size, directories_left[1]);
+}
+
 void
 live_start(struct live *d, const char *memory, ...)
 {
-	const char *where = getenv("LIVE_DIR");
 	va_list args;
 	int output[2];
 
 	memset(d, 0, sizeof(*d));
 	current = d;
-	snprintf(d->directory, sizeof(d->directory), "%s/pagerd-live.XXXXXX", where ? where : "/var/tmp");
-	REQUIRE(mkdtemp(d->directory), "%s: %s", d->directory, strerror(errno));
-	REQUIRE(chmod(d->directory, 0711) == 0, "%s", strerror(errno));
-	snprintf(directory_left, sizeof(directory_left), "%s", d->directory);
+	directory_make(d->directory, sizeof(d->directory), directories_left[0]);
 	snprintf(d->socket, sizeof(d->socket), "%s/socket", d->directory);
 	REQUIRE(pipe2(output, O_CLOEXEC) == 0, "%s", strerror(errno));
 	fflush(NULL);

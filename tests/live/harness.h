@@ -72,6 +72,8 @@ extern uint64_t live_seed;
 /* n operations, scaled by LIVE_SCALE. */
 uint64_t live_scaled(uint64_t n);
 
+/* A directory that everybody may pass through, removed on every way out: two of them at once. */
+void live_directory_make(char *path, size_t path_size);
 /* Starts pagerd with --memory and the words given (until NULL). => it serves */
 void live_start(struct live *d, const char *memory, ...) __attribute__((sentinel));
 /* Every client is gone: check, zero ledgers, swap and frames come back; then SIGTERM, exit status 0, a clean log. */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Accepting when the machine has nothing left to accept with. A listener whose connection cannot be taken stays readable:
+ * a loop that goes on polling it does nothing else. So there are spare descriptors to take and refuse it with, and where not
+ * even they help, the listener is left alone for a while. Runs on: the control loop.
+ */
+#include "control/accept.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "failpt.h"
+
+#define BATCH    16 /* connections between two looks at everything else */
+#define RETRY_MS 200
+/* Never given away: without one of them nobody could be refused. */
+#define SPARES_KEPT 2
+
+static void
+spares_take(struct acceptor *a)
+{
+	for (unsigned i = 0; i < ACCEPT_SPARES; i++)
+		if (a->spares[i] < 0)
+			a->spares[i] = eventfd(0, EFD_CLOEXEC);
+}
+
+/* => how many */
+static unsigned
+spares_release(struct acceptor *a)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < ACCEPT_SPARES; i++) {
+		if (a->spares[i] < 0)
+			continue;
+		close(a->spares[i]);
+		a->spares[i] = -1;
+		count++;
+	}
+	return count;
+}
+
+void
+connection_refuse(int fd, int error)
+{
+	struct pager_msg_header reply = {
+		.length = sizeof(reply),
+		.type = PAGER_MSG_HELLO,
+		.sequence = 1,
+		.error = error,
+	};
+
+	/* What the other end makes of it is its own affair: it is hung up on. */
+	(void)!send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* => a connection, or -errno */
+static int
+connection_take(struct acceptor *a)
+{
+	static const enum fail_point points[] = { FAIL_ACCEPT_EMFILE, FAIL_ACCEPT_ENOBUFS, FAIL_ACCEPT_ECONNABORTED };
+	int fd;
+
+	for (unsigned i = 0; i < ARRAY_LEN(points); i++) {
+		int error = failpt_hit(points[i]);
+
+		if (error)
+			return error;
+	}
+	fd = accept4(a->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	return fd >= 0 ? fd : -errno;
+}
+
+/* No descriptor is left but the spare ones. => false: they did not help */
+static bool
+take_with_spares(struct acceptor *a, int error)
+{
+	struct rlimit limit = { 0 };
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof(peer);
+	unsigned spares;
+	bool known;
+	int fd;
+
+	spares = spares_release(a);
+	if (spares == 0)
+		return false;
+	fd = connection_take(a);
+	known = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
+	if (known && spares > SPARES_KEPT && (peer.uid == 0 || peer.uid == geteuid())) {
+		a->accepted(a->context, fd);
+	} else if (fd >= 0) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		log_warning_limited("process %d of user %u was refused: %s (the daemon may have %llu files open); end some "
+				    "clients, or raise %s",
+		    (int)peer.pid, (unsigned)peer.uid, strerror(-error), (unsigned long long)limit.rlim_cur,
+		    error == -ENFILE ? "fs.file-max" : "the daemon's RLIMIT_NOFILE");
+		connection_refuse(fd, -ENFILE);
+	}
+	spares_take(a);
+	return fd >= 0 || fd == -EAGAIN;
+}
+
+static void listener_readable(uv_poll_t *poll, int status, int events);
+
+static void
+retry(uv_timer_t *timer)
+{
+	struct acceptor *a = timer->data;
+
+	spares_take(a);
+	uv_poll_start(&a->poll, UV_READABLE, listener_readable);
+}
+
+static void
+pause_listening(struct acceptor *a, int error)
+{
+	log_warning_limited("no connection can be accepted (%s): those that come wait", strerror(-error));
+	uv_poll_stop(&a->poll);
+	uv_timer_start(&a->retry, retry, RETRY_MS, 0);
+}
+
+static void
+listener_readable(uv_poll_t *poll, int status, int events)
+{
+	struct acceptor *a = poll->data;
+
+	(void)events;
+	if (status < 0)
+		return;
+	for (unsigned n = 0; n < BATCH; n++) {
+		int fd = connection_take(a);
+
+		if (fd >= 0) {
+			a->accepted(a->context, fd);
+			continue;
+		}
+		switch (fd) {
+		case -EAGAIN:
+			return;
+		case -EINTR:
+		case -ECONNABORTED:
+		case -EPROTO:
+			/* That one has gone again; the next may be there. */
+			continue;
+		case -EMFILE:
+		case -ENFILE:
+			if (take_with_spares(a, fd))
+				continue;
+			break;
+		default:
+			break;
+		}
+		pause_listening(a, fd);
+		return;
+	}
+}
+
+void
+acceptor_start(struct acceptor *a, uv_loop_t *loop, int listen_fd, void (*accepted)(void *context, int fd),
+    void *context)
+{
+	a->listen_fd = listen_fd;
+	a->accepted = accepted;
+	a->context = context;
+	memset(a->spares, -1, sizeof(a->spares));
+	spares_take(a);
+	uv_poll_init(loop, &a->poll, listen_fd);
+	uv_timer_init(loop, &a->retry);
+	a->poll.data = a->retry.data = a;
+	uv_poll_start(&a->poll, UV_READABLE, listener_readable);
+}
+
+void
+acceptor_stop(struct acceptor *a)
+{
+	uv_poll_stop(&a->poll);
+	uv_timer_stop(&a->retry);
+}
+
+void
+acceptor_fini(struct acceptor *a)
+{
+	spares_release(a);
+}
