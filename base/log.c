@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -47,14 +49,21 @@ level_is_silent(enum log_level level)
 	return (int)level > atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
-/* A poll first: a fault server must not sleep in write(2) until somebody reads the log. Several threads may pass the poll
- * at once, and then wait for as long as one line needs that the reader has asked for; nobody waits where there is no reader. */
+/* A fault server must not sleep here until somebody reads the log: what a pipe or a socket does not take at once is not
+ * written. What cannot be told so (a terminal, a named pipe) is asked first. Files take everything. => false: it is lost */
 static bool
 line_write(const char *line, size_t bytes)
 {
+	struct iovec iov = { (void *)(uintptr_t)line, bytes };
 	struct pollfd target = { .fd = STDERR_FILENO, .events = POLLOUT };
-	ssize_t put;
+	struct stat st;
+	ssize_t put = -1;
 
+	errno = 0;
+	if (fstat(STDERR_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+		put = pwritev2(STDERR_FILENO, &iov, 1, -1, RWF_NOWAIT);
+	if (put >= 0 || errno == EAGAIN)
+		return put >= 0;
 	if (poll(&target, 1, 0) != 1 || !(target.revents & POLLOUT))
 		return false;
 	do {

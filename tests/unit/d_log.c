@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -184,17 +186,35 @@ test_threads_are_counted_once_each(void **state)
 	assert_int_equal(left_out, THREADS * LINES - LOG_LIMIT_LINES);
 }
 
+/* A pipe as pipe(2) makes it, or one with a name. */
+static void
+pipe_make(int *ends, bool named)
+{
+	char path[] = "/tmp/d_log.XXXXXX";
+
+	if (!named) {
+		assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+		return;
+	}
+	assert_non_null(mkdtemp(path));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	ends[0] = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ends[1] = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+	unlink(path);
+	assert_true(ends[0] >= 0 && ends[1] >= 0);
+}
+
 /* Nobody reads the log: no thread may wait for that, and the reader is told when there is one. */
 static void
-test_a_full_pipe_does_not_stop_anybody(void **state)
+full_pipe(bool named)
 {
 	char drain[65536];
 	unsigned written = 0;
 	ssize_t got;
 	int ends[2];
 
-	(void)state;
-	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	pipe_make(ends, named);
 	memset(drain, 'x', sizeof(drain));
 	while (write(ends[1], drain, 4096) > 0)
 		written++;
@@ -212,6 +232,34 @@ test_a_full_pipe_does_not_stop_anybody(void **state)
 	drain[got] = '\0';
 	got = read(ends[0], drain + got, sizeof(drain) - 1 - (size_t)got);
 	assert_non_null(strstr(drain, "2 lines could not be written here and are lost\npagerd: warning: heard\n"));
+	dup2(captured, STDERR_FILENO);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void
+test_a_full_pipe_does_not_stop_anybody(void **state)
+{
+	(void)state;
+	full_pipe(false);
+	full_pipe(true);
+}
+
+static void
+test_a_socket_takes_lines_too(void **state)
+{
+	char line[64];
+	ssize_t got;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	log_error("heard");
+	got = read(ends[0], line, sizeof(line) - 1);
+	assert_true(got > 0);
+	line[got] = '\0';
+	assert_string_equal(line, "pagerd: error: heard\n");
 	dup2(captured, STDERR_FILENO);
 	close(ends[0]);
 	close(ends[1]);
@@ -280,6 +328,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_places_do_not_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads_are_counted_once_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_full_pipe_does_not_stop_anybody, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_socket_takes_lines_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_text_is_clean_for_terminals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_long_line_is_one_line, setup, teardown),
 	};
