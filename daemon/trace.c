@@ -107,6 +107,7 @@ static void *
 recorder_main(void *argument)
 {
 	struct recorder *r = argument;
+	bool told = false;
 
 	pthread_setname_np(pthread_self(), "recorder");
 	lock_acquire(&r->lock);
@@ -124,6 +125,9 @@ recorder_main(void *argument)
 		length = r->lengths[i % BLOCKS];
 		lock_release(&r->lock);
 		error = length ? write_all(r->fd, block_memory(r, i), length) : 0;
+		if (error && !told)
+			log_warning_limited("a recording cannot be written (%s): stopping it tells the same", strerror(-error));
+		told |= error != 0;
 		lock_acquire(&r->lock);
 		r->bytes += length;
 		if (error && !r->error)

@@ -159,8 +159,9 @@ test_flood(void)
 static void
 test_recording(void)
 {
-	char text[4096], recording[256], kept[256], fresh[256];
+	char text[4096], recording[256], kept[256], fresh[256], broken[64];
 	struct stat st;
+	int ends[2];
 	struct live d;
 
 	snprintf(recording, sizeof(recording), "%s", place_path("recording"));
@@ -181,6 +182,16 @@ test_recording(void)
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--window", "3", NULL) == 1, "%s", text);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--client", "2147483646", NULL) == 1, "%s", text);
 	file_is(kept, "an older recording");
+	/* One that nobody reads any more is told of, in the log and at the end. */
+	REQUIRE(pipe2(ends, O_CLOEXEC) == 0, "%s", strerror(errno));
+	snprintf(broken, sizeof(broken), "/proc/%d/fd/%d", (int)getpid(), ends[1]);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", broken, NULL) == 0, "%s", text);
+	close(ends[0]);
+	close(ends[1]);
+	/* Until there is a block to write. */
+	while (live_log_count(&d, "a recording cannot be written (Broken pipe)") == 0)
+		client_join(&d, client_start(&d, ordinary_client, NULL), false);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 1 && strstr(text, "Broken pipe"), "%s", text);
 	/* What is agreed on begins anew. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s", text);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 0, "%s", text);
