@@ -49,8 +49,9 @@ level_is_silent(enum log_level level)
 	return (int)level > atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
-/* A fault server must not sleep here until somebody reads the log: what a pipe or a socket does not take at once is not
- * written. What cannot be told so (a terminal, a named pipe) is asked first. Files take everything. => false: it is lost */
+/* A fault server must not sleep here until somebody reads the log: what a pipe or a socket does
+ * not take at once is not written. What cannot be told so (a terminal, a named pipe) is asked
+ * first. Files take everything. => false: it is lost */
 static bool
 line_write(const char *line, size_t bytes)
 {

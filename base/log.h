@@ -24,7 +24,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 struct log_limit {
 	atomic_ullong window;   /* number of the interval of LOG_LIMIT_NS (high half), lines in it (low half) */
 	atomic_ullong left_out; /* lines that nobody has been told of */
-	atomic_bool listed;     /* whoever sets it puts the limit into the list; the fields below are constant from then on */
+	/* Whoever sets it puts the limit into the list; the fields below are constant from then on. */
+	atomic_bool listed;
 	enum log_level level;
 	const char *fmt;
 	struct log_limit *next;

@@ -40,7 +40,9 @@ is_shown(uint32_t c)
 {
 	if (c < ' ' || (c >= 0x7f && c < 0xa0))
 		return false;
-	if (c == 0x61c || c == 0xfeff || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
+	if (c == 0x61c || c == 0xfeff || c == 0x200e || c == 0x200f)
+		return false;
+	if ((c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
 		return false;
 	return c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
 }

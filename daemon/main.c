@@ -197,7 +197,8 @@ check_memory(struct options *o)
 	if (!o->memory_bytes)
 		o->memory_bytes = ram / 4;
 	if (o->memory_bytes / o->page_bytes < 512)
-		die(2, "--memory must be at least 512 pages (%s)", size_format(o->page_bytes * 512, there, sizeof(there)));
+		die(2, "--memory must be at least 512 pages (%s)",
+		    size_format(o->page_bytes * 512, there, sizeof(there)));
 	if (o->memory_bytes > ram)
 		die(2, "--memory %s is more than this machine has (%s): pages that do not fit go to swap by themselves",
 		    size_format(o->memory_bytes, given, sizeof(given)), size_format(ram, there, sizeof(there)));
@@ -259,9 +260,9 @@ choose_access(struct options *o)
 static void
 prepare_process(void)
 {
-	/* None of these is a wish to end, and the clients' memory ends with the daemon: the terminal was closed, a reader of the
-	 * log or of a recording has gone, a line goes to a terminal with tostop, a file is at its limit (then write says EFBIG),
-	 * somebody takes us for another program. */
+	/* None of these is a wish to end, and the clients' memory ends with the daemon: the terminal was
+	 * closed, a reader of the log or of a recording has gone, a line goes to a terminal with tostop, a
+	 * file is at its limit (then write says EFBIG), somebody takes us for another program. */
 	static const int ignored[] = { SIGHUP, SIGPIPE, SIGTTOU, SIGXFSZ, SIGUSR1 };
 	struct rlimit limit;
 
@@ -436,8 +437,8 @@ main(int argc, char **argv)
 	prepare_process();
 	create_parts(d);
 	if (only_root)
-		log_notice("there is no group " SOCKET_GROUP ": root alone may connect to %s. Make the group, or choose a "
-			   "--socket-mode (pagerd(8) tells what 0666 means)",
+		log_notice("there is no group " SOCKET_GROUP ": root alone may connect to %s. Make the group, or "
+			   "choose a --socket-mode (pagerd(8) tells what 0666 means)",
 		    d->options.socket_path);
 	printf("pagerd: ready on %s\n", d->options.socket_path);
 	/* Who closed it, or filled the disk behind it, does not wait for the line. */

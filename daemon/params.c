@@ -131,8 +131,8 @@ line_load(struct params *params, char *line, const char *path, unsigned number, 
 	if (error) {
 		text_clean(name);
 		text_clean(value);
-		snprintf(message, message_size, "%s:%u: %.40s = %.40s: %s (`pagerctl param list` shows all)", path, number, name,
-		    value, error == -ENOENT ? "no such parameter" : error == -ERANGE ? "out of range" : "not a number");
+		snprintf(message, message_size, "%s:%u: %.40s = %.40s: %s (`pagerctl param list` shows all)", path,
+		    number, name, value, error == -ENOENT ? "no such parameter" : error == -ERANGE ? "out of range" : "not a number");
 	}
 	return error;
 }
@@ -154,8 +154,9 @@ params_load(struct params *params, const char *path, char *message, size_t messa
 		number++;
 		/* A line that does not end in the buffer, or has a zero in it: no list of parameters. */
 		if (!strchr(line, '\n') && !feof(file)) {
-			snprintf(message, message_size, "%s:%u: no line of a configuration file (longer than %zu bytes, or not text)",
-			    path, number, sizeof(line) - 2);
+			snprintf(message, message_size,
+			    "%s:%u: no line of a configuration file (longer than %zu bytes, or not text)", path, number,
+			    sizeof(line) - 2);
 			error = -EINVAL;
 		} else {
 			error = line_load(params, line, path, number, message, message_size);

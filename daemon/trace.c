@@ -126,7 +126,8 @@ recorder_main(void *argument)
 		lock_release(&r->lock);
 		error = length ? write_all(r->fd, block_memory(r, i), length) : 0;
 		if (error && !told)
-			log_warning_limited("a recording cannot be written (%s): stopping it tells the same", strerror(-error));
+			log_warning_limited("a recording cannot be written (%s): stopping it tells the same",
+			    strerror(-error));
 		told |= error != 0;
 		lock_acquire(&r->lock);
 		r->bytes += length;

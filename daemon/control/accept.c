@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Accepting when the machine has nothing left to accept with. A listener whose connection cannot be taken stays readable:
- * a loop that goes on polling it does nothing else. So there are spare descriptors to take and refuse it with, and where not
- * even they help, the listener is left alone for a while. Runs on: the control loop.
+ * Accepting when the machine has nothing left to accept with. A listener whose connection cannot be
+ * taken stays readable: a loop that goes on polling it does nothing else. So there are spare
+ * descriptors to take and refuse it with, and where not even they help, the listener is left alone
+ * for a while. Runs on: the control loop.
  */
 #include "control/accept.h"
 
@@ -96,8 +97,8 @@ take_with_spares(struct acceptor *a, int error)
 		a->accepted(a->context, fd);
 	} else if (fd >= 0) {
 		getrlimit(RLIMIT_NOFILE, &limit);
-		log_warning_limited("process %d of user %u was refused: %s (the daemon may have %llu files open); end some "
-				    "clients, or raise %s",
+		log_warning_limited("process %d of user %u was refused: %s (the daemon may have %llu files open); "
+				    "end some clients, or raise %s",
 		    (int)peer.pid, (unsigned)peer.uid, strerror(-error), (unsigned long long)limit.rlim_cur,
 		    error == -ENFILE ? "fs.file-max" : "the daemon's RLIMIT_NOFILE");
 		connection_refuse(fd, -ENFILE);

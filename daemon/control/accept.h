@@ -9,8 +9,8 @@
 
 #include "daemon.h"
 
-/* Descriptors kept for the moment in which there are no others: for sessions of root's or of the daemon's user, who may want
- * to see what has taken them all, and for refusing everybody else. */
+/* Descriptors kept for the moment in which there are no others: for sessions of root's or of the
+ * daemon's user, who may want to see what has taken them all, and for refusing everybody else. */
 #define ACCEPT_SPARES 8
 
 struct acceptor {

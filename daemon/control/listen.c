@@ -13,9 +13,10 @@
 
 #include "control/control.h"
 
-/* The socket is made under a name of its own beside PATH, and gets the name PATH when it listens, by link(2), which replaces
- * nothing. So a socket named PATH that refuses a connection is a dead one, and of two daemons that start at once one serves.
- * (ss and /proc/net/unix show the name it was made under.) */
+/* The socket is made under a name of its own beside PATH, and gets the name PATH when it
+ * listens, by link(2), which replaces nothing. So a socket named PATH that refuses a connection
+ * is a dead one, and of two daemons that start at once one serves. (ss and /proc/net/unix show
+ * the name it was made under.) */
 #define SUFFIX_MAX sizeof(".4194304")
 
 /* What is there at PATH. */
@@ -57,8 +58,8 @@ occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, s
 		return OCCUPANT_REFUSES;
 	}
 	if (!S_ISSOCK(ret->st_mode)) {
-		snprintf(message, message_size, "%s is %s, which is not replaced: remove it, or choose another --socket", path,
-		    S_ISDIR(ret->st_mode) ? "a directory" : S_ISLNK(ret->st_mode) ? "a symbolic link" :
+		snprintf(message, message_size, "%s is %s, which is not replaced: remove it, or choose another --socket",
+		    path, S_ISDIR(ret->st_mode) ? "a directory" : S_ISLNK(ret->st_mode) ? "a symbolic link" :
 		    S_ISREG(ret->st_mode) ? "a file" : "no socket");
 		return OCCUPANT_REFUSES;
 	}
@@ -70,20 +71,22 @@ occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, s
 		return OCCUPANT_NONE;
 	case 0:
 		*ret_error = -EADDRINUSE;
-		snprintf(message, message_size, "another pagerd serves on %s: stop it, or choose another --socket", path);
+		snprintf(message, message_size, "another pagerd serves on %s: stop it, or choose another --socket",
+		    path);
 		return OCCUPANT_REFUSES;
 	case -EPROTOTYPE:
 		*ret_error = -EADDRINUSE;
 		snprintf(message, message_size, "another program serves on %s: choose another --socket", path);
 		return OCCUPANT_REFUSES;
 	default:
-		snprintf(message, message_size, "cannot tell whether somebody serves on %s: %s (remove it if nobody does)",
-		    path, strerror(-*ret_error));
+		snprintf(message, message_size,
+		    "cannot tell whether somebody serves on %s: %s (remove it if nobody does)", path, strerror(-*ret_error));
 		return OCCUPANT_REFUSES;
 	}
 }
 
-/* Removes PATH if it is still the one that was looked at. It is moved aside first: what is removed is what was compared.
+/* Removes PATH if it is still the one that was looked at. It is moved aside first: what is
+ * removed is what was compared.
  * => 0 or -errno */
 static int
 remove_if_same(const char *path, dev_t device, ino_t inode)
@@ -117,7 +120,8 @@ make_parent(const char *path)
 	mkdir(parent, 0755);
 }
 
-/* A socket that listens under the name of `own`: who may connect is settled before anybody can. => descriptor or -errno */
+/* A socket that listens under the name of `own`: who may connect is settled before anybody can.
+ * => descriptor or -errno */
 static int
 socket_make(const struct options *options, const char *own)
 {
@@ -183,8 +187,8 @@ listen_open(const struct options *options, struct listening *ret, char *message,
 	int fd, error;
 
 	if (strlen(path) + SUFFIX_MAX > sizeof(own)) {
-		snprintf(message, message_size, "the socket's path is longer than %zu bytes: %s", sizeof(own) - SUFFIX_MAX,
-		    path);
+		snprintf(message, message_size, "the socket's path is longer than %zu bytes: %s",
+		    sizeof(own) - SUFFIX_MAX, path);
 		return -ENAMETOOLONG;
 	}
 	make_parent(path);

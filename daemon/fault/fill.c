@@ -258,7 +258,8 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->session->ledger, PAGER_LEDGER_PAGES_LOST, 1);
 	fault_poison_hole(server, o);
-	log_error_limited("page %llu of object %llu (process %d) could not be read back and is lost: touching it is SIGBUS",
+	log_error_limited("page %llu of object %llu (process %d) could not be read back and is lost: "
+			  "touching it is SIGBUS",
 	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->session->pid);
 }
 

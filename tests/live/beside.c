@@ -120,8 +120,8 @@ process_refuses(const char *socket, const char *expected)
 		usleep(1000);
 	}
 	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %x: %s", status, process_text(&p));
-	REQUIRE(strstr(process_text(&p), expected) && strstr(process_text(&p), socket), "the message lacks \"%s\": %s", expected,
-	    process_text(&p));
+	REQUIRE(strstr(process_text(&p), expected) && strstr(process_text(&p), socket),
+	    "the message lacks \"%s\": %s", expected, process_text(&p));
 }
 
 int

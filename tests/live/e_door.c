@@ -301,7 +301,8 @@ test_descriptors(void)
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "clients", NULL) == 0, "%s", text);
 	live_check(&d);
 	REQUIRE(live_log_count(&d, "was refused") > 0, "nobody is told");
-	REQUIRE(live_log_count(&d, "was refused") <= lines_allowed(start), "%u lines", live_log_count(&d, "was refused"));
+	REQUIRE(live_log_count(&d, "was refused") <= lines_allowed(start), "%u lines",
+	    live_log_count(&d, "was refused"));
 	atomic_store(&k->leave, true);
 	client_join(&d, pid, false);
 	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
@@ -321,7 +322,8 @@ wait_at_the_door(struct live *d, void *argument)
 	atomic_store(&w->answer, who_answers(d->socket));
 }
 
-/* Where nothing helps, the listener is left alone: the loop does not turn for it, and who waits is served in the end. */
+/* Where nothing helps, the listener is left alone: the loop does not turn for it, and who waits
+ * is served in the end. */
 static void
 test_retry(void)
 {

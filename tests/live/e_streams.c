@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What stands around the daemon: standard streams that are closed (its own and a client's), signals, a log that somebody
- * floods, the file of a recording that is refused.
+ * What stands around the daemon: standard streams that are closed (its own and a client's),
+ * signals, a log that somebody floods, the file of a recording that is refused.
  *
  * usage: e_streams closed|closed-client|signals|flood|recording
  */
@@ -180,7 +180,8 @@ test_recording(void)
 	REQUIRE(stat(recording, &st) == 0 && st.st_size > 64, "the recording has %lld bytes", (long long)st.st_size);
 	/* No window is that small, and no process has that number. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--window", "3", NULL) == 1, "%s", text);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--client", "2147483646", NULL) == 1, "%s", text);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--client", "2147483646", NULL) == 1,
+	    "%s", text);
 	file_is(kept, "an older recording");
 	/* One that nobody reads any more is told of, in the log and at the end. */
 	REQUIRE(pipe2(ends, O_CLOEXEC) == 0, "%s", strerror(errno));
@@ -191,7 +192,8 @@ test_recording(void)
 	/* Until there is a block to write. */
 	while (live_log_count(&d, "a recording cannot be written (Broken pipe)") == 0)
 		client_join(&d, client_start(&d, ordinary_client, NULL), false);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 1 && strstr(text, "Broken pipe"), "%s", text);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 1 && strstr(text, "Broken pipe"),
+	    "%s", text);
 	/* What is agreed on begins anew. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s", text);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 0, "%s", text);

@@ -262,7 +262,8 @@ static void
 daemon_exec(struct live *d, const char *memory, va_list args, int output)
 {
 	/* Clients of any user: for most tests who may connect is not the question. */
-	const char *argv[ARGUMENTS_MAX] = { pagerd_program, "--socket", d->socket, "--memory", memory, "--socket-mode", "0666" };
+	const char *argv[ARGUMENTS_MAX] = { pagerd_program, "--socket", d->socket, "--memory", memory, "--socket-mode",
+		"0666" };
 	char swap[160], log[160];
 	bool no_swap = false, own_swap = false;
 	int n = 7, fd;

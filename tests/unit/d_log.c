@@ -272,7 +272,8 @@ test_text_is_clean_for_terminals(void **state)
 		const char *dirty, *clean;
 	} rows[] = {
 		{ "plain ~ text", "plain ~ text" },
-		{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80" },
+		{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+		    "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80" },
 		{ "\033[31mred\a\x7f\t\n", "?[31mred????" },
 		/* CSI as one byte, and the same character in UTF-8 */
 		{ "\x9b" "31m", "?31m" },

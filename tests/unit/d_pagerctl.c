@@ -234,8 +234,8 @@ usage(void **state)
 static void
 output_is_lost(void **state)
 {
-	static const char *const commands[] = { "stat", "stat --json", "stat -i 0.01 -c 2", "top -i 0.01 -c 2", "clients",
-		"clients --json", "map 4242", "map 4242 --json", "footprint 4242", "limit 4242 64M", "debug show",
+	static const char *const commands[] = { "stat", "stat --json", "stat -i 0.01 -c 2", "top -i 0.01 -c 2",
+		"clients", "clients --json", "map 4242", "map 4242 --json", "footprint 4242", "limit 4242 64M", "debug show",
 		"policy", "param", "param get fault_cluster", "trace show", "trace show --json", "--help", "map --help",
 		"--version" };
 	char command[128];

@@ -68,8 +68,8 @@ lost_output_is_told(void **state)
 			int status = run(row, lost[i]);
 
 			if (status != 1 || !strstr(output, "output"))
-				fail_msg("%s %s %s: status %d, \"%s\"", programs[rows[row].program], rows[row].arguments,
-				    lost[i], status, output);
+				fail_msg("%s %s %s: status %d, \"%s\"", programs[rows[row].program],
+				    rows[row].arguments, lost[i], status, output);
 		}
 }
 
@@ -85,8 +85,8 @@ other_streams_are_not_needed(void **state)
 			int status = run(row, closed[i]);
 
 			if (status != 0)
-				fail_msg("%s %s %s: status %d", programs[rows[row].program], rows[row].arguments, closed[i],
-				    status);
+				fail_msg("%s %s %s: status %d", programs[rows[row].program], rows[row].arguments,
+				    closed[i], status);
 		}
 }
 
