@@ -405,6 +405,8 @@ rows_as_json(void **state)
 	assert_true(json_lookup(o, "threads", 0) == 1);
 	assert_true(json_lookup(o, "floors.userfaultfd_echo_p50_ns", 0) == 5000);
 	assert_true(json_lookup(o, "no.such.thing", -1) == -1);
+	assert_null(json_number(NAN, 1));
+	assert_null(json_number(INFINITY, 1));
 	json_object_put(o);
 }
 
