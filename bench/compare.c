@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench compare`: pairs of runs, one with the kernel's means (or a floor), one with pagerd,
- * in alternation, so that what happens to the machine meanwhile happens to both. Against plain
- * memory a touch is so short that the machine's own wandering would be all that is seen: there both
- * are one run, and alternate in slices.
+ * `pagerbench compare`: pairs of runs, one with the kernel's means (or a floor, or another build of
+ * pagerd), one with pagerd, in alternation, so that what happens to the machine meanwhile happens
+ * to both. Against plain memory a touch is so short that the machine's own wandering would be all
+ * that is seen: there both are one run, and alternate in slices. For the same reason two builds,
+ * which cannot be one run, are compared there by what each is of the plain memory beside it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "builds.h"
 #include "compare_rows.h"
 #include "compare_run.h"
 #include "options.h"
@@ -32,6 +34,7 @@ struct compare {
 	struct options options; /* a copy: pool_fd is set in it */
 	struct pool pool;
 	struct peer peer;
+	struct build build; /* the peer, if it is one */
 	struct floors floors; /* medians so far */
 	struct row_result rows[ROWS_MAX];
 	unsigned row_count;
@@ -74,18 +77,18 @@ rows_choose(struct compare *c)
 		}
 	for (unsigned i = 0; i < compare_row_count; i++) {
 		struct row row = compare_rows[i];
-		bool wanted = o->scenario_count == 0, seen = false;
+		bool wanted = o->scenario_count == 0, seen = false, changed;
 
 		for (unsigned j = 0; j < o->scenario_count; j++)
 			wanted |= strcmp(o->scenarios[j], row.scenario) == 0;
-		if (o->threads && row.threads != o->threads) {
-			row.threads = o->threads;
+		changed = (o->threads && row.threads != o->threads) ||
+			  (ratio > 0 && row.ratio != ratio);
+		row.threads = o->threads ? o->threads : row.threads;
+		row.ratio = ratio > 0 ? ratio : row.ratio;
+		if (o->peer == PEER_PAGERD)
+			row_targets_limit(&row, o->limit);
+		else if (changed)
 			memset(row.targets, 0, sizeof(row.targets));
-		}
-		if (ratio > 0 && row.ratio != ratio) {
-			row.ratio = ratio;
-			memset(row.targets, 0, sizeof(row.targets));
-		}
 		for (unsigned j = 0; j < c->row_count; j++) {
 			const struct row *other = &c->rows[j].row;
 
@@ -125,6 +128,14 @@ floor_sample(struct compare *c, const struct row *row, struct sample *s)
 	return error;
 }
 
+/* A fill is judged by what is evicted meanwhile. */
+static void
+evicted_per_page(struct sample *s)
+{
+	s->figure[FIGURE_PER_PAGE] =
+	    s->swap_out_rate > 0 ? UNIT_BYTES * 1e9 / s->swap_out_rate : 0;
+}
+
 /* What goes to disk is to be compared with the slower of disk and LZ4, the latter on the processors that
  * there are. Where the client fills meanwhile it is what is evicted that counts, on the processors that it left. */
 static void
@@ -136,8 +147,7 @@ to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample
 
 	floor->figure[FIGURE_PER_PAGE] = UNIT_BYTES * 1e9 / (disk < lz4 ? disk : lz4);
 	if (fill)
-		pagerd->figure[FIGURE_PER_PAGE] =
-		    pagerd->swap_out_rate > 0 ? UNIT_BYTES * 1e9 / pagerd->swap_out_rate : 0;
+		evicted_per_page(pagerd);
 }
 
 /* The kernel's side of a pair, again when the OOM killer took it. */
@@ -176,13 +186,14 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 	return outcome;
 }
 
-/* plain: the other side of the pair, when it is measured in the same run; else NULL. */
+/* plain: of memory that is measured in the same run; else NULL. build: NULL: this one's. */
 static enum run_outcome
-pagerd_sample(struct compare *c, struct row_result *r, struct sample *s, struct sample *plain,
-	      uint64_t memory_bytes)
+pagerd_sample(struct compare *c, const struct row *row, const struct build *build, struct sample *s,
+	      struct sample *plain, uint64_t memory_bytes)
 {
 	struct run_request request = {.options = &c->options,
-				      .row = &r->row,
+				      .row = row,
+				      .build = build,
 				      .beside_plain = plain,
 				      .memory_bytes = (memory_bytes + 65535) & ~(uint64_t)65535,
 				      .directory = c->peer.journal->directory};
@@ -199,6 +210,32 @@ pagerd_sample(struct compare *c, struct row_result *r, struct sample *s, struct 
 	return outcome;
 }
 
+/* Both builds, and the other one again. */
+static enum run_outcome
+builds_run(struct compare *c, struct row_result *r, unsigned i)
+{
+	struct sample *const samples[] = {[BUILD_OTHER] = &r->a[i],
+					  [BUILD_THIS] = &r->b[i],
+					  [BUILD_OTHER_AGAIN] = &r->again[i]};
+	bool beside = r->row.against == AGAINST_PLAIN;
+	enum run_outcome outcome = RUN_DONE;
+
+	for (unsigned k = 0; k < BUILD_RUNS && outcome == RUN_DONE; k++) {
+		enum build_run which = build_order(i, k);
+		struct sample *s = samples[which], plain = {.touches = 0};
+
+		outcome = pagerd_sample(c, &r->row, which == BUILD_THIS ? NULL : &c->build, s,
+					beside ? &plain : NULL, c->options.memory_bytes);
+		if (outcome == RUN_DONE && beside) {
+			sample_divide(s, &plain);
+			s->bad_pages += plain.bad_pages;
+		}
+		if (outcome == RUN_DONE && strcmp(r->row.scenario, "fill-to-disk") == 0)
+			evicted_per_page(s);
+	}
+	return outcome;
+}
+
 static enum run_outcome
 pair_run(struct compare *c, struct row_result *r, unsigned i)
 {
@@ -206,12 +243,15 @@ pair_run(struct compare *c, struct row_result *r, unsigned i)
 	uint64_t pool_bytes = 0;
 	enum run_outcome outcome = RUN_DONE;
 
+	if (r->again)
+		return builds_run(c, r, i);
 	if (r->row.against == AGAINST_FLOOR)
 		outcome = floor_sample(c, &r->row, a) ? RUN_FAILED : RUN_DONE;
 	else if (r->row.against == AGAINST_KERNEL && c->peer.kind != PEER_NONE)
 		outcome = kernel_sample(c, r, a, &pool_bytes);
 	if (outcome == RUN_DONE)
-		outcome = pagerd_sample(c, r, b, r->row.against == AGAINST_PLAIN ? a : NULL,
+		outcome = pagerd_sample(c, &r->row, NULL, b,
+					r->row.against == AGAINST_PLAIN ? a : NULL,
 					c->options.memory_bytes + pool_bytes);
 	if (outcome == RUN_DONE && strcmp(r->row.scenario, "swap-out") == 0)
 		to_disk_finish(c, false, a, b);
@@ -220,23 +260,36 @@ pair_run(struct compare *c, struct row_result *r, unsigned i)
 	return outcome;
 }
 
+/* => why a run on pagerd's memory is not what the row is about, or NULL. */
+static const char *
+sample_doubt(const struct row *row, const struct sample *s)
+{
+	/* What the daemon does after a fault would fall into the other side's slices. */
+	if (row->against == AGAINST_PLAIN && s->faults > 1e-6 * s->touches)
+		return "not everything fitted";
+	if (strcmp(row->scenario, "soft-fault") == 0 && s->soft_faults < 0.9 * s->touches)
+		return "most touches were not soft faults";
+	if (strcmp(row->scenario, "swap-in") == 0 && s->touches < 100)
+		return "hardly a page was on disk";
+	/* But for the compressor's share, a twentieth of memory. */
+	if (strcmp(row->scenario, "swap-out") == 0 &&
+	    s->bytes_written * s->data_ratio < 0.7 * s->touches * UNIT_BYTES)
+		return "most pages were not written to disk";
+	return NULL;
+}
+
 static void
 row_judge(struct row_result *r)
 {
-	for (unsigned i = 0; i < r->pairs; i++) {
-		/* What the daemon does after a fault would fall into the other side's slices. */
-		if (r->row.against == AGAINST_PLAIN && r->b[i].faults > 1e-6 * r->b[i].touches)
-			r->doubt = "not everything fitted";
-		if (strcmp(r->row.scenario, "soft-fault") == 0 &&
-		    r->b[i].soft_faults < 0.9 * r->b[i].touches)
-			r->doubt = "most touches were not soft faults";
-		if (strcmp(r->row.scenario, "swap-in") == 0 && r->b[i].touches < 100)
-			r->doubt = "hardly a page was on disk";
-		/* But for the compressor's share, a twentieth of memory. */
-		if (strcmp(r->row.scenario, "swap-out") == 0 &&
-		    r->b[i].bytes_written * r->b[i].data_ratio < 0.7 * r->b[i].touches * UNIT_BYTES)
-			r->doubt = "most pages were not written to disk";
-	}
+	const struct sample *const sides[] = {r->b, r->again ? r->a : NULL, r->again};
+
+	for (unsigned side = 0; side < sizeof(sides) / sizeof(sides[0]); side++)
+		for (unsigned i = 0; sides[side] && i < r->pairs; i++) {
+			const char *doubt = sample_doubt(&r->row, &sides[side][i]);
+
+			if (doubt)
+				r->doubt = doubt;
+		}
 }
 
 static int
@@ -246,7 +299,9 @@ row_run(struct compare *c, struct row_result *r)
 
 	r->a = calloc(pairs, sizeof(*r->a));
 	r->b = calloc(pairs, sizeof(*r->b));
-	if (!r->a || !r->b)
+	if (c->options.peer == PEER_PAGERD)
+		r->again = calloc(pairs, sizeof(*r->again));
+	if (!r->a || !r->b || (c->options.peer == PEER_PAGERD && !r->again))
 		return -ENOMEM;
 	for (unsigned i = 0; i < pairs; i++) {
 		enum run_outcome outcome = pair_run(c, r, i);
@@ -298,7 +353,8 @@ results_print(struct compare *c)
 	json_object *list;
 
 	if (!c->options.json) {
-		floors_print(&c->floors);
+		if (c->options.peer != PEER_PAGERD)
+			floors_print(&c->floors);
 		return;
 	}
 	list = json_object_new_array();
@@ -319,15 +375,15 @@ results_judge(const struct compare *c)
 		const struct row_result *r = &c->rows[i];
 
 		failed |= r->failed || r->pairs == 0;
-		for (unsigned j = 0; j < r->pairs; j++)
-			failed |= r->a[j].bad_pages + r->b[j].bad_pages +
-				      r->b[j].check_failures >
-				  0;
+		failed |= row_bad_pages(r) + row_check_failures(r) > 0;
 		for (unsigned j = 0; j < TARGETS_MAX; j++)
 			missed |= r->row.targets[j].at_most > 0 &&
 				  !row_target_met(r, &r->row.targets[j], &ratio);
 	}
-	return failed ? EXIT_FAILURE : missed && c->options.strict ? 3 : EXIT_SUCCESS;
+	/* Who gives a limit wants to be told when it is passed. */
+	if (failed || (missed && c->options.limit > 0))
+		return EXIT_FAILURE;
+	return missed && c->options.strict ? 3 : EXIT_SUCCESS;
 }
 
 static int
@@ -346,11 +402,66 @@ compare_rows_run(struct compare *c)
 			run_signal());
 		return 128 + run_signal();
 	}
-	floors_complete(c);
+	if (c->options.peer != PEER_PAGERD)
+		floors_complete(c);
 	results_print(c);
 	if (c->options.plot && plot_write(c->options.plot, c->rows, c->row_count))
 		return EXIT_FAILURE;
 	return results_judge(c);
+}
+
+/* What fits no peer that was asked for, or could only be said after an hour. => 0 or -EINVAL */
+static int
+options_check(const struct compare *c)
+{
+	const struct options *o = &c->options;
+	bool targets = false;
+
+	for (unsigned i = 0; i < c->row_count; i++)
+		for (unsigned j = 0; j < TARGETS_MAX; j++)
+			targets |= c->rows[i].row.targets[j].at_most > 0;
+	if (o->limit > 0 && o->peer != PEER_PAGERD) {
+		fputs("pagerbench: --limit is for two builds (--peer pagerd=PATH); against other "
+		      "peers each row has its own targets\n",
+		      stderr);
+		return -EINVAL;
+	}
+	if (o->plot && !targets) {
+		fputs("pagerbench: no row has a target to be drawn by --plot", stderr);
+		fputs(o->peer == PEER_PAGERD ? " (--limit gives one)\n" : "\n", stderr);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Finds the other build and has it run something short, so that two that do not fit are told apart
+ * from a row that fails, and at once. */
+static int
+build_begin(struct compare *c)
+{
+	const struct row row = {.scenario = "random-read", .threads = 1, .ratio = 0.5};
+	struct options options = c->options;
+	struct run_request request = {.options = &options,
+				      .row = &row,
+				      .build = &c->build,
+				      .memory_bytes = options.memory_bytes,
+				      .directory = c->peer.journal->directory};
+	json_object *run = NULL;
+
+	options.seconds = 0.01;
+	fprintf(stderr, "pagerbench: the other build is %s, driven by %s\n", c->build.daemon,
+		c->build.bench[0] ? c->build.bench
+				  : "this program (no pagerbench lies beside it), "
+				    "so both must speak one protocol");
+	if (run_once(&request, &run) != RUN_DONE) {
+		if (!run_signal())
+			fputs("pagerbench: the other build cannot be measured: it does not work "
+			      "here, or is too old or too new to be run like this one\n",
+			      stderr);
+		return -EPROTO;
+	}
+	json_object_put(run);
+	return 0;
 }
 
 int
@@ -364,6 +475,10 @@ compare_command(const struct options *o)
 		return EXIT_FAILURE;
 	c->options = *o;
 	error = rows_choose(c);
+	if (!error)
+		error = options_check(c);
+	if (!error && o->peer == PEER_PAGERD)
+		error = build_find(o->peer_path, &c->build);
 	if (error) {
 		free(c);
 		return 2;
@@ -380,7 +495,12 @@ compare_command(const struct options *o)
 			    stderr,
 			    "pagerbench: data of this machine's files, LZ4 makes %.2f:1 of it\n",
 			    c->pool.compression_ratio);
-			status = compare_rows_run(c);
+			if (o->peer == PEER_PAGERD)
+				error = build_begin(c);
+			if (!error)
+				status = compare_rows_run(c);
+			else if (run_signal())
+				status = 128 + run_signal();
 			pool_close(&c->pool);
 		}
 		peer_destroy(&c->peer);
@@ -388,6 +508,7 @@ compare_command(const struct options *o)
 	for (unsigned i = 0; i < c->row_count; i++) {
 		free(c->rows[i].a);
 		free(c->rows[i].b);
+		free(c->rows[i].again);
 	}
 	free(c);
 	return status;

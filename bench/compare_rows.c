@@ -55,6 +55,21 @@ sample_from_json(struct sample *s, json_object *run)
 	s->cpu_client_share = wall > 0 ? json_lookup(run, "cpu_client_s", 0) / wall : 0;
 }
 
+void
+sample_divide(struct sample *s, const struct sample *by)
+{
+	for (unsigned i = 0; i < FIGURES_COUNT; i++)
+		s->figure[i] = by->figure[i] > 0 ? s->figure[i] / by->figure[i] : 0;
+}
+
+void
+row_targets_limit(struct row *row, double limit)
+{
+	for (unsigned i = 0; i < TARGETS_MAX; i++)
+		if (i == 0 || row->targets[i].at_most > 0)
+			row->targets[i].at_most = limit;
+}
+
 static void
 column(const struct sample *samples, unsigned count, enum figure figure, double *ret)
 {
@@ -67,22 +82,49 @@ struct figure_spread {
 	size_t ratios;
 };
 
+/* What samples b are of samples a. */
 static struct figure_spread
-figure_of(const struct row_result *r, enum figure figure)
+figure_between(const struct row_result *r, const struct sample *a, const struct sample *b,
+	       enum figure figure)
 {
 	struct figure_spread f = {.ratios = 0};
 	double *v = calloc(3 * (size_t)r->pairs + 1, sizeof(*v));
 
 	if (!v)
 		return f;
-	column(r->a, r->pairs, figure, v);
-	column(r->b, r->pairs, figure, v + r->pairs);
+	column(a, r->pairs, figure, v);
+	column(b, r->pairs, figure, v + r->pairs);
 	f.a = spread_of(v, r->pairs);
 	f.b = spread_of(v + r->pairs, r->pairs);
 	f.ratios = ratios_of(v + r->pairs, v, r->pairs, v + 2 * r->pairs);
 	f.ratio = spread_of(v + 2 * r->pairs, f.ratios);
 	free(v);
 	return f;
+}
+
+static struct figure_spread
+figure_of(const struct row_result *r, enum figure figure)
+{
+	return figure_between(r, r->a, r->b, figure);
+}
+
+/* What the other build is of itself. */
+static struct figure_spread
+noise_of(const struct row_result *r, enum figure figure)
+{
+	return figure_between(r, r->a, r->again, figure);
+}
+
+/* Whether the other build was as far from itself in a pair as the builds are from each other. */
+static bool
+noise_explains(const struct row_result *r, enum figure figure, double ratio)
+{
+	struct figure_spread noise;
+
+	if (!r->again)
+		return false;
+	noise = noise_of(r, figure);
+	return noise.ratios && (noise.ratio.max >= ratio || 1 / noise.ratio.min >= ratio);
 }
 
 bool
@@ -105,13 +147,47 @@ target_of(const struct row_result *r, enum figure figure)
 	return NULL;
 }
 
+/* A line of the table, without its end. */
+static void
+figure_print(const char *name, const struct figure_spread *f, int digits)
+{
+	printf("  %-12s %12.*f %12.*f", name, digits, f->a.median, digits, f->b.median);
+	if (f->ratios)
+		printf("   %7.3f %7.3f %7.3f", f->ratio.min, f->ratio.median, f->ratio.max);
+}
+
+static void
+row_print_figure(const struct row_result *r, enum figure figure)
+{
+	const char *unit = figure == FIGURE_CPU ? "cpu_s/1M" : figure_names[figure];
+	struct figure_spread f = figure_of(r, figure);
+	const struct target *t = target_of(r, figure);
+	int digits = f.b.median < 100 ? 3 : 0;
+	double ratio;
+
+	if (f.a.max <= 0 && f.b.max <= 0)
+		return;
+	figure_print(unit, &f, digits);
+	if (t && f.ratios) {
+		bool met = row_target_met(r, t, &ratio);
+
+		printf("  %.2f%s %s%s", t->at_most, t->or_ns > 0 ? " or 5 ms" : "",
+		       met ? "met" : "MISSED",
+		       !met && noise_explains(r, figure, ratio) ? ", A/A as far" : "");
+	}
+	putchar('\n');
+	if (r->again) {
+		f = noise_of(r, figure);
+		figure_print("  A/A", &f, digits);
+		putchar('\n');
+	}
+}
+
 void
 row_print(const struct row_result *r)
 {
 	static const char *const names[] = {
 	    [AGAINST_KERNEL] = "kernel", [AGAINST_PLAIN] = "plain", [AGAINST_FLOOR] = "floor"};
-	double ratio;
-	int digits;
 
 	printf("%s, %u thread%s, working set %.1f x memory, %u pair%s%s%s\n", r->row.scenario,
 	       r->row.threads, r->row.threads == 1 ? "" : "s", r->row.ratio, r->pairs,
@@ -121,27 +197,14 @@ row_print(const struct row_result *r)
 		printf("  the OOM killer ended the kernel's run %u times\n", r->oom_kills);
 	if (r->doubt)
 		printf("  not to be trusted: %s\n", r->doubt);
-	printf("  %-12s %12s %12s   %7s %7s %7s  %s\n", "", names[r->row.against], "pagerd", "min",
-	       "median", "max", "at most");
-	for (unsigned i = 0; i < FIGURES_COUNT; i++) {
-		struct figure_spread f = figure_of(r, (enum figure)i);
-		const struct target *t = target_of(r, (enum figure)i);
-		const char *unit = i == FIGURE_CPU ? "cpu_s/1M" : figure_names[i];
-
-		if (f.a.max <= 0 && f.b.max <= 0)
-			continue;
-		digits = f.b.median < 100 ? 3 : 0;
-		printf("  %-12s %12.*f %12.*f", unit, digits, f.a.median, digits, f.b.median);
-		if (f.ratios)
-			printf("   %7.3f %7.3f %7.3f", f.ratio.min, f.ratio.median, f.ratio.max);
-		if (t && f.ratios) {
-			bool met = row_target_met(r, t, &ratio);
-
-			printf("  %.2f%s %s", t->at_most, t->or_ns > 0 ? " or 5 ms" : "",
-			       met ? "met" : "MISSED");
-		}
-		putchar('\n');
-	}
+	if (r->again && r->row.against == AGAINST_PLAIN)
+		puts("  figures are multiples of plain memory's, measured in slices of the same "
+		     "run");
+	printf("  %-12s %12s %12s   %7s %7s %7s  %s\n", "",
+	       r->again ? "other build" : names[r->row.against], r->again ? "this build" : "pagerd",
+	       "min", "median", "max", "at most");
+	for (unsigned i = 0; i < FIGURES_COUNT; i++)
+		row_print_figure(r, (enum figure)i);
 	fflush(stdout);
 }
 
@@ -193,18 +256,21 @@ targets_json(const struct row_result *r)
 			json_object_object_add(o, "or_ns", json_number(t->or_ns, 0));
 		json_object_object_add(o, "met",
 				       json_object_new_boolean(row_target_met(r, t, &ratio)));
+		if (r->again)
+			json_object_object_add(
+			    o, "within_noise",
+			    json_object_new_boolean(noise_explains(r, t->figure, ratio)));
 		json_object_array_add(list, o);
 	}
 	return list;
 }
 
-json_object *
-row_json(const struct row_result *r, const struct options *o, const struct floors *floors)
+/* The spreads of each figure, for sides that have it. */
+static void
+figures_json(json_object *out, const struct row_result *r)
 {
-	static const char *const peers[] = {"none", "kernel-zram", "kernel-swapfile"};
-	json_object *out = json_object_new_object(), *ratio = json_object_new_object();
+	json_object *ratio = json_object_new_object(), *noise = json_object_new_object();
 	json_object *a = json_object_new_object(), *b = json_object_new_object();
-	double bad = 0, check = 0;
 
 	for (unsigned i = 0; i < FIGURES_COUNT; i++) {
 		struct figure_spread f = figure_of(r, (enum figure)i);
@@ -215,19 +281,60 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 			json_object_object_add(a, figure_names[i], spread_json(&f.a, 3));
 		if (f.b.max > 0)
 			json_object_object_add(b, figure_names[i], spread_json(&f.b, 3));
+		if (!r->again)
+			continue;
+		f = noise_of(r, (enum figure)i);
+		if (f.ratios)
+			json_object_object_add(noise, figure_names[i], spread_json(&f.ratio, 4));
 	}
-	for (unsigned i = 0; i < r->pairs; i++) {
-		bad += r->a[i].bad_pages + r->b[i].bad_pages;
-		check += r->b[i].check_failures;
-	}
+	json_object_object_add(out, "ratio", ratio);
+	if (r->again)
+		json_object_object_add(out, "noise", noise);
+	else
+		json_object_put(noise);
+	json_object_object_add(out, "peer", a);
+	json_object_object_add(out, "pagerd", b);
+}
+
+double
+row_bad_pages(const struct row_result *r)
+{
+	double bad = 0;
+
+	for (unsigned i = 0; i < r->pairs; i++)
+		bad += r->a[i].bad_pages + r->b[i].bad_pages +
+		       (r->again ? r->again[i].bad_pages : 0);
+	return bad;
+}
+
+double
+row_check_failures(const struct row_result *r)
+{
+	double failures = 0;
+
+	for (unsigned i = 0; i < r->pairs; i++)
+		failures += r->a[i].check_failures + r->b[i].check_failures +
+			    (r->again ? r->again[i].check_failures : 0);
+	return failures;
+}
+
+json_object *
+row_json(const struct row_result *r, const struct options *o, const struct floors *floors)
+{
+	static const char *const peers[] = {"none", "kernel-zram", "kernel-swapfile", "pagerd"};
+	json_object *out = json_object_new_object();
+	bool own = o->peer == PEER_PAGERD || r->row.against == AGAINST_KERNEL;
+
 	json_object_object_add(out, "scenario", json_object_new_string(r->row.scenario));
 	json_object_object_add(out, "threads", json_object_new_int((int)r->row.threads));
 	json_object_object_add(out, "pairs", json_object_new_int((int)r->pairs));
 	json_object_object_add(out, "against",
-			       json_object_new_string(r->row.against == AGAINST_PLAIN ? "plain"
-						      : r->row.against == AGAINST_FLOOR
-							  ? "floor"
-							  : peers[o->peer]));
+			       json_object_new_string(own ? peers[o->peer]
+						      : r->row.against == AGAINST_PLAIN ? "plain"
+											: "floor"));
+	if (o->peer == PEER_PAGERD)
+		json_object_object_add(out, "beside_plain",
+				       json_object_new_boolean(r->row.against == AGAINST_PLAIN));
 	json_object_object_add(out, "working_set_ratio", json_number(r->row.ratio, 2));
 	json_object_object_add(out, "memory_bytes", json_object_new_uint64(o->memory_bytes));
 	json_object_object_add(out, "pagerd_memory_bytes",
@@ -236,17 +343,17 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 			       json_object_new_string(o->page_size ? o->page_size : "4K"));
 	json_object_object_add(out, "compression_ratio",
 			       json_number(r->pairs ? r->b[0].data_ratio : 0, 3));
-	json_object_object_add(out, "bad_pages", json_number(bad, 0));
-	json_object_object_add(out, "check_failures", json_number(check, 0));
+	json_object_object_add(out, "bad_pages", json_number(row_bad_pages(r), 0));
+	json_object_object_add(out, "check_failures", json_number(row_check_failures(r), 0));
 	json_object_object_add(out, "oom_kills", json_object_new_int((int)r->oom_kills));
 	json_object_object_add(out, "finished", json_object_new_boolean(!r->failed));
 	if (r->doubt)
 		json_object_object_add(out, "doubt", json_object_new_string(r->doubt));
-	json_object_object_add(out, "ratio", ratio);
-	json_object_object_add(out, "peer", a);
-	json_object_object_add(out, "pagerd", b);
+	figures_json(out, r);
 	json_object_object_add(out, "targets", targets_json(r));
-	json_object_object_add(out, "floors", floors_json(floors));
+	/* What the machine takes is the same for two builds, and is not measured for them. */
+	if (o->peer != PEER_PAGERD)
+		json_object_object_add(out, "floors", floors_json(floors));
 	return out;
 }
 

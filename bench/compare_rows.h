@@ -62,14 +62,23 @@ struct row_result {
 	struct row row;
 	unsigned pairs;
 	struct sample *a, *b; /* a: what is compared with; b: pagerd. [pairs] each */
+	struct sample *again; /* a once more, when a is another build; else NULL */
 	unsigned oom_kills;
 	bool failed;       /* could not be finished */
 	const char *doubt; /* why the figures mean little, or NULL */
 };
 
 void sample_from_json(struct sample *s, json_object *run);
+/* Each figure as a multiple of the other's; 0 where the other has none. */
+void sample_divide(struct sample *s, const struct sample *by);
+/* For a row that compares two builds, where the table's own targets do not count: `limit` (0: none)
+ * is the target of each figure that the table has one for, or of what the row is about. */
+void row_targets_limit(struct row *row, double limit);
 /* Whether target t of the row was met by the median. */
 bool row_target_met(const struct row_result *r, const struct target *t, double *ret_ratio);
+/* Of both sides, in all pairs. */
+double row_bad_pages(const struct row_result *r);
+double row_check_failures(const struct row_result *r);
 void row_print(const struct row_result *r);
 json_object *row_json(const struct row_result *r, const struct options *o,
 		      const struct floors *floors);

@@ -138,7 +138,9 @@ arguments_make(struct arguments *a, const struct run_request *r, int gate_fd)
 		arg_number(a, "--timeout", run_timeout(r));
 		if (o->page_size)
 			arg(a, "--page-size", o->page_size);
-		if (o->daemon)
+		if (r->build)
+			arg(a, "--daemon", r->build->daemon);
+		else if (o->daemon)
 			arg(a, "--daemon", o->daemon);
 		if (o->daemon_config)
 			arg(a, "--daemon-config", o->daemon_config);
@@ -165,7 +167,8 @@ child_exec(const struct run_request *r, const struct arguments *a, int output, i
 	fcntl(r->options->pool_fd, F_SETFD, 0);
 	if (gate_fd >= 0)
 		fcntl(gate_fd, F_SETFD, 0);
-	execv("/proc/self/exe", (char *const *)a->argv);
+	execv(r->build && r->build->bench[0] ? r->build->bench : "/proc/self/exe",
+	      (char *const *)a->argv);
 	_exit(127);
 }
 
@@ -288,7 +291,10 @@ run_once(const struct run_request *r, json_object **ret)
 	if (*ret)
 		json_object_put(*ret);
 	fprintf(stderr, "pagerbench: the %s run of %s failed (%s %d)\n",
-		r->plain ? "plain" : "pagerd", r->row->scenario,
+		r->plain   ? "plain"
+		: r->build ? "peer's"
+			   : "pagerd",
+		r->row->scenario,
 		WIFSIGNALED(status) ? "signal" : "status",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	return RUN_FAILED;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One side of one pair, or both at once: this program is executed again as
+ * One side of one pair, or both at once: this program, or the other build's, is executed as
  * `pagerbench run ... --json`.
  */
 #ifndef BENCH_COMPARE_RUN_H
@@ -9,6 +9,7 @@
 #include <json-c/json.h>
 #include <signal.h>
 
+#include "builds.h"
 #include "compare_rows.h"
 #include "peer.h"
 
@@ -23,6 +24,7 @@ struct run_request {
 	const struct options *options;
 	const struct row *row;
 	struct peer *peer; /* NULL: not in the cgroup */
+	const struct build *build; /* NULL: this one, and the daemon that the options say */
 	bool plain;
 	bool beside_plain; /* of pagerd's: plain memory's, in slices in turn, stands under "beside" */
 	uint64_t memory_bytes;

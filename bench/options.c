@@ -34,6 +34,7 @@ enum {
 	OPT_GATE_FD,
 	OPT_PEER,
 	OPT_PAIRS,
+	OPT_LIMIT,
 	OPT_PAGE_CLUSTER,
 	OPT_PLOT,
 	OPT_STRICT,
@@ -71,6 +72,7 @@ static const struct option long_options[] = {
     {"gate-fd", required_argument, NULL, OPT_GATE_FD},
     {"peer", required_argument, NULL, OPT_PEER},
     {"pairs", required_argument, NULL, OPT_PAIRS},
+    {"limit", required_argument, NULL, OPT_LIMIT},
     {"page-cluster", required_argument, NULL, OPT_PAGE_CLUSTER},
     {"plot", required_argument, NULL, OPT_PLOT},
     {"strict", no_argument, NULL, OPT_STRICT},
@@ -115,8 +117,10 @@ options_usage(void)
 	      "  --beside-plain        the same on plain memory too, in short slices in turn\n"
 	      "  --socket PATH         a daemon that runs already; without it one is started\n"
 	      "  --timeout S           give up on a run with a started daemon\n"
-	      "compare (as root):\n"
-	      "  --peer kernel-zram|kernel-swapfile|none  what to compare with (kernel-zram)\n"
+	      "compare (as root, but with pagerd= or none):\n"
+	      "  --peer kernel-zram|kernel-swapfile|none|pagerd=PATH  what to compare with\n"
+	      "                        (kernel-zram); PATH: another build, its directory or its pagerd\n"
+	      "  --limit R             with pagerd=: exit status 1 when a row's ratio is above it\n"
 	      "  --pairs N             alternations (5)\n"
 	      "  --page-cluster N      vm.page-cluster for the kernel's runs (0; swap file: as it "
 	      "is)\n"
@@ -212,6 +216,9 @@ take_number(struct options *o, int option, const char *text)
 	case OPT_GATE_FD:
 		o->gate_fd = (int)v;
 		return v < 1024 ? 0 : -EINVAL;
+	case OPT_LIMIT:
+		o->limit = v;
+		return v > 0 ? 0 : -EINVAL;
 	case OPT_PAIRS:
 		o->pairs = (unsigned)v;
 		return v >= 1 && v <= 1000 ? 0 : -EINVAL;
@@ -233,6 +240,7 @@ static int
 take(struct options *o, int option, const char *text)
 {
 	static const char *const peers[] = {"none", "kernel-zram", "kernel-swapfile", NULL};
+	static const char peer_build[] = "pagerd=";
 	static const char *const sizes[] = {"4K", "16K", "64K", NULL};
 	static const char *const data[] = {"half", "real", NULL};
 	static const char *const backends[] = {"pagerd", "plain", NULL};
@@ -257,6 +265,11 @@ take(struct options *o, int option, const char *text)
 		o->data = choice == 1 ? POOL_REAL : POOL_HALF;
 		return choice < 0 ? choice : 0;
 	case OPT_PEER:
+		if (strncmp(text, peer_build, strlen(peer_build)) == 0 && text[strlen(peer_build)]) {
+			o->peer = PEER_PAGERD;
+			o->peer_path = text + strlen(peer_build);
+			return 0;
+		}
 		choice = parse_choice(text, peers);
 		if (choice >= 0)
 			o->peer = (enum peer_kind)choice;

@@ -13,7 +13,7 @@
 
 #define MAX_SCENARIOS 16
 
-enum peer_kind { PEER_NONE, PEER_ZRAM, PEER_SWAPFILE };
+enum peer_kind { PEER_NONE, PEER_ZRAM, PEER_SWAPFILE, PEER_PAGERD };
 
 struct options {
 	const char *scenarios[MAX_SCENARIOS];
@@ -40,6 +40,8 @@ struct options {
 	int pool_fd, gate_fd;
 	/* compare */
 	enum peer_kind peer;
+	const char *peer_path; /* where the other build lies */
+	double limit;          /* of the ratio of two builds; 0: none */
 	unsigned pairs;
 	int page_cluster;
 	const char *plot;

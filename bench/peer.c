@@ -182,7 +182,7 @@ peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *d
 		return -ENOMEM;
 	*p = (struct peer){
 	    .kind = kind, .page_cluster = page_cluster, .journal = j, .guardian_fd = -1};
-	if (kind != PEER_NONE)
+	if (kind == PEER_ZRAM || kind == PEER_SWAPFILE)
 		error = peer_probe(p);
 	if (!error) {
 		snprintf(j->directory, sizeof(j->directory), "%s/pagerbench.XXXXXX", directory);

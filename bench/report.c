@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@ json_number(double value, int digits)
 {
 	char text[64];
 
+	/* JSON has no word for these: null. */
+	if (!isfinite(value))
+		return NULL;
 	snprintf(text, sizeof(text), "%.*f", digits, value);
 	return json_object_new_double_s(value, text);
 }

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builds.h"
 #include "cgroup.h"
 #include "compare_rows.h"
 #include "histogram.h"
@@ -404,7 +405,82 @@ rows_as_json(void **state)
 	assert_true(json_lookup(o, "threads", 0) == 1);
 	assert_true(json_lookup(o, "floors.userfaultfd_echo_p50_ns", 0) == 5000);
 	assert_true(json_lookup(o, "no.such.thing", -1) == -1);
+	assert_null(json_number(NAN, 1));
+	assert_null(json_number(INFINITY, 1));
 	json_object_put(o);
+}
+
+static void
+builds_take_turns(void **state)
+{
+	unsigned places[BUILD_RUNS][BUILD_RUNS] = {{0}}, behind[BUILD_RUNS][BUILD_RUNS] = {{0}};
+
+	(void)state;
+	for (unsigned round = 0; round < 12; round++)
+		for (unsigned k = 0; k < BUILD_RUNS; k++) {
+			places[build_order(round, k)][k]++;
+			if (k)
+				behind[build_order(round, k)][build_order(round, k - 1)]++;
+		}
+	for (unsigned i = 0; i < BUILD_RUNS; i++)
+		for (unsigned k = 0; k < BUILD_RUNS; k++) {
+			assert_int_equal(places[i][k], 4);
+			assert_int_equal(behind[i][k], i == k ? 0 : 4);
+		}
+}
+
+static void
+builds_have_noise(void **state)
+{
+	struct sample a[3] = {0}, b[3] = {0}, again[3] = {0}, by = {0};
+	struct row_result r = {.row = compare_rows[0], .pairs = 3, .a = a, .b = b, .again = again};
+	struct options options;
+	struct floors floors = {0};
+	json_object *o, *target;
+	double ratio;
+
+	(void)state;
+	options_init(&options);
+	options.peer = PEER_PAGERD;
+	row_targets_limit(&r.row, 1.03);
+	assert_true(r.row.targets[0].at_most == 1.03 && r.row.targets[1].at_most == 1.03);
+	for (unsigned i = 0; i < 3; i++) {
+		a[i].figure[FIGURE_MEAN] = 1000;
+		b[i].figure[FIGURE_MEAN] = 1050;
+		again[i].figure[FIGURE_MEAN] = 980 + 20 * i;
+		again[i].bad_pages = 1;
+		a[i].check_failures = 1;
+	}
+	assert_false(row_target_met(&r, &r.row.targets[0], &ratio));
+	near(ratio, 1.05, 1e-9);
+	o = row_json(&r, &options, &floors);
+	assert_true(json_lookup(o, "noise.mean_ns.min", 0) == 0.98);
+	assert_true(json_lookup(o, "noise.mean_ns.max", 0) == 1.02);
+	assert_true(json_lookup(o, "bad_pages", 0) == 3);
+	assert_true(json_lookup(o, "check_failures", 0) == 3);
+	assert_false(json_object_object_get_ex(o, "floors", NULL));
+	target = json_object_array_get_idx(json_object_object_get(o, "targets"), 0);
+	assert_false(json_object_get_boolean(json_object_object_get(target, "within_noise")));
+	json_object_put(o);
+	/* As far from itself, in whichever direction. */
+	again[0].figure[FIGURE_MEAN] = 950;
+	o = row_json(&r, &options, &floors);
+	target = json_object_array_get_idx(json_object_object_get(o, "targets"), 0);
+	assert_true(json_object_get_boolean(json_object_object_get(target, "within_noise")));
+	json_object_put(o);
+	/* What a row is about has a limit even where the table has no target for it. */
+	for (unsigned i = 0; i < compare_row_count; i++) {
+		struct row row = compare_rows[i];
+
+		row_targets_limit(&row, 1.5);
+		assert_true(row.targets[0].at_most == 1.5);
+		row_targets_limit(&row, 0);
+		assert_true(row.targets[0].at_most == 0);
+	}
+	by.figure[FIGURE_MEAN] = 500;
+	sample_divide(&b[0], &by);
+	near(b[0].figure[FIGURE_MEAN], 2.1, 1e-9);
+	assert_true(b[0].figure[FIGURE_P50] == 0);
 }
 
 int
@@ -422,6 +498,8 @@ main(void)
 	    cmocka_unit_test(cgroup_version_2),
 	    cmocka_unit_test(cgroup_version_1),
 	    cmocka_unit_test(rows_as_json),
+	    cmocka_unit_test(builds_take_turns),
+	    cmocka_unit_test(builds_have_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

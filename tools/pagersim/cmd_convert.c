@@ -35,7 +35,7 @@ static int
 convert_events(const struct trace *trace, struct trace_writer *w)
 {
 	uint8_t *resident = calloc(trace->npages, 1);
-	int error = resident == NULL ? -ENOMEM : 0;
+	int error = resident == NULL ? error_print(-ENOMEM, "not enough memory") : 0;
 
 	for (size_t i = 0; i < trace->count && error == 0; i++) {
 		uint32_t page = trace->events[i] >> TRACE_SHIFT;
@@ -71,7 +71,7 @@ convert(const char *from, const char *to, enum trace_write_format format,
 		error = trace_writer_open(&w, to, format, page_size, trace.window);
 		if (error == 0)
 			error = convert_events(&trace, &w);
-		closed = trace_writer_close(&w);
+		closed = trace_writer_close(&w, error == 0);
 		error = error != 0 ? error : closed;
 	}
 	trace_fini(&trace);
@@ -103,12 +103,8 @@ cmd_convert(int argc, char **argv)
 			}
 			break;
 		case 's':
-			options.page_size = (uint32_t)strtoul(optarg, NULL, 10);
-			if (options.page_size == 0 ||
-			    (options.page_size & (options.page_size - 1)) != 0) {
-				error_print(0, "--page-size %s: a power of two", optarg);
+			if (trace_page_size_parse(optarg, &options.page_size) != 0)
 				return EXIT_USAGE;
-			}
 			break;
 		case 'i':
 			options.instructions = true;

@@ -111,8 +111,11 @@ generate(const struct generator *g, const struct generate_params *p, struct trac
 	uint64_t rng = p->seed, write_rng = p->seed + UINT64_C(0x5851f42d4c957f2d);
 	void *table = g->prepare != NULL ? g->prepare(p, &rng) : NULL;
 	uint8_t *resident = calloc(p->pages + p->hot, 1);
-	int error = resident == NULL || (g->prepare != NULL && table == NULL) ? -ENOMEM : 0;
+	int error = 0;
 
+	if (resident == NULL || (g->prepare != NULL && table == NULL))
+		error = error_print(-ENOMEM, "not enough memory for %llu pages",
+				    (unsigned long long)p->pages);
 	for (uint64_t i = 0; i < p->references && error == 0; i++) {
 		uint64_t page = g->page(p, &rng, table, i);
 		bool write = generate_unit(&write_rng) * 100 < p->writes;
@@ -181,6 +184,6 @@ cmd_generate(int argc, char **argv)
 	error = trace_writer_open(&writer, output, format, 4096, 0);
 	if (error == 0)
 		error = generate(generator, &params, &writer);
-	closed = trace_writer_close(&writer);
+	closed = trace_writer_close(&writer, error == 0);
 	return error == 0 && closed == 0 ? 0 : EXIT_FAILED;
 }

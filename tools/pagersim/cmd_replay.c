@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pagersim.h"
 #include "pol_load.h"
+#include "text.h"
 
 static const char replay_usage[] =
     "usage: pagersim replay TRACE --policy A[:param=value,...],B,... --frames "
@@ -127,6 +130,7 @@ replay_add_policy(struct replay *r, const char *text, size_t length)
 				   p->label);
 	if (colon != NULL)
 		*colon = ':';
+	text_clean(p->label); /* from here on it is only shown, and no parameter looks so */
 	return 0;
 }
 
@@ -172,7 +176,7 @@ replay_add_frames(struct replay *r, uint64_t frames)
 	return 0;
 }
 
-/* "N", "N%" or "FROM..TO/COUNT" (either end may be in percent). => behind it, or NULL */
+/* "N" or "N%". => behind it, or NULL */
 static const char *
 replay_parse_size(const struct replay *r, const char *text, uint64_t *ret)
 {
@@ -181,7 +185,7 @@ replay_parse_size(const struct replay *r, const char *text, uint64_t *ret)
 	if (p == NULL || *p != '%')
 		return p;
 	*ret = *ret * r->trace->npages / 100;
-	return p + 1;
+	return *ret <= UINT32_MAX ? p + 1 : NULL;
 }
 
 static int
@@ -211,8 +215,10 @@ replay_parse_frames(struct replay *r, const char *list)
 			p = NULL;
 	}
 	if (error == 0 && (p == NULL || r->nframes == 0))
-		error =
-		    error_print(-EINVAL, "--frames %s: expected N, N%% or FROM..TO/COUNT", list);
+		error = error_print(-EINVAL,
+				    "--frames %s: expected N, N%% or FROM..TO/COUNT, at most %" PRIu32
+				    " frames (the trace has %" PRIu32 " pages)",
+				    list, UINT32_MAX, r->trace->npages);
 	return error;
 }
 
@@ -284,11 +290,7 @@ replay_option(struct replay *r, struct replay_args *args, int option, const char
 			    -EINVAL, "--format %s: text, hex, lackey, oracle or pagerd", value);
 		break;
 	case OPT_PAGE_SIZE:
-		end = parse_count(value, "", 1 << 30, &n);
-		if (end == NULL || n == 0 || (n & (n - 1)) != 0)
-			return error_print(-EINVAL, "--page-size %s: a power of two", value);
-		args->trace.page_size = (uint32_t)n;
-		break;
+		return trace_page_size_parse(value, &args->trace.page_size);
 	case OPT_INSTRUCTIONS:
 		args->trace.instructions = true;
 		break;
@@ -329,11 +331,26 @@ replay_output(const struct replay *r, const struct replay_args *args)
 	return error;
 }
 
+/* What is drawn must not take the place of what it is drawn from. */
+static int
+replay_check_plot(const struct replay *r, const char *plot)
+{
+	struct stat trace, picture;
+
+	if (plot == NULL || stat(plot, &picture) != 0 ||
+	    (strcmp(r->path, "-") == 0 ? fstat(STDIN_FILENO, &trace) : stat(r->path, &trace)) != 0 ||
+	    trace.st_dev != picture.st_dev || trace.st_ino != picture.st_ino)
+		return 0;
+	return error_print(-EINVAL, "--plot %s: that is the trace", plot);
+}
+
 static int
 replay_all(struct replay *r, const struct replay_args *args)
 {
 	int error = replay_parse_policies(r, args->policies);
 
+	if (error == 0)
+		error = replay_check_plot(r, args->plot);
 	if (error == 0)
 		error = trace_load(r->trace, r->path, &args->trace);
 	if (error == 0)
@@ -382,11 +399,18 @@ cmd_replay(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	r.path = argv[optind];
+	r.title = strdup(r.path);
+	if (r.title == NULL) {
+		error_print(-ENOMEM, "not enough memory");
+		return EXIT_FAILED;
+	}
+	text_clean(r.title);
 	trace_init(&trace);
 	error = replay_all(&r, &args);
 	for (unsigned i = 0; i < r.nall; i++)
 		free(r.policies[i].label);
 	free(r.policies);
+	free(r.title);
 	free(r.frames);
 	free(r.cells);
 	trace_fini(&trace);

@@ -8,12 +8,14 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "policy.h"
 #include "standard.h"
+#include "text.h"
 
 static const struct {
 	const char *name, *help;
@@ -28,14 +30,20 @@ static const struct {
 int
 error_print(int error, const char *fmt, ...)
 {
+	char *text = NULL;
 	va_list ap;
+	int length;
 
 	progress_end();
-	fputs("pagersim: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	length = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	if (length < 0)
+		text = NULL;
+	else
+		text_clean(text); /* names of files, and what is in them */
+	fprintf(stderr, "pagersim: %s\n", text != NULL ? text : "not enough memory for a message");
+	free(text);
 	return error;
 }
 

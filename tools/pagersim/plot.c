@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
 #include "pagersim.h"
 
 enum { PANEL_W = 560, PANEL_H = 380, LEFT = 90, TOP = 50, BOTTOM = 60, LEGEND_W = 190 };
@@ -192,7 +193,7 @@ draw(FILE *out, const struct replay *r, const unsigned *order)
 		"font-family=\"sans-serif\" "
 		"font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
 		panels * (LEFT + PANEL_W) + 20 + LEGEND_W, TOP + PANEL_H + BOTTOM);
-	snprintf(title, sizeof(title), "%s: %zu references, %" PRIu32 " pages, %s model", r->path,
+	snprintf(title, sizeof(title), "%s: %zu references, %" PRIu32 " pages, %s model", r->title,
 		 r->trace->references, r->trace->npages,
 		 r->model == SIM_PAGER ? "pager" : "textbook");
 	text(out, LEFT, 18, "start", title);
@@ -213,22 +214,18 @@ int
 report_plot(const struct replay *r, const char *path)
 {
 	unsigned *order = calloc(r->nframes, sizeof(*order));
-	FILE *out = fopen(path, "w");
-	int error = 0;
+	struct output out;
+	int error = order != NULL ? output_open(&out, path)
+				  : error_print(-ENOMEM, "not enough memory");
 
-	if (order == NULL || out == NULL) {
-		error = error_print(-errno, "%s: %s", path, strerror(errno));
+	if (error != 0) {
 		free(order);
-		if (out != NULL)
-			fclose(out);
 		return error;
 	}
 	for (unsigned i = 0; i < r->nframes; i++)
 		order[i] = i;
 	qsort_r(order, r->nframes, sizeof(*order), by_frames, (void *)r);
-	draw(out, r, order);
+	draw(out.file, r, order);
 	free(order);
-	if (ferror(out) | fclose(out))
-		error = error_print(-EIO, "%s: could not be written", path);
-	return error;
+	return output_close(&out, true);
 }

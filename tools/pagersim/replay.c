@@ -39,7 +39,9 @@ struct runner {
 uint32_t
 replay_window(const struct replay *r, uint32_t frames)
 {
-	return r->window_percent ? (uint32_t)((uint64_t)frames * r->window / 100) : r->window;
+	uint64_t window = r->window_percent ? (uint64_t)frames * r->window / 100 : r->window;
+
+	return window < UINT32_MAX ? (uint32_t)window : UINT32_MAX;
 }
 
 static bool

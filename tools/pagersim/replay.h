@@ -13,7 +13,7 @@
 /* One --policy entry. */
 struct replay_policy {
 	const struct pol_ops *ops;
-	char *label;        /* as given: name or name:params */
+	char *label;        /* name or name:params, as given but for what cannot be shown */
 	const char *params; /* inside label, or NULL */
 };
 
@@ -25,6 +25,7 @@ struct replay_cell {
 
 struct replay {
 	const char *path;
+	char *title; /* the path as it is shown: UTF-8 without control characters */
 	struct trace *trace;
 	enum sim_model model;
 	uint32_t window; /* pages, or percent of the frames */

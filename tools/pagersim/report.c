@@ -37,7 +37,7 @@ uses_window(const struct replay *r, unsigned policy)
 static void
 print_ratio(FILE *out, const char *before, int width, double v)
 {
-	if (isnan(v))
+	if (!isfinite(v))
 		fprintf(out, "%s%*s", before, width, "-");
 	else
 		fprintf(out, "%s%*.3f", before, width, v);
@@ -52,7 +52,7 @@ report_table(const struct replay *r, FILE *out)
 		width = (int)strlen(r->policies[p].label) > width
 			    ? (int)strlen(r->policies[p].label)
 			    : width;
-	fprintf(out, "%s: %zu references to %" PRIu32 " pages, %s model", r->path,
+	fprintf(out, "%s: %zu references to %" PRIu32 " pages, %s model", r->title,
 		r->trace->references, r->trace->npages, model_name(r));
 	if (r->model == SIM_PAGER)
 		fprintf(out, ", window %" PRIu32 "%s", r->window,
@@ -90,7 +90,7 @@ report_tsv(const struct replay *r, FILE *out)
 		for (unsigned i = 0; i < r->nframes; i++) {
 			const struct sim_result *c = &replay_cell(r, p, i)->result;
 
-			fprintf(out, "%s\t%zu\t%" PRIu32 "\t%s\t", r->path, r->trace->references,
+			fprintf(out, "%s\t%zu\t%" PRIu32 "\t%s\t", r->title, r->trace->references,
 				r->trace->npages, model_name(r));
 			if (uses_window(r, p))
 				fprintf(out, "%" PRIu32, replay_window(r, r->frames[i]));
@@ -114,13 +114,13 @@ report_tsv(const struct replay *r, FILE *out)
 static void
 add_count(struct json_object *to, const char *key, uint64_t v)
 {
-	json_object_object_add(to, key, json_object_new_int64((int64_t)v));
+	json_object_object_add(to, key, json_object_new_uint64(v));
 }
 
 static void
 add_ratio(struct json_object *to, const char *key, double v)
 {
-	json_object_object_add(to, key, isnan(v) ? NULL : json_object_new_double(v));
+	json_object_object_add(to, key, isfinite(v) ? json_object_new_double(v) : NULL);
 }
 
 static struct json_object *
@@ -156,7 +156,7 @@ report_json(const struct replay *r, FILE *out)
 	struct json_object *root = json_object_new_object(), *rows = json_object_new_array();
 	const char *text;
 
-	json_object_object_add(root, "trace", json_object_new_string(r->path));
+	json_object_object_add(root, "trace", json_object_new_string(r->title));
 	add_count(root, "references", r->trace->references);
 	add_count(root, "pages", r->trace->npages);
 	add_count(root, "dropped", r->trace->dropped);

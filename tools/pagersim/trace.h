@@ -44,6 +44,9 @@ int trace_add(struct trace *t, uint64_t id, unsigned flags);
 /* Fills next[], once. => 0 or -ENOMEM. */
 int trace_link(struct trace *t);
 
+/* The value of --page-size: a power of two up to 1 GiB. => 0 or -EINVAL, said */
+int trace_page_size_parse(const char *text, uint32_t *ret);
+
 /* A name that trace_options.format may have. */
 bool trace_format_known(const char *name);
 

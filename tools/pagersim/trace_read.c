@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Readers of trace files, and how a file's format is found out.
+ * Readers of trace files.
  */
 #include "trace.h"
 
@@ -11,13 +11,20 @@
 
 #include "input.h"
 #include "pagersim.h"
+#include "text.h"
 #include "trace_codec.h"
+#include "trace_guess.h"
+
+/* What valgrind tells as one access. Real ones are of some hundred bytes at most. */
+#define LACKEY_SIZE_MAX 65536
 
 struct reader {
 	struct trace *trace;
 	struct input *in;
 	const char *path;
 	const struct trace_options *options;
+	bool guessed; /* the format is what the file looks like */
+	char newline;
 	unsigned page_shift;
 	uint64_t line; /* or record, from 1 */
 	uint64_t last_id;
@@ -52,43 +59,15 @@ reader_add(struct reader *r, uint64_t id, unsigned flags)
 static int
 reader_bad_line(struct reader *r, const char *line, size_t length, const char *expected)
 {
-	int shown = (int)(length < 60 ? length : 60);
+	size_t shown = length < 60 ? length : 60;
+	char text[61];
 
-	return error_print(-EINVAL, "%s:%" PRIu64 ": expected %s, found \"%.*s\"%s", r->path,
-			   r->line, expected, shown, line, length > 60 ? "..." : "");
-}
-
-/* => true, the number and the first character behind it; false when there is no digit or it
- * overflows. */
-static bool
-parse_number(const char **p, const char *end, unsigned base, uint64_t *ret)
-{
-	const char *start = *p;
-	uint64_t v = 0;
-
-	for (; *p < end; (*p)++) {
-		unsigned c = (unsigned char)**p, digit;
-
-		if (c >= '0' && c <= '9')
-			digit = c - '0';
-		else if (base == 16 && (c | 32) >= 'a' && (c | 32) <= 'f')
-			digit = (c | 32) - 'a' + 10;
-		else
-			break;
-		if (v > (UINT64_MAX - digit) / base)
-			return false;
-		v = v * base + digit;
-	}
-	*ret = v;
-	return *p > start;
-}
-
-static const char *
-skip_blanks(const char *p, const char *end)
-{
-	while (p < end && (*p == ' ' || *p == '\t' || *p == '\r'))
-		p++;
-	return p;
+	for (size_t i = 0; i < shown; i++)
+		text[i] = line[i] != '\0' ? line[i] : '?';
+	text[shown] = '\0';
+	text_clean(text);
+	return error_print(-EINVAL, "%s:%" PRIu64 ": expected %s, found \"%s\"%s", r->path, r->line,
+			   expected, text, length > 60 ? "..." : "");
 }
 
 static int
@@ -97,8 +76,8 @@ read_text_line(struct reader *r, const char *p, const char *end)
 	const char *line = p;
 	uint64_t page;
 
-	if (!parse_number(&p, end, 10, &page) || skip_blanks(p, end) != end)
-		return reader_bad_line(r, line, (size_t)(end - line), "a page number");
+	if (!trace_parse_number(&p, end, 10, &page) || trace_skip_blanks(p, end) != end)
+		return reader_bad_line(r, line, (size_t)(end - line), "a page number below 2^64");
 	return reader_add(r, page, 0);
 }
 
@@ -111,11 +90,11 @@ read_hex_line(struct reader *r, const char *p, const char *end)
 
 	if (end - p > 2 && p[0] == '0' && (p[1] | 32) == 'x')
 		p += 2;
-	if (!parse_number(&p, end, 16, &address))
+	if (!trace_parse_number(&p, end, 16, &address))
 		return reader_bad_line(r, line, (size_t)(end - line), "hexaddr R|W");
-	p = skip_blanks(p, end);
+	p = trace_skip_blanks(p, end);
 	access = p < end ? (char)(*p & ~32) : 0;
-	if ((access != 'R' && access != 'W') || skip_blanks(p + 1, end) != end)
+	if ((access != 'R' && access != 'W') || trace_skip_blanks(p + 1, end) != end)
 		return reader_bad_line(r, line, (size_t)(end - line), "hexaddr R|W");
 	return reader_add(r, address >> r->page_shift, access == 'W' ? TRACE_WRITE : 0);
 }
@@ -125,23 +104,29 @@ static int
 read_lackey_line(struct reader *r, const char *p, const char *end)
 {
 	const char *line = p;
-	uint64_t address, size, page;
+	uint64_t address, size, page, last;
 	char kind = *p;
 	int error = 0;
 
-	if (kind == '=' || kind == '-')
+	if (trace_is_valgrind(p, end))
 		return 0;
-	p = skip_blanks(p + 1, end);
-	if (strchr("ILSM", kind) == NULL || !parse_number(&p, end, 16, &address) || p == end ||
-	    *p++ != ',' || !parse_number(&p, end, 10, &size) || size == 0 ||
-	    skip_blanks(p, end) != end || address + size < address)
+	p = trace_skip_blanks(p + 1, end);
+	if (memchr("ILSM", kind, 4) == NULL || !trace_parse_number(&p, end, 16, &address) || p == end ||
+	    *p++ != ',' || !trace_parse_number(&p, end, 10, &size) || trace_skip_blanks(p, end) != end)
 		return reader_bad_line(r, line, (size_t)(end - line),
 				       "a lackey record (L, S, M or I addr,size)");
+	if (size == 0 || size > LACKEY_SIZE_MAX || address + size - 1 < address)
+		return reader_bad_line(r, line, (size_t)(end - line),
+				       "an access of 1 to 65536 bytes below address 2^64");
 	if (kind == 'I' && !r->options->instructions)
 		return 0;
-	for (page = address >> r->page_shift;
-	     page <= (address + size - 1) >> r->page_shift && error == 0; page++)
+	last = (address + size - 1) >> r->page_shift;
+	for (page = address >> r->page_shift; error == 0; page++) {
 		error = reader_add(r, page, kind == 'S' || kind == 'M' ? TRACE_WRITE : 0);
+		/* Not in the head of the loop: the last page may be the last number. */
+		if (page == last)
+			break;
+	}
 	return error;
 }
 
@@ -157,7 +142,7 @@ next_line(struct reader *r, const char **ret, const char **ret_end)
 
 		if (error != 0)
 			return error;
-		newline = memchr(data, '\n', bytes);
+		newline = memchr(data, r->newline, bytes);
 		if (newline == NULL && bytes < want)
 			break;
 		want = bytes + 4096;
@@ -175,14 +160,42 @@ next_line(struct reader *r, const char **ret, const char **ret_end)
 	return 1;
 }
 
+/* Passes a byte order mark, refuses what is text but not in bytes, finds what ends the lines. */
+static int
+text_begin(struct reader *r)
+{
+	static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+	const uint8_t *data;
+	const char *wide;
+	size_t bytes;
+	int error = input_fill(r->in, TRACE_GUESS_BYTES, &data, &bytes);
+
+	if (error != 0)
+		return error;
+	wide = trace_guess_wide(data, bytes);
+	if (wide != NULL)
+		return error_print(-EINVAL,
+				   "%s: its text is %s, which is not read: iconv -f %s -t UTF-8",
+				   r->path, wide, wide);
+	/* A file of an old Mac has lines that end with CR alone; else a CR is a blank. */
+	r->newline = '\n';
+	if (memchr(data, '\n', bytes) == NULL && memchr(data, '\r', bytes) != NULL)
+		r->newline = '\r';
+	if (bytes >= sizeof(mark) && memcmp(data, mark, sizeof(mark)) == 0)
+		input_take(r->in, sizeof(mark));
+	return 0;
+}
+
 static int
 read_lines(struct reader *r, int (*read_line)(struct reader *r, const char *p, const char *end))
 {
 	const char *p = NULL, *end = NULL;
-	int result;
+	int result = text_begin(r);
 
+	if (result != 0)
+		return result;
 	while ((result = next_line(r, &p, &end)) > 0) {
-		p = skip_blanks(p, end);
+		p = trace_skip_blanks(p, end);
 		if (p == end || *p == '#')
 			continue;
 		result = read_line(r, p, end);
@@ -214,24 +227,33 @@ read_lackey(struct reader *r)
 static int
 read_oracle(struct reader *r)
 {
-	enum { RECORD = 24 };
+	struct oracle_record record, before = {0};
 	const uint8_t *data;
+	const char *why;
 	size_t bytes;
 	int error;
 
-	while ((error = input_fill(r->in, RECORD, &data, &bytes)) == 0 && bytes >= RECORD) {
-		uint64_t id;
-
+	while ((error = input_fill(r->in, ORACLE_RECORD_BYTES, &data, &bytes)) == 0 &&
+	       bytes >= ORACLE_RECORD_BYTES) {
+		oracle_record_get(data, &record);
+		/* Any bytes make records. Who says that these do is believed. */
+		why = r->guessed ? oracle_record_check(&record, &before, r->line) : NULL;
+		if (why != NULL)
+			return error_print(-EINVAL,
+					   "%s: no trace: it holds zero bytes, and read as "
+					   "oracleGeneral, record %" PRIu64
+					   " has %s (--format oracle reads it all the same)",
+					   r->path, r->line + 1, why);
+		before = record;
 		r->line++;
-		memcpy(&id, data + 4, sizeof(id));
-		input_take(r->in, RECORD);
-		error = reader_add(r, id, 0);
+		input_take(r->in, ORACLE_RECORD_BYTES);
+		error = reader_add(r, record.object, 0);
 		if (error != 0)
 			return error;
 	}
 	if (error == 0 && bytes > 0)
 		error = error_print(-EINVAL, "%s: record %" PRIu64 " is cut off (%zu of %d bytes)",
-				    r->path, r->line + 1, bytes, RECORD);
+				    r->path, r->line + 1, bytes, ORACLE_RECORD_BYTES);
 	return error;
 }
 
@@ -282,6 +304,11 @@ read_recording(struct reader *r)
 	if (bytes < sizeof(header) || trace_header_check(&header) != 0)
 		return error_print(-EINVAL, "%s: not a recording of version %d", r->path,
 				   PAGER_TRACE_VERSION);
+	if (header.page_size == 0 || (header.page_size & (header.page_size - 1)) != 0)
+		return error_print(-EINVAL,
+				   "%s: damaged recording: pages of %" PRIu32
+				   " bytes, which is no power of two",
+				   r->path, header.page_size);
 	r->trace->page_size = header.page_size;
 	r->trace->window = header.window_pages;
 	input_take(r->in, sizeof(header));
@@ -301,7 +328,9 @@ read_recording(struct reader *r)
 		error = read_recorded_block(r, (uint8_t *)data, whole);
 		if (error != 0)
 			return error;
-		r->trace->dropped += block.dropped;
+		r->trace->dropped = block.dropped < UINT64_MAX - r->trace->dropped
+					? r->trace->dropped + block.dropped
+					: UINT64_MAX;
 		input_take(r->in, whole);
 		bytes = 0;
 	}
@@ -321,45 +350,30 @@ static const struct trace_format {
     {"oracle", read_oracle}, {"pagerd", read_recording},
 };
 
-static const char *
-guess_text_format(const char *p, const char *end)
-{
-	while (p < end) {
-		const char *eol = memchr(p, '\n', (size_t)(end - p)), *start = p;
-		uint64_t number;
-
-		eol = eol != NULL ? eol : end;
-		p = skip_blanks(p, eol);
-		if (p < eol && (*p == '=' || strchr("ILSM", *p) != NULL))
-			return "lackey";
-		if (p < eol && *p != '#') {
-			if (parse_number(&p, eol, 10, &number) && skip_blanks(p, eol) == eol)
-				return "text";
-			p = eol;
-			while (p > start && (p[-1] == ' ' || p[-1] == '\r' || p[-1] == '\t'))
-				p--;
-			return p > start && strchr("rRwW", p[-1]) != NULL ? "hex" : "text";
-		}
-		p = eol + 1;
-	}
-	return "text";
-}
-
 static int
 guess_format(struct reader *r, const char **ret)
 {
 	const uint8_t *data;
 	size_t bytes;
-	int error = input_fill(r->in, 4096, &data, &bytes);
+	int error = input_fill(r->in, TRACE_GUESS_BYTES, &data, &bytes);
 
-	if (error != 0)
-		return error;
-	if (bytes >= 8 && memcmp(data, PAGER_TRACE_MAGIC, 8) == 0)
-		*ret = "pagerd";
-	else if (memchr(data, '\0', bytes) != NULL)
-		*ret = "oracle";
-	else
-		*ret = guess_text_format((const char *)data, (const char *)data + bytes);
+	if (error == 0)
+		*ret = trace_guess(data, bytes);
+	r->guessed = true;
+	return error;
+}
+
+int
+trace_page_size_parse(const char *text, uint32_t *ret)
+{
+	const char *p = text, *end = text + strlen(text);
+	uint64_t v;
+
+	if (!trace_parse_number(&p, end, 10, &v) || p != end || v == 0 || v > 1 << 30 ||
+	    (v & (v - 1)) != 0)
+		return error_print(-EINVAL, "--page-size %s: a power of two, at most 1073741824",
+				   text);
+	*ret = (uint32_t)v;
 	return 0;
 }
 

@@ -27,35 +27,24 @@ trace_write_format(const char *name, enum trace_write_format *ret)
 	return error_print(-EINVAL, "\"%s\" cannot be written: text, hex or pagerd", name);
 }
 
-static int
-writer_failed(struct trace_writer *w)
-{
-	return error_print(-EIO, "%s: %s", w->path, strerror(errno));
-}
-
 int
 trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
 		  uint32_t page_size, uint32_t window)
 {
 	struct pager_trace_header header;
-	bool to_stdout = path == NULL || strcmp(path, "-") == 0;
+	int error;
 
-	*w = (struct trace_writer){
-	    .path = to_stdout ? "standard output" : path,
-	    .file = to_stdout ? stdout : fopen(path, "w"),
-	    .format = format,
-	    .page_size = page_size,
-	};
-	if (w->file == NULL)
-		return writer_failed(w);
-	if (format != TRACE_WRITE_RECORDING)
-		return 0;
+	*w = (struct trace_writer){.format = format, .page_size = page_size};
+	error = output_open(&w->output, path);
+	if (error != 0 || format != TRACE_WRITE_RECORDING)
+		return error;
 	w->buffer = malloc(BLOCK_BYTES);
 	if (w->buffer == NULL)
-		return -ENOMEM;
+		return error_print(-ENOMEM, "not enough memory");
 	trace_block_begin(&w->block, w->buffer, BLOCK_BYTES);
 	trace_header_fill(&header, page_size, window, 0, 0);
-	return fwrite(&header, sizeof(header), 1, w->file) == 1 ? 0 : writer_failed(w);
+	return fwrite(&header, sizeof(header), 1, w->output.file) == 1 ? 0
+								       : output_failed(&w->output);
 }
 
 static int
@@ -63,8 +52,8 @@ writer_flush(struct trace_writer *w)
 {
 	size_t bytes = trace_block_end(&w->block, 0);
 
-	if (bytes > 0 && fwrite(w->buffer, bytes, 1, w->file) != 1)
-		return writer_failed(w);
+	if (bytes > 0 && fwrite(w->buffer, bytes, 1, w->output.file) != 1)
+		return output_failed(&w->output);
 	trace_block_begin(&w->block, w->buffer, BLOCK_BYTES);
 	return 0;
 }
@@ -92,6 +81,7 @@ writer_put_record(struct trace_writer *w, uint64_t object, uint64_t page, unsign
 int
 trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind, bool write)
 {
+	uint64_t id = object << 36 | page;
 	int n;
 
 	if (w->format == TRACE_WRITE_RECORDING)
@@ -99,25 +89,28 @@ trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigne
 	if (kind == PAGER_TRACE_FORGET)
 		return error_print(-EINVAL,
 				   "the trace has discards, which only the format pagerd can hold");
+	if (w->format == TRACE_WRITE_HEX && id > UINT64_MAX / w->page_size)
+		return error_print(-ERANGE,
+				   "page %" PRIu64 " has no address of 64 bits with pages of %" PRIu32
+				   " bytes (--page-size)",
+				   id, w->page_size);
 	if (w->format == TRACE_WRITE_TEXT)
-		n = fprintf(w->file, "%" PRIu64 "\n", object << 36 | page);
+		n = fprintf(w->output.file, "%" PRIu64 "\n", id);
 	else
-		n = fprintf(w->file, "%" PRIx64 " %c\n", (object << 36 | page) * w->page_size,
+		n = fprintf(w->output.file, "%" PRIx64 " %c\n", id * w->page_size,
 			    write ? 'W' : 'R');
-	return n > 0 ? 0 : writer_failed(w);
+	return n > 0 ? 0 : output_failed(&w->output);
 }
 
 int
-trace_writer_close(struct trace_writer *w)
+trace_writer_close(struct trace_writer *w, bool good)
 {
-	int error = 0;
+	int error = 0, closed;
 
-	if (w->buffer != NULL)
+	if (w->buffer != NULL && good)
 		error = writer_flush(w);
 	free(w->buffer);
-	if (w->file == NULL)
-		return error;
-	if ((w->file == stdout ? fflush(stdout) : fclose(w->file)) != 0 && error == 0)
-		error = writer_failed(w);
-	return error;
+	w->buffer = NULL;
+	closed = output_close(&w->output, good && error == 0);
+	return error != 0 ? error : closed;
 }

@@ -6,15 +6,14 @@
 #define PAGERSIM_TRACE_WRITE_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
+#include "output.h"
 #include "trace_codec.h"
 
 enum trace_write_format { TRACE_WRITE_TEXT, TRACE_WRITE_HEX, TRACE_WRITE_RECORDING };
 
 struct trace_writer {
-	FILE *file;
-	const char *path;
+	struct output output;
 	enum trace_write_format format;
 	uint32_t page_size;
 	uint64_t event;
@@ -28,10 +27,11 @@ int trace_write_format(const char *name, enum trace_write_format *ret);
 int trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
 		      uint32_t page_size, uint32_t window);
 /* kind: PAGER_TRACE_*. Only a recording holds it; a discard cannot be written in another format and
- * is refused. */
+ * is refused, as is a page whose address does not fit into 64 bits. */
 int trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind,
 		     bool write);
-/* Also after a failed put. => 0 or a negative errno: then the file is not good. */
-int trace_writer_close(struct trace_writer *w);
+/* Also after a failed put; good false: the file that was there stays. => 0 or a negative errno: then
+ * the file is not good. */
+int trace_writer_close(struct trace_writer *w, bool good);
 
 #endif
