@@ -3,7 +3,7 @@
  * The control socket: SEQPACKET, one request and one reply at a time, descriptors by SCM_RIGHTS.
  * Runs on: threads of the program that calls libpager, and in tools. Nothing here is a cancellation
  * point for the caller and nothing raises SIGPIPE. An answer that makes no sense breaks the
- * connection for good.
+ * connection for good. The number of the socket is used only while it is the socket's.
  */
 #include "chan.h"
 
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -24,7 +25,27 @@ struct chan_packet {
 	unsigned fd_count;
 	int fds[CHAN_FDS_MAX];
 	bool truncated;
+	bool fds_lost; /* not all that were sent have been received */
 };
+
+int
+fd_note(int fd, struct fd_note *ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = (struct fd_note){ st.st_dev, st.st_ino };
+	return 0;
+}
+
+bool
+fd_is_noted(int fd, const struct fd_note *note)
+{
+	struct fd_note is = { 0 };
+
+	return fd >= 0 && fd_note(fd, &is) == 0 && is.device == note->device && is.inode == note->inode;
+}
 
 int
 chan_default_path(char *buf, size_t buf_size)
@@ -76,6 +97,8 @@ chan_open(struct chan *c, const char *path)
 	do {
 		r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	} while (r == -EINTR);
+	if (r == 0)
+		r = fd_note(fd, &c->note);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -88,7 +111,7 @@ void
 chan_close(struct chan *c)
 {
 	atomic_store_explicit(&c->broken, true, memory_order_relaxed);
-	if (c->fd >= 0)
+	if (fd_is_noted(c->fd, &c->note))
 		close(c->fd);
 	c->fd = -1;
 }
@@ -96,7 +119,7 @@ chan_close(struct chan *c)
 void
 chan_break(struct chan *c)
 {
-	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel))
+	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel) && fd_is_noted(c->fd, &c->note))
 		shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -188,7 +211,8 @@ chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t
 	if (n < 0)
 		return -errno;
 	*packet = (struct chan_packet){ .bytes = (size_t)n };
-	packet->truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	packet->truncated = (message.msg_flags & MSG_TRUNC) != 0;
+	packet->fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
 	chan_packet_collect_fds(packet, &message);
 	return 0;
 }
@@ -209,10 +233,10 @@ chan_reply_is_valid(const struct chan_call *call, uint64_t sequence,
 	body = packet->bytes - sizeof(*header);
 	if (header->error != 0)
 		return header->error < 0 && header->error >= -4095 && body == 0 &&
-		    packet->fd_count == 0;
+		    packet->fd_count == 0 && !packet->fds_lost;
 	if (body < call->reply_bytes_min || body > call->reply_bytes_max)
 		return false;
-	return packet->fd_count == (call->ret_fd ? 1u : 0u);
+	return packet->fd_count + packet->fds_lost == (call->ret_fd ? 1u : 0u);
 }
 
 static int
@@ -225,6 +249,8 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 
 	if (atomic_load_explicit(&c->broken, memory_order_acquire))
 		return -ENOTCONN;
+	if (!fd_is_noted(c->fd, &c->note))
+		return -EBADF;
 	sequence = ++c->sequence;
 	r = chan_send(c, call, sequence);
 	if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN || r == -EBADF) {
@@ -247,6 +273,9 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 	if (header.error != 0)
 		return header.error;
 	call->reply_bytes = packet.bytes - sizeof(header);
+	call->fd_lost = packet.fds_lost;
+	if (packet.fds_lost)
+		return -EMFILE;
 	if (call->ret_fd)
 		*call->ret_fd = packet.fds[0];
 	return 0;
