@@ -2,8 +2,7 @@
  *
  * The agent: does to this process what the daemon cannot do from outside (drops page-table
  * entries), passes notices on, and sees the daemon die. Runs on: its own thread, "pager-agent", all
- * signals blocked. Locks: space_lock only. It touches no managed memory; a caller's event function
- * may, and may also call the library.
+ * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no managed memory.
  */
 #include "pager_priv.h"
 
@@ -84,7 +83,8 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 
 /* Only what is managed at this moment is dropped: an address may have been given back, and be
  * anything now, since the daemon sent it. space_lock keeps the check true until the mapping has
- * been worked on. */
+ * been worked on. And only what is mapped by us: where the program has put private memory of its own in the place, this advice
+ * would be its end. */
 static void
 agent_zap(struct pager *p, const struct pager_agent_message *message)
 {
@@ -98,7 +98,7 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 
 		if (end <= start || ((start | end) & mask) != 0)
 			continue;
-		if (!range_set_contains(&p->managed, start, end))
+		if (!range_set_contains(&p->managed, start, end) || !space_is_registered(p, start, end - start))
 			continue;
 		iov[count].iov_base = (void *)(uintptr_t)start;
 		iov[count++].iov_len = end - start;
@@ -133,13 +133,6 @@ agent_choose_processors(struct agent *agent, uint64_t faulting)
 		agent->used = now;
 }
 
-static void
-agent_event(struct pager *p, enum pager_event event, uint64_t value)
-{
-	if (p->event)
-		p->event(p->event_context, event, value);
-}
-
 /* One message. A malformed or unknown one is passed over. => false: nothing will come any more. */
 static bool
 agent_receive(struct pager *p)
@@ -163,10 +156,10 @@ agent_receive(struct pager *p)
 		agent_zap(p, &message);
 		break;
 	case PAGER_AGENT_PRESSURE:
-		agent_event(p, PAGER_EVENT_PRESSURE, message.value);
+		event_post(&p->events, PAGER_EVENT_PRESSURE, message.value);
 		break;
 	case PAGER_AGENT_LIMIT:
-		agent_event(p, PAGER_EVENT_LIMIT, message.value);
+		event_post(&p->events, PAGER_EVENT_LIMIT, message.value);
 		break;
 	default:
 		break;
@@ -194,7 +187,7 @@ agent_run(void *argument)
 			/* Said once: from here on only the stop is waited for. */
 			fds[AGENT_POLL_CONTROL].fd = fds[AGENT_POLL_SOCKET].fd = -1;
 			chan_break(&p->chan);
-			agent_event(p, PAGER_EVENT_DAEMON_DIED, 0);
+			event_post(&p->events, PAGER_EVENT_DAEMON_DIED, 0);
 			continue;
 		}
 		if (fds[AGENT_POLL_SOCKET].revents != 0 && !agent_receive(p))
