@@ -81,11 +81,14 @@ pager_establish(struct pager *p, const char *socket, const char *name)
 	chan_init(&p->chan);
 	agent_init(&p->agent);
 	keeper_init(&p->keeper);
-	space_init(p);
 	p->uffd = -1;
-	r = fork_register(p);
-	if (r < 0)
+	r = space_init(p);
+	if (r == 0)
+		r = fork_register(p);
+	if (r < 0) {
+		space_fini(p);
 		return r;
+	}
 	r = chan_open(&p->chan, socket);
 	if (r == 0)
 		r = pager_attach(p, name);
@@ -94,6 +97,7 @@ pager_establish(struct pager *p, const char *socket, const char *name)
 	if (r < 0) {
 		chan_break(&p->chan);
 		fork_unregister(p);
+		space_fini(p);
 	}
 	return r;
 }

@@ -101,7 +101,8 @@ int pager_check_descriptors(struct pager *p);
 
 /* space.c: addresses. Nothing but the connection's own mappings is changed: what the program has unmapped, or has mapped
  * in their place, is left alone and taken out of the books. */
-void space_init(struct pager *p);
+/* => 0 or -ENOMEM */
+int space_init(struct pager *p);
 void space_fini(struct pager *p);
 /* Inaccessible addresses of this process, a multiple of page_size long, in no set yet. => 0 or
  * -ENOMEM. */

@@ -29,7 +29,7 @@
 
 _Static_assert(SPACE_ALIGN_BYTES >= PAGER_CHAN_PAGE_SIZE_MAX, "a reservation starts on a page");
 
-void
+int
 space_init(struct pager *p)
 {
 	pthread_mutex_init(&p->space_lock, NULL);
@@ -37,6 +37,8 @@ space_init(struct pager *p)
 	range_set_init(&p->windows);
 	range_set_init(&p->free);
 	range_set_init(&p->owed);
+	/* It is for times in which there is no memory. */
+	return range_set_reserve(&p->owed, 1);
 }
 
 void

@@ -49,7 +49,9 @@ void uffd_wake(int uffd, uint64_t address, size_t bytes);
 /* SIGBUS for who touches it, where nothing is mapped. UFFD_MODE_HELD: nobody can map a page there meanwhile, so a
  * write-protection marker that is in the way may be lifted. Wakes in any case. */
 int uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
-void uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
+/* => 0, or -errno where the client has seen to it that the file keeps them (root can): to the daemon they are pages that their owner
+ * has planted. */
+int uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
 /* How often a call had to be repeated, since start. */
 uint64_t uffd_retries(void);
 
