@@ -26,8 +26,8 @@
 #define EAGAIN_TRIES  64
 #define MESSAGES_MAX  32u
 #define PUNCH_TRIES   8
-/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. Touched there, it is at an address that nobody
- * knows, and SIGBUS; without, it would read as zeroes wherever a page is away. */
+/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. What is away there is at an address that nobody
+ * knows, and SIGBUS; without, it would read as zeroes. */
 #define FEATURES                                                                                   \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |  \
 	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS |   \
@@ -146,7 +146,7 @@ uffd_may_wait(int uffd)
 	return fcntl(uffd, F_SETFL, 0) < 0 ? -errno : 0;
 }
 
-/* => how many of them are faults */
+/* => how many of them are faults, or memory that was moved */
 static int
 messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fault *ret)
 {
@@ -156,6 +156,8 @@ messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fa
 		const struct uffd_msg *m = &messages[i];
 		uint64_t flags = m->arg.pagefault.flags;
 
+		if (m->event == UFFD_EVENT_REMAP)
+			ret[count++] = (struct uffd_fault){ .address = m->arg.remap.to, .flags = UFFD_FAULT_MOVED };
 		if (m->event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		ret[count].address = m->arg.pagefault.address;

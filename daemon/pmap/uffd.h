@@ -19,7 +19,8 @@ struct uffd_fault {
 	uint32_t flags; /* UFFD_FAULT_* */
 	uint32_t thread;
 };
-enum { UFFD_FAULT_WRITE = 1, UFFD_FAULT_WP = 2, UFFD_FAULT_MINOR = 4 };
+/* MOVED is no fault: the owner has moved memory, by mremap(2), to the address. */
+enum { UFFD_FAULT_WRITE = 1, UFFD_FAULT_WP = 2, UFFD_FAULT_MINOR = 4, UFFD_FAULT_MOVED = 8 };
 
 /* Agrees on features. => 0; -EINVAL: not a fresh userfaultfd; -EOPNOTSUPP: a needed feature is missing. */
 int uffd_handshake(int uffd, uint64_t *ret_features);
