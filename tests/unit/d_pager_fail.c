@@ -22,6 +22,7 @@
 static struct {
 	atomic_bool armed;  /* a call of the library is under way */
 	atomic_bool go_on;  /* what follows the failure in that call fails as well */
+	atomic_bool full;   /* nothing is mapped any more: the process has more mappings than it may */
 	atomic_int left;    /* system calls until the one that fails */
 	atomic_uint failed; /* in this scenario */
 	pid_t main;
@@ -59,6 +60,10 @@ void *__wrap_mmap64(void *address, size_t size, int protection, int flags, int f
 void *
 __wrap_mmap64(void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
+	if (atomic_load(&fault.full) && is_librarys()) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
 	return fails(ENOMEM) ? MAP_FAILED : __real_mmap64(address, size, protection, flags, fd, offset);
 }
 
@@ -289,6 +294,40 @@ all_further_calls_fail(void **state)
 	sweep(true);
 }
 
+/* A process that is over vm.max_map_count maps nothing, and can unmap: what it gives back must make its mappings fewer. */
+static void
+over_the_limit(void **state)
+{
+	struct d_fixture *d = *state;
+	unsigned char vec, *a;
+	void *v, *none = NULL;
+
+	assert_int_equal(pager_allocate(d->pager, 9 * PAGE, 0, &v), 0);
+	a = v;
+	memset(a, 5, 9 * PAGE);
+	for (size_t i = 1; i < 9; i += 2)
+		assert_int_equal(pager_deallocate(d->pager, a + i * PAGE, PAGE), 0);
+	atomic_store(&fault.full, true);
+	assert_int_equal(pager_allocate(d->pager, PAGE, 0, &none), -ENOMEM);
+	assert_int_equal(pager_allocate(d->pager, LARGE, 0, &none), -ENOMEM);
+	assert_int_equal(fake_allocated_bytes(d->fake), 5 * PAGE);
+	for (size_t i = 0; i < 8; i += 2) {
+		assert_int_equal(pager_deallocate(d->pager, a + i * PAGE, PAGE), 0);
+		assert_int_equal(mincore(a + i * PAGE, PAGE, &vec), -1); /* one mapping less */
+	}
+	atomic_store(&fault.full, false);
+	assert_int_equal(fake_allocated_bytes(d->fake), PAGE);
+	assert_int_equal(a[8 * PAGE], 5);
+	/* The addresses are anybody's now, and not given out. */
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(pager_allocate(d->pager, PAGE, 0, &v), 0);
+		assert_int_equal(*(unsigned char *)v, 0);
+		for (size_t k = 0; k < 8; k += 2)
+			assert_ptr_not_equal(v, a + k * PAGE);
+	}
+	assert_int_equal(fake_range_errors(d->fake), 0);
+}
+
 static unsigned
 fds_open(void)
 {
@@ -337,6 +376,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_call_fails),
 		cmocka_unit_test(all_further_calls_fail),
+		cmocka_unit_test_setup_teardown(over_the_limit, d_setup, d_teardown),
 		cmocka_unit_test_setup_teardown(connect_fails, d_setup, d_teardown),
 	};
 
