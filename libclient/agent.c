@@ -2,7 +2,8 @@
  *
  * The agent: does to this process what the daemon cannot do from outside (drops page-table
  * entries), passes notices on, and sees the daemon die. Runs on: its own thread, "pager-agent", all
- * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no managed memory.
+ * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no managed memory. Its
+ * descriptors are used by raw system calls: see keeper.c.
  */
 #include "pager_priv.h"
 
@@ -75,7 +76,7 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 		fd = agent->pidfd;
 		agent->pidfd =
 		    -1; /* first: a child forked now must not close what is another's by then */
-		close(fd);
+		syscall(SYS_close, fd);
 	}
 	for (i = 0; i < count; i++)
 		madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
@@ -139,7 +140,7 @@ agent_receive(struct pager *p)
 {
 	struct pager_agent_message message;
 	const size_t head = offsetof(struct pager_agent_message, ranges);
-	ssize_t n = recv(p->agent.socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = syscall(SYS_recvfrom, p->agent.socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN;
@@ -213,7 +214,7 @@ agent_stop(struct pager *p)
 {
 	uint64_t one = 1;
 
-	while (write(p->agent.stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (syscall(SYS_write, p->agent.stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		continue;
 	pthread_join(p->agent.thread, NULL);
 }

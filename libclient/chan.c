@@ -8,6 +8,7 @@
 #include "chan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,11 +32,12 @@ struct chan_packet {
 int
 fd_note(int fd, struct fd_note *ret)
 {
-	struct stat st;
+	struct statx st;
 
-	if (fstat(fd, &st) < 0)
+	/* Not fstat: see keeper.c. */
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0)
 		return -errno;
-	*ret = (struct fd_note){ st.st_dev, st.st_ino };
+	*ret = (struct fd_note){ st.stx_ino, st.stx_dev_major, st.stx_dev_minor };
 	return 0;
 }
 
@@ -44,7 +46,8 @@ fd_is_noted(int fd, const struct fd_note *note)
 {
 	struct fd_note is = { 0 };
 
-	return fd >= 0 && fd_note(fd, &is) == 0 && is.device == note->device && is.inode == note->inode;
+	return fd >= 0 && fd_note(fd, &is) == 0 && is.inode == note->inode && is.device_major == note->device_major &&
+	    is.device_minor == note->device_minor;
 }
 
 int

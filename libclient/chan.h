@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "pager/proto.h"
 
@@ -20,10 +19,10 @@
 /* What a descriptor is, beyond its number: a program may close descriptors that it did not open (closefrom(3) at the start of a
  * daemon's life), and the number may be another file's by then. */
 struct fd_note {
-	dev_t device;
-	ino_t inode;
+	uint64_t inode;
+	uint32_t device_major, device_minor;
 };
-/* => 0 or -errno of fstat(2). */
+/* => 0 or -errno of statx(2). */
 int fd_note(int fd, struct fd_note *ret);
 /* Whether the number still is the file that was noted. */
 bool fd_is_noted(int fd, const struct fd_note *note);

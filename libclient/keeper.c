@@ -6,6 +6,9 @@
  * of the daemon, so that threads that wait in a fault never go on and read zeroes; and the agent never uses a number that has
  * become another file's. In return nothing of the program is held open by it.
  *
+ * What watches a program from within (ThreadSanitizer) believes that it has one table, and takes a number here for the same
+ * file there. So descriptors are used in this table by raw system calls, which nobody interposes.
+ *
  * Runs on: the keeper's own thread, "pager-keeper", all signals blocked, but for the functions of pager_priv.h.
  */
 #include "pager_priv.h"

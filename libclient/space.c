@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "pager/uffd_compat.h"
 
@@ -71,7 +73,7 @@ space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 
 	/* EAGAIN: a mapping is being moved just now. */
 	for (unsigned tries = 0; tries < SPACE_TRIES; tries++) {
-		r = ioctl(p->uffd, UFFDIO_CONTINUE, &ask) < 0 ? -errno : 0;
+		r = syscall(SYS_ioctl, p->uffd, UFFDIO_CONTINUE, &ask) < 0 ? -errno : 0; /* raw: see keeper.c */
 		if (r != -EAGAIN)
 			break;
 		sched_yield();

@@ -129,13 +129,13 @@ long
 __wrap_syscall(long number, ...)
 {
 	va_list list;
-	long a[5];
+	long a[6];
 
 	va_start(list, number);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(list, long);
 	va_end(list);
-	return number == SYS_close_range && fails(ENOMEM) ? -1 : __real_syscall(number, a[0], a[1], a[2], a[3], a[4]);
+	return (number == SYS_close_range || number == SYS_ioctl) && fails(ENOMEM) ? -1 : __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* A call of the library, during which what is to fail may do so. */
