@@ -8,8 +8,8 @@
 #include "pager_priv.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { AGENT_POLL_STOP, AGENT_POLL_SOCKET, AGENT_POLL_CONTROL, AGENT_POLL_COUNT };
+enum { AGENT_POLL_STOP, AGENT_POLL_SOCKET, AGENT_POLL_CONTROL };
 
 void
 agent_init(struct agent *agent)
@@ -168,43 +168,70 @@ agent_receive(struct pager *p)
 	return true;
 }
 
+static int
+agent_watch(int epoll, int fd, uint32_t events, uint64_t which)
+{
+	struct epoll_event event = { .events = events, .data.u64 = which };
+
+	return syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void
+agent_unwatch(const struct agent *agent, int fd)
+{
+	syscall(SYS_epoll_ctl, agent->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static void *
 agent_run(void *argument)
 {
 	struct pager *p = argument;
-	struct pollfd fds[AGENT_POLL_COUNT] = {
-		[AGENT_POLL_STOP] = { .fd = p->agent.stop_fd, .events = POLLIN },
-		[AGENT_POLL_SOCKET] = { .fd = p->agent.socket, .events = POLLIN },
-		[AGENT_POLL_CONTROL] = { .fd = p->chan.fd, .events = 0 }, /* hang-up only */
-	};
+	struct agent *agent = &p->agent;
+	struct epoll_event event;
 
 	pthread_setname_np(pthread_self(), "pager-agent");
 	for (;;) {
-		if (poll(fds, AGENT_POLL_COUNT, -1) < 0)
+		if (syscall(SYS_epoll_pwait, agent->epoll, &event, 1, -1, NULL, 0) <= 0)
 			continue;
-		if (fds[AGENT_POLL_STOP].revents != 0)
+		switch (event.data.u64) {
+		case AGENT_POLL_STOP:
 			return NULL;
-		if (fds[AGENT_POLL_CONTROL].revents != 0) {
+		case AGENT_POLL_CONTROL:
 			/* Said once: from here on only the stop is waited for. */
-			fds[AGENT_POLL_CONTROL].fd = fds[AGENT_POLL_SOCKET].fd = -1;
+			agent_unwatch(agent, p->chan.fd);
+			agent_unwatch(agent, agent->socket);
 			chan_break(&p->chan);
 			event_post(&p->events, PAGER_EVENT_DAEMON_DIED, 0);
-			continue;
+			break;
+		default:
+			if (!agent_receive(p))
+				agent_unwatch(agent, agent->socket);
+			break;
 		}
-		if (fds[AGENT_POLL_SOCKET].revents != 0 && !agent_receive(p))
-			fds[AGENT_POLL_SOCKET].fd = -1;
 	}
 }
 
 int
 agent_start(struct pager *p)
 {
+	struct agent *agent = &p->agent;
 	sigset_t all, old;
-	int r;
+	int r = 0;
 
+	/* Not poll(2), which fails for good in a process that may have fewer descriptors (RLIMIT_NOFILE) than it is asked about. */
+	agent->epoll = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
+	if (agent->epoll < 0)
+		return -errno;
+	r = agent_watch(agent->epoll, agent->stop_fd, EPOLLIN, AGENT_POLL_STOP);
+	if (r == 0)
+		r = agent_watch(agent->epoll, agent->socket, EPOLLIN, AGENT_POLL_SOCKET);
+	if (r == 0)
+		r = agent_watch(agent->epoll, p->chan.fd, 0, AGENT_POLL_CONTROL); /* hang-up only */
+	if (r < 0)
+		return r;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&p->agent.thread, NULL, agent_run, p);
+	r = -pthread_create(&agent->thread, NULL, agent_run, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r == -EAGAIN ? -ENOMEM : r;
 }

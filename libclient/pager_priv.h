@@ -34,6 +34,7 @@ struct agent {
 	pthread_t thread;
 	int socket;  /* the daemon sends, nobody answers */
 	int stop_fd; /* eventfd: readable when the thread shall end */
+	int epoll;   /* of what the thread waits for; in its table only */
 	int pidfd;   /* this process; -1: ranges are zapped one by one; the agent's own */
 	/* The agent's own: the processors that it was told last, those it may use, and those it has left itself of them */
 	uint64_t faulting;

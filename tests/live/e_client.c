@@ -431,25 +431,42 @@ is_watched(const void *address)
 }
 
 struct closer {
-	atomic_bool verified, daemon_gone, watched;
+	atomic_bool verified, daemon_gone, watched, told;
 };
+
+static void
+closer_event(void *context, enum pager_event event, uint64_t value)
+{
+	struct closer *c = context;
+
+	(void)value;
+	if (event == PAGER_EVENT_DAEMON_DIED)
+		atomic_store(&c->told, true);
+}
 
 static void
 closer(struct live *d, void *argument)
 {
 	struct closer *c = argument;
-	struct pager *p = client_connect(d);
+	struct pager_options options = { .size = sizeof(options), .event = closer_event, .event_context = c };
+	struct rlimit all, none;
 	struct pager_statistics statistics;
+	struct pager *p;
 	uint64_t rng = live_seed;
 	struct book b;
 	int fds[2];
 	void *v;
 
+	OK(pager_connect(d->socket, &options, &p));
 	write_much(d, p, &b, 1);
 	REQUIRE(syscall(SYS_close_range, 3u, ~0u, 0u) == 0);
 	/* The numbers are other files' now. */
 	for (int i = 0; i < 20; i++)
 		REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
+	/* Nor may it have any more, as in a sandbox. */
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &all) == 0);
+	none = (struct rlimit){ 0, all.rlim_max };
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
 	EQ(pager_allocate(p, d->page_bytes, 0, &v), -EBADF);
 	EQ(pager_statistics(p, &statistics), -EBADF);
 	book_verify_all(&b);
@@ -459,9 +476,10 @@ closer(struct live *d, void *argument)
 	}
 	book_verify_all(&b);
 	atomic_store(&c->verified, true);
-	while (!atomic_load(&c->daemon_gone))
+	while (!atomic_load(&c->daemon_gone) || !atomic_load(&c->told))
 		usleep(1000);
 	/* The daemon's descriptor of the userfaultfd has gone with it. Were there no other, what is away would read as zeroes. */
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &all) == 0);
 	atomic_store(&c->watched, is_watched(b.base) && is_watched(b.base + (b.count - 1) * d->page_bytes));
 	EQ(pager_statistics(p, &statistics), -ENOTCONN);
 	OK(pager_disconnect(p));

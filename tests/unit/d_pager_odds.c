@@ -17,15 +17,16 @@
 
 #define PAGE FAKE_PAGE_SIZE
 
-/* Leaves no number free below the limit. */
+/* Leaves no number free below the limit; which the fake daemon's poll(2) keeps above so many. */
+#define FDS_MANY 64
 static void
 fds_use_up(void)
 {
 	struct rlimit limit;
-	int highest = 0, lowest_free = 0;
+	int highest = FDS_MANY, lowest_free = 0;
 
 	for (int fd = 0; fd < 1024; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
+		if (fcntl(fd, F_GETFD) >= 0 && fd > highest)
 			highest = fd;
 	/* No gaps: then the limit alone decides. */
 	while (lowest_free >= 0 && lowest_free < highest)
