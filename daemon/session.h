@@ -59,6 +59,7 @@ struct session {
 	_Atomic uint64_t servers_polling; /* (A) bit i: server i, or its direct server, reads this client; changed by who holds affinity_busy */
 	atomic_bool is_direct;          /* (A) written under DIRECT: direct servers read it, the others do not poll it */
 	bool direct_refused;            /* under affinity_busy: it made its userfaultfd nonblocking, or it cannot be read otherwise */
+	atomic_bool has_moved;          /* (A) it has moved paged memory by mremap(2), to where no map knows it */
 	uint8_t seen[64];               /* under affinity_busy: samples by server (fault/affinity.c), older ones count less */
 	unsigned samples;               /* under affinity_busy: in this period */
 	unsigned sample_interval;       /* under affinity_busy: faults from one to the next */

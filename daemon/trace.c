@@ -265,7 +265,14 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 	r->bytes = sizeof(struct pager_trace_header);
 	r->current = r->written = 0;
 	trace_block_begin(&r->block, r->memory, BLOCK_BYTES);
-	CHECK(pthread_create(&r->thread, NULL, recorder_main, r) == 0);
+	error = -pthread_create(&r->thread, NULL, recorder_main, r);
+	if (error) {
+		lock_acquire(&r->lock);
+		r->fd = -1;
+		buffers_drop(r);
+		lock_release(&r->lock);
+		return error;
+	}
 	store_release(&d->trace_window, window);
 	store_release(&d->trace_on, true);
 	if (window)

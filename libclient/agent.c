@@ -2,14 +2,14 @@
  *
  * The agent: does to this process what the daemon cannot do from outside (drops page-table
  * entries), passes notices on, and sees the daemon die. Runs on: its own thread, "pager-agent", all
- * signals blocked. Locks: space_lock only. It touches no managed memory; a caller's event function
- * may, and may also call the library.
+ * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no managed memory. Its
+ * descriptors are used by raw system calls: see keeper.c.
  */
 #include "pager_priv.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { AGENT_POLL_STOP, AGENT_POLL_SOCKET, AGENT_POLL_CONTROL, AGENT_POLL_COUNT };
+enum { AGENT_POLL_STOP, AGENT_POLL_SOCKET, AGENT_POLL_CONTROL };
 
 void
 agent_init(struct agent *agent)
@@ -79,7 +79,7 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 		fd = agent->pidfd;
 		agent->pidfd =
 		    -1; /* first: a child forked now must not close what is another's by then */
-		close(fd);
+		syscall(SYS_close, fd);
 	}
 	for (i = 0; i < count; i++)
 		madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
@@ -87,7 +87,8 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 
 /* Only what is managed at this moment is dropped: an address may have been given back, and be
  * anything now, since the daemon sent it. space_lock keeps the check true until the mapping has
- * been worked on. */
+ * been worked on. And only what is mapped by us: where the program has put private memory of its own in the place, this advice
+ * would be its end. */
 static void
 agent_zap(struct pager *p, const struct pager_agent_message *message)
 {
@@ -101,7 +102,7 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 
 		if (end <= start || ((start | end) & mask) != 0)
 			continue;
-		if (!range_set_contains(&p->managed, start, end))
+		if (!range_set_contains(&p->managed, start, end) || !space_is_registered(p, start, end - start))
 			continue;
 		iov[count].iov_base = (void *)(uintptr_t)start;
 		iov[count++].iov_len = end - start;
@@ -136,20 +137,13 @@ agent_choose_processors(struct agent *agent, uint64_t faulting)
 		agent->used = now;
 }
 
-static void
-agent_event(struct pager *p, enum pager_event event, uint64_t value)
-{
-	if (p->event)
-		p->event(p->event_context, event, value);
-}
-
 /* One message. A malformed or unknown one is passed over. => false: nothing will come any more. */
 static bool
 agent_receive(struct pager *p)
 {
 	struct pager_agent_message message;
 	const size_t head = offsetof(struct pager_agent_message, ranges);
-	ssize_t n = recv(p->agent.socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = syscall(SYS_recvfrom, p->agent.socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN;
@@ -166,10 +160,10 @@ agent_receive(struct pager *p)
 		agent_zap(p, &message);
 		break;
 	case PAGER_AGENT_PRESSURE:
-		agent_event(p, PAGER_EVENT_PRESSURE, message.value);
+		event_post(&p->events, PAGER_EVENT_PRESSURE, message.value);
 		break;
 	case PAGER_AGENT_LIMIT:
-		agent_event(p, PAGER_EVENT_LIMIT, message.value);
+		event_post(&p->events, PAGER_EVENT_LIMIT, message.value);
 		break;
 	default:
 		break;
@@ -177,43 +171,70 @@ agent_receive(struct pager *p)
 	return true;
 }
 
+static int
+agent_watch(int epoll, int fd, uint32_t events, uint64_t which)
+{
+	struct epoll_event event = { .events = events, .data.u64 = which };
+
+	return syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void
+agent_unwatch(const struct agent *agent, int fd)
+{
+	syscall(SYS_epoll_ctl, agent->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static void *
 agent_run(void *argument)
 {
 	struct pager *p = argument;
-	struct pollfd fds[AGENT_POLL_COUNT] = {
-		[AGENT_POLL_STOP] = { .fd = p->agent.stop_fd, .events = POLLIN },
-		[AGENT_POLL_SOCKET] = { .fd = p->agent.socket, .events = POLLIN },
-		[AGENT_POLL_CONTROL] = { .fd = p->chan.fd, .events = 0 }, /* hang-up only */
-	};
+	struct agent *agent = &p->agent;
+	struct epoll_event event;
 
 	pthread_setname_np(pthread_self(), "pager-agent");
 	for (;;) {
-		if (poll(fds, AGENT_POLL_COUNT, -1) < 0)
+		if (syscall(SYS_epoll_pwait, agent->epoll, &event, 1, -1, NULL, 0) <= 0)
 			continue;
-		if (fds[AGENT_POLL_STOP].revents != 0)
+		switch (event.data.u64) {
+		case AGENT_POLL_STOP:
 			return NULL;
-		if (fds[AGENT_POLL_CONTROL].revents != 0) {
+		case AGENT_POLL_CONTROL:
 			/* Said once: from here on only the stop is waited for. */
-			fds[AGENT_POLL_CONTROL].fd = fds[AGENT_POLL_SOCKET].fd = -1;
+			agent_unwatch(agent, p->chan.fd);
+			agent_unwatch(agent, agent->socket);
 			chan_break(&p->chan);
-			agent_event(p, PAGER_EVENT_DAEMON_DIED, 0);
-			continue;
+			event_post(&p->events, PAGER_EVENT_DAEMON_DIED, 0);
+			break;
+		default:
+			if (!agent_receive(p))
+				agent_unwatch(agent, agent->socket);
+			break;
 		}
-		if (fds[AGENT_POLL_SOCKET].revents != 0 && !agent_receive(p))
-			fds[AGENT_POLL_SOCKET].fd = -1;
 	}
 }
 
 int
 agent_start(struct pager *p)
 {
+	struct agent *agent = &p->agent;
 	sigset_t all, old;
-	int r;
+	int r = 0;
 
+	/* Not poll(2), which fails for good in a process that may have fewer descriptors (RLIMIT_NOFILE) than it is asked about. */
+	agent->epoll = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
+	if (agent->epoll < 0)
+		return -errno;
+	r = agent_watch(agent->epoll, agent->stop_fd, EPOLLIN, AGENT_POLL_STOP);
+	if (r == 0)
+		r = agent_watch(agent->epoll, agent->socket, EPOLLIN, AGENT_POLL_SOCKET);
+	if (r == 0)
+		r = agent_watch(agent->epoll, p->chan.fd, 0, AGENT_POLL_CONTROL); /* hang-up only */
+	if (r < 0)
+		return r;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&p->agent.thread, NULL, agent_run, p);
+	r = -pthread_create(&agent->thread, NULL, agent_run, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r == -EAGAIN ? -ENOMEM : r;
 }
@@ -223,7 +244,7 @@ agent_stop(struct pager *p)
 {
 	uint64_t one = 1;
 
-	while (write(p->agent.stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (syscall(SYS_write, p->agent.stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		continue;
 	pthread_join(p->agent.thread, NULL);
 }

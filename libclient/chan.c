@@ -3,7 +3,7 @@
  * The control socket: SEQPACKET, one request and one reply at a time, descriptors by SCM_RIGHTS.
  * Runs on: threads of the program that calls libpager, and in tools. Nothing here is a cancellation
  * point for the caller and nothing raises SIGPIPE. An answer that makes no sense breaks the
- * connection for good.
+ * connection for good. The number of the socket is used only while it is the socket's.
  */
 #include "chan.h"
 
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -25,7 +26,29 @@ struct chan_packet {
 	unsigned fd_count;
 	int fds[CHAN_FDS_MAX];
 	bool truncated;
+	bool fds_lost; /* not all that were sent have been received */
 };
+
+int
+fd_note(int fd, struct fd_note *ret)
+{
+	struct statx st;
+
+	/* Not fstat: see keeper.c. */
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st) < 0)
+		return -errno;
+	*ret = (struct fd_note){ st.stx_ino, st.stx_dev_major, st.stx_dev_minor };
+	return 0;
+}
+
+bool
+fd_is_noted(int fd, const struct fd_note *note)
+{
+	struct fd_note is = { 0 };
+
+	return fd >= 0 && fd_note(fd, &is) == 0 && is.inode == note->inode && is.device_major == note->device_major &&
+	    is.device_minor == note->device_minor;
+}
 
 int
 chan_default_path(char *buf, size_t buf_size)
@@ -92,6 +115,8 @@ chan_open(struct chan *c, const char *path)
 	do {
 		r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	} while (r == -EINTR);
+	if (r == 0)
+		r = fd_note(fd, &c->note);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -104,7 +129,7 @@ void
 chan_close(struct chan *c)
 {
 	atomic_store_explicit(&c->broken, true, memory_order_relaxed);
-	if (c->fd >= 0)
+	if (fd_is_noted(c->fd, &c->note))
 		close(c->fd);
 	c->fd = -1;
 }
@@ -112,7 +137,7 @@ chan_close(struct chan *c)
 void
 chan_break(struct chan *c)
 {
-	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel))
+	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel) && fd_is_noted(c->fd, &c->note))
 		shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -207,7 +232,8 @@ chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t
 	if (n < 0)
 		return -errno;
 	*packet = (struct chan_packet){ .bytes = (size_t)n };
-	packet->truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	packet->truncated = (message.msg_flags & MSG_TRUNC) != 0;
+	packet->fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
 	chan_packet_collect_fds(packet, &message);
 	return 0;
 }
@@ -228,10 +254,10 @@ chan_reply_is_valid(const struct chan_call *call, uint64_t sequence,
 	body = packet->bytes - sizeof(*header);
 	if (header->error != 0)
 		return header->error < 0 && header->error >= -4095 && body == 0 &&
-		    packet->fd_count == 0;
+		    packet->fd_count == 0 && !packet->fds_lost;
 	if (body < call->reply_bytes_min || body > call->reply_bytes_max)
 		return false;
-	return packet->fd_count == (call->ret_fd ? 1u : 0u);
+	return packet->fd_count + packet->fds_lost == (call->ret_fd ? 1u : 0u);
 }
 
 static int
@@ -244,6 +270,8 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 
 	if (atomic_load_explicit(&c->broken, memory_order_acquire))
 		return -ENOTCONN;
+	if (!fd_is_noted(c->fd, &c->note))
+		return -EBADF;
 	sequence = ++c->sequence;
 	r = chan_send(c, call, sequence);
 	if (r == -ENOTCONN || r == -EBADF) {
@@ -267,10 +295,16 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 	if (header.error != 0)
 		return header.error;
 	call->reply_bytes = packet.bytes - sizeof(header);
+	call->fd_lost = packet.fds_lost;
+	if (packet.fds_lost)
+		return -EMFILE;
 	if (call->ret_fd) {
 		r = chan_fd_above_standard(packet.fds[0]);
-		if (r < 0)
+		if (r < 0) {
+			/* The daemon has booked it all the same. */
+			call->fd_lost = true;
 			return r;
+		}
 		*call->ret_fd = r;
 	}
 	return 0;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,10 +16,22 @@
 
 #define PAGER_CHAN_PAGE_SIZE_MAX (2u << 20)
 
+/* What a descriptor is, beyond its number: a program may close descriptors that it did not open (closefrom(3) at the start of a
+ * daemon's life), and the number may be another file's by then. */
+struct fd_note {
+	uint64_t inode;
+	uint32_t device_major, device_minor;
+};
+/* => 0 or -errno of statx(2). */
+int fd_note(int fd, struct fd_note *ret);
+/* Whether the number still is the file that was noted. */
+bool fd_is_noted(int fd, const struct fd_note *note);
+
 /* Locks: `lock` is held from sending a request until its reply is there. What another thread may
  * wait for while it holds `lock` is the daemon alone. */
 struct chan {
 	int fd; /* constant until chan_close */
+	struct fd_note note; /* of fd; constant */
 	pthread_mutex_t lock;
 	uint64_t sequence;  /* (lock) */
 	atomic_bool broken; /* no request is sent any more; never turns back */
@@ -31,6 +44,7 @@ struct chan_call {
 	const int *fds_out;
 	int *ret_fd; /* NULL: a reply with a descriptor is a protocol error; else exactly one is
 			wanted */
+	bool fd_lost; /* set with -EMFILE: the request was carried out, and its descriptor has not come */
 	size_t request_bytes;
 	size_t reply_bytes_min, reply_bytes_max;
 	size_t reply_bytes; /* set on success: what came */
@@ -63,7 +77,9 @@ void chan_close(struct chan *c);
 void chan_break(struct chan *c);
 
 /* => 0; the daemon's -errno; -ENOTCONN when the connection is gone; -EPROTO when the answer made no
- * sense (the connection is broken then); -ENOMEM, -EMFILE when the request could not be sent. */
+ * sense (the connection is broken then); -EBADF when the program has closed the descriptor; -ENOMEM, -EMFILE when the
+ * request could not be sent; -EMFILE with call->fd_lost when the reply came but for its descriptor, for which this process
+ * has no number free. */
 int chan_exchange(struct chan *c, struct chan_call *call);
 
 /* The first exchange. name NULL: the program's. ret_dev_fd NULL for tools. */

@@ -19,8 +19,9 @@ static void
 fork_close(struct pager *p)
 {
 	chan_close(&p->chan);
-	agent_close(&p->agent);
-	if (p->uffd >= 0)
+	if (!p->parted)
+		agent_close(&p->agent);
+	if (fd_is_noted(p->uffd, &p->uffd_note))
 		close(p->uffd);
 	p->uffd = -1;
 }
@@ -70,6 +71,20 @@ fork_register(struct pager *p)
 	fork_list = p;
 	pthread_mutex_unlock(&fork_lock);
 	return 0;
+}
+
+void
+fork_part(struct pager *p)
+{
+	const int fds[] = { p->agent.socket, p->agent.stop_fd, p->agent.pidfd };
+
+	pthread_mutex_lock(&fork_lock);
+	/* The numbers stay in the struct: they are the agent's, in the other table. */
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	p->parted = true;
+	pthread_mutex_unlock(&fork_lock);
 }
 
 void

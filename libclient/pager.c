@@ -2,7 +2,7 @@
  *
  * Connecting: hello, a userfaultfd bound to this process, attach; and the way back. The userfaultfd
  * is made here, from the /dev/userfaultfd descriptor that the daemon hands out, and set up
- * (UFFDIO_API) by the daemon. This process keeps its own descriptor of it for as long as a mapping
+ * (UFFDIO_API) by the daemon. This process keeps its own descriptor of it (keeper.c) for as long as a mapping
  * is registered: were the daemon's the last one, threads that wait in a fault would go on and read
  * zeroes when the daemon dies.
  */
@@ -22,6 +22,12 @@ pager_check(const struct pager *p)
 	if (!p || p->magic != PAGER_MAGIC)
 		return -EINVAL;
 	return atomic_load_explicit(&p->forked, memory_order_relaxed) ? -ENOTCONN : 0;
+}
+
+int
+pager_check_descriptors(struct pager *p)
+{
+	return fd_is_noted(p->chan.fd, &p->chan.note) && fd_is_noted(p->uffd, &p->uffd_note) ? 0 : -EBADF;
 }
 
 static int
@@ -50,6 +56,8 @@ pager_attach(struct pager *p, const char *name)
 	p->page_size = hello.page_size;
 	r = chan_fd_above_standard(ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
 	close(dev_fd);
+	if (r == 0)
+		r = fd_note(p->uffd, &p->uffd_note);
 	if (r < 0)
 		return r == -ENOTTY ? -EPROTO : r;
 	fds[0] = p->uffd = r;
@@ -70,19 +78,24 @@ pager_establish(struct pager *p, const char *socket, const char *name)
 
 	chan_init(&p->chan);
 	agent_init(&p->agent);
-	space_init(p);
+	keeper_init(&p->keeper);
 	p->uffd = -1;
-	r = fork_register(p);
-	if (r < 0)
+	r = space_init(p);
+	if (r == 0)
+		r = fork_register(p);
+	if (r < 0) {
+		space_fini(p);
 		return r;
+	}
 	r = chan_open(&p->chan, socket);
 	if (r == 0)
 		r = pager_attach(p, name);
 	if (r == 0)
-		r = agent_start(p);
+		r = keeper_start(p);
 	if (r < 0) {
 		chan_break(&p->chan);
 		fork_unregister(p);
+		space_fini(p);
 	}
 	return r;
 }
@@ -101,10 +114,13 @@ pager_connect(const char *socket, const struct pager_options *options, struct pa
 	if (p == MAP_FAILED)
 		return -ENOMEM;
 	p->magic = PAGER_MAGIC;
-	p->event = options ? options->event : NULL;
-	p->event_context = options ? options->event_context : NULL;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = pager_establish(p, socket, options ? options->name : NULL);
+	r = event_start(&p->events, options ? options->event : NULL, options ? options->event_context : NULL);
+	if (r == 0) {
+		r = pager_establish(p, socket, options ? options->name : NULL);
+		if (r < 0)
+			event_stop(&p->events);
+	}
 	pthread_setcancelstate(cancel_state, NULL);
 	if (r < 0) {
 		munmap(p, sizeof(*p));
@@ -134,17 +150,14 @@ pager_disconnect(struct pager *p)
 	}
 	if (r < 0)
 		return r;
-	if (pthread_equal(p->agent.thread, pthread_self()))
+	if (event_is_self(&p->events))
 		return -EDEADLK;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	agent_stop(p);
-	/* The mappings go before the daemon hears of it: nobody faults on what it has forgotten.
-	 * Should one be left, its userfaultfd stays open for good. */
-	if (space_unmap_all(p) < 0)
-		p->uffd = -1;
-	chan_break(&p->chan);
+	event_stop(&p->events);
+	r = keeper_stop(p);
 	fork_unregister(p);
-	pager_free(p);
+	if (r == 0)
+		pager_free(p);
 	pthread_setcancelstate(cancel_state, NULL);
 	return 0;
 }

@@ -4,9 +4,12 @@
  * knows it:
  *
  *   allocate    reserve (PROT_NONE) -> ALLOCATE -> map the memfd PROT_NONE -> DONTFORK
- *               -> register -> make accessible -> managed
+ *               -> register -> make accessible, managed
  *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> mapped over, the addresses
- *               are free; or, where the daemon has no room to part a region, all is as it was
+ *               are free; or, where the daemon refuses (it has no room to part a region), all is as it was
+ *
+ * So whatever fails in between, nobody can reach the range, and it can be given back to the daemon. Where even that fails the range
+ * is owed: the next call tries again, so that nothing stays in the daemon's books.
  *
  * Registration works on a PROT_NONE mapping and survives mprotect (Linux 6.18). Mapping it
  * accessible at once would leave a gap in which a fork gives the child an unregistered mapping,
@@ -21,6 +24,7 @@
 
 #include "pager/uffd_compat.h"
 
+/* => 0 with the range mapped, registered and inaccessible; or -errno with nothing mapped there but, perhaps, what was */
 static int
 region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t offset)
 {
@@ -30,40 +34,54 @@ region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t
 		    UFFDIO_REGISTER_MODE_WP,
 	};
 	void *memory = (void *)(uintptr_t)address;
+	int r;
 
 	if (mmap(memory, size, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) ==
 	    MAP_FAILED)
 		return -errno;
 	/* DONTDUMP: a core dump would read page after page, of which most may be away. RANDOM: nobody here asks the kernel how
 	 * recently a page was used, and without it each mapping that goes moves its page in the kernel's own lists. */
-	if (madvise(memory, size, MADV_DONTFORK) < 0 || madvise(memory, size, MADV_DONTDUMP) < 0 ||
-	    madvise(memory, size, MADV_RANDOM) < 0)
-		return -errno;
-	if (ioctl(p->uffd, UFFDIO_REGISTER, &reg) < 0)
-		return -errno;
-	if (mprotect(memory, size, PROT_READ | PROT_WRITE) < 0)
-		return -errno;
-	return 0;
+	if (madvise(memory, size, MADV_DONTFORK) == 0 && madvise(memory, size, MADV_DONTDUMP) == 0 &&
+	    madvise(memory, size, MADV_RANDOM) == 0 && ioctl(p->uffd, UFFDIO_REGISTER, &reg) == 0)
+		return 0;
+	r = -errno;
+	/* Not known for ours as long as it is not registered. */
+	munmap(memory, size);
+	return r;
 }
 
-/* => the range is inaccessible and its memory not mapped (is_mapped: may be). The addresses are used
- * again only when the daemon has let go of them. */
 static int
-region_forget(struct pager *p, uint64_t address, uint64_t size, bool is_mapped)
+region_tell(struct pager *p, uint64_t address, uint64_t size)
 {
 	struct pager_req_deallocate request = { .address = address, .size = size };
 	struct pager_rep_deallocate reply;
 	struct chan_call call = { CHAN_CALL(DEALLOCATE, &request, &reply) };
-	int r = chan_exchange(&p->chan, &call);
 
-	/* It knows the range as before: it had no memory, or the client may not have more regions. */
-	if (r == -ENOMEM && is_mapped)
-		return space_restore(p, address, size) == 0 ? -ENOMEM : -EIO;
-	/* With the connection gone there is no daemon to disagree. Addresses at which the memory is
-	 * still mapped are not used again. */
-	if ((!is_mapped || space_hide(address, size) == 0) && (r == 0 || r == -ENOTCONN))
-		space_release(p, address, size);
-	return r;
+	return chan_exchange(&p->chan, &call);
+}
+
+/* A range that nobody can reach goes back to the daemon, at once or later. The addresses are used again only when the daemon
+ * has let go of them; with the connection gone there is none to disagree. => false: later */
+static bool
+region_give_back(struct pager *p, uint64_t address, uint64_t size)
+{
+	int r = region_tell(p, address, size);
+
+	/* EINVAL: it does not know the range. */
+	if (r == 0 || r == -ENOTCONN || r == -EINVAL)
+		space_vacate(p, address, size);
+	else
+		space_owe(p, address, size);
+	return r == 0 || r == -ENOTCONN || r == -EINVAL;
+}
+
+static void
+region_settle(struct pager *p)
+{
+	uint64_t address, size;
+
+	while (space_owed_take(p, &address, &size) && region_give_back(p, address, size))
+		continue;
 }
 
 static int
@@ -75,28 +93,27 @@ region_create(struct pager *p, uint64_t size, uint64_t *ret_address)
 	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
 	int r;
 
+	region_settle(p);
 	r = space_reserve(p, size, &request.address);
 	if (r < 0)
 		return r;
 	r = chan_exchange(&p->chan, &call);
-	if (r < 0) {
-		space_release(p, request.address, size);
+	if (r < 0 && !call.fd_lost) {
+		space_vacate(p, request.address, size);
 		return r;
 	}
-	if ((reply.object_offset & (p->page_size - 1)) != 0 ||
-	    reply.object_offset > INT64_MAX - size) {
-		close(memfd);
+	if (r == 0 && ((reply.object_offset & (p->page_size - 1)) != 0 || reply.object_offset > INT64_MAX - size)) {
 		chan_break(&p->chan);
-		space_release(p, request.address, size);
-		return -EPROTO;
+		r = -EPROTO;
 	}
-	r = region_map(p, request.address, size, memfd, reply.object_offset);
-	close(memfd);
+	if (r == 0)
+		r = region_map(p, request.address, size, memfd, reply.object_offset);
+	if (memfd >= 0)
+		close(memfd);
 	if (r == 0)
 		r = space_manage(p, request.address, size);
 	if (r < 0) {
-		if (space_hide(request.address, size) == 0)
-			region_forget(p, request.address, size, false);
+		region_give_back(p, request.address, size);
 		return r;
 	}
 	*ret_address = request.address;
@@ -117,6 +134,9 @@ pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr)
 	rounded = ((uint64_t)size + p->page_size - 1) & ~(p->page_size - 1);
 	if (rounded < size)
 		return -ENOMEM;
+	r = pager_check_descriptors(p);
+	if (r < 0)
+		return r;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	r = region_create(p, rounded, &address);
 	pthread_setcancelstate(cancel_state, NULL);
@@ -141,11 +161,23 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	/* After the daemon's death the memory stays as it is. */
 	if (atomic_load_explicit(&p->chan.broken, memory_order_acquire))
 		return -ENOTCONN;
+	r = pager_check_descriptors(p);
+	if (r < 0)
+		return r;
+	region_settle(p);
 	/* First out of reach, then the daemon is told: no fault can meet a range it has forgotten.
 	 */
 	r = space_unmanage(p, address, rounded);
 	if (r < 0)
 		return r;
-	r = region_forget(p, address, rounded, true);
-	return r == -ENOTCONN ? 0 : r; /* it died just now, but the memory is gone as was asked */
+	r = region_tell(p, address, rounded);
+	if (r == 0 || r == -ENOTCONN) { /* it died just now, but the memory is gone as was asked */
+		space_vacate(p, address, rounded);
+		return 0;
+	}
+	/* It knows the range as before. */
+	if (space_restore(p, address, rounded) == 0)
+		return r;
+	space_owe(p, address, rounded);
+	return -EIO;
 }

@@ -272,8 +272,10 @@ answer_unknown(struct fault_server *server, const struct fault *f)
 	size_t page = server->daemon->page_bytes;
 	uint64_t address = round_down_u64(f->address, server->daemon->hw_bytes);
 
-	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. */
-	uffd_poison(f->session->uffd, address, server->daemon->hw_bytes, 0);
+	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. But memory that its owner has moved here
+	 * has brought its write-protection markers along, which stay in the poison's way. */
+	uffd_poison(f->session->uffd, address, server->daemon->hw_bytes,
+	    load_relaxed(&f->session->has_moved) ? UFFD_MODE_HELD : 0);
 	uffd_wake(f->session->uffd, round_down_u64(address, page), page);
 }
 

@@ -41,6 +41,13 @@ watch_again(struct fault_server *server, struct session *s)
 	epoll_ctl(server->epoll, EPOLL_CTL_MOD, s->uffd, &event);
 }
 
+static void
+client_has_moved(struct session *s)
+{
+	store_relaxed(&s->has_moved, true);
+	log_notice_limited("process %d has moved paged memory with mremap(2): what is away there is SIGBUS", (int)s->pid);
+}
+
 void
 fault_server_answer(struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count)
 {
@@ -55,7 +62,10 @@ fault_server_answer(struct fault_server *server, struct session *s, const struct
 			.start_ns = now,
 		};
 
-		fault_dispatch(server, &fault);
+		if (fault.flags & UFFD_FAULT_MOVED)
+			client_has_moved(s);
+		else
+			fault_dispatch(server, &fault);
 	}
 	affinity_note(server, s, faults[count - 1].thread, count);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,15 +19,19 @@
 #include "check.h"
 #include "failpt.h"
 #include "lock.h"
+#include "log.h"
 #include "pager/uffd_compat.h"
 
 #define HW_PAGE       4096u
 #define EAGAIN_TRIES  64
 #define MESSAGES_MAX  32u
+#define PUNCH_TRIES   8
+/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. What is away there is at an address that nobody
+ * knows, and SIGBUS; without, it would read as zeroes. */
 #define FEATURES                                                                                   \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |  \
 	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS |   \
-	 UFFD_FEATURE_POISON)
+	 UFFD_FEATURE_POISON | UFFD_FEATURE_EVENT_REMAP)
 
 static atomic_ullong retries;
 
@@ -141,7 +146,7 @@ uffd_may_wait(int uffd)
 	return fcntl(uffd, F_SETFL, 0) < 0 ? -errno : 0;
 }
 
-/* => how many of them are faults */
+/* => how many of them are faults, or memory that was moved */
 static int
 messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fault *ret)
 {
@@ -151,6 +156,8 @@ messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fa
 		const struct uffd_msg *m = &messages[i];
 		uint64_t flags = m->arg.pagefault.flags;
 
+		if (m->event == UFFD_EVENT_REMAP)
+			ret[count++] = (struct uffd_fault){ .address = m->arg.remap.to, .flags = UFFD_FAULT_MOVED };
 		if (m->event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		ret[count].address = m->arg.pagefault.address;
@@ -394,10 +401,33 @@ uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
 	return error;
 }
 
-void
+/* Root may make any file immutable, a memfd that it was handed too. => whether it is not any more */
+static bool
+make_mutable(int memfd)
+{
+	const int stuck = FS_IMMUTABLE_FL | FS_APPEND_FL;
+	int flags;
+
+	if (ioctl(memfd, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & stuck))
+		return false;
+	flags &= ~stuck;
+	return ioctl(memfd, FS_IOC_SETFLAGS, &flags) == 0;
+}
+
+int
 uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 {
+	int error = 0;
+
 	locks_assert_none();
-	CHECKF(fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) == 0,
-	    "a memfd refuses a hole: %s", strerror(errno));
+	for (unsigned tries = 0; tries < PUNCH_TRIES; tries++) {
+		if (fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) == 0)
+			return 0;
+		error = -errno;
+		if (error != -EINTR && (error != -EPERM || !make_mutable(memfd)))
+			break;
+	}
+	log_warning_limited("pages of a client could not be taken out of its memory: %s. They stay with it, beyond what is "
+			    "counted, until it ends", strerror(-error));
+	return error;
 }

@@ -19,7 +19,8 @@ struct uffd_fault {
 	uint32_t flags; /* UFFD_FAULT_* */
 	uint32_t thread;
 };
-enum { UFFD_FAULT_WRITE = 1, UFFD_FAULT_WP = 2, UFFD_FAULT_MINOR = 4 };
+/* MOVED is no fault: the owner has moved memory, by mremap(2), to the address. */
+enum { UFFD_FAULT_WRITE = 1, UFFD_FAULT_WP = 2, UFFD_FAULT_MINOR = 4, UFFD_FAULT_MOVED = 8 };
 
 /* Agrees on features. => 0; -EINVAL: not a fresh userfaultfd; -EOPNOTSUPP: a needed feature is missing. */
 int uffd_handshake(int uffd, uint64_t *ret_features);
@@ -49,7 +50,9 @@ void uffd_wake(int uffd, uint64_t address, size_t bytes);
 /* SIGBUS for who touches it, where nothing is mapped. UFFD_MODE_HELD: nobody can map a page there meanwhile, so a
  * write-protection marker that is in the way may be lifted. Wakes in any case. */
 int uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
-void uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
+/* => 0, or -errno where the client has seen to it that the file keeps them (root can): to the daemon they are pages that their owner
+ * has planted. */
+int uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
 /* How often a call had to be repeated, since start. */
 uint64_t uffd_retries(void);
 

@@ -27,7 +27,7 @@ enum pager_event {
 struct pager_options {
 	uint32_t size; /* sizeof(struct pager_options) of the caller */
 	uint32_t flags; /* must be 0 */
-	/* Called on libpager's agent thread; must not call pager_disconnect. May be NULL. */
+	/* Called on a thread of libpager's; must not call pager_disconnect. May be NULL: then there is no such thread. */
 	void (*event)(void *context, enum pager_event event, uint64_t value);
 	void *event_context;
 	const char *name; /* how pagerctl shows this client; NULL: the program's name */
@@ -35,15 +35,18 @@ struct pager_options {
 
 /* socket NULL: $PAGERD_SOCKET, else $XDG_RUNTIME_DIR/pagerd.sock if it exists, else /run/pagerd/pagerd.sock.
  * Errors: -ENOENT, -ECONNREFUSED (no daemon), -EACCES (not allowed on the socket), -EPROTO (version or answer),
- * -EPERM (the daemon could hand out no userfaultfd), -ENOMEM, -EINVAL. */
+ * -EPERM (the daemon could hand out no userfaultfd), -ENOMEM, -EMFILE, -EINVAL. */
 PAGER_API int pager_connect(const char *socket, const struct pager_options *options, struct pager **ret);
 /* Unmaps everything this connection has allocated and frees p. No other thread may use p or its memory. */
 PAGER_API int pager_disconnect(struct pager *p);
 
 /* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0.
- * Errors: -EINVAL (size 0, unknown flag), -ENOMEM (address space or the daemon's limits), -ENOTCONN. */
+ * Errors: -EINVAL (size 0, unknown flag), -ENOMEM (address space or the daemon's limits), -EMFILE (no descriptor is free for the
+ * moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's descriptors). Whatever the error, nothing is
+ * left allocated. */
 PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr);
-/* Any page-aligned part of what was allocated. -EINVAL when part of the range is not. */
+/* Any page-aligned part of what was allocated. -EINVAL when part of the range is not. Memory that the program itself has unmapped
+ * there, or has mapped there since, is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
 
 /* Brings the range in and keeps it resident and writable without faults until unwired as often as wired.

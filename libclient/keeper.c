@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keeper: a thread with a descriptor table of its own, which holds the connection's descriptors and nothing else, and
+ * which the agent works in. A program that closes what it did not open (closefrom(3)) closes its own copies: the daemon sees
+ * no hang-up, which would end the session and with it the content of all memory; the userfaultfd stays open whatever becomes
+ * of the daemon, so that threads that wait in a fault never go on and read zeroes; and the agent never uses a number that has
+ * become another file's. In return nothing of the program is held open by it.
+ *
+ * What watches a program from within (ThreadSanitizer) believes that it has one table, and takes a number here for the same
+ * file there. So descriptors are used in this table by raw system calls, which nobody interposes.
+ *
+ * Runs on: the keeper's own thread, "pager-keeper", all signals blocked, but for the functions of pager_priv.h.
+ */
+#include "pager_priv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1u << 1)
+#endif
+#define KEPT_MAX 5
+
+static void
+keeper_set(struct keeper *k, enum keeper_state state)
+{
+	pthread_mutex_lock(&k->lock);
+	k->state = state;
+	pthread_cond_broadcast(&k->changed);
+	pthread_mutex_unlock(&k->lock);
+}
+
+static enum keeper_state
+keeper_wait_past(struct keeper *k, enum keeper_state state)
+{
+	enum keeper_state now;
+
+	pthread_mutex_lock(&k->lock);
+	while (k->state <= state)
+		pthread_cond_wait(&k->changed, &k->lock);
+	now = k->state;
+	pthread_mutex_unlock(&k->lock);
+	return now;
+}
+
+/* A table of this thread's own, with the connection's descriptors under the numbers that they have in the program's.
+ * => 0 or -errno */
+static int
+keeper_table(const struct pager *p)
+{
+	int kept[KEPT_MAX] = { p->chan.fd, p->uffd, p->agent.socket, p->agent.stop_fd, p->agent.pidfd };
+	unsigned next = 0;
+
+	/* Numbers in order, then what lies between. What is above goes first: that part of the table is never copied. */
+	for (int i = 1; i < KEPT_MAX; i++)
+		for (int j = i; j > 0 && kept[j - 1] > kept[j]; j--) {
+			int fd = kept[j];
+
+			kept[j] = kept[j - 1];
+			kept[j - 1] = fd;
+		}
+	if (syscall(SYS_close_range, (unsigned)kept[KEPT_MAX - 1] + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+		return -errno;
+	for (int i = 0; i < KEPT_MAX; i++) {
+		if (kept[i] < 0)
+			continue;
+		if ((unsigned)kept[i] > next)
+			syscall(SYS_close_range, next, (unsigned)kept[i] - 1, 0u);
+		next = (unsigned)kept[i] + 1;
+	}
+	return 0;
+}
+
+static void *
+keeper_run(void *argument)
+{
+	struct pager *p = argument;
+	struct keeper *k = &p->keeper;
+
+	pthread_setname_np(pthread_self(), "pager-keeper");
+	k->result = keeper_table(p);
+	if (k->result == 0)
+		k->result = agent_start(p);
+	keeper_set(k, KEEPER_KEEPING);
+	if (k->result < 0)
+		return NULL;
+	keeper_wait_past(k, KEEPER_KEEPING);
+	agent_stop(p);
+	/* The mappings go before the daemon hears of it: nobody faults on what it has forgotten. */
+	k->result = space_unmap_all(p);
+	chan_break(&p->chan);
+	keeper_set(k, KEEPER_DONE);
+	/* Should the kernel have left one, its userfaultfd stays open for good. */
+	while (k->result < 0)
+		pause();
+	return NULL;
+}
+
+void
+keeper_init(struct keeper *k)
+{
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_cond_init(&k->changed, NULL);
+}
+
+int
+keeper_start(struct pager *p)
+{
+	struct keeper *k = &p->keeper;
+	sigset_t all, old;
+	int r;
+
+	k->state = KEEPER_STARTING;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&k->thread, NULL, keeper_run, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r != 0)
+		return r == EAGAIN ? -ENOMEM : -r;
+	/* When this returns nothing of the program is open twice any more. */
+	keeper_wait_past(k, KEEPER_STARTING);
+	if (k->result < 0) {
+		pthread_join(k->thread, NULL);
+		return k->result;
+	}
+	fork_part(p);
+	return 0;
+}
+
+int
+keeper_stop(struct pager *p)
+{
+	struct keeper *k = &p->keeper;
+
+	keeper_set(k, KEEPER_ENDING);
+	keeper_wait_past(k, KEEPER_ENDING);
+	if (k->result < 0)
+		return k->result;
+	pthread_join(k->thread, NULL);
+	return 0;
+}
