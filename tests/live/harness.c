@@ -25,7 +25,7 @@ static pid_t children[CHILDREN_MAX]; /* clients; the daemon */
 static char directories_left[2][128]; /* to be removed at the end */
 static char *const directory_left = directories_left[0]; /* the daemon's */
 static pid_t daemon_pid;
-static struct live *current; /* for show_state */
+static struct live *current; /* for show_state and the alarm; NULL: no daemon */
 
 /* A test that makes no progress for so long hangs; one that does may take ten times as long, on a slow or busy machine. */
 #define PATIENCE_TIMES 10u
@@ -670,6 +670,8 @@ live_log_count(struct live *d, const char *text)
 static void
 tool_disconnect(struct live *d)
 {
+	/* The alarm may come later than `d` lives. */
+	current = NULL;
 	statread_close(&d->stats);
 	chan_close(&d->chan);
 }
