@@ -96,6 +96,22 @@ show_file(const char *path, const char *title)
 		fprintf(stderr, "--- %s\n%.*s---\n", title, (int)n, text);
 }
 
+static bool
+show_thread(pid_t pid, pid_t thread, void *argument)
+{
+	static const char *const files[] = { "comm", "wchan", "syscall" };
+	char text[256];
+
+	(void)argument;
+	fprintf(stderr, "  %d", (int)thread);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		thread_file_read(pid, thread, files[i], text, sizeof(text));
+		fprintf(stderr, " %s", text);
+	}
+	fputc('\n', stderr);
+	return true;
+}
+
 static void
 show_state(void)
 {
@@ -113,7 +129,9 @@ show_state(void)
 	}
 	snprintf(path, sizeof(path), "%s/log", directory_left);
 	show_file(path, "pagerd's log");
-	threads_show(daemon_pid);
+	/* What each thread of the daemon waits for. */
+	if (daemon_pid)
+		threads_each(daemon_pid, show_thread, NULL);
 }
 
 void
@@ -465,7 +483,9 @@ live_stat(struct live *d, const char *name)
 void
 live_rest(struct live *d)
 {
-	WAIT_UNTIL(d, threads_rest(d->pid));
+	uint64_t before;
+
+	WAIT_UNTIL(d, (before = threads_asleep(d->pid, 0)) != 0 && threads_asleep(d->pid, 0) == before);
 }
 
 static const char *const queue_names[] = { "free", "active", "inactive", "laundry", "wired", "speculative",

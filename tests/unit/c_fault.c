@@ -15,10 +15,9 @@
 #include "control/control.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
+#include "threads.h"
 #include "vm/page_policy.h"
 #include "vm/pageq.h"
-
-#include "../live/threads.h"
 
 /* What the calls do, and have done. */
 static struct {
