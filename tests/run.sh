@@ -14,6 +14,7 @@
 # TSAN_TESTS  extended regular expression over test names
 # ASAN_SCALE, TSAN_SCALE  how much of their work live tests do there, percent (25)
 # JOBS        tests of the parallel suites at a time (number of CPUs); live and bench tests run one at a time
+# TIMES       how many times as long as on a quiet machine a test may take until it is ended (10)
 # TAIL        lines of a failed test's log that are printed (40)
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -23,14 +24,14 @@ TSAN_TESTS=${TSAN_TESTS:-'oracle-(4k|16k)-both|stress|torture|hammer|thread|(^|[
 ASAN_SCALE=${ASAN_SCALE:-25}
 TSAN_SCALE=${TSAN_SCALE:-25}
 JOBS=${JOBS:-$(nproc)}
+TIMES=${TIMES:-10}
 TAIL=${TAIL:-40}
 PACKAGES='meson ninja-build pkg-config gcc clang libc6-dev liburing-dev liblz4-dev libuv1-dev libxxhash-dev
 	libjson-c-dev libcmocka-dev zlib1g-dev libzstd-dev liblzma-dev gnuplot-nox python3 util-linux mount man-db'
 ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
 UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:exitcode=66:second_deadlock_stack=1}
-LIVE_TIMEOUT=${LIVE_TIMEOUT:-110}
-export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LIVE_TIMEOUT
+export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 unset CFLAGS LDFLAGS CPPFLAGS
 # Not a terminal and no colours: what is printed is also read in CI logs.
 exec </dev/null
@@ -102,16 +103,17 @@ names_for_tsan() {
 stage_release() {
 	say "release: gcc, every suite"
 	build release gcc --buildtype=release || return
-	run release parallel --no-suite live --no-suite bench --num-processes "$JOBS"
-	run release bench --suite bench --num-processes 1
-	run release live --suite live --num-processes 1
+	run release parallel --no-suite live --no-suite bench --num-processes "$JOBS" --timeout-multiplier "$TIMES"
+	run release bench --suite bench --num-processes 1 --timeout-multiplier "$TIMES"
+	run release live --suite live --num-processes 1 --timeout-multiplier "$TIMES"
 }
 
 stage_asan() {
 	say "asan: AddressSanitizer, UndefinedBehaviorSanitizer, debug_level 2"
 	build asan gcc --buildtype=debugoptimized -Db_sanitize=address,undefined -Ddebug_level=2 || return
-	run asan parallel --no-suite live --no-suite bench --no-suite lint --num-processes "$JOBS" --timeout-multiplier 4
-	LIVE_SCALE=$ASAN_SCALE run asan live --suite live --num-processes 1 --timeout-multiplier 4
+	run asan parallel --no-suite live --no-suite bench --no-suite lint --num-processes "$JOBS" \
+		--timeout-multiplier $((4 * TIMES))
+	LIVE_SCALE=$ASAN_SCALE run asan live --suite live --num-processes 1 --timeout-multiplier $((4 * TIMES))
 }
 
 stage_tsan() {
@@ -131,7 +133,7 @@ stage_tsan() {
 	selected=$(names_for_tsan)
 	[ -n "$selected" ] || { echo "no test is named for it"; return; }
 	# shellcheck disable=SC2086
-	LIVE_SCALE=$TSAN_SCALE run tsan chosen $fixed --num-processes 1 --timeout-multiplier 6 $selected
+	LIVE_SCALE=$TSAN_SCALE run tsan chosen $fixed --num-processes 1 --timeout-multiplier $((6 * TIMES)) $selected
 }
 
 stage_clang() {

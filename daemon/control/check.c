@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "control/control.h"
+#include "threads.h"
 #include "vm/page_policy.h"
 #include "vm/vm_object.h"
 
@@ -270,8 +272,9 @@ storage_activity(struct daemon *d)
 #define STORAGE_PAUSE_MAX_NS 64000000
 
 /* The compressor's equations hold at rest only: pages are moved in steps. What is wrong once may be a page on its way;
- * wrong twice in the same words, with nothing done in between, is wrong; if whoever was in the middle of a step has had the
- * time to end it, on a busy machine too. */
+ * wrong twice in the same words, with nothing done in between, is wrong, if all other threads have slept all the while: on a busy
+ * machine one may wait for its processor in the middle of a step for long. Who sleeps in the middle of one (for a lock, a disk)
+ * is given some time to end it. */
 static bool
 compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 {
@@ -279,12 +282,14 @@ compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 	char before[256] = "";
 
 	for (unsigned tries = 0; tries < STORAGE_TRIES; tries++) {
-		uint64_t activity = storage_activity(d);
+		uint64_t activity = storage_activity(d), asleep;
 
 		nanosleep(&pause, NULL);
+		asleep = threads_asleep(getpid(), gettid());
 		if (compressor_is_valid(d->compressor, message, message_size))
 			return true;
-		if (strcmp(message, before) == 0 && storage_activity(d) == activity && pause.tv_nsec >= STORAGE_PAUSE_MAX_NS)
+		if (strcmp(message, before) == 0 && storage_activity(d) == activity && pause.tv_nsec >= STORAGE_PAUSE_MAX_NS &&
+		    asleep != 0 && threads_asleep(getpid(), gettid()) == asleep)
 			return false;
 		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
 			pause.tv_nsec *= 2;

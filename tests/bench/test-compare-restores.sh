@@ -24,7 +24,14 @@ for round in 1 2 3; do
 			>/dev/null 2>"$dir.err" &
 		pid=$!
 		seed=$(((seed * 1103515245 + 12345) % 2147483648))
-		sleep $((seed / 65536 % 2)).$((seed / 131072 % 10))$((seed / 2097152 % 10))
+		# At any moment; when swap is on; and at any moment after it was.
+		if [ $round != 1 ]; then
+			while [ "$(wc -l </proc/swaps)" -le 1 ]; do
+				! grep -q '^State:.Z' /proc/$pid/status || fail "it ended by itself: $(cat "$dir.err")"
+				sleep 0.01
+			done
+		fi
+		[ $round = 2 ] || sleep $((seed / 65536 % 2)).$((seed / 131072 % 10))$((seed / 2097152 % 10))
 		[ "$(wc -l </proc/swaps)" -le 1 ] || set_up=$((set_up + 1))
 		kill -$signal $pid || fail "it ended by itself: $(cat "$dir.err")"
 		wait $pid
@@ -34,7 +41,7 @@ for round in 1 2 3; do
 		tries=0
 		while [ "$(kernel_state "$dir")" != "$before" ]; do
 			tries=$((tries + 1))
-			[ $tries -lt 200 ] || fail "$signal: not as before after 20 s: $(kernel_state "$dir")"
+			[ $tries -lt 2000 ] || fail "$signal: not as before after 200 s: $(kernel_state "$dir")"
 			sleep 0.1
 		done
 	done

@@ -11,7 +11,7 @@ trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 
 for scenario in $("$bench" list | awk 'NR > 1 { print $1 }'); do
-	"$bench" run "$scenario" --memory 16M --threads 2 --seconds 0.5 --timeout 60 --dir "$dir" --json \
+	"$bench" run "$scenario" --memory 16M --threads 2 --seconds 0.5 --timeout 600 --dir "$dir" --json \
 		>"$dir.out" 2>"$dir.err" || fail "$scenario: status $?: $(cat "$dir.err" "$dir.out")"
 	grep -q '"bad_pages": 0' "$dir.out" || fail "$scenario: $(cat "$dir.out")"
 	grep -q '"check_failures": 0' "$dir.out" || fail "$scenario: $(cat "$dir.out")"
@@ -19,7 +19,7 @@ for scenario in $("$bench" list | awk 'NR > 1 { print $1 }'); do
 	[ -z "$(ls -A "$dir")" ] || fail "$scenario: left behind: $(ls -A "$dir")"
 done
 # Beside plain memory: each side has its own counts, and where everything fits no touch is a fault of pagerd's.
-"$bench" run fits --beside-plain --memory 16M --seconds 0.5 --timeout 60 --dir "$dir" --json >"$dir.out" 2>"$dir.err" ||
+"$bench" run fits --beside-plain --memory 16M --seconds 0.5 --timeout 600 --dir "$dir" --json >"$dir.out" 2>"$dir.err" ||
 	fail "beside plain: status $?: $(cat "$dir.err" "$dir.out")"
 python3 - "$dir.out" <<'END' || fail "beside plain: $(cat "$dir.out")"
 import json, sys
@@ -37,7 +37,7 @@ lazy=$(realpath "$(dirname "$bench")/../tests/live/policy_lazy.so")
 [ -f "$lazy" ] || fail "no $lazy"
 printf '#!/bin/sh\nexec "%s" --policy "%s:broken" "$@"\n' "$(realpath "$PAGERD")" "$lazy" >"$dir.daemon"
 chmod 700 "$dir.daemon"
-"$bench" run scan --memory 16M --seconds 0.2 --timeout 60 --dir "$dir" --daemon "$dir.daemon" --json \
+"$bench" run scan --memory 16M --seconds 0.2 --timeout 600 --dir "$dir" --daemon "$dir.daemon" --json \
 	>"$dir.out" 2>"$dir.err"
 [ $? = 1 ] || fail "broken invariants: status $?"
 grep -q '"check_failures": 1' "$dir.out" || fail "broken invariants: $(cat "$dir.out")"

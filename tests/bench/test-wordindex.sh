@@ -20,7 +20,7 @@ until grep -q 'pagerd: ready on' "$dir/log"; do
 	kill -0 $pid || fail "pagerd: $(cat "$dir/log")"
 	sleep 0.05
 done
-timeout 100 "$wordindex" --pager --socket "$dir/socket" --limit-bytes 16777216 /usr/include >"$dir/paged" ||
+timeout 1000 "$wordindex" --pager --socket "$dir/socket" --limit-bytes 16777216 /usr/include >"$dir/paged" ||
 	fail "paged: status $?: $(cat "$dir/log")"
 diff "$dir/plain" "$dir/paged" || fail "the answers differ"
 exit 0

@@ -137,7 +137,8 @@ run_region(struct hammer *h, uint64_t rounds, const char *way)
 		writers[i] = (struct writer){ h, i };
 		REQUIRE(pthread_create(&threads[i], NULL, writer_main, &writers[i]) == 0);
 	}
-	for (uint64_t n = 0; n < rounds; n++) {
+	/* In order: until soft faults have mapped neighbours, which takes writers that run after the agent has. */
+	for (uint64_t n = 0; n < rounds || (h->in_order && live_stat(h->daemon, "around") == 0); n++) {
 		cool(h, &rng);
 		if (n % 8 != 0 || gone >= HOT || !h->skip_third)
 			continue;

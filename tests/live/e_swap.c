@@ -115,7 +115,7 @@ main(int argc, char **argv)
 	    (long long)live_stat(&d, "swap_files"), (long long)used, (long long)live_stat(&d, "swap_used_bytes"));
 	REQUIRE(live_stat(&d, "swap_files") < files, "no file was deleted");
 	if (failing)
-		REQUIRE(live_fail_count(&d, "SWAP_READ_EIO") == 5, "a read of a segment that moves never failed");
+		EQ(live_fail_count(&d, "SWAP_READ_EIO"), 5);
 	live_debug_fail(&d, NULL);
 	atomic_store(allowed, 2);
 	client_join(&d, pid, true);

@@ -404,7 +404,9 @@ test_killed(struct live *d)
 		REQUIRE(r.records[i].object == r.records[0].object, "record %zu is of another client", i);
 		forgotten += r.records[i].kind == PAGER_TRACE_FORGET;
 	}
-	EQ(forgotten, PAGES);
+	/* Each once, unless it was among what was dropped. */
+	REQUIRE(forgotten <= PAGES && forgotten + r.dropped >= PAGES, "%zu pages ended, %llu records were dropped", forgotten,
+	    (unsigned long long)r.dropped);
 	printf("%zu records, %zu of them pages that ended with their client\n", r.count, forgotten);
 	free(r.records);
 	close(fd);

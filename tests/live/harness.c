@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "threads.h"
+
 #define CHILDREN_MAX 1024
 #define ARGUMENTS_MAX 64
 
@@ -23,7 +25,12 @@ static pid_t children[CHILDREN_MAX]; /* clients; the daemon */
 static char directories_left[2][128]; /* to be removed at the end */
 static char *const directory_left = directories_left[0]; /* the daemon's */
 static pid_t daemon_pid;
-static struct live *current; /* for show_state */
+static struct live *current; /* for show_state and the alarm; NULL: no daemon */
+
+/* A test that makes no progress for so long hangs; one that does may take ten times as long, on a slow or busy machine. */
+#define PATIENCE_TIMES 10u
+#define LOOK_S	       5u
+static unsigned patience_s; /* LIVE_TIMEOUT */
 
 /* --- ways out --- */
 
@@ -89,39 +96,20 @@ show_file(const char *path, const char *title)
 		fprintf(stderr, "--- %s\n%.*s---\n", title, (int)n, text);
 }
 
-/* What each thread of the daemon waits for. */
-static void
-show_threads(void)
+static bool
+show_thread(pid_t pid, pid_t thread, void *argument)
 {
-	char path[64], name[400], text[256];
-	struct dirent *e;
-	DIR *dir;
+	static const char *const files[] = { "comm", "wchan", "syscall" };
+	char text[256];
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)daemon_pid);
-	dir = daemon_pid ? opendir(path) : NULL;
-	while (dir && (e = readdir(dir)) != NULL) {
-		static const char *const files[] = { "comm", "wchan", "syscall" };
-
-		if (e->d_name[0] == '.')
-			continue;
-		fprintf(stderr, "  %s", e->d_name);
-		for (int i = 0; i < 3; i++) {
-			int fd;
-			ssize_t n;
-
-			snprintf(name, sizeof(name), "%s/%s/%s", path, e->d_name, files[i]);
-			fd = open(name, O_RDONLY | O_CLOEXEC);
-			n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-			if (fd >= 0)
-				close(fd);
-			while (n > 0 && text[n - 1] == '\n')
-				n--;
-			fprintf(stderr, " %.*s", (int)(n > 0 ? n : 0), text);
-		}
-		fputc('\n', stderr);
+	(void)argument;
+	fprintf(stderr, "  %d", (int)thread);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		thread_file_read(pid, thread, files[i], text, sizeof(text));
+		fprintf(stderr, " %s", text);
 	}
-	if (dir)
-		closedir(dir);
+	fputc('\n', stderr);
+	return true;
 }
 
 static void
@@ -141,7 +129,9 @@ show_state(void)
 	}
 	snprintf(path, sizeof(path), "%s/log", directory_left);
 	show_file(path, "pagerd's log");
-	show_threads();
+	/* What each thread of the daemon waits for. */
+	if (daemon_pid)
+		threads_each(daemon_pid, show_thread, NULL);
 }
 
 void
@@ -173,11 +163,45 @@ live_fail_condition(const char *file, int line, const char *condition, const cha
 	live_fail(file, line, "not: %s%s%s", condition, text[1] ? ":" : "", text[1] ? text : "");
 }
 
+/* Everything that happens in the daemon is counted somewhere. Where no daemon runs nobody can tell. */
+static bool
+makes_progress(void)
+{
+	static int64_t values[512], last;
+	int64_t sum = 0;
+	bool changed;
+
+	if (!current || !current->pid || !current->stats.header || statread_snapshot(&current->stats, values) != 0)
+		return true;
+	for (uint32_t i = 0; i < current->stats.count; i++)
+		if (current->stats.descriptors[i].kind == SHMSTAT_COUNTER)
+			sum += values[i];
+	changed = sum != last;
+	last = sum;
+	return changed;
+}
+
+/* Every LOOK_S seconds. => whether the test may go on */
+static bool
+is_patient(void)
+{
+	static unsigned total_s, still_s;
+
+	total_s += LOOK_S;
+	still_s = makes_progress() ? 0 : still_s + LOOK_S;
+	if (still_s >= patience_s || total_s >= PATIENCE_TIMES * patience_s)
+		return false;
+	alarm(LOOK_S);
+	return true;
+}
+
 static void
 on_signal(int signal)
 {
 	if (getpid() != first_process)
 		_exit(1);
+	if (signal == SIGALRM && is_patient())
+		return;
 	/* Not async-signal-safe, but it is the end, and the text is worth it. */
 	fprintf(stderr, "FAILED (seed %llu): %s\n", (unsigned long long)live_seed,
 	    signal == SIGALRM ? "the test hangs" : "told to end");
@@ -202,7 +226,7 @@ number_from(const char *name, uint64_t fallback)
 void
 live_init(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	int fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 
 	(void)argc;
@@ -227,7 +251,8 @@ live_init(int argc, char **argv)
 	sigaction(SIGALRM, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	alarm((unsigned)number_from("LIVE_TIMEOUT", 100));
+	patience_s = (unsigned)number_from("LIVE_TIMEOUT", 100);
+	alarm(LOOK_S);
 }
 
 uint64_t
@@ -435,14 +460,32 @@ snapshot(struct live *d, int64_t *values)
 	OK(r);
 }
 
-int64_t
-live_stat(struct live *d, const char *name)
+void
+live_stats(struct live *d, const char *const *names, size_t count, int64_t *ret)
 {
 	int64_t values[512];
 
 	REQUIRE(d->stats.count <= 512, "many statistics");
 	snapshot(d, values);
-	return values[stat_row(d, name)];
+	for (size_t i = 0; i < count; i++)
+		ret[i] = values[stat_row(d, names[i])];
+}
+
+int64_t
+live_stat(struct live *d, const char *name)
+{
+	int64_t value;
+
+	live_stats(d, &name, 1, &value);
+	return value;
+}
+
+void
+live_rest(struct live *d)
+{
+	uint64_t before;
+
+	WAIT_UNTIL(d, (before = threads_asleep(d->pid, 0)) != 0 && threads_asleep(d->pid, 0) == before);
 }
 
 static const char *const queue_names[] = { "free", "active", "inactive", "laundry", "wired", "speculative",
@@ -647,6 +690,8 @@ live_log_count(struct live *d, const char *text)
 static void
 tool_disconnect(struct live *d)
 {
+	/* The alarm may come later than `d` lives. */
+	current = NULL;
 	statread_close(&d->stats);
 	chan_close(&d->chan);
 }

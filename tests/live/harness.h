@@ -4,8 +4,13 @@
  * statistics, its own invariant check, and an audit of what it holds in memory from outside.
  *
  * The test's first process has one thread, forks clients (each connects by itself) and watches; whatever goes wrong
- * in it or in a client ends the test with a text that names it. Waiting is always for a counter or an event; a wait in
- * vain is ended by the alarm, which shows what every thread of the daemon was doing.
+ * in it or in a client ends the test with a text that names it. Waiting is always for a counter or an event, never for a
+ * time. A wait in vain is ended by the alarm, when the daemon has counted nothing for LIVE_TIMEOUT seconds, or after ten
+ * times as long in any case; it shows what every thread of the daemon was doing.
+ *
+ * A touch returns before the server that has answered it has counted it, and a worker may give memory back after the
+ * request that it worked for. So what the daemon says of what a test has just done is either waited for (WAIT_UNTIL, for
+ * what must come), or read when the daemon is at rest (live_rest, for what must not be more or less than so much).
  *
  * Environment: PAGERD, PAGERCTL (programs), LIVE_SEED, LIVE_SCALE (percent of operations), LIVE_TIMEOUT (seconds),
  * LIVE_KEEP (leave the directory).
@@ -85,6 +90,11 @@ void live_tick(struct live *d);
 
 /* A row of the statistics; -1 never happens: an unknown name fails. */
 int64_t live_stat(struct live *d, const char *name);
+/* Several rows of one reading. */
+void live_stats(struct live *d, const char *const *names, size_t count, int64_t *ret);
+/* Waits until all threads of the daemon sleep: what clients have asked of it and been answered is done and counted. For who
+ * has kept its clients from touching anything; what goes on by itself (I/O, ageing) may begin again at any time. */
+void live_rest(struct live *d);
 /* One reading: queues must sum to the total. Now and then with the daemon stopped: its memfds must not hold more than
  * --memory. `exact` asks for that. */
 void live_sample(struct live *d, bool exact);

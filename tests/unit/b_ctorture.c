@@ -269,7 +269,8 @@ run_worker(void *arg)
 	struct runner *r = arg;
 	uint64_t random = r->x->seed * 31 + r->worker;
 
-	for (unsigned i = 0; i < r->x->steps; i++)
+	/* On until the compactor and the swapper have had their say, too: when they get a processor is not known. */
+	for (unsigned i = 0; i < r->x->steps || load_relaxed(&r->x->relocated) == 0 || load_relaxed(&r->x->away_reads) == 0; i++)
 		entry_step(r->x, r->worker, &random);
 	return NULL;
 }
@@ -346,8 +347,9 @@ run_slider(void *arg)
 	struct slide_race *r = arg;
 
 	store_release(&r->go, true);
-	while (!load_acquire(&r->done))
+	do
 		compressor_compact(r->t.c, true);
+	while (!load_acquire(&r->done));
 	return NULL;
 }
 

@@ -6,13 +6,16 @@
 #include "c_unit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include "control/control.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
+#include "threads.h"
 #include "vm/page_policy.h"
 #include "vm/pageq.h"
 
@@ -198,6 +201,8 @@ nothing_is_refused_in_a_hole(void **state)
 struct late {
 	struct unit *unit;
 	sem_t has_object;
+	pid_t other;        /* the thread that must wait */
+	atomic_bool passed; /* it has not */
 };
 
 static void *
@@ -210,8 +215,9 @@ late_thread(void *argument)
 
 	lock_acquire(&u->object->lock);
 	sem_post(&late->has_object);
-	/* find_target has been here. Time for the other one to pass by, if it does not wait. */
-	usleep(50000);
+	/* find_target has been here. The other one waits for us, or passes by. */
+	while (!atomic_load(&late->passed) && !thread_sleeps(getpid(), late->other))
+		sched_yield();
 	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
 	lock_release(&u->object->lock);
 	fill.write = fill.wired = false;
@@ -223,6 +229,8 @@ static void
 late_start(struct unit *u, struct late *late, pthread_t *thread)
 {
 	late->unit = u;
+	late->other = gettid();
+	atomic_init(&late->passed, false);
 	sem_init(&late->has_object, 0, 0);
 	pthread_create(thread, NULL, late_thread, late);
 	while (sem_wait(&late->has_object) != 0)
@@ -240,6 +248,7 @@ discard_waits_for_who_was_first(void **state)
 	faults_start(&u);
 	late_start(&u, &late, &thread);
 	assert_int_equal(vm_object_discard(u.object, 0, UNIT_PAGES), 1);
+	atomic_store(&late.passed, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(kind_at(&u, 3), SLOT_ABSENT);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
@@ -267,6 +276,7 @@ wire_waits_for_who_was_first(void **state)
 	faults_start(&u);
 	late_start(&u, &late, &thread);
 	assert_int_equal(request(&u, handle_wire, &body, NULL), 0);
+	atomic_store(&late.passed, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(state_at(&u, 3), PAGE_WIRED);
 	assert_int_equal(request(&u, handle_unwire, &body, NULL), 0);

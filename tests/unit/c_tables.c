@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -216,7 +217,7 @@ test_sequence(void **state)
 {
 	struct shmstat_header *h;
 	struct mover m = { 0 };
-	unsigned good = 0, tries = 0;
+	unsigned good = 0;
 	pthread_t thread;
 	struct unit u;
 
@@ -225,21 +226,23 @@ test_sequence(void **state)
 	m.unit = &u;
 	h = u.daemon->stats.header;
 	assert_int_equal(pthread_create(&thread, NULL, mover_main, &m), 0);
-	while (good < 5000 && tries++ < 50000000) {
+	while (good < 5000) {
 		uint64_t before = load_acquire((_Atomic uint64_t *)&h->sequence);
 		long long sum = 0, levels[STAT_COUNT];
 
 		for (int i = STAT_FRAMES_TOTAL; i <= STAT_FRAMES_COMPRESSOR; i++)
 			levels[i] = load_relaxed(&u.daemon->stats.levels[i]);
 		atomic_thread_fence(memory_order_acquire);
-		if (before % 2 || load_relaxed((_Atomic uint64_t *)&h->sequence) != before)
+		if (before % 2 || load_relaxed((_Atomic uint64_t *)&h->sequence) != before) {
+			/* It may be waiting for this processor in the middle of a change. */
+			sched_yield();
 			continue;
+		}
 		for (int i = STAT_FRAMES_FREE; i <= STAT_FRAMES_COMPRESSOR; i++)
 			sum += levels[i];
 		assert_int_equal(sum, levels[STAT_FRAMES_TOTAL]);
 		good++;
 	}
-	assert_int_equal(good, 5000);
 	store_relaxed(&m.stop, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);

@@ -196,8 +196,8 @@ other_commands(void **state)
 	RUN("param set swap_depth 8", 1);
 	SAYS("cannot change while pagerd runs");
 	RUN("param set swap_depth", 2);
-	RUN("trace start /tmp/fake-trace.$$ --window 512 && cat /tmp/fake-trace.* && rm "
-	    "/tmp/fake-trace.*",
+	RUN("trace start /tmp/fake-trace.$$ --window 512 && cat /tmp/fake-trace.$$ && rm "
+	    "/tmp/fake-trace.$$",
 	    0);
 	SAYS("recording: 3 records, 0 dropped, 512B written\ntrace\n");
 	RUN("trace start /nonexistent/file", 1);

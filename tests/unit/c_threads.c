@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whether threads sleep: who spins, or waits for a processor, does not; who has run in between is told from who has not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "threads.h"
+
+struct other {
+	sem_t go;
+	atomic_int id; /* of the thread, 0: not yet */
+	atomic_bool spinning, enough, ending;
+	pthread_t thread;
+};
+
+/* Sleeps until it is told to go, and spins until that is enough. */
+static void *
+other_main(void *argument)
+{
+	struct other *o = argument;
+
+	atomic_store(&o->id, gettid());
+	while (!atomic_load(&o->ending)) {
+		while (sem_wait(&o->go) != 0)
+			;
+		atomic_store(&o->spinning, true);
+		while (!atomic_load(&o->enough))
+			;
+		atomic_store(&o->spinning, false);
+	}
+	return NULL;
+}
+
+static void
+other_start(struct other *o)
+{
+	sem_init(&o->go, 0, 0);
+	atomic_init(&o->id, 0);
+	atomic_init(&o->spinning, false);
+	atomic_init(&o->enough, false);
+	atomic_init(&o->ending, false);
+	assert_int_equal(pthread_create(&o->thread, NULL, other_main, o), 0);
+	while (atomic_load(&o->id) == 0)
+		sched_yield();
+}
+
+static void
+other_end(struct other *o)
+{
+	atomic_store(&o->ending, true);
+	atomic_store(&o->enough, true);
+	sem_post(&o->go);
+	pthread_join(o->thread, NULL);
+}
+
+/* => the number of all threads but the caller's, all of which will sleep */
+static uint64_t
+asleep(void)
+{
+	uint64_t number;
+
+	while ((number = threads_asleep(getpid(), gettid())) == 0)
+		sched_yield();
+	return number;
+}
+
+static void
+who_spins_does_not_sleep(void **state)
+{
+	struct other o;
+	uint64_t before;
+	(void)state;
+
+	other_start(&o);
+	while (!thread_sleeps(getpid(), atomic_load(&o.id)))
+		sched_yield();
+	before = asleep();
+	sem_post(&o.go);
+	while (!atomic_load(&o.spinning))
+		sched_yield();
+	assert_false(thread_sleeps(getpid(), atomic_load(&o.id)));
+	assert_int_equal(threads_asleep(getpid(), gettid()), 0);
+	atomic_store(&o.enough, true);
+	/* It sleeps again, and has run in between. */
+	while (atomic_load(&o.spinning) || !thread_sleeps(getpid(), atomic_load(&o.id)))
+		sched_yield();
+	assert_true(asleep() != before);
+	other_end(&o);
+}
+
+static void
+who_looks_is_left_out(void **state)
+{
+	struct other o;
+	(void)state;
+
+	/* It runs: it looks. */
+	assert_false(thread_sleeps(getpid(), gettid()));
+	other_start(&o);
+	assert_int_equal(threads_asleep(getpid(), 0), 0);
+#ifndef __SANITIZE_THREAD__ /* which has a thread of its own that wakes now and then */
+	while (!thread_sleeps(getpid(), atomic_load(&o.id)))
+		sched_yield();
+	assert_true(asleep() == asleep());
+#endif
+	other_end(&o);
+}
+
+static void
+nobody_is_there(void **state)
+{
+	char text[16] = "x";
+	(void)state;
+
+	/* No process has a number as high. */
+	assert_int_equal(threads_asleep(1 << 30, 0), 0);
+	assert_false(thread_sleeps(1 << 30, 1 << 30));
+	assert_false(thread_file_read(1 << 30, 1 << 30, "comm", text, sizeof(text)));
+	assert_string_equal(text, "");
+	assert_true(thread_file_read(getpid(), gettid(), "comm", text, sizeof(text)));
+	assert_string_equal(text, "c_threads");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_spins_does_not_sleep),
+		cmocka_unit_test(who_looks_is_left_out),
+		cmocka_unit_test(nobody_is_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
