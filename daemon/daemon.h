@@ -168,6 +168,15 @@ struct object_table { /* vm/vm_object.c */
 	uint64_t next_id;
 };
 
+enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWAP_FAILURE_COUNT };
+
+/* A kind of failure that has been told of: pageout/swapspace.c. The writer's own. */
+struct swap_trouble {
+	int error; /* as told; 0: there is none */
+	bool better; /* something was written since it was last met */
+	uint64_t times, last_ns;
+};
+
 struct writeback { /* pageout/writeback.c */
 	pthread_t thread;
 	struct swap_channel *channel; /* of segments, from where they lie: its buffers are not used */
@@ -178,7 +187,8 @@ struct writeback { /* pageout/writeback.c */
 	struct cond cond;
 	atomic_uint passes;    /* (A) rounds of the writer so far */
 	atomic_bool evicting;  /* (Q) to write, (A) to look at: a range is leaving, or left lately; cleared by the writer */
-	atomic_bool swap_full; /* no place could be found lately */
+	atomic_bool swap_full; /* no place can be had, as seen after the writer's last pass */
+	struct swap_trouble trouble[SWAP_FAILURE_COUNT];
 };
 
 struct daemon {

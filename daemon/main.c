@@ -119,10 +119,14 @@ parse_one(struct daemon *d, int option, char *argument)
 		o->memory_bytes = size_option("--memory", argument);
 		break;
 	case SWAP_DIR:
+		if (argument[0] == '\0')
+			die(2, "--swap-dir wants a directory, not \"\" (leave it out for the default, or say --no-swap)");
 		o->swap_directory = argument;
 		break;
 	case SWAP_MAX:
 		o->swap_max_bytes = size_option("--swap-max", argument);
+		if (o->swap_max_bytes == 0)
+			die(2, "--swap-max 0 leaves no room for a swap file (say --no-swap for no swap, or leave it out for no limit)");
 		break;
 	case NO_SWAP:
 		o->no_swap = true;
@@ -211,6 +215,8 @@ prepare_process(void)
 	struct rlimit limit;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* A swap file beyond RLIMIT_FSIZE is EFBIG, and a smaller one is made. */
+	signal(SIGXFSZ, SIG_IGN);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
@@ -240,9 +246,10 @@ arena_bytes(const struct daemon *d)
 	return param(d, arena_factor) * d->options.memory_bytes;
 }
 
-static int
+static void
 create_storage(struct daemon *d)
 {
+	char message[512];
 	struct compressor_config compressor = {
 		.page_bytes = d->page_bytes,
 		.segment_bytes = segment_bytes(d),
@@ -260,25 +267,8 @@ create_storage(struct daemon *d)
 
 	if (error)
 		die(1, "cannot make the compressor: %s", strerror(-error));
-	if (!d->options.no_swap) {
-		struct swap_config swap = {
-			.directory = d->options.swap_directory,
-			.slot_bytes = round_up_u64(compressor_segment_bytes(d->compressor), 4096),
-			.file_bytes = param(d, swap_file_bytes),
-			.max_bytes = d->options.swap_max_bytes,
-			.low_free_slots = (unsigned)param(d, swap_low_slots),
-			.high_free_slots = (unsigned)param(d, swap_high_slots),
-			.force_sync = param(d, swap_force_sync),
-		};
-
-		if (swap.max_bytes && swap.file_bytes > swap.max_bytes)
-			swap.file_bytes = round_down_u64(swap.max_bytes, 1 << 20);
-		error = swap_create(&swap, &d->swap);
-		if (error)
-			die(1, "cannot use the swap directory %s: %s (choose another --swap-dir, or --no-swap)",
-			    swap.directory, strerror(-error));
-	}
-	return 0;
+	if (!d->options.no_swap && swapspace_create(d, message, sizeof(message)) != 0)
+		die(1, "%s", message);
 }
 
 static void

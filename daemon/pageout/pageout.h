@@ -71,7 +71,7 @@ struct moment moment_tried(struct moment since, struct moment now);
 bool squeeze_begins(struct moment tried);
 /* Whether a fault that has waited so in the squeeze gets SIGBUS. */
 bool squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room);
-/* Segments can still leave: there is swap, and a place could be found lately. */
+/* Segments can still leave: there is swap, and a place in it. */
 bool swap_has_room(const struct daemon *d);
 /* Frames that the compressor may hold in the squeeze. */
 uint64_t squeeze_compressor_limit(uint64_t share, uint32_t count, uint32_t last);
@@ -104,5 +104,12 @@ bool writeback_swap_worth(struct daemon *d);
 uint64_t compressor_share(const struct daemon *d);
 /* Frames that it may hold now: its share, or more in the squeeze. */
 uint64_t compressor_frames_limit(const struct daemon *d);
+
+/* pageout/swapspace.c. Makes d->swap from options and parameters. => 0, or -errno and a message with cause and remedy */
+int swapspace_create(struct daemon *d, char *message, size_t message_size);
+/* It could not be done; told if that is news. Runs on: the writer. */
+void swapspace_failed(struct daemon *d, enum swap_failure kind, int error);
+/* After each pass; written: a segment went to swap, or moved in it. Runs on: the writer. */
+void swapspace_passed(struct daemon *d, bool written);
 
 #endif

@@ -12,13 +12,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 
 #define WRITES_MAX 64u
 #define TIGHT_WASTE_PERMILLE 30u
-#define SWAP_FULL_RETRY_NS 2000000000ull
 
 /* One segment under way to disk, or being moved between files. */
 struct write {
@@ -32,8 +30,10 @@ struct writer {
 	struct daemon *daemon;
 	struct stat_shard stats;
 	struct write writes[WRITES_MAX];
-	unsigned in_flight, depth, written;
-	uint64_t full_since_ns;
+	unsigned in_flight, depth;
+	unsigned written; /* segments that went to swap in this pass */
+	bool failed;      /* a write failed in this pass: it begins no more */
+	bool starved;     /* faults wait in vain while swap has room: as found at the begin of the pass */
 };
 
 void
@@ -112,7 +112,8 @@ write_finish(struct writer *w, struct write *write, int error)
 	if (error) {
 		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 		swap_mark_error(d->swap, write->slot, error);
-		log_warning_limited("a segment could not be written to swap (%s): it stays in memory", strerror(-error));
+		swapspace_failed(d, SWAP_FAILED_WRITE, error);
+		w->failed = true;
 	} else {
 		swap_commit(d->swap, write->slot);
 		stat_add(w->stats, STAT_SWAPOUTS, 1);
@@ -157,15 +158,14 @@ balance(struct writer *w)
 	for (;;) {
 		switch (swap_balance(d->swap, &draining, &error)) {
 		case SWAP_BALANCE_CREATED:
-			store_release(&d->writeback.swap_full, false);
-			continue;
 		case SWAP_BALANCE_DELETED:
 			continue;
 		case SWAP_BALANCE_DRAIN:
 			return (int)draining;
 		case SWAP_BALANCE_FAILED:
-			if (w->full_since_ns == 0)
-				log_warning_limited("no swap file could be made (%s): pages stay in memory", strerror(-error));
+			/* Not before it is missed. */
+			if (!swap_has_free(d->swap))
+				swapspace_failed(d, SWAP_FAILED_CREATE, error);
 			return -1;
 		case SWAP_BALANCE_IDLE:
 			return -1;
@@ -178,18 +178,10 @@ reserve(struct writer *w, struct swap_slot *ret)
 {
 	struct daemon *d = w->daemon;
 
-	if (swap_reserve(d->swap, ret) == 0) {
-		w->full_since_ns = 0;
-		store_release(&d->writeback.swap_full, false);
-		return true;
-	}
-	balance(w);
 	if (swap_reserve(d->swap, ret) == 0)
 		return true;
-	if (w->full_since_ns == 0)
-		w->full_since_ns = clock_now_ns();
-	store_release(&d->writeback.swap_full, true);
-	return false;
+	balance(w);
+	return swap_reserve(d->swap, ret) == 0;
 }
 
 /* => whether a write was started */
@@ -320,7 +312,7 @@ swap_out(struct writer *w)
 	for (;;) {
 		/* What is in flight will leave. */
 		uint64_t leaving = (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >> d->page_shift;
-		bool more = frames_to_swap(d, true) > leaving;
+		bool more = !w->failed && frames_to_swap(d, true) > leaving;
 
 		if (more && w->in_flight < w->depth && write_start(w))
 			continue;
@@ -346,40 +338,66 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 	return completion.result;
 }
 
-/* Moves one segment out of a file that is being emptied. */
+/* Its segment stays where it was. */
 static void
-move_segment(struct writer *w, const struct caway *away)
+move_failed(struct writer *w, enum swap_failure kind, struct swap_slot slot, int error)
+{
+	stat_add(w->stats, STAT_SWAP_ERRORS, 1);
+	swap_mark_error(w->daemon->swap, slot, error);
+	swapspace_failed(w->daemon, kind, error);
+}
+
+/* Moves one segment out of a file that is being emptied. => false: it could not be read, or not be written (*ret_full: or found
+ * no place). One that went away meanwhile, or is being read, is no failure. */
+static bool
+move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 {
 	struct daemon *d = w->daemon;
 	struct swap_slot from = { away->place.v }, to;
 	void *buffer = swap_channel_buffer_get(d->writeback.mover);
+	int read_error, write_error = 0, error;
 
-	if (!buffer)
-		return;
-	if (reserve(w, &to)) {
-		int error = transfer_wait(w, SWAP_READ, from, away->length, buffer);
-
-		if (!error)
-			error = transfer_wait(w, SWAP_WRITE, to, away->length, buffer);
-		if (!error) {
-			swap_commit(d->swap, to);
-			error = compressor_place_moved(d->compressor, away->segment, away->place, (struct cplace){ to.v });
-		}
-		swap_release(d->swap, error ? to : from);
+	/* One is moved at a time. */
+	CHECK(buffer != NULL);
+	*ret_full = !reserve(w, &to);
+	if (*ret_full) {
+		swap_channel_buffer_put(d->writeback.mover, buffer);
+		return false;
 	}
+	read_error = transfer_wait(w, SWAP_READ, from, away->length, buffer);
+	if (!read_error)
+		write_error = transfer_wait(w, SWAP_WRITE, to, away->length, buffer);
+	error = read_error ? read_error : write_error;
+	/* Released meanwhile: there is nothing to be moved. */
+	if (read_error && read_error != -ESTALE)
+		move_failed(w, SWAP_FAILED_READ, from, read_error);
+	if (write_error)
+		move_failed(w, SWAP_FAILED_WRITE, to, write_error);
+	if (!error) {
+		swap_commit(d->swap, to);
+		error = compressor_place_moved(d->compressor, away->segment, away->place, (struct cplace){ to.v });
+	}
+	swap_release(d->swap, error ? to : from);
 	swap_channel_buffer_put(d->writeback.mover, buffer);
+	*ret_full = write_error != 0;
+	return (read_error == 0 || read_error == -ESTALE) && write_error == 0;
 }
 
+/* What cannot be read stays, and the rest is moved all the same; where nothing can be written nothing more is tried. Either way
+ * the file cannot be emptied for now. */
 static void
 drain(struct writer *w)
 {
 	struct daemon *d = w->daemon;
+	bool failed = false, full = false;
 	uint32_t cursor = 0;
 	struct caway away;
 
-	while (compressor_away_next(d->compressor, &cursor, &away))
+	while (!full && compressor_away_next(d->compressor, &cursor, &away))
 		if (swap_slot_is_draining(d->swap, (struct swap_slot){ away.place.v }))
-			move_segment(w, &away);
+			failed |= !move_segment(w, &away, &full);
+	if (failed)
+		swap_drain_defer(d->swap);
 	release_places(d);
 }
 
@@ -427,17 +445,15 @@ writer_main(void *argument)
 		if (evicting)
 			compressor_spare_set(d->compressor, group_frames(d) << d->page_shift);
 		w->written = 0;
+		w->failed = false;
 		release_places(d);
 		compact(w);
 		if (d->swap) {
 			swap_out(w);
 			if (balance(w) >= 0)
 				drain(w);
-			if (w->full_since_ns && clock_now_ns() - w->full_since_ns > SWAP_FULL_RETRY_NS) {
-				/* Tried again, with pages going to swap rather than filling memory. */
-				w->full_since_ns = 0;
-				store_release(&d->writeback.swap_full, false);
-			}
+			store_release(&d->writeback.swap_full, !swap_has_free(d->swap));
+			swapspace_passed(d, w->written > 0);
 		}
 		if (evicting)
 			spares_end(w);
