@@ -71,7 +71,7 @@ struct frame_table { /* vm/frame.c */
 	atomic_uint free_count;   /* (Q) to write, (A) to look at */
 	uint32_t reserved;        /* (C) frames that first touches leave to the compressor and to stored pages */
 	uint32_t last;            /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
-	uint32_t free_min, free_target; /* (Q) */
+	atomic_uint free_min, free_target; /* (Q) to write, (A) to look at */
 	atomic_llong compressor_credit; /* (A) bytes taken from the free frames and not populated */
 	int fd;
 };

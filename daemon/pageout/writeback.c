@@ -33,7 +33,6 @@ struct writer {
 	unsigned in_flight, depth;
 	unsigned written; /* segments that went to swap in this pass */
 	bool failed;      /* a write failed in this pass: it begins no more */
-	bool starved;     /* faults wait in vain while swap has room: as found at the begin of the pass */
 };
 
 void
@@ -49,17 +48,35 @@ writeback_want(struct daemon *d)
 }
 
 uint64_t
-compressor_share(const struct daemon *d)
+compressor_share_least(const struct daemon *d)
 {
-	uint64_t percent = param(d, compressor_percent), count = d->frames.count;
 	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing could be stored, and
 	 * nothing could be written out to make room. */
-	uint64_t least = (d->worker_count + 3) * (uint64_t)compressor_segment_bytes(d->compressor) >> d->page_shift;
+	return (d->worker_count + 3) * (uint64_t)compressor_segment_bytes(d->compressor) >> d->page_shift;
+}
 
-	/* Nowhere else to go. */
-	if (!swap_has_room(d))
+uint64_t
+compressor_share_of(uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
+{
+	uint64_t share;
+
+	/* Otherwise there is nowhere else to go. */
+	if (!swap_has_room)
 		percent = max_u64(percent, 90);
-	return max_u64(count * percent / 100, min_u64(least, count * 90 / 100));
+	share = movable * percent / 100;
+	/* With so few frames that free ones and a few pages are most of what the share leaves, it would never be reached, and
+	 * nothing would go to swap. */
+	beside += movable / 32;
+	if (swap_has_room)
+		share = min_u64(share, movable > beside ? movable - beside : 0);
+	return max_u64(share, min_u64(least, movable * 90 / 100));
+}
+
+uint64_t
+compressor_share(const struct daemon *d)
+{
+	return compressor_share_of(frames_movable(d), param(d, compressor_percent), compressor_share_least(d),
+	    load_relaxed(&d->frames.free_target), swap_has_room(d));
 }
 
 uint64_t
@@ -69,7 +86,7 @@ compressor_frames_limit(const struct daemon *d)
 
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return share;
-	return squeeze_compressor_limit(share, d->frames.count, d->frames.last);
+	return squeeze_compressor_limit(share, frames_movable(d), d->frames.last);
 }
 
 static uint64_t
@@ -220,7 +237,7 @@ writeback_compaction_worth(struct daemon *d, bool started)
 
 	compressor_stats(d->compressor, &stats);
 	filled = stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
-	if (filled < (uint64_t)d->frames.count * d->page_bytes / 32)
+	if (filled < (uint64_t)frames_movable(d) * d->page_bytes / 32)
 		return false;
 	/* Sparse segments hold address space that new ones will want: more than half of it is too much. */
 	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
@@ -274,9 +291,10 @@ group_frames(const struct daemon *d)
 }
 
 /* How many frames the compressor should give up: what it holds beyond its share, and what the reserve lacks (pages that
- * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. */
+ * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. `starved`: what faults
+ * need is lacking too. */
 static uint64_t
-frames_to_swap(struct daemon *d, bool started)
+frames_to_swap(struct daemon *d, bool started, bool starved)
 {
 	uint64_t limit = compressor_share(d), held = compressor_frames(d);
 	/* Start a little before pageout is refused, stop a little lower: segments leave in small groups. */
@@ -284,7 +302,9 @@ frames_to_swap(struct daemon *d, bool started)
 	/* Credit that workers have taken and not used yet is as good as free. */
 	uint64_t free_count = load_relaxed(&d->frames.free_count) +
 	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
-	uint64_t reserve = started ? d->frames.reserved : d->frames.reserved / 2;
+	uint64_t reserve = starved ? load_relaxed(&d->frames.free_min) :
+	    started		   ? d->frames.reserved :
+				     d->frames.reserved / 2;
 	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
 
 	/* Where all workers fill segments as fast as they can, so early that they need not wait; with room for what is kept for them. */
@@ -299,20 +319,32 @@ frames_to_swap(struct daemon *d, bool started)
 bool
 writeback_swap_worth(struct daemon *d)
 {
-	return d->swap && frames_to_swap(d, false) > 0;
+	return d->swap && frames_to_swap(d, false, false) > 0;
+}
+
+/* Faults have waited through rounds that freed nothing for them, while there is a place in swap: whatever keeps the compressor
+ * below its share (frames that cannot be had because they are wired, or are too few), its segments make room. */
+static bool
+is_starved(struct daemon *d)
+{
+	struct moment tried;
+
+	return swap_has_room(d) && load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
+	    park_longest(d, &tried) && squeeze_starves(tried);
 }
 
 static void
 swap_out(struct writer *w)
 {
 	struct daemon *d = w->daemon;
+	bool starved = is_starved(d);
 
-	if (frames_to_swap(d, false) == 0)
+	if (frames_to_swap(d, false, starved) == 0)
 		return;
 	for (;;) {
 		/* What is in flight will leave. */
 		uint64_t leaving = (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >> d->page_shift;
-		bool more = !w->failed && frames_to_swap(d, true) > leaving;
+		bool more = !w->failed && frames_to_swap(d, true, starved) > leaving;
 
 		if (more && w->in_flight < w->depth && write_start(w))
 			continue;
