@@ -226,18 +226,6 @@ prepare_process(void)
 		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK", strerror(errno));
 }
 
-/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the memory; the compressor wants
- * 16 pages in one. */
-static size_t
-segment_bytes(const struct daemon *d)
-{
-	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
-
-	while (bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
-		bytes /= 2;
-	return bytes;
-}
-
 /* Address space, not memory: each segment in core has a whole chunk of it, however little is left in it. Several times the
  * memory, so that sparse segments do not use it up before they are merged. */
 static size_t
@@ -252,9 +240,9 @@ create_storage(struct daemon *d)
 	char message[512];
 	struct compressor_config compressor = {
 		.page_bytes = d->page_bytes,
-		.segment_bytes = segment_bytes(d),
+		.segment_bytes = segment_bytes_wanted(d),
 		.arena_bytes = arena_bytes(d),
-		.max_segments = 32 * d->options.memory_bytes / segment_bytes(d) + 4096,
+		.max_segments = 32 * d->options.memory_bytes / segment_bytes_wanted(d) + 4096,
 		.workers = d->worker_count,
 		/* Fault servers, jobs, the writer, the control loop. */
 		.expanding_threads = fault_thread_count(d) + 3,

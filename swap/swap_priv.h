@@ -20,8 +20,9 @@
  *
  * Writes that fail. The slot becomes SUSPECT where it would become FREE. If the disk is full and the slot had never
  * been written, so do all slots of the file that are FREE and were never written: there may be no blocks for them
- * (a file system without fallocate(2) gives blocks at the first write). Any other error marks the file (`error`): no
- * reservations in it until a write succeeds anywhere, or, one file at a time, until SWAP_RETRY_NS have gone by. No file
+ * (a file system without fallocate(2) gives blocks at the first write). Any other error marks the file (`error`), and
+ * all files if it is the second one that fails with no success in between: no reservations in it until a write
+ * succeeds anywhere, or, one file at a time, until SWAP_RETRY_NS have gone by. No file
  * is created for as long when the disk was full, or when nothing was ever written well in the file that failed: another
  * one would do no better. Suspects become FREE when room is short and no file can be created.
  *

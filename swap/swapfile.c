@@ -195,9 +195,12 @@ file_allocate(int fd, uint64_t bytes)
 
 	if (error)
 		return error;
-	do
-		error = fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
-	while (error == -EINTR);
+	error = failpt_hit(FAIL_SWAP_ALLOCATE_EOPNOTSUPP);
+	if (!error) {
+		do
+			error = fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
+		while (error == -EINTR);
+	}
 	/* Without fallocate the disk can be full later; then a write says so. */
 	if (error == -EOPNOTSUPP || error == -ENOSYS)
 		error = ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;

@@ -161,10 +161,20 @@ fresh_slots_withhold(struct swap *s, struct swap_file *f)
 
 /* => called with M held. */
 static void
+file_mark(struct swap *s, struct swap_file *f, int error)
+{
+	if (file_has_slots(f) && f->error == 0)
+		swapmap_file_switch(s, f, f->state, error);
+}
+
+/* => called with M held. */
+static void
 write_failed(struct swap *s, struct swap_file *f, struct swap_entry *e, int error)
 {
 	uint64_t later = clock_now_ns() + SWAP_RETRY_NS;
 	bool no_blocks = swap_is_full_error(error) && !e->proven;
+	/* Another file has failed before, and nothing has succeeded since. */
+	bool all = s->probe_at_ns != 0 && f->error == 0;
 
 	e->failed = true;
 	e->proven = false;
@@ -172,8 +182,9 @@ write_failed(struct swap *s, struct swap_file *f, struct swap_entry *e, int erro
 		fresh_slots_withhold(s, f);
 	} else {
 		s->probe_at_ns = later;
-		if (f->error == 0)
-			swapmap_file_switch(s, f, f->state, error);
+		file_mark(s, f, error);
+		for (unsigned i = 0; all && i < s->file_limit; i++)
+			file_mark(s, &s->files[i], error);
 	}
 	if (no_blocks || !f->written)
 		s->create_at_ns = later;

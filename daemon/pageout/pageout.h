@@ -102,6 +102,8 @@ void writeback_want(struct daemon *d);
 bool writeback_compaction_worth(struct daemon *d, bool started);
 /* Whether segments should leave for swap by now. Cheap. Any thread. */
 bool writeback_swap_worth(struct daemon *d);
+/* The size of the compressor's segments, as memory and pages are. */
+size_t segment_bytes_wanted(const struct daemon *d);
 /* The compressor's share of the frames that are not wired. Without swap there is nowhere else to go: more than with it. */
 uint64_t compressor_share(const struct daemon *d);
 /* Of so many frames, as that share. `beside`: free frames that pageout keeps. Pure. */

@@ -47,12 +47,24 @@ writeback_want(struct daemon *d)
 	lock_release(&wb->lock);
 }
 
+/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the memory; the compressor wants
+ * 16 pages in one. */
+size_t
+segment_bytes_wanted(const struct daemon *d)
+{
+	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
+
+	while (bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
+		bytes /= 2;
+	return bytes;
+}
+
 uint64_t
 compressor_share_least(const struct daemon *d)
 {
 	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing could be stored, and
 	 * nothing could be written out to make room. */
-	return (d->worker_count + 3) * (uint64_t)compressor_segment_bytes(d->compressor) >> d->page_shift;
+	return (d->worker_count + 3) * (uint64_t)segment_bytes_wanted(d) >> d->page_shift;
 }
 
 uint64_t

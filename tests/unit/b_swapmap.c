@@ -410,6 +410,8 @@ static const struct {
 	    "C r3 c0 e0 0-1 =0 C =8 r1 =7 I =7 c1 I =12 r5 =7", 0 },
 	{ "else they go one file at a time",
 	    "C r8 c0 C e0 r2 e1 =0 I t5 C =8 r4 =4 I =4 t4 I =4 t1 I =10", 3 },
+	{ "the second file that fails with no success in between marks all",
+	    "C r8 c0 C r8 c1 C r1 c2 =7 e0 =7 e1 =0 C =8 r1 e3 =0 I t4 I t1 Q =0 t5 Q =0 t5 I =7", 4 },
 	{ "suspects are tried again when no file can be made", "C r8 e0 0-1 =0 I t5 Q =1 r1 =0 I t5 Q =0", 1 },
 	{ "and not before", "C r8 c0 e0 0-1 C =8 I r4 =4 c1 I =4 r1 C =11", 0 },
 	{ "disk full: places that were written before are used, and no others",
