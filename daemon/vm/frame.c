@@ -100,7 +100,8 @@ uint64_t
 frames_wire_most(const struct daemon *d)
 {
 	/* The reserve, targets that differ, segments that are being filled, and as much again for pages. */
-	uint64_t kept = d->frames.reserved + 4 * TARGET_STEP + compressor_share_least(d), count = d->frames.count;
+	uint64_t count = d->frames.count;
+	uint64_t kept = d->frames.reserved + 4 * TARGET_STEP + min_u64(compressor_share_least(d), count / 4);
 
 	return min_u64(count * param(d, wire_percent) / 100, count > kept ? count - kept : 0);
 }

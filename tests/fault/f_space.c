@@ -5,7 +5,7 @@
  * one file, with or without fallocate(2), is used as far as it goes; a directory that vanished is made again. Memory of which
  * most is wired: nothing is refused while swap has room. And what --swap-* are told when they cannot work.
  *
- * usage: f_space failing [NAME=VALUE ...] | small | sparse | vanished | wired memory wired-percent [NAME=VALUE] | options
+ * usage: f_space failing [NAME=VALUE ...] | small | sparse | vanished | wired memory wired-percent [NAME=VALUE or page size] | options
  */
 #include "harness.h"
 
@@ -126,6 +126,7 @@ test_failing(struct live *d, const char *param)
 		atomic_store(&shared->reached, 0);
 		pid = client_start(d, sufferer, NULL);
 		WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+		WAIT_UNTIL(d, live_stat(d, "swap_full") == 1);
 		/* Two files that there are fail, and a new one; then there is rest for 5 s. */
 		rounds = 1 + (seconds() - begin) / 5 + 1;
 		errors = live_stat(d, "swap_errors") - errors;
@@ -307,12 +308,13 @@ honest(struct live *d, void *argument)
 }
 
 static void
-test_wired(struct live *d, const char *memory, const char *percent, const char *param)
+test_wired(struct live *d, const char *memory, const char *percent, const char *more)
 {
 	struct wish wish = { (unsigned)atoi(percent) };
+	const char *option = more && strchr(more, '=') ? "--param" : more ? "--page-size" : NULL;
 	pid_t pid;
 
-	live_start(d, memory, "--param", "wire_percent=95", "--param", "swap_file_bytes=16M", param ? "--param" : NULL, param, NULL);
+	live_start(d, memory, "--param", "wire_percent=95", "--param", "swap_file_bytes=16M", option, more, NULL);
 	pid = client_start(d, wirer, &wish);
 	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
 	EQ(live_stat(d, "wired"), atomic_load(&shared->filled));
