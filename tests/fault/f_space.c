@@ -3,9 +3,9 @@
  * Room for what leaves memory. Swap whose every write fails: the writer's passes end, what fits in memory stays right, first
  * touches are refused, the log says it once, and all goes on when writes succeed again. A swap file system with less room than
  * one file, with or without fallocate(2), is used as far as it goes; a directory that vanished is made again. Memory of which
- * most is wired: nothing is refused while swap has room. And what --swap-* are told when they cannot work.
+ * most is wired, or cannot leave: nothing is refused while swap has room. And what --swap-* are told when they cannot work.
  *
- * usage: f_space failing [NAME=VALUE ...] | small | sparse | vanished | wired memory wired-percent [NAME=VALUE or page size] | options
+ * usage: f_space failing [NAME=VALUE ...] | small | sparse | vanished | wired memory wired-percent [NAME=VALUE or page size] | starved | options
  */
 #include "harness.h"
 
@@ -334,6 +334,50 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
 }
 
+/* --- pages that cannot leave, for whatever reason --- */
+
+/* The compressor is below its share, and nothing more can be stored in it; what it has makes room. No SIGBUS is expected. */
+static void
+starver(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	uint32_t memory = (uint32_t)(d->memory_bytes / d->page_bytes), count = memory * 7 / 4;
+	struct book b;
+
+	(void)argument;
+	expect_bus();
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
+	for (uint32_t i = 0; i < count; i++) {
+		if (i == memory * 5 / 4)
+			phase(d, 1);
+		book_write(&b, i, KIND_NOISE);
+	}
+	phase(d, 2);
+	verify_all(&b, count);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_starved(struct live *d)
+{
+	int64_t swapouts;
+	pid_t pid;
+
+	live_start(d, "8M", "--param", "swap_file_bytes=16M", NULL);
+	pid = client_start(d, starver, NULL);
+	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+	swapouts = live_stat(d, "swapouts");
+	live_debug_fail(d, "COMPRESS_NO_SPACE:0:0");
+	go_on(d, 1);
+	REQUIRE(live_fail_count(d, "COMPRESS_NO_SPACE") > 0);
+	REQUIRE(live_stat(d, "swapouts") > swapouts);
+	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
+	live_check(d);
+	live_debug_fail(d, NULL);
+	atomic_store(&shared->phase, 2);
+	client_join(d, pid, true);
+}
+
 /* --- options --- */
 
 /* Runs pagerd with two words. => its exit status, what it said */
@@ -418,6 +462,8 @@ main(int argc, char **argv)
 		test_failing(&d, argc > 2 ? argv[2] : "swap_force_sync=0");
 	else if (strcmp(name, "vanished") == 0)
 		test_vanished(&d);
+	else if (strcmp(name, "starved") == 0)
+		test_starved(&d);
 	else if (strcmp(name, "wired") == 0 && argc > 3)
 		test_wired(&d, argv[2], argv[3], argc > 4 ? argv[4] : NULL);
 	else
