@@ -111,7 +111,7 @@ struct swap {
 	unsigned files_max;                       /* (C) */
 	bool force_sync;                          /* (C) */
 	char *directory;                          /* (C) its path, to make it anew if it vanishes */
-	struct swap_dir dir;                      /* (B) */
+	struct swap_dir dir;                      /* (B), and (M) to replace it: others read it with M held */
 	struct swap_file *files;                  /* (C), [files_max] */
 	unsigned file_limit;                      /* (M) places at and above are NONE */
 	unsigned free_slots;                      /* (M) that can be reserved */

@@ -162,8 +162,11 @@ file_make(struct swap *s, unsigned number, unsigned *slots, int *ret_fd, bool *r
 			error = swapdir_open(s->directory, &dir);
 			if (error)
 				return error;
-			swapdir_close(&s->dir);
+			lock_acquire(&s->lock);
+			struct swap_dir old = s->dir;
 			s->dir = dir;
+			lock_release(&s->lock);
+			swapdir_close(&old);
 			reopened = true;
 		} else {
 			return error;
