@@ -72,7 +72,7 @@ struct frame_table { /* vm/frame.c */
 	atomic_uint free_count;   /* (Q) to write, (A) to look at */
 	uint32_t reserved;        /* (C) frames that first touches leave to the compressor and to stored pages */
 	uint32_t last;            /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
-	uint32_t free_min, free_target; /* (Q) */
+	atomic_uint free_min, free_target; /* (Q) to write, (A) to look at */
 	atomic_llong compressor_credit; /* (A) bytes taken from the free frames and not populated */
 	int fd;
 };
@@ -169,6 +169,15 @@ struct object_table { /* vm/vm_object.c */
 	uint64_t next_id;
 };
 
+enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWAP_FAILURE_COUNT };
+
+/* A kind of failure that has been told of: pageout/swapspace.c. The writer's own. */
+struct swap_trouble {
+	int error; /* as told; 0: there is none */
+	bool better; /* something was written since it was last met */
+	uint64_t times, last_ns;
+};
+
 struct writeback { /* pageout/writeback.c */
 	pthread_t thread;
 	struct swap_channel *channel; /* of segments, from where they lie: its buffers are not used */
@@ -179,7 +188,8 @@ struct writeback { /* pageout/writeback.c */
 	struct cond cond;
 	atomic_uint passes;    /* (A) rounds of the writer so far */
 	atomic_bool evicting;  /* (Q) to write, (A) to look at: a range is leaving, or left lately; cleared by the writer */
-	atomic_bool swap_full; /* no place could be found lately */
+	atomic_bool swap_full; /* no place can be had, as seen after the writer's last pass */
+	struct swap_trouble trouble[SWAP_FAILURE_COUNT];
 };
 
 struct daemon {

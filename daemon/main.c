@@ -144,10 +144,14 @@ parse_one(struct daemon *d, int option, char *argument)
 		o->memory_bytes = size_option("--memory", argument);
 		break;
 	case SWAP_DIR:
+		if (argument[0] == '\0')
+			die(2, "--swap-dir wants a directory, not \"\" (leave it out for the default, or say --no-swap)");
 		o->swap_directory = argument;
 		break;
 	case SWAP_MAX:
 		o->swap_max_bytes = size_option("--swap-max", argument);
+		if (o->swap_max_bytes == 0)
+			die(2, "--swap-max 0 leaves no room for a swap file (say --no-swap for no swap, or leave it out for no limit)");
 		break;
 	case NO_SWAP:
 		o->no_swap = true;
@@ -277,18 +281,6 @@ prepare_process(void)
 		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK", strerror(errno));
 }
 
-/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the memory; the compressor wants
- * 16 pages in one. */
-static size_t
-segment_bytes(const struct daemon *d)
-{
-	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
-
-	while (bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
-		bytes /= 2;
-	return bytes;
-}
-
 /* Address space, not memory: each segment in core has a whole chunk of it, however little is left in it. Several times the
  * memory, so that sparse segments do not use it up before they are merged. */
 static size_t
@@ -297,14 +289,15 @@ arena_bytes(const struct daemon *d)
 	return param(d, arena_factor) * d->options.memory_bytes;
 }
 
-static int
+static void
 create_storage(struct daemon *d)
 {
+	char message[512];
 	struct compressor_config compressor = {
 		.page_bytes = d->page_bytes,
-		.segment_bytes = segment_bytes(d),
+		.segment_bytes = segment_bytes_wanted(d),
 		.arena_bytes = arena_bytes(d),
-		.max_segments = 32 * d->options.memory_bytes / segment_bytes(d) + 4096,
+		.max_segments = 32 * d->options.memory_bytes / segment_bytes_wanted(d) + 4096,
 		.workers = d->worker_count,
 		/* Fault servers, jobs, the writer, the control loop. */
 		.expanding_threads = fault_thread_count(d) + 3,
@@ -317,25 +310,8 @@ create_storage(struct daemon *d)
 
 	if (error)
 		die(1, "cannot make the compressor: %s", strerror(-error));
-	if (!d->options.no_swap) {
-		struct swap_config swap = {
-			.directory = d->options.swap_directory,
-			.slot_bytes = round_up_u64(compressor_segment_bytes(d->compressor), 4096),
-			.file_bytes = param(d, swap_file_bytes),
-			.max_bytes = d->options.swap_max_bytes,
-			.low_free_slots = (unsigned)param(d, swap_low_slots),
-			.high_free_slots = (unsigned)param(d, swap_high_slots),
-			.force_sync = param(d, swap_force_sync),
-		};
-
-		if (swap.max_bytes && swap.file_bytes > swap.max_bytes)
-			swap.file_bytes = round_down_u64(swap.max_bytes, 1 << 20);
-		error = swap_create(&swap, &d->swap);
-		if (error)
-			die(1, "cannot use the swap directory %s: %s (choose another --swap-dir, or --no-swap)",
-			    swap.directory, strerror(-error));
-	}
-	return 0;
+	if (!d->options.no_swap && swapspace_create(d, message, sizeof(message)) != 0)
+		die(1, "%s", message);
 }
 
 static void

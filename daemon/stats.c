@@ -144,6 +144,7 @@ stats_refresh(struct daemon *d)
 		stat_level(stats, STAT_SWAP_BYTES, (int64_t)s.bytes_allocated);
 		stat_level(stats, STAT_SWAP_USED_BYTES,
 		    (int64_t)(s.slots_used * compressor_segment_bytes(d->compressor)));
+		stat_level(stats, STAT_SWAP_FULL, !swap_has_room(d));
 	}
 	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_UFFD_RETRIES],
 	    uffd_retries());

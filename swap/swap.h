@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap: byte runs to places. Swap files of a fixed size, made of equal slots (one slot holds one
- * compressor segment; nobody here knows what is in it). Files are created when free slots fall below a
+ * Swap: byte runs to places. Swap files, made of equal slots (one slot holds one compressor segment; nobody here
+ * knows what is in it). They have a fixed size, or less where there is no room for it. Files are created when free slots fall below a
  * low count and emptied and deleted when they exceed a high one (the dynamic pager's job, both counts in
  * tbl/param.h). I/O goes through an I/O channel per thread: io_uring with O_DIRECT, registered buffers and
  * files; where io_uring is refused, a twin with pread/pwrite on a helper thread. Channels are polled through
@@ -26,7 +26,7 @@ struct swap_slot {
 struct swap_config {
 	const char *directory;   /* made 0700 if it does not exist */
 	size_t slot_bytes;       /* multiple of 4096 */
-	uint64_t file_bytes;     /* fixed size of each file (default in tbl/param.h) */
+	uint64_t file_bytes;     /* size of a file where there is room for it (default in tbl/param.h) */
 	uint64_t max_bytes;      /* of all files together; 0 = no limit but the disk */
 	unsigned low_free_slots; /* fewer free: another file is created by swap_balance */
 	unsigned high_free_slots; /* more would be free without a file: swap_balance begins to empty it */
@@ -35,20 +35,25 @@ struct swap_config {
 
 struct swap;
 
-/* => 0 or -errno: -ENOENT/-EACCES/-ENOSPC for the directory; -EINVAL for the numbers. Leftover files of a dead daemon in the directory
- * (locked by nobody) are removed. No file is created yet. */
+/* => 0 or -errno: -ENOENT/-EACCES/-ENOSPC for the directory; -ERANGE: max_bytes is less than the smallest file; -EINVAL for the other
+ * numbers. Leftover files of a dead daemon in the directory (locked by nobody) are removed. No file is created yet. */
 int swap_create(const struct swap_config *config, struct swap **ret);
+/* The size of the smallest file that would be made. */
+uint64_t swap_file_bytes_min(const struct swap_config *config);
 /* Closes and unlinks, whatever is stored. All channels are gone. NULL is accepted. */
 void swap_destroy(struct swap *s);
 
 /* => 0 and *ret, or -ENOSPC when no file has a free slot (swap_balance may help). Never blocks. */
 int swap_reserve(struct swap *s, struct swap_slot *ret);
+/* Whether swap_reserve would find a slot now. */
+bool swap_has_free(struct swap *s);
 /* The slot was written completely (no write is in flight) and may be read; it may not be written any more. */
 void swap_commit(struct swap *s, struct swap_slot slot);
 /* Ends this use, also with I/O in flight: the slot is used again when that has ended. */
 void swap_release(struct swap *s, struct swap_slot slot);
-/* A write or read failed: `write` errors mark the file (no further reservations in it; it is deleted once empty).
- * Called before the slot is released: one that is not committed failed to be written. */
+/* A write or read failed. Called before the slot is released: one that is not committed failed to be written. Then it, and
+ * what is like it, is not reserved again for some seconds, in which swap may well have no free slot at all
+ * (swap_priv.h). A file in which writes failed is deleted once empty. */
 void swap_mark_error(struct swap *s, struct swap_slot slot, int error);
 
 /* One step of creating, draining or deleting a file, to be called now and then by ONE thread that may
@@ -58,11 +63,14 @@ enum swap_balance {
 	SWAP_BALANCE_CREATED,
 	SWAP_BALANCE_DELETED,
 	SWAP_BALANCE_DRAIN, /* the caller should move the slots of file *ret_draining elsewhere */
-	SWAP_BALANCE_FAILED, /* a file could not be created: *ret_error (-EDQUOT: max_bytes); IDLE for 5 s then */
+	SWAP_BALANCE_FAILED, /* a file could not be created: *ret_error (-EDQUOT: max_bytes; -ENOENT: the directory
+				is gone and cannot be made again); IDLE for 5 s then */
 };
 enum swap_balance swap_balance(struct swap *s, unsigned *ret_draining, int *ret_error);
 /* Whether the slot's file is being drained (its live slots should move). */
 bool swap_slot_is_draining(struct swap *s, struct swap_slot slot);
+/* Not all of it could be moved: no file is drained for 5 s. The thread of swap_balance. */
+void swap_drain_defer(struct swap *s);
 
 /* --- I/O channels ---------------------------------------------------------------------------------- */
 
@@ -106,9 +114,10 @@ int swap_channel_wait(struct swap_channel *ch);
 
 struct swap_stats {
 	uint64_t files, slots_total, slots_used, bytes_allocated;
-	uint64_t slots_free;     /* that can be reserved now: none of files that are drained or had a write error */
+	uint64_t slots_free;     /* that can be reserved now: none of files that are drained or marked, no suspects */
+	uint64_t slots_suspect;  /* in which a write failed or would fail */
 	uint64_t files_buffered; /* without O_DIRECT, because the file system refuses it */
-	uint64_t files_failed;   /* marked by swap_mark_error */
+	uint64_t files_failed;   /* in which a write failed lately */
 	uint64_t reads, read_bytes, writes, write_bytes, read_errors, write_errors;
 	uint64_t files_created, files_deleted;
 	bool uses_io_uring; /* no channel had to do without */

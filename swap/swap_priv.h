@@ -16,22 +16,33 @@
  *   RESERVED  bit set; may be written, not read
  *   VALID     bit set; may be read, not written
  *   LEAVING   bit set; no handle reaches it any more; in_flight > 0
+ *   SUSPECT   bit set; no handle, no I/O: a write here would probably fail
  *
- * A file's life (swapmap_file_switch):
+ * Writes that fail. The slot becomes SUSPECT where it would become FREE. If the disk is full and the slot had never
+ * been written, so do all slots of the file that are FREE and were never written: there may be no blocks for them
+ * (a file system without fallocate(2) gives blocks at the first write). Any other error marks the file (`error`), and
+ * all files if it is the second one that fails with no success in between: no reservations in it until a write
+ * succeeds anywhere, or, one file at a time, until SWAP_RETRY_NS have gone by. No file
+ * is created for as long when the disk was full, or when nothing was ever written well in the file that failed: another
+ * one would do no better. Suspects become FREE when room is short and no file can be created.
+ *
+ * A file's life (swapmap_file_switch). It has slots_per_file slots, or less where disk or max_bytes have no room for so many.
  *
  *   NONE -> CREATING -> ACTIVE <-> DRAINING -> DELETING -> NONE
  *              +--creation failed--> NONE
  *
- *   ACTIVE    reservations, unless a write error was marked (`error`)
+ *   ACTIVE    reservations, unless it is marked (`error`)
  *   DRAINING  no reservations; at most one file; goes back when room gets short
  *   CREATING, DELETING  no used slot; the thread in swap_balance works on it without the lock
  *
- * free_slots == sum of (slots - used) over files that are ACTIVE without error
+ * free_slots == sum of (slots - used - suspects) over files that are ACTIVE without error
  */
 #ifndef SWAP_PRIV_H
 #define SWAP_PRIV_H
 
 #include "swap.h"
+
+#include <errno.h>
 
 #include "base.h"
 #include "lock.h"
@@ -43,18 +54,21 @@
 #define SWAP_FILES_MAX       1024u
 #define SWAP_SLOTS_MAX       (1u << 20) /* in a file */
 #define SWAP_NO_FILE         UINT32_MAX
-#define SWAP_CREATE_RETRY_NS 5000000000u
+#define SWAP_FILE_SLOTS_MIN  8u /* fewer are not worth a file, unless files are configured so */
+#define SWAP_RETRY_NS        5000000000u
 
 /* A handle: generation (32 bits, never 0), file (12), slot in the file (20). */
 #define SWAP_FILE_SHIFT       20
 #define SWAP_GENERATION_SHIFT 32
 
-enum swap_slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_VALID, SLOT_LEAVING };
+enum swap_slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_VALID, SLOT_LEAVING, SLOT_SUSPECT };
 
 struct swap_entry {
 	uint32_t generation;
 	uint16_t in_flight;
 	uint8_t state; /* enum swap_slot_state */
+	bool proven : 1; /* the last write here succeeded: it has blocks */
+	bool failed : 1; /* the write of this use failed: SUSPECT at its end */
 };
 
 enum swap_file_state { FILE_NONE, FILE_CREATING, FILE_ACTIVE, FILE_DRAINING, FILE_DELETING };
@@ -63,13 +77,16 @@ enum swap_file_state { FILE_NONE, FILE_CREATING, FILE_ACTIVE, FILE_DRAINING, FIL
  * file; (M,S) the thread in swap_balance alone while the file is neither ACTIVE nor DRAINING. */
 struct swap_file {
 	enum swap_file_state state; /* (M) */
-	int error;                  /* (M) of a write; 0 = none */
+	int error;                  /* (M) of a write: a mark; 0 = none */
+	unsigned slots;             /* (M,S) */
+	bool written;               /* (M) some write to it succeeded */
 	int fd;                     /* (M,F) */
 	bool direct;                /* (M) open with O_DIRECT */
 	uint32_t epoch;             /* (M,F) changes with each file that takes this place */
 	uint32_t next_generation; /* (M,S) a new file's slots start with it: above all handles given
 				     before */
-	unsigned used;            /* (M) slots that are not FREE */
+	unsigned used;            /* (M) slots that are neither FREE nor SUSPECT */
+	unsigned suspects;        /* (M) */
 	unsigned hint;            /* (M,S) no clear bit in the words below */
 	uint64_t *bits;           /* (M,S) set = not FREE; bits behind the last slot are set */
 	struct swap_entry *entries; /* (M,S) */
@@ -88,18 +105,22 @@ struct swap {
 	unsigned magic;
 	struct lock lock;
 	size_t slot_bytes;                        /* (C) */
-	uint64_t max_bytes, file_bytes;           /* (C) file_bytes: a multiple of slot_bytes */
-	unsigned slots_per_file;                  /* (C) */
+	uint64_t max_bytes;                       /* (C) */
+	unsigned slots_per_file;                  /* (C) at most */
 	unsigned low_free_slots, high_free_slots; /* (C) */
 	unsigned files_max;                       /* (C) */
 	bool force_sync;                          /* (C) */
-	struct swap_dir dir;                      /* (C) */
+	char *directory;                          /* (C) its path, to make it anew if it vanishes */
+	struct swap_dir dir;                      /* (B), and (M) to replace it: others read it with M held */
 	struct swap_file *files;                  /* (C), [files_max] */
 	unsigned file_limit;                      /* (M) places at and above are NONE */
 	unsigned free_slots;                      /* (M) that can be reserved */
 	uint32_t draining;                        /* (M) a file or SWAP_NO_FILE */
 	unsigned channels;                        /* (M) that are open */
-	uint64_t retry_at_ns;                     /* (B) no creation before */
+	uint64_t create_at_ns;                    /* (M) no creation before */
+	uint64_t probe_at_ns;                     /* (M) no mark is taken away before; 0: a write has succeeded, all are */
+	unsigned probe_hand;                      /* (M) file at which the search for a mark begins */
+	uint64_t drain_at_ns;                     /* (M) no file is drained before */
 	struct swap_stats stats; /* (M) the counters; levels are filled in when asked */
 };
 
@@ -112,11 +133,26 @@ swapmap_file_is_reservable(const struct swap_file *f)
 {
 	return f->state == FILE_ACTIVE && f->error == 0;
 }
+static inline bool
+swapmap_file_has_failed(const struct swap_file *f)
+{
+	return f->error != 0 || f->suspects > 0;
+}
+/* No blocks, as opposed to a disk that is broken. */
+static inline bool
+swap_is_full_error(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
 /* The only writer of state and error; keeps free_slots. => called with M held. */
 void swapmap_file_switch(
     struct swap *s, struct swap_file *f, enum swap_file_state state, int error);
-/* Room for the slots of a file. => 0 or -ENOMEM. => file is CREATING. */
-int swapmap_file_fill(struct swap *s, struct swap_file *f);
+/* Room for so many slots in the file's books. => 0 or -ENOMEM. => file is CREATING. */
+int swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots);
+/* Marks whose time is over go. => called with M held. */
+void swapmap_marks_expire(struct swap *s, uint64_t now_ns);
+/* All suspects get another chance. => how many. => called with M held. */
+unsigned swapmap_suspects_release(struct swap *s);
 /* => file is CREATING or DELETING. */
 void swapmap_file_empty(struct swap *s, struct swap_file *f);
 

@@ -7,8 +7,9 @@
  *   free after the drain < (low+high)/2  the drain is given up
  *
  * The three marks lie apart, so that a deletion is not followed by a creation nor a drain by its
- * end. A file with a write error has no free slots to lose: it goes as soon as it is empty, and is
- * drained before others.
+ * end. A file in which writes failed goes as soon as it is empty, and is drained before others.
+ *
+ * Where disk or max_bytes have no room for a whole file, one of half the size is tried, and so on.
  *
  * Runs on: swap_balance on one thread that may block; the file system is called without a lock.
  */
@@ -16,10 +17,23 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "clock.h"
 #include "log.h"
+
+static unsigned
+file_slots_min(uint64_t slots_per_file)
+{
+	return (unsigned)min_u64(SWAP_FILE_SLOTS_MIN, slots_per_file);
+}
+
+uint64_t
+swap_file_bytes_min(const struct swap_config *config)
+{
+	return file_slots_min(config->file_bytes / config->slot_bytes) * (uint64_t)config->slot_bytes;
+}
 
 int
 swap_create(const struct swap_config *config, struct swap **ret)
@@ -29,12 +43,13 @@ swap_create(const struct swap_config *config, struct swap **ret)
 	if (slots == 0 || slots > SWAP_SLOTS_MAX || config->slot_bytes % SWAP_ALIGN != 0 ||
 	    config->low_free_slots > config->high_free_slots)
 		return -EINVAL;
+	if (config->max_bytes != 0 && config->max_bytes < swap_file_bytes_min(config))
+		return -ERANGE;
 	struct swap *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->magic = SWAP_MAGIC;
 	s->slot_bytes = config->slot_bytes;
-	s->file_bytes = slots * config->slot_bytes;
 	s->max_bytes = config->max_bytes;
 	s->slots_per_file = (unsigned)slots;
 	s->low_free_slots = config->low_free_slots;
@@ -42,17 +57,19 @@ swap_create(const struct swap_config *config, struct swap **ret)
 	s->force_sync = config->force_sync;
 	s->files_max = SWAP_FILES_MAX;
 	if (s->max_bytes != 0)
-		s->files_max =
-		    (unsigned)min_u64(SWAP_FILES_MAX, max_u64(1, s->max_bytes / s->file_bytes));
+		s->files_max = (unsigned)min_u64(SWAP_FILES_MAX, s->max_bytes / swap_file_bytes_min(config));
 	s->stats.uses_io_uring = !config->force_sync;
-	int error = swapmap_init(s);
+	s->directory = strdup(config->directory);
+	int error = s->directory ? swapmap_init(s) : -ENOMEM;
 	if (error) {
+		free(s->directory);
 		free(s);
 		return error;
 	}
-	error = swapdir_open(config->directory, &s->dir);
+	error = swapdir_open(s->directory, &s->dir);
 	if (error) {
 		swapmap_fini(s);
+		free(s->directory);
 		free(s);
 		return error;
 	}
@@ -97,30 +114,64 @@ swap_destroy(struct swap *s)
 	}
 	swapdir_close(&s->dir);
 	swapmap_fini(s);
+	free(s->directory);
 	s->magic = 0;
 	free(s);
 }
 
-/* => the file's place, CREATING, or -errno. => called with M held. */
+/* => the file's place, CREATING, and how many slots it may have, or -errno. => called with M held. */
 static int
-file_place(struct swap *s, struct swap_file **ret)
+file_place(struct swap *s, struct swap_file **ret, unsigned *ret_slots)
 {
-	unsigned count = 0;
+	uint64_t slots = s->slots_per_file, taken = 0;
 	struct swap_file *place = NULL;
 
 	for (unsigned i = 0; i < s->files_max; i++) {
 		if (s->files[i].state != FILE_NONE)
-			count++;
+			taken += s->files[i].slots * (uint64_t)s->slot_bytes;
 		else if (!place)
 			place = &s->files[i];
 	}
-	if (!place || (s->max_bytes != 0 && (count + 1) * s->file_bytes > s->max_bytes))
+	if (s->max_bytes != 0)
+		slots = min_u64(slots, (s->max_bytes - taken) / s->slot_bytes);
+	if (!place || slots < file_slots_min(s->slots_per_file))
 		return -EDQUOT;
 	if (place >= s->files + s->file_limit)
 		s->file_limit = (unsigned)(place - s->files) + 1;
 	swapmap_file_switch(s, place, FILE_CREATING, 0);
 	*ret = place;
+	*ret_slots = (unsigned)slots;
 	return 0;
+}
+
+/* On disk: with so many slots, or with as many as there is room for. A directory that vanished is made again.
+ * => called without locks. */
+static int
+file_make(struct swap *s, unsigned number, unsigned *slots, int *ret_fd, bool *ret_direct)
+{
+	bool reopened = false;
+	int error;
+
+	for (;;) {
+		error = swapfile_create(&s->dir, number, *slots * (uint64_t)s->slot_bytes, ret_fd, ret_direct);
+		if (swap_is_full_error(error) && *slots / 2 >= file_slots_min(s->slots_per_file)) {
+			*slots /= 2;
+		} else if (error == -ENOENT && !reopened) {
+			struct swap_dir dir;
+
+			error = swapdir_open(s->directory, &dir);
+			if (error)
+				return error;
+			lock_acquire(&s->lock);
+			struct swap_dir old = s->dir;
+			s->dir = dir;
+			lock_release(&s->lock);
+			swapdir_close(&old);
+			reopened = true;
+		} else {
+			return error;
+		}
+	}
 }
 
 /* => called without locks. */
@@ -128,21 +179,21 @@ static int
 file_create(struct swap *s)
 {
 	struct swap_file *f = NULL;
+	unsigned slots = 0;
 	int fd = -1;
 	bool direct = false;
 
 	locks_assert_none();
 	lock_acquire(&s->lock);
-	int error = file_place(s, &f);
+	int error = file_place(s, &f, &slots);
 	lock_release(&s->lock);
 	if (error)
 		return error;
-	error = swapmap_file_fill(s, f);
+	error = file_make(s, (unsigned)(f - s->files), &slots, &fd, &direct);
 	if (error == 0) {
-		error =
-		    swapfile_create(&s->dir, (unsigned)(f - s->files), s->file_bytes, &fd, &direct);
+		error = swapmap_file_fill(s, f, slots);
 		if (error)
-			swapmap_file_empty(s, f);
+			swapfile_delete(&s->dir, (unsigned)(f - s->files), fd);
 	}
 	lock_acquire(&s->lock);
 	if (error == 0) {
@@ -164,47 +215,64 @@ free_without(const struct swap *s, const struct swap_file *f)
 	long long lost = f->used;
 
 	if (swapmap_file_is_reservable(f))
-		lost = s->slots_per_file;
+		lost = f->slots - f->suspects;
 	return (long long)s->free_slots - lost;
 }
 
 /* => the file to drain next, or NULL. => called with M held. */
 static struct swap_file *
-drain_candidate(struct swap *s)
+drain_candidate(struct swap *s, uint64_t now_ns)
 {
 	struct swap_file *best = NULL;
+	bool best_failed = false;
 
 	for (unsigned i = 0; i < s->file_limit; i++) {
 		struct swap_file *f = &s->files[i];
-		bool empty_loss = f->error != 0 && f->used == 0;
+		bool failed = swapmap_file_has_failed(f), empty_loss = failed && f->used == 0;
 
-		if (f->state != FILE_ACTIVE ||
+		if (f->state != FILE_ACTIVE || (f->used > 0 && now_ns < s->drain_at_ns) ||
 		    (!empty_loss && free_without(s, f) <= s->high_free_slots))
 			continue;
 		/* Of equals the last: reservations go to the first. */
-		if (!best || (f->error != 0) > (best->error != 0) ||
-		    ((f->error != 0) == (best->error != 0) && f->used <= best->used))
+		if (!best || failed > best_failed || (failed == best_failed && f->used <= best->used)) {
 			best = f;
+			best_failed = failed;
+		}
 	}
 	return best;
+}
+
+void
+swap_drain_defer(struct swap *s)
+{
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	if (s->draining != SWAP_NO_FILE) {
+		struct swap_file *f = &s->files[s->draining];
+
+		swapmap_file_switch(s, f, FILE_ACTIVE, f->error);
+		s->draining = SWAP_NO_FILE;
+	}
+	s->drain_at_ns = clock_now_ns() + SWAP_RETRY_NS;
+	lock_release(&s->lock);
 }
 
 /* One look at the draining file, or for one. => DELETED: the caller deletes *ret_file, which is
  * DELETING.
  * => called with M held. */
 static enum swap_balance
-drain_step(struct swap *s, struct swap_file **ret_file)
+drain_step(struct swap *s, uint64_t now_ns, struct swap_file **ret_file)
 {
 	struct swap_file *f = s->draining == SWAP_NO_FILE ? NULL : &s->files[s->draining];
 
-	if (f && (f->used > 0 || f->error == 0) &&
+	if (f && (f->used > 0 || !swapmap_file_has_failed(f)) &&
 	    free_without(s, f) < ((long long)s->low_free_slots + s->high_free_slots) / 2) {
 		swapmap_file_switch(s, f, FILE_ACTIVE, f->error);
 		s->draining = SWAP_NO_FILE;
 		return SWAP_BALANCE_IDLE;
 	}
 	if (!f) {
-		f = drain_candidate(s);
+		f = drain_candidate(s, now_ns);
 		if (!f)
 			return SWAP_BALANCE_IDLE;
 		swapmap_file_switch(s, f, FILE_DRAINING, f->error);
@@ -222,23 +290,28 @@ enum swap_balance
 swap_balance(struct swap *s, unsigned *ret_draining, int *ret_error)
 {
 	struct swap_file *f = NULL;
+	uint64_t now_ns = clock_now_ns();
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	enum swap_balance outcome = drain_step(s, &f);
-	bool low = s->free_slots < s->low_free_slots;
+	enum swap_balance outcome = drain_step(s, now_ns, &f);
+	swapmap_marks_expire(s, now_ns);
+	bool wants_file = s->free_slots < s->low_free_slots && now_ns >= s->create_at_ns;
 	lock_release(&s->lock);
 
 	if (outcome == SWAP_BALANCE_DELETED) {
 		file_delete(s, f);
 	} else if (outcome == SWAP_BALANCE_DRAIN) {
 		*ret_draining = (unsigned)(f - s->files);
-	} else if (low && clock_now_ns() >= s->retry_at_ns) {
+	} else if (wants_file) {
 		int error = file_create(s);
 
 		if (error == 0)
 			return SWAP_BALANCE_CREATED;
-		s->retry_at_ns = clock_now_ns() + SWAP_CREATE_RETRY_NS;
+		lock_acquire(&s->lock);
+		s->create_at_ns = clock_now_ns() + SWAP_RETRY_NS;
+		(void)swapmap_suspects_release(s);
+		lock_release(&s->lock);
 		log_debug_limited("swap: no file created: error %d", error);
 		*ret_error = error;
 		return SWAP_BALANCE_FAILED;
@@ -259,10 +332,11 @@ swap_stats(struct swap *s, struct swap_stats *ret)
 			continue;
 		stats.files++;
 		stats.files_buffered += !f->direct;
-		stats.files_failed += f->error != 0;
-		stats.slots_total += s->slots_per_file;
+		stats.files_failed += swapmap_file_has_failed(f);
+		stats.slots_total += f->slots;
 		stats.slots_used += f->used;
-		stats.bytes_allocated += s->file_bytes;
+		stats.slots_suspect += f->suspects;
+		stats.bytes_allocated += f->slots * (uint64_t)s->slot_bytes;
 	}
 	stats.slots_free = s->free_slots;
 	lock_release(&s->lock);

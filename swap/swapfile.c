@@ -195,11 +195,14 @@ file_allocate(int fd, uint64_t bytes)
 
 	if (error)
 		return error;
-	do
-		error = fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
-	while (error == -EINTR);
+	error = failpt_hit(FAIL_SWAP_ALLOCATE_EOPNOTSUPP);
+	if (!error) {
+		do
+			error = fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
+		while (error == -EINTR);
+	}
 	/* Without fallocate the disk can be full later; then a write says so. */
-	if (error == -EOPNOTSUPP)
+	if (error == -EOPNOTSUPP || error == -ENOSYS)
 		error = ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
 	return error;
 }
@@ -212,6 +215,9 @@ swapfile_create(
 
 	data_name_make(name, dir, number);
 	int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* The name is ours alone: a file that could not be removed when it was deleted. */
+	if (fd < 0 && errno == EEXIST && unlinkat(dir->fd, name, 0) == 0)
+		fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	int error = file_allocate(fd, bytes);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "clock.h"
 #include "log.h"
 
 static unsigned
@@ -50,11 +51,11 @@ slot_lookup(struct swap *s, struct swap_slot slot, struct swap_file **ret_file)
 	unsigned file = slot_file(slot), index = slot_index(slot);
 
 	lock_assert_held(&s->lock);
-	if (file >= s->file_limit || index >= s->slots_per_file || !file_has_slots(&s->files[file]))
+	if (file >= s->file_limit || !file_has_slots(&s->files[file]) || index >= s->files[file].slots)
 		return NULL;
 	struct swap_entry *e = &s->files[file].entries[index];
 	if (e->generation != slot_generation(slot) || e->state == SLOT_FREE ||
-	    e->state == SLOT_LEAVING)
+	    e->state == SLOT_LEAVING || e->state == SLOT_SUSPECT)
 		return NULL;
 	*ret_file = &s->files[file];
 	return e;
@@ -85,7 +86,7 @@ swapmap_fini(struct swap *s)
 void
 swapmap_file_switch(struct swap *s, struct swap_file *f, enum swap_file_state state, int error)
 {
-	unsigned free_slots = s->slots_per_file - f->used;
+	unsigned free_slots = f->slots - f->used - f->suspects;
 
 	lock_assert_held(&s->lock);
 	if (swapmap_file_is_reservable(f))
@@ -97,19 +98,20 @@ swapmap_file_switch(struct swap *s, struct swap_file *f, enum swap_file_state st
 }
 
 int
-swapmap_file_fill(struct swap *s, struct swap_file *f)
+swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots)
 {
-	unsigned words = (s->slots_per_file + 63) / 64;
+	unsigned words = (slots + 63) / 64;
 
+	f->slots = slots;
 	f->bits = calloc(words, sizeof(*f->bits));
-	f->entries = calloc(s->slots_per_file, sizeof(*f->entries));
+	f->entries = calloc(slots, sizeof(*f->entries));
 	if (!f->bits || !f->entries) {
 		swapmap_file_empty(s, f);
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < s->slots_per_file; i++)
+	for (unsigned i = 0; i < slots; i++)
 		f->entries[i].generation = f->next_generation;
-	for (unsigned i = s->slots_per_file; i < words * 64; i++)
+	for (unsigned i = slots; i < words * 64; i++)
 		f->bits[i / 64] |= 1ull << (i % 64);
 	f->hint = 0;
 	return 0;
@@ -119,14 +121,123 @@ void
 swapmap_file_empty(struct swap *s, struct swap_file *f)
 {
 	CHECK(f->used == 0 && (f->state == FILE_CREATING || f->state == FILE_DELETING));
-	for (unsigned i = 0; f->entries && i < s->slots_per_file; i++)
+	(void)s;
+	for (unsigned i = 0; f->entries && i < f->slots; i++)
 		if (f->entries[i].generation > f->next_generation)
 			f->next_generation = f->entries[i].generation;
 	free(f->bits);
 	free(f->entries);
 	f->bits = NULL;
 	f->entries = NULL;
+	f->slots = f->suspects = 0;
+	f->written = false;
 }
+
+/* --- writes that failed --------------------------------------------------------------- */
+
+/* => called with M held. */
+static void
+free_slots_change(struct swap *s, const struct swap_file *f, int by)
+{
+	if (swapmap_file_is_reservable(f))
+		s->free_slots += (unsigned)by;
+}
+
+/* The disk has no blocks for what was never written. => called with M held. */
+static void
+fresh_slots_withhold(struct swap *s, struct swap_file *f)
+{
+	for (unsigned i = 0; i < f->slots; i++) {
+		struct swap_entry *e = &f->entries[i];
+
+		if (e->state != SLOT_FREE || e->proven)
+			continue;
+		e->state = SLOT_SUSPECT;
+		f->bits[i / 64] |= 1ull << (i % 64);
+		f->suspects++;
+		free_slots_change(s, f, -1);
+	}
+}
+
+/* => called with M held. */
+static void
+file_mark(struct swap *s, struct swap_file *f, int error)
+{
+	if (file_has_slots(f) && f->error == 0)
+		swapmap_file_switch(s, f, f->state, error);
+}
+
+/* => called with M held. */
+static void
+write_failed(struct swap *s, struct swap_file *f, struct swap_entry *e, int error)
+{
+	uint64_t later = clock_now_ns() + SWAP_RETRY_NS;
+	bool no_blocks = swap_is_full_error(error) && !e->proven;
+	/* Another file has failed before, and nothing has succeeded since. */
+	bool all = s->probe_at_ns != 0 && f->error == 0;
+
+	e->failed = true;
+	e->proven = false;
+	if (no_blocks) {
+		fresh_slots_withhold(s, f);
+	} else {
+		s->probe_at_ns = later;
+		file_mark(s, f, error);
+		for (unsigned i = 0; all && i < s->file_limit; i++)
+			file_mark(s, &s->files[i], error);
+	}
+	if (no_blocks || !f->written)
+		s->create_at_ns = later;
+}
+
+void
+swapmap_marks_expire(struct swap *s, uint64_t now_ns)
+{
+	bool all = s->probe_at_ns == 0;
+
+	lock_assert_held(&s->lock);
+	if (now_ns < s->probe_at_ns)
+		return;
+	for (unsigned n = 0; n < s->file_limit; n++) {
+		unsigned i = (s->probe_hand + n) % s->file_limit;
+		struct swap_file *f = &s->files[i];
+
+		if (f->error == 0 || !file_has_slots(f))
+			continue;
+		swapmap_file_switch(s, f, f->state, 0);
+		if (all)
+			continue;
+		/* If this one fails too the next one is tried then. */
+		s->probe_hand = i + 1;
+		s->probe_at_ns = now_ns + SWAP_RETRY_NS;
+		return;
+	}
+}
+
+unsigned
+swapmap_suspects_release(struct swap *s)
+{
+	unsigned released = 0;
+
+	lock_assert_held(&s->lock);
+	for (unsigned n = 0; n < s->file_limit; n++) {
+		struct swap_file *f = &s->files[n];
+
+		for (unsigned i = 0; f->suspects > 0 && i < f->slots; i++) {
+			if (f->entries[i].state != SLOT_SUSPECT)
+				continue;
+			f->entries[i].state = SLOT_FREE;
+			f->bits[i / 64] &= ~(1ull << (i % 64));
+			f->hint = 0;
+			f->suspects--;
+			free_slots_change(s, f, 1);
+			released++;
+		}
+	}
+	return released;
+}
+
+/* --- slots ---------------------------------------------------------------------------- */
 
 /* Takes the first free slot. => called with M held; there is one. */
 static unsigned
@@ -150,14 +261,19 @@ slot_free(struct swap *s, struct swap_file *f, struct swap_entry *e)
 	unsigned index = (unsigned)(e - f->entries), word = index / 64;
 
 	CHECK(f->used > 0 && e->in_flight == 0);
-	e->state = SLOT_FREE;
 	e->generation = generation_after(e->generation);
+	f->used--;
+	if (e->failed) {
+		e->failed = false;
+		e->state = SLOT_SUSPECT;
+		f->suspects++;
+		return;
+	}
+	e->state = SLOT_FREE;
 	f->bits[word] &= ~(1ull << (index % 64));
 	if (word < f->hint)
 		f->hint = word;
-	f->used--;
-	if (swapmap_file_is_reservable(f))
-		s->free_slots++;
+	free_slots_change(s, f, 1);
 }
 
 int
@@ -171,7 +287,7 @@ swap_reserve(struct swap *s, struct swap_slot *ret)
 	for (unsigned i = 0; s->free_slots > 0 && i < s->file_limit; i++) {
 		struct swap_file *f = &s->files[i];
 
-		if (!swapmap_file_is_reservable(f) || f->used == s->slots_per_file)
+		if (!swapmap_file_is_reservable(f) || f->used + f->suspects == f->slots)
 			continue;
 		unsigned index = file_take(f);
 		CHECK(f->entries[index].state == SLOT_FREE);
@@ -186,10 +302,22 @@ swap_reserve(struct swap *s, struct swap_slot *ret)
 	return error;
 }
 
+bool
+swap_has_free(struct swap *s)
+{
+	bool any;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	any = s->free_slots > 0;
+	lock_release(&s->lock);
+	return any;
+}
+
 void
 swap_commit(struct swap *s, struct swap_slot slot)
 {
-	struct swap_file *f;
+	struct swap_file *f = NULL;
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
@@ -199,6 +327,9 @@ swap_commit(struct swap *s, struct swap_slot slot)
 	CHECKF(e->in_flight == 0, "slot %#llx committed while it is written",
 	    (unsigned long long)slot.v);
 	e->state = SLOT_VALID;
+	e->proven = true;
+	f->written = true;
+	s->probe_at_ns = 0;
 	lock_release(&s->lock);
 }
 
@@ -228,8 +359,8 @@ swap_mark_error(struct swap *s, struct swap_slot slot, int error)
 	struct swap_entry *e = slot_lookup(s, slot, &f);
 	/* Only a slot that is not VALID yet can have been written. A bad read says nothing about
 	 * writes. */
-	if (e && e->state == SLOT_RESERVED && f->error == 0)
-		swapmap_file_switch(s, f, f->state, error);
+	if (e && e->state == SLOT_RESERVED)
+		write_failed(s, f, e, error);
 	lock_release(&s->lock);
 	log_debug_limited("swap: slot %#llx: error %d", (unsigned long long)slot.v, error);
 }

@@ -20,16 +20,17 @@ static bool
 file_is_valid(const struct swap *s, unsigned number, char *msg, size_t msg_size)
 {
 	const struct swap_file *f = &s->files[number];
-	unsigned used = 0;
+	unsigned used = 0, suspects = 0;
 
 	EXPECT((f->state == FILE_DRAINING) == (s->draining == number));
 	if (f->state != FILE_ACTIVE && f->state != FILE_DRAINING) {
-		EXPECT(f->used == 0);
+		EXPECT(f->used == 0 && (f->state == FILE_DELETING || f->suspects == 0));
 		return true;
 	}
 	EXPECT(number < s->file_limit);
 	EXPECT(f->fd >= 0 && f->entries != NULL && f->bits != NULL);
-	for (unsigned i = 0; i < s->slots_per_file; i++) {
+	EXPECT(f->slots > 0 && f->slots <= s->slots_per_file);
+	for (unsigned i = 0; i < f->slots; i++) {
 		const struct swap_entry *e = &f->entries[i];
 		bool bit = (f->bits[i / 64] >> (i % 64) & 1) != 0;
 
@@ -37,10 +38,14 @@ file_is_valid(const struct swap *s, unsigned number, char *msg, size_t msg_size)
 		EXPECT(bit || i / 64 >= f->hint);
 		EXPECT(e->state != SLOT_FREE || e->in_flight == 0);
 		EXPECT(e->state != SLOT_LEAVING || e->in_flight > 0);
+		EXPECT(e->state != SLOT_SUSPECT || (e->in_flight == 0 && !e->proven));
+		EXPECT(e->state != SLOT_FREE || !e->failed);
 		EXPECT(e->generation != 0);
-		used += bit;
+		used += bit && e->state != SLOT_SUSPECT;
+		suspects += e->state == SLOT_SUSPECT;
 	}
 	EXPECT(used == f->used);
+	EXPECT(suspects == f->suspects);
 	return true;
 }
 
@@ -55,7 +60,7 @@ swap_is_valid(struct swap *s, char *msg, size_t msg_size)
 	for (unsigned i = 0; valid && i < s->files_max; i++) {
 		valid = file_is_valid(s, i, msg, msg_size);
 		if (swapmap_file_is_reservable(&s->files[i]))
-			free_slots += s->slots_per_file - s->files[i].used;
+			free_slots += s->files[i].slots - s->files[i].used - s->files[i].suspects;
 	}
 	if (valid && free_slots != s->free_slots) {
 		snprintf(msg, msg_size, "free slots: %u counted, %u in the books", free_slots,

@@ -391,7 +391,7 @@ handle_wire(struct request *r)
 	struct walk w = { r, in->address, in->address + in->size, wire_page, 0, false };
 	struct change c = { .r = r, .address = w.start, .end = w.end, .check = entry_may_wire, .apply = entry_wire };
 	uint64_t limit = load_relaxed(&r->session->limit_pages) << d->page_shift;
-	uint64_t others, most = ((uint64_t)d->frames.count * param(d, wire_percent) / 100) << d->page_shift;
+	uint64_t others, most = frames_wire_most(d) << d->page_shift;
 	int error = range_check(r, in->address, in->size);
 
 	if (error)

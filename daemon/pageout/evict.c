@@ -120,7 +120,7 @@ evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_
 static bool
 goes_on_to_swap_locked(const struct daemon *d, const struct eviction *e)
 {
-	uint64_t follow = min_u64(e->end - e->next + e->behind, d->frames.count);
+	uint64_t follow = min_u64(e->end - e->next + e->behind, frames_movable(d));
 
 	return swap_has_room(d) && follow * 3 / 4 > compressor_share(d);
 }

@@ -47,7 +47,7 @@ static bool
 over_resident_frames(struct daemon *d)
 {
 	uint64_t limit = param(d, resident_frames);
-	uint64_t resident = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
+	uint64_t resident = frames_resident_movable(d);
 
 	return limit && (resident > limit || (resident == limit && load_relaxed(&d->park.count) > 0));
 }

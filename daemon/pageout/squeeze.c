@@ -3,7 +3,8 @@
  * When nothing can leave: what is tried next, and when to give up. Decisions are functions of numbers. Runs on: the writer
  * (squeeze_judge), any thread.
  *
- *   normal    faults wait; pageout, writeback and compaction make room.
+ *   normal    faults wait; pageout, writeback and compaction make room. A fault that has waited through STARVES_AFTER although
+ *             there is a place in swap is reason for the writer to write out more than the compressor's share asks for.
  *   squeezed  some fault has waited through SQUEEZE_AFTER. Compaction works for every hardware page; the compressor may grow
  *             beyond its share, down to a small floor of frames, but only for pages that exist; stored pages get frames
  *             from deeper in the reserve (frames_floor). Ends when free_min frames are free.
@@ -23,7 +24,9 @@
 
 #include "fault/fault.h"
 
-/* Tried in vain before anything else happens. */
+/* Tried in vain before more goes to swap. */
+#define STARVES_AFTER ((struct moment){ .rounds = 8, .passes = 4 })
+/* And before anything else happens. */
 #define SQUEEZE_AFTER ((struct moment){ .rounds = 16, .passes = 8 })
 static const struct moment patience[FRAME_USE_COUNT] = {
 	[FRAME_FIRST] = { .rounds = 100, .passes = 24 },
@@ -54,6 +57,12 @@ is_enough(struct moment tried, struct moment least)
 }
 
 bool
+squeeze_starves(struct moment tried)
+{
+	return is_enough(tried, STARVES_AFTER);
+}
+
+bool
 squeeze_begins(struct moment tried)
 {
 	return is_enough(tried, SQUEEZE_AFTER);
@@ -78,9 +87,11 @@ swap_has_room(const struct daemon *d)
 }
 
 uint64_t
-squeeze_compressor_limit(uint64_t share, uint32_t count, uint32_t last)
+squeeze_compressor_limit(uint64_t share, uint32_t movable, uint32_t last)
 {
-	return max_u64(share, count - max_u64(2 * (uint64_t)last, count / 64));
+	uint64_t kept = max_u64(2 * (uint64_t)last, movable / 64);
+
+	return max_u64(share, movable > kept ? movable - kept : 0);
 }
 
 bool

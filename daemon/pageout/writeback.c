@@ -12,13 +12,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 
 #define WRITES_MAX 64u
 #define TIGHT_WASTE_PERMILLE 30u
-#define SWAP_FULL_RETRY_NS 2000000000ull
 
 /* One segment under way to disk, or being moved between files. */
 struct write {
@@ -32,8 +30,9 @@ struct writer {
 	struct daemon *daemon;
 	struct stat_shard stats;
 	struct write writes[WRITES_MAX];
-	unsigned in_flight, depth, written;
-	uint64_t full_since_ns;
+	unsigned in_flight, depth;
+	unsigned written; /* segments that went to swap in this pass */
+	bool failed;      /* a write failed in this pass: it begins no more */
 };
 
 void
@@ -48,18 +47,48 @@ writeback_want(struct daemon *d)
 	lock_release(&wb->lock);
 }
 
+/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the memory; the compressor wants
+ * 16 pages in one. */
+size_t
+segment_bytes_wanted(const struct daemon *d)
+{
+	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
+
+	while (bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
+		bytes /= 2;
+	return bytes;
+}
+
+uint64_t
+compressor_share_least(const struct daemon *d)
+{
+	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing could be stored, and
+	 * nothing could be written out to make room. */
+	return (d->worker_count + 3) * (uint64_t)segment_bytes_wanted(d) >> d->page_shift;
+}
+
+uint64_t
+compressor_share_of(uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
+{
+	uint64_t share;
+
+	/* Otherwise there is nowhere else to go. */
+	if (!swap_has_room)
+		percent = max_u64(percent, 90);
+	share = movable * percent / 100;
+	/* With so few frames that free ones and a few pages are most of what the share leaves, it would never be reached, and
+	 * nothing would go to swap. */
+	beside += movable / 32;
+	if (swap_has_room)
+		share = min_u64(share, movable > beside ? movable - beside : 0);
+	return max_u64(share, min_u64(least, movable * 90 / 100));
+}
+
 uint64_t
 compressor_share(const struct daemon *d)
 {
-	uint64_t percent = param(d, compressor_percent), count = d->frames.count;
-	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing could be stored, and
-	 * nothing could be written out to make room. */
-	uint64_t least = (d->worker_count + 3) * (uint64_t)compressor_segment_bytes(d->compressor) >> d->page_shift;
-
-	/* Nowhere else to go. */
-	if (!swap_has_room(d))
-		percent = max_u64(percent, 90);
-	return max_u64(count * percent / 100, min_u64(least, count * 90 / 100));
+	return compressor_share_of(frames_movable(d), param(d, compressor_percent), compressor_share_least(d),
+	    load_relaxed(&d->frames.free_target), swap_has_room(d));
 }
 
 uint64_t
@@ -69,7 +98,7 @@ compressor_frames_limit(const struct daemon *d)
 
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return share;
-	return squeeze_compressor_limit(share, d->frames.count, d->frames.last);
+	return squeeze_compressor_limit(share, frames_movable(d), d->frames.last);
 }
 
 static uint64_t
@@ -112,7 +141,8 @@ write_finish(struct writer *w, struct write *write, int error)
 	if (error) {
 		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 		swap_mark_error(d->swap, write->slot, error);
-		log_warning_limited("a segment could not be written to swap (%s): it stays in memory", strerror(-error));
+		swapspace_failed(d, SWAP_FAILED_WRITE, error);
+		w->failed = true;
 	} else {
 		swap_commit(d->swap, write->slot);
 		stat_add(w->stats, STAT_SWAPOUTS, 1);
@@ -157,15 +187,14 @@ balance(struct writer *w)
 	for (;;) {
 		switch (swap_balance(d->swap, &draining, &error)) {
 		case SWAP_BALANCE_CREATED:
-			store_release(&d->writeback.swap_full, false);
-			continue;
 		case SWAP_BALANCE_DELETED:
 			continue;
 		case SWAP_BALANCE_DRAIN:
 			return (int)draining;
 		case SWAP_BALANCE_FAILED:
-			if (w->full_since_ns == 0)
-				log_warning_limited("no swap file could be made (%s): pages stay in memory", strerror(-error));
+			/* Not before it is missed. */
+			if (!swap_has_free(d->swap))
+				swapspace_failed(d, SWAP_FAILED_CREATE, error);
 			return -1;
 		case SWAP_BALANCE_IDLE:
 			return -1;
@@ -178,18 +207,10 @@ reserve(struct writer *w, struct swap_slot *ret)
 {
 	struct daemon *d = w->daemon;
 
-	if (swap_reserve(d->swap, ret) == 0) {
-		w->full_since_ns = 0;
-		store_release(&d->writeback.swap_full, false);
-		return true;
-	}
-	balance(w);
 	if (swap_reserve(d->swap, ret) == 0)
 		return true;
-	if (w->full_since_ns == 0)
-		w->full_since_ns = clock_now_ns();
-	store_release(&d->writeback.swap_full, true);
-	return false;
+	balance(w);
+	return swap_reserve(d->swap, ret) == 0;
 }
 
 /* => whether a write was started */
@@ -228,7 +249,7 @@ writeback_compaction_worth(struct daemon *d, bool started)
 
 	compressor_stats(d->compressor, &stats);
 	filled = stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
-	if (filled < (uint64_t)d->frames.count * d->page_bytes / 32)
+	if (filled < (uint64_t)frames_movable(d) * d->page_bytes / 32)
 		return false;
 	/* Sparse segments hold address space that new ones will want: more than half of it is too much. */
 	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
@@ -282,9 +303,10 @@ group_frames(const struct daemon *d)
 }
 
 /* How many frames the compressor should give up: what it holds beyond its share, and what the reserve lacks (pages that
- * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. */
+ * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. `starved`: what faults
+ * need is lacking too. */
 static uint64_t
-frames_to_swap(struct daemon *d, bool started)
+frames_to_swap(struct daemon *d, bool started, bool starved)
 {
 	uint64_t limit = compressor_share(d), held = compressor_frames(d);
 	/* Start a little before pageout is refused, stop a little lower: segments leave in small groups. */
@@ -292,7 +314,9 @@ frames_to_swap(struct daemon *d, bool started)
 	/* Credit that workers have taken and not used yet is as good as free. */
 	uint64_t free_count = load_relaxed(&d->frames.free_count) +
 	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
-	uint64_t reserve = started ? d->frames.reserved : d->frames.reserved / 2;
+	uint64_t reserve = starved ? load_relaxed(&d->frames.free_min) :
+	    started		   ? d->frames.reserved :
+				     d->frames.reserved / 2;
 	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
 
 	/* Where all workers fill segments as fast as they can, so early that they need not wait; with room for what is kept for them. */
@@ -307,20 +331,32 @@ frames_to_swap(struct daemon *d, bool started)
 bool
 writeback_swap_worth(struct daemon *d)
 {
-	return d->swap && frames_to_swap(d, false) > 0;
+	return d->swap && frames_to_swap(d, false, false) > 0;
+}
+
+/* Faults have waited through rounds that freed nothing for them, while there is a place in swap: whatever keeps the compressor
+ * below its share (frames that cannot be had because they are wired, or are too few), its segments make room. */
+static bool
+is_starved(struct daemon *d)
+{
+	struct moment tried;
+
+	return swap_has_room(d) && load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
+	    park_longest(d, &tried) && squeeze_starves(tried);
 }
 
 static void
 swap_out(struct writer *w)
 {
 	struct daemon *d = w->daemon;
+	bool starved = is_starved(d);
 
-	if (frames_to_swap(d, false) == 0)
+	if (frames_to_swap(d, false, starved) == 0)
 		return;
 	for (;;) {
 		/* What is in flight will leave. */
 		uint64_t leaving = (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >> d->page_shift;
-		bool more = frames_to_swap(d, true) > leaving;
+		bool more = !w->failed && frames_to_swap(d, true, starved) > leaving;
 
 		if (more && w->in_flight < w->depth && write_start(w))
 			continue;
@@ -346,40 +382,66 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 	return completion.result;
 }
 
-/* Moves one segment out of a file that is being emptied. */
+/* Its segment stays where it was. */
 static void
-move_segment(struct writer *w, const struct caway *away)
+move_failed(struct writer *w, enum swap_failure kind, struct swap_slot slot, int error)
+{
+	stat_add(w->stats, STAT_SWAP_ERRORS, 1);
+	swap_mark_error(w->daemon->swap, slot, error);
+	swapspace_failed(w->daemon, kind, error);
+}
+
+/* Moves one segment out of a file that is being emptied. => false: it could not be read, or not be written (*ret_full: or found
+ * no place). One that went away meanwhile, or is being read, is no failure. */
+static bool
+move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 {
 	struct daemon *d = w->daemon;
 	struct swap_slot from = { away->place.v }, to;
 	void *buffer = swap_channel_buffer_get(d->writeback.mover);
+	int read_error, write_error = 0, error;
 
-	if (!buffer)
-		return;
-	if (reserve(w, &to)) {
-		int error = transfer_wait(w, SWAP_READ, from, away->length, buffer);
-
-		if (!error)
-			error = transfer_wait(w, SWAP_WRITE, to, away->length, buffer);
-		if (!error) {
-			swap_commit(d->swap, to);
-			error = compressor_place_moved(d->compressor, away->segment, away->place, (struct cplace){ to.v });
-		}
-		swap_release(d->swap, error ? to : from);
+	/* One is moved at a time. */
+	CHECK(buffer != NULL);
+	*ret_full = !reserve(w, &to);
+	if (*ret_full) {
+		swap_channel_buffer_put(d->writeback.mover, buffer);
+		return false;
 	}
+	read_error = transfer_wait(w, SWAP_READ, from, away->length, buffer);
+	if (!read_error)
+		write_error = transfer_wait(w, SWAP_WRITE, to, away->length, buffer);
+	error = read_error ? read_error : write_error;
+	/* Released meanwhile: there is nothing to be moved. */
+	if (read_error && read_error != -ESTALE)
+		move_failed(w, SWAP_FAILED_READ, from, read_error);
+	if (write_error)
+		move_failed(w, SWAP_FAILED_WRITE, to, write_error);
+	if (!error) {
+		swap_commit(d->swap, to);
+		error = compressor_place_moved(d->compressor, away->segment, away->place, (struct cplace){ to.v });
+	}
+	swap_release(d->swap, error ? to : from);
 	swap_channel_buffer_put(d->writeback.mover, buffer);
+	*ret_full = write_error != 0;
+	return (read_error == 0 || read_error == -ESTALE) && write_error == 0;
 }
 
+/* What cannot be read stays, and the rest is moved all the same; where nothing can be written nothing more is tried. Either way
+ * the file cannot be emptied for now. */
 static void
 drain(struct writer *w)
 {
 	struct daemon *d = w->daemon;
+	bool failed = false, full = false;
 	uint32_t cursor = 0;
 	struct caway away;
 
-	while (compressor_away_next(d->compressor, &cursor, &away))
+	while (!full && compressor_away_next(d->compressor, &cursor, &away))
 		if (swap_slot_is_draining(d->swap, (struct swap_slot){ away.place.v }))
-			move_segment(w, &away);
+			failed |= !move_segment(w, &away, &full);
+	if (failed)
+		swap_drain_defer(d->swap);
 	release_places(d);
 }
 
@@ -427,17 +489,15 @@ writer_main(void *argument)
 		if (evicting)
 			compressor_spare_set(d->compressor, group_frames(d) << d->page_shift);
 		w->written = 0;
+		w->failed = false;
 		release_places(d);
 		compact(w);
 		if (d->swap) {
 			swap_out(w);
 			if (balance(w) >= 0)
 				drain(w);
-			if (w->full_since_ns && clock_now_ns() - w->full_since_ns > SWAP_FULL_RETRY_NS) {
-				/* Tried again, with pages going to swap rather than filling memory. */
-				w->full_since_ns = 0;
-				store_release(&d->writeback.swap_full, false);
-			}
+			store_release(&d->writeback.swap_full, !swap_has_free(d->swap));
+			swapspace_passed(d, w->written > 0);
 		}
 		if (evicting)
 			spares_end(w);

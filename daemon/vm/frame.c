@@ -15,6 +15,8 @@
 
 /* Of the reserve, what even the compressor leaves until memory is squeezed: it then serves stored pages. */
 #define FRAMES_LAST 32u
+/* Least distance of the targets from each other and from the reserve. */
+#define TARGET_STEP 32u
 
 int
 frames_create(struct daemon *d)
@@ -67,14 +69,41 @@ void
 frames_targets_refresh(struct daemon *d)
 {
 	struct frame_table *t = &d->frames;
-	uint64_t low = (uint64_t)t->count * param(d, free_min_permille) / 1000;
-	uint64_t high = (uint64_t)t->count * param(d, free_target_permille) / 1000;
+	uint64_t movable = frames_movable(d), room = movable > t->reserved ? movable - t->reserved : 0;
+	uint64_t low = movable * param(d, free_min_permille) / 1000;
+	uint64_t high = movable * param(d, free_target_permille) / 1000;
 
-	low = max_u64(low, 32);
-	if (high < low + 32)
-		high = low + 32;
-	t->free_min = t->reserved + (uint32_t)min_u64(low, t->count / 4);
-	t->free_target = t->reserved + (uint32_t)min_u64(high, t->count / 2);
+	low = max_u64(low, TARGET_STEP);
+	if (high < low + TARGET_STEP)
+		high = low + TARGET_STEP;
+	store_relaxed(&t->free_min, t->reserved + (uint32_t)min_u64(low, room / 4));
+	store_relaxed(&t->free_target, t->reserved + (uint32_t)min_u64(high, room / 2));
+}
+
+uint32_t
+frames_movable(const struct daemon *d)
+{
+	return d->frames.count - (uint32_t)load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]);
+}
+
+uint64_t
+frames_resident_movable(const struct daemon *d)
+{
+	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
+	long long wired = load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]);
+
+	/* They may be of different moments. */
+	return resident > wired ? (uint64_t)(resident - wired) : 0;
+}
+
+uint64_t
+frames_wire_most(const struct daemon *d)
+{
+	/* The reserve, targets that differ, segments that are being filled, and as much again for pages. */
+	uint64_t count = d->frames.count;
+	uint64_t kept = d->frames.reserved + 4 * TARGET_STEP + min_u64(compressor_share_least(d), count / 4);
+
+	return min_u64(count * param(d, wire_percent) / 100, count > kept ? count - kept : 0);
 }
 
 uint32_t
@@ -107,7 +136,7 @@ frames_available_for(const struct daemon *d, enum frame_use use)
 		return available;
 	if (use != FRAME_FIRST)
 		return frames_available_for(d, FRAME_FIRST);
-	resident = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
+	resident = frames_resident_movable(d);
 	return resident < limit ? (uint32_t)min_u64(available, limit - resident) : 0;
 }
 

@@ -103,6 +103,8 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	level_add(d, STAT_PAGES_INTERNAL, arrow->internal);
 	level_add(d, STAT_PAGES_COMPRESSED, arrow->compressed);
 	vm_queues_change_end(d);
+	if (gauge_from != gauge_to && (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
+		frames_targets_refresh(d);
 	if (arrow->internal | arrow->compressed | arrow->wired)
 		ledger_post_pages(&o->session->ledger, arrow->internal, arrow->compressed, arrow->wired);
 }

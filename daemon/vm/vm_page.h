@@ -172,6 +172,12 @@ bool frames_credit_compressor_locked(struct daemon *d, size_t bytes);
 /* Gives credit above `keep_bytes` back. => frames freed. */
 uint32_t frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes);
 void frames_targets_refresh(struct daemon *d);
+/* All that are not wired: what shares and targets are shares of, since a wired page cannot make room. Any thread. */
+uint32_t frames_movable(const struct daemon *d);
+/* The same of resident pages. */
+uint64_t frames_resident_movable(const struct daemon *d);
+/* Most frames that may be wired: wire_percent, and less where too few would be left for pages to come and go. Any thread. */
+uint64_t frames_wire_most(const struct daemon *d);
 extern const struct compressor_ops frames_compressor_ops;
 /* vm/vm_object.c: the compressor moved a page; => whether its handle was swapped. Runs on: writeback */
 bool daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to);

@@ -29,6 +29,7 @@ STAT(RETAINED_COPIES, retained_copies, GAUGE, "pages", "resident clean pages tha
 STAT(SWAP_FILES, swap_files, GAUGE, "count", "swap files")
 STAT(SWAP_BYTES, swap_bytes, GAUGE, "bytes", "bytes of swap files")
 STAT(SWAP_USED_BYTES, swap_used_bytes, GAUGE, "bytes", "bytes of swap slots in use")
+STAT(SWAP_FULL, swap_full, GAUGE, "bool", "no place in swap can be had now: it has all it may have, or cannot be written")
 STAT(LATENCY_HELD, latency_held, GAUGE, "bool", "processors are asked not to sleep now, since many pages come from disk")
 STAT(PARKED, parked, GAUGE, "count", "faults waiting for a frame now")
 STAT(SQUEEZED, squeezed, GAUGE, "bool", "nothing could leave: memory is squeezed until there is room again")

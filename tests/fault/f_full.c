@@ -9,83 +9,16 @@
 #include "harness.h"
 
 #include <pthread.h>
-#include <setjmp.h>
 #include <stdatomic.h>
 
 #include "book.h"
+#include "bus.h"
 
 struct shared {
 	_Atomic uint64_t first, stored; /* SIGBUS on first touches; on pages that had content */
 	atomic_uint reached, phase;
 };
 static struct shared *shared;
-
-static __thread sigjmp_buf bus_jump;
-static __thread volatile sig_atomic_t bus_expected;
-
-static void
-on_bus(int signal, siginfo_t *info, void *context)
-{
-	(void)info;
-	(void)context;
-	if (!bus_expected) {
-		static const char text[] = "SIGBUS out of place\n";
-
-		(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-		_exit(2);
-	}
-	bus_expected = 0;
-	siglongjmp(bus_jump, signal);
-}
-
-static void
-expect_bus(void)
-{
-	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
-
-	sigaction(SIGBUS, &action, NULL);
-}
-
-/* => whether a byte of the page could be read, or written with what it is. */
-static bool
-touch(struct book *b, uint32_t page, bool write)
-{
-	volatile unsigned char *byte = b->base + page * b->page_bytes;
-
-	if (sigsetjmp(bus_jump, 1) != 0)
-		return false;
-	bus_expected = 1;
-	if (write)
-		*byte = *byte;
-	else
-		(void)*byte;
-	bus_expected = 0;
-	return true;
-}
-
-/* The next generation of noise. A fault in the middle (the page may leave between two words) is SIGBUS like one at the
- * begin; then part of it is written. => false */
-static bool
-write_noise(struct book *b, uint32_t page)
-{
-	if (sigsetjmp(bus_jump, 1) != 0)
-		return false;
-	bus_expected = 1;
-	book_write(b, page, KIND_NOISE);
-	bus_expected = 0;
-	return true;
-}
-
-static bool
-verify(struct book *b, uint32_t page)
-{
-	if (sigsetjmp(bus_jump, 1) != 0)
-		return false;
-	bus_expected = 1;
-	book_verify(b, page);
-	bus_expected = 0;
-	return true;
-}
 
 /* Writes noise until no more is taken. => how many pages have content; the next one is that which was refused */
 static uint32_t

@@ -9,11 +9,11 @@
 #include "harness.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <stdatomic.h>
 #include <dirent.h>
 
 #include "book.h"
+#include "bus.h"
 
 struct shared {
 	atomic_uint phase;   /* the client waits for 1, 2... */
@@ -22,39 +22,6 @@ struct shared {
 	_Atomic uint64_t lost;
 };
 static struct shared *shared;
-
-static __thread sigjmp_buf bus_jump;
-static __thread volatile sig_atomic_t bus_expected;
-
-static void
-on_bus(int signal, siginfo_t *info, void *context)
-{
-	(void)info;
-	(void)context;
-	if (!bus_expected) {
-		static const char text[] = "SIGBUS out of place\n";
-
-		(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-		_exit(2);
-	}
-	bus_expected = 0;
-	siglongjmp(bus_jump, signal);
-}
-
-/* => whether the page could be read; then it was right. */
-static bool
-verify_or_lost(struct book *b, uint32_t page)
-{
-	volatile unsigned char *byte = b->base + page * b->page_bytes;
-
-	if (sigsetjmp(bus_jump, 1) != 0)
-		return false;
-	bus_expected = 1;
-	(void)*byte;
-	bus_expected = 0;
-	book_verify(b, page);
-	return true;
-}
 
 static void
 phase(struct live *d, unsigned n)
@@ -66,7 +33,6 @@ phase(struct live *d, unsigned n)
 static void
 reader(struct live *d, void *argument)
 {
-	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
 	struct pager *p = client_connect(d);
 	uint32_t count = (uint32_t)(4 * d->memory_bytes / d->page_bytes);
 	struct pager_statistics statistics;
@@ -76,7 +42,7 @@ reader(struct live *d, void *argument)
 	struct book b;
 
 	(void)argument;
-	sigaction(SIGBUS, &action, NULL);
+	expect_bus();
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (uint32_t i = 0; i < count; i++)
 		book_write(&b, i, mixture_draw(&(struct mixture){ 2, 5, 60 }, &rng));
@@ -86,7 +52,7 @@ reader(struct live *d, void *argument)
 
 		if (gone[page])
 			continue;
-		gone[page] = !verify_or_lost(&b, page);
+		gone[page] = !verify(&b, page);
 		lost += gone[page];
 	}
 	atomic_store(&shared->lost, lost);
@@ -94,7 +60,7 @@ reader(struct live *d, void *argument)
 	for (uint32_t page = 0; page < count; page++) {
 		if (!gone[page])
 			continue;
-		REQUIRE(!verify_or_lost(&b, page), "page %u came back", page);
+		REQUIRE(!verify(&b, page), "page %u came back", page);
 		OK(pager_page_query(p, b.base + page * b.page_bytes, &disposition));
 		EQ(disposition, PAGER_PAGE_POISONED);
 	}
@@ -227,24 +193,18 @@ test_create(struct live *d)
 static void
 glutton(struct live *d, void *argument)
 {
-	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
 	struct pager *p = client_connect(d);
 	uint32_t count = (uint32_t)(8 * d->memory_bytes / d->page_bytes), filled, refused = 0;
 	struct book b;
 
 	(void)argument;
-	sigaction(SIGBUS, &action, NULL);
+	expect_bus();
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (filled = 0; filled < count; filled++) {
-		volatile unsigned char *byte = b.base + filled * b.page_bytes;
-
-		if (sigsetjmp(bus_jump, 1) != 0) {
+		if (!touch(&b, filled, true)) {
 			refused++;
 			break;
 		}
-		bus_expected = 1;
-		*byte = 0;
-		bus_expected = 0;
 		book_write(&b, filled, KIND_NOISE);
 	}
 	REQUIRE(refused, "nothing was refused");

@@ -2,13 +2,14 @@
  *
  * Swap gives its files back: when half of what is on disk has been discarded, in stretches that leave something alive in
  * each file, the writer moves the segments that live (pageout/writeback.c) until files can be deleted; what was moved
- * reads as it was written.
+ * reads as it was written. Where what lives cannot be read, that is tried now and then, and not all the time.
  *
- * usage: e_swap drained|drained-read-eio [page size] [param]
+ * usage: e_swap drained|drained-read-eio|drained-broken [page size] [param]
  */
 #include "harness.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "book.h"
 
@@ -67,6 +68,29 @@ unused_slots(struct live *d)
 	return (live_stat(d, "swap_bytes") - live_stat(d, "swap_used_bytes")) / (int64_t)slot_bytes;
 }
 
+/* No segment can be moved, for ever. */
+static void
+require_rest(struct live *d)
+{
+	struct timespec begin, end;
+	uint64_t failures, rounds;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	WAIT_UNTIL(d, live_fail_count(d, "SWAP_READ_EIO") > 0);
+	/* Time for many passes of the writer. */
+	for (unsigned i = 0; i < 2000; i++)
+		live_tick(d);
+	failures = live_fail_count(d, "SWAP_READ_EIO");
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	rounds = 2 + (uint64_t)(end.tv_sec - begin.tv_sec) / 5;
+	printf("%llu failed reads in at most %llu rounds\n", (unsigned long long)failures, (unsigned long long)rounds);
+	REQUIRE(failures <= rounds * (file_bytes / slot_bytes));
+	REQUIRE(live_stat(d, "swap_errors") > 0);
+	EQ(live_log_count(d, "cannot be read"), 1);
+	live_check(d);
+	live_debug_fail(d, NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -75,13 +99,14 @@ main(int argc, char **argv)
 	char file[48], low_text[32], high_text[32];
 	int64_t files, used, expected;
 	unsigned low, high;
-	bool failing, large = strcmp(page, "64K") == 0, small = strcmp(page, "4K") == 0;
+	bool failing, broken, large = strcmp(page, "64K") == 0, small = strcmp(page, "4K") == 0;
 	pid_t pid;
 
 	live_init(argc, argv);
 	REQUIRE(argc > 1, "which test?");
 	failing = strcmp(argv[1], "drained-read-eio") == 0;
-	REQUIRE(failing || strcmp(argv[1], "drained") == 0, "no test %s", argv[1]);
+	broken = strcmp(argv[1], "drained-broken") == 0;
+	REQUIRE(failing || broken || strcmp(argv[1], "drained") == 0, "no test %s", argv[1]);
 	reached = shared_alloc(sizeof(*reached));
 	allowed = shared_alloc(sizeof(*allowed));
 	/* Segments have some 16 pages at least, of neighbours for the most part: a stretch must have several of them, and a file
@@ -105,8 +130,12 @@ main(int argc, char **argv)
 	used = live_stat(&d, "swap_used_bytes");
 	if (failing)
 		live_debug_fail(&d, "SWAP_READ_EIO:2:5");
+	if (broken)
+		live_debug_fail(&d, "SWAP_READ_EIO:0:0");
 	atomic_store(allowed, 1);
 	WAIT_UNTIL(&d, atomic_load(reached) == 2);
+	if (broken)
+		require_rest(&d);
 	WAIT_UNTIL(&d, live_stat(&d, "swap_used_bytes") < used * 9 / 10);
 	/* Something lives in nearly every file: only moving leaves so few slots free, and so few files. */
 	WAIT_UNTIL(&d, unused_slots(&d) <= high + (int64_t)(file_bytes / slot_bytes) + 1);

@@ -104,6 +104,11 @@ test_config_refused(void **state)
 	bad[5].file_bytes = 0;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(swap_create(&bad[i], &s), -EINVAL);
+	assert_int_equal(swap_file_bytes_min(&f->config), FILE_SLOTS * SLOT_BYTES);
+	f->config.max_bytes = FILE_SLOTS * SLOT_BYTES - 1;
+	assert_int_equal(swap_create(&f->config, &s), -ERANGE);
+	f->config.max_bytes = 1;
+	assert_int_equal(swap_create(&f->config, &s), -ERANGE);
 	assert_ptr_equal(s, (void *)0x10);
 	assert_int_equal(access(f->path, F_OK), -1);
 }
@@ -243,7 +248,7 @@ run_oracle(struct fixture *f, uint64_t seed)
 		struct swap_slot slot;
 		enum model_state state;
 	} held[HELD_MAX];
-	unsigned count = 0;
+	unsigned count = 0, failures = 0;
 	uint64_t start = seed;
 	struct swap *s = swap_start(f);
 
@@ -258,8 +263,15 @@ run_oracle(struct fixture *f, uint64_t seed)
 		for (unsigned i = 0; op % 2 == 0 && i < count; i++)
 			if (swap_slot_is_draining(s, held[i].slot))
 				pick = i;
+		fake_now_ns += 10000000;
 		if (op == 15) {
 			(void)balance(s);
+		} else if (op == 14 && count && held[pick].state == MODEL_RESERVED) {
+			/* It could not be written. */
+			swap_mark_error(s, held[pick].slot, test_random(&seed) % 2 ? -EIO : -ENOSPC);
+			swap_release(s, held[pick].slot);
+			held[pick] = held[--count];
+			failures++;
 		} else if (op < grow && count < HELD_MAX) {
 			struct swap_slot slot = { 0 };
 			uint64_t free_before = stats_of(s).slots_free;
@@ -288,7 +300,7 @@ run_oracle(struct fixture *f, uint64_t seed)
 	}
 	struct swap_stats stats = stats_of(s);
 	/* The run was not trivial. */
-	if (stats.files_created < 3 || stats.files_deleted == 0)
+	if (stats.files_created < 3 || stats.files_deleted == 0 || failures < 20)
 		fail_msg("seed %llu: %llu files made, %llu deleted", (unsigned long long)start,
 		    (unsigned long long)stats.files_created,
 		    (unsigned long long)stats.files_deleted);
@@ -357,9 +369,10 @@ test_misuse_panics(void **state)
 
 /* --- balance ------------------------------------------------------------------------- */
 
-/* A script of words: rN reserves N slots; F-N gives back N slots of file F; eF marks a write error
- * on file F's newest slot, vF commits that and marks an error; tN: N seconds go by; n: the next
- * creation finds the disk full. What the next swap_balance must do: C created, X deleted, I idle,
+/* A script of words: rN reserves N slots; F-N gives back N slots of file F that were not written; cF commits file F's newest
+ * slot, uF gives a committed one back; eF marks a write error on file F's newest slot, fF one that says that the disk is
+ * full, vF commits that and marks an error; tN: N seconds go by; n: the next creation finds the disk full; p: what drains
+ * cannot be moved. What the next swap_balance must do: C created, X deleted, I idle,
  * DF drain file F, Q failed by the limit of bytes, S failed with ENOSPC. =N: N slots are free. 8
  * slots a file, low 4, high 10, so a drain is given up below 7. */
 static const struct {
@@ -385,13 +398,28 @@ static const struct {
 	{ "a file is made again after the drain was given up, if need be",
 	    "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 =12 r12 =0 I =7 r7 =0 C", 0 },
 	{ "limit of bytes", "C r8 C r8 =0 Q I t4 I t1 Q I 0-5 t5 I", 2 },
-	{ "limit below one file", "Q I t5 Q", -1u },
 	{ "disk full, tried again after 5 s", "n S I t4 I n t1 S I t4 I t1 C I", 0 },
 	{ "disk full does not keep a file from going", "C r8 C r8 C r8 C r6 n S 0-8 1-8 2-8 =26 X",
 	    0 },
 	{ "write error: no more reservations, another file, gone when empty",
-	    "C r3 =5 e0 =0 C =8 r2 =6 I 0-2 I 0-1 X =6 I", 0 },
-	{ "gone when empty even if room is short", "C r3 e0 C r8 =0 0-3 X C", 0 },
+	    "C r3 c0 =5 e0 =0 C =8 r2 =6 I 0-1 u0 I 0-1 X =6 I", 0 },
+	{ "gone when empty even if room is short", "C r3 c0 e0 C r8 =0 0-2 u0 X C", 0 },
+	{ "where nothing was ever written another file would be no better for 5 s",
+	    "C r3 e0 =0 I t4 I =0 t1 I =5 e0 =0 I 0-3 =0 X I t4 I t1 C =8 I", 0 },
+	{ "a write that succeeds takes marks away, but not what is suspect",
+	    "C r3 c0 e0 0-1 =0 C =8 r1 =7 I =7 c1 I =12 r5 =7", 0 },
+	{ "else they go one file at a time",
+	    "C r8 c0 C e0 r2 e1 =0 I t5 C =8 r4 =4 I =4 t4 I =4 t1 I =10", 3 },
+	{ "the second file that fails with no success in between marks all",
+	    "C r8 c0 C r8 c1 C r1 c2 =7 e0 =7 e1 =0 C =8 r1 e3 =0 I t4 I t1 Q =0 t5 Q =0 t5 I =7", 4 },
+	{ "suspects are tried again when no file can be made", "C r8 e0 0-1 =0 I t5 Q =1 r1 =0 I t5 Q =0", 1 },
+	{ "and not before", "C r8 c0 e0 0-1 C =8 I r4 =4 c1 I =4 r1 C =11", 0 },
+	{ "disk full: places that were written before are used, and no others",
+	    "C r3 c0 c0 f0 =0 I u0 =1 r1 =0 c0 u0 =1 I t4 I t1 n S =6", 0 },
+	{ "disk full where nothing was written: another file after 5 s", "C r1 f0 =0 I 0-1 X I t4 I t1 C =8", 0 },
+	{ "disk full, as said of a place that was written before, is an error like others",
+	    "C r1 c0 u0 r1 f0 =0 t5 I =7 0-1 =7 X", 0 },
+	{ "what cannot be moved is left alone for 5 s", "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 p I =19 t4 I t1 D2", 0 },
 	{ "read error marks nothing", "C r3 =5 v0 =5 I", 0 },
 	{ "a file with an error is drained first, when its slots find room",
 	    "C r8 C r8 C r8 C 0-6 1-1 2-1 =16 I e0 =10 2-2 =12 I 2-1 =13 D0 r2 0-2 X =11 I", 0 },
@@ -406,23 +434,24 @@ struct script_run {
 };
 
 static unsigned
-script_newest(struct script_run *run, unsigned file)
+script_newest(struct script_run *run, unsigned file, bool committed)
 {
 	for (unsigned i = run->count; i-- > 0;)
-		if (file_of(run->held[i]) == file && !run->committed[i])
+		if (file_of(run->held[i]) == file && run->committed[i] == committed)
 			return i;
 	fail_msg("the script has no slot of file %u", file);
 	return 0;
 }
 
 static void
-script_give_back(struct script_run *run, unsigned file, unsigned n)
+script_give_back(struct script_run *run, unsigned file, unsigned n, bool committed)
 {
 	while (n-- > 0) {
-		unsigned i = script_newest(run, file);
+		unsigned i = script_newest(run, file, committed);
 
 		swap_release(run->s, run->held[i]);
 		run->held[i] = run->held[--run->count];
+		run->committed[i] = run->committed[run->count];
 	}
 }
 
@@ -461,7 +490,7 @@ script_word(struct script_run *run, const char *word)
 	unsigned n = (unsigned)atoi(word + 1), i;
 
 	if (word[0] >= '0' && word[0] <= '9') {
-		script_give_back(run, (unsigned)atoi(word), (unsigned)atoi(strchr(word, '-') + 1));
+		script_give_back(run, (unsigned)atoi(word), (unsigned)atoi(strchr(word, '-') + 1), false);
 		return true;
 	}
 	switch (word[0]) {
@@ -472,10 +501,24 @@ script_word(struct script_run *run, const char *word)
 		}
 		return true;
 	case 'e':
-		swap_mark_error(run->s, run->held[script_newest(run, n)], -EIO);
+		swap_mark_error(run->s, run->held[script_newest(run, n, false)], -EIO);
+		return true;
+	case 'f':
+		swap_mark_error(run->s, run->held[script_newest(run, n, false)], -ENOSPC);
+		return true;
+	case 'c':
+		i = script_newest(run, n, false);
+		swap_commit(run->s, run->held[i]);
+		run->committed[i] = true;
+		return true;
+	case 'u':
+		script_give_back(run, n, 1, true);
+		return true;
+	case 'p':
+		swap_drain_defer(run->s);
 		return true;
 	case 'v':
-		i = script_newest(run, n);
+		i = script_newest(run, n, false);
 		swap_commit(run->s, run->held[i]);
 		run->committed[i] = true;
 		swap_mark_error(run->s, run->held[i], -EIO);
@@ -507,8 +550,6 @@ test_balance_scripts(void **state)
 			continue;
 		}
 		f->config.max_bytes = (uint64_t)scripts[row].max_files * FILE_SLOTS * SLOT_BYTES;
-		if (scripts[row].max_files == -1u)
-			f->config.max_bytes = FILE_SLOTS * SLOT_BYTES - 1;
 		run->s = swap_start(f);
 		assert_true(strlen(scripts[row].script) < sizeof(copy));
 		strcpy(copy, scripts[row].script);
@@ -527,17 +568,122 @@ test_balance_scripts(void **state)
 	}
 }
 
+/* --- where there is no room for a whole file ----------------------------------------- */
+
+static void
+test_smaller_files(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *fail;
+		unsigned slots;
+	} rows[] = { { "SWAP_CREATE_ENOSPC:0:1", 16 }, { "SWAP_CREATE_ENOSPC:0:2", 8 }, { "SWAP_CREATE_ENOSPC:0:3", 0 } };
+
+	f->config.file_bytes = 32 * SLOT_BYTES;
+	assert_int_equal(swap_file_bytes_min(&f->config), 8 * SLOT_BYTES);
+	for (size_t i = 0; FAIL_POINTS && i < ARRAY_LEN(rows); i++) {
+		struct swap *s = swap_start(f);
+
+		assert_int_equal(failpt_arm(rows[i].fail), 0);
+		assert_int_equal(balance(s), rows[i].slots ? SWAP_BALANCE_CREATED : SWAP_BALANCE_FAILED);
+		failpt_disarm_all();
+		assert_int_equal(stats_of(s).slots_total, rows[i].slots);
+		assert_int_equal(stats_of(s).bytes_allocated, rows[i].slots * SLOT_BYTES);
+		for (unsigned n = 0; n < rows[i].slots; n++)
+			assert_true(place_of(reserve(s)) < rows[i].slots);
+		assert_int_equal(swap_has_free(s), false);
+		fake_now_ns += 5000000000u;
+		assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+		assert_int_equal(stats_of(s).slots_free, 32);
+		assert_swap_valid(s);
+		swap_destroy(s);
+	}
+	/* What the limit leaves is used too, down to the smallest file. */
+	f->config.max_bytes = (32 + 9) * SLOT_BYTES + 17;
+	struct swap *s = swap_start(f);
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	for (unsigned n = 0; n < 32; n++)
+		(void)reserve(s);
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	assert_int_equal(stats_of(s).slots_free, 9);
+	for (unsigned n = 0; n < 9; n++)
+		(void)reserve(s);
+	assert_int_equal(balance(s), SWAP_BALANCE_FAILED);
+	assert_swap_valid(s);
+	swap_destroy(s);
+}
+
 /* --- leftovers ----------------------------------------------------------------------- */
 
 static void
 file_touch(const char *directory, const char *name)
 {
-	char path[256];
+	char path[400];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	int fd = open(path, O_CREAT | O_WRONLY, 0600);
 	assert_true(fd >= 0);
 	close(fd);
+}
+
+/* The directory goes: it is made again for the next file. So does what it was in: that is told, until it is back. */
+static void
+test_directory_vanishes(void **state)
+{
+	struct fixture *f = *state;
+	struct swap *s = swap_start(f);
+	char away[80];
+	int error = 0;
+	unsigned file;
+
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	struct swap_slot slot = reserve(s);
+	directory_remove(f->path);
+	for (unsigned i = 1; i < FILE_SLOTS; i++)
+		(void)reserve(s);
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	assert_int_equal(directory_count(f->path, ""), 2);
+	/* What is in the first one is there still. */
+	swap_commit(s, slot);
+	directory_remove(f->path);
+	snprintf(away, sizeof(away), "%s-away", f->base);
+	assert_int_equal(rename(f->base, away), 0);
+	for (unsigned i = 0; i < FILE_SLOTS; i++)
+		(void)reserve(s);
+	assert_int_equal(swap_balance(s, &file, &error), SWAP_BALANCE_FAILED);
+	assert_int_equal(error, -ENOENT);
+	assert_int_equal(rename(away, f->base), 0);
+	assert_int_equal(balance(s), SWAP_BALANCE_IDLE);
+	fake_now_ns += 5000000000u;
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	assert_int_equal(directory_count(f->path, ""), 2);
+	assert_swap_valid(s);
+	swap_destroy(s);
+	assert_int_equal(directory_count(f->path, ""), 0);
+}
+
+/* A file that could not be removed is in the way of the next one with its number. */
+static void
+test_name_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct swap *s = swap_start(f);
+	char name[300] = "";
+
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	DIR *stream = opendir(f->path);
+	for (struct dirent *d; (d = readdir(stream)) != NULL;)
+		if (strstr(d->d_name, ".0"))
+			snprintf(name, sizeof(name), "%.*s.1", (int)(strlen(d->d_name) - 2), d->d_name);
+	closedir(stream);
+	assert_true(name[0] != '\0');
+	file_touch(f->path, name);
+	for (unsigned i = 0; i < FILE_SLOTS; i++)
+		(void)reserve(s);
+	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
+	assert_int_equal(directory_count(f->path, ""), 3);
+	swap_destroy(s);
+	assert_int_equal(directory_count(f->path, ""), 0);
 }
 
 /* A daemon with two files, which waits to be killed. => its pid, when the files are there. */
@@ -698,7 +844,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_oracle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_misuse_panics, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_balance_scripts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_smaller_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leftovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directory_vanishes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_name_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 	};
 

@@ -51,6 +51,35 @@ test_patience(void **state)
 		assert_true(!squeeze_refuses(FRAME_READ, tried(4 * n, n), false) || squeeze_refuses(FRAME_FIRST, tried(4 * n, n), false));
 }
 
+/* Wired or not: what a share leaves is enough for the frames that pageout keeps free, and for some pages. */
+static void
+test_share(void **state)
+{
+	(void)state;
+	for (uint64_t movable = 64; movable < 1u << 24; movable += movable / 3)
+		for (uint64_t percent = 1; percent <= 95; percent += 2)
+			for (uint64_t beside = 16; beside < movable / 2; beside *= 2) {
+				uint64_t least = min_u64(80, movable / 4);
+				uint64_t share = compressor_share_of(movable, percent, least, beside, true);
+
+				assert_true(share >= least);
+				assert_true(share <= max_u64(least, movable * percent / 100));
+				assert_true(share == least || share + beside < movable);
+				assert_true(compressor_share_of(movable, percent, least, beside, false) >= share);
+				/* What is wired is taken off all shares alike. */
+				assert_true(compressor_share_of(movable / 2, percent, least / 2, beside / 2, true) <= share);
+			}
+	/* Where there is plenty the percentage is what counts; where nothing can go to swap it is 90. */
+	assert_int_equal(compressor_share_of(16384, 88, 320, 258, true), 14417);
+	assert_int_equal(compressor_share_of(16384, 88, 320, 258, false), 14745);
+	/* Never all, however large the segments. */
+	assert_int_equal(compressor_share_of(100, 50, 1000, 10, true), 90);
+	for (uint32_t n = 0; n < 100; n++)
+		assert_true(!squeeze_begins(tried(n, n)) || squeeze_starves(tried(n, n)));
+	assert_false(squeeze_starves(tried(1u << 30, 0)));
+	assert_false(squeeze_starves(tried(0, 1u << 30)));
+}
+
 static void
 test_floors(void **state)
 {
@@ -150,6 +179,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_moments),
 		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_floors),
 		cmocka_unit_test(test_park),
 	};
