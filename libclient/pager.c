@@ -56,12 +56,12 @@ pager_attach(struct pager *p, const char *name)
 	p->page_size = hello.page_size;
 	r = chan_fd_above_standard(ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
 	close(dev_fd);
-	if (r == 0)
-		r = fd_note(p->uffd, &p->uffd_note);
 	if (r < 0)
 		return r == -ENOTTY ? -EPROTO : r;
 	fds[0] = p->uffd = r;
-	r = agent_open(&p->agent, &fds[1]);
+	r = fd_note(p->uffd, &p->uffd_note);
+	if (r == 0)
+		r = agent_open(&p->agent, &fds[1]);
 	if (r < 0)
 		return r;
 	call.fds_out = fds;
