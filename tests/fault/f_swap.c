@@ -103,7 +103,8 @@ test_read(struct live *d, const char *point, uint64_t times)
 	EQ(live_stat(d, "pages_lost"), atomic_load(&shared->lost));
 	if (strstr(point, "EIO"))
 		EQ(atomic_load(&shared->lost), times);
-	EQ(live_log_count(d, "is lost"), atomic_load(&shared->lost));
+	WAIT_UNTIL(d, live_log_told(d, "is lost") >= atomic_load(&shared->lost));
+	EQ(live_log_told(d, "is lost"), atomic_load(&shared->lost));
 	live_debug_fail(d, NULL);
 	live_check(d);
 	atomic_store(&shared->phase, 2);

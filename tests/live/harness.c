@@ -669,8 +669,8 @@ live_param(struct live *d, const char *name, const char *value)
 	OK(chan_exchange(&d->chan, &call));
 }
 
-unsigned
-live_log_count(struct live *d, const char *text)
+static unsigned
+log_count(struct live *d, const char *text, bool left_out)
 {
 	char path[160], line[4096];
 	unsigned count = 0;
@@ -679,10 +679,30 @@ live_log_count(struct live *d, const char *text)
 	snprintf(path, sizeof(path), "%s/log", d->directory);
 	f = fopen(path, "re");
 	REQUIRE(f, "%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), f))
-		count += strstr(line, text) != NULL;
+	while (fgets(line, sizeof(line), f)) {
+		const char *more = strchr(line, '(');
+		unsigned n = 1;
+
+		if (!strstr(line, text))
+			continue;
+		if (left_out && (!more || sscanf(more, "(%u more like this", &n) != 1))
+			n = 1;
+		count += n;
+	}
 	fclose(f);
 	return count;
+}
+
+unsigned
+live_log_count(struct live *d, const char *text)
+{
+	return log_count(d, text, false);
+}
+
+unsigned
+live_log_told(struct live *d, const char *text)
+{
+	return log_count(d, text, true);
 }
 
 /* --- the end --- */

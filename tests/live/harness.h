@@ -112,6 +112,8 @@ void live_limit(struct live *d, pid_t pid, uint64_t bytes);
 void live_param(struct live *d, const char *name, const char *value);
 /* How many lines of the log have the text. */
 unsigned live_log_count(struct live *d, const char *text);
+/* How often the text was to be said: with what the log says was left out, once it does (a limit's window has to end first). */
+unsigned live_log_told(struct live *d, const char *text);
 
 /* --- clients --- */
 typedef void client_body(struct live *d, void *argument);
