@@ -99,8 +99,9 @@ struct fault_times {
 	uint64_t pages;              /* which brought so many */
 };
 
-/* A range that is to leave memory: pageout/evict.c. One at a time, since jobs is one thread. */
+/* A range that is to leave memory: pageout/evict.c. One for each jobs thread at most. */
 struct eviction {
+	struct eviction *next_asked; /* (Q) asked for later */
 	struct vm_object *object; /* (C) the job has a reference */
 	uint64_t next, end;  /* (Q) pages that no worker has taken up yet */
 	uint64_t behind;     /* (C) pages of the same request that follow */
@@ -111,13 +112,27 @@ struct eviction {
 	struct moment since; /* (Q) when a page last left, or the first was tried */
 };
 
+/* Lanes: fault/lane.h. */
+#define LANE_COMMON 0u
+#define SIDE_LANES  2u
+
+/* Victims that are for the worker of a side lane: it takes them from the policy no further than it can carry. */
+#define SIDE_VICTIMS 256u
+struct side_queue { /* pageout/side.c */
+	struct victim *victims;   /* (Q) a ring of SIDE_VICTIMS */
+	unsigned first, count;    /* (Q) */
+	atomic_bool limits_wanted; /* (A) as pageq.limits_wanted, for clients of the lane */
+	struct cond wanted;       /* waited by the lane's worker, signalled by whoever has something for it */
+};
+
 struct pageq { /* vm/pageq.c */
 	struct lock lock;
 	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a frame below free_min */
 	struct cond help_wanted;    /* waited by the other workers, signalled by those before them */
 	struct cond room_wanted;    /* waited by pageout workers when nothing can leave; signalled by writeback */
-	struct cond eviction_done;  /* waited by jobs, signalled by the worker that ends the last part */
-	struct eviction *eviction;  /* (Q) under way, or NULL */
+	struct cond eviction_done;  /* waited by jobs, broadcast by the worker that ends a last part */
+	struct eviction *evictions; /* (Q) under way, the oldest first */
+	struct side_queue side[SIDE_LANES]; /* of side lane i + 1 */
 	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (session.h) */
 	struct page_policy **session_policies; /* (Q) by session index; NULL: none of its own */
 	uint32_t own_policies;      /* (Q) of those that are not NULL */
@@ -130,7 +145,7 @@ struct pageq { /* vm/pageq.c */
 	uint32_t cost;              /* (L) of a major fault, in soft ones, as last measured; 0: not yet */
 	struct fault_times cost_since; /* (L) where the next measurement begins */
 	bool stopping;              /* (Q) */
-	atomic_bool sessions_over_limit; /* (A) some client's own pages must leave */
+	atomic_bool limits_wanted;  /* (A) some client's own pages must leave */
 	atomic_uint rounds;         /* (A) rounds of the workers so far */
 	atomic_bool squeezed;       /* (A) faults have waited in vain: see pageout/squeeze.c; the writer sets it */
 };
@@ -208,15 +223,21 @@ struct daemon {
 	struct session_table sessions;
 	struct compressor *compressor;
 	struct swap *swap; /* NULL: --no-swap */
-	struct fault_server *servers; /* server_count that poll, then as many direct ones */
+	struct fault_seat *seats;     /* what servers poll: server_count of the common lane, then one for each side lane */
+	struct fault_server *servers; /* server_count for those, as many direct ones, then those of side lanes and stand-bys */
 	unsigned server_count;
 	struct lock direct_lock; /* DIRECT */
-	struct pageout_worker *workers;
+	struct pageout_worker *workers; /* worker_count of the common lane, then those of side lanes and stand-bys */
 	unsigned worker_count;
+	struct watcher *watcher; /* watch.c */
+	struct lock duty_lock;   /* covers duties (watch.h); leaf */
+	struct cond duty_given;  /* waited for by those who stand by, broadcast by the watcher */
+	bool duties_end;         /* under duty_lock */
+	atomic_bool sessions_end_wanted; /* (A) some session has end_wanted: the control loop looks */
 	struct writeback writeback;
 	struct latency latency; /* fault/latency.c */
 	struct jobs *jobs;
-	struct prefetch *prefetch;
+	struct prefetch *prefetch; /* one for each jobs thread */
 	struct recorder *recorder; /* trace.c */
 	atomic_bool trace_on;      /* (A) */
 	atomic_uint trace_window;  /* (A) pages that stay mapped while recording; 0: as the policy says */
@@ -253,16 +274,30 @@ uint64_t stats_counter(const struct stats *stats, enum stat_index index);
 /* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out. */
 void stats_refresh(struct daemon *d);
 
-/* Servers that poll and direct servers. */
+/* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up at a time. */
+#define STAND_BYS 4u
+
+/* Servers that poll and direct servers, of all lanes, and stand-bys. */
 static inline unsigned
 fault_thread_count(const struct daemon *d)
 {
-	return 2 * d->server_count;
+	return 2 * d->server_count + SIDE_LANES + STAND_BYS;
 }
+static inline unsigned
+seat_count(const struct daemon *d)
+{
+	return d->server_count + SIDE_LANES;
+}
+static inline unsigned
+worker_thread_count(const struct daemon *d)
+{
+	return d->worker_count + SIDE_LANES + STAND_BYS;
+}
+#define JOBS_THREADS (1 + SIDE_LANES + STAND_BYS)
 
-/* Shards: fault servers, then pageout workers, then jobs, writeback, control. */
+/* Shards: fault servers, then pageout workers, then jobs threads, writeback, control. */
 /* SHARD_PAGEQ: what is counted with PAGEQ held, by whatever thread. */
-enum { SHARD_JOBS, SHARD_WRITEBACK, SHARD_CONTROL, SHARD_PAGEQ, SHARD_EXTRA };
+enum { SHARD_JOBS, SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS, SHARD_CONTROL, SHARD_PAGEQ, SHARD_WATCH, SHARD_EXTRA };
 static inline unsigned
 shard_index_server(const struct daemon *d, unsigned i)
 {
@@ -277,7 +312,12 @@ shard_index_worker(const struct daemon *d, unsigned i)
 static inline unsigned
 shard_index_extra(const struct daemon *d, unsigned i)
 {
-	return fault_thread_count(d) + d->worker_count + i;
+	return fault_thread_count(d) + worker_thread_count(d) + i;
+}
+static inline unsigned
+shard_count(const struct daemon *d)
+{
+	return shard_index_extra(d, SHARD_EXTRA);
 }
 
 #endif

@@ -29,6 +29,7 @@
 #include "trace.h"
 #include "vm/pageq.h"
 #include "vm/prefetch.h"
+#include "watch.h"
 
 static const char usage_text[] =
     "usage: pagerd [options]\n"
@@ -298,9 +299,9 @@ create_storage(struct daemon *d)
 		.segment_bytes = segment_bytes_wanted(d),
 		.arena_bytes = arena_bytes(d),
 		.max_segments = 32 * d->options.memory_bytes / segment_bytes_wanted(d) + 4096,
-		.workers = d->worker_count,
+		.workers = worker_thread_count(d),
 		/* Fault servers, jobs, the writer, the control loop. */
-		.expanding_threads = fault_thread_count(d) + 3,
+		.expanding_threads = fault_thread_count(d) + JOBS_THREADS + 2,
 		/* Filling memory that a segment has just left is a third cheaper than populating new. */
 		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 1024),
 		.ops = &frames_compressor_ops,
@@ -318,8 +319,10 @@ static void
 create_parts(struct daemon *d)
 {
 	char message[512] = "";
-	int error = stats_create(&d->stats, fault_thread_count(d) + d->worker_count + SHARD_EXTRA);
+	int error = stats_create(&d->stats, shard_count(d));
 
+	if (!error)
+		error = watch_create(d);
 	if (!error)
 		error = session_table_create(d);
 	if (!error)
@@ -354,17 +357,21 @@ create_parts(struct daemon *d)
 	if (error)
 		die(1, "%s", message[0] ? message : strerror(-error));
 	error = jobs_start(d, control_job_finished, d);
+	if (!error)
+		error = watch_start(d);
 	if (error)
-		die(1, "cannot start the jobs thread: %s", strerror(-error));
+		die(1, "cannot start the jobs threads: %s", strerror(-error));
 }
 
 static void
 destroy_parts(struct daemon *d)
 {
+	duties_stop(d);
 	jobs_stop(d);
 	fault_servers_stop(d);
 	pageout_stop(d);
 	writeback_stop(d);
+	watch_stop(d);
 	control_destroy(d);
 	latency_fini(d);
 	jobs_fini(d);
@@ -379,6 +386,7 @@ destroy_parts(struct daemon *d)
 	if (d->swap)
 		swap_destroy(d->swap);
 	pageq_destroy(d);
+	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);
 	object_table_destroy(d);

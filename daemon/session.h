@@ -33,6 +33,9 @@ struct session {
 	uint64_t id;                /* (C) */
 	struct daemon *daemon;      /* (C) */
 	_Atomic enum session_state state; /* (A) written by the control loop */
+	atomic_uint lane;           /* (A) that serves it: fault/lane.h; written by the watcher, under affinity_busy */
+	unsigned times_apart;       /* the watcher only: how often it has been moved to a side lane */
+	atomic_bool end_wanted;     /* (A) it held a thread of ours for too long: the control loop ends it */
 	int socket;                 /* (L) */
 	int uffd, agent, pidfd;     /* (C) once CLIENT; -1 before */
 	atomic_int pagemap;         /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */

@@ -19,6 +19,7 @@
 #include "jobs.h"
 #include "vm/pageq.h"
 #include "vm/vm_object.h"
+#include "watch.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -300,6 +301,7 @@ stop_requested(uv_signal_t *handle, int signal)
 		return;
 	log_notice("stopping on SIG%s", sigabbrev_np(signal));
 	control->stopping = true;
+	watch_hasten(d);
 	acceptor_stop(&control->acceptor);
 	for (uint32_t i = 0; i < d->sessions.room; i++) {
 		struct session *s = session_at(d, i);
@@ -313,6 +315,21 @@ stop_requested(uv_signal_t *handle, int signal)
 		uv_stop(&control->loop);
 }
 
+/* Sessions whose clients have held threads of ours for too long. */
+static void
+end_wanted(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->sessions.room; i++) {
+		struct session *s = session_at(d, i);
+
+		if (!s)
+			continue;
+		if (load_acquire(&s->end_wanted))
+			session_end(s);
+		session_put(s);
+	}
+}
+
 static void
 refresh(uv_timer_t *timer)
 {
@@ -322,6 +339,8 @@ refresh(uv_timer_t *timer)
 	stats_refresh(control->daemon);
 	direct_refresh(control->daemon);
 	latency_refresh(control->daemon, REFRESH_MS);
+	if (exchange_acq_rel(&control->daemon->sessions_end_wanted, false))
+		end_wanted(control->daemon);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
 }

@@ -64,18 +64,18 @@ apply(struct daemon *d, struct session *s, uint64_t wanted)
 	for (unsigned i = 0; i < d->server_count; i++) {
 		if (!(wanted & ~polling & 1ull << i))
 			continue;
-		if (fault_server_watch(&d->servers[i], s) != 0)
+		if (fault_seat_watch(&d->seats[i], s) != 0)
 			return;
 		/* Its end takes it from all servers; what came after that is ours to take back. */
 		if (session_is_dead(s)) {
-			fault_server_unwatch(&d->servers[i], s);
+			fault_seat_unwatch(&d->seats[i], s);
 			return;
 		}
 	}
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (polling & ~wanted & 1ull << i) {
-			fault_server_unwatch(&d->servers[i], s);
-			fault_server_give_way(&d->servers[i], false);
+			fault_seat_unwatch(&d->seats[i], s);
+			fault_server_give_way(fault_seat_server(d, i), false);
 		}
 	store_relaxed(&s->servers_polling, wanted);
 }
@@ -164,7 +164,7 @@ sample(struct fault_server *server, struct session *s, uint32_t thread)
 static struct fault_server *
 reader(struct daemon *d, struct session *s, unsigned i)
 {
-	return &d->servers[load_acquire(&s->is_direct) ? d->server_count + i : i];
+	return load_acquire(&s->is_direct) ? &d->servers[d->server_count + i] : fault_seat_server(d, i);
 }
 
 void
@@ -183,7 +183,8 @@ affinity_note(struct fault_server *server, struct session *s, uint32_t thread, u
 	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&s->affinity_busy, true))
 		return;
 	s->sample_interval = (unsigned)max_u64(s->sample_interval, INTERVAL_MIN);
-	if (!session_is_dead(s))
+	/* In a side lane one server polls it, and nothing is chosen. */
+	if (!session_is_dead(s) && load_acquire(&s->lane) == LANE_COMMON)
 		sample(server, s, thread);
 	store_relaxed(&s->faults_to_sample, s->sample_interval);
 	polling = load_relaxed(&s->servers_polling);

@@ -23,7 +23,7 @@ direct_of(struct daemon *d, unsigned i)
 
 /* One producer, the direct server, and one consumer, its home. */
 static bool
-ring_take(struct fault_server *home, struct fault *ret)
+ring_take(struct fault_seat *home, struct fault *ret)
 {
 	unsigned out = load_relaxed(&home->handed_out);
 
@@ -37,7 +37,7 @@ ring_take(struct fault_server *home, struct fault *ret)
 bool
 direct_hand_over(struct fault_server *server, const struct fault *f)
 {
-	struct fault_server *home = server->home;
+	struct fault_seat *home = server->home;
 	unsigned in = load_relaxed(&home->handed_in);
 
 	if (in - load_acquire(&home->handed_out) == FAULT_HANDED_MAX)
@@ -46,18 +46,18 @@ direct_hand_over(struct fault_server *server, const struct fault *f)
 	session_get(f->session);
 	store_release(&home->handed_in, in + 1);
 	stat_add(server->stats, STAT_HANDED_FAULTS, 1);
-	fault_server_kick(home);
+	fault_seat_kick(home);
 	return true;
 }
 
 void
-direct_serve_handed(struct fault_server *home)
+direct_serve_handed(struct fault_server *server)
 {
 	struct fault f;
 
-	while (ring_take(home, &f)) {
+	while (!watch_is_relieved() && ring_take(server->seat, &f)) {
 		if (!session_is_dead(f.session))
-			fault_dispatch(home, &f);
+			fault_dispatch(server, &f);
 		session_put(f.session);
 	}
 }
@@ -121,6 +121,7 @@ direct_main(void *argument)
 	struct fault_server *server = argument;
 	struct daemon *d = server->daemon;
 
+	watch_on_duty(&server->watch, LANE_COMMON);
 	fault_server_begin(server, "direct");
 	lock_acquire(&d->direct_lock);
 	/* A client that came just before the end is let go as any other. */
@@ -148,7 +149,7 @@ direct_main(void *argument)
 static bool
 can_be_had(struct daemon *d, struct session *s, uint64_t wanted)
 {
-	if (session_is_dead(s))
+	if (session_is_dead(s) || load_acquire(&s->lane) != LANE_COMMON)
 		return false;
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct fault_server *server = direct_of(d, i);
@@ -194,8 +195,8 @@ direct_set(struct fault_server *server, struct session *s, uint64_t wanted)
 	lock_release(&d->direct_lock);
 	if (begins) {
 		for (unsigned i = 0; i < d->server_count; i++) {
-			fault_server_unwatch(&d->servers[i], s);
-			fault_server_give_way(&d->servers[i], false);
+			fault_seat_unwatch(&d->seats[i], s);
+			fault_server_give_way(fault_seat_server(d, i), false);
 		}
 		stat_add(server->stats, STAT_DIRECT_BEGINS, 1);
 	}
@@ -233,7 +234,7 @@ direct_leave(struct daemon *d, struct session *s, struct stat_shard stats)
 		return;
 	/* Before direct servers leave: somebody always reads. */
 	for (unsigned i = 0; i < d->server_count; i++)
-		if (fault_server_watch(&d->servers[i], s) == 0)
+		if (fault_seat_watch(&d->seats[i], s) == 0)
 			polling |= 1ull << i;
 	if (polling == 0)
 		return;
@@ -242,7 +243,7 @@ direct_leave(struct daemon *d, struct session *s, struct stat_shard stats)
 	/* Its end takes it from all servers; what came after that is ours to take back. */
 	if (session_is_dead(s))
 		for (unsigned i = 0; i < d->server_count; i++)
-			fault_server_unwatch(&d->servers[i], s);
+			fault_seat_unwatch(&d->seats[i], s);
 }
 
 void
@@ -305,6 +306,27 @@ direct_refresh(struct daemon *d)
 	lock_release(&d->direct_lock);
 }
 
+/* It is held up over a fault of another client, one that had waited for a frame: its own client is polled meanwhile. Runs on: the
+ * watcher. */
+static void
+relieve(struct daemon *d, struct watch *w)
+{
+	struct fault_server *server = container_of(w, struct fault_server, watch);
+	struct session *s = NULL;
+
+	lock_acquire(&d->direct_lock);
+	if (server->client && !load_relaxed(&server->leaving))
+		s = session_get(server->client);
+	lock_release(&d->direct_lock);
+	if (!s)
+		return;
+	if (!exchange_acq_rel(&s->affinity_busy, true)) {
+		direct_leave(d, s, stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH)));
+		store_release(&s->affinity_busy, false);
+	}
+	session_put(s);
+}
+
 int
 direct_start(struct daemon *d)
 {
@@ -314,15 +336,13 @@ direct_start(struct daemon *d)
 	if (sigaction(LEAVE_SIGNAL, &action, NULL) < 0)
 		return -errno;
 	for (unsigned i = 0; i < d->server_count; i++) {
-		struct fault_server *server = direct_of(d, i), *home = &d->servers[i];
+		struct fault_server *server = direct_of(d, i);
 		int error = fault_server_create(d, server, d->server_count + i);
 
 		if (error)
 			return error;
-		server->home = home;
-		home->handed = calloc(FAULT_HANDED_MAX, sizeof(*home->handed));
-		if (!home->handed)
-			return -ENOMEM;
+		server->home = &d->seats[i];
+		watch_add(d, &server->watch, relieve);
 		cond_init(&server->assigned);
 		error = fault_server_start(server, direct_main);
 		if (error)
@@ -360,11 +380,8 @@ direct_fini(struct daemon *d)
 	struct fault f;
 
 	for (unsigned i = 0; i < d->server_count; i++) {
-		struct fault_server *home = &d->servers[i];
-
-		while (ring_take(home, &f))
+		while (ring_take(&d->seats[i], &f))
 			session_put(f.session);
-		free(home->handed);
 		cond_fini(&direct_of(d, i)->assigned);
 	}
 	lock_fini(&d->direct_lock);

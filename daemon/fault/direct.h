@@ -18,8 +18,8 @@
 int direct_start(struct daemon *d);
 void direct_stop(struct daemon *d);
 void direct_fini(struct daemon *d);
-/* What a direct server hands over is answered. Runs on: the server. */
-void direct_serve_handed(struct fault_server *home);
+/* What the direct server of its seat hands over is answered. Runs on: the server. */
+void direct_serve_handed(struct fault_server *server);
 /* To the server's home, which gets its own reference to the session. => false: no place, nothing is kept. */
 bool direct_hand_over(struct fault_server *server, const struct fault *f);
 

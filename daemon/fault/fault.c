@@ -440,6 +440,7 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 	struct target t;
 	enum slot_kind kind;
 
+	watch_client(session_cookie(f->session));
 	if (!find_target(d, f, &t)) {
 		answer_unknown(server, f);
 		return true;
@@ -470,23 +471,30 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 
 /* => false: no place */
 static bool
-defer(struct fault_server *server, const struct fault *f)
+defer(struct fault_seat *seat, const struct fault *f)
 {
-	unsigned at = (server->deferred_head + server->deferred_count) % FAULT_DEFERRED_MAX;
+	unsigned at = (seat->deferred_head + seat->deferred_count) % FAULT_DEFERRED_MAX;
 
-	if (server->deferred_count == FAULT_DEFERRED_MAX)
+	if (seat->deferred_count == FAULT_DEFERRED_MAX)
 		return false;
-	server->deferred[at] = *f;
+	seat->deferred[at] = *f;
 	session_get(f->session);
-	server->deferred_count++;
+	seat->deferred_count++;
 	return true;
 }
 
 void
 fault_dispatch(struct fault_server *server, const struct fault *f)
 {
-	enum fault_outcome outcome = fault_handle(server, f);
+	enum fault_outcome outcome;
 
+	/* Served by others by now: it faults again, and they are told. So it is with one of a batch whose server has been relieved. */
+	if (unlikely(load_acquire(&f->session->lane) != server->lane || watch_is_relieved())) {
+		uffd_wake(f->session->uffd, round_down_u64(f->address, server->daemon->hw_bytes), server->daemon->hw_bytes);
+		return;
+	}
+	watch_client(session_cookie(f->session));
+	outcome = fault_handle(server, f);
 	switch (outcome) {
 	case FAULT_ANSWERED:
 	case FAULT_PENDING:
@@ -500,7 +508,7 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 		break;
 	case FAULT_NO_IO:
 		/* It faults again; by then the channel has moved. */
-		if (!(server->home ? direct_hand_over(server, f) : defer(server, f)))
+		if (!(server->home ? direct_hand_over(server, f) : defer(server->seat, f)))
 			uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
 		break;
 	}

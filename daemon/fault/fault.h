@@ -11,9 +11,12 @@
 #include "pmap/uffd.h"
 #include "session.h"
 #include "vm/vm_object.h"
+#include "watch.h"
 
 #define FAULT_CLUSTER_MAX 64u
 #define FAULT_IO_DEPTH    32u
+/* Of a side lane's server. */
+#define FAULT_SIDE_DEPTH  4u
 
 struct fault {
 	struct session *session; /* with a reference where the fault is kept */
@@ -55,30 +58,46 @@ struct swapin { /* fault/swapin.c: one read under way */
 	uint32_t page_offset[FAULT_CLUSTER_MAX], page_length[FAULT_CLUSTER_MAX];
 	uint64_t place;
 	bool used;
+	atomic_bool finished; /* (A) answered by a relieved server: the seat's server gives the entry back */
 };
 
-struct fault_server {
+/* What a server polls and has under way. It belongs to the seat's server: one that is relieved (watch.h) leaves it, and all that
+ * it has not begun, to the next. */
+struct fault_seat {
 	struct daemon *daemon;
-	pthread_t thread;
-	unsigned index, cpu;
-	atomic_int tid;        /* (A) 0 until it runs */
-	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
+	unsigned index, cpu, lane; /* (C) */
+	_Atomic(struct fault_server *) server; /* (A) who has it */
 	int epoll, kick; /* kick: eventfd, written by whoever frees frames, and to stop */
 	atomic_bool kicked, stopping;
-	struct stat_shard stats;
-	struct hole hole; /* around a page that gets poison */
-	void *bounce; /* FAULT_CLUSTER_MAX pages */
 	struct swap_channel *channel; /* NULL: no swap */
 	size_t channel_buffer_bytes;
-	struct swapin *swapins; /* FAULT_IO_DEPTH */
+	unsigned depth; /* (C) */
+	struct swapin *swapins; /* depth */
 	unsigned swapins_used;
+	atomic_uint left_behind; /* (A) of those: answered by a server that had been relieved */
 	bool unflushed; /* the kernel would not take all reads: again soon */
 	struct fault *deferred; /* faults that found the channel full; FIFO ring */
 	unsigned deferred_head, deferred_count;
 	struct fault *handed; /* by the direct server whose home this is; a ring of FAULT_HANDED_MAX */
 	atomic_uint handed_in, handed_out; /* (A) both only grow; the direct server writes the first */
+};
+
+struct fault_server {
+	struct daemon *daemon;
+	pthread_t thread;
+	unsigned index;
+	unsigned cpu, lane; /* its own thread's, and of a direct server (C) */
+	struct fault_seat *seat; /* its own thread's; NULL: a direct server, or one that stands by */
+	struct duty duty;      /* its seat's index */
+	struct watch watch;
+	atomic_int tid;        /* (A) 0 until it runs */
+	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
+	atomic_bool stopping;  /* (A) a direct server shall end */
+	struct stat_shard stats;
+	struct hole hole; /* around a page that gets poison */
+	void *bounce; /* FAULT_CLUSTER_MAX pages */
 	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
-	struct fault_server *home; /* (C) NULL: this is none */
+	struct fault_seat *home; /* (C) NULL: this is none */
 	struct session *client; /* (D) with a reference; NULL: waits for one */
 	struct cond assigned;   /* (D) */
 	atomic_bool leaving;    /* (A) set under DIRECT: no more reads */
@@ -106,8 +125,8 @@ void fault_servers_fini(struct daemon *d);
 int fault_servers_add(struct daemon *d, struct session *s);
 void fault_servers_remove(struct daemon *d, struct session *s);
 /* One server begins or ceases to poll it. */
-int fault_server_watch(struct fault_server *server, struct session *s);
-void fault_server_unwatch(struct fault_server *server, struct session *s);
+int fault_seat_watch(struct fault_seat *seat, struct session *s);
+void fault_seat_unwatch(struct fault_seat *seat, struct session *s);
 /* While several servers poll a client a fault wakes them all, and the one on the faulting thread's CPU runs as soon as that thread
  * blocks. The others shall not interrupt what their CPUs do for an empty look: in a virtual machine that interrupt costs the
  * faulting thread more than the rest of its fault. A SCHED_BATCH thread preempts nobody when it wakes. With one server polling, who
@@ -116,14 +135,20 @@ void fault_server_give_way(struct fault_server *server, bool give_way);
 /* What is common to servers and direct servers. index: in daemon.servers. => 0 or -errno */
 int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index);
 int fault_server_start(struct fault_server *server, void *(*run)(void *));
-/* First in its thread. */
+/* First in its thread, and when it takes another seat. */
 void fault_server_begin(struct fault_server *server, const char *name);
 /* Answers messages of one client that arrived together. */
 void fault_server_answer(struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count);
 /* After each wake-up: what waits may have become possible. */
 void fault_server_look_at_parked(struct fault_server *server);
-/* It wakes from its poll. Any thread; not for direct servers. */
-void fault_server_kick(struct fault_server *server);
+/* The server of seat i. */
+static inline struct fault_server *
+fault_seat_server(const struct daemon *d, unsigned i)
+{
+	return load_acquire(&d->seats[i].server);
+}
+/* The server that has the seat wakes from its poll. Any thread. */
+void fault_seat_kick(struct fault_seat *seat);
 /* Frames are free, or a session is below its limit again: some server looks at the parked faults. Any thread. */
 void fault_servers_kick(struct daemon *d);
 
@@ -170,6 +195,8 @@ unsigned fill_copy(struct fault_server *server, struct fill *fill, const void *p
 /* fault/swapin.c */
 enum fault_outcome swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill);
 void swapin_reap(struct fault_server *server);
+/* Entries that a relieved server has left behind are free again. Runs on: the seat's server */
+void swapin_collect(struct fault_seat *seat);
 
 /* fault/park.c */
 int park_create(struct daemon *d);

@@ -307,7 +307,7 @@ put_parts(struct fault_server *server, struct fill *fill, unsigned at, const cha
 		}
 		any |= error == 0;
 		if (error && page)
-			whole = pwrite(o->memfd, page + part, d->hw_bytes, (off_t)(offset + part)) == (ssize_t)d->hw_bytes;
+			whole = uffd_write(o->memfd, offset + part, page + part, d->hw_bytes);
 		part += d->hw_bytes;
 	}
 	if (!any || !whole)

@@ -315,16 +315,22 @@ serve_refused(struct fault_server *server)
 	struct daemon *d = server->daemon;
 	struct park *k = &d->park;
 
-	while (load_relaxed(&k->refused_count) > 0 && !load_relaxed(&d->pageq.squeezed) &&
+	while (load_relaxed(&k->refused_count) > 0 && !watch_is_relieved() && !load_relaxed(&d->pageq.squeezed) &&
 	    load_relaxed(&d->frames.free_count) >= d->frames.free_min) {
 		struct fault fault;
+		uint32_t previous = PARK_NONE, i;
 		bool any;
 
 		lock_acquire(&k->lock);
-		any = k->refused.head != PARK_NONE;
+		/* The poison is taken away by a call on the client's memory: a thread of its lane makes it. */
+		for (i = k->refused.head; i != PARK_NONE && load_relaxed(&k->pool[i].fault.session->lane) != server->lane;) {
+			previous = i;
+			i = k->pool[i].next;
+		}
+		any = i != PARK_NONE;
 		if (any) {
-			fault = k->pool[k->refused.head].fault;
-			unlink_locked(k, &k->refused, k->refused.head, PARK_NONE);
+			fault = k->pool[i].fault;
+			unlink_locked(k, &k->refused, i, previous);
 		}
 		lock_release(&k->lock);
 		if (!any)
@@ -347,7 +353,7 @@ park_serve(struct fault_server *server)
 	enum verdict verdict;
 	struct fault fault;
 
-	while (most-- > 0 && (verdict = take_next(d, &fault, &why)) != WAIT) {
+	while (most-- > 0 && !watch_is_relieved() && (verdict = take_next(d, &fault, &why)) != WAIT) {
 		struct session *s = fault.session;
 		bool limit = why == FAULT_OVER_LIMIT;
 
@@ -357,7 +363,8 @@ park_serve(struct fault_server *server)
 			ledger_count(&s->ledger, limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 			    clock_now_ns() - fault.start_ns);
 			fault.start_ns = clock_now_ns();
-			if (verdict == SERVE || !fault_refuse(server, &fault))
+			/* Of another lane: woken there (fault_dispatch), where it waits anew if it must. */
+			if (verdict == SERVE || load_acquire(&s->lane) != server->lane || !fault_refuse(server, &fault))
 				fault_dispatch(server, &fault);
 		}
 		session_put(s);

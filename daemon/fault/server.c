@@ -34,11 +34,11 @@ session_events(struct session *s)
 
 /* There may be more: the edge once more. It may have been removed meanwhile, then others poll it. */
 static void
-watch_again(struct fault_server *server, struct session *s)
+watch_again(struct fault_seat *seat, struct session *s)
 {
 	struct epoll_event event = session_events(s);
 
-	epoll_ctl(server->epoll, EPOLL_CTL_MOD, s->uffd, &event);
+	epoll_ctl(seat->epoll, EPOLL_CTL_MOD, s->uffd, &event);
 }
 
 static void
@@ -89,6 +89,11 @@ serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
 
 	if (!s)
 		return;
+	/* It is being moved to another lane, whose server reads what this one leaves. */
+	if (unlikely(load_acquire(&s->lane) != server->lane)) {
+		session_put(s);
+		return;
+	}
 	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error for ever: servers would spin. */
 	if (events & EPOLLERR && !load_acquire(&s->is_direct))
 		uffd_never_wait(s->uffd);
@@ -96,33 +101,34 @@ serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
 	 * next message is an edge. */
 	count = uffd_read(s->uffd, faults, READ_BATCH, &more);
 	if (more)
-		watch_again(server, s);
+		watch_again(server->seat, s);
 	if (count > 0)
 		fault_server_answer(server, s, faults, (unsigned)count);
 	session_put(s);
 }
 
 static void
-serve_kick(struct fault_server *server)
+serve_kick(struct fault_seat *seat)
 {
 	uint64_t ignored;
 
-	if (read(server->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
+	if (read(seat->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		panic("a server's kick descriptor failed: %d", errno);
 	/* Not a store: what we look at next must not be older than a kick that found the flag set. */
-	exchange_acq_rel(&server->kicked, false);
+	exchange_acq_rel(&seat->kicked, false);
 }
 
 static void
 serve_deferred(struct fault_server *server)
 {
-	unsigned most = server->deferred_count;
+	struct fault_seat *seat = server->seat;
+	unsigned most = seat->deferred_count;
 
-	while (most-- > 0 && server->swapins_used < FAULT_IO_DEPTH) {
-		struct fault fault = server->deferred[server->deferred_head];
+	while (most-- > 0 && !watch_is_relieved() && seat->swapins_used < seat->depth) {
+		struct fault fault = seat->deferred[seat->deferred_head];
 
-		server->deferred_head = (server->deferred_head + 1) % FAULT_DEFERRED_MAX;
-		server->deferred_count--;
+		seat->deferred_head = (seat->deferred_head + 1) % FAULT_DEFERRED_MAX;
+		seat->deferred_count--;
 		if (!session_is_dead(fault.session))
 			fault_dispatch(server, &fault);
 		session_put(fault.session);
@@ -185,85 +191,172 @@ fault_server_begin(struct fault_server *server, const char *name)
 	char title[16]; /* as long as they may be */
 
 	stay_on_cpu(server);
-	snprintf(title, sizeof(title), "%.7s-%u", name, (server->index % server->daemon->server_count) & 0xffff);
+	snprintf(title, sizeof(title), "%.7s-%u", name, (server->seat ? server->seat->index : server->home->index) & 0xffff);
 	pthread_setname_np(pthread_self(), title);
 	run_first();
+	watch_begin(&server->watch);
 	store_release(&server->tid, (pid_t)syscall(SYS_gettid));
 }
 
-static void *
-server_main(void *argument)
+/* An edge that the server before had taken, and not come to, would not be seen again. */
+static void
+watch_all_again(struct fault_seat *seat)
 {
-	struct fault_server *server = argument;
+	struct daemon *d = seat->daemon;
+
+	for (uint32_t i = 0; i < d->sessions.room; i++) {
+		struct session *s = session_at(d, i);
+
+		if (!s)
+			continue;
+		if (load_acquire(&s->state) == SESSION_CLIENT)
+			watch_again(seat, s);
+		session_put(s);
+	}
+}
+
+static void
+serve_seat(struct fault_server *server)
+{
+	struct fault_seat *seat = server->seat;
 	struct epoll_event events[EVENTS];
 
-	fault_server_begin(server, "fault");
-	while (!load_acquire(&server->stopping)) {
-		int count = epoll_wait(server->epoll, events, EVENTS, server->unflushed ? FLUSH_AGAIN_MS : -1);
+	while (!load_acquire(&seat->stopping) && !watch_is_relieved()) {
+		int count = epoll_wait(seat->epoll, events, EVENTS, seat->unflushed ? FLUSH_AGAIN_MS : -1);
 
 		CHECKF(count >= 0 || errno == EINTR, "epoll_wait: %d", errno);
 		/* A completion interrupts the wait, to be put into the ring, before the ring's descriptor says so. */
-		if (count < 0 && server->swapins_used > 0)
+		if (count < 0 && seat->swapins_used > 0)
 			swapin_reap(server);
-		for (int i = 0; i < count; i++) {
+		for (int i = 0; i < count && !watch_is_relieved(); i++) {
 			if (events[i].data.u64 == COOKIE_KICK)
-				serve_kick(server);
+				serve_kick(seat);
 			else if (events[i].data.u64 == COOKIE_IO)
 				swapin_reap(server);
 			else
 				serve_session(server, events[i].data.u64, events[i].events);
 		}
 		direct_serve_handed(server);
-		fault_server_look_at_parked(server);
-		if (server->deferred_count > 0)
+		if (!watch_is_relieved())
+			fault_server_look_at_parked(server);
+		if (!watch_is_relieved() && seat->deferred_count > 0)
 			serve_deferred(server);
+		if (watch_is_relieved())
+			break;
+		swapin_collect(seat);
 		/* Reads that a flush has left behind, here or in the channel, have no completion to wait for. */
-		server->unflushed = server->swapins_used > 0 && swap_channel_flush(server->channel) != 0;
+		seat->unflushed = seat->swapins_used > 0 && swap_channel_flush(seat->channel) != 0;
+	}
+}
+
+/* One seat after the other: most servers have one for good. */
+static void *
+server_main(void *argument)
+{
+	struct fault_server *server = argument;
+	struct daemon *d = server->daemon;
+	int number;
+
+	while ((number = duty_wait(d, &server->duty)) != DUTY_NONE) {
+		struct fault_seat *seat = &d->seats[number];
+
+		server->seat = seat;
+		server->cpu = seat->cpu;
+		server->lane = seat->lane;
+		watch_on_duty(&server->watch, seat->lane);
+		fault_server_begin(server, seat->lane == LANE_COMMON ? "fault" : "side");
+		watch_all_again(seat);
+		/* What the server before has read from its kick descriptor it may not have looked at. */
+		fault_seat_kick(seat);
+		serve_seat(server);
+		server->seat = NULL;
+		if (!watch_is_relieved())
+			break;
+		/* What it was at is answered now: the entry of a read may be given back. */
+		fault_seat_kick(seat);
+		duty_end(d, &server->duty);
 	}
 	return NULL;
 }
 
+/* The servers that poll: those of the common lane come first, then, behind the direct ones, side lanes' and those who stand by. */
+static unsigned
+polling_server(const struct daemon *d, unsigned i)
+{
+	return i < d->server_count ? i : d->server_count + i;
+}
+static unsigned
+polling_server_count(const struct daemon *d)
+{
+	return fault_thread_count(d) - d->server_count;
+}
+
+/* A stand-by takes the seat. Runs on: the watcher, while the server is inside of a call. */
+static void
+relieve(struct daemon *d, struct watch *w)
+{
+	struct fault_server *server = container_of(w, struct fault_server, watch), *next = NULL;
+
+	lock_acquire(&d->duty_lock);
+	for (unsigned i = 0; i < polling_server_count(d) && !next; i++)
+		if (d->servers[polling_server(d, i)].duty.number == DUTY_NONE)
+			next = &d->servers[polling_server(d, i)];
+	if (next && watch_relieved(w)) {
+		store_release(&d->seats[server->duty.number].server, next);
+		duty_give_locked(d, &next->duty, server->duty.number);
+	}
+	lock_release(&d->duty_lock);
+}
+
 static int
-watch(struct fault_server *server, int fd, uint64_t cookie)
+watch(struct fault_seat *seat, int fd, uint64_t cookie)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = cookie };
 
-	return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 int
 fault_server_create(struct daemon *d, struct fault_server *server, unsigned index)
 {
 	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
+	/* Seldom used ones take their memory when they are. */
+	int populate = index < 2 * d->server_count ? MAP_POPULATE : 0;
 
 	server->daemon = d;
 	server->index = index;
 	server->cpu = index % d->server_count % d->cpus;
-	server->epoll = server->kick = -1;
+	server->duty.number = DUTY_NONE;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
-	server->bounce = mmap(NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	server->bounce = mmap(NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
 	return server->bounce == MAP_FAILED ? -ENOMEM : 0;
 }
 
 static int
-create_poll(struct daemon *d, struct fault_server *server)
+seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 {
 	int error;
 
-	server->epoll = epoll_create1(EPOLL_CLOEXEC);
-	server->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	server->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->swapins));
-	server->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*server->deferred));
-	if (server->epoll < 0 || server->kick < 0 || !server->swapins || !server->deferred)
+	seat->daemon = d;
+	seat->index = index;
+	seat->cpu = index % d->cpus;
+	seat->lane = index < d->server_count ? LANE_COMMON : index - d->server_count + 1;
+	seat->depth = seat->lane == LANE_COMMON ? FAULT_IO_DEPTH : FAULT_SIDE_DEPTH;
+	seat->epoll = epoll_create1(EPOLL_CLOEXEC);
+	seat->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	seat->swapins = calloc(seat->depth, sizeof(*seat->swapins));
+	seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*seat->deferred));
+	seat->handed = calloc(FAULT_HANDED_MAX, sizeof(*seat->handed));
+	if (seat->epoll < 0 || seat->kick < 0 || !seat->swapins || !seat->deferred || !seat->handed)
 		return -ENOMEM;
-	error = watch(server, server->kick, COOKIE_KICK);
+	error = watch(seat, seat->kick, COOKIE_KICK);
 	if (error || !d->swap)
 		return error;
-	server->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
-	error = swap_channel_create(d->swap, FAULT_IO_DEPTH, server->channel_buffer_bytes, &server->channel);
+	seat->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
+	error = swap_channel_create(d->swap, seat->depth, seat->channel_buffer_bytes, &seat->channel);
 	if (error)
 		return error;
-	return watch(server, swap_channel_fd(server->channel), COOKIE_IO);
+	return watch(seat, swap_channel_fd(seat->channel), COOKIE_IO);
 }
 
 int
@@ -278,26 +371,34 @@ fault_servers_start(struct daemon *d)
 	int error = 0;
 
 	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
-	if (!d->servers)
+	d->seats = calloc(seat_count(d), sizeof(*d->seats));
+	if (!d->servers || !d->seats)
 		return -ENOMEM;
-	for (unsigned i = 0; i < d->server_count && !error; i++) {
-		error = fault_server_create(d, &d->servers[i], i);
-		if (!error)
-			error = create_poll(d, &d->servers[i]);
+	for (unsigned i = 0; i < seat_count(d) && !error; i++)
+		error = seat_create(d, &d->seats[i], i);
+	for (unsigned i = 0; i < polling_server_count(d) && !error; i++) {
+		struct fault_server *server = &d->servers[polling_server(d, i)];
+
+		error = fault_server_create(d, server, polling_server(d, i));
+		watch_add(d, &server->watch, relieve);
+		if (i >= seat_count(d))
+			continue;
+		store_relaxed(&d->seats[i].server, server);
+		server->duty = (struct duty){ (int)i, true };
 	}
 	if (!error)
 		error = direct_start(d);
-	for (unsigned i = 0; i < d->server_count && !error; i++)
-		error = fault_server_start(&d->servers[i], server_main);
+	for (unsigned i = 0; i < polling_server_count(d) && !error; i++)
+		error = fault_server_start(&d->servers[polling_server(d, i)], server_main);
 	return error;
 }
 
 void
-fault_server_kick(struct fault_server *server)
+fault_seat_kick(struct fault_seat *seat)
 {
 	uint64_t one = 1;
 
-	if (!exchange_acq_rel(&server->kicked, true) && write(server->kick, &one, sizeof(one)) < 0)
+	if (!exchange_acq_rel(&seat->kicked, true) && write(seat->kick, &one, sizeof(one)) < 0)
 		panic("cannot kick a fault server: %d", errno);
 }
 
@@ -306,73 +407,85 @@ fault_servers_kick(struct daemon *d)
 {
 	unsigned next = fetch_add_relaxed(&d->next_server, 1) % d->server_count;
 
-	fault_server_kick(&d->servers[next]);
+	fault_seat_kick(&d->seats[next]);
 	/* It may wait behind what its CPU does, for a tick; another may not. */
-	for (unsigned i = 0; load_relaxed(&d->servers[next].gives_way) && i < d->server_count; i++)
-		fault_server_kick(&d->servers[i]);
+	for (unsigned i = 0; load_relaxed(&fault_seat_server(d, next)->gives_way) && i < d->server_count; i++)
+		fault_seat_kick(&d->seats[i]);
 }
 
 void
 fault_servers_stop(struct daemon *d)
 {
 	direct_stop(d);
-	for (unsigned i = 0; i < d->server_count; i++) {
-		store_release(&d->servers[i].stopping, true);
-		store_release(&d->servers[i].kicked, false);
-		fault_server_kick(&d->servers[i]);
+	for (unsigned i = 0; i < seat_count(d); i++) {
+		store_release(&d->seats[i].stopping, true);
+		store_release(&d->seats[i].kicked, false);
+		fault_seat_kick(&d->seats[i]);
 	}
-	for (unsigned i = 0; i < d->server_count; i++)
-		pthread_join(d->servers[i].thread, NULL);
+	for (unsigned i = 0; i < polling_server_count(d); i++)
+		pthread_join(d->servers[polling_server(d, i)].thread, NULL);
 }
 
 /* What is still under way at the end is finished here, so that pages are not left busy. */
+static void
+seat_destroy(struct fault_seat *seat, struct fault_server *server)
+{
+	server->seat = seat;
+	server->lane = seat->lane;
+	while (seat->swapins_used > 0) {
+		swap_channel_wait(seat->channel);
+		swapin_reap(server);
+	}
+	for (; seat->deferred_count > 0; seat->deferred_count--) {
+		session_put(seat->deferred[seat->deferred_head].session);
+		seat->deferred_head = (seat->deferred_head + 1) % FAULT_DEFERRED_MAX;
+	}
+	if (seat->channel)
+		swap_channel_destroy(seat->channel);
+	close(seat->epoll);
+	close(seat->kick);
+	free(seat->swapins);
+	free(seat->deferred);
+}
+
 void
 fault_servers_fini(struct daemon *d)
 {
-	for (unsigned i = 0; i < d->server_count; i++) {
-		struct fault_server *server = &d->servers[i];
-
-		while (server->swapins_used > 0) {
-			swap_channel_wait(server->channel);
-			swapin_reap(server);
-		}
-		for (; server->deferred_count > 0; server->deferred_count--) {
-			session_put(server->deferred[server->deferred_head].session);
-			server->deferred_head = (server->deferred_head + 1) % FAULT_DEFERRED_MAX;
-		}
-		if (server->channel)
-			swap_channel_destroy(server->channel);
-		close(server->epoll);
-		close(server->kick);
-		free(server->swapins);
-		free(server->deferred);
-	}
+	for (unsigned i = 0; i < seat_count(d); i++)
+		seat_destroy(&d->seats[i], fault_seat_server(d, i));
 	direct_fini(d);
+	for (unsigned i = 0; i < seat_count(d); i++)
+		free(d->seats[i].handed);
 	for (unsigned i = 0; i < fault_thread_count(d); i++)
 		munmap(d->servers[i].bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
 	free(d->servers);
+	free(d->seats);
 }
 
 int
-fault_server_watch(struct fault_server *server, struct session *s)
+fault_seat_watch(struct fault_seat *seat, struct session *s)
 {
 	struct epoll_event event = session_events(s);
 
-	return epoll_ctl(server->epoll, EPOLL_CTL_ADD, s->uffd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, s->uffd, &event) < 0 ? -errno : 0;
 }
 
 void
-fault_server_unwatch(struct fault_server *server, struct session *s)
+fault_seat_unwatch(struct fault_seat *seat, struct session *s)
 {
-	epoll_ctl(server->epoll, EPOLL_CTL_DEL, s->uffd, NULL);
+	epoll_ctl(seat->epoll, EPOLL_CTL_DEL, s->uffd, NULL);
 }
 
 int
 fault_servers_add(struct daemon *d, struct session *s)
 {
-	store_relaxed(&s->servers_polling, d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1);
-	for (unsigned i = 0; i < d->server_count; i++) {
-		int error = fault_server_watch(&d->servers[i], s);
+	unsigned lane = watch_lane_of(d, s->uid);
+	uint64_t polling = d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1;
+
+	store_release(&s->lane, lane);
+	store_relaxed(&s->servers_polling, lane == LANE_COMMON ? polling : 0);
+	for (unsigned i = 0; i < seat_count(d); i++) {
+		int error = d->seats[i].lane == lane ? fault_seat_watch(&d->seats[i], s) : 0;
 
 		if (error) {
 			fault_servers_remove(d, s);
@@ -386,8 +499,8 @@ void
 fault_servers_remove(struct daemon *d, struct session *s)
 {
 	direct_remove(d, s);
-	for (unsigned i = 0; i < d->server_count; i++)
-		fault_server_unwatch(&d->servers[i], s);
+	for (unsigned i = 0; i < seat_count(d); i++)
+		fault_seat_unwatch(&d->seats[i], s);
 	for (unsigned i = 0; i < fault_thread_count(d); i++)
 		fault_server_give_way(&d->servers[i], false);
 }

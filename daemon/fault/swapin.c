@@ -19,11 +19,11 @@ fill_page(const struct fill *fill, unsigned i)
 }
 
 static struct swapin *
-swapin_get(struct fault_server *server)
+swapin_get(struct fault_seat *seat)
 {
-	for (unsigned i = 0; i < FAULT_IO_DEPTH; i++)
-		if (!server->swapins[i].used)
-			return &server->swapins[i];
+	for (unsigned i = 0; i < seat->depth; i++)
+		if (!seat->swapins[i].used)
+			return &seat->swapins[i];
 	return NULL;
 }
 
@@ -61,7 +61,7 @@ pin_reads(struct fault_server *server, struct swapin *in)
 			high = to;
 			in->place = read.place.v;
 		} else if (read.place.v != in->place ||
-		    (to > high ? to : high) - (from < low ? from : low) > server->channel_buffer_bytes) {
+		    (to > high ? to : high) - (from < low ? from : low) > server->seat->channel_buffer_bytes) {
 			compressor_read_end(d->compressor, cref);
 			break;
 		}
@@ -81,9 +81,10 @@ enum fault_outcome
 swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill)
 {
 	struct daemon *d = server->daemon;
+	struct fault_seat *seat = server->seat;
 	/* A direct server has no channel. */
-	struct swapin *in = server->channel ? swapin_get(server) : NULL;
-	void *buffer = in ? swap_channel_buffer_get(server->channel) : NULL;
+	struct swapin *in = seat && seat->channel ? swapin_get(seat) : NULL;
+	void *buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
 	bool is_full = false;
 	int error;
 
@@ -99,14 +100,14 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	in->buffer = buffer;
 	error = pin_reads(server, in);
 	if (error == 0) {
-		error = swap_channel_submit(server->channel, SWAP_READ, (struct swap_slot){ in->place }, in->offset,
-		    in->length, buffer, (uint64_t)(in - server->swapins));
+		error = swap_channel_submit(seat->channel, SWAP_READ, (struct swap_slot){ in->place }, in->offset,
+		    in->length, buffer, (uint64_t)(in - seat->swapins));
 		if (error)
 			reads_end(d, &in->fill, 0, in->fill.count);
 		is_full = error == -EAGAIN;
 	}
 	if (error) {
-		swap_channel_buffer_put(server->channel, buffer);
+		swap_channel_buffer_put(seat->channel, buffer);
 		/* Not to be pinned (it is in memory again, most likely): the thread faults once more and finds it. */
 		if (is_full)
 			fill_defer(d, &in->fill);
@@ -116,10 +117,11 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 		return is_full ? FAULT_NO_IO : FAULT_ANSWERED;
 	}
 	in->used = true;
-	server->swapins_used++;
+	store_relaxed(&in->finished, false);
+	seat->swapins_used++;
 	session_get(fault->session);
 	/* What the kernel does not take now, the server's loop hands over. */
-	(void)swap_channel_flush(server->channel);
+	(void)swap_channel_flush(seat->channel);
 	return FAULT_PENDING;
 }
 
@@ -150,7 +152,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	struct daemon *d = server->daemon;
 	struct fill *fill = &in->fill;
 	struct ledger *ledger = &fill->object->session->ledger;
-	bool bad = result != 0;
+	bool bad = result != 0, moved;
 	unsigned good = 0, done = 0;
 	uint64_t ns;
 
@@ -162,7 +164,9 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 		swap_mark_error(d->swap, (struct swap_slot){ in->place }, result);
 	}
 	reads_end(d, fill, 0, fill->count);
-	if (good > 0)
+	/* Another lane's by now: its threads fault again, there. */
+	moved = load_acquire(&in->fault.session->lane) != server->lane;
+	if (good > 0 && !moved)
 		done = fill_copy(server, fill, server->bounce, good, !fill->wired);
 	stat_add(server->stats, STAT_SWAPINS, done);
 	ledger_count(ledger, PAGER_LEDGER_SWAPINS, done);
@@ -175,7 +179,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 		fill_finish(server, fill, done, PAGE_ACTIVE, true); /* drops the object */
 		return;
 	}
-	if (bad && good == 0) {
+	if (bad && good == 0 && !moved) {
 		fill_abort(d, fill, 1);
 		fill_lost(server, fill, 0);
 	} else {
@@ -184,24 +188,51 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	vm_object_put(fill->object);
 }
 
+static void
+give_back(struct fault_seat *seat, struct swapin *in)
+{
+	swap_channel_buffer_put(seat->channel, in->buffer);
+	in->used = false;
+	seat->swapins_used--;
+}
+
+void
+swapin_collect(struct fault_seat *seat)
+{
+	if (likely(load_acquire(&seat->left_behind) == 0))
+		return;
+	for (unsigned i = 0; i < seat->depth; i++) {
+		struct swapin *in = &seat->swapins[i];
+
+		if (!in->used || !load_acquire(&in->finished))
+			continue;
+		give_back(seat, in);
+		fetch_sub_relaxed(&seat->left_behind, 1);
+	}
+}
+
+/* One at a time: what has not been reaped is there for the next server, should this one be relieved. */
 void
 swapin_reap(struct fault_server *server)
 {
-	struct swap_completion completions[FAULT_IO_DEPTH];
-	unsigned count;
+	struct fault_seat *seat = server->seat;
+	struct swap_completion completion;
 
-	if (!server->channel)
+	if (!seat->channel)
 		return;
-	while ((count = swap_channel_reap(server->channel, completions, FAULT_IO_DEPTH)) > 0) {
-		for (unsigned i = 0; i < count; i++) {
-			struct swapin *in = &server->swapins[completions[i].cookie];
-			struct session *session = in->fault.session;
+	while (!watch_is_relieved() && swap_channel_reap(seat->channel, &completion, 1) > 0) {
+		struct swapin *in = &seat->swapins[completion.cookie];
+		struct session *session = in->fault.session;
 
-			swapin_finish(server, in, completions[i].result);
-			swap_channel_buffer_put(server->channel, in->buffer);
-			in->used = false;
-			server->swapins_used--;
-			session_put(session);
+		watch_client(session_cookie(session));
+		swapin_finish(server, in, completion.result);
+		session_put(session);
+		if (likely(!watch_is_relieved())) {
+			give_back(seat, in);
+			continue;
 		}
+		/* The entry is the next server's to give back. */
+		store_release(&in->finished, true);
+		fetch_add_acq_rel(&seat->left_behind, 1);
 	}
 }

@@ -22,12 +22,21 @@
 /* How often pages that were in transit are come for again. */
 #define TIMES_MAX 3u
 
-bool
-evict_wanted_locked(struct pageout_worker *w)
+/* The oldest one that has pages for a worker of that lane, or NULL. => PAGEQ held */
+static struct eviction *
+next_locked(const struct daemon *d, unsigned lane)
 {
-	const struct eviction *e = w->daemon->pageq.eviction;
+	struct eviction *e = d->pageq.evictions;
 
-	return e && (w->part_low < w->part_high || e->next < e->end);
+	while (e && (e->next == e->end || load_acquire(&e->object->session->lane) != lane))
+		e = e->next_asked;
+	return e;
+}
+
+bool
+evict_wanted_locked(const struct daemon *d, unsigned lane)
+{
+	return next_locked(d, lane) != NULL;
 }
 
 /* The jobs thread goes on when nothing is left to be taken up and nobody is at work. => PAGEQ held */
@@ -35,34 +44,35 @@ static void
 end_locked(struct daemon *d, const struct eviction *e)
 {
 	if (e->parts == 0 && e->next == e->end)
-		cond_signal(&d->pageq.eviction_done);
+		cond_broadcast(&d->pageq.eviction_done);
 }
 
-/* => the object of the worker's part, which is not empty, or NULL; PAGEQ held */
-static struct vm_object *
+/* The worker's eviction, in which it has a part now, or NULL. => PAGEQ held */
+static struct eviction *
 part_locked(struct pageout_worker *w)
 {
-	struct eviction *e = w->daemon->pageq.eviction;
+	struct eviction *e = w->eviction;
 
-	if (!e)
-		return NULL;
-	if (w->part_low == w->part_high && e->next < e->end) {
+	while (!e && (e = next_locked(w->daemon, w->lane)) != NULL) {
 		e->next = vm_object_next_live(e->object, e->next, e->end);
 		if (e->next == e->end) {
 			end_locked(w->daemon, e);
-			return NULL;
+			e = NULL;
+			continue;
 		}
 		w->part_low = e->next;
 		w->part_high = min_u64(round_down_u64(e->next, PART_PAGES) + PART_PAGES, e->end);
 		e->next = w->part_high;
 		e->parts++;
+		w->eviction = e;
 	}
-	return w->part_low < w->part_high ? e->object : NULL;
+	return e;
 }
 
 static void
 part_end_locked(struct pageout_worker *w, struct eviction *e)
 {
+	w->eviction = NULL;
 	w->part_low = w->part_high = 0;
 	e->parts--;
 	end_locked(w->daemon, e);
@@ -137,13 +147,14 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	bool room, goes_on = false;
 
 	lock_acquire(&q->lock);
-	o = part_locked(w);
-	e = q->eviction;
-	if (o)
+	e = part_locked(w);
+	if (e)
 		goes_on = goes_on_to_swap_locked(d, e);
 	lock_release(&q->lock);
-	if (!o)
+	if (!e)
 		return false;
+	/* It stays until this worker's part has ended. */
+	o = e->object;
 	if (w->part_batch == 0)
 		w->part_batch = PART_BATCH;
 	room = launder_has_room(w, w->part_batch);
@@ -174,6 +185,11 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 		e->next = e->end;
 		w->part_low = w->part_high;
 	}
+	/* What is left of the part is for its lane's worker: the whole of the range is gone through again (met_busy). */
+	if (unlikely(watch_is_relieved() || load_acquire(&o->session->lane) != w->lane)) {
+		e->met_busy |= w->part_low < w->part_high;
+		w->part_low = w->part_high;
+	}
 	if (w->part_low == w->part_high)
 		part_end_locked(w, e);
 	lock_release(&q->lock);
@@ -200,6 +216,41 @@ wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 	}
 }
 
+static void
+asked_locked(struct pageq *q, struct eviction *e)
+{
+	struct eviction **at = &q->evictions;
+
+	while (*at)
+		at = &(*at)->next_asked;
+	e->next_asked = NULL;
+	*at = e;
+}
+
+static void
+answered_locked(struct pageq *q, struct eviction *e)
+{
+	struct eviction **at = &q->evictions;
+
+	while (*at != e)
+		at = &(*at)->next_asked;
+	*at = e->next_asked;
+}
+
+/* The workers of the object's lane. */
+static void
+wake_locked(struct daemon *d, const struct vm_object *o)
+{
+	unsigned lane = load_acquire(&o->session->lane);
+	struct pageq *q = &d->pageq;
+
+	if (lane != LANE_COMMON)
+		cond_signal(&q->side[lane - 1].wanted);
+	if (q->first_asleep)
+		cond_signal(&q->pageout_wanted);
+	cond_broadcast(&q->help_wanted);
+}
+
 uint64_t
 evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 {
@@ -212,14 +263,16 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		e.met_busy = false;
 		e.next = first;
 		e.end = last;
-		q->eviction = &e;
+		asked_locked(q, &e);
 		store_relaxed(&d->writeback.evicting, true);
-		if (q->first_asleep)
-			cond_signal(&q->pageout_wanted);
-		cond_broadcast(&q->help_wanted);
-		while (e.next < e.end || e.parts > 0)
+		wake_locked(d, o);
+		watch_client(session_cookie(o->session));
+		while (e.next < e.end || e.parts > 0) {
+			watch_enter(WATCH_WAIT, -1);
 			cond_wait(&q->eviction_done, &q->lock);
-		q->eviction = NULL;
+			watch_leave();
+		}
+		answered_locked(q, &e);
 		lock_release(&q->lock);
 		if (!e.met_busy || e.stuck || session_is_dead(o->session))
 			break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Laundering: victims leave memory. Runs on: pageout workers. Allocates nothing; no lock is held across a userfaultfd
+ * Laundering: victims leave memory, an object after the other. Runs on: pageout workers. Allocates nothing; no lock is held across a userfaultfd
  * call, a read or a punch: busy is.
  *
  * Order, per run of neighbours: write-protect (guaranteed, whatever zapping did), read, store the copy in frame.cref, look
@@ -41,7 +41,7 @@ run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
 /* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
 #define BEGIN_STEP 8u
 
-/* LAUNDRY -> CLEANING for those that were not rescued; packs them to the front. => how many */
+/* LAUNDRY -> CLEANING for those that were not rescued and are this lane's; packs them to the front. => how many */
 static unsigned
 begin(struct pageout_worker *w, struct victim *v, unsigned count)
 {
@@ -49,9 +49,14 @@ begin(struct pageout_worker *w, struct victim *v, unsigned count)
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < count; i++) {
+		unsigned lane;
+
 		if (i % BEGIN_STEP == 0)
 			lock_acquire(&d->pageq.lock);
-		if (pageq_launder_begin_locked(d, &v[i]))
+		lane = pageq_victim_lane_locked(d, &v[i]);
+		if (unlikely(lane != w->lane && lane != LANE_COMMON))
+			side_give_locked(d, lane, &v[i]);
+		else if (pageq_launder_begin_locked(d, &v[i]))
 			v[kept++] = v[i];
 		if (i % BEGIN_STEP == BEGIN_STEP - 1 || i == count - 1)
 			lock_release(&d->pageq.lock);
@@ -300,26 +305,21 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	}
 }
 
-unsigned
-launder(struct pageout_worker *w, struct victim *v, unsigned count)
-{
-	return launder_begun(w, v, begin(w, v, count));
-}
-
-unsigned
-launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
+/* Victims of one object, busy and ours. Where the compressor has had no room for one (w->refused) dirty ones stay. */
+static unsigned
+launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 {
 	struct daemon *d = w->daemon;
 	bool stored[PAGEOUT_BATCH_MAX] = { false };
 	unsigned leaving = 0, n, clean = 0;
 
-	w->refused = false;
 	if (count == 0)
 		return 0;
+	watch_client(session_cookie(v[0].object->session));
 	for (unsigned i = 0; i < count; i++)
 		clean += stored[i] = !is_dirty(w, &v[i]);
 	/* What is clean needs no room. */
-	w->refused = clean < count && !credit(d, count - clean);
+	w->refused |= clean < count && !credit(d, count - clean);
 	for (unsigned start = 0; start < count && !w->refused; start += n) {
 		n = group_length(w, &v[start], count - start);
 		clean_group(w, &v[start], n, &stored[start]);
@@ -335,6 +335,15 @@ launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
 	leave(w, v, leaving);
 	stat_add(w->stats, STAT_PAGEOUTS, leaving);
 	stat_add(w->stats, STAT_CLEAN_PAGEOUTS, min_u64(clean, leaving));
+	return leaving;
+}
+
+/* After a batch. */
+static void
+settle_accounts(struct pageout_worker *w)
+{
+	struct daemon *d = w->daemon;
+
 	lock_acquire(&d->pageq.lock);
 	frames_reclaim_credit_locked(d, 64u << 10);
 	lock_release(&d->pageq.lock);
@@ -342,5 +351,36 @@ launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
 		look_for_growth(w);
 	if (w->refused || (++w->batches % 2 == 0 && writeback_compaction_worth(d, false)))
 		writeback_want(d);
-	return leaving;
+}
+
+unsigned
+launder(struct pageout_worker *w)
+{
+	unsigned freed = 0;
+
+	w->refused = false;
+	/* A relieved worker has lost what it has not begun. */
+	while (w->begun < w->chosen && !watch_is_relieved()) {
+		struct victim *v = &w->victims[w->begun];
+		unsigned n = 1;
+
+		while (w->begun + n < w->chosen && v[n].object == v[0].object)
+			n++;
+		w->begun += n;
+		freed += launder_object(w, v, begin(w, v, n));
+	}
+	settle_accounts(w);
+	return freed;
+}
+
+unsigned
+launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
+{
+	unsigned freed;
+
+	w->refused = false;
+	freed = launder_object(w, v, count);
+	if (count > 0)
+		settle_accounts(w);
+	return freed;
 }

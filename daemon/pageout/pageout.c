@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -27,12 +28,23 @@ pageout_want(struct daemon *d)
 	lock_release(&d->pageq.lock);
 }
 
+static atomic_bool *
+limits_wanted(struct daemon *d, unsigned lane)
+{
+	return lane == LANE_COMMON ? &d->pageq.limits_wanted : &d->pageq.side[lane - 1].limits_wanted;
+}
+
 void
 pageout_want_session(struct daemon *d, struct session *s)
 {
+	unsigned lane = load_acquire(&s->lane);
+
 	store_release(&s->reclaim_queued, true);
-	store_release(&d->pageq.sessions_over_limit, true);
-	pageout_want(d);
+	store_release(limits_wanted(d, lane), true);
+	if (lane == LANE_COMMON)
+		pageout_want(d);
+	else
+		side_wake(d);
 }
 
 void
@@ -59,28 +71,28 @@ target(const struct daemon *d)
 	return unlikely(pageout_is_crammed(d)) ? d->frames.last : d->frames.free_target;
 }
 
-/* Free frames below which worker `index` works: the first from free_min on, each further one later. => PAGEQ held */
+/* Free frames below which the worker of that rank works: the first from free_min on, each further one later. => PAGEQ held */
 static bool
-work_wanted_locked(struct daemon *d, unsigned index, bool working)
+work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 {
 	uint32_t free_count = load_relaxed(&d->frames.free_count);
 	uint32_t start = d->frames.free_min, stop = d->frames.free_target;
 
-	if (index == 0 && load_relaxed(&d->pageq.sessions_over_limit))
+	if (rank == 0 && load_relaxed(&d->pageq.limits_wanted))
 		return true;
-	if (index < d->worker_count && evict_wanted_locked(&d->workers[index]))
+	if (rank < d->worker_count && evict_wanted_locked(d, LANE_COMMON))
 		return true;
-	if (index > 0) {
+	if (rank > 0) {
 		uint32_t span = d->frames.free_min - d->frames.reserved;
 
-		start = d->frames.reserved + span / (index + 1);
+		start = d->frames.reserved + span / (rank + 1);
 		stop = d->frames.free_min;
 	}
 	if (unlikely(pageout_is_crammed(d))) {
 		start = d->frames.last / 4;
 		stop = d->frames.last;
 	}
-	if (index == 0 && over_resident_frames(d))
+	if (rank == 0 && over_resident_frames(d))
 		return true;
 	return free_count < (working ? stop : start) || (load_relaxed(&d->park.count) > 0 && frames_available(d) == 0);
 }
@@ -93,23 +105,32 @@ victim_order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The pages made inactive since the last time lose their mappings. */
+/* The pages made inactive since the last time lose their mappings, a client's after another's: so the watcher finds those that a
+ * worker has not come to. */
 static void
 age(struct pageout_worker *w)
 {
-	unsigned count = w->aged;
+	if (w->aged == 0)
+		return;
+	qsort(w->deactivated, w->aged, sizeof(w->deactivated[0]), victim_order);
+	while (w->aged_begun < w->aged && !watch_is_relieved()) {
+		struct victim *v = &w->deactivated[w->aged_begun];
+		unsigned n = 1;
 
-	w->aged = 0;
-	if (count == 0)
-		return;
-	qsort(w->deactivated, count, sizeof(w->deactivated[0]), victim_order);
-	if (param(w->daemon, resident_frames)) {
-		zap_now(w->daemon, w->stats, w->deactivated, count);
-		return;
+		while (w->aged_begun + n < w->aged && v[n].object->session == v[0].object->session)
+			n++;
+		w->aged_begun += n;
+		if (param(w->daemon, resident_frames)) {
+			zap_now(w->daemon, w->stats, v, n);
+			continue;
+		}
+		zap(w, v, n);
+		for (unsigned i = 0; i < n; i++)
+			vm_object_put(v[i].object);
 	}
-	zap(w, w->deactivated, count);
-	for (unsigned i = 0; i < count; i++)
-		vm_object_put(w->deactivated[i].object);
+	/* What a relieved worker leaves is another's: worker_main. */
+	if (!watch_is_relieved())
+		w->aged = w->aged_begun = 0;
 }
 
 /* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
@@ -152,57 +173,53 @@ pageout_settle(struct daemon *d, struct stat_shard stats)
 	} while (count == SETTLE_MAX);
 }
 
-/* Chooses the batch of a round and the pages to be unmapped, a few at a time. => victims */
-static unsigned
+/* Chooses the batch of a round and the pages to be unmapped, a few at a time. */
+static void
 choose(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	unsigned chosen = 0, n, more, before = w->aged;
+	unsigned n, more, before = w->aged;
 
 	do {
-		unsigned want = w->batch - chosen < CHOOSE_STEP ? w->batch - chosen : CHOOSE_STEP;
+		unsigned want = w->batch - w->chosen < CHOOSE_STEP ? w->batch - w->chosen : CHOOSE_STEP;
 
 		more = 0;
 		lock_acquire(&d->pageq.lock);
-		n = pageq_round_locked(d, want, 2 * want, chosen == 0 && w->aged == before, w->deactivated + w->aged, &more,
-		    w->victims + chosen);
+		n = pageq_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before, w->deactivated + w->aged, &more,
+		    w->victims + w->chosen);
 		lock_release(&d->pageq.lock);
-		chosen += n;
+		w->chosen += n;
 		made_inactive(w, more);
-	} while (n + more > 0 && chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
-	return chosen;
+	} while (n + more > 0 && w->chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
 }
 
-/* With resident_frames: one victim, in the order of pagersim. => victims */
-static unsigned
+/* With resident_frames: one victim, in the order of pagersim. */
+static void
 choose_exact(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	unsigned chosen, aged;
+	unsigned aged;
 
 	/* Parameters change while we run: some may have been waiting. */
 	age(w);
 	do {
 		aged = 0;
 		lock_acquire(&d->pageq.lock);
-		chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
+		w->chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		lock_release(&d->pageq.lock);
 		made_inactive(w, aged);
 		age(w);
-	} while (chosen == 0 && aged == PAGEOUT_BATCH_MAX);
-	return chosen;
+	} while (w->chosen == 0 && aged == PAGEOUT_BATCH_MAX && !watch_is_relieved());
 }
 
-static unsigned
+static void
 choose_clean(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	unsigned chosen;
 
 	lock_acquire(&d->pageq.lock);
-	chosen = pageq_choose_clean_locked(d, w->batch, w->victims);
+	w->chosen = pageq_choose_clean_locked(d, w->batch, w->victims);
 	lock_release(&d->pageq.lock);
-	return chosen;
 }
 
 /* Large batches are cheaper, small ones are over sooner, and so is what their faults wait for. Memory that grows wants pages to leave
@@ -215,12 +232,19 @@ largest_batch(const struct pageout_worker *w)
 	return w->growing ? most : (most + 1) / 2;
 }
 
-/* A batch is laundered. When pages had to stay, the next is smaller; then the worker waits for room. => frames freed */
+/* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for room. => frames freed */
 static unsigned
-launder_batch(struct pageout_worker *w, unsigned chosen)
+launder_batch(struct pageout_worker *w)
 {
-	unsigned most = largest_batch(w), freed = launder(w, w->victims, chosen);
+	unsigned most = largest_batch(w), freed;
 
+	/* Relieved by now: another has them. */
+	if (watch_is_relieved() || w->chosen == 0)
+		return 0;
+	qsort(w->victims, w->chosen, sizeof(w->victims[0]), victim_order);
+	freed = launder(w);
+	if (!watch_is_relieved())
+		w->begun = w->chosen = 0;
 	if (w->refused)
 		w->batch = w->batch > 1 ? w->batch / 2 : 1;
 	else
@@ -235,37 +259,32 @@ round_global(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	/* Without a place to store them dirty pages would only be taken from their owners and given back. */
 	bool room = launder_has_room(w, w->batch);
-	unsigned chosen = 0;
 
 	/* What leaves for nothing goes first. */
 	if (!room || pageout_is_crammed(d))
-		chosen = choose_clean(w);
-	if (room && chosen == 0 && param(d, resident_frames)) {
-		chosen = choose_exact(w);
-	} else if (room && chosen == 0) {
-		chosen = choose(w);
+		choose_clean(w);
+	if (room && w->chosen == 0 && param(d, resident_frames)) {
+		choose_exact(w);
+	} else if (room && w->chosen == 0) {
+		choose(w);
 		age_many(w);
 	}
-	if (chosen == 0)
-		return 0;
-	qsort(w->victims, chosen, sizeof(w->victims[0]), victim_order);
-	return launder_batch(w, chosen);
+	return launder_batch(w);
 }
 
 /* The pages of one object, clock-wise from the session's hand: inactive ones leave, active ones become inactive.
  * => whether the object had any */
 static bool
-sweep_object(struct pageout_worker *w, struct session *s, struct vm_object *o, unsigned want, unsigned *aged,
-    unsigned *chosen)
+sweep_object(struct pageout_worker *w, struct session *s, struct vm_object *o, unsigned want, unsigned *aged)
 {
 	struct daemon *d = w->daemon;
 	uint64_t i = s->reclaim_page;
 	bool any = false;
 
-	for (; *chosen < want && *aged < want && (i = vm_object_next_live(o, i, o->page_count)) < o->page_count; i++) {
+	for (; w->chosen < want && *aged < want && (i = vm_object_next_live(o, i, o->page_count)) < o->page_count; i++) {
 		lock_acquire(&d->pageq.lock);
-		if (pageq_choose_page_locked(d, o, i, &w->victims[*chosen])) {
-			++*chosen;
+		if (pageq_choose_page_locked(d, o, i, &w->victims[w->chosen])) {
+			w->chosen++;
 			any = true;
 		} else if (pageq_deactivate_page_locked(d, o, i)) {
 			vm_object_get(o);
@@ -306,20 +325,19 @@ round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 	w->refused = false;
 	/* deactivated[] is filled from its beginning below. */
 	age(w);
-	while (tries-- > 0 && freed < want && !w->refused) {
+	while (tries-- > 0 && freed < want && !w->refused && !watch_is_relieved()) {
 		struct vm_object *o = next_object(s);
-		unsigned aged = 0, chosen = 0;
+		unsigned aged = 0;
 
 		if (!o)
 			break;
-		sweep_object(w, s, o, w->batch, &aged, &chosen);
+		sweep_object(w, s, o, w->batch, &aged);
 		if (s->reclaim_page == 0)
 			s->reclaim_entry++;
-		*ret_moved |= aged + chosen > 0;
+		*ret_moved |= aged + w->chosen > 0;
 		made_inactive(w, aged);
 		age(w);
-		if (chosen > 0)
-			freed += launder_batch(w, chosen);
+		freed += launder_batch(w);
 		vm_object_put(o);
 	}
 	return freed;
@@ -346,10 +364,12 @@ round_limits(struct pageout_worker *w)
 	unsigned freed = 0;
 	bool again = false;
 
-	store_release(&d->pageq.sessions_over_limit, false);
+	store_release(limits_wanted(d, w->lane), false);
 	while ((s = session_next(d, &cursor)) != NULL) {
+		bool is_ours = load_acquire(&s->lane) == w->lane && !watch_is_relieved();
+
 		/* Taken back first: a fault that parks from here on asks again. */
-		if (exchange_acq_rel(&s->reclaim_queued, false)) {
+		if (is_ours && exchange_acq_rel(&s->reclaim_queued, false)) {
 			bool moved = false, waited_for;
 
 			if (session_over_limit(s, LIMIT_SLACK))
@@ -367,7 +387,7 @@ round_limits(struct pageout_worker *w)
 		session_put(s);
 	}
 	if (again)
-		store_release(&d->pageq.sessions_over_limit, true);
+		store_release(limits_wanted(d, w->lane), true);
 	return freed;
 }
 
@@ -392,7 +412,7 @@ sleep_locked(struct pageout_worker *w)
 {
 	struct pageq *q = &w->daemon->pageq;
 
-	if (w->index == 0) {
+	if (w->rank == 0) {
 		q->first_asleep = true;
 		cond_wait(&q->pageout_wanted, &q->lock);
 		q->first_asleep = false;
@@ -403,22 +423,40 @@ sleep_locked(struct pageout_worker *w)
 	}
 }
 
-static void *
-worker_main(void *argument)
+/* What a worker of the common lane does in one turn; it was found to be wanted. */
+static void
+turn(struct pageout_worker *w)
 {
-	struct pageout_worker *w = argument;
+	struct daemon *d = w->daemon;
+	unsigned freed = 0;
+	bool evicted;
+
+	w->refused = false;
+	evicted = evict_round(w, &freed);
+	if (w->rank == 0 && load_acquire(&d->pageq.limits_wanted))
+		freed += round_limits(w);
+	if (!watch_is_relieved() &&
+	    (load_relaxed(&d->frames.free_count) < target(d) || (w->rank == 0 && over_resident_frames(d))))
+		freed += round_global(w);
+	fetch_add_relaxed(&d->pageq.rounds, 1);
+	if (freed > 0) {
+		pageout_freed(d);
+		if (!w->refused && squeeze_is_far(d))
+			park_progress(d);
+	}
+	if (((freed == 0 && !evicted) || w->refused) && !watch_is_relieved())
+		wait_for_room(w);
+}
+
+static void
+work_in_common(struct pageout_worker *w)
+{
 	struct daemon *d = w->daemon;
 	bool working = false;
-	char name[16];
 
-	snprintf(name, sizeof(name), "pageout-%u", w->index);
-	pthread_setname_np(pthread_self(), name);
 	lock_acquire(&d->pageq.lock);
-	while (!d->pageq.stopping) {
-		unsigned freed = 0;
-		bool evicted;
-
-		if (!work_wanted_locked(d, w->index, working)) {
+	while (!d->pageq.stopping && !watch_is_relieved()) {
+		if (!w->eviction && !work_wanted_locked(d, w->rank, working)) {
 			working = false;
 			/* What waits to be unmapped does not wait for the next work. */
 			if (w->aged > 0) {
@@ -432,42 +470,121 @@ worker_main(void *argument)
 		}
 		working = true;
 		/* The next worker joins if even now there is too little. */
-		if (d->pageq.helpers_asleep && work_wanted_locked(d, w->index + 1, false))
+		if (d->pageq.helpers_asleep && work_wanted_locked(d, w->rank + 1, false))
 			cond_broadcast(&d->pageq.help_wanted);
 		lock_release(&d->pageq.lock);
-		w->refused = false;
-		evicted = evict_round(w, &freed);
-		if (w->index == 0 && load_acquire(&d->pageq.sessions_over_limit))
-			freed += round_limits(w);
-		if (load_relaxed(&d->frames.free_count) < target(d) || (w->index == 0 && over_resident_frames(d)))
-			freed += round_global(w);
-		fetch_add_relaxed(&d->pageq.rounds, 1);
-		if (freed > 0) {
-			pageout_freed(d);
-			if (!w->refused && squeeze_is_far(d))
-				park_progress(d);
+		turn(w);
+		lock_acquire(&d->pageq.lock);
+	}
+	lock_release(&d->pageq.lock);
+}
+
+/* A side lane's worker does what it is given, and what clients of its lane want or must do with their own pages. */
+static void
+work_in_side_lane(struct pageout_worker *w)
+{
+	struct daemon *d = w->daemon;
+
+	lock_acquire(&d->pageq.lock);
+	while (!d->pageq.stopping && !watch_is_relieved()) {
+		unsigned freed = 0;
+
+		if (!w->eviction && !side_wanted_locked(d, w->lane)) {
+			cond_wait(&d->pageq.side[w->lane - 1].wanted, &d->pageq.lock);
+			continue;
 		}
-		if ((freed == 0 && !evicted) || w->refused)
+		lock_release(&d->pageq.lock);
+		w->refused = false;
+		(void)evict_round(w, &freed);
+		if (load_acquire(limits_wanted(d, w->lane)) && !watch_is_relieved())
+			freed += round_limits(w);
+		if (!watch_is_relieved()) {
+			side_take(w);
+			freed += launder_batch(w);
+		}
+		if (freed > 0)
+			pageout_freed(d);
+		else if (!watch_is_relieved())
 			wait_for_room(w);
 		lock_acquire(&d->pageq.lock);
 	}
 	lock_release(&d->pageq.lock);
+}
+
+/* One duty after the other: most workers have one for good. */
+static void *
+worker_main(void *argument)
+{
+	struct pageout_worker *w = argument;
+	struct daemon *d = w->daemon;
+	int number;
+
+	watch_begin(&w->watch);
+	while ((number = duty_wait(d, &w->duty)) != DUTY_NONE) {
+		bool is_common = (unsigned)number < d->worker_count;
+		char name[16];
+
+		w->lane = is_common ? LANE_COMMON : (unsigned)number - d->worker_count + 1;
+		w->rank = is_common ? (unsigned)number : 0;
+		watch_on_duty(&w->watch, w->lane);
+		snprintf(name, sizeof(name), "%s-%u", is_common ? "pageout" : "pageside", is_common ? w->rank : w->lane);
+		pthread_setname_np(pthread_self(), name);
+		/* What the worker before has left. */
+		age(w);
+		if (launder_batch(w) > 0)
+			pageout_freed(d);
+		if (is_common)
+			work_in_common(w);
+		else
+			work_in_side_lane(w);
+		if (!watch_is_relieved())
+			break;
+		/* What it had not begun the watcher has given to another, under the same lock. */
+		lock_acquire(&d->duty_lock);
+		w->aged = w->aged_begun = w->chosen = w->begun = 0;
+		w->duty.number = DUTY_NONE;
+		lock_release(&d->duty_lock);
+	}
 	age(w);
 	return NULL;
+}
+
+/* A stand-by takes over the duty and what has not been begun. Runs on: the watcher, while the worker is inside of a call. */
+static void
+relieve(struct daemon *d, struct watch *watch)
+{
+	struct pageout_worker *w = container_of(watch, struct pageout_worker, watch), *next = NULL;
+
+	lock_acquire(&d->duty_lock);
+	for (unsigned i = 0; i < worker_thread_count(d) && !next; i++)
+		if (d->workers[i].duty.number == DUTY_NONE)
+			next = &d->workers[i];
+	if (next && watch_relieved(watch)) {
+		next->aged = w->aged - w->aged_begun;
+		memcpy(next->deactivated, w->deactivated + w->aged_begun, next->aged * sizeof(next->deactivated[0]));
+		next->chosen = w->chosen - w->begun;
+		memcpy(next->victims, w->victims + w->begun, next->chosen * sizeof(next->victims[0]));
+		duty_give_locked(d, &next->duty, w->duty.number);
+	}
+	lock_release(&d->duty_lock);
 }
 
 int
 pageout_start(struct daemon *d)
 {
-	d->workers = calloc(d->worker_count, sizeof(*d->workers));
+	d->workers = calloc(worker_thread_count(d), sizeof(*d->workers));
 	if (!d->workers)
 		return -ENOMEM;
-	for (unsigned i = 0; i < d->worker_count; i++) {
+	for (unsigned i = 0; i < worker_thread_count(d); i++) {
 		struct pageout_worker *w = &d->workers[i];
 
 		w->daemon = d;
 		w->index = i;
 		w->batch = (unsigned)param(d, pageout_batch);
+		w->duty.number = DUTY_NONE;
+		watch_add(d, &w->watch, relieve);
+		if (i < d->worker_count + SIDE_LANES)
+			w->duty = (struct duty){ (int)i, true };
 		w->stats = stats_shard(&d->stats, shard_index_worker(d, i));
 		w->bounce = mmap(NULL, (size_t)PAGEOUT_BATCH_MAX << d->page_shift, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -487,15 +604,17 @@ pageout_stop(struct daemon *d)
 	cond_signal(&d->pageq.pageout_wanted);
 	cond_broadcast(&d->pageq.help_wanted);
 	cond_broadcast(&d->pageq.room_wanted);
+	for (unsigned i = 0; i < SIDE_LANES; i++)
+		cond_broadcast(&d->pageq.side[i].wanted);
 	lock_release(&d->pageq.lock);
-	for (unsigned i = 0; i < d->worker_count; i++)
+	for (unsigned i = 0; i < worker_thread_count(d); i++)
 		pthread_join(d->workers[i].thread, NULL);
 }
 
 void
 pageout_fini(struct daemon *d)
 {
-	for (unsigned i = 0; i < d->worker_count; i++)
+	for (unsigned i = 0; i < worker_thread_count(d); i++)
 		munmap(d->workers[i].bounce, (size_t)PAGEOUT_BATCH_MAX << d->page_shift);
 	free(d->workers);
 }

@@ -9,23 +9,33 @@
 
 #include "daemon.h"
 #include "vm/pageq.h"
+#include "watch.h"
 
 #define PAGEOUT_BATCH_MAX 256u
 
 struct pageout_worker {
 	struct daemon *daemon;
 	pthread_t thread;
-	unsigned index;
+	unsigned index; /* (C) of the compressor's segment that it fills */
+	/* Its own thread's; those of the common lane have ranks: 0 is woken by who takes frames, each other one by those before it. */
+	unsigned rank, lane;
+	struct duty duty; /* its rank, or worker_count and behind: its lane */
+	struct watch watch;
 	struct stat_shard stats;
 	struct hole hole; /* that it is about to punch in one piece: its victims, held busy, and stored pages between them */
 	void *bounce;   /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
 	struct victim deactivated[PAGEOUT_BATCH_MAX];
 	unsigned aged; /* of those: to lose their mappings yet, each with a reference on its object */
+	unsigned aged_begun; /* and of those so many are being unmapped */
 	struct victim victims[PAGEOUT_BATCH_MAX];
+	/* So many of them form the batch, and so many of those are being laundered or have been. The rest is LAUNDRY, not busy. Written
+	 * by the worker outside of its calls, read by the watcher while it is inside of one. */
+	unsigned chosen, begun;
 	unsigned batches; /* laundered, to look at the compressor's waste now and then */
 	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */
 	bool refused; /* in the last batch the compressor found no room for a page */
-	uint64_t part_low, part_high; /* pages of the eviction under way that this worker takes out; equal: none */
+	struct eviction *eviction; /* (Q) of which this worker has a part; NULL: none */
+	uint64_t part_low, part_high; /* pages of it that this worker takes out yet */
 	unsigned part_batch; /* as batch, for these */
 	unsigned part_acceleration; /* to press these with; 0: as any others */
 	unsigned acceleration; /* to press this batch with; 0: by launder's own rule */
@@ -46,9 +56,10 @@ void pageout_settle(struct daemon *d, struct stat_shard stats);
 /* Frames have been freed: parked faults may go on. */
 void pageout_freed(struct daemon *d);
 
-/* pageout/launder.c. => frames freed */
-unsigned launder(struct pageout_worker *w, struct victim *victims, unsigned count);
-/* The same for pages that are CLEANING and ours already, sorted. */
+/* pageout/launder.c. The first w->chosen of w->victims, sorted, an object after the other: while one client holds a call up no
+ * page of another is busy. What is another lane's goes to that lane's worker. => frames freed */
+unsigned launder(struct pageout_worker *w);
+/* Victims of one object that are CLEANING and ours already, sorted. => frames freed */
 unsigned launder_begun(struct pageout_worker *w, struct victim *victims, unsigned count);
 
 /* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no lock held. */
@@ -59,10 +70,22 @@ bool launder_has_room(struct pageout_worker *w, unsigned pages);
 uint64_t evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind);
 /* What to press the next batch with, after one that was pressed with `now`; 0: as any other pages. Pure. */
 unsigned evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused);
-/* Whether the worker has a part of that to do. => PAGEQ held */
-bool evict_wanted_locked(struct pageout_worker *w);
+/* Whether a worker of that lane finds a part of one to take up. => PAGEQ held */
+bool evict_wanted_locked(const struct daemon *d, unsigned lane);
 /* Takes out a batch of the worker's part. *ret_freed: frames. => false: there was nothing to do, or no room */
 bool evict_round(struct pageout_worker *w, unsigned *ret_freed);
+
+/* pageout/side.c: side lanes' workers. */
+int side_create(struct daemon *d);
+void side_destroy(struct daemon *d);
+/* A victim (LAUNDRY) becomes that lane's to launder; where it has too many the page stays. => PAGEQ held */
+void side_give_locked(struct daemon *d, unsigned lane, const struct victim *v);
+/* Up to w->batch of what its lane was given, as its batch. */
+void side_take(struct pageout_worker *w);
+/* Whether there is something for the lane's worker. => PAGEQ held */
+bool side_wanted_locked(const struct daemon *d, unsigned lane);
+/* The workers of all side lanes look again. Any thread, no lock at or below PAGEQ held */
+void side_wake(struct daemon *d);
 
 /* pageout/squeeze.c: what follows when nothing can leave. The decisions are pure. */
 struct moment moment_now(const struct daemon *d);

@@ -455,7 +455,7 @@ spares_end(struct writer *w)
 	bool over;
 
 	lock_acquire(&d->pageq.lock);
-	over = !d->pageq.eviction;
+	over = !d->pageq.evictions;
 	if (over)
 		store_relaxed(&d->writeback.evicting, false);
 	lock_release(&d->pageq.lock);

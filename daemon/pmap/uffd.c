@@ -21,6 +21,7 @@
 #include "lock.h"
 #include "log.h"
 #include "pager/uffd_compat.h"
+#include "watch.h"
 
 #define HW_PAGE       4096u
 #define EAGAIN_TRIES  64
@@ -197,11 +198,23 @@ uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
 	return messages_to_faults(messages, (size_t)got, ret);
 }
 
+/* A call that waits for the lock of the client's address space. => 0 or -errno */
+static int
+call(int uffd, unsigned long request, void *argument)
+{
+	int error;
+
+	watch_enter(WATCH_ADDRESS_SPACE, -1);
+	error = ioctl(uffd, request, argument) < 0 ? -errno : 0;
+	watch_leave();
+	return error;
+}
+
 /* Issues a call with a result field (bytes done, or a negative errno there or in errno). */
 static int
 progress(int uffd, unsigned long request, void *argument, const int64_t *result_field, size_t *done)
 {
-	int error = ioctl(uffd, request, argument) < 0 ? -errno : 0;
+	int error = call(uffd, request, argument);
 	int64_t result = *result_field;
 
 	if (result > 0) {
@@ -320,8 +333,8 @@ write_protect(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 		struct uffdio_writeprotect wp = { .range = { address, bytes }, .mode = mode };
 		int error = failpt_hit(FAIL_UFFD_WRITEPROTECT_EAGAIN);
 
-		if (!error && ioctl(uffd, UFFDIO_WRITEPROTECT, &wp) < 0)
-			error = -errno;
+		if (!error)
+			error = call(uffd, UFFDIO_WRITEPROTECT, &wp);
 		if (error != -EAGAIN || !try_again(&tries))
 			return error;
 	}
@@ -361,7 +374,7 @@ uffd_wake(int uffd, uint64_t address, size_t bytes)
 {
 	struct uffdio_range range = { address, bytes };
 
-	/* ESRCH or EINVAL: nobody is there to be woken. */
+	/* ESRCH or EINVAL: nobody is there to be woken. It takes no lock of the client's. */
 	ioctl(uffd, UFFDIO_WAKE, &range);
 }
 
@@ -420,14 +433,27 @@ uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 	int error = 0;
 
 	locks_assert_none();
+	watch_enter(WATCH_MEMFD, memfd);
 	for (unsigned tries = 0; tries < PUNCH_TRIES; tries++) {
-		if (fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) == 0)
-			return 0;
-		error = -errno;
-		if (error != -EINTR && (error != -EPERM || !make_mutable(memfd)))
+		error = fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) < 0 ? -errno : 0;
+		if (error == 0 || (error != -EINTR && (error != -EPERM || !make_mutable(memfd))))
 			break;
 	}
-	log_warning_limited("pages of a client could not be taken out of its memory: %s. They stay with it, beyond what is "
-			    "counted, until it ends", strerror(-error));
+	watch_leave();
+	if (error)
+		log_warning_limited("pages of a client could not be taken out of its memory: %s. They stay with it, beyond what is "
+				    "counted, until it ends", strerror(-error));
 	return error;
+}
+
+bool
+uffd_write(int memfd, uint64_t offset, const void *page, size_t bytes)
+{
+	ssize_t written;
+
+	locks_assert_none();
+	watch_enter(WATCH_MEMFD, memfd);
+	written = pwrite(memfd, page, bytes, (off_t)offset);
+	watch_leave();
+	return written == (ssize_t)bytes;
 }

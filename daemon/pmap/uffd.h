@@ -3,7 +3,8 @@
  * The only place that issues userfaultfd calls, and the punches that go with them. All retry EAGAIN (a changing address
  * space) a bounded number of times, take partial progress into account, and return 0 or a negative errno:
  * -EEXIST (a page is there already), -ENOENT (the mapping is gone), -ESRCH (the process is gone), -EAGAIN (still
- * changing), -EFAULT (CONTINUE on a hole). Called with no lock held.
+ * changing), -EFAULT (CONTINUE on a hole). Called with no lock held. A client decides for how long they wait: who calls has said
+ * whose it is (watch_client).
  */
 #ifndef UFFD_H
 #define UFFD_H
@@ -53,6 +54,8 @@ int uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
 /* => 0, or -errno where the client has seen to it that the file keeps them (root can): to the daemon they are pages that their owner
  * has planted. */
 int uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
+/* Content for a page that is mapped nowhere. => whether all of it is in place */
+bool uffd_write(int memfd, uint64_t offset, const void *page, size_t bytes);
 /* How often a call had to be repeated, since start. */
 uint64_t uffd_retries(void);
 

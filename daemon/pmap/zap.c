@@ -22,6 +22,7 @@
 
 #include "pageout/pageout.h"
 #include "session.h"
+#include "watch.h"
 
 static bool
 system_swap_is_on(void)
@@ -74,6 +75,11 @@ zap_ranges(struct daemon *d, struct session *s, const struct iovec *ranges, unsi
 	unsigned done = 0;
 
 	locks_assert_none();
+	/* A thread of another lane does not wait for it: what its agent does not take stays mapped. */
+	if (load_acquire(&s->lane) != watch_lane()) {
+		zap_by_agent(d, s, ranges, count);
+		return;
+	}
 	if (load_relaxed(&d->zap_agent))
 		now = false;
 	if (!now && param(d, zap) != 1 && zap_by_agent(d, s, ranges, count))
@@ -82,15 +88,20 @@ zap_ranges(struct daemon *d, struct session *s, const struct iovec *ranges, unsi
 	if ((param(d, zap) == 2 && !now) || load_relaxed(&d->zap_agent))
 		return;
 	while (done < count) {
-		ssize_t advised = syscall(SYS_process_madvise, s->pidfd, ranges + done, (size_t)(count - done), MADV_PAGEOUT, 0u);
+		ssize_t advised;
+		int error;
 
+		watch_enter(WATCH_ADVICE, -1);
+		advised = syscall(SYS_process_madvise, s->pidfd, ranges + done, (size_t)(count - done), MADV_PAGEOUT, 0u);
+		error = errno;
+		watch_leave();
 		if (advised < 0) {
-			if (errno == EPERM) {
+			if (error == EPERM) {
 				store_relaxed(&d->zap_agent, 1);
 				return;
 			}
 			/* ENOMEM: that range is mapped no more. ESRCH: the client is gone. */
-			if (errno == ESRCH)
+			if (error == ESRCH)
 				return;
 			done++;
 			continue;
@@ -135,8 +146,11 @@ is_mapped(struct daemon *d, struct session *s, const struct iovec *range)
 
 	while (fd >= 0 && at < end) {
 		size_t want = min_u64(end - at, ARRAY_LEN(entries));
-		ssize_t got = pread(fd, entries, want * sizeof(entries[0]), (off_t)(at * sizeof(entries[0])));
+		ssize_t got;
 
+		watch_enter(WATCH_PAGEMAP, -1);
+		got = pread(fd, entries, want * sizeof(entries[0]), (off_t)(at * sizeof(entries[0])));
+		watch_leave();
 		if (got <= 0)
 			return false;
 		for (size_t i = 0; i < (size_t)got / sizeof(entries[0]); i++)
@@ -171,10 +185,20 @@ zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, 
 }
 
 static void
+zap_client(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
+{
+	watch_client(session_cookie(s));
+	zap_ranges(d, s, ranges, count, now);
+	if (now)
+		zap_everywhere(d, s, ranges, count);
+}
+
+static void
 zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 {
 	struct iovec ranges[PAGEOUT_BATCH_MAX];
 	struct session *session = NULL;
+	uint64_t client = watch_client(0);
 	unsigned used = 0;
 
 	for (unsigned i = 0; i < count;) {
@@ -192,9 +216,7 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 			end = page + 1;
 		}
 		if (used > 0 && o->session != session) {
-			zap_ranges(d, session, ranges, used, now);
-			if (now)
-				zap_everywhere(d, session, ranges, used);
+			zap_client(d, session, ranges, used, now);
 			used = 0;
 		}
 		session = o->session;
@@ -203,9 +225,8 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 		i += n;
 	}
 	if (used > 0)
-		zap_ranges(d, session, ranges, used, now);
-	if (now && used > 0)
-		zap_everywhere(d, session, ranges, used);
+		zap_client(d, session, ranges, used, now);
+	watch_client(client);
 }
 
 void

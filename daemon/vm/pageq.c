@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pageout/pageout.h"
 #include "vm/pageq_priv.h"
 
 int
@@ -29,7 +30,7 @@ pageq_create(struct daemon *d, const char *policy)
 	cond_init(&q->help_wanted);
 	cond_init(&q->room_wanted);
 	cond_init(&q->eviction_done);
-	return 0;
+	return side_create(d) == 0 ? 0 : -ENOMEM;
 }
 
 void
@@ -41,6 +42,7 @@ pageq_destroy(struct daemon *d)
 	cond_fini(&d->pageq.help_wanted);
 	cond_fini(&d->pageq.room_wanted);
 	cond_fini(&d->pageq.eviction_done);
+	side_destroy(d);
 	lock_fini(&d->pageq.lock);
 }
 
@@ -425,12 +427,33 @@ pageq_choose_clean_locked(struct daemon *d, unsigned want, struct victim *ret)
 	return count;
 }
 
+static bool
+is_victim(struct daemon *d, const struct victim *v)
+{
+	return frame_of(d, v->page) == v->frame && state_of(d, v->frame) == PAGE_LAUNDRY;
+}
+
+unsigned
+pageq_victim_lane_locked(struct daemon *d, const struct victim *v)
+{
+	if (!is_victim(d, v))
+		return LANE_COMMON;
+	return load_acquire(&d->objects.objects[page_of(d, v->frame)->object]->session->lane);
+}
+
+void
+pageq_victim_stays_locked(struct daemon *d, const struct victim *v)
+{
+	if (is_victim(d, v))
+		pageq_reactivate_locked(d, d->objects.objects[page_of(d, v->frame)->object], v->frame, 0);
+}
+
 bool
 pageq_launder_begin_locked(struct daemon *d, struct victim *v)
 {
 	struct vm_page *p = page_of(d, v->frame);
 
-	if (frame_of(d, v->page) != v->frame || state_of(d, v->frame) != PAGE_LAUNDRY)
+	if (!is_victim(d, v))
 		return false;
 	v->object = d->objects.objects[p->object];
 	if (!vm_page_busy_only(p)) {

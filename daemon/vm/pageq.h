@@ -69,6 +69,10 @@ enum pageq_eviction {
 enum pageq_eviction pageq_evict_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only,
     struct victim *ret);
 bool pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
+/* The lane of a victim's client. => LANE_COMMON too if it is no victim any more; PAGEQ held */
+unsigned pageq_victim_lane_locked(struct daemon *d, const struct victim *v);
+/* A victim that nobody launders. => PAGEQ held */
+void pageq_victim_stays_locked(struct daemon *d, const struct victim *v);
 /* LAUNDRY -> CLEANING, busy, with a reference on the object. => false: rescued meanwhile */
 bool pageq_launder_begin_locked(struct daemon *d, struct victim *v);
 /* CLEANING -> STORED: frame freed. => O and PAGEQ held */

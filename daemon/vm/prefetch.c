@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include "fault/fault.h"
+#include "jobs.h"
+#include "pmap/uffd.h"
 
+/* A jobs thread's own. */
 struct prefetch {
 	void *page;
 	struct swap_channel *channel;
@@ -18,30 +21,37 @@ struct prefetch {
 int
 prefetch_create(struct daemon *d)
 {
-	struct prefetch *p = calloc(1, sizeof(*p));
+	int error = 0;
 
-	if (!p)
+	d->prefetch = calloc(JOBS_THREADS, sizeof(*d->prefetch));
+	if (!d->prefetch)
 		return -ENOMEM;
-	d->prefetch = p;
-	p->page = aligned_alloc(4096, d->page_bytes);
-	if (!p->page)
-		return -ENOMEM;
-	return d->swap ? swap_channel_create(d->swap, 1, 2 * d->page_bytes, &p->channel) : 0;
+	for (unsigned i = 0; i < JOBS_THREADS && !error; i++) {
+		struct prefetch *p = &d->prefetch[i];
+
+		p->page = aligned_alloc(4096, d->page_bytes);
+		error = p->page ? 0 : -ENOMEM;
+		if (!error && d->swap)
+			error = swap_channel_create(d->swap, 1, 2 * d->page_bytes, &p->channel);
+	}
+	return error;
 }
 
 void
 prefetch_destroy(struct daemon *d)
 {
-	if (d->prefetch->channel)
-		swap_channel_destroy(d->prefetch->channel);
-	free(d->prefetch->page);
+	for (unsigned i = 0; i < JOBS_THREADS; i++) {
+		if (d->prefetch[i].channel)
+			swap_channel_destroy(d->prefetch[i].channel);
+		free(d->prefetch[i].page);
+	}
 	free(d->prefetch);
 }
 
 static int
 load_away(struct daemon *d, struct cref cref)
 {
-	struct prefetch *p = d->prefetch;
+	struct prefetch *p = &d->prefetch[jobs_own_number()];
 	struct swap_completion completion;
 	void *buffer = p->channel ? swap_channel_buffer_get(p->channel) : NULL;
 	struct cread read;
@@ -73,7 +83,7 @@ load_away(struct daemon *d, struct cref cref)
 unsigned
 prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 {
-	struct prefetch *p = d->prefetch;
+	struct prefetch *p = &d->prefetch[jobs_own_number()];
 	struct fill fill = { 0 };
 	enum fault_outcome outcome;
 	struct cref cref;
@@ -95,7 +105,7 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 	if (error == -EAGAIN)
 		error = load_away(d, cref);
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is left for that touch. */
-	if (error || pwrite(o->memfd, p->page, d->page_bytes, (off_t)(index << d->page_shift)) != (ssize_t)d->page_bytes) {
+	if (error || !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
 		uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
 		fill_abort(d, &fill, 0);
 		vm_object_put(o);

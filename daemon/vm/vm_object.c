@@ -19,6 +19,7 @@
 #include "session.h"
 #include "trace.h"
 #include "vm/pageq.h"
+#include "watch.h"
 
 #define OBJECTS_MAX (1u << 20)
 #ifndef MFD_NOEXEC_SEAL
@@ -316,12 +317,22 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 	uffd_wake(o->session->uffd, vm_object_address(o, index), o->daemon->page_bytes);
 }
 
+/* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
+static void
+wait_watched(struct vm_object *o)
+{
+	watch_client(session_cookie(o->session));
+	watch_enter(WATCH_WAIT, -1);
+	cond_wait(&o->unbusy, &o->lock);
+	watch_leave();
+}
+
 void
 vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
 {
 	fetch_add_acq_rel(&o->waiters, 1);
 	if (!vm_page_busy_try(p))
-		cond_wait(&o->unbusy, &o->lock);
+		wait_watched(o);
 	else
 		vm_page_flags_clear(p, PAGE_BUSY);
 	fetch_sub_acq_rel(&o->waiters, 1);
@@ -371,7 +382,7 @@ wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
 			continue;
 		}
 		fetch_add_acq_rel(&o->waiters, 1);
-		cond_wait(&o->unbusy, &o->lock);
+		wait_watched(o);
 		fetch_sub_acq_rel(&o->waiters, 1);
 		hole = o->holes;
 	}

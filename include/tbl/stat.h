@@ -78,6 +78,10 @@ STAT(UFFD_RETRIES, uffd_retries, COUNTER, "count", "userfaultfd calls repeated a
 STAT(SWAP_ERRORS, swap_errors, COUNTER, "count", "failed swap reads and writes")
 STAT(PROTOCOL_ERRORS, protocol_errors, COUNTER, "count", "sessions ended because of a malformed message")
 STAT(COMPACTIONS, compactions, COUNTER, "count", "steps of compaction that gave memory back")
+STAT(HELD_CALLS, held_calls, COUNTER, "count", "calls of the daemon that a client's locks did not let come back for long")
+STAT(RELIEVED_THREADS, relieved_threads, COUNTER, "count", "threads of the daemon in whose place another went on meanwhile")
+STAT(CLIENTS_APART, clients_apart, COUNTER, "count", "times that such a client was moved to threads of its own kind")
+STAT(HOLDERS_ENDED, holders_ended, COUNTER, "count", "clients ended because they held such a call for too long")
 STAT(POLICY_VIOLATIONS, policy_violations, COUNTER, "count", "victims the policy proposed that were not inactive")
 STAT(POLICY_FALLBACKS, policy_fallbacks, COUNTER, "count", "times the core had to choose itself")
 #undef STAT

@@ -848,6 +848,12 @@ client_kill(pid_t pid)
 		FAIL("client %d ended with status %d before it was killed", (int)pid, WEXITSTATUS(status));
 }
 
+void
+client_forget(pid_t pid)
+{
+	child_remove(pid);
+}
+
 void *
 shared_alloc(size_t bytes)
 {

@@ -128,6 +128,8 @@ client_start(struct live *d, client_body *body, void *argument)
 void client_join(struct live *d, pid_t pid, bool sample);
 /* Ends it now; => when it is gone. */
 void client_kill(pid_t pid);
+/* The test waits for it by itself, however it ends. */
+void client_forget(pid_t pid);
 /* Zeroed memory shared between the test's processes. */
 void *shared_alloc(size_t bytes);
 /* In a client: a connection, or failure. */

@@ -171,6 +171,7 @@ run_two_jobs(bool dies, const char *expected)
 	sem_wait(&started);
 	jobs_submit(u.daemon, &b.job);
 	sem_post(&go_on);
+	duties_stop(u.daemon);
 	jobs_stop(u.daemon);
 	assert_string_equal(order, expected);
 	/* Each is collected once. */

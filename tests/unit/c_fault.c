@@ -82,7 +82,11 @@ faults_start(struct unit *u)
 	assert_int_equal(park_create(d), 0);
 	server->daemon = d;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
-	server->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->seats = calloc(seat_count(d), sizeof(*d->seats));
+	server->seat = d->seats;
+	server->seat->daemon = d;
+	store_relaxed(&server->seat->server, server);
+	server->seat->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	d->servers = server;
 	entry.object = u->object;
 	vm_object_get(u->object);
@@ -102,7 +106,8 @@ faults_stop(struct unit *u)
 	vm_object_put(e.object);
 	park_destroy(d);
 	page_policy_destroy(d->pageq.policy);
-	close(d->servers->kick);
+	close(d->seats->kick);
+	free(d->seats);
 	free(d->servers);
 	unit_stop(u);
 }
@@ -391,7 +396,7 @@ kept_is_not_woken(void **state)
 	(void)state;
 
 	server = faults_start(&u);
-	server->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->swapins));
+	server->seat->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->seat->swapins));
 	f = fault_at(&u, 7, 0);
 	for (unsigned wanted = 0; wanted < 2; wanted++) {
 		struct fill fill;
@@ -407,7 +412,7 @@ kept_is_not_woken(void **state)
 		assert_int_equal(world.wakes, wanted);
 		assert_int_equal(kind_at(&u, 7), SLOT_ABSENT);
 	}
-	free(server->swapins);
+	free(server->seat->swapins);
 	faults_stop(&u);
 }
 
@@ -561,11 +566,11 @@ discard_kicks(void **state)
 	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
 	store_relaxed(&u.daemon->frames.free_count, 0);
 	park(server, &u, 9, 1, FAULT_NO_FRAME);
-	assert_false(load_relaxed(&server->kicked));
+	assert_false(load_relaxed(&server->seat->kicked));
 	assert_int_equal(vm_object_discard(u.object, 1, 8), 0);
-	assert_false(load_relaxed(&server->kicked));
+	assert_false(load_relaxed(&server->seat->kicked));
 	assert_int_equal(vm_object_discard(u.object, 0, 1), 1);
-	assert_true(load_relaxed(&server->kicked));
+	assert_true(load_relaxed(&server->seat->kicked));
 	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
 	faults_stop(&u);
 }

@@ -20,6 +20,7 @@
 #include "session.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
+#include "watch.h"
 
 struct unit {
 	struct daemon *daemon;
@@ -44,7 +45,8 @@ unit_start(struct unit *u)
 	d->options.page_bytes = 4096;
 	d->options.memory_bytes = UNIT_FRAMES * 4096ull;
 	d->options.policy = (char *)(uintptr_t) "mach2q";
-	assert_int_equal(stats_create(&d->stats, d->server_count + d->worker_count + SHARD_EXTRA), 0);
+	assert_int_equal(stats_create(&d->stats, shard_count(d)), 0);
+	assert_int_equal(watch_create(d), 0);
 	assert_int_equal(session_table_create(d), 0);
 	assert_int_equal(object_table_create(d), 0);
 	assert_int_equal(slots_create(d), 0);
@@ -68,6 +70,7 @@ unit_stop(struct unit *u)
 	cond_fini(&d->pageq.pageout_wanted);
 	cond_fini(&d->pageq.help_wanted);
 	lock_fini(&d->pageq.lock);
+	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);
 	object_table_destroy(d);

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watcher (watch.h). Runs on: its own thread. It takes no lock for longer than a look, and makes no call that a client can
+ * hold.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fault/lane.h"
+#include "session.h"
+#include "watch_holder.h"
+
+/* Looks in a row that found the same call asleep. */
+#define STUCK_TICKS 3u
+/* Or so many looks of the last OFTEN_OF at any of its calls. */
+#define OFTEN_LOOKS 6u
+#define OFTEN_OF    8u
+/* In a side lane for so long after the first time, and twice as long each further time. */
+#define APART_TICKS (10000u / WATCH_TICK_MS)
+#define APART_TIMES 6u
+/* After a client has been ended and its calls still do not come back: who else holds the lock is looked for, this often. */
+#define HOLDER_TICKS (500u / WATCH_TICK_MS)
+/* When nobody has been inside of a call for so long the watcher looks seldom. */
+#define IDLE_TICKS  40u
+#define IDLE_MS     100u
+#define OBSERVED_MAX 64u
+/* So many clients apart make their user suspect, for so long. */
+#define SUSPECT_CLIENTS 3u
+#define SUSPECT_TICKS (60000u / WATCH_TICK_MS)
+#define SUSPECTS_MAX 16u
+
+_Thread_local struct watch *watch_own;
+
+static const struct {
+	unsigned end_ticks;
+	const char *text;
+} calls[] = {
+#define CALL(NAME, end_ms, text) { (end_ms) / WATCH_TICK_MS, text },
+#include "tbl/watch_call.h"
+};
+
+/* A client that was met blocking lately, or is in a side lane. */
+struct observed {
+	struct session *session; /* with a reference */
+	uint32_t history; /* bit i: blocking, i ticks ago */
+	uint64_t apart_until;    /* tick; 0: in the common lane */
+};
+
+/* A user whose clients held calls up until they were ended, or several of whose clients are apart: all that it has begin in a
+ * side lane, for each would cost others the time until it is noticed. */
+struct suspect {
+	uid_t uid;
+	uint64_t until; /* tick; passed: none */
+};
+
+struct watcher {
+	struct daemon *daemon;
+	pthread_t thread;
+	struct lock lock; /* covers cond, stopping and suspects; leaf */
+	struct cond cond; /* waited for by the watcher, signalled by watch_stop and watch_hasten */
+	bool stopping;
+	atomic_bool hasty;
+	struct watch *first; /* (C) */
+	uint64_t tick;           /* (W) */
+	uint64_t suspects_until; /* (W) tick after which there are none */
+	unsigned idle;
+	unsigned calls_seen; /* sum of the words, when it last looked */
+	struct observed observed[OBSERVED_MAX];
+	struct suspect suspects[SUSPECTS_MAX];
+	struct stat_shard stats;
+};
+
+void
+watch_begin(struct watch *w)
+{
+	store_release(&w->tid, (pid_t)syscall(SYS_gettid));
+	watch_own = w;
+}
+
+void
+watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w))
+{
+	w->relieve = relieve;
+	w->next = d->watcher->first;
+	d->watcher->first = w;
+}
+
+bool
+watch_relieved(struct watch *w)
+{
+	unsigned word = w->seen;
+
+	return cas_acq_rel(&w->word, &word, word | WATCH_RELIEVED);
+}
+
+void
+watch_on_duty(struct watch *w, unsigned lane)
+{
+	w->relieved = false;
+	store_relaxed(&w->lane, lane);
+}
+
+/* --- duties --- */
+
+int
+duty_wait(struct daemon *d, struct duty *duty)
+{
+	int number;
+
+	lock_acquire(&d->duty_lock);
+	while (!duty->is_new && !d->duties_end)
+		cond_wait(&d->duty_given, &d->duty_lock);
+	number = duty->is_new ? duty->number : DUTY_NONE;
+	duty->is_new = false;
+	lock_release(&d->duty_lock);
+	return number;
+}
+
+void
+duty_give_locked(struct daemon *d, struct duty *duty, int number)
+{
+	lock_assert_held(&d->duty_lock);
+	duty->number = number;
+	duty->is_new = true;
+	cond_broadcast(&d->duty_given);
+}
+
+void
+duty_end(struct daemon *d, struct duty *duty)
+{
+	lock_acquire(&d->duty_lock);
+	duty->number = DUTY_NONE;
+	lock_release(&d->duty_lock);
+}
+
+void
+duties_stop(struct daemon *d)
+{
+	lock_acquire(&d->duty_lock);
+	d->duties_end = true;
+	cond_broadcast(&d->duty_given);
+	lock_release(&d->duty_lock);
+}
+
+/* --- looking --- */
+
+/* Whether the thread waits for something: its state is the field behind the name, which may hold anything. */
+static bool
+sleeps(pid_t tid)
+{
+	char path[64], line[256], *at;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	length = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	if (length <= 0)
+		return true;
+	line[length] = '\0';
+	at = strrchr(line, ')');
+	return !at || at[1] == '\0' || at[2] != 'R';
+}
+
+static struct observed *
+observe(struct watcher *r, struct session *s)
+{
+	struct observed *unused = NULL;
+
+	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
+		if (r->observed[i].session == s)
+			return &r->observed[i];
+		if (!r->observed[i].session)
+			unused = &r->observed[i];
+	}
+	if (unused)
+		*unused = (struct observed){ .session = session_get(s) };
+	return unused;
+}
+
+/* The clients of one user wait for one another rather than for others. */
+static unsigned
+lane_for(uid_t uid)
+{
+	return 1 + uid % SIDE_LANES;
+}
+
+static bool
+is_suspect(struct watcher *r, uid_t uid)
+{
+	bool found = false;
+
+	lock_acquire(&r->lock);
+	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
+		found |= r->suspects[i].until > r->tick && r->suspects[i].uid == uid;
+	lock_release(&r->lock);
+	return found;
+}
+
+static void
+suspect(struct watcher *r, uid_t uid)
+{
+	struct suspect *oldest = &r->suspects[0];
+
+	lock_acquire(&r->lock);
+	for (unsigned i = 0; i < SUSPECTS_MAX; i++) {
+		if (r->suspects[i].uid == uid) {
+			oldest = &r->suspects[i];
+			break;
+		}
+		if (r->suspects[i].until < oldest->until)
+			oldest = &r->suspects[i];
+	}
+	*oldest = (struct suspect){ uid, r->tick + SUSPECT_TICKS };
+	r->suspects_until = r->tick + SUSPECT_TICKS;
+	lock_release(&r->lock);
+}
+
+unsigned
+watch_lane_of(struct daemon *d, uid_t uid)
+{
+	return is_suspect(d->watcher, uid) ? lane_for(uid) : LANE_COMMON;
+}
+
+static void
+set_apart(struct watcher *r, struct observed *o)
+{
+	struct session *s = o->session;
+	enum session_state state = load_acquire(&s->state);
+	unsigned apart = 0;
+
+	/* Before it is attached nobody polls it, and only its own request waits. */
+	if (o->apart_until != 0 || (state != SESSION_CLIENT && state != SESSION_DEAD))
+		return;
+	o->apart_until = r->tick + ((uint64_t)APART_TICKS << (s->times_apart < APART_TIMES ? s->times_apart : APART_TIMES));
+	s->times_apart++;
+	stat_add(r->stats, STAT_CLIENTS_APART, 1);
+	lane_move(r->daemon, s, lane_for(s->uid), r->stats);
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		apart += r->observed[i].session && r->observed[i].apart_until != 0 && r->observed[i].session->uid == s->uid;
+	if (apart >= SUSPECT_CLIENTS)
+		suspect(r, s->uid);
+}
+
+/* All clients of users that are suspect. */
+static void
+set_suspects_apart(struct watcher *r)
+{
+	struct session *s;
+	uint32_t cursor = 0;
+
+	while (r->suspects_until > r->tick && (s = session_next(r->daemon, &cursor)) != NULL) {
+		struct observed *o = is_suspect(r, s->uid) ? observe(r, s) : NULL;
+
+		if (o)
+			set_apart(r, o);
+		session_put(s);
+	}
+}
+
+/* The client, and with it the session, which ends with its process. Where it may not be killed the session ends all the same. */
+static void
+end_client(struct watcher *r, struct session *s, const struct watch *w)
+{
+	if (exchange_acq_rel(&s->end_wanted, true))
+		return;
+	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
+	suspect(r, s->uid);
+	log_error_limited("process %d (session %llu) does not let go of %s: it is ended", (int)s->pid, (unsigned long long)s->id,
+	    calls[load_relaxed(&w->call)].text);
+	if (s->pidfd < 0 || syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0u) < 0)
+		log_error_limited("process %d cannot be killed (%s): only its session ends", (int)s->pid,
+		    s->pidfd < 0 ? "not to be seen from here" : strerror(errno));
+	store_release(&r->daemon->sessions_end_wanted, true);
+}
+
+/* The thread has not come back from its call for w->ticks looks. */
+static void
+stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
+{
+	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks;
+	bool is_over;
+
+	if (w->ticks == STUCK_TICKS) {
+		stat_add(r->stats, STAT_HELD_CALLS, 1);
+		log_notice_limited("process %d (session %llu) holds up %s", (int)s->pid, (unsigned long long)s->id,
+		    calls[load_relaxed(&w->call)].text);
+	}
+	if (o)
+		set_apart(r, o);
+	if (load_acquire(&r->hasty))
+		end_ticks = STUCK_TICKS;
+	is_over = end_ticks && w->ticks >= end_ticks;
+	if (is_over)
+		end_client(r, s, w);
+	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD && (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
+		watch_holders_end(s, load_relaxed(&w->fd));
+	/* In a side lane others of its kind may wait; they do not wait for what has no end. */
+	if (w->relieve && !(load_relaxed(&w->word) & WATCH_RELIEVED) &&
+	    (load_relaxed(&w->lane) == LANE_COMMON || (is_over && w->ticks >= end_ticks + HOLDER_TICKS))) {
+		w->relieve(r->daemon, w);
+		if (load_relaxed(&w->word) & WATCH_RELIEVED)
+			stat_add(r->stats, STAT_RELIEVED_THREADS, 1);
+	}
+}
+
+static void
+look_at(struct watcher *r, struct watch *w)
+{
+	unsigned word = load_acquire(&w->word), call = word & ~WATCH_RELIEVED;
+	struct observed *o;
+	struct session *s;
+
+	r->calls_seen += word;
+	if (!(word & WATCH_INSIDE) || call != (w->seen & ~WATCH_RELIEVED))
+		w->ticks = 0;
+	w->seen = word;
+	if (!(word & WATCH_INSIDE) || !sleeps(load_relaxed(&w->tid)))
+		return;
+	w->ticks++;
+	/* The reference that the thread has for the time of its call keeps the session there. */
+	s = session_find_cookie(r->daemon, load_relaxed(&w->client));
+	if (!s)
+		return;
+	o = NULL;
+	if (load_acquire(&w->word) == word) {
+		/* A wait is for another thread, which may have a lot to do: only where that one is held up it tells of the client. */
+		bool is_wait = load_relaxed(&w->call) == WATCH_WAIT;
+
+		o = is_wait ? NULL : observe(r, s);
+		if (o)
+			o->history |= 1;
+		if (w->ticks >= STUCK_TICKS && (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane)))
+			stuck(r, w, s, o);
+	}
+	session_put(s);
+}
+
+/* After a look at all threads. */
+static void
+judge(struct watcher *r, struct observed *o)
+{
+	struct session *s = o->session;
+
+	if ((unsigned)__builtin_popcount(o->history & ((1u << OFTEN_OF) - 1)) >= OFTEN_LOOKS && !session_is_dead(s))
+		set_apart(r, o);
+	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 && !session_is_dead(s)) {
+		o->apart_until = 0;
+		lane_move(r->daemon, s, LANE_COMMON, r->stats);
+	}
+	if (o->history == 0 && (o->apart_until == 0 || session_is_dead(s))) {
+		o->session = NULL;
+		session_put(s);
+	}
+}
+
+void
+watch_look(struct daemon *d)
+{
+	struct watcher *r = d->watcher;
+	unsigned before = r->calls_seen;
+
+	r->tick++;
+	r->calls_seen = 0;
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		r->observed[i].history <<= 1;
+	for (struct watch *w = r->first; w; w = w->next)
+		look_at(r, w);
+	set_suspects_apart(r);
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		if (r->observed[i].session)
+			judge(r, &r->observed[i]);
+	r->idle = before == r->calls_seen ? r->idle + 1 : 0;
+}
+
+/* A thread that is stuck inside is no idle one. */
+static bool
+is_idle(const struct watcher *r)
+{
+	if (r->idle < IDLE_TICKS)
+		return false;
+	for (const struct watch *w = r->first; w; w = w->next)
+		if (w->ticks > 0)
+			return false;
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		if (r->observed[i].session)
+			return false;
+	return true;
+}
+
+static void *
+watcher_main(void *argument)
+{
+	struct watcher *r = argument;
+
+	pthread_setname_np(pthread_self(), "watch");
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
+	lock_acquire(&r->lock);
+	while (!r->stopping) {
+		cond_wait_for(&r->cond, &r->lock, (is_idle(r) ? IDLE_MS : WATCH_TICK_MS) * 1000000ull);
+		lock_release(&r->lock);
+		watch_look(r->daemon);
+		lock_acquire(&r->lock);
+	}
+	lock_release(&r->lock);
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		if (r->observed[i].session)
+			session_put(r->observed[i].session);
+	return NULL;
+}
+
+int
+watch_create(struct daemon *d)
+{
+	struct watcher *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->daemon = d;
+	r->stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH));
+	lock_init(&r->lock, RANK_JOBS);
+	cond_init(&r->cond);
+	lock_init(&d->duty_lock, RANK_JOBS);
+	cond_init(&d->duty_given);
+	d->watcher = r;
+	return 0;
+}
+
+int
+watch_start(struct daemon *d)
+{
+	return pthread_create(&d->watcher->thread, NULL, watcher_main, d->watcher) ? -EAGAIN : 0;
+}
+
+void
+watch_hasten(struct daemon *d)
+{
+	store_release(&d->watcher->hasty, true);
+}
+
+void
+watch_stop(struct daemon *d)
+{
+	struct watcher *r = d->watcher;
+
+	lock_acquire(&r->lock);
+	r->stopping = true;
+	cond_signal(&r->cond);
+	lock_release(&r->lock);
+	pthread_join(r->thread, NULL);
+}
+
+void
+watch_destroy(struct daemon *d)
+{
+	struct watcher *r = d->watcher;
+
+	lock_fini(&r->lock);
+	cond_fini(&r->cond);
+	lock_fini(&d->duty_lock);
+	cond_fini(&d->duty_given);
+	free(r);
+	d->watcher = NULL;
+}

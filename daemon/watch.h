@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watch over calls that a client can make last. A userfaultfd call waits for the lock of the client's address space, a
+ * hole in its memory for the lock of the memfd's inode, and the client decides for how long. So threads that many clients depend
+ * on say before such a call whose it is (watch_client) and are inside of it between watch_enter and watch_leave; the watcher, a
+ * thread of its own, looks every WATCH_TICK_MS milliseconds and
+ *
+ *   moves a client that was met blocking often, or once for long, to a side lane: servers, workers and jobs that serve such
+ *     clients only (struct session: lane). There it waits for itself. After a while that gets longer each time it comes back;
+ *   relieves a thread of the common lane that does not come back: another takes its duty over, with all that it has not
+ *     begun. The thread learns of it when it does come back (watch_is_relieved), ends what it is at and takes up nothing else;
+ *   ends the client after the time that tbl/watch_call.h states, and whoever else holds the memfd's lock if that does not help.
+ *
+ * The watcher counts only looks that found the thread asleep: one that has no processor is not the client's doing.
+ */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "atomics.h"
+#include "base.h"
+
+struct daemon;
+struct session;
+
+#define WATCH_TICK_MS 25u
+
+enum watch_call {
+#define CALL(NAME, end_ms, text) WATCH_##NAME,
+#include "tbl/watch_call.h"
+	WATCH_CALL_COUNT
+};
+
+/* The word: calls begun so far, and these. */
+#define WATCH_INSIDE   1u
+#define WATCH_RELIEVED 2u
+#define WATCH_ONE      4u
+
+/* One a thread. Letters as in daemon.h; (W) the watcher alone. */
+struct watch {
+	atomic_uint word;
+	atomic_ullong client; /* (A) cookie of the session whose memory the next calls are on; 0: nobody's */
+	atomic_uint call;     /* (A) enum watch_call */
+	atomic_int fd;        /* (A) the memfd of a WATCH_MEMFD */
+	atomic_int tid;       /* (A) 0: has not begun */
+	atomic_uint lane;     /* (A) in which it works */
+	bool relieved;        /* its own thread's: its duty is another's */
+	/* Another thread takes over what this one has not begun. Calls watch_relieved when it is sure to have one. (W) */
+	void (*relieve)(struct daemon *d, struct watch *w);
+	unsigned seen, ticks; /* (W) the word last looked at, and for how many looks in a row */
+	struct watch *next;   /* (C) */
+};
+
+extern _Thread_local struct watch *watch_own;
+
+/* The calling thread is watched from now on. => watch_add has been called for it */
+void watch_begin(struct watch *w);
+/* Before the watcher starts. */
+void watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w));
+/* The watcher's side of relieving. => false: the thread has come back by itself, nothing has changed; (W) */
+bool watch_relieved(struct watch *w);
+/* A thread takes up a new duty. Its own thread. */
+void watch_on_duty(struct watch *w, unsigned lane);
+
+/* The lane in which a new client of that user begins. Any thread */
+unsigned watch_lane_of(struct daemon *d, uid_t uid);
+
+int watch_create(struct daemon *d);
+int watch_start(struct daemon *d);
+/* One look at all threads, and what follows from it. Runs on: the watcher */
+void watch_look(struct daemon *d);
+/* The daemon ends: whoever does not come back at once is ended. Any thread. */
+void watch_hasten(struct daemon *d);
+void watch_stop(struct daemon *d);
+/* => stopped, and all who were watched have ended */
+void watch_destroy(struct daemon *d);
+
+/* Whose memory the calls that follow are on. => who it was, to be set again by a function that works for another client
+ * meanwhile. */
+static inline uint64_t
+watch_client(uint64_t cookie)
+{
+	struct watch *w = watch_own;
+	uint64_t before;
+
+	if (unlikely(!w))
+		return 0;
+	before = load_relaxed(&w->client);
+	store_relaxed(&w->client, cookie);
+	return before;
+}
+
+static inline void
+watch_enter(enum watch_call call, int fd)
+{
+	struct watch *w = watch_own;
+
+	if (unlikely(!w))
+		return;
+	store_relaxed(&w->call, call);
+	store_relaxed(&w->fd, fd);
+	/* Once relieved it stays so, whatever else it must do to end what it is at. */
+	store_release(&w->word, (load_relaxed(&w->word) & ~(WATCH_ONE - 1)) + WATCH_ONE + WATCH_INSIDE +
+	    (unlikely(w->relieved) ? WATCH_RELIEVED : 0));
+}
+
+/* Keeps errno. */
+static inline void
+watch_leave(void)
+{
+	struct watch *w = watch_own;
+
+	if (unlikely(!w))
+		return;
+	if (unlikely(exchange_acq_rel(&w->word, load_relaxed(&w->word) & ~(WATCH_ONE - 1)) & WATCH_RELIEVED))
+		w->relieved = true;
+}
+
+/* Whether the calling thread's duty is another's by now: it takes nothing up any more. Changes in watch_leave only. */
+static inline bool
+watch_is_relieved(void)
+{
+	return unlikely(watch_own && watch_own->relieved);
+}
+
+/* The lane that the calling thread works in. */
+static inline unsigned
+watch_lane(void)
+{
+	return watch_own ? load_relaxed(&watch_own->lane) : 0;
+}
+
+/* The duties of one kind of threads: so many are at work, the others stand by to relieve them. */
+struct duty {
+	int number;  /* under daemon.duty_lock; DUTY_NONE: stands by */
+	bool is_new; /* under daemon.duty_lock: given, not taken up yet */
+};
+#define DUTY_NONE (-1)
+/* Waits until the thread has a duty. => its number, or DUTY_NONE: the daemon ends. Its own thread, no lock held */
+int duty_wait(struct daemon *d, struct duty *duty);
+/* => duty_lock held */
+void duty_give_locked(struct daemon *d, struct duty *duty, int number);
+/* The thread has been relieved and has ended what it was at. */
+void duty_end(struct daemon *d, struct duty *duty);
+/* All who stand by end. */
+void duties_stop(struct daemon *d);
+
+#endif

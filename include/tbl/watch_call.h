@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * CALL(NAME, end_ms, text): calls and waits of the daemon that a client can make last. A client that is met in one for
+ * longer than end_ms milliseconds is ended; 0: never for that alone.
+ */
+CALL(ADDRESS_SPACE, 5000, "a userfaultfd call, which takes the lock of the process's address space")
+CALL(ADVICE, 5000, "process_madvise, which takes the lock of the process's address space")
+CALL(PAGEMAP, 5000, "a look at the process's page tables")
+CALL(MEMFD, 200, "a write to, or a hole in, the memory that the client shares")
+CALL(WAIT, 0, "a wait for pages of that client")
+#undef CALL

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client holds the lock of its memfd's inode: a write(2) to it copies from a page whose fault nobody answers. Whatever thread
+ * of the daemon needs that lock waits uninterruptibly. Another client, under pressure all the time, must go on, the attacker
+ * must be ended, and nothing of it may be left.
+ *
+ * usage: e_held worker|server|jobs|handed-on|dies|terminate
+ *   worker     its pages must leave: pageout workers wait
+ *   server     it has planted pages and touches them: fault servers wait
+ *   jobs       it gives pages back: a jobs thread waits, and other clients' requests must be answered
+ *   handed-on  another process holds the lock, and the client ends: so does its teardown wait
+ *   dies       the same, and the client is killed
+ *   terminate  the same, and the daemon is told to end
+ */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "book.h"
+#include "pager/uffd_compat.h"
+#include "raw.h"
+
+#define ATTACK_PAGES 2048u
+#define PLANTED      1536u /* the first page that is planted, and not touched before */
+#define PLANTS       8u
+
+struct shared {
+	atomic_ulong operations; /* of the honest client */
+	atomic_ulong requests;
+	atomic_bool filled, attacked, handed_on, stop;
+	int memfd;              /* the attacker's number of it */
+	uint64_t end_of_memory; /* where in it a write hits nobody's page */
+};
+static struct shared *shared;
+static const char *mode;
+
+static bool
+is_mode(const char *name)
+{
+	return strcmp(mode, name) == 0;
+}
+
+static void
+honest(struct live *d, void *argument)
+{
+	struct mixture mixture = { 5, 10, 30 };
+	struct pager *p = client_connect(d);
+	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
+	uint64_t rng = mix64(live_seed);
+	struct book b;
+
+	(void)argument;
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
+	for (uint32_t i = 0; i < count; i++)
+		book_write(&b, i, mixture_draw(&mixture, &rng));
+	atomic_store(&shared->filled, true);
+	while (!atomic_load(&shared->stop)) {
+		uint32_t page = (uint32_t)rng_below(&rng, count);
+
+		book_verify(&b, page);
+		if (rng_below(&rng, 2))
+			book_write(&b, page, mixture_draw(&mixture, &rng));
+		if (rng_below(&rng, 64) == 0) {
+			OK(pager_behavior(p, b.base + page * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
+			book_forget(&b, page);
+			atomic_fetch_add(&shared->requests, 1);
+		}
+		atomic_fetch_add(&shared->operations, 1);
+	}
+	book_verify_all(&b);
+	book_close(&b);
+	OK(pager_disconnect(p));
+}
+
+/* A write(2) to a memfd from a page whose fault nobody answers: of a userfaultfd that nobody reads. */
+struct held_write {
+	int uffd, memfd;
+	void *page;
+	size_t bytes;
+	uint64_t offset;
+};
+
+static void *
+write_for_ever(void *argument)
+{
+	struct held_write *w = argument;
+
+	(void)!pwrite(w->memfd, w->page, w->bytes, (off_t)w->offset);
+	return NULL;
+}
+
+/* => the lock is held: the fault under it has been raised */
+static void
+hold(struct held_write *w, int device, int memfd, uint64_t offset, size_t page_bytes)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg;
+	struct pollfd fault;
+	pthread_t thread;
+
+	*w = (struct held_write){ .memfd = memfd, .bytes = page_bytes, .offset = offset };
+	w->uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+	w->page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(w->uffd >= 0 && w->page != MAP_FAILED && ioctl(w->uffd, UFFDIO_API, &api) == 0, "%s", strerror(errno));
+	reg = (struct uffdio_register){ .range = { (uintptr_t)w->page, page_bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	REQUIRE(ioctl(w->uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
+	REQUIRE(pthread_create(&thread, NULL, write_for_ever, w) == 0);
+	fault = (struct pollfd){ .fd = w->uffd, .events = POLLIN };
+	while (poll(&fault, 1, -1) < 0)
+		continue;
+}
+
+static void *
+touch(void *argument)
+{
+	(void)*(volatile char *)argument;
+	return NULL;
+}
+
+/* The last page is written to, others are planted, and the rest is dirty. */
+static void
+attacker(struct live *d, void *argument)
+{
+	static struct held_write held;
+	size_t bytes, page;
+	uint64_t offset;
+	struct raw r;
+	char *memory;
+	int memfd;
+
+	(void)argument;
+	raw_connect(d, &r);
+	page = r.page_bytes;
+	bytes = ATTACK_PAGES * page;
+	memory = raw_reserve(bytes);
+	OK(raw_allocate(&r, (uintptr_t)memory, bytes, &memfd, &offset));
+	raw_map(&r, memory, bytes, memfd, offset);
+	for (uint32_t i = 0; i < PLANTED; i++)
+		*(uint64_t *)(void *)(memory + i * page) = mix64(i);
+	for (uint32_t i = PLANTED; i < PLANTED + PLANTS; i++)
+		REQUIRE(pwrite(memfd, memory, page, (off_t)(offset + i * page)) == (ssize_t)page, "%s", strerror(errno));
+	shared->memfd = memfd;
+	shared->end_of_memory = offset + bytes - page;
+	if (is_mode("worker") || is_mode("server") || is_mode("jobs"))
+		hold(&held, r.device, memfd, offset + bytes - page, page);
+	atomic_store(&shared->attacked, true);
+	while (!is_mode("worker") && !is_mode("server") && !is_mode("jobs") && !atomic_load(&shared->handed_on))
+		usleep(1000);
+	for (uint32_t i = PLANTED; is_mode("server") && i < PLANTED + PLANTS; i++) {
+		pthread_t thread;
+
+		REQUIRE(pthread_create(&thread, NULL, touch, memory + i * page) == 0);
+	}
+	if (is_mode("jobs")) {
+		struct pager_req_deallocate request = { .address = (uintptr_t)memory, .size = bytes };
+		struct pager_rep_deallocate reply;
+		struct chan_call call = { CHAN_CALL(DEALLOCATE, &request, &reply) };
+
+		(void)chan_exchange(&r.chan, &call);
+	}
+	if (is_mode("handed-on"))
+		_exit(0);
+	/* Some of its pages are always there to leave. */
+	for (uint32_t i = 0; is_mode("worker"); i = (i + 1) % PLANTED)
+		*(uint64_t *)(void *)(memory + i * page) += 1;
+	for (;;)
+		pause();
+}
+
+/* Takes the attacker's memfd over, and its lock. */
+static void
+accomplice(struct live *d, void *argument)
+{
+	static struct held_write held;
+	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC), memfd;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", *(pid_t *)argument, shared->memfd);
+	memfd = open(path, O_RDWR | O_CLOEXEC);
+	REQUIRE(device >= 0 && memfd >= 0, "%s", strerror(errno));
+	hold(&held, device, memfd, shared->end_of_memory, d->page_bytes);
+	atomic_store(&shared->handed_on, true);
+	for (;;)
+		pause();
+}
+
+/* => it ended by SIGKILL, and not by ours */
+static void
+require_killed(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the client that held the lock ended with status %#x", status);
+}
+
+static void
+attack(struct live *d)
+{
+	bool by_itself = is_mode("worker") || is_mode("server") || is_mode("jobs");
+	pid_t honest_pid, attacker_pid, accomplice_pid = 0;
+	uint64_t operations, requests;
+
+	honest_pid = client_start(d, honest, NULL);
+	if (is_mode("worker"))
+		WAIT_UNTIL(d, atomic_load(&shared->filled));
+	attacker_pid = client_start(d, attacker, NULL);
+	if (by_itself)
+		client_forget(attacker_pid);
+	WAIT_UNTIL(d, atomic_load(&shared->attacked));
+	if (!by_itself) {
+		accomplice_pid = client_start(d, accomplice, &attacker_pid);
+		client_forget(accomplice_pid);
+		WAIT_UNTIL(d, atomic_load(&shared->handed_on));
+	}
+	if (is_mode("dies") || is_mode("terminate"))
+		client_kill(attacker_pid);
+	else if (is_mode("handed-on"))
+		client_join(d, attacker_pid, false);
+	if (is_mode("terminate")) {
+		/* With its teardown stuck. */
+		atomic_store(&shared->stop, true);
+		client_join(d, honest_pid, false);
+		d->refuses = true;
+		live_stop(d);
+		require_killed(accomplice_pid);
+		return;
+	}
+	require_killed(by_itself ? attacker_pid : accomplice_pid);
+	WAIT_UNTIL(d, live_stat(d, "held_calls") >= 1);
+	REQUIRE(live_stat(d, "relieved_threads") >= 1 && live_stat(d, "clients_apart") >= 1);
+	if (by_itself)
+		EQ(live_stat(d, "holders_ended"), 1);
+	/* What was held up goes on, and so does everybody else. */
+	WAIT_UNTIL(d, atomic_load(&shared->filled));
+	operations = atomic_load(&shared->operations);
+	requests = atomic_load(&shared->requests);
+	WAIT_UNTIL(d, atomic_load(&shared->operations) > operations + 1000 && atomic_load(&shared->requests) > requests);
+	live_check(d);
+	atomic_store(&shared->stop, true);
+	client_join(d, honest_pid, true);
+	WAIT_UNTIL(d, live_stat(d, "sessions") == 0);
+	live_stop(d);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct live d;
+
+	live_init(argc, argv);
+	if (argc < 2)
+		FAIL("which attack?");
+	mode = argv[1];
+	shared = shared_alloc(sizeof(*shared));
+	live_start(&d, "16M", NULL);
+	attack(&d);
+	return 0;
+}

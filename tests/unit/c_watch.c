@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watcher, a look at a time: which threads it takes for held up, what becomes of their clients, and who takes over.
+ */
+#include "c_unit.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+
+#include "fault/fault.h"
+#include "pageout/pageout.h"
+
+#define HELD_LOOKS 3u /* looks until a thread is taken for held up */
+
+/* A thread that does what it is told inside and outside of calls. */
+struct actor {
+	struct watch watch;
+	pthread_t thread;
+	sem_t orders, done;
+	enum { ENTER, LEAVE, SPIN, END } order;
+	enum watch_call call;
+	uint64_t client;
+	atomic_bool spins, is_relieved;
+	unsigned relieved; /* times that the watcher asked for it */
+	bool refuses;      /* there is nobody to take over */
+};
+
+static void *
+act(void *argument)
+{
+	struct actor *a = argument;
+
+	watch_begin(&a->watch);
+	watch_on_duty(&a->watch, LANE_COMMON);
+	sem_post(&a->done);
+	for (;;) {
+		sem_wait(&a->orders);
+		switch (a->order) {
+		case ENTER:
+			watch_client(a->client);
+			watch_enter(a->call, -1);
+			break;
+		case LEAVE:
+			watch_leave();
+			atomic_store(&a->is_relieved, watch_is_relieved());
+			break;
+		case SPIN:
+			sem_post(&a->done);
+			while (atomic_load(&a->spins))
+				continue;
+			continue;
+		case END:
+			return NULL;
+		}
+		sem_post(&a->done);
+	}
+}
+
+static void
+relieve(struct daemon *d, struct watch *w)
+{
+	struct actor *a = container_of(w, struct actor, watch);
+
+	(void)d;
+	if (!a->refuses && watch_relieved(w))
+		a->relieved++;
+}
+
+/* => it waits for the next order: asleep, as the watcher sees it */
+static void
+wait_until_asleep(struct actor *a)
+{
+	char path[64], line[256];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)load_acquire(&a->watch.tid));
+	for (;;) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t length = read(fd, line, sizeof(line) - 1);
+
+		close(fd);
+		assert_true(length > 0);
+		line[length] = '\0';
+		if (strrchr(line, ')')[2] == 'S')
+			return;
+		sched_yield();
+	}
+}
+
+static void
+tell(struct actor *a, int order)
+{
+	a->order = order;
+	sem_post(&a->orders);
+	sem_wait(&a->done);
+	if (order != SPIN)
+		wait_until_asleep(a);
+}
+
+static void
+start(struct unit *u, struct actor *a, enum watch_call call)
+{
+	struct daemon *d;
+
+	unit_start(u);
+	d = u->daemon;
+	d->seats = calloc(seat_count(d), sizeof(*d->seats));
+	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
+	for (unsigned i = 0; i < seat_count(d); i++)
+		d->seats[i] = (struct fault_seat){ .lane = i < d->server_count ? LANE_COMMON : 1, .epoll = -1, .kick = -1 };
+	lock_init(&d->direct_lock, RANK_DIRECT);
+	assert_int_equal(side_create(d), 0);
+	store_release(&u->session->state, SESSION_CLIENT);
+	memset(a, 0, sizeof(*a));
+	a->call = call;
+	a->client = session_cookie(u->session);
+	sem_init(&a->orders, 0, 0);
+	sem_init(&a->done, 0, 0);
+	watch_add(d, &a->watch, relieve);
+	assert_int_equal(pthread_create(&a->thread, NULL, act, a), 0);
+	sem_wait(&a->done);
+	wait_until_asleep(a);
+}
+
+static void
+stop(struct unit *u, struct actor *a)
+{
+	struct daemon *d = u->daemon;
+
+	a->order = END;
+	sem_post(&a->orders);
+	pthread_join(a->thread, NULL);
+	/* The watcher lets go of whom it has observed. */
+	store_release(&u->session->state, SESSION_DEAD);
+	for (unsigned i = 0; i < 64; i++)
+		watch_look(d);
+	store_release(&u->session->state, SESSION_NEW);
+	side_destroy(d);
+	lock_fini(&d->direct_lock);
+	free(d->seats);
+	free(d->servers);
+	unit_stop(u);
+}
+
+static void
+look(struct unit *u, unsigned times)
+{
+	while (times-- > 0)
+		watch_look(u->daemon);
+}
+
+static uint64_t
+counted(struct unit *u, enum stat_index index)
+{
+	return stats_counter(&u->daemon->stats, index);
+}
+
+/* Held up: relieved once, for good; the client is apart. The thread learns of it when it comes back. */
+static void
+held_up(void **state)
+{
+	struct actor a;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_ADDRESS_SPACE);
+	tell(&a, ENTER);
+	look(&u, HELD_LOOKS - 1);
+	assert_int_equal(a.relieved, 0);
+	assert_int_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+	look(&u, 1);
+	assert_int_equal(a.relieved, 1);
+	assert_int_equal(counted(&u, STAT_HELD_CALLS), 1);
+	assert_int_equal(counted(&u, STAT_RELIEVED_THREADS), 1);
+	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 1);
+	assert_int_not_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+	tell(&a, LEAVE);
+	assert_true(atomic_load(&a.is_relieved));
+	/* On the way out it makes more calls, and is held up in one: nobody takes over twice. */
+	tell(&a, ENTER);
+	look(&u, 2 * HELD_LOOKS);
+	assert_int_equal(a.relieved, 1);
+	tell(&a, LEAVE);
+	assert_true(atomic_load(&a.is_relieved));
+	assert_int_equal(counted(&u, STAT_HOLDERS_ENDED), 0);
+	stop(&u, &a);
+}
+
+/* Nobody stands by: it keeps its duty, and is asked for again. */
+static void
+nobody_stands_by(void **state)
+{
+	struct actor a;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_ADDRESS_SPACE);
+	a.refuses = true;
+	tell(&a, ENTER);
+	look(&u, HELD_LOOKS + 2);
+	assert_int_equal(counted(&u, STAT_RELIEVED_THREADS), 0);
+	a.refuses = false;
+	look(&u, 1);
+	assert_int_equal(a.relieved, 1);
+	tell(&a, LEAVE);
+	assert_true(atomic_load(&a.is_relieved));
+	stop(&u, &a);
+}
+
+/* Calls that come back in time, however many; and a thread that runs, or waits for a processor, inside of one. */
+static void
+not_held_up(void **state)
+{
+	struct actor a;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_ADDRESS_SPACE);
+	for (unsigned i = 0; i < 4; i++) {
+		tell(&a, ENTER);
+		look(&u, 1);
+		tell(&a, LEAVE);
+		look(&u, 1);
+	}
+	tell(&a, ENTER);
+	atomic_store(&a.spins, true);
+	tell(&a, SPIN);
+	look(&u, 4 * HELD_LOOKS);
+	atomic_store(&a.spins, false);
+	wait_until_asleep(&a);
+	tell(&a, LEAVE);
+	assert_int_equal(a.relieved, 0);
+	assert_false(atomic_load(&a.is_relieved));
+	assert_int_equal(counted(&u, STAT_HELD_CALLS), 0);
+	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 0);
+	assert_int_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+	stop(&u, &a);
+}
+
+/* No call is long, but whenever one looks there is one: the client is apart, nobody is relieved. After a while it is back; the second
+ * time it takes longer. */
+static void
+often(void **state)
+{
+	unsigned looks[2] = { 0 };
+	struct actor a;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_ADDRESS_SPACE);
+	for (unsigned time = 0; time < 2; time++) {
+		for (unsigned i = 0; i < 8; i++) {
+			tell(&a, ENTER);
+			look(&u, 1);
+			tell(&a, LEAVE);
+		}
+		assert_int_equal(counted(&u, STAT_CLIENTS_APART), time + 1);
+		assert_int_not_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+		for (; load_relaxed(&u.session->lane) != LANE_COMMON; looks[time]++)
+			look(&u, 1);
+		assert_true(looks[time] > 0);
+	}
+	assert_true(looks[1] > looks[0]);
+	assert_int_equal(a.relieved, 0);
+	stop(&u, &a);
+}
+
+/* What nobody honest holds is held for long: the session ends, and its user begins in a side lane for a while. */
+static void
+ended(void **state)
+{
+	struct actor a;
+	struct unit u;
+	uid_t uid;
+	(void)state;
+
+	start(&u, &a, WATCH_MEMFD);
+	uid = u.session->uid;
+	assert_int_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
+	tell(&a, ENTER);
+	look(&u, HELD_LOOKS);
+	assert_false(load_relaxed(&u.session->end_wanted));
+	look(&u, 200 / WATCH_TICK_MS);
+	assert_true(load_relaxed(&u.session->end_wanted));
+	assert_true(load_relaxed(&u.daemon->sessions_end_wanted));
+	assert_int_equal(counted(&u, STAT_HOLDERS_ENDED), 1);
+	assert_int_not_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
+	assert_int_equal(watch_lane_of(u.daemon, uid + 1), LANE_COMMON);
+	tell(&a, LEAVE);
+	look(&u, 60000 / WATCH_TICK_MS + 1);
+	assert_int_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
+	stop(&u, &a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(held_up),
+		cmocka_unit_test(nobody_stands_by),
+		cmocka_unit_test(not_held_up),
+		cmocka_unit_test(often),
+		cmocka_unit_test(ended),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
