@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fault/fault.h"
+#include "pageout/pageout_priv.h"
 #include "session.h"
 
 /* Pages unmapped at a time after a fault; a fault makes one or two due. */
@@ -26,25 +27,6 @@ pageout_want(struct daemon *d)
 	if (d->pageq.first_asleep)
 		cond_signal(&d->pageq.pageout_wanted);
 	lock_release(&d->pageq.lock);
-}
-
-static atomic_bool *
-limits_wanted(struct daemon *d, unsigned lane)
-{
-	return lane == LANE_COMMON ? &d->pageq.limits_wanted : &d->pageq.side[lane - 1].limits_wanted;
-}
-
-void
-pageout_want_session(struct daemon *d, struct session *s)
-{
-	unsigned lane = load_acquire(&s->lane);
-
-	store_release(&s->reclaim_queued, true);
-	store_release(limits_wanted(d, lane), true);
-	if (lane == LANE_COMMON)
-		pageout_want(d);
-	else
-		side_wake(d);
 }
 
 void
@@ -105,10 +87,8 @@ victim_order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The pages made inactive since the last time lose their mappings, a client's after another's: so the watcher finds those that a
- * worker has not come to. */
-static void
-age(struct pageout_worker *w)
+void
+worker_age(struct pageout_worker *w)
 {
 	if (w->aged == 0)
 		return;
@@ -145,12 +125,11 @@ age_many(struct pageout_worker *w)
 	uint64_t inactive = (uint64_t)load_relaxed(&w->daemon->stats.levels[STAT_FRAMES_INACTIVE]);
 
 	if (w->aged >= AGE_BATCH || 2ull * w->daemon->worker_count * w->aged >= inactive)
-		age(w);
+		worker_age(w);
 }
 
-/* So many more in deactivated[]. */
-static void
-made_inactive(struct pageout_worker *w, unsigned count)
+void
+worker_made_inactive(struct pageout_worker *w, unsigned count)
 {
 	w->aged += count;
 	stat_add(w->stats, STAT_DEACTIVATIONS, count);
@@ -189,7 +168,7 @@ choose(struct pageout_worker *w)
 		    w->victims + w->chosen);
 		lock_release(&d->pageq.lock);
 		w->chosen += n;
-		made_inactive(w, more);
+		worker_made_inactive(w, more);
 	} while (n + more > 0 && w->chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
 }
 
@@ -201,14 +180,14 @@ choose_exact(struct pageout_worker *w)
 	unsigned aged;
 
 	/* Parameters change while we run: some may have been waiting. */
-	age(w);
+	worker_age(w);
 	do {
 		aged = 0;
 		lock_acquire(&d->pageq.lock);
 		w->chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		lock_release(&d->pageq.lock);
-		made_inactive(w, aged);
-		age(w);
+		worker_made_inactive(w, aged);
+		worker_age(w);
 	} while (w->chosen == 0 && aged == PAGEOUT_BATCH_MAX && !watch_is_relieved());
 }
 
@@ -232,9 +211,8 @@ largest_batch(const struct pageout_worker *w)
 	return w->growing ? most : (most + 1) / 2;
 }
 
-/* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for room. => frames freed */
-static unsigned
-launder_batch(struct pageout_worker *w)
+unsigned
+worker_launder(struct pageout_worker *w)
 {
 	unsigned most = largest_batch(w), freed;
 
@@ -269,126 +247,7 @@ round_global(struct pageout_worker *w)
 		choose(w);
 		age_many(w);
 	}
-	return launder_batch(w);
-}
-
-/* The pages of one object, clock-wise from the session's hand: inactive ones leave, active ones become inactive.
- * => whether the object had any */
-static bool
-sweep_object(struct pageout_worker *w, struct session *s, struct vm_object *o, unsigned want, unsigned *aged)
-{
-	struct daemon *d = w->daemon;
-	uint64_t i = s->reclaim_page;
-	bool any = false;
-
-	for (; w->chosen < want && *aged < want && (i = vm_object_next_live(o, i, o->page_count)) < o->page_count; i++) {
-		lock_acquire(&d->pageq.lock);
-		if (pageq_choose_page_locked(d, o, i, &w->victims[w->chosen])) {
-			w->chosen++;
-			any = true;
-		} else if (pageq_deactivate_page_locked(d, o, i)) {
-			vm_object_get(o);
-			w->deactivated[*aged] = (struct victim){ vm_object_pol_page(o, i), FRAME_NONE, o };
-			++*aged;
-			any = true;
-		}
-		lock_release(&d->pageq.lock);
-	}
-	s->reclaim_page = i >= o->page_count ? 0 : (uint32_t)i;
-	return any;
-}
-
-/* The next object of the session in its map, at or behind its hand; with a reference, or NULL. */
-static struct vm_object *
-next_object(struct session *s)
-{
-	struct vm_object *o = NULL;
-
-	lock_acquire(&s->map.lock);
-	if (s->map.count > 0) {
-		if (s->reclaim_entry >= s->map.count)
-			s->reclaim_entry = 0;
-		o = s->map.entries[s->reclaim_entry].object;
-		vm_object_get(o);
-	}
-	lock_release(&s->map.lock);
-	return o;
-}
-
-/* Takes pages of a client that is over its limit, and of nobody else. => frames freed; *ret_moved: or pages aged */
-static unsigned
-round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
-{
-	unsigned want = (unsigned)param(w->daemon, pageout_batch), freed = 0;
-	uint32_t tries = 2 * s->map.count + 2;
-
-	w->refused = false;
-	/* deactivated[] is filled from its beginning below. */
-	age(w);
-	while (tries-- > 0 && freed < want && !w->refused && !watch_is_relieved()) {
-		struct vm_object *o = next_object(s);
-		unsigned aged = 0;
-
-		if (!o)
-			break;
-		sweep_object(w, s, o, w->batch, &aged);
-		if (s->reclaim_page == 0)
-			s->reclaim_entry++;
-		*ret_moved |= aged + w->chosen > 0;
-		made_inactive(w, aged);
-		age(w);
-		freed += launder_batch(w);
-		vm_object_put(o);
-	}
-	return freed;
-}
-
-/* Own reclaim works until so many pages are free below the limit. */
-#define LIMIT_SLACK 32u
-
-/* Whether `more` pages would be too many. */
-static bool
-session_over_limit(struct session *s, uint64_t more)
-{
-	uint64_t limit = load_relaxed(&s->limit_pages);
-
-	return limit && ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL) + more > limit;
-}
-
-static unsigned
-round_limits(struct pageout_worker *w)
-{
-	struct daemon *d = w->daemon;
-	struct session *s;
-	uint32_t cursor = 0;
-	unsigned freed = 0;
-	bool again = false;
-
-	store_release(limits_wanted(d, w->lane), false);
-	while ((s = session_next(d, &cursor)) != NULL) {
-		bool is_ours = load_acquire(&s->lane) == w->lane && !watch_is_relieved();
-
-		/* Taken back first: a fault that parks from here on asks again. */
-		if (is_ours && exchange_acq_rel(&s->reclaim_queued, false)) {
-			bool moved = false, waited_for;
-
-			if (session_over_limit(s, LIMIT_SLACK))
-				freed += round_session(w, s, &moved);
-			waited_for = load_acquire(&s->limit_parked) > 0;
-			/* Below the limit, by our work or its owner's: who waits may go on. */
-			if (waited_for && !session_over_limit(s, 1))
-				fault_servers_kick(d);
-			/* A limit set below what is held is worked down to without a fault, as long as pages move. */
-			if (waited_for || (moved && session_over_limit(s, 0))) {
-				store_release(&s->reclaim_queued, true);
-				again = true;
-			}
-		}
-		session_put(s);
-	}
-	if (again)
-		store_release(limits_wanted(d, w->lane), true);
-	return freed;
+	return worker_launder(w);
 }
 
 /* Nothing could leave, or not all that should. Waits until writeback makes room, or a little while. */
@@ -398,7 +257,7 @@ wait_for_room(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 
 	writeback_want(d);
-	age(w);
+	worker_age(w);
 	lock_acquire(&d->pageq.lock);
 	if (!d->pageq.stopping)
 		cond_wait_for(&d->pageq.room_wanted, &d->pageq.lock, 1000000);
@@ -461,7 +320,7 @@ work_in_common(struct pageout_worker *w)
 			/* What waits to be unmapped does not wait for the next work. */
 			if (w->aged > 0) {
 				lock_release(&d->pageq.lock);
-				age(w);
+				worker_age(w);
 				lock_acquire(&d->pageq.lock);
 				continue;
 			}
@@ -500,7 +359,7 @@ work_in_side_lane(struct pageout_worker *w)
 			freed += round_limits(w);
 		if (!watch_is_relieved()) {
 			side_take(w);
-			freed += launder_batch(w);
+			freed += worker_launder(w);
 		}
 		if (freed > 0)
 			pageout_freed(d);
@@ -530,8 +389,8 @@ worker_main(void *argument)
 		snprintf(name, sizeof(name), "%s-%u", is_common ? "pageout" : "pageside", is_common ? w->rank : w->lane);
 		pthread_setname_np(pthread_self(), name);
 		/* What the worker before has left. */
-		age(w);
-		if (launder_batch(w) > 0)
+		worker_age(w);
+		if (worker_launder(w) > 0)
 			pageout_freed(d);
 		if (is_common)
 			work_in_common(w);
@@ -545,7 +404,7 @@ worker_main(void *argument)
 		w->duty.number = DUTY_NONE;
 		lock_release(&d->duty_lock);
 	}
-	age(w);
+	worker_age(w);
 	return NULL;
 }
 

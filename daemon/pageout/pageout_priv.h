@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of pageout/ call of one another's workers. Runs on: the worker's own thread, no lock held.
+ */
+#ifndef PAGEOUT_PRIV_H
+#define PAGEOUT_PRIV_H
+
+#include "pageout/pageout.h"
+
+/* pageout.c */
+/* The pages made inactive since the last time lose their mappings, a client's after another's: so the watcher finds those that a
+ * worker has not come to. */
+void worker_age(struct pageout_worker *w);
+/* So many more in deactivated[]. */
+void worker_made_inactive(struct pageout_worker *w, unsigned count);
+/* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for room. => frames freed */
+unsigned worker_launder(struct pageout_worker *w);
+
+/* limit.c */
+/* Whether some client of that lane must give pages. Any thread */
+atomic_bool *limits_wanted(struct daemon *d, unsigned lane);
+/* Pages of those clients leave. => frames freed */
+unsigned round_limits(struct pageout_worker *w);
+
+#endif
