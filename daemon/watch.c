@@ -21,7 +21,9 @@
 
 /* Looks in a row that found the same call asleep. */
 #define STUCK_TICKS 3u
-/* Or so many looks of the last OFTEN_OF at any of its calls. */
+/* Or so many looks of the last OFTEN_OF at any of its calls. A memfd's lock only the client holds, or a thread of ours that runs
+ * at that moment; an address space is changed by honest programs too. */
+#define OFTEN_MEMFD 3u
 #define OFTEN_LOOKS 6u
 #define OFTEN_OF    8u
 /* In a side lane for so long after the first time, and twice as long each further time. */
@@ -52,6 +54,7 @@ static const struct {
 struct observed {
 	struct session *session; /* with a reference */
 	uint32_t history; /* bit i: blocking, i ticks ago */
+	uint32_t memfd;   /* the same of its memfd's lock alone, when no thread of ours had it */
 	uint64_t apart_until;    /* tick; 0: in the common lane */
 };
 
@@ -172,6 +175,17 @@ sleeps(pid_t tid)
 	line[length] = '\0';
 	at = strrchr(line, ')');
 	return !at || at[1] == '\0' || at[2] != 'R';
+}
+
+/* Whether a thread of ours runs inside of a call on that client's memfds: it may have the lock that another waits for. */
+static bool
+lock_is_ours(const struct watcher *r, uint64_t client)
+{
+	for (struct watch *w = r->first; w; w = w->next)
+		if (load_acquire(&w->word) & WATCH_INSIDE && load_relaxed(&w->call) == WATCH_MEMFD &&
+		    load_relaxed(&w->client) == client && !sleeps(load_relaxed(&w->tid)))
+			return true;
+	return false;
 }
 
 static struct observed *
@@ -342,10 +356,18 @@ look_at(struct watcher *r, struct watch *w)
 		o = is_wait ? NULL : observe(r, s);
 		if (o)
 			o->history |= 1;
+		if (o && load_relaxed(&w->call) == WATCH_MEMFD && !lock_is_ours(r, load_relaxed(&w->client)))
+			o->memfd |= 1;
 		if (w->ticks >= STUCK_TICKS && (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane)))
 			stuck(r, w, s, o);
 	}
 	session_put(s);
+}
+
+static unsigned
+lately(uint32_t history)
+{
+	return (unsigned)__builtin_popcount(history & ((1u << OFTEN_OF) - 1));
 }
 
 /* After a look at all threads. */
@@ -354,7 +376,7 @@ judge(struct watcher *r, struct observed *o)
 {
 	struct session *s = o->session;
 
-	if ((unsigned)__builtin_popcount(o->history & ((1u << OFTEN_OF) - 1)) >= OFTEN_LOOKS && !session_is_dead(s))
+	if (lately(o->history) >= OFTEN_LOOKS || lately(o->memfd) >= OFTEN_MEMFD)
 		set_apart(r, o);
 	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 && !session_is_dead(s)) {
 		o->apart_until = 0;
@@ -374,8 +396,10 @@ watch_look(struct daemon *d)
 
 	r->tick++;
 	r->calls_seen = 0;
-	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
 		r->observed[i].history <<= 1;
+		r->observed[i].memfd <<= 1;
+	}
 	for (struct watch *w = r->first; w; w = w->next)
 		look_at(r, w);
 	set_suspects_apart(r);

@@ -102,10 +102,19 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 
 		if (end <= start || ((start | end) & mask) != 0)
 			continue;
-		if (!range_set_contains(&p->managed, start, end) || !space_is_registered(p, start, end - start))
+		if (!range_set_contains(&p->managed, start, end))
 			continue;
-		iov[count].iov_base = (void *)(uintptr_t)start;
-		iov[count++].iov_len = end - start;
+		for (uint64_t size; start < end; start += size ? size : HARDWARE_PAGE) {
+			size = space_registered_part(p, start, end - start);
+			if (size == 0)
+				continue;
+			if (count == PAGER_AGENT_RANGES_MAX) {
+				agent_drop(&p->agent, iov, count);
+				count = 0;
+			}
+			iov[count].iov_base = (void *)(uintptr_t)start;
+			iov[count++].iov_len = size;
+		}
 	}
 	agent_drop(&p->agent, iov, count);
 	pthread_mutex_unlock(&p->space_lock);

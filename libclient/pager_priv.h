@@ -127,6 +127,10 @@ bool space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size)
 int space_unmap_all(struct pager *p);
 /* Whether all of the range is one mapping that is registered with a userfaultfd, as all are that this library makes. */
 bool space_is_registered(const struct pager *p, uint64_t address, uint64_t size);
+/* The part of the range that begins at address and is one registered mapping, in hardware pages: its owner may have parted it, within a
+ * system page too. => its size; 0: none. */
+uint64_t space_registered_part(const struct pager *p, uint64_t address, uint64_t size);
+#define HARDWARE_PAGE 4096u
 /* Arguments of the public calls: page-aligned start, size rounded up, all of it managed. => 0 or
  * -EINVAL. */
 int space_check(

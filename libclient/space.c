@@ -127,23 +127,34 @@ space_is_hole(const struct pager *p, uint64_t address, uint64_t size)
 	return memory == space_pointer(address); /* Linux before 4.17 takes it for a wish */
 }
 
-/* How far it is so, from a page for which it is. */
+/* How far it is so, from a unit for which it is, in such units. */
 static uint64_t
-space_extent(const struct pager *p, bool (*is)(const struct pager *, uint64_t, uint64_t), uint64_t address, uint64_t most)
+space_extent(const struct pager *p, bool (*is)(const struct pager *, uint64_t, uint64_t), uint64_t address, uint64_t most,
+    uint64_t unit)
 {
-	uint64_t is_so = p->page_size, is_not = 0, next;
+	uint64_t is_so = unit, is_not = 0, next;
 
 	if (most > is_so && is(p, address, most))
 		return most;
 	is_not = most;
-	while (is_not - is_so > p->page_size) {
-		next = is_so * 2 < is_not ? is_so * 2 : is_so + ((is_not - is_so) / 2 & ~(p->page_size - 1));
+	while (is_not - is_so > unit) {
+		next = is_so * 2 < is_not ? is_so * 2 : is_so + ((is_not - is_so) / 2 & ~(unit - 1));
 		if (is(p, address, next))
 			is_so = next;
 		else
 			is_not = next;
 	}
 	return is_so;
+}
+
+uint64_t
+space_registered_part(const struct pager *p, uint64_t address, uint64_t size)
+{
+	if (space_is_registered(p, address, size))
+		return size;
+	if (size == HARDWARE_PAGE || !space_is_registered(p, address, HARDWARE_PAGE))
+		return 0;
+	return space_extent(p, space_is_registered, address, size, HARDWARE_PAGE);
 }
 
 /* => space_lock held */
@@ -157,13 +168,13 @@ space_walk(struct pager *p, const struct space_walk *walk, uint64_t start, uint6
 		bool hole;
 
 		if (space_is_registered(p, start, page)) {
-			size = space_extent(p, space_is_registered, start, end - start);
+			size = space_extent(p, space_is_registered, start, end - start, page);
 			r2 = walk->ours(p, start, start + size);
 			r = r < 0 ? r : r2;
 			continue;
 		}
 		hole = space_is_hole(p, start, page);
-		size = hole ? space_extent(p, space_is_hole, start, end - start) : page;
+		size = hole ? space_extent(p, space_is_hole, start, end - start, page) : page;
 		if (walk->gone)
 			walk->gone(p, start, start + size, hole);
 	}

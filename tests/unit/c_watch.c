@@ -99,6 +99,28 @@ tell(struct actor *a, int order)
 }
 
 static void
+begin(struct unit *u, struct actor *a, enum watch_call call)
+{
+	memset(a, 0, sizeof(*a));
+	a->call = call;
+	a->client = session_cookie(u->session);
+	sem_init(&a->orders, 0, 0);
+	sem_init(&a->done, 0, 0);
+	watch_add(u->daemon, &a->watch, relieve);
+	assert_int_equal(pthread_create(&a->thread, NULL, act, a), 0);
+	sem_wait(&a->done);
+	wait_until_asleep(a);
+}
+
+static void
+finish(struct actor *a)
+{
+	a->order = END;
+	sem_post(&a->orders);
+	pthread_join(a->thread, NULL);
+}
+
+static void
 start(struct unit *u, struct actor *a, enum watch_call call)
 {
 	struct daemon *d;
@@ -112,15 +134,7 @@ start(struct unit *u, struct actor *a, enum watch_call call)
 	lock_init(&d->direct_lock, RANK_DIRECT);
 	assert_int_equal(side_create(d), 0);
 	store_release(&u->session->state, SESSION_CLIENT);
-	memset(a, 0, sizeof(*a));
-	a->call = call;
-	a->client = session_cookie(u->session);
-	sem_init(&a->orders, 0, 0);
-	sem_init(&a->done, 0, 0);
-	watch_add(d, &a->watch, relieve);
-	assert_int_equal(pthread_create(&a->thread, NULL, act, a), 0);
-	sem_wait(&a->done);
-	wait_until_asleep(a);
+	begin(u, a, call);
 }
 
 static void
@@ -128,9 +142,7 @@ stop(struct unit *u, struct actor *a)
 {
 	struct daemon *d = u->daemon;
 
-	a->order = END;
-	sem_post(&a->orders);
-	pthread_join(a->thread, NULL);
+	finish(a);
 	/* The watcher lets go of whom it has observed. */
 	store_release(&u->session->state, SESSION_DEAD);
 	for (unsigned i = 0; i < 64; i++)
@@ -266,6 +278,39 @@ often(void **state)
 	stop(&u, &a);
 }
 
+/* The lock of a memfd: three looks are enough, for nobody honest holds it. Unless another thread of ours may have it. */
+static void
+memfd_often(void **state)
+{
+	struct actor a, b;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_MEMFD);
+	begin(&u, &b, WATCH_MEMFD);
+	tell(&b, ENTER);
+	atomic_store(&b.spins, true);
+	tell(&b, SPIN);
+	for (unsigned i = 0; i < 5; i++) {
+		tell(&a, ENTER);
+		look(&u, 1);
+		tell(&a, LEAVE);
+	}
+	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 0);
+	atomic_store(&b.spins, false);
+	wait_until_asleep(&b);
+	tell(&b, LEAVE);
+	look(&u, 32);
+	for (unsigned i = 0; i < 3; i++) {
+		tell(&a, ENTER);
+		look(&u, 1);
+		tell(&a, LEAVE);
+	}
+	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 1);
+	finish(&b);
+	stop(&u, &a);
+}
+
 /* What nobody honest holds is held for long: the session ends, and its user begins in a side lane for a while. */
 static void
 ended(void **state)
@@ -301,6 +346,7 @@ main(void)
 		cmocka_unit_test(nobody_stands_by),
 		cmocka_unit_test(not_held_up),
 		cmocka_unit_test(often),
+		cmocka_unit_test(memfd_often),
 		cmocka_unit_test(ended),
 	};
 
