@@ -375,9 +375,9 @@ handle_trace(struct request *r)
 
 	switch (in->op) {
 	case PAGER_TRACE_START:
-		error = trace_start(d, r->fds[0], (pid_t)in->pid, in->window, r->stats);
+		error = trace_start(d, r->fd, (pid_t)in->pid, in->window, r->stats);
 		if (!error)
-			r->fds[0] = -1;
+			r->fd = -1;
 		break;
 	case PAGER_TRACE_STOP:
 		error = trace_stop(d);
