@@ -87,7 +87,5 @@ void listen_name_remove(const struct options *options, const struct listening *l
 unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
 /* control/teardown.c: takes everything of a dead session apart. Runs on: jobs */
 void session_teardown(struct session *s);
-/* What a region's pages are. Runs on: jobs */
-void region_describe(struct daemon *d, const struct vm_entry *e, struct pager_wire_region *ret);
 
 #endif
