@@ -165,8 +165,8 @@ listener_readable(uv_poll_t *poll, int status, int events)
 }
 
 void
-acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd, void (*accepted)(void *context, int fd),
-    void *context)
+acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd,
+    void (*accepted)(void *context, int fd), void *context)
 {
 	a->daemon = d;
 	a->listen_fd = listen_fd;

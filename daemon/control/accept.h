@@ -26,13 +26,14 @@ struct acceptor {
 };
 
 /* The handles belong to the loop and are closed with it. => listen_fd stays the caller's */
-void acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd, void (*accepted)(void *context, int fd),
-    void *context);
+void acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd,
+    void (*accepted)(void *context, int fd), void *context);
 /* Nobody is accepted any more. */
 void acceptor_stop(struct acceptor *a);
 /* => its handles are closed */
 void acceptor_fini(struct acceptor *a);
-/* Answers with -errno what the other end asks first, and hangs up. The socket goes to the closers with all that has been sent to it. */
+/* Answers with -errno what the other end asks first, and hangs up. The socket goes to the closers with all that has been
+ * sent to it. */
 void connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error);
 
 #endif

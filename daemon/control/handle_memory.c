@@ -137,11 +137,10 @@ handle_allocate(struct request *r)
 	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
 }
 
-/* What is done with a page, in slots looked at (piece.h). */
-#define COST_WIRE    8u
-#define COST_COOL    4u
-#define COST_DISCARD 8u
-/* These move what is in the page. */
+/* What is done with a page, in slots looked at (piece.h); the last two move what is in it. */
+#define COST_WIRE     8u
+#define COST_COOL     4u
+#define COST_DISCARD  8u
 #define COST_PREFETCH 128u
 #define COST_PAGEOUT  2u
 
@@ -177,7 +176,7 @@ walk_piece(struct walk *w, uint64_t address, uint64_t size, unsigned cost)
 	piece_end(w->r, address, &p);
 }
 
-/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two of it. => M held */
+/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two. => M held */
 static bool
 parts_too_many(struct request *r, uint64_t start, uint64_t end)
 {
@@ -550,7 +549,7 @@ prefetch_one(struct walk *w, struct vm_object *o, uint64_t index)
 static uint64_t
 prefetch_piece(struct request *r, uint64_t address, uint64_t size)
 {
-	/* Ahead of use pages come as speculative ones, which nothing in a wired range is. */
+	/* Speculative pages, which nothing in a wired range is. */
 	struct walk w = { r, prefetch_one, 0, .skips_wired = true };
 
 	walk_piece(&w, address, size, cost_of_content(r->daemon, COST_PREFETCH));
@@ -561,12 +560,11 @@ prefetch_piece(struct request *r, uint64_t address, uint64_t size)
 static bool
 range_is_covered(struct request *r, uint64_t address, uint64_t size)
 {
-	struct vm_map *m = &r->session->map;
 	bool covered;
 
-	lock_acquire(&m->lock);
-	covered = vm_map_is_covered(m, address, address + size);
-	lock_release(&m->lock);
+	lock_acquire(&r->session->map.lock);
+	covered = vm_map_is_covered(&r->session->map, address, address + size);
+	lock_release(&r->session->map.lock);
 	return covered;
 }
 
@@ -579,9 +577,8 @@ handle_behavior(struct request *r)
 
 	if (error)
 		return error;
-	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_PAGEOUT)
-		return -EINVAL;
-	if (!r->resumed && !range_is_covered(r, in->address, in->size))
+	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_PAGEOUT ||
+	    (!r->resumed && !range_is_covered(r, in->address, in->size)))
 		return -EINVAL;
 	switch (in->behavior) {
 	case PAGER_BEHAVIOR_WILLNEED:
