@@ -4,12 +4,13 @@
  * sockets that hold each other, processes that end in the middle. An honest client beside all that goes on, and SIGTERM ends the
  * daemon.
  *
- * usage: f_foreign linger|back|attach|unread|surplus|crowded|agent|other|orphan|dies
+ * usage: f_foreign linger|back|attach|unread|surplus|crowded|agent|other|orphan|dies|stuck
  */
 #include "harness.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -671,6 +672,82 @@ test_dies(void)
 	end(&d);
 }
 
+/* --- SIGTERM while jobs are stuck: what is recorded goes into a pipe that is full --- */
+
+static bool
+thread_waits_in(pid_t pid, const char *where)
+{
+	char path[64], name[400], text[128];
+	bool found = false;
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	REQUIRE(dir, "%s: %s", path, strerror(errno));
+	while (!found && (e = readdir(dir)) != NULL) {
+		FILE *f;
+
+		snprintf(name, sizeof(name), "%s/%s/wchan", path, e->d_name);
+		f = e->d_name[0] == '.' ? NULL : fopen(name, "re");
+		if (!f)
+			continue;
+		found = fgets(text, sizeof(text), f) && strstr(text, where);
+		fclose(f);
+	}
+	closedir(dir);
+	return found;
+}
+
+static unsigned
+names_in(const char *path)
+{
+	unsigned count = 0;
+	struct dirent *e;
+	DIR *dir = opendir(path);
+
+	while (dir && (e = readdir(dir)) != NULL)
+		count += e->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static void
+test_stuck(void)
+{
+	_Alignas(8) unsigned char message[256], bytes[4096] = { 0 };
+	struct pager_req_trace trace = { .op = PAGER_TRACE_START };
+	char swap[160];
+	int ends[2], fd;
+	siginfo_t info;
+	struct live d;
+
+	begin(&d);
+	WAIT_UNTIL(&d, live_stat(&d, "swap_files") > 0);
+	snprintf(swap, sizeof(swap), "%s/swap", d.directory);
+	REQUIRE(names_in(swap) > 0);
+	REQUIRE(pipe2(ends, O_CLOEXEC) == 0 && fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+	while (write(ends[1], bytes, sizeof(bytes)) > 0)
+		continue;
+	REQUIRE(fcntl(ends[1], F_SETFL, 0) == 0);
+	fd = dup(d.chan.fd);
+	send_fds(fd, message, message_make(message, PAGER_MSG_TRACE, &trace, sizeof(trace)), &ends[1], 1);
+	close(fd);
+	while (!thread_waits_in(d.pid, "pipe_write"))
+		live_tick(&d);
+	client_kill(beside_pid);
+	REQUIRE(kill(d.pid, SIGTERM) == 0);
+	while (waitid(P_PID, (id_t)d.pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		continue;
+	REQUIRE(info.si_code == CLD_EXITED && info.si_status == 0, "code %d status %d", info.si_code, info.si_status);
+	REQUIRE(live_log_count(&d, "without waiting for them") == 1);
+	REQUIRE(access(d.socket, F_OK) < 0 && errno == ENOENT);
+	EQ(names_in(swap), 0);
+	close(ends[0]);
+	live_kill(&d);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -679,7 +756,7 @@ main(int argc, char **argv)
 		void (*run)(void);
 	} tests[] = { { "linger", test_linger }, { "back", test_back }, { "attach", test_attach }, { "unread", test_unread },
 		{ "surplus", test_surplus }, { "crowded", test_crowded }, { "agent", test_agent }, { "other", test_other },
-		{ "orphan", test_orphan }, { "dies", test_dies } };
+		{ "orphan", test_orphan }, { "dies", test_dies }, { "stuck", test_stuck } };
 	const char *name = argc > 1 ? argv[1] : "";
 
 	live_init(argc, argv);
