@@ -237,6 +237,8 @@ struct daemon {
 	struct writeback writeback;
 	struct latency latency; /* fault/latency.c */
 	struct jobs *jobs;
+	struct closer *closer;
+	struct stop *stop;
 	struct prefetch *prefetch; /* one for each jobs thread */
 	struct recorder *recorder; /* trace.c */
 	atomic_bool trace_on;      /* (A) */
@@ -295,9 +297,9 @@ worker_thread_count(const struct daemon *d)
 }
 #define JOBS_THREADS (1 + SIDE_LANES + STAND_BYS)
 
-/* Shards: fault servers, then pageout workers, then jobs threads, writeback, control. */
+/* Shards: fault servers, then pageout workers, then jobs threads, writeback, control, closers (under their lock). */
 /* SHARD_PAGEQ: what is counted with PAGEQ held, by whatever thread. */
-enum { SHARD_JOBS, SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS, SHARD_CONTROL, SHARD_PAGEQ, SHARD_WATCH, SHARD_EXTRA };
+enum { SHARD_JOBS, SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS, SHARD_CONTROL, SHARD_CLOSER, SHARD_PAGEQ, SHARD_WATCH, SHARD_EXTRA };
 static inline unsigned
 shard_index_server(const struct daemon *d, unsigned i)
 {

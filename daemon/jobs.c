@@ -63,14 +63,11 @@ next_locked(struct jobs *jobs, unsigned lane)
 	return NULL;
 }
 
-/* It has more to do. A dead session's teardown may be queued: nothing of it may come behind that. JOBS held */
+/* JOBS held */
 static void
-put_back_locked(struct jobs *jobs, struct job *job)
+put_locked(struct jobs *jobs, struct job *job)
 {
-	if (session_is_dead(job->session))
-		list_add_head(queue_of(jobs, job), &job->node);
-	else
-		list_add_tail(queue_of(jobs, job), &job->node);
+	list_add_tail(queue_of(jobs, job), &job->node);
 	cond_broadcast(&jobs->cond);
 }
 
@@ -95,7 +92,7 @@ serve_lane(struct jobs_thread *t, unsigned lane, struct stat_shard stats)
 		job->run(job, stats);
 		lock_acquire(&jobs->lock);
 		if (job->again) {
-			put_back_locked(jobs, job);
+			put_locked(jobs, job);
 			continue;
 		}
 		list_add_tail(&jobs->finished, &job->node);
@@ -180,8 +177,7 @@ jobs_submit(struct daemon *d, struct job *job)
 	struct jobs *jobs = d->jobs;
 
 	lock_acquire(&jobs->lock);
-	list_add_tail(queue_of(jobs, job), &job->node);
-	cond_broadcast(&jobs->cond);
+	put_locked(jobs, job);
 	lock_release(&jobs->lock);
 }
 

@@ -15,15 +15,7 @@ struct job {
 	void (*run)(struct job *job, struct stat_shard stats); /* on a jobs thread */
 	void (*done)(struct job *job); /* on the control loop; frees the job */
 	struct session *session;       /* with a reference */
-	uint16_t type;
-	uint64_t sequence;
-	int error;
 	bool again; /* set by run: it has more to do, which may come behind what waits by now */
-	uint64_t progress; /* of a request that is carried out in pieces (struct request) */
-	size_t reply_bytes;
-	int fds[PAGER_MSG_FDS_MAX]; /* -1: none; owned */
-	_Alignas(8) unsigned char request[4096];
-	_Alignas(8) unsigned char reply[PAGER_MSG_BYTES_MAX];
 };
 
 /* finished: called on a jobs thread when a job can be collected. */

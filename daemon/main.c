@@ -18,7 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/closer.h"
 #include "control/control.h"
+#include "control/stop.h"
 #include "failpt.h"
 #include "fault/fault.h"
 #include "jobs.h"
@@ -340,6 +342,8 @@ create_parts(struct daemon *d)
 	create_storage(d);
 	if (park_create(d) != 0)
 		die(1, "no memory for parked faults");
+	if (closer_create(d) != 0 || stop_create(d) != 0)
+		die(1, "cannot start the threads that close descriptors");
 	zap_init(d);
 	latency_init(d);
 	error = trace_create(d);
@@ -371,7 +375,10 @@ destroy_parts(struct daemon *d)
 	fault_servers_stop(d);
 	pageout_stop(d);
 	writeback_stop(d);
+	trace_stop(d);
 	watch_stop(d);
+	/* All threads but the closers have been waited for. */
+	stop_end(d);
 	control_destroy(d);
 	latency_fini(d);
 	jobs_fini(d);
@@ -390,6 +397,9 @@ destroy_parts(struct daemon *d)
 	frames_destroy(d);
 	slots_destroy(d);
 	object_table_destroy(d);
+	/* Those who are in a call that does not come back have the rest of the memory yet. */
+	if (!closer_stop(d))
+		_exit(0);
 	stats_destroy(&d->stats);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/closer.h"
 #include "failpt.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
@@ -105,14 +106,10 @@ session_put(struct session *s)
 	lock_release(&d->sessions.lock);
 	CHECKF(ledger_is_zero(&s->ledger), "session %llu ends with a ledger that is not zero",
 	    (unsigned long long)s->id);
-	if (s->uffd >= 0)
-		close(s->uffd);
-	if (s->agent >= 0)
-		close(s->agent);
-	if (s->pidfd >= 0)
-		close(s->pidfd);
-	if (load_relaxed(&s->pagemap) >= 0)
-		close(load_relaxed(&s->pagemap));
+	closer_close(d, s->uffd, s->pid, s->uid);
+	closer_close(d, s->agent, s->pid, s->uid);
+	closer_close(d, s->pidfd, s->pid, s->uid);
+	closer_close(d, load_relaxed(&s->pagemap), s->pid, s->uid);
 	vm_map_fini(&s->map);
 	s->magic = 0;
 	free(s);

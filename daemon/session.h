@@ -3,8 +3,8 @@
  * A session: one connected client or tool. It is found through an epoll cookie (index and generation) or by walking
  * the table, always with a reference; its descriptors are closed when the last reference goes.
  *
- *   HELLO wanted -> TOOL, or ATTACH wanted -> CLIENT -> DEAD (socket gone or protocol error; its objects are being
- *   taken apart by the jobs thread) -> freed.
+ *   HELLO wanted -> TOOL, or ATTACH wanted -> CLIENT -> DEAD (socket or process gone, or protocol error; when its request has
+ *   come back its objects are taken apart by jobs) -> freed.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -32,7 +32,7 @@ struct session {
 	uint32_t index, generation; /* (C) in the table */
 	uint64_t id;                /* (C) */
 	struct daemon *daemon;      /* (C) */
-	_Atomic enum session_state state; /* (A) written by the control loop */
+	_Atomic enum session_state state; /* (A) written by the control loop, and by ATTACH, which must not bring a dead one back */
 	atomic_uint lane;           /* (A) that serves it: fault/lane.h; written by the watcher, under affinity_busy */
 	unsigned times_apart;       /* the watcher only: how often it has been moved to a side lane */
 	atomic_bool end_wanted;     /* (A) it held a thread of ours for too long: the control loop ends it */
@@ -70,7 +70,7 @@ struct session {
 	unsigned busy_samples;          /* under affinity_busy: samples in a row that found it fit for direct servers */
 	atomic_bool affinity_busy;      /* (A) try-lock */
 	void *loop_data;            /* (L) */
-	bool job_running;           /* (L) */
+	bool job_running;           /* (L) its request is with jobs */
 };
 
 int session_table_create(struct daemon *d);

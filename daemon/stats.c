@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/closer.h"
 #include "daemon.h"
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
@@ -127,6 +128,7 @@ void
 stats_refresh(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
+	unsigned late, waiting;
 
 	refresh_compressor(d);
 	stat_level(stats, STAT_PAGE_SIZE, (int64_t)d->page_bytes);
@@ -135,6 +137,9 @@ stats_refresh(struct daemon *d)
 	stat_level(stats, STAT_FREE_MIN, d->frames.free_min);
 	stat_level(stats, STAT_SESSIONS, session_count(d));
 	stat_level(stats, STAT_PARKED, load_relaxed(&d->park.count));
+	closer_counts(d, &late, &waiting);
+	stat_level(stats, STAT_CLOSES_STUCK, late);
+	stat_level(stats, STAT_CLOSES_WAITING, waiting);
 	stat_level(stats, STAT_SQUEEZED, load_relaxed(&d->pageq.squeezed));
 	if (d->swap) {
 		struct swap_stats s;

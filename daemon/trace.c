@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/closer.h"
 #include "pageout/pageout.h"
 #include "pol_window.h"
 #include "session.h"
@@ -245,6 +246,8 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 		return -ESRCH;
 	if (window > WINDOW_MAX || (window > 0 && window < 4) || fstat(fd, &st) < 0)
 		return -EINVAL;
+	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		return -EBADF;
 	lock_acquire(&r->lock);
 	error = buffers_take(d, r, window);
 	lock_release(&r->lock);
@@ -304,7 +307,7 @@ trace_stop(struct daemon *d)
 	if (!error && length)
 		error = write_all(r->fd, block_memory(r, r->current), length);
 	r->bytes += length;
-	close(r->fd);
+	closer_close(d, r->fd, 0, 0);
 	lock_acquire(&r->lock);
 	r->fd = -1;
 	buffers_drop(r);

@@ -26,25 +26,13 @@ agent_init(struct agent *agent)
 }
 
 int
-agent_open(struct agent *agent, int *ret_daemon_fd)
+agent_open(struct agent *agent)
 {
-	int pair[2], r;
+	int r = agent->stop_fd = chan_fd_above_standard(eventfd(0, EFD_CLOEXEC));
 
-	r = agent->stop_fd = chan_fd_above_standard(eventfd(0, EFD_CLOEXEC));
-	if (r >= 0)
-		r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
-	if (r < 0)
-		return r;
-	r = agent->socket = chan_fd_above_standard(pair[0]);
-	pair[1] = chan_fd_above_standard(pair[1]);
-	if (pair[1] < 0)
-		r = pair[1];
-	else if (r < 0)
-		close(pair[1]);
 	if (r < 0)
 		return r;
 	agent->pidfd = chan_fd_above_standard((int)syscall(SYS_pidfd_open, getpid(), 0));
-	*ret_daemon_fd = pair[1];
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  *
  * Connecting: hello, a userfaultfd bound to this process, attach; and the way back. The userfaultfd
  * is made here, from the /dev/userfaultfd descriptor that the daemon hands out, and set up
- * (UFFDIO_API) by the daemon. This process keeps its own descriptor of it (keeper.c) for as long as a mapping
+ * (UFFDIO_API) as the daemon wants it. This process keeps its own descriptor of it (keeper.c) for as long as a mapping
  * is registered: were the daemon's the last one, threads that wait in a fault would go on and read
  * zeroes when the daemon dies.
  */
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,34 +41,63 @@ options_check(const struct pager_options *options)
 	return 0;
 }
 
+/* The userfaultfd. => 0 or -errno; on failure what has been opened is left to the caller. */
+static int
+pager_watch(struct pager *p, int dev_fd, uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+
+	int r = chan_fd_above_standard(ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
+
+	if (r < 0)
+		return r == -ENOTTY ? -EPROTO : r;
+	p->uffd = r;
+	r = fd_note(p->uffd, &p->uffd_note);
+	if (r < 0)
+		return r;
+	return ioctl(p->uffd, UFFDIO_API, &api) < 0 ? -errno : 0;
+}
+
+/* Attaches with a range of absent pages, by which the daemon sees that the userfaultfd watches this
+ * process. PROT_NONE: nothing fills it, be it mlockall(2). It is gone afterwards. */
+static int
+pager_attach(struct pager *p)
+{
+	size_t bytes = PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE);
+	void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register reg = { .range = { (uintptr_t)probe, bytes },
+		.mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct pager_req_attach request = { .probe_address = (uintptr_t)probe,
+		.probe_size = bytes };
+	struct pager_rep_attach reply;
+	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = &p->uffd,
+		.fds_out_count = 1, .ret_fd = &p->agent.socket };
+	int r;
+
+	if (probe == MAP_FAILED)
+		return -ENOMEM;
+	madvise(probe, bytes, MADV_DONTFORK);
+	r = ioctl(p->uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : chan_exchange(&p->chan, &call);
+	munmap(probe, bytes);
+	return r;
+}
+
 /* Hello and attach. => on failure what has been opened is left to the caller. */
 static int
-pager_attach(struct pager *p, const char *name)
+pager_greet(struct pager *p, const char *name)
 {
 	struct pager_rep_hello hello;
-	struct pager_req_attach request = { 0 };
-	struct pager_rep_attach reply;
-	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out_count = 2 };
-	int fds[2], dev_fd, r;
+	int dev_fd, r;
 
 	r = chan_hello(&p->chan, PAGER_ROLE_CLIENT, name, &hello, &dev_fd);
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EPROTO : r;
 	p->page_size = hello.page_size;
-	r = chan_fd_above_standard(ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
+	r = pager_watch(p, dev_fd, hello.uffd_features);
 	close(dev_fd);
-	if (r < 0)
-		return r == -ENOTTY ? -EPROTO : r;
-	fds[0] = p->uffd = r;
-	r = fd_note(p->uffd, &p->uffd_note);
 	if (r == 0)
-		r = agent_open(&p->agent, &fds[1]);
-	if (r < 0)
-		return r;
-	call.fds_out = fds;
-	r = chan_exchange(&p->chan, &call);
-	close(fds[1]);
-	return r;
+		r = agent_open(&p->agent);
+	return r < 0 ? r : pager_attach(p);
 }
 
 /* Everything behind the struct. => on failure the struct is all that is left. */
@@ -89,7 +119,7 @@ pager_establish(struct pager *p, const char *socket, const char *name)
 	}
 	r = chan_open(&p->chan, socket);
 	if (r == 0)
-		r = pager_attach(p, name);
+		r = pager_greet(p, name);
 	if (r == 0)
 		r = keeper_start(p);
 	if (r < 0) {

@@ -138,8 +138,8 @@ int space_check(
 
 /* agent.c */
 void agent_init(struct agent *agent);
-/* => 0, with *ret_daemon_fd the end to be sent to the daemon; or -errno. */
-int agent_open(struct agent *agent, int *ret_daemon_fd);
+/* All but the socket, which comes from the daemon. => 0 or -errno. */
+int agent_open(struct agent *agent);
 /* Runs on: the keeper, as agent_stop does, which waits for the thread's end. */
 int agent_start(struct pager *p);
 void agent_stop(struct pager *p);

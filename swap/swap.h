@@ -43,6 +43,9 @@ uint64_t swap_file_bytes_min(const struct swap_config *config);
 /* Closes and unlinks, whatever is stored. All channels are gone. NULL is accepted. */
 void swap_destroy(struct swap *s);
 
+/* The process ends now, whoever is at work: the files' names go, and the files with the process. Any thread. */
+void swap_abandon(struct swap *s);
+
 /* => 0 and *ret, or -ENOSPC when no file has a free slot (swap_balance may help). Never blocks. */
 int swap_reserve(struct swap *s, struct swap_slot *ret);
 /* Whether swap_reserve would find a slot now. */

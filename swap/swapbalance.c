@@ -119,6 +119,13 @@ swap_destroy(struct swap *s)
 	free(s);
 }
 
+void
+swap_abandon(struct swap *s)
+{
+	CHECK_OBJ(s, SWAP_MAGIC);
+	swapdir_abandon(&s->dir);
+}
+
 /* => the file's place, CREATING, and how many slots it may have, or -errno. => called with M held. */
 static int
 file_place(struct swap *s, struct swap_file **ret, unsigned *ret_slots)

@@ -104,9 +104,9 @@ leftover_remove(const struct swap_dir *dir, const char *name, const char *owner)
 		close(fd);
 }
 
-/* Data files first: while one is there its lock file must be too. */
+/* Our own files, or those of owners who are dead. Data files first: while one is there its lock file must be too. */
 static void
-leftovers_remove(const struct swap_dir *dir)
+files_remove(const struct swap_dir *dir, bool own)
 {
 	for (enum name_kind kind = NAME_DATA; kind != NAME_FOREIGN; kind--) {
 		int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -120,7 +120,11 @@ leftovers_remove(const struct swap_dir *dir)
 		for (struct dirent *d; (d = readdir(stream)) != NULL;) {
 			char owner[48];
 
-			if (name_parse(d->d_name, owner) == kind && strcmp(owner, dir->owner) != 0)
+			if (name_parse(d->d_name, owner) != kind || (strcmp(owner, dir->owner) == 0) != own)
+				continue;
+			if (own)
+				unlinkat(dir->fd, d->d_name, 0);
+			else
 				leftover_remove(dir, d->d_name, owner);
 		}
 		closedir(stream);
@@ -144,9 +148,15 @@ swapdir_open(const char *path, struct swap_dir *ret)
 		close(dir.fd);
 		return error;
 	}
-	leftovers_remove(&dir);
+	files_remove(&dir, false);
 	*ret = dir;
 	return 0;
+}
+
+void
+swapdir_abandon(const struct swap_dir *dir)
+{
+	files_remove(dir, true);
 }
 
 void

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/closer.h"
 #include "failpt.h"
 
 #define BATCH    16 /* connections between two looks at everything else */
@@ -46,7 +47,7 @@ spares_release(struct acceptor *a)
 }
 
 void
-connection_refuse(int fd, int error)
+connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error)
 {
 	struct pager_msg_header reply = {
 		.length = sizeof(reply),
@@ -57,7 +58,8 @@ connection_refuse(int fd, int error)
 
 	/* What the other end makes of it is its own affair: it is hung up on. */
 	(void)!send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
+	shutdown(fd, SHUT_RDWR);
+	closer_close(d, fd, peer->pid, peer->uid);
 }
 
 /* => a connection, or -errno */
@@ -101,7 +103,7 @@ take_with_spares(struct acceptor *a, int error)
 				    "end some clients, or raise %s",
 		    (int)peer.pid, (unsigned)peer.uid, strerror(-error), (unsigned long long)limit.rlim_cur,
 		    error == -ENFILE ? "fs.file-max" : "the daemon's RLIMIT_NOFILE");
-		connection_refuse(fd, -ENFILE);
+		connection_refuse(a->daemon, fd, &peer, -ENFILE);
 	}
 	spares_take(a);
 	return fd >= 0 || fd == -EAGAIN;
@@ -163,9 +165,10 @@ listener_readable(uv_poll_t *poll, int status, int events)
 }
 
 void
-acceptor_start(struct acceptor *a, uv_loop_t *loop, int listen_fd, void (*accepted)(void *context, int fd),
-    void *context)
+acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd,
+    void (*accepted)(void *context, int fd), void *context)
 {
+	a->daemon = d;
 	a->listen_fd = listen_fd;
 	a->accepted = accepted;
 	a->context = context;

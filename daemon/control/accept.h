@@ -5,6 +5,7 @@
 #ifndef ACCEPT_H
 #define ACCEPT_H
 
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "daemon.h"
@@ -14,6 +15,7 @@
 #define ACCEPT_SPARES 8
 
 struct acceptor {
+	struct daemon *daemon;
 	uv_poll_t poll;
 	uv_timer_t retry; /* runs while nothing is polled for */
 	int listen_fd;
@@ -24,13 +26,14 @@ struct acceptor {
 };
 
 /* The handles belong to the loop and are closed with it. => listen_fd stays the caller's */
-void acceptor_start(struct acceptor *a, uv_loop_t *loop, int listen_fd, void (*accepted)(void *context, int fd),
-    void *context);
+void acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd,
+    void (*accepted)(void *context, int fd), void *context);
 /* Nobody is accepted any more. */
 void acceptor_stop(struct acceptor *a);
 /* => its handles are closed */
 void acceptor_fini(struct acceptor *a);
-/* Answers with -errno what the other end asks first, and hangs up. */
-void connection_refuse(int fd, int error);
+/* Answers with -errno what the other end asks first, and hangs up. The socket goes to the closers with all that has been
+ * sent to it. */
+void connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error);
 
 #endif

@@ -6,10 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "control/closer.h"
 #include "control/control.h"
-#include "jobs.h"
 
 enum access { NONE, ANY, CLIENT, CONTROL };
 
@@ -23,11 +22,12 @@ static const struct row {
 #include "tbl/msg.h"
 };
 
-/* What walks pages or waits. */
+/* What walks pages or waits: for the disk, or for a lock of the client's address space. */
 static bool
 is_job(uint16_t type)
 {
 	switch (type) {
+	case PAGER_MSG_ATTACH:
 	case PAGER_MSG_DEALLOCATE:
 	case PAGER_MSG_WIRE:
 	case PAGER_MSG_UNWIRE:
@@ -74,61 +74,63 @@ fill_header(void *reply, uint16_t type, uint64_t sequence, int error, size_t bod
 }
 
 static void
-close_fds(const int *fds)
-{
-	for (unsigned i = 0; i < PAGER_MSG_FDS_MAX; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
-
-static void
 job_run(struct job *job, struct stat_shard stats)
 {
+	struct request_job *j = container_of(job, struct request_job, job);
+	struct session *s = job->session;
 	struct request r = {
-		.daemon = job->session->daemon,
-		.session = job->session,
+		.daemon = s->daemon,
+		.session = s,
 		.stats = stats,
-		.body = job->request,
-		.reply = job->reply + sizeof(struct pager_msg_header),
-		.reply_bytes = rows[job->type].reply_bytes,
-		.fds = { job->fds[0], job->fds[1] },
+		.body = j->request,
+		.reply = j->reply + sizeof(struct pager_msg_header),
+		.reply_bytes = rows[j->type].reply_bytes,
+		.fd = j->fd,
 		.reply_fd = -1,
-		.progress = job->progress,
+		.resumed = j->resumed,
+		.progress = j->progress,
 	};
-	int error = session_is_dead(job->session) ? -ESHUTDOWN : rows[job->type].handle(&r);
+	int error = session_is_dead(s) ? -ESHUTDOWN : rows[j->type].handle(&r);
 
+	j->fd = r.fd;
+	j->resumed = true;
+	j->progress = r.progress;
 	job->again = r.again && !error;
-	job->progress = r.progress;
 	if (job->again)
 		return;
-	close_fds(r.fds);
-	fill_header(job->reply, job->type, job->sequence, error, r.reply_bytes, &job->reply_bytes);
+	closer_close(s->daemon, j->fd, s->pid, s->uid);
+	j->fd = -1;
+	j->reply_fd = r.reply_fd;
+	j->reply_fd_given = r.reply_fd_given;
+	fill_header(j->reply, j->type, j->sequence, error, r.reply_bytes, &j->reply_bytes);
 }
 
 static enum dispatch
-start_job(struct session *s, const struct pager_msg_header *header, const int *fds, void *reply, size_t *reply_bytes)
+start_job(struct session *s, const struct pager_msg_header *header, int fd, void (*done)(struct job *job), void *reply,
+    size_t *reply_bytes)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct request_job *j = calloc(1, sizeof(*j));
 
-	if (!job) {
-		close_fds(fds);
-		fill_header(reply, header->type, header->sequence, -ENOMEM, 0, reply_bytes);
+	if (!j) {
+		closer_close(s->daemon, fd, s->pid, s->uid);
+		dispatch_error(header, -ENOMEM, reply, reply_bytes);
 		return DISPATCH_REPLY;
 	}
-	job->run = job_run;
-	job->session = session_get(s);
-	job->type = header->type;
-	job->sequence = header->sequence;
-	memcpy(job->fds, fds, sizeof(job->fds));
-	list_init(&job->node);
-	memcpy(job->request, header + 1, header->length - sizeof(*header));
-	jobs_submit(s->daemon, job);
+	j->job.run = job_run;
+	j->job.done = done;
+	j->job.session = session_get(s);
+	list_init(&j->job.node);
+	j->type = header->type;
+	j->sequence = header->sequence;
+	j->fd = fd;
+	j->reply_fd = -1;
+	memcpy(j->request, header + 1, header->length - sizeof(*header));
+	jobs_submit(s->daemon, &j->job);
 	return DISPATCH_JOB;
 }
 
 static enum dispatch
-run_now(struct session *s, const struct pager_msg_header *header, const int *fds, void *reply, size_t *reply_bytes,
-    int *reply_fd)
+run_now(struct session *s, const struct pager_msg_header *header, int fd, void *reply, size_t *reply_bytes, int *reply_fd)
 {
 	struct request r = {
 		.daemon = s->daemon,
@@ -137,14 +139,14 @@ run_now(struct session *s, const struct pager_msg_header *header, const int *fds
 		.body = header + 1,
 		.reply = (char *)reply + sizeof(*header),
 		.reply_bytes = rows[header->type].reply_bytes,
-		.fds = { fds[0], fds[1] },
+		.fd = fd,
 		.reply_fd = -1,
 	};
 	int error;
 
 	memset(r.reply, 0, r.reply_bytes);
 	error = rows[header->type].handle(&r);
-	close_fds(r.fds);
+	closer_close(s->daemon, r.fd, s->pid, s->uid);
 	fill_header(reply, header->type, header->sequence, error, r.reply_bytes, reply_bytes);
 	if (!error)
 		*reply_fd = r.reply_fd;
@@ -152,32 +154,37 @@ run_now(struct session *s, const struct pager_msg_header *header, const int *fds
 	return DISPATCH_REPLY;
 }
 
+void
+dispatch_error(const struct pager_msg_header *request, int error, void *reply, size_t *reply_bytes)
+{
+	fill_header(reply, request->type, request->sequence, error, 0, reply_bytes);
+}
+
+void
+protocol_error(struct session *s, const char *what)
+{
+	log_notice_limited("process %d broke the protocol (%s): its session ends", (int)s->pid, what);
+	stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)), STAT_PROTOCOL_ERRORS, 1);
+}
+
 enum dispatch
-dispatch_packet(struct session *s, const void *packet, size_t bytes, int *fds, unsigned fd_count, void *reply,
+dispatch_packet(struct session *s, const void *packet, int fd, void (*done)(struct job *job), void *reply,
     size_t *reply_bytes, int *reply_fd)
 {
 	const struct pager_msg_header *header = packet;
-	const char *wrong = pager_msg_request_check(packet, bytes, fd_count);
-	int both[PAGER_MSG_FDS_MAX] = { fd_count > 0 ? fds[0] : -1, fd_count > 1 ? fds[1] : -1 };
-	int error;
+	int error = access_check(s, rows[header->type].access);
 
-	_Static_assert(sizeof(((struct job *)0)->request) >= sizeof(struct pager_req_debug), "a request fits a job");
-	if (!wrong && header->type >= ARRAY_LEN(rows))
-		wrong = "unknown message type";
-	error = wrong ? -EPROTO : access_check(s, rows[header->type].access);
+	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug), "a request fits a job");
 	if (error == 0) {
 		if (is_job(header->type))
-			return start_job(s, header, both, reply, reply_bytes);
-		return run_now(s, header, both, reply, reply_bytes, reply_fd);
+			return start_job(s, header, fd, done, reply, reply_bytes);
+		return run_now(s, header, fd, reply, reply_bytes, reply_fd);
 	}
-	for (unsigned i = 0; i < fd_count; i++)
-		close(fds[i]);
+	closer_close(s->daemon, fd, s->pid, s->uid);
 	if (error == -EPERM) {
-		fill_header(reply, header->type, header->sequence, error, 0, reply_bytes);
+		dispatch_error(header, error, reply, reply_bytes);
 		return DISPATCH_REPLY;
 	}
-	log_notice_limited("process %d broke the protocol (%s): its session ends", (int)s->pid,
-	    wrong ? wrong : "message not allowed in this state");
-	stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)), STAT_PROTOCOL_ERRORS, 1);
+	protocol_error(s, "message not allowed in this state");
 	return DISPATCH_END;
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "control/control.h"
+#include "control/piece.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "vm/prefetch.h"
@@ -137,55 +137,46 @@ handle_allocate(struct request *r)
 	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
 }
 
-/* Walks the pages of [start, end) that have a slot in use, object locked for each. */
+/* What is done with a page, in slots looked at (piece.h); the last two move what is in it. */
+#define COST_WIRE     8u
+#define COST_COOL     4u
+#define COST_DISCARD  8u
+#define COST_PREFETCH 128u
+#define COST_PAGEOUT  2u
+
+static unsigned
+cost_of_content(const struct daemon *d, unsigned cost)
+{
+	return cost * (unsigned)(d->page_bytes / d->hw_bytes);
+}
+
+/* Walks the pages of a range that have a slot in use. */
 struct walk {
 	struct request *r;
-	uint64_t start, end;
 	void (*page)(struct walk *w, struct vm_object *o, uint64_t index);
 	uint64_t acted;
 	bool skips_wired; /* entries that are */
 };
 
+/* A piece of it. No lock held. */
 static void
-walk_entry(struct walk *w, const struct vm_entry *e)
+walk_piece(struct walk *w, uint64_t address, uint64_t size, unsigned cost)
 {
-	struct daemon *d = w->r->daemon;
-	uint64_t from = max_u64(w->start, e->start), to = min_u64(w->end, e->end);
-	uint64_t first = (e->offset + (from - e->start)) >> d->page_shift;
-	uint64_t last = first + ((to - from) >> d->page_shift);
+	struct piece p = piece_begin(w->r, address, size, cost);
+	struct part part;
 
-	vm_object_settle(e->object);
-	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, last)) < last; i++)
-		w->page(w, e->object, i);
-}
+	while (piece_next(&p, &part)) {
+		struct vm_object *o = part.entry.object;
+		bool skip = w->skips_wired && part.entry.wired_count > 0;
 
-/* Calls walk_entry for each entry of the range, with a reference and without M. */
-static void
-walk_range(struct walk *w)
-{
-	struct vm_map *m = &w->r->session->map;
-	uint64_t at = w->start;
-
-	while (at < w->end) {
-		struct vm_entry *e, copy;
-
-		lock_acquire(&m->lock);
-		e = vm_map_lookup_from(m, at);
-		if (!e || e->start >= w->end) {
-			lock_release(&m->lock);
-			return;
-		}
-		copy = *e;
-		vm_object_get(copy.object);
-		lock_release(&m->lock);
-		if (!w->skips_wired || copy.wired_count == 0)
-			walk_entry(w, &copy);
-		vm_object_put(copy.object);
-		at = copy.end;
+		for (uint64_t i = part.first; !skip && (i = vm_object_next_live(o, i, part.last)) < part.last; i++)
+			w->page(w, o, i);
+		vm_object_put(o);
 	}
+	piece_end(w->r, address, &p);
 }
 
-/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two of it. => M held */
+/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two. => M held */
 static bool
 parts_too_many(struct request *r, uint64_t start, uint64_t end)
 {
@@ -195,42 +186,74 @@ parts_too_many(struct request *r, uint64_t start, uint64_t end)
 	    vm_map_index(m, start) == vm_map_index(m, end);
 }
 
+/* All of the range is the client's, and is parted from what lies around it. => 0, -EINVAL or -ENOMEM */
+static int
+deallocate_begin(struct request *r, uint64_t start, uint64_t end)
+{
+	struct vm_map *m = &r->session->map;
+	int error = 0;
+
+	lock_acquire(&m->lock);
+	if (!vm_map_is_covered(m, start, end))
+		error = -EINVAL;
+	else if (parts_too_many(r, start, end))
+		error = -ENOMEM;
+	if (!error)
+		error = vm_map_reserve(m);
+	if (!error)
+		vm_map_clip(m, start, end);
+	lock_release(&m->lock);
+	return error;
+}
+
+/* Takes the first part of what is left out of the map. The room that parting it needs has been there since the begin: an entry more,
+ * and it goes at once. => false: nothing is left */
+static bool
+deallocate_take(struct request *r, uint64_t start, uint64_t end, unsigned *work, struct vm_entry *ret)
+{
+	struct vm_map *m = &r->session->map;
+	unsigned shift = r->daemon->page_shift;
+	uint32_t i;
+	bool found;
+
+	lock_acquire(&m->lock);
+	i = vm_map_index(m, start);
+	found = i < m->count && m->entries[i].start < end;
+	if (found) {
+		const struct vm_entry *e = &m->entries[i];
+		uint64_t first = e->offset >> shift, last = first + ((e->end - e->start) >> shift);
+		uint64_t reach = piece_reach(e->object, first, last, COST_DISCARD, work);
+
+		vm_map_clip(m, e->start, e->start + ((reach - first) << shift));
+		*ret = vm_map_remove_at(m, i);
+	}
+	lock_release(&m->lock);
+	return found;
+}
+
 int
 handle_deallocate(struct request *r)
 {
 	const struct pager_req_deallocate *in = r->body;
 	struct pager_rep_deallocate *out = r->reply;
 	struct daemon *d = r->daemon;
-	struct vm_map *m = &r->session->map;
-	uint64_t end = in->address + in->size;
+	uint64_t end = in->address + in->size, gone = 0;
 	int error = range_check(r, in->address, in->size);
+	unsigned work = 0;
+	struct vm_entry e;
 
+	if (!error && !r->resumed)
+		error = deallocate_begin(r, in->address, end);
 	if (error)
 		return error;
-	lock_acquire(&m->lock);
-	if (!vm_map_is_covered(m, in->address, end))
-		error = -EINVAL;
-	else if (parts_too_many(r, in->address, end))
-		error = -ENOMEM;
-	if (!error)
-		error = vm_map_reserve(m);
-	if (!error)
-		vm_map_clip(m, in->address, end);
-	while (!error) {
-		uint32_t i = vm_map_index(m, in->address);
-		struct vm_entry e;
-
-		if (i >= m->count || m->entries[i].start >= end)
-			break;
-		e = vm_map_remove_at(m, i);
-		lock_release(&m->lock);
-		out->pages += vm_object_discard(e.object, e.offset >> d->page_shift, (e.end - e.start) >> d->page_shift);
+	while (work < PIECE_WORK && (r->again = deallocate_take(r, in->address, end, &work, &e))) {
+		gone += vm_object_discard(e.object, e.offset >> d->page_shift, (e.end - e.start) >> d->page_shift);
 		vm_object_put(e.object);
-		lock_acquire(&m->lock);
+		work += PIECE_ENTRY;
 	}
-	lock_release(&m->lock);
-	stat_add(r->stats, STAT_DISCARDS, out->pages);
-	return error;
+	out->pages += gone;
+	stat_add(r->stats, STAT_DISCARDS, gone);
+	return 0;
 }
 
 /* A change of the entries of [address, end). */
@@ -388,62 +411,43 @@ handle_wire(struct request *r)
 {
 	const struct pager_req_wire *in = r->body;
 	struct daemon *d = r->daemon;
-	struct walk w = { r, in->address, in->address + in->size, wire_page, 0, false };
-	struct change c = { .r = r, .address = w.start, .end = w.end, .check = entry_may_wire, .apply = entry_wire };
+	struct walk w = { r, wire_page, 0, false };
+	struct change c = { .r = r, .address = in->address, .end = in->address + in->size, .check = entry_may_wire,
+		.apply = entry_wire };
 	uint64_t limit = load_relaxed(&r->session->limit_pages) << d->page_shift;
 	uint64_t others, most = frames_wire_most(d) << d->page_shift;
 	int error = range_check(r, in->address, in->size);
 
 	if (error)
 		return error;
-	others = others_wired(r->session);
-	c.wired_most = most > others ? most - others : 0;
-	if (limit)
-		c.wired_most = min_u64(c.wired_most, limit / 2);
-	/* Jobs alone change it. */
-	c.wired_bytes = r->session->map.wired_bytes;
-	error = entries_change(&c);
+	if (!r->resumed) {
+		others = others_wired(r->session);
+		c.wired_most = most > others ? most - others : 0;
+		if (limit)
+			c.wired_most = min_u64(c.wired_most, limit / 2);
+		/* Jobs alone change it. */
+		c.wired_bytes = r->session->map.wired_bytes;
+		error = entries_change(&c);
+	}
 	if (!error)
-		walk_range(&w);
+		walk_piece(&w, in->address, in->size, COST_WIRE);
 	return error;
-}
-
-/* Pages of entries that nobody wires any more. */
-static void
-unwire_walked(struct walk *w, struct vm_object *o, uint64_t index)
-{
-	unwire_page(w, o, index);
 }
 
 int
 handle_unwire(struct request *r)
 {
 	const struct pager_req_unwire *in = r->body;
-	struct vm_map *m = &r->session->map;
-	uint64_t at = in->address, end = in->address + in->size;
-	struct change c = { .r = r, .address = at, .end = end, .check = entry_is_wired, .apply = entry_unwire };
+	struct change c = { .r = r, .address = in->address, .end = in->address + in->size, .check = entry_is_wired,
+		.apply = entry_unwire };
+	/* Pages of entries that nobody wires any more. */
+	struct walk w = { r, unwire_page, 0, .skips_wired = true };
 	int error = range_check(r, in->address, in->size);
 
-	if (!error)
+	if (!error && !r->resumed)
 		error = entries_change(&c);
-	while (!error && at < end) {
-		struct walk w = { r, at, end, unwire_walked, 0, false };
-		struct vm_entry *e;
-		bool still_wired;
-
-		lock_acquire(&m->lock);
-		e = vm_map_lookup_from(m, at);
-		if (!e || e->start >= end) {
-			lock_release(&m->lock);
-			break;
-		}
-		w.end = min_u64(e->end, end);
-		still_wired = e->wired_count > 0;
-		lock_release(&m->lock);
-		if (!still_wired)
-			walk_range(&w);
-		at = w.end;
-	}
+	if (!error)
+		walk_piece(&w, in->address, in->size, COST_WIRE);
 	return error;
 }
 
@@ -490,14 +494,13 @@ cool_page(struct walk *w, struct vm_object *o, uint64_t index)
 }
 
 static uint64_t
-cool_range(struct request *r, uint64_t start, uint64_t end)
+cool_piece(struct request *r, uint64_t address, uint64_t size)
 {
-	static struct cool c; /* jobs is one thread */
+	struct cool c = { .walk = { r, cool_page, 0, false } };
 
-	c.walk = (struct walk){ r, start, end, cool_page, 0, false };
 	c.worker.daemon = r->daemon;
 	c.worker.stats = r->stats;
-	walk_range(&c.walk);
+	walk_piece(&c.walk, address, size, COST_COOL);
 	if (c.count > 0)
 		cool_flush(&c);
 	stat_add(r->stats, STAT_DEACTIVATIONS, c.walk.acted);
@@ -505,65 +508,36 @@ cool_range(struct request *r, uint64_t start, uint64_t end)
 }
 
 static uint64_t
-free_range(struct request *r, uint64_t start, uint64_t end)
+free_piece(struct request *r, uint64_t address, uint64_t size)
 {
-	struct vm_map *m = &r->session->map;
-	struct daemon *d = r->daemon;
+	struct piece p = piece_begin(r, address, size, COST_DISCARD);
 	uint64_t gone = 0;
+	struct part part;
 
-	while (start < end) {
-		struct vm_entry *e, copy;
-		uint64_t to;
-
-		lock_acquire(&m->lock);
-		e = vm_map_lookup_from(m, start);
-		if (!e || e->start >= end) {
-			lock_release(&m->lock);
-			break;
-		}
-		copy = *e;
-		vm_object_get(copy.object);
-		lock_release(&m->lock);
-		start = max_u64(start, copy.start);
-		to = min_u64(end, copy.end);
-		gone += vm_object_discard(copy.object, (copy.offset + (start - copy.start)) >> d->page_shift,
-		    (to - start) >> d->page_shift);
-		vm_object_put(copy.object);
-		start = to;
+	while (piece_next(&p, &part)) {
+		gone += vm_object_discard(part.entry.object, part.first, part.last - part.first);
+		vm_object_put(part.entry.object);
 	}
+	piece_end(r, address, &p);
 	stat_add(r->stats, STAT_DISCARDS, gone);
 	return gone;
 }
 
-/* So much is taken out in one piece, and then other jobs may pass. */
-#define EVICT_PIECE_BYTES (64ull << 20)
-
-/* A piece of [start, end). => where it ended */
 static uint64_t
-evict_piece(struct request *r, uint64_t start, uint64_t end, uint64_t *pages)
+evict_piece(struct request *r, uint64_t address, uint64_t size)
 {
-	struct vm_map *m = &r->session->map;
 	struct daemon *d = r->daemon;
-	struct vm_entry *e, copy;
-	uint64_t first, last, request_end = end;
+	struct piece p = piece_begin(r, address, size, cost_of_content(d, COST_PAGEOUT));
+	uint64_t pages = 0;
+	struct part part;
 
-	lock_acquire(&m->lock);
-	e = vm_map_lookup_from(m, start);
-	if (!e || e->start >= end) {
-		lock_release(&m->lock);
-		return end;
+	while (piece_next(&p, &part)) {
+		pages += evict(part.entry.object, part.first, part.last, (p.end - p.at) >> d->page_shift);
+		vm_object_put(part.entry.object);
 	}
-	copy = *e;
-	vm_object_get(copy.object);
-	lock_release(&m->lock);
-	start = max_u64(start, copy.start);
-	end = min_u64(min_u64(end, copy.end), start + EVICT_PIECE_BYTES);
-	first = (copy.offset + (start - copy.start)) >> d->page_shift;
-	last = first + ((end - start) >> d->page_shift);
-	vm_object_settle(copy.object);
-	*pages += evict(copy.object, first, last, (request_end - end) >> d->page_shift);
-	vm_object_put(copy.object);
-	return end;
+	piece_end(r, address, &p);
+	stat_add(r->stats, STAT_EVICTIONS, pages);
+	return pages;
 }
 
 static void
@@ -572,50 +546,55 @@ prefetch_one(struct walk *w, struct vm_object *o, uint64_t index)
 	w->acted += prefetch_page(w->r->daemon, o, index);
 }
 
+static uint64_t
+prefetch_piece(struct request *r, uint64_t address, uint64_t size)
+{
+	/* Speculative pages, which nothing in a wired range is. */
+	struct walk w = { r, prefetch_one, 0, .skips_wired = true };
+
+	walk_piece(&w, address, size, cost_of_content(r->daemon, COST_PREFETCH));
+	stat_add(r->stats, STAT_PREFETCHES, w.acted);
+	return w.acted;
+}
+
+static bool
+range_is_covered(struct request *r, uint64_t address, uint64_t size)
+{
+	bool covered;
+
+	lock_acquire(&r->session->map.lock);
+	covered = vm_map_is_covered(&r->session->map, address, address + size);
+	lock_release(&r->session->map.lock);
+	return covered;
+}
+
 int
 handle_behavior(struct request *r)
 {
 	const struct pager_req_behavior *in = r->body;
 	struct pager_rep_behavior *out = r->reply;
-	struct vm_map *m = &r->session->map;
-	uint64_t end = in->address + in->size;
-	/* Ahead of use pages come as speculative ones, which nothing in a wired range is. */
-	struct walk w = { r, in->address, end, prefetch_one, 0, .skips_wired = true };
 	int error = range_check(r, in->address, in->size);
-	bool covered;
 
 	if (error)
 		return error;
-	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_PAGEOUT)
-		return -EINVAL;
-	lock_acquire(&m->lock);
-	covered = vm_map_is_covered(m, in->address, end);
-	lock_release(&m->lock);
-	if (!covered)
+	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_PAGEOUT ||
+	    (!r->resumed && !range_is_covered(r, in->address, in->size)))
 		return -EINVAL;
 	switch (in->behavior) {
 	case PAGER_BEHAVIOR_WILLNEED:
-		walk_range(&w);
-		out->pages = w.acted;
-		stat_add(r->stats, STAT_PREFETCHES, w.acted);
+		out->pages += prefetch_piece(r, in->address, in->size);
 		return 0;
 	case PAGER_BEHAVIOR_DONTNEED:
-		out->pages = cool_range(r, in->address, end);
+		out->pages += cool_piece(r, in->address, in->size);
 		return 0;
 	case PAGER_BEHAVIOR_FREE:
-		out->pages = free_range(r, in->address, end);
+		out->pages += free_piece(r, in->address, in->size);
 		return 0;
-	case PAGER_BEHAVIOR_PAGEOUT: {
-		uint64_t done = 0, at = evict_piece(r, in->address + r->progress, end, &done);
-
-		out->pages += done;
-		stat_add(r->stats, STAT_EVICTIONS, done);
-		r->progress = at - in->address;
-		r->again = at < end;
+	case PAGER_BEHAVIOR_PAGEOUT:
+		out->pages += evict_piece(r, in->address, in->size);
 		return 0;
-	}
 	default:
-		return entries_change(&(struct change){ .r = r, .address = in->address, .end = end, .apply = entry_behave,
-		    .behavior = in->behavior });
+		return entries_change(&(struct change){ .r = r, .address = in->address, .end = in->address + in->size,
+		    .apply = entry_behave, .behavior = in->behavior });
 	}
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests that begin a session: HELLO and ATTACH. Runs on: the control loop.
+ * Requests that begin a session: HELLO (control loop) and ATTACH (jobs).
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/closer.h"
 #include "control/control.h"
+#include "control/prove.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
 #include "text.h"
@@ -36,30 +38,44 @@ handle_hello(struct request *r)
 		.daemon_pid = (uint32_t)getpid(),
 		.page_size = r->daemon->page_bytes,
 		.session_id = s->id,
+		.uffd_features = uffd_features(),
 	};
 	return 0;
 }
 
-static bool
-is_userfaultfd(int fd)
+/* The agent's socket: our end, and the client's. */
+static int
+agent_open(int *ret_own, int *ret_clients)
 {
-	char path[64], target[64];
-	ssize_t length;
+	int pair[2];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return false;
-	target[length] = '\0';
-	return strcmp(target, "anon_inode:[userfaultfd]") == 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	/* Nothing is read from it, so nothing may be sent: it could not be closed otherwise without what lies in it. */
+	shutdown(pair[0], SHUT_RD);
+	*ret_own = pair[0];
+	*ret_clients = pair[1];
+	return 0;
 }
 
-static bool
-is_socket(int fd)
+static int
+attach_check(struct request *r, bool *ret_proven)
 {
-	struct stat st;
+	const struct pager_req_attach *in = r->body;
+	struct session *s = r->session;
+	uint64_t page = r->daemon->hw_bytes;
+	int error = uffd_check(r->fd);
 
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (error)
+		return error;
+	if (in->probe_address == 0 || in->probe_address % page != 0 || in->probe_address >= 1ull << 47 ||
+	    in->probe_size != PAGER_PROBE_PAGES * page)
+		return -EINVAL;
+	error = userfaultfd_prove(s, r->fd, in->probe_address, ret_proven);
+	if (error == -EPERM)
+		log_notice_limited("process %d was not attached: its userfaultfd watches another process's memory",
+		    (int)s->pid);
+	return error;
 }
 
 int
@@ -67,25 +83,28 @@ handle_attach(struct request *r)
 {
 	struct pager_rep_attach *out = r->reply;
 	struct session *s = r->session;
+	enum session_state state = SESSION_ATTACHING;
+	bool proven;
 	int error;
 
-	if (load_acquire(&s->state) != SESSION_ATTACHING)
+	if (load_acquire(&s->state) != SESSION_ATTACHING || s->uffd >= 0)
 		return -EALREADY;
-	if (!is_userfaultfd(r->fds[0]) || !is_socket(r->fds[1]))
-		return -EBADF;
-	error = uffd_handshake(r->fds[0], &out->uffd_features);
+	error = attach_check(r, &proven);
 	if (error)
 		return error;
 	/* Servers must never sleep in a read. */
-	error = uffd_never_wait(r->fds[0]);
+	error = uffd_never_wait(r->fd);
+	if (!error)
+		error = agent_open(&s->agent, &r->reply_fd);
 	if (error)
 		return error;
-	s->uffd = r->fds[0];
-	s->agent = r->fds[1];
-	r->fds[0] = r->fds[1] = -1;
+	r->reply_fd_given = true;
+	s->uffd = r->fd;
+	r->fd = -1;
+	out->proven = proven;
 	error = fault_servers_add(r->daemon, s);
-	if (error)
-		return error;
-	store_release(&s->state, SESSION_CLIENT);
-	return 0;
+	/* A session that has ended meanwhile stays so, and is taken from the servers before it is taken apart. */
+	if (!error && !cas_acq_rel(&s->state, &state, SESSION_CLIENT))
+		error = -ESHUTDOWN;
+	return error;
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/control.h"
+#include "control/piece.h"
 #include "failpt.h"
 #include "pageout/pageout.h"
 #include "trace.h"
@@ -37,12 +37,11 @@ count_page(struct daemon *d, struct vm_object *o, uint64_t index, struct pager_w
 	}
 }
 
-void
-region_describe(struct daemon *d, const struct vm_entry *e, struct pager_wire_region *ret)
+/* All but what its pages are. */
+static struct pager_wire_region
+region_describe(const struct vm_entry *e)
 {
-	uint64_t first = e->offset >> d->page_shift, last = first + ((e->end - e->start) >> d->page_shift);
-
-	*ret = (struct pager_wire_region){
+	return (struct pager_wire_region){
 		.address = e->start,
 		.size = e->end - e->start,
 		.object_id = e->object->id,
@@ -52,8 +51,21 @@ region_describe(struct daemon *d, const struct vm_entry *e, struct pager_wire_re
 		.behavior = e->behavior,
 		.wired_count = e->wired_count,
 	};
-	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, last)) < last; i++)
+}
+
+/* Counts a piece of its pages, from *done bytes into it. => whether it has come to its end */
+static bool
+region_count(struct daemon *d, const struct vm_entry *e, uint64_t *done, unsigned *work, struct pager_wire_region *ret)
+{
+	uint64_t first = (e->offset + *done) >> d->page_shift;
+	uint64_t last = (e->offset + (e->end - e->start)) >> d->page_shift;
+	uint64_t to = piece_reach(e->object, first, last, 1, work);
+
+	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++)
 		count_page(d, e->object, i, ret);
+	*done += (to - first) << d->page_shift;
+	*work += PIECE_ENTRY;
+	return to == last;
 }
 
 /* The region at or above the address, with a reference on its object. => false: none */
@@ -77,11 +89,14 @@ handle_region(struct request *r)
 {
 	const struct pager_req_region *in = r->body;
 	struct pager_rep_region *out = r->reply;
+	unsigned work = 0;
 	struct vm_entry e;
 
 	if (!region_get(r->session, in->address, &e))
 		return -ENOENT;
-	region_describe(r->daemon, &e, &out->region);
+	if (!r->resumed)
+		out->region = region_describe(&e);
+	r->again = !region_count(r->daemon, &e, &r->progress, &work, &out->region);
 	vm_object_put(e.object);
 	return 0;
 }
@@ -237,27 +252,67 @@ client_get(struct request *r, uint32_t pid, struct session **ret)
 	return 0;
 }
 
+/* Whether it is still what a region in the reply says; between two pieces its owner may have changed it. */
+static bool
+region_is(const struct vm_entry *e, const struct pager_wire_region *region)
+{
+	return e->start == region->address && e->end - e->start == region->size && e->object->id == region->object_id;
+}
+
+/* Another region of the session into the reply, or on with the one of which r->progress bytes have been counted. => false: there
+ * is none */
+static bool
+map_add(struct request *r, struct session *s, unsigned *work)
+{
+	const struct pager_req_map *in = r->body;
+	struct pager_rep_map *out = r->reply;
+	struct pager_wire_region *region = &out->regions[out->count];
+	uint64_t cursor = out->count > 0 ? region[-1].address + region[-1].size : in->cursor;
+	bool is_there, whole;
+	struct vm_entry e;
+
+	is_there = region_get(s, cursor, &e);
+	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
+		/* It stays as far as it has been counted: who changes his map all the time is told of all the same. */
+		whole = true;
+	} else if (!is_there) {
+		return false;
+	} else {
+		if (r->progress == 0)
+			*region = region_describe(&e);
+		whole = region_count(r->daemon, &e, &r->progress, work, region);
+	}
+	if (is_there)
+		vm_object_put(e.object);
+	if (whole) {
+		r->progress = 0;
+		out->count++;
+	}
+	return true;
+}
+
 int
 handle_map(struct request *r)
 {
 	const struct pager_req_map *in = r->body;
 	struct pager_rep_map *out = r->reply;
-	uint64_t cursor = in->cursor;
-	struct vm_entry e;
 	struct session *s;
+	unsigned work = 0;
 	bool more = true;
 	int error = client_get(r, in->pid, &s);
 
 	if (error)
 		return error;
-	while (out->count < PAGER_REGIONS_PER_REPLY && (more = region_get(s, cursor, &e))) {
-		region_describe(r->daemon, &e, &out->regions[out->count++]);
-		cursor = e.end;
-		vm_object_put(e.object);
-	}
-	out->next_cursor = more ? cursor : 0;
-	r->reply_bytes = offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
+	while (more && out->count < PAGER_REGIONS_PER_REPLY && work < PIECE_WORK)
+		more = map_add(r, s, &work);
 	session_put(s);
+	r->again = more && out->count < PAGER_REGIONS_PER_REPLY;
+	if (more && !r->again) {
+		const struct pager_wire_region *last = &out->regions[out->count - 1];
+
+		out->next_cursor = last->address + last->size;
+	}
+	r->reply_bytes = offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
 	return 0;
 }
 
@@ -375,9 +430,9 @@ handle_trace(struct request *r)
 
 	switch (in->op) {
 	case PAGER_TRACE_START:
-		error = trace_start(d, r->fds[0], (pid_t)in->pid, in->window, r->stats);
+		error = trace_start(d, r->fd, (pid_t)in->pid, in->window, r->stats);
 		if (!error)
-			r->fds[0] = -1;
+			r->fd = -1;
 		break;
 	case PAGER_TRACE_STOP:
 		error = trace_stop(d);

@@ -212,9 +212,7 @@ listen_open(const struct options *options, struct listening *ret, char *message,
 }
 
 void
-listen_close(const struct options *options, const struct listening *listening)
+listen_name_remove(const struct options *options, const struct listening *listening)
 {
-	/* The name first: as long as the socket is open its inode's number is nobody else's. */
 	remove_if_same(options->socket_path, listening->device, listening->inode);
-	close(listening->fd);
 }

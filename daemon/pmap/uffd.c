@@ -49,26 +49,50 @@ try_again(unsigned *tries)
 	return ++*tries < EAGAIN_TRIES;
 }
 
-int
-uffd_handshake(int uffd, uint64_t *ret_features)
+uint64_t
+uffd_features(void)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = FEATURES };
+	return FEATURES;
+}
 
-	if (ioctl(uffd, UFFDIO_API, &api) < 0)
-		return errno == EINVAL || errno == ENOTTY ? -EINVAL : -errno;
-	if ((api.features & FEATURES) != FEATURES)
-		return -EOPNOTSUPP;
-	*ret_features = FEATURES;
-	return 0;
+/* Its line "API:" in fdinfo says what UFFDIO_API was asked for, with a bit of the kernel's own when it has been done. */
+#define FEATURE_INITIALIZED (1ull << 31)
+
+int
+uffd_check(int uffd)
+{
+	char path[64], text[1024], *at;
+	unsigned long long features;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", uffd);
+	length = readlink(path, text, sizeof(text) - 1);
+	if (length < 0)
+		return -errno;
+	text[length] = '\0';
+	if (strcmp(text, "anon_inode:[userfaultfd]") != 0)
+		return -EBADF;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", uffd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	at = strstr(text, "API:");
+	if (!at || sscanf(at, "API: %*x:%llx:", &features) != 1)
+		return -EINVAL;
+	return features == (FEATURES | FEATURE_INITIALIZED) ? 0 : -EINVAL;
 }
 
 static int
 probe_register(int uffd, int memfd, char *message, size_t message_size)
 {
+	struct uffdio_api api = { .api = UFFD_API, .features = FEATURES };
 	struct uffdio_register reg;
-	uint64_t features;
 	void *memory;
-	int error = uffd_handshake(uffd, &features);
+	int error = ioctl(uffd, UFFDIO_API, &api) < 0 ? -errno : uffd_check(uffd);
 
 	if (error) {
 		snprintf(message, message_size,

@@ -23,8 +23,10 @@ struct uffd_fault {
 /* MOVED is no fault: the owner has moved memory, by mremap(2), to the address. */
 enum { UFFD_FAULT_WRITE = 1, UFFD_FAULT_WP = 2, UFFD_FAULT_MINOR = 4, UFFD_FAULT_MOVED = 8 };
 
-/* Agrees on features. => 0; -EINVAL: not a fresh userfaultfd; -EOPNOTSUPP: a needed feature is missing. */
-int uffd_handshake(int uffd, uint64_t *ret_features);
+/* What UFFDIO_API is to be asked for. */
+uint64_t uffd_features(void);
+/* Whether that has been done. => 0; -EBADF: no userfaultfd; -EINVAL: not, or for something else */
+int uffd_check(int uffd);
 /* Opens /dev/userfaultfd and tries everything that pagerd needs in this process. => 0 and the device's descriptor,
  * or -errno with the cause and the remedy in message. */
 int uffd_probe(int *ret_device, char *message, size_t message_size);

@@ -35,7 +35,8 @@ struct pager_options {
 
 /* socket NULL: $PAGERD_SOCKET, else $XDG_RUNTIME_DIR/pagerd.sock if it exists, else /run/pagerd/pagerd.sock.
  * Errors: -ENOENT, -ECONNREFUSED (no daemon), -EACCES (not allowed on the socket), -EPROTO (version or answer),
- * -EPERM (the daemon could hand out no userfaultfd), -ENOMEM, -EMFILE, -EINVAL. */
+ * -EPERM (the daemon could hand out no userfaultfd), -ENFILE (it has no descriptor left), -EDQUOT (descriptors that this user has
+ * given it cannot be closed), -ENOMEM, -EMFILE, -EINVAL. */
 PAGER_API int pager_connect(const char *socket, const struct pager_options *options, struct pager **ret);
 /* Unmaps everything this connection has allocated and frees p. No other thread may use p or its memory. */
 PAGER_API int pager_disconnect(struct pager *p);

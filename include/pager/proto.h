@@ -13,9 +13,9 @@
 
 #include "pager/pager.h"
 
-#define PAGER_PROTO_VERSION 1
+#define PAGER_PROTO_VERSION 2
 #define PAGER_MSG_BYTES_MAX 16384
-#define PAGER_MSG_FDS_MAX   2
+#define PAGER_MSG_FDS_MAX   1
 #define PAGER_SOCKET_ENV    "PAGERD_SOCKET"
 #define PAGER_SOCKET_SYSTEM "/run/pagerd/pagerd.sock"
 #define PAGER_SOCKET_USER   "pagerd.sock" /* under $XDG_RUNTIME_DIR */
@@ -40,7 +40,7 @@ struct pager_req_hello {
 	uint32_t version_min, version_max;
 	uint32_t role;
 	uint32_t reserved;
-	uint64_t features; /* must be 0 in version 1 */
+	uint64_t features; /* none yet: must be 0 */
 	char name[64];     /* NUL-terminated */
 };
 struct pager_rep_hello {
@@ -49,13 +49,19 @@ struct pager_rep_hello {
 	uint64_t features;
 	uint64_t page_size;
 	uint64_t session_id;
+	uint64_t uffd_features; /* what a client must ask UFFDIO_API for: these and no others */
 };
 
-struct pager_req_attach {
-	uint64_t reserved;
+/* Hardware pages of the range by which a client proves that its userfaultfd watches its own memory. */
+#define PAGER_PROBE_PAGES 64
+struct pager_req_attach { /* carries the userfaultfd, on which UFFDIO_API has been done */
+	/* PAGER_PROBE_PAGES pages of private anonymous memory that nothing has touched, registered with it for MISSING.
+	 * The daemon fills some of them with zeroes. */
+	uint64_t probe_address, probe_size;
 };
-struct pager_rep_attach {
-	uint64_t uffd_features; /* what UFFDIO_API was asked for by the daemon */
+struct pager_rep_attach { /* carries the agent's socket */
+	uint32_t proven; /* 0: the daemon may not look at this process's page tables, and goes by its word */
+	uint32_t reserved;
 };
 
 /* The client has reserved [address, address + size) with PROT_NONE; on success it maps the memfd there
@@ -231,7 +237,7 @@ struct pager_rep_param {
 	uint32_t reserved;
 };
 
-/* The agent's socket (SEQPACKET, made by the client): the daemon sends these, the agent answers nothing; what
+/* The agent's socket (SEQPACKET, made by the daemon): the daemon sends these, the agent answers nothing; what
  * the agent does is best effort. */
 enum pager_agent_op {
 	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of processors (bit n: processor n) on which the
@@ -285,6 +291,20 @@ pager_msg_request_bytes(uint16_t type)
 	}
 }
 
+/* How many descriptors a request comes with. => it is well-formed but for that */
+static inline unsigned
+pager_msg_request_fds(const struct pager_msg_header *header)
+{
+	switch (header->type) {
+	case PAGER_MSG_ATTACH:
+		return 1;
+	case PAGER_MSG_TRACE:
+		return ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START;
+	default:
+		return 0;
+	}
+}
+
 /* Whether `received` bytes with `fds` descriptors are a well-formed request. Used by the daemon, by the
  * library's tests and by the fuzzer. => NULL, or a text that names what is wrong. */
 static inline const char *
@@ -292,7 +312,6 @@ pager_msg_request_check(const void *message, size_t received, unsigned fds)
 {
 	const struct pager_msg_header *header = message;
 	size_t body;
-	unsigned want_fds = 0;
 
 	if (received < sizeof(*header))
 		return "shorter than a message header";
@@ -305,12 +324,7 @@ pager_msg_request_check(const void *message, size_t received, unsigned fds)
 		return "reserved field is not zero";
 	if (received != sizeof(*header) + body)
 		return "wrong body length for the message type";
-	if (header->type == PAGER_MSG_ATTACH)
-		want_fds = 2;
-	if (header->type == PAGER_MSG_TRACE &&
-	    ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START)
-		want_fds = 1;
-	if (fds != want_fds)
+	if (fds != pager_msg_request_fds(header))
 		return "wrong number of descriptors";
 	return NULL;
 }

@@ -17,5 +17,6 @@ RANK(SWAPMAP, "swap files and the map of their slots")
 RANK(SWAPRING, "an I/O ring shared between threads")
 RANK(DIRECT, "which client each direct fault server reads")
 RANK(JOBS, "the queue of long requests")
+RANK(CLOSER, "descriptors of clients that are to be closed")
 RANK(LOG, "the log's output")
 #undef RANK

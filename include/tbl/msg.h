@@ -6,7 +6,7 @@
  * (or, where the text says so, the owner of the client asked about).
  */
 MSG(1, HELLO, hello, 1, NONE, "agree on version and role; a client is handed the /dev/userfaultfd descriptor")
-MSG(2, ATTACH, attach, 0, ANY, "gives the daemon the client's userfaultfd and the agent's socket (2 descriptors)")
+MSG(2, ATTACH, attach, 1, ANY, "gives the daemon the client's userfaultfd, and proves that it is; answers with the agent's socket")
 MSG(3, ALLOCATE, allocate, 1, CLIENT, "an anonymous range at a reserved address; answers with its object's memfd")
 MSG(4, DEALLOCATE, deallocate, 0, CLIENT, "gives a range back")
 MSG(5, WIRE, wire, 0, CLIENT, "keeps a range resident (the library touches it afterwards)")

@@ -126,7 +126,7 @@ hello(void *to, uint32_t role, uint64_t sequence)
 	struct {
 		struct pager_msg_header header;
 		struct pager_req_hello body;
-	} m = { { sizeof(m), PAGER_MSG_HELLO, 0, sequence, 0, 0 }, { 1, 1, role, 0, 0, "fuzz" } };
+	} m = { { sizeof(m), PAGER_MSG_HELLO, 0, sequence, 0, 0 }, { PAGER_PROTO_VERSION, PAGER_PROTO_VERSION, role, 0, 0, "fuzz" } };
 
 	memcpy(to, &m, sizeof(m));
 	return sizeof(m);
@@ -272,46 +272,38 @@ fuzzer(struct live *d, void *argument)
 
 /* --- descriptors of the right kind in the wrong place --- */
 
-static int
-attach(struct raw *r, int uffd, int agent)
-{
-	struct pager_req_attach request = { 0 };
-	struct pager_rep_attach reply;
-	int fds[2] = { uffd, agent };
-	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = fds, .fds_out_count = 2 };
-
-	return chan_exchange(&r->chan, &call);
-}
-
 static void
 descriptors(struct live *d, void *argument)
 {
-	int pair[2], pipes[2], other;
+	int pipes[2], other;
 	struct raw r, second;
+	char *probe, *others;
 
 	(void)argument;
-	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 	REQUIRE(pipe2(pipes, O_CLOEXEC) == 0);
 	raw_hello(d, &r);
-	/* A pipe for a userfaultfd, and a file for a socket: refused, the session goes on. */
-	EQ(attach(&r, pipes[0], pair[1]), -EBADF);
-	EQ(attach(&r, r.uffd, pipes[1]), -EBADF);
-	EQ(attach(&r, r.device, pair[1]), -EBADF);
-	OK(attach(&r, r.uffd, pair[1]));
-	EQ(attach(&r, r.uffd, pair[1]), -EALREADY);
-	/* Another session's userfaultfd, which has been set up already. */
-	raw_hello(d, &second);
-	REQUIRE(attach(&second, r.uffd, pair[1]) < 0);
-	/* One that its owner has set up by himself. */
-	other = ioctl(second.device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
-	{
-		struct uffdio_api api = { .api = UFFD_API };
-
-		REQUIRE(ioctl(other, UFFDIO_API, &api) == 0);
-	}
-	REQUIRE(attach(&second, other, pair[1]) < 0);
-	OK(attach(&second, second.uffd, pair[1]));
+	probe = raw_probe(r.uffd);
+	/* A pipe for a userfaultfd: refused, the session goes on. */
+	EQ(raw_attach(&r, pipes[0], probe), -EBADF);
+	EQ(raw_attach(&r, r.device, probe), -EBADF);
+	/* One that its owner has set up for something else. */
+	other = raw_uffd(&r, 0);
+	others = raw_probe(other);
+	EQ(raw_attach(&r, other, others), -EINVAL);
 	close(other);
+	/* A range that nothing watches by now, that has pages, or that is none. */
+	EQ(raw_attach(&r, r.uffd, others), -ENOENT);
+	EQ(raw_attach(&r, r.uffd, probe + 1), -EINVAL);
+	EQ(raw_attach(&r, r.uffd, NULL), -EINVAL);
+	REQUIRE(ioctl(r.uffd, UFFDIO_ZEROPAGE, &(struct uffdio_zeropage){ .range = { (uintptr_t)probe, 4096 } }) == 0);
+	if (geteuid() == 0)
+		EQ(raw_attach(&r, r.uffd, probe), -EPERM);
+	REQUIRE(madvise(probe, PAGER_PROBE_PAGES * 4096, MADV_DONTNEED) == 0);
+	OK(raw_attach(&r, r.uffd, probe));
+	EQ(raw_attach(&r, r.uffd, probe), -EALREADY);
+	/* A second session of the same process, with one of its own. */
+	raw_hello(d, &second);
+	OK(raw_attach(&second, second.uffd, raw_probe(second.uffd)));
 	/* The statistics are not to be written by who may read them. */
 	{
 		struct pager_req_stat_segment request = { 0 };

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 #include "pager/uffd_compat.h"
 
@@ -18,26 +17,55 @@ raw_hello(struct live *d, struct raw *r)
 	OK(chan_open(&r->chan, d->socket));
 	OK(chan_hello(&r->chan, PAGER_ROLE_CLIENT, "raw", &hello, &r->device));
 	r->page_bytes = hello.page_size;
-	r->uffd = ioctl(r->device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	REQUIRE(r->uffd >= 0, "%s", strerror(errno));
+	r->uffd_features = hello.uffd_features;
+	r->uffd = raw_uffd(r, r->uffd_features);
+}
+
+int
+raw_uffd(struct raw *r, uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	int fd = ioctl(r->device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+
+	REQUIRE(fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0, "%s", strerror(errno));
+	return fd;
+}
+
+void *
+raw_probe(int uffd)
+{
+	size_t bytes = PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE);
+	void *probe = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register reg = { .range = { (uintptr_t)probe, bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	REQUIRE(probe != MAP_FAILED && ioctl(uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
+	return probe;
+}
+
+int
+raw_attach(struct raw *r, int uffd, void *probe)
+{
+	struct pager_req_attach request = { .probe_address = (uintptr_t)probe,
+		.probe_size = PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE) };
+	struct pager_rep_attach reply;
+	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = &uffd, .fds_out_count = 1,
+		.ret_fd = &r->agent };
+	int error = chan_exchange(&r->chan, &call);
+
+	if (!error)
+		r->proven = reply.proven;
+	return error;
 }
 
 void
 raw_connect(struct live *d, struct raw *r)
 {
-	struct pager_req_attach request = { 0 };
-	struct pager_rep_attach reply;
-	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out_count = 2 };
-	int pair[2], fds[2];
+	void *probe;
 
 	raw_hello(d, r);
-	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
-	fds[0] = r->uffd;
-	fds[1] = pair[1];
-	call.fds_out = fds;
-	OK(chan_exchange(&r->chan, &call));
-	close(pair[1]);
-	r->agent = pair[0];
+	probe = raw_probe(r->uffd);
+	OK(raw_attach(r, r->uffd, probe));
+	munmap(probe, PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE));
 }
 
 int

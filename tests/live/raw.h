@@ -10,11 +10,19 @@
 struct raw {
 	struct chan chan;
 	uint64_t page_bytes;
+	uint64_t uffd_features; /* that the daemon wants */
 	int device, uffd, agent; /* agent: our end */
+	bool proven;             /* the daemon has looked whose the userfaultfd is */
 };
 
-/* Hello as a client. */
+/* Hello as a client; the userfaultfd is made. */
 void raw_hello(struct live *d, struct raw *r);
+/* Another one. */
+int raw_uffd(struct raw *r, uint64_t features);
+/* A range for ATTACH, watched by that one. */
+void *raw_probe(int uffd);
+/* => 0 or -errno */
+int raw_attach(struct raw *r, int uffd, void *probe);
 /* And attached. */
 void raw_connect(struct live *d, struct raw *r);
 /* ALLOCATE at a reserved address, without mapping it. => 0 or -errno */

@@ -126,7 +126,6 @@ struct piece_job {
 static char order[16];
 static unsigned order_count;
 static sem_t started, go_on;
-static bool first_dies;
 
 static void
 piece_run(struct job *job, struct stat_shard stats)
@@ -137,8 +136,6 @@ piece_run(struct job *job, struct stat_shard stats)
 	if (order_count == 0) {
 		sem_post(&started);
 		sem_wait(&go_on);
-		if (first_dies)
-			store_release(&job->session->state, SESSION_DEAD);
 	}
 	order[order_count++] = p->name;
 	job->again = --p->pieces > 0;
@@ -151,15 +148,15 @@ ignore(void *context)
 }
 
 static void
-run_two_jobs(bool dies, const char *expected)
+others_pass_between_pieces(void **state)
 {
 	struct piece_job a = { .name = 'a', .pieces = 3 }, b = { .name = 'b', .pieces = 1 };
 	struct unit u;
 
+	(void)state;
 	unit_start(&u);
 	memset(order, 0, sizeof(order));
 	order_count = 0;
-	first_dies = dies;
 	sem_init(&started, 0, 0);
 	sem_init(&go_on, 0, 0);
 	assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
@@ -173,29 +170,13 @@ run_two_jobs(bool dies, const char *expected)
 	sem_post(&go_on);
 	duties_stop(u.daemon);
 	jobs_stop(u.daemon);
-	assert_string_equal(order, expected);
+	assert_string_equal(order, "abaa");
 	/* Each is collected once. */
 	assert_true(jobs_collect(u.daemon) != NULL);
 	assert_true(jobs_collect(u.daemon) != NULL);
 	assert_null(jobs_collect(u.daemon));
 	jobs_fini(u.daemon);
-	store_release(&u.session->state, SESSION_NEW);
 	unit_stop(&u);
-}
-
-static void
-others_pass_between_pieces(void **state)
-{
-	(void)state;
-	run_two_jobs(false, "abaa");
-}
-
-/* What follows may be the teardown of the session. */
-static void
-nothing_passes_a_dead_session(void **state)
-{
-	(void)state;
-	run_two_jobs(true, "aaab");
 }
 
 /* Up by half each time, to the most, back by half where no room was found, by the usual rule where pages stay in memory. */
@@ -236,7 +217,6 @@ main(void)
 		cmocka_unit_test(presses_lightly_what_goes_on),
 		cmocka_unit_test(every_state_has_its_answer),
 		cmocka_unit_test(others_pass_between_pieces),
-		cmocka_unit_test(nothing_passes_a_dead_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,24 +141,32 @@ fake_reply(struct fake *f, struct fake_session *s, const struct pager_msg_header
 		perror("fake daemon: sendmsg");
 }
 
+#define FAKE_UFFD_FEATURES                                                   \
+	(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |             \
+	 UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | \
+	 UFFD_FEATURE_WP_UNPOPULATED)
+
+/* The probe must be absent and watched: one page of it is filled, as the daemon does. */
 static int
-fake_attach(struct fake_session *s, const int *fds, struct pager_rep_attach *rep)
+fake_attach(struct fake *f, struct fake_session *s, const struct pager_req_attach *req,
+    const int *fds, int *ret_agent)
 {
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |
-		    UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-		    UFFD_FEATURE_WP_UNPOPULATED,
-	};
+	struct uffdio_zeropage zero = { .range = { req->probe_address, FAKE_PAGE_SIZE } };
+	int pair[2];
 
 	s->uffd = fds[0];
-	s->agent = fds[1];
-	if (ioctl(s->uffd, UFFDIO_API, &api) < 0)
+	if (req->probe_size != PAGER_PROBE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE) ||
+	    ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero) < 0) {
+		f->range_errors++;
+		return -EINVAL;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	s->agent = pair[0];
+	*ret_agent = pair[1];
 	s->memfd = memfd_create("fake-object", MFD_CLOEXEC);
 	if (s->memfd < 0 || ftruncate(s->memfd, (off_t)FAKE_OBJECT_BYTES) < 0)
 		return -errno;
-	rep->uffd_features = api.features;
 	return 0;
 }
 
@@ -250,10 +258,11 @@ fake_handle(
 	}
 	switch (h->type) {
 	case PAGER_MSG_HELLO:
-		rep->hello = (struct pager_rep_hello){ .version = 1,
+		rep->hello = (struct pager_rep_hello){ .version = PAGER_PROTO_VERSION,
 			.daemon_pid = (uint32_t)getpid(),
 			.page_size = FAKE_PAGE_SIZE,
-			.session_id = (uint64_t)(s - f->sessions) + 1 };
+			.session_id = (uint64_t)(s - f->sessions) + 1,
+			.uffd_features = FAKE_UFFD_FEATURES };
 		bytes = sizeof(rep->hello);
 		memcpy(s->name, ((const struct pager_req_hello *)req)->name, sizeof(s->name));
 		memcpy(f->last_name, s->name, sizeof(s->name));
@@ -261,7 +270,8 @@ fake_handle(
 			fd = f->dev_fd;
 		break;
 	case PAGER_MSG_ATTACH:
-		error = fake_attach(s, fds, &rep->attach);
+		error = fake_attach(f, s, req, fds, &fd);
+		bytes = sizeof(rep->attach);
 		f->last = (int)(s - f->sessions);
 		break;
 	case PAGER_MSG_ALLOCATE:
@@ -295,7 +305,7 @@ fake_handle(
 	}
 out:
 	fake_reply(f, s, h, error, rep, bytes, fd);
-	if (h->type == PAGER_MSG_STAT_SEGMENT && fd >= 0)
+	if ((h->type == PAGER_MSG_STAT_SEGMENT || h->type == PAGER_MSG_ATTACH) && fd >= 0)
 		close(fd);
 	free(rep);
 }

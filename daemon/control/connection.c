@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One connection: requests in, replies out, and its end. Runs on: the control loop.
+ */
+#include "control/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/accept.h"
+#include "control/closer.h"
+#include "fault/fault.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+struct connection {
+	struct connections *all;
+	struct session *session;
+	uv_poll_t socket, process;
+	unsigned handles; /* of these, that the loop still has: the socket's first */
+	bool ending;
+	struct job teardown;
+};
+
+static struct connection *
+connection_of(const struct session *s)
+{
+	return s->loop_data;
+}
+
+/* --- the end --- */
+
+static void
+teardown_run(struct job *job, struct stat_shard stats)
+{
+	(void)stats;
+	session_teardown(job->session);
+}
+
+static void
+teardown_done(struct job *job)
+{
+	struct connection *connection = container_of(job, struct connection, teardown);
+	struct connections *all = connection->all;
+
+	/* Others may hold it yet. */
+	connection->session->loop_data = NULL;
+	session_put(connection->session);
+	free(connection);
+	if (--all->count == 0 && all->empty)
+		all->empty(all->daemon);
+}
+
+/* When the loop has let go of it, and its request has come back from jobs: that may be on another thread than the teardown. */
+static void
+teardown_submit(struct connection *connection)
+{
+	struct session *s = connection->session;
+
+	if (!connection->ending || connection->handles > 0 || s->job_running)
+		return;
+	/* Again: an ATTACH that was under way may have added it since. */
+	if (s->uffd >= 0)
+		fault_servers_remove(s->daemon, s);
+	connection->teardown = (struct job){ .run = teardown_run, .done = teardown_done, .session = s };
+	list_init(&connection->teardown.node);
+	jobs_submit(s->daemon, &connection->teardown);
+}
+
+static void
+handles_gone(struct connection *connection)
+{
+	struct session *s = connection->session;
+
+	closer_close(s->daemon, s->socket, s->pid, s->uid);
+	s->socket = -1;
+	teardown_submit(connection);
+}
+
+static void
+handle_closed(uv_handle_t *handle)
+{
+	struct connection *connection = handle->data;
+
+	if (--connection->handles == 0)
+		handles_gone(connection);
+}
+
+static void
+session_end(struct session *s)
+{
+	struct connection *connection = connection_of(s);
+
+	if (connection->ending)
+		return;
+	connection->ending = true;
+	/* First, so that a server that begins to poll it just now sees that it must not (affinity.c), and ATTACH that it comes too
+	 * late. */
+	if (exchange_acq_rel(&s->state, SESSION_DEAD) == SESSION_CLIENT)
+		fault_servers_remove(s->daemon, s);
+	/* The peer is told now: closing may take a while. */
+	shutdown(s->socket, SHUT_RDWR);
+	connection->socket.data = connection->process.data = connection;
+	if (connection->handles > 1)
+		uv_close((uv_handle_t *)&connection->process, handle_closed);
+	if (connection->handles > 0)
+		uv_close((uv_handle_t *)&connection->socket, handle_closed);
+	else
+		handles_gone(connection);
+}
+
+static void
+sessions_end(struct daemon *d, bool all)
+{
+	for (uint32_t i = 0; i < d->sessions.room; i++) {
+		struct session *s = session_at(d, i);
+
+		if (!s)
+			continue;
+		if (connection_of(s) && (all || load_acquire(&s->end_wanted)))
+			session_end(s);
+		session_put(s);
+	}
+}
+
+void
+connections_end_wanted(struct connections *all)
+{
+	sessions_end(all->daemon, false);
+}
+
+void
+connections_end(struct connections *all, void (*empty)(struct daemon *d))
+{
+	all->empty = empty;
+	sessions_end(all->daemon, true);
+	if (all->count == 0)
+		empty(all->daemon);
+}
+
+/* The process has ended. */
+static void
+process_ended(uv_poll_t *poll, int status, int events)
+{
+	struct connection *connection = poll->data;
+
+	(void)status, (void)events;
+	session_end(connection->session);
+}
+
+/* --- requests --- */
+
+static bool
+send_reply(struct session *s, const void *reply, size_t bytes, int fd)
+{
+	struct iovec iov = { (void *)(uintptr_t)reply, bytes };
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		struct cmsghdr *c;
+
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	/* A client that does not take its one outstanding reply has broken the protocol. */
+	return sendmsg(s->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
+}
+
+static void socket_readable(uv_poll_t *poll, int status, int events);
+
+static void
+request_done(struct job *job)
+{
+	struct request_job *j = container_of(job, struct request_job, job);
+	struct session *s = job->session;
+	struct connection *connection = connection_of(s);
+
+	s->job_running = false;
+	if (connection->ending) {
+		teardown_submit(connection);
+	} else if (send_reply(s, j->reply, j->reply_bytes, j->reply_fd)) {
+		uv_poll_start(&connection->socket, UV_READABLE, socket_readable);
+	} else {
+		session_end(s);
+	}
+	if (j->reply_fd_given)
+		closer_close(s->daemon, j->reply_fd, s->pid, s->uid);
+	session_put(s);
+	free(j);
+}
+
+static void
+request_receive(struct connection *connection)
+{
+	struct connections *all = connection->all;
+	struct session *s = connection->session;
+	int fd, reply_fd = -1, error = 0;
+	size_t reply_bytes = 0;
+
+	switch (receive_packet(s, all->packet, &fd, &error)) {
+	case RECEIVED_PACKET:
+		break;
+	case RECEIVED_NOTHING:
+		return;
+	case RECEIVED_REFUSED:
+		dispatch_error((struct pager_msg_header *)all->packet, error, all->reply, &reply_bytes);
+		send_reply(s, all->reply, reply_bytes, -1);
+		session_end(s);
+		return;
+	case RECEIVED_END:
+		session_end(s);
+		return;
+	}
+	switch (dispatch_packet(s, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
+	case DISPATCH_REPLY:
+		if (!send_reply(s, all->reply, reply_bytes, reply_fd))
+			session_end(s);
+		break;
+	case DISPATCH_JOB:
+		/* One request at a time: the next is read when this one has been answered. Hang-ups are still seen. */
+		s->job_running = true;
+		uv_poll_start(&connection->socket, UV_DISCONNECT, socket_readable);
+		break;
+	case DISPATCH_END:
+		session_end(s);
+		break;
+	}
+}
+
+static void
+socket_readable(uv_poll_t *poll, int status, int events)
+{
+	struct connection *connection = poll->data;
+
+	(void)events;
+	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read. */
+	if (status < 0 || connection->session->job_running)
+		session_end(connection->session);
+	else
+		request_receive(connection);
+}
+
+/* --- the beginning --- */
+
+/* What is refused before there is a session. => 0 or -errno */
+static int
+peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
+{
+	socklen_t length = sizeof(*ret), pidfd_length = sizeof(*ret_pidfd);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &length) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, ret_pidfd, &pidfd_length) < 0)
+		return -errno;
+	if (ret->uid != 0 && ret->uid != geteuid() && closer_refuses(d, ret->uid)) {
+		log_notice_limited("process %d of user %u was refused: what this user had made and given away cannot be closed",
+		    (int)ret->pid, (unsigned)ret->uid);
+		return -EDQUOT;
+	}
+	return 0;
+}
+
+/* Into the loop. => 0 or -errno; what is in the loop is counted in any case */
+static int
+connection_watch(struct connection *connection)
+{
+	struct session *s = connection->session;
+	uv_loop_t *loop = connection->all->loop;
+	int error = uv_poll_init(loop, &connection->socket, s->socket);
+
+	connection->handles += !error;
+	if (!error)
+		error = uv_poll_init(loop, &connection->process, s->pidfd);
+	if (error)
+		return error;
+	connection->handles++;
+	connection->socket.data = connection->process.data = connection;
+	error = uv_poll_start(&connection->socket, UV_READABLE, socket_readable);
+	return error ? error : uv_poll_start(&connection->process, UV_READABLE, process_ended);
+}
+
+void
+connection_open(struct connections *all, int fd)
+{
+	struct daemon *d = all->daemon;
+	struct connection *connection = calloc(1, sizeof(*connection));
+	struct ucred peer = { 0 };
+	int pidfd = -1, error = connection ? peer_check(d, fd, &peer, &pidfd) : -ENOMEM;
+
+	if (!error)
+		error = session_create(d, fd, peer.pid, peer.uid, pidfd, &connection->session);
+	if (error) {
+		if (error != -EDQUOT)
+			log_warning_limited("process %d of user %u was refused: %s", (int)peer.pid, (unsigned)peer.uid,
+			    strerror(-error));
+		closer_close(d, pidfd, peer.pid, peer.uid);
+		connection_refuse(d, fd, &peer, error);
+		free(connection);
+		return;
+	}
+	connection->all = all;
+	connection->session->loop_data = connection;
+	all->count++;
+	error = connection_watch(connection);
+	if (error) {
+		log_warning_limited("process %d cannot be watched: %s", (int)peer.pid, strerror(-error));
+		session_end(connection->session);
+	}
+}

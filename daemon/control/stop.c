@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The last resort at the daemon's end. Runs on: its own thread, which does nothing else.
+ */
+#include "control/stop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/closer.h"
+#include "control/control.h"
+
+struct stop {
+	struct daemon *daemon;
+	pthread_t thread;
+	struct lock lock;
+	struct cond cond; /* waited by the thread, signalled by stop_begin and stop_end */
+	bool begun, ended; /* under lock */
+};
+
+static void NORETURN
+end_by_force(struct daemon *d)
+{
+	unsigned late, waiting, sessions;
+
+	closer_counts(d, &late, &waiting);
+	lock_acquire(&d->sessions.lock);
+	sessions = d->sessions.count;
+	lock_release(&d->sessions.lock);
+	log_limits_tell(true);
+	log_warning_limited("not everything has ended in time (%u sessions are not taken apart yet, %u close calls have not come back): the "
+		    "daemon ends without waiting for them", sessions, late);
+	control_name_remove(d);
+	if (d->swap)
+		swap_abandon(d->swap);
+	_exit(0);
+}
+
+static void *
+stop_main(void *argument)
+{
+	struct stop *stop = argument;
+	bool in_time = true;
+
+	pthread_setname_np(pthread_self(), "stop");
+	lock_acquire(&stop->lock);
+	while (!stop->begun && !stop->ended)
+		cond_wait(&stop->cond, &stop->lock);
+	while (!stop->ended && in_time)
+		in_time = cond_wait_for(&stop->cond, &stop->lock, STOP_NS);
+	in_time = stop->ended;
+	lock_release(&stop->lock);
+	if (!in_time)
+		end_by_force(stop->daemon);
+	return NULL;
+}
+
+int
+stop_create(struct daemon *d)
+{
+	struct stop *stop = calloc(1, sizeof(*stop));
+
+	if (!stop)
+		return -ENOMEM;
+	stop->daemon = d;
+	lock_init(&stop->lock, RANK_JOBS);
+	cond_init(&stop->cond);
+	d->stop = stop;
+	return -pthread_create(&stop->thread, NULL, stop_main, stop);
+}
+
+void
+stop_begin(struct daemon *d)
+{
+	lock_acquire(&d->stop->lock);
+	d->stop->begun = true;
+	cond_signal(&d->stop->cond);
+	lock_release(&d->stop->lock);
+}
+
+void
+stop_end(struct daemon *d)
+{
+	struct stop *stop = d->stop;
+
+	lock_acquire(&stop->lock);
+	stop->ended = true;
+	cond_signal(&stop->cond);
+	lock_release(&stop->lock);
+	pthread_join(stop->thread, NULL);
+	lock_fini(&stop->lock);
+	cond_fini(&stop->cond);
+	free(stop);
+	d->stop = NULL;
+}
