@@ -20,6 +20,7 @@ session_table_create(struct daemon *d)
 {
 	struct session_table *t = &d->sessions;
 
+	shares_create(d);
 	t->room = (uint32_t)param(d, max_sessions);
 	t->sessions = calloc(t->room, sizeof(*t->sessions));
 	t->generations = calloc(t->room, sizeof(*t->generations));
@@ -34,6 +35,7 @@ session_table_destroy(struct daemon *d)
 	free(d->sessions.sessions);
 	free(d->sessions.generations);
 	lock_fini(&d->sessions.lock);
+	shares_destroy(d);
 }
 
 int
@@ -60,6 +62,11 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	s->is_control = uid == 0 || uid == geteuid();
 	s->id = fetch_add_relaxed(&next_id, 1);
 	store_relaxed(&s->references, 1);
+	s->account = share_account_get(d, uid, s->is_control);
+	if (!s->account) {
+		free(s);
+		return -ENOMEM;
+	}
 	park_session_init(s);
 	vm_map_init(&s->map);
 	error = -EMFILE;
@@ -77,6 +84,7 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	lock_release(&t->lock);
 	if (error) {
 		vm_map_fini(&s->map);
+		share_account_put(d, s->account);
 		free(s);
 		return error;
 	}
@@ -114,6 +122,7 @@ session_put(struct session *s)
 	if (load_relaxed(&s->pagemap) >= 0)
 		close(load_relaxed(&s->pagemap));
 	vm_map_fini(&s->map);
+	share_account_put(d, s->account);
 	s->magic = 0;
 	free(s);
 }

@@ -42,6 +42,7 @@ struct session {
 	pid_t pid;                  /* (C) */
 	uid_t uid;                  /* (C) */
 	bool is_control;            /* (C) root or the daemon's own user */
+	struct share_account *account; /* (C) the user's, with a reference */
 	char name[64];              /* (C) once past HELLO */
 	struct vm_map map;
 	atomic_uint objects;        /* (A) that it has */

@@ -125,9 +125,12 @@ handle_page_query(struct request *r)
 
 	if (!region_get(r->session, in->address, &e))
 		return -ENOENT;
-	if (in->address >= e.start)
+	if (in->address >= e.start) {
+		lock_acquire(&e.object->lock);
 		out->disposition =
 		    disposition(r->daemon, e.object, (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+		lock_release(&e.object->lock);
+	}
 	vm_object_put(e.object);
 	return in->address >= e.start ? 0 : -ENOENT;
 }

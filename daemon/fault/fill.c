@@ -83,6 +83,12 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		return FAULT_OVER_LIMIT;
 	if (count > room)
 		count = room;
+	/* Asked before table memory is taken, which would stay. */
+	if (frames_available_for(d, use) == 0)
+		return FAULT_NO_FRAME;
+	count = vm_object_populate(o, index, count, direction);
+	if (count == 0)
+		return FAULT_NO_TABLE;
 	lock_acquire(&d->pageq.lock);
 	/* Guesses must not eat the last frames. */
 	if (count > 1 && frames_available(d) < 4 * count)

@@ -50,4 +50,5 @@ lane_move(struct daemon *d, struct session *s, unsigned lane, struct stat_shard 
 	pageout_want(d);
 	side_wake(d);
 	jobs_wake(d);
+	park_tables_freed(d);
 }

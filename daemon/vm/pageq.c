@@ -87,6 +87,18 @@ speculative_remove(struct daemon *d, uint32_t frame)
 
 /* --- in, touched, gone --- */
 
+/* A page is gone for good, or wired. The daemon's policy may remember one from before its client had a policy of its own, and
+ * memory of entries goes with the page (vm/block.c). */
+static void
+forget(struct daemon *d, struct vm_object *o, pol_page page, bool resident)
+{
+	struct page_policy *policy = policy_of(d, o);
+
+	page_policy_forget(policy, page, resident);
+	if (unlikely(policy != d->pageq.policy))
+		page_policy_forget(d->pageq.policy, page, false);
+}
+
 void
 pageq_filled_locked(struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf)
 {
@@ -95,6 +107,8 @@ pageq_filled_locked(struct daemon *d, struct vm_object *o, uint32_t frame, enum 
 		page_policy_fault(policy_of(d, o), pol_of(d, o, frame), pf);
 	else if (to == PAGE_SPECULATIVE)
 		speculative_add(d, frame);
+	else
+		forget(d, o, pol_of(d, o, frame), false);
 }
 
 bool
@@ -135,7 +149,7 @@ pageq_written_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 void
 pageq_forget_locked(struct daemon *d, struct vm_object *o, pol_page page)
 {
-	page_policy_forget(policy_of(d, o), page, false);
+	forget(d, o, page, false);
 }
 
 static void
@@ -144,11 +158,12 @@ leave_queues(struct daemon *d, struct vm_object *o, uint32_t frame)
 	switch (state_of(d, frame)) {
 	case PAGE_SPECULATIVE:
 		speculative_remove(d, frame);
+		forget(d, o, pol_of(d, o, frame), false); /* its ghost */
 		break;
 	case PAGE_WIRED:
 		break;
 	default:
-		page_policy_forget(policy_of(d, o), pol_of(d, o, frame), true);
+		forget(d, o, pol_of(d, o, frame), true);
 	}
 }
 

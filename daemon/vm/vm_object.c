@@ -108,8 +108,8 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	o->page_count = page_count;
 	o->base_address = base_address;
 	store_relaxed(&o->references, 1);
-	o->block_live = calloc(page_count / SLOTS_PER_BLOCK + 1, sizeof(*o->block_live));
-	if (!o->block_live) {
+	o->blocks = calloc((page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK, sizeof(*o->blocks));
+	if (!o->blocks) {
 		error = -ENOMEM;
 		goto fail_blocks;
 	}
@@ -140,7 +140,7 @@ fail_table:
 fail_slots:
 	close(o->memfd);
 fail_memfd:
-	free(o->block_live);
+	free(o->blocks);
 fail_blocks:
 	free(o);
 	return error;
@@ -168,12 +168,13 @@ vm_object_put(struct vm_object *o)
 		d->objects.hint = o->index;
 	lock_release(&d->objects.lock);
 	slots_put(d, o->slot_base, o->page_count);
+	vm_object_blocks_end(o);
 	close(o->memfd);
 	fetch_sub_relaxed(&o->session->objects, 1);
 	session_put(o->session);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
-	free(o->block_live);
+	free(o->blocks);
 	o->magic = 0;
 	free(o);
 }
@@ -273,15 +274,16 @@ daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to
 void
 vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 {
-	_Atomic uint64_t *p = vm_object_slot(o, index);
+	_Atomic uint64_t *p = &o->daemon->slots.slots[o->slot_base + index];
+	atomic_ushort *block = &o->blocks[index / SLOTS_PER_BLOCK];
 	uint64_t old = load_relaxed(p);
-	atomic_ushort *live = &o->block_live[index / SLOTS_PER_BLOCK];
 
 	lock_assert_held(&o->lock);
+	INVARIANT(load_relaxed(block) & BLOCK_POPULATED);
 	if ((slot_kind(old) == SLOT_ABSENT) != (slot_kind(slot) == SLOT_ABSENT)) {
-		unsigned short count = load_relaxed(live);
+		unsigned short word = load_relaxed(block);
 
-		store_relaxed(live, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? count - 1 : count + 1));
+		store_relaxed(block, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? word - 1 : word + 1));
 	}
 	store_release(p, slot);
 }
@@ -297,7 +299,7 @@ uint64_t
 vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
 {
 	while (index < end) {
-		if (load_relaxed(&o->block_live[index / SLOTS_PER_BLOCK]) > 0)
+		if (load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) & ~BLOCK_POPULATED)
 			return index;
 		index = round_down_u64(index, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK;
 	}
@@ -370,11 +372,11 @@ vm_object_hole_end(struct vm_object *o, struct hole *hole)
 	return hole->wanted;
 }
 
-/* Waits until no hole is left in [low, high). Runs on: jobs. => O held, dropped and retaken */
-static void
-wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
+bool
+vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
 {
 	struct hole *hole = o->holes;
+	bool waited = false;
 
 	while (hole) {
 		if (hole->high <= low || hole->low >= high) {
@@ -384,13 +386,14 @@ wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
 		fetch_add_acq_rel(&o->waiters, 1);
 		wait_watched(o);
 		fetch_sub_acq_rel(&o->waiters, 1);
+		waited = true;
 		hole = o->holes;
 	}
+	return waited;
 }
 
-/* As the owner of a hole of a job lets it go. => no lock held */
-static void
-hole_close(struct vm_object *o, struct hole *hole)
+void
+vm_object_hole_close(struct vm_object *o, struct hole *hole)
 {
 	bool wanted;
 
@@ -488,7 +491,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	uint64_t gone;
 
 	lock_acquire(&o->lock);
-	wait_holes(o, first, last);
+	vm_object_wait_holes(o, first, last);
 	vm_object_hole_begin(o, &hole, first, last);
 	lock_release(&o->lock);
 	unpoison(o, first, last);
@@ -533,7 +536,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
 			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
-	hole_close(o, &hole);
+	vm_object_hole_close(o, &hole);
 	if (count > 0)
 		pageout_freed(d);
 	return gone;
@@ -556,7 +559,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 		if (session_is_dead(o->session))
 			continue;
 		lock_acquire(&o->lock);
-		wait_holes(o, index, index + 1);
+		vm_object_wait_holes(o, index, index + 1);
 		vm_object_hole_begin(o, &hole, index, index + 1);
 		resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
 		lock_release(&o->lock);
@@ -564,7 +567,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 			uffd_zeropage(o->session->uffd, start + at, d->hw_bytes, &done);
 		if (!resident)
 			uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
-		hole_close(o, &hole);
+		vm_object_hole_close(o, &hole);
 	}
 }
 
@@ -575,7 +578,7 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 
 	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among what goes. */
 	lock_acquire(&o->lock);
-	wait_holes(o, first, end);
+	vm_object_wait_holes(o, first, end);
 	lock_release(&o->lock);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, end)) < end;) {
 		uint64_t last = min_u64(round_down_u64(i, DISCARD_RUN) + DISCARD_RUN, end);
@@ -584,5 +587,6 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 		i = last;
 	}
 	unrefuse(o, first, end);
+	vm_object_release(o, first, end);
 	return gone;
 }

@@ -159,7 +159,7 @@ nobody_fills_what_is_refused(void **state)
 	server = faults_start(&u);
 	f = fault_at(&u, 7, 0);
 	world.on_poison = somebody_fills;
-	assert_true(fault_refuse(server, &f));
+	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 1);
 	/* Who came meanwhile is woken when the hole is gone. */
 	assert_int_equal(world.wakes, 1);
@@ -171,7 +171,7 @@ nobody_fills_what_is_refused(void **state)
 	assert_int_equal(fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
 	lock_release(&u.object->lock);
 	world.on_poison = NULL;
-	assert_false(fault_refuse(server, &f));
+	assert_false(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 1);
 	fill_abort(u.daemon, &fill, 0);
 	vm_object_put(u.object);
@@ -192,7 +192,7 @@ nothing_is_refused_in_a_hole(void **state)
 	lock_acquire(&u.object->lock);
 	vm_object_hole_begin(u.object, &hole, 0, 16);
 	lock_release(&u.object->lock);
-	assert_true(fault_refuse(server, &f));
+	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 0);
 	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 0);
 	lock_acquire(&u.object->lock);
