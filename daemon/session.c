@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "failpt.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
@@ -38,11 +39,52 @@ session_table_destroy(struct daemon *d)
 	shares_destroy(d);
 }
 
+static void
+shares_give(struct session *s)
+{
+	share_give(s->daemon, s->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+	share_give(s->daemon, s->account, SHARE_SESSIONS, 1);
+}
+
+/* => 0, -EDQUOT or -ENFILE */
+static int
+shares_take(struct session *s)
+{
+	int error = share_take(s->daemon, s->account, SHARE_SESSIONS, 1);
+
+	if (!error) {
+		error = share_take(s->daemon, s->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+		if (error)
+			share_give(s->daemon, s->account, SHARE_SESSIONS, 1);
+	}
+	return error == -ENOSPC ? -ENFILE : error;
+}
+
+static int
+table_add(struct session *s)
+{
+	struct session_table *t = &s->daemon->sessions;
+	int error = -ENFILE;
+
+	lock_acquire(&t->lock);
+	for (uint32_t i = 0; i < t->room; i++) {
+		if (t->sessions[i])
+			continue;
+		t->sessions[i] = s;
+		s->index = i;
+		s->generation = ++t->generations[i];
+		t->count++;
+		error = 0;
+		break;
+	}
+	lock_release(&t->lock);
+	return error;
+}
+
 int
 session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret)
 {
 	static atomic_ullong next_id = 1;
-	struct session_table *t = &d->sessions;
 	struct session *s;
 	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
 
@@ -61,35 +103,32 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	s->uffd = s->agent = -1;
 	s->is_control = uid == 0 || uid == geteuid();
 	s->id = fetch_add_relaxed(&next_id, 1);
+	s->created_ns = clock_now_ns();
 	store_relaxed(&s->references, 1);
+	error = -ENOMEM;
 	s->account = share_account_get(d, uid, s->is_control);
-	if (!s->account) {
-		free(s);
-		return -ENOMEM;
-	}
+	if (!s->account)
+		goto fail_account;
+	error = shares_take(s);
+	if (error)
+		goto fail_shares;
 	park_session_init(s);
 	vm_map_init(&s->map);
-	error = -EMFILE;
-	lock_acquire(&t->lock);
-	for (uint32_t i = 0; i < t->room; i++) {
-		if (t->sessions[i])
-			continue;
-		t->sessions[i] = s;
-		s->index = i;
-		s->generation = ++t->generations[i];
-		t->count++;
-		error = 0;
-		break;
-	}
-	lock_release(&t->lock);
-	if (error) {
-		vm_map_fini(&s->map);
-		share_account_put(d, s->account);
-		free(s);
-		return error;
-	}
+	s->map.session = s;
+	error = table_add(s);
+	if (error)
+		goto fail_table;
 	*ret = s;
 	return 0;
+
+fail_table:
+	vm_map_fini(&s->map);
+	shares_give(s);
+fail_shares:
+	share_account_put(d, s->account);
+fail_account:
+	free(s);
+	return error;
 }
 
 struct session *
@@ -111,6 +150,7 @@ session_put(struct session *s)
 	d->sessions.sessions[s->index] = NULL;
 	d->sessions.count--;
 	lock_release(&d->sessions.lock);
+	vm_map_fini(&s->map);
 	CHECKF(ledger_is_zero(&s->ledger), "session %llu ends with a ledger that is not zero",
 	    (unsigned long long)s->id);
 	if (s->uffd >= 0)
@@ -121,7 +161,7 @@ session_put(struct session *s)
 		close(s->pidfd);
 	if (load_relaxed(&s->pagemap) >= 0)
 		close(load_relaxed(&s->pagemap));
-	vm_map_fini(&s->map);
+	shares_give(s);
 	share_account_put(d, s->account);
 	s->magic = 0;
 	free(s);
@@ -181,6 +221,36 @@ session_next(struct daemon *d, uint32_t *cursor)
 	}
 	lock_release(&t->lock);
 	return s;
+}
+
+struct session *
+session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns)
+{
+	struct session_table *t = &d->sessions;
+	struct session *s = NULL;
+
+	lock_acquire(&t->lock);
+	while (*cursor < t->room && !s) {
+		struct session *candidate = t->sessions[(*cursor)++];
+
+		if (candidate && load_acquire(&candidate->state) == SESSION_NEW && candidate->created_ns < before_ns)
+			s = get_unless_ending(candidate);
+	}
+	lock_release(&t->lock);
+	return s;
+}
+
+void
+session_wired_settle(struct session *s)
+{
+	uint64_t less;
+
+	lock_acquire(&s->map.lock);
+	less = s->wired_billed - s->map.wired_bytes;
+	s->wired_billed -= less;
+	lock_release(&s->map.lock);
+	if (less > 0)
+		share_give(s->daemon, s->account, SHARE_WIRED, less);
 }
 
 struct session *

@@ -43,6 +43,8 @@ struct session {
 	uid_t uid;                  /* (C) */
 	bool is_control;            /* (C) root or the daemon's own user */
 	struct share_account *account; /* (C) the user's, with a reference */
+	uint64_t created_ns;        /* (C) */
+	uint64_t wired_billed;      /* (M) bytes of the user's share of wired memory */
 	char name[64];              /* (C) once past HELLO */
 	struct vm_map map;
 	atomic_uint objects;        /* (A) that it has */
@@ -76,7 +78,8 @@ struct session {
 
 int session_table_create(struct daemon *d);
 void session_table_destroy(struct daemon *d);
-/* => 0, -EMFILE (too many sessions) or -ENOMEM. The caller owns the reference. */
+/* => 0, -EDQUOT (the user has its share of sessions or descriptors), -ENFILE (all are in use) or -ENOMEM. The caller owns the
+ * reference. */
 int session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret);
 struct session *session_get(struct session *s);
 void session_put(struct session *s);
@@ -87,6 +90,10 @@ struct session *session_at(struct daemon *d, uint32_t index);
 struct session *session_find_pid(struct daemon *d, pid_t pid);
 /* The first client session with an index >= *cursor; moves the cursor behind it. With a reference, or NULL. */
 struct session *session_next(struct daemon *d, uint32_t *cursor);
+/* The same of connections that were made before a moment and have not said HELLO. */
+struct session *session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns);
+/* Gives back what the map has less of wired memory than its user's share was billed for. Where that pages must have gone first: then. */
+void session_wired_settle(struct session *s);
 /* Wakes every thread that waits in a fault: it faults again. */
 void session_wake_all(struct session *s);
 uint32_t session_count(struct daemon *d);

@@ -128,10 +128,11 @@ static void
 refresh_tables(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
-	int64_t blocks = load_relaxed(&d->slots.blocks), slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
+	int64_t blocks = load_relaxed(&d->slots.blocks), used = (int64_t)share_used(&d->shares, SHARE_TABLES), slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
 
 	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
-	stat_level(stats, STAT_TABLE_BYTES, blocks * TABLE_BLOCK_BYTES);
+	stat_level(stats, STAT_TABLE_BYTES, used);
+	stat_level(stats, STAT_TABLE_MAPS, used - blocks * (int64_t)TABLE_BLOCK_BYTES);
 	stat_level(stats, STAT_TABLE_SLOTS, slots);
 	stat_level(stats, STAT_TABLE_POLICY, blocks * TABLE_BLOCK_BYTES - slots);
 	stat_level(stats, STAT_TABLE_FRAMES, (int64_t)(d->frames.count * sizeof(struct vm_page)));
@@ -163,4 +164,6 @@ stats_refresh(struct daemon *d)
 	}
 	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_UFFD_RETRIES],
 	    uffd_retries());
+	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_SHARES_REFUSED],
+	    load_relaxed(&d->shares.refused));
 }

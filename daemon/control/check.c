@@ -336,7 +336,7 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 	snprintf(message, message_size, "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held, billed,
 	    used, (unsigned long long)share_total(d, SHARE_TABLES));
 	return billed == used &&
-	    held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= used / TABLE_BLOCK_BYTES + TABLES_HINTS;
+	    held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= load_relaxed(&d->slots.blocks) + TABLES_HINTS;
 }
 
 /* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong. */

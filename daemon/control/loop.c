@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "control/accept.h"
+#include "clock.h"
 #include "control/control.h"
 #include "fault/direct.h"
 #include "fault/fault.h"
@@ -26,6 +27,7 @@
 #endif
 #define REFRESH_MS  100
 #define COST_TICKS 20 /* of those */
+#define SILENT_TICKS 10
 
 struct control {
 	struct daemon *daemon;
@@ -330,6 +332,24 @@ end_wanted(struct daemon *d)
 	}
 }
 
+/* Connections are few and kept for those who use them. */
+static void
+end_silent(struct control *control)
+{
+	struct daemon *d = control->daemon;
+	uint64_t allowed = param(d, hello_seconds) * 1000000000u, now = clock_now_ns();
+	uint32_t cursor = 0;
+	struct session *s;
+
+	while (now > allowed && (s = session_next_silent(d, &cursor, now - allowed)) != NULL) {
+		log_notice_limited("process %d of user %u has said no HELLO in %llu s (parameter hello_seconds): its connection ends",
+		    (int)s->pid, (unsigned)s->uid, (unsigned long long)param(d, hello_seconds));
+		stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)), STAT_HELLO_TIMEOUTS, 1);
+		session_end(s);
+		session_put(s);
+	}
+}
+
 static void
 refresh(uv_timer_t *timer)
 {
@@ -343,6 +363,8 @@ refresh(uv_timer_t *timer)
 		end_wanted(control->daemon);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
+	if (control->ticks % SILENT_TICKS == 0)
+		end_silent(control);
 }
 
 int

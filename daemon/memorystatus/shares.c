@@ -4,10 +4,13 @@
  */
 #include "memorystatus/shares.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "daemon.h"
+#include "vm/vm_page.h"
 
 static const struct {
 	const char *unit, *parameter, *what, *refusal;
@@ -23,6 +26,23 @@ void
 shares_create(struct daemon *d)
 {
 	lock_init(&d->shares.lock, RANK_JOBS);
+	shares_count_descriptors(d);
+}
+
+void
+shares_count_descriptors(struct daemon *d)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	struct rlimit limit = { 1024, 1024 };
+	uint64_t own = 0;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	while (directory && readdir(directory))
+		own++;
+	if (directory)
+		closedir(directory);
+	own += limit.rlim_cur / 8;
+	d->shares.descriptors = limit.rlim_cur > own ? limit.rlim_cur - own : 0;
 }
 
 void
@@ -80,6 +100,16 @@ uint64_t
 share_total(const struct daemon *d, enum share share)
 {
 	switch (share) {
+	case SHARE_SESSIONS:
+		return d->sessions.room;
+	case SHARE_DESCRIPTORS:
+		return d->shares.descriptors;
+	case SHARE_OBJECTS:
+		return param(d, max_objects);
+	case SHARE_VIRTUAL:
+		return (uint64_t)d->slots.count << d->page_shift;
+	case SHARE_WIRED:
+		return frames_wire_most(d) << d->page_shift;
 	case SHARE_TABLES: {
 		uint64_t bytes = param(d, max_table_bytes);
 
@@ -140,8 +170,9 @@ share_take(struct daemon *d, struct share_account *account, enum share share, ui
 	if (likely(!own_is_over && all <= most_of_all(d, account, share)))
 		return 0;
 	share_give(d, account, share, amount);
+	fetch_add_relaxed(&d->shares.refused, 1);
 	tell(d, account, share, own_is_over);
-	return -EDQUOT;
+	return own_is_over ? -EDQUOT : -ENOSPC;
 }
 
 void

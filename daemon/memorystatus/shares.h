@@ -35,15 +35,22 @@ struct shares {
 	struct lock lock; /* covers the list; leaf */
 	struct share_account *accounts;
 	atomic_ullong used[SHARE_COUNT]; /* (A) by all users */
+	atomic_ullong refused;           /* (A) so often */
+	uint64_t descriptors;            /* (C) that clients may have */
 };
 
+/* Descriptors of a session: socket, process, userfaultfd, agent, page map. An object has one. */
+#define SESSION_DESCRIPTORS 5u
+
 void shares_create(struct daemon *d);
+/* What is open now is the daemon's own, and it needs some more (swap files). */
+void shares_count_descriptors(struct daemon *d);
 void shares_destroy(struct daemon *d);
 /* The user's account, with a reference. => NULL: no memory */
 struct share_account *share_account_get(struct daemon *d, uid_t uid, bool is_privileged);
 /* The last reference ends it: everything must have been given back. */
 void share_account_put(struct daemon *d, struct share_account *account);
-/* => 0, or -EDQUOT: the user's share or everybody's is used up, which the log has been told. Any thread; takes no lock. */
+/* => 0; -EDQUOT: the user has its share; -ENOSPC: all is in use. The log has been told which. Any thread; takes no lock. */
 int share_take(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 /* How much could be taken now. */

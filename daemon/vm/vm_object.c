@@ -91,6 +91,40 @@ memfd_open(uint64_t bytes)
 	return fd;
 }
 
+/* What an object takes of its user's shares. */
+static const struct {
+	enum share share;
+	bool is_virtual; /* its addresses, else one */
+} object_shares[] = { { SHARE_OBJECTS, false }, { SHARE_DESCRIPTORS, false }, { SHARE_VIRTUAL, true } };
+
+static uint64_t
+share_amount(const struct vm_object *o, unsigned i)
+{
+	return object_shares[i].is_virtual ? round_up_u64(o->page_count, SLOTS_PER_RUN) << o->daemon->page_shift : 1;
+}
+
+/* The first `count` of them. */
+static void
+shares_give(struct vm_object *o, unsigned count)
+{
+	while (count-- > 0)
+		share_give(o->daemon, o->session->account, object_shares[count].share, share_amount(o, count));
+}
+
+static int
+shares_take(struct vm_object *o)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(object_shares); i++) {
+		int error = share_take(o->daemon, o->session->account, object_shares[i].share, share_amount(o, i));
+
+		if (error) {
+			shares_give(o, i);
+			return error;
+		}
+	}
+	return 0;
+}
+
 int
 vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
     struct vm_object **ret)
@@ -107,23 +141,24 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	o->daemon = d;
 	o->page_count = page_count;
 	o->base_address = base_address;
+	o->session = session_get(s);
 	store_relaxed(&o->references, 1);
+	error = shares_take(o);
+	if (error)
+		goto fail_shares;
+	error = -ENOMEM;
 	o->blocks = calloc((page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK, sizeof(*o->blocks));
-	if (!o->blocks) {
-		error = -ENOMEM;
+	if (!o->blocks)
 		goto fail_blocks;
-	}
 	o->memfd = memfd_open(page_count << d->page_shift);
-	if (o->memfd < 0) {
-		error = o->memfd;
+	error = o->memfd;
+	if (error < 0)
 		goto fail_memfd;
-	}
 	error = slots_take(d, page_count, &o->slot_base);
 	if (error)
 		goto fail_slots;
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
-	o->session = session_get(s);
 	fetch_add_relaxed(&s->objects, 1);
 	error = table_add(d, o);
 	if (error)
@@ -133,7 +168,6 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 
 fail_table:
 	fetch_sub_relaxed(&s->objects, 1);
-	session_put(s);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
 	slots_put(d, o->slot_base, page_count);
@@ -142,6 +176,9 @@ fail_slots:
 fail_memfd:
 	free(o->blocks);
 fail_blocks:
+	shares_give(o, ARRAY_LEN(object_shares));
+fail_shares:
+	session_put(s);
 	free(o);
 	return error;
 }
@@ -171,6 +208,7 @@ vm_object_put(struct vm_object *o)
 	vm_object_blocks_end(o);
 	close(o->memfd);
 	fetch_sub_relaxed(&o->session->objects, 1);
+	shares_give(o, ARRAY_LEN(object_shares));
 	session_put(o->session);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);

@@ -23,7 +23,7 @@
 #define BLOCK_POPULATED 0x8000u /* it has memory, and is billed for it */
 /* What is billed: the most that a block takes by itself, a page each of slots and of two arrays of a policy. */
 #define TABLE_BLOCK_BYTES (3u * 4096u)
-/* Small allocations share objects of this size. */
+/* Small allocations share objects of this size, or of a run of slots if that is more. */
 #define VM_OBJECT_CHUNK_BYTES (128ull << 20)
 
 struct session;
@@ -56,7 +56,8 @@ struct vm_object {
 
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
-/* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots). One reference for the caller. */
+/* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has its share). One reference for the
+ * caller. */
 int vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
     struct vm_object **ret);
 void vm_object_get(struct vm_object *o);

@@ -5,5 +5,10 @@
  * theirs together; reserve_percent is kept for root and the daemon's own user, who have no share of their own. what and
  * refusal are words of the log line that says who was refused.
  */
-SHARE(TABLES, "bytes", "max_table_bytes", "table memory", "first touches get SIGBUS")
+SHARE(SESSIONS, "connections", "max_sessions", "connections", "no more of them can connect")
+SHARE(DESCRIPTORS, "descriptors", "RLIMIT_NOFILE", "open files", "connections and allocations are refused")
+SHARE(OBJECTS, "objects", "max_objects", "objects", "allocations are refused")
+SHARE(VIRTUAL, "bytes", "max_virtual_bytes", "virtual memory", "allocations are refused")
+SHARE(WIRED, "bytes", "wire_percent", "wired memory", "wiring is refused")
+SHARE(TABLES, "bytes", "max_table_bytes", "table memory", "first touches get SIGBUS, changes of the map are refused")
 #undef SHARE

@@ -105,7 +105,7 @@ returned(struct live *d, void *argument)
 		else if (round == 1)
 			OK(pager_deallocate(p, base, size));
 		if (round < 2) {
-			WAIT_UNTIL(d, live_stat(d, "table_bytes") == 0);
+			WAIT_UNTIL(d, live_stat(d, "table_slots_bytes") == 0);
 			REQUIRE(resident_bytes(d) < before + 16 * MIB, "%llu bytes", (unsigned long long)resident_bytes(d));
 		}
 		if (round == 1)
