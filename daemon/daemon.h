@@ -24,6 +24,7 @@
 #include "lock.h"
 #include "log.h"
 #include "memorystatus/shares.h"
+#include "memorystatus/task.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"
@@ -226,6 +227,7 @@ struct daemon {
 	struct park park;
 	struct session_table sessions;
 	struct shares shares;
+	struct tasks tasks;
 	struct compressor *compressor;
 	struct swap *swap; /* NULL: --no-swap */
 	struct fault_seat *seats;     /* what servers poll: server_count of the common lane, then one for each side lane */

@@ -22,6 +22,7 @@ session_table_create(struct daemon *d)
 	struct session_table *t = &d->sessions;
 
 	shares_create(d);
+	tasks_create(d);
 	t->room = (uint32_t)param(d, max_sessions);
 	t->sessions = calloc(t->room, sizeof(*t->sessions));
 	t->generations = calloc(t->room, sizeof(*t->generations));
@@ -36,6 +37,7 @@ session_table_destroy(struct daemon *d)
 	free(d->sessions.sessions);
 	free(d->sessions.generations);
 	lock_fini(&d->sessions.lock);
+	tasks_destroy(d);
 	shares_destroy(d);
 }
 
@@ -106,6 +108,9 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	s->created_ns = clock_now_ns();
 	store_relaxed(&s->references, 1);
 	error = -ENOMEM;
+	s->task = task_get(d, pid, pidfd);
+	if (!s->task)
+		goto fail_task;
 	s->account = share_account_get(d, uid, s->is_control);
 	if (!s->account)
 		goto fail_account;
@@ -127,6 +132,8 @@ fail_table:
 fail_shares:
 	share_account_put(d, s->account);
 fail_account:
+	task_put(d, s->task);
+fail_task:
 	free(s);
 	return error;
 }
@@ -163,6 +170,7 @@ session_put(struct session *s)
 		close(load_relaxed(&s->pagemap));
 	shares_give(s);
 	share_account_put(d, s->account);
+	task_put(d, s->task);
 	s->magic = 0;
 	free(s);
 }
@@ -249,22 +257,24 @@ session_wired_settle(struct session *s)
 	less = s->wired_billed - s->map.wired_bytes;
 	s->wired_billed -= less;
 	lock_release(&s->map.lock);
-	if (less > 0)
-		share_give(s->daemon, s->account, SHARE_WIRED, less);
+	if (less == 0)
+		return;
+	fetch_sub_relaxed(&s->task->wired_bytes, less);
+	share_give(s->daemon, s->account, SHARE_WIRED, less);
 }
 
-struct session *
-session_find_pid(struct daemon *d, pid_t pid)
+bool
+session_exists(struct daemon *d, uint64_t id)
 {
 	uint32_t cursor = 0;
 	struct session *s;
+	bool found = false;
 
-	while ((s = session_next(d, &cursor)) != NULL) {
-		if (s->pid == pid)
-			return s;
+	while (!found && (s = session_next(d, &cursor)) != NULL) {
+		found = s->id == id;
 		session_put(s);
 	}
-	return NULL;
+	return found;
 }
 
 uint32_t

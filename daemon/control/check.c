@@ -149,6 +149,18 @@ check_frames(struct daemon *d, struct report *r)
 	lock_release(&d->sessions.lock);
 }
 
+static long long
+tasks_resident(struct daemon *d)
+{
+	long long sum = 0;
+
+	lock_acquire(&d->tasks.lock);
+	for (const struct task *task = d->tasks.list; task; task = task->next)
+		sum += load_relaxed(&((struct task *)(uintptr_t)task)->resident);
+	lock_release(&d->tasks.lock);
+	return sum;
+}
+
 /* Sums of ledgers equal the gauges: sessions cannot appear in between with pages, since both locks are held. */
 static void
 check_ledgers(struct daemon *d, struct report *r)
@@ -173,6 +185,8 @@ check_ledgers(struct daemon *d, struct report *r)
 	}
 	verify(r, internal == level(d, STAT_PAGES_INTERNAL), "clients are billed %lld resident pages, the gauge says %lld",
 	    internal, level(d, STAT_PAGES_INTERNAL));
+	verify(r, internal == tasks_resident(d), "processes have %lld resident pages, clients are billed %lld", tasks_resident(d),
+	    internal);
 	verify(r, compressed == level(d, STAT_PAGES_COMPRESSED),
 	    "clients are billed %lld compressed pages, the gauge says %lld", compressed, level(d, STAT_PAGES_COMPRESSED));
 	verify(r, wired == level(d, STAT_FRAMES_WIRED), "clients are billed %lld wired pages, the gauge says %lld", wired,

@@ -243,7 +243,6 @@ struct change {
 	void (*apply)(struct change *c, struct vm_entry *e);
 	uint32_t behavior;
 	uint64_t wired_bytes; /* so many more are promised to be wired */
-	uint64_t wired_most;  /* and so many may be */
 };
 
 /* Entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM (also: it would part entries, and the client may not have
@@ -361,16 +360,23 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 {
 	if (e->wired_count == 0)
 		c->wired_bytes += min_u64(e->end, c->end) - max_u64(e->start, c->address);
-	return e->wired_count < UINT16_MAX && c->wired_bytes <= c->wired_most ? 0 : -EAGAIN;
+	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
+/* Half of a process's limit at most is wired. */
 static int
 take_wired(struct change *c)
 {
 	struct session *s = c->r->session;
+	struct task *task = s->task;
+	uint64_t limit = load_relaxed(&task->limit_pages) << c->r->daemon->page_shift;
+	uint64_t wired = fetch_add_relaxed(&task->wired_bytes, c->wired_bytes) + c->wired_bytes;
 
-	if (share_take(c->r->daemon, s->account, SHARE_WIRED, c->wired_bytes) != 0)
+	if ((limit && c->wired_bytes && wired > limit / 2) ||
+	    share_take(c->r->daemon, s->account, SHARE_WIRED, c->wired_bytes) != 0) {
+		fetch_sub_relaxed(&task->wired_bytes, c->wired_bytes);
 		return -EAGAIN;
+	}
 	s->wired_billed += c->wired_bytes;
 	return 0;
 }
@@ -380,20 +386,13 @@ int
 handle_wire(struct request *r)
 {
 	const struct pager_req_wire *in = r->body;
-	struct daemon *d = r->daemon;
 	struct walk w = { r, in->address, in->address + in->size, wire_page, 0, false };
 	struct change c = { .r = r, .address = w.start, .end = w.end, .check = entry_may_wire, .agree = take_wired,
-		.apply = entry_wire, .wired_most = UINT64_MAX };
-	uint64_t limit = load_relaxed(&r->session->limit_pages) << d->page_shift, wired;
+		.apply = entry_wire };
 	int error = range_check(r, in->address, in->size);
 
-	if (error)
-		return error;
-	/* Jobs alone change it. */
-	wired = r->session->map.wired_bytes;
-	if (limit)
-		c.wired_most = limit / 2 > wired ? limit / 2 - wired : 0;
-	error = entries_change(&c);
+	if (!error)
+		error = entries_change(&c);
 	if (!error)
 		walk_range(&w);
 	return error;

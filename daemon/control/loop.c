@@ -363,8 +363,10 @@ refresh(uv_timer_t *timer)
 		end_wanted(control->daemon);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
-	if (control->ticks % SILENT_TICKS == 0)
+	if (control->ticks % SILENT_TICKS == 0) {
 		end_silent(control);
+		tasks_sweep(control->daemon);
+	}
 }
 
 int

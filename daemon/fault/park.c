@@ -219,7 +219,7 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 	if (i == PARK_NONE)
 		overflow_locked(k, s);
 	if (i != PARK_NONE && limit)
-		fetch_add_relaxed(&s->limit_parked, 1);
+		fetch_add_relaxed(&s->task->limit_parked, 1);
 	if (i != PARK_NONE && !limit && !fault->has_waited) {
 		k->pool[i].fault.has_waited = true;
 		k->pool[i].fault.since = moment_now(d);
@@ -254,13 +254,12 @@ static enum verdict
 judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment now)
 {
 	struct session *s = parked->fault.session;
-	uint64_t limit = load_relaxed(&s->limit_pages);
 	struct park *k = &d->park;
 
 	if (session_is_dead(s))
 		return SERVE;
 	if (parked->why == FAULT_OVER_LIMIT)
-		return !limit || ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL) < limit ? SERVE : WAIT;
+		return task_over_limit(s->task, 1) ? WAIT : SERVE;
 	if (frames_available_for(d, use_of(parked->why)) > 0)
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
@@ -421,7 +420,7 @@ park_serve(struct fault_server *server)
 		bool limit = why == FAULT_OVER_LIMIT;
 
 		if (limit)
-			fetch_sub_relaxed(&s->limit_parked, 1);
+			fetch_sub_relaxed(&s->task->limit_parked, 1);
 		if (!session_is_dead(s)) {
 			ledger_count(&s->ledger, limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 			    clock_now_ns() - fault.start_ns);
@@ -566,12 +565,14 @@ void
 park_drop(struct daemon *d, struct session *s)
 {
 	struct park *k = &d->park;
-	unsigned dropped;
+	unsigned dropped, limited;
 
 	lock_acquire(&k->lock);
 	if (s->limited.head != PARK_NONE)
 		limited_remove_locked(k, s);
-	dropped = drop_locked(k, &k->refused, s) + drop_locked(k, &k->tableless, s) + drop_locked(k, &s->limited, s) + overflow_drop_locked(k, s);
+	limited = drop_locked(k, &s->limited, s);
+	fetch_sub_relaxed(&s->task->limit_parked, limited);
+	dropped = limited + drop_locked(k, &k->refused, s) + drop_locked(k, &k->tableless, s) + overflow_drop_locked(k, s);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		dropped += drop_locked(k, &k->waiting[use], s);
 	lock_release(&k->lock);

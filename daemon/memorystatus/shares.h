@@ -39,8 +39,8 @@ struct shares {
 	uint64_t descriptors;            /* (C) that clients may have */
 };
 
-/* Descriptors of a session: socket, process, userfaultfd, agent, page map. An object has one. */
-#define SESSION_DESCRIPTORS 5u
+/* Descriptors of a session: socket, process (and its task's), userfaultfd, agent, page map. An object has one. */
+#define SESSION_DESCRIPTORS 6u
 
 void shares_create(struct daemon *d);
 /* What is open now is the daemon's own, and it needs some more (swap files). */

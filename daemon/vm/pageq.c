@@ -212,14 +212,14 @@ pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t ind
 }
 
 bool
-pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, pid_t pid, struct victim *ret)
+pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret)
 {
 	struct vm_object *o;
 
 	if (state_of(d, frame) != PAGE_ACTIVE)
 		return false;
 	o = d->objects.objects[page_of(d, frame)->object];
-	if ((pid && o->session->pid != pid) || !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
+	if ((!session_names_all(name) && !session_is_named(o->session, name)) || !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
 		return false;
 	vm_object_get(o);
 	*ret = (struct victim){ pol_of(d, o, frame), frame, o };
@@ -231,7 +231,7 @@ pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret
 {
 	uint32_t frame = frame_of(d, page);
 
-	return frame != FRAME_NONE && pageq_deactivate_frame_locked(d, frame, 0, ret);
+	return frame != FRAME_NONE && pageq_deactivate_frame_locked(d, frame, (struct session_name){ 0 }, ret);
 }
 
 bool
