@@ -105,7 +105,7 @@ session_is_named(const struct session *s, struct session_name name)
 struct session *session_next(struct daemon *d, uint32_t *cursor);
 /* The same of connections that were made before a moment and have not said HELLO. */
 struct session *session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns);
-/* Gives back what the map has less of wired memory than its user's share was billed for. Where that pages must have gone first: then. */
+/* Gives back what the map has less of wired memory than the user's share was billed for. Where pages must have gone first: then. */
 void session_wired_settle(struct session *s);
 /* Whether there is a client with that id. */
 bool session_exists(struct daemon *d, uint64_t id);

@@ -128,7 +128,8 @@ static void
 refresh_tables(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
-	int64_t blocks = load_relaxed(&d->slots.blocks), used = (int64_t)share_used(&d->shares, SHARE_TABLES), slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
+	int64_t blocks = load_relaxed(&d->slots.blocks), used = (int64_t)share_used(&d->shares, SHARE_TABLES);
+	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
 
 	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
 	stat_level(stats, STAT_TABLE_BYTES, used);

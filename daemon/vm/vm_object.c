@@ -19,7 +19,6 @@
 #include "session.h"
 #include "trace.h"
 #include "vm/pageq.h"
-#include "watch.h"
 
 #define OBJECTS_MAX (1u << 20)
 #ifndef MFD_NOEXEC_SEAL
@@ -355,92 +354,6 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 		lock_release(&o->lock);
 	}
 	uffd_wake(o->session->uffd, vm_object_address(o, index), o->daemon->page_bytes);
-}
-
-/* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
-static void
-wait_watched(struct vm_object *o)
-{
-	watch_client(session_cookie(o->session));
-	watch_enter(WATCH_WAIT, -1);
-	cond_wait(&o->unbusy, &o->lock);
-	watch_leave();
-}
-
-void
-vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
-{
-	fetch_add_acq_rel(&o->waiters, 1);
-	if (!vm_page_busy_try(p))
-		wait_watched(o);
-	else
-		vm_page_flags_clear(p, PAGE_BUSY);
-	fetch_sub_acq_rel(&o->waiters, 1);
-}
-
-struct hole *
-vm_object_hole_at(const struct vm_object *o, uint64_t index)
-{
-	struct hole *hole = o->holes;
-
-	while (unlikely(hole != NULL) && (index < hole->low || index >= hole->high))
-		hole = hole->next;
-	return hole;
-}
-
-void
-vm_object_hole_begin(struct vm_object *o, struct hole *hole, uint64_t low, uint64_t high)
-{
-	lock_assert_held(&o->lock);
-	*hole = (struct hole){ .next = o->holes, .low = low, .high = high };
-	o->holes = hole;
-}
-
-bool
-vm_object_hole_end(struct vm_object *o, struct hole *hole)
-{
-	struct hole **at = &o->holes;
-
-	lock_assert_held(&o->lock);
-	while (*at != hole)
-		at = &(*at)->next;
-	*at = hole->next;
-	if (load_acquire(&o->waiters) > 0)
-		cond_broadcast(&o->unbusy);
-	return hole->wanted;
-}
-
-bool
-vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
-{
-	struct hole *hole = o->holes;
-	bool waited = false;
-
-	while (hole) {
-		if (hole->high <= low || hole->low >= high) {
-			hole = hole->next;
-			continue;
-		}
-		fetch_add_acq_rel(&o->waiters, 1);
-		wait_watched(o);
-		fetch_sub_acq_rel(&o->waiters, 1);
-		waited = true;
-		hole = o->holes;
-	}
-	return waited;
-}
-
-void
-vm_object_hole_close(struct vm_object *o, struct hole *hole)
-{
-	bool wanted;
-
-	lock_acquire(&o->lock);
-	wanted = vm_object_hole_end(o, hole);
-	lock_release(&o->lock);
-	if (wanted)
-		uffd_wake(o->session->uffd, vm_object_address(o, hole->low),
-		    (hole->high - hole->low) << o->daemon->page_shift);
 }
 
 #define DISCARD_RUN 256u

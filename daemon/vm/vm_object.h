@@ -66,8 +66,8 @@ void vm_object_put(struct vm_object *o);
 
 /* What stands for the slots of a block without memory. */
 extern const _Atomic uint64_t vm_slot_absent;
-/* To be read only. => O or PAGEQ held, or on jobs. For a hint without them: it may meet a block that is just being released, whose
- * slots then have a page again that nobody is billed for, until the block or its object is released. */
+/* To be read only. => O or PAGEQ held. Without them it is a hint, which may meet a block that is just being released: its slots have a
+ * page again then that nobody is billed for, until the block or its object is released. */
 static inline const _Atomic uint64_t *
 vm_object_slot(const struct vm_object *o, uint64_t index)
 {
