@@ -23,6 +23,8 @@
 #include "list.h"
 #include "lock.h"
 #include "log.h"
+#include "memorystatus/shares.h"
+#include "memorystatus/task.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"
@@ -85,6 +87,7 @@ struct slot_table { /* vm/slot.c */
 	struct slot_extent *extents;
 	unsigned extent_count, extent_room;
 	unsigned runs; /* taken */
+	atomic_uint blocks; /* (A) that have memory, of SLOTS_PER_BLOCK slots */
 };
 
 /* When, as told by what has been tried since: rounds of pageout, and passes of the writer. */
@@ -163,11 +166,13 @@ struct park { /* fault/park.c */
 	struct session *limited;   /* (K) clients of which faults wait for their own pages to leave (session.h) */
 	struct session *overflowed; /* (K) clients some of whose faults found no place; with a reference */
 	struct park_list refused;  /* (K) answered with SIGBUS: answered truly when there is room again */
+	struct park_list tableless; /* (K) likewise, for want of table memory */
 	uint64_t next_ticket;      /* (K) */
 	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a frame */
 	struct moment squeezed_since; /* (K) */
 	struct moment progress;    /* (K) when it was last certain that memory is not full */
-	atomic_uint count, refused_count; /* (A) of those that wait, and of the refused */
+	atomic_uint count, refused_count, tableless_count; /* (A) of those that wait, and of both kinds of refused ones */
+	atomic_uint tables_freed;  /* (A) so often has table memory been given back while some were tableless: they are looked at again */
 };
 
 struct session_table { /* session.c */
@@ -221,6 +226,8 @@ struct daemon {
 	struct pageq pageq;
 	struct park park;
 	struct session_table sessions;
+	struct shares shares;
+	struct tasks tasks;
 	struct compressor *compressor;
 	struct swap *swap; /* NULL: --no-swap */
 	struct fault_seat *seats;     /* what servers poll: server_count of the common lane, then one for each side lane */

@@ -430,6 +430,7 @@ main(int argc, char **argv)
 	d->worker_count = param(d, pageout_workers) ? (unsigned)param(d, pageout_workers) : d->cpus;
 	prepare_process();
 	create_parts(d);
+	shares_count_descriptors(d);
 	if (only_root)
 		log_notice("there is no group " SOCKET_GROUP ": root alone may connect to %s. Make the group, or "
 			   "choose a --socket-mode (pagerd(8) tells what 0666 means)",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/closer.h"
+#include "clock.h"
 #include "failpt.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
@@ -21,6 +22,8 @@ session_table_create(struct daemon *d)
 {
 	struct session_table *t = &d->sessions;
 
+	shares_create(d);
+	tasks_create(d);
 	t->room = (uint32_t)param(d, max_sessions);
 	t->sessions = calloc(t->room, sizeof(*t->sessions));
 	t->generations = calloc(t->room, sizeof(*t->generations));
@@ -35,13 +38,56 @@ session_table_destroy(struct daemon *d)
 	free(d->sessions.sessions);
 	free(d->sessions.generations);
 	lock_fini(&d->sessions.lock);
+	tasks_destroy(d);
+	shares_destroy(d);
+}
+
+static void
+shares_give(struct session *s)
+{
+	share_give(s->daemon, s->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+	share_give(s->daemon, s->account, SHARE_SESSIONS, 1);
+}
+
+/* => 0, -EDQUOT or -ENFILE */
+static int
+shares_take(struct session *s)
+{
+	int error = share_take(s->daemon, s->account, SHARE_SESSIONS, 1);
+
+	if (!error) {
+		error = share_take(s->daemon, s->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+		if (error)
+			share_give(s->daemon, s->account, SHARE_SESSIONS, 1);
+	}
+	return error == -ENOSPC ? -ENFILE : error;
+}
+
+static int
+table_add(struct session *s)
+{
+	struct session_table *t = &s->daemon->sessions;
+	int error = -ENFILE;
+
+	lock_acquire(&t->lock);
+	for (uint32_t i = 0; i < t->room; i++) {
+		if (t->sessions[i])
+			continue;
+		t->sessions[i] = s;
+		s->index = i;
+		s->generation = ++t->generations[i];
+		t->count++;
+		error = 0;
+		break;
+	}
+	lock_release(&t->lock);
+	return error;
 }
 
 int
 session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret)
 {
 	static atomic_ullong next_id = 1;
-	struct session_table *t = &d->sessions;
 	struct session *s;
 	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
 
@@ -60,29 +106,37 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	s->uffd = s->agent = -1;
 	s->is_control = uid == 0 || uid == geteuid();
 	s->id = fetch_add_relaxed(&next_id, 1);
+	s->created_ns = clock_now_ns();
 	store_relaxed(&s->references, 1);
+	error = -ENOMEM;
+	s->task = task_get(d, pid, pidfd);
+	if (!s->task)
+		goto fail_task;
+	s->account = share_account_get(d, uid, s->is_control);
+	if (!s->account)
+		goto fail_account;
+	error = shares_take(s);
+	if (error)
+		goto fail_shares;
 	park_session_init(s);
 	vm_map_init(&s->map);
-	error = -EMFILE;
-	lock_acquire(&t->lock);
-	for (uint32_t i = 0; i < t->room; i++) {
-		if (t->sessions[i])
-			continue;
-		t->sessions[i] = s;
-		s->index = i;
-		s->generation = ++t->generations[i];
-		t->count++;
-		error = 0;
-		break;
-	}
-	lock_release(&t->lock);
-	if (error) {
-		vm_map_fini(&s->map);
-		free(s);
-		return error;
-	}
+	s->map.session = s;
+	error = table_add(s);
+	if (error)
+		goto fail_table;
 	*ret = s;
 	return 0;
+
+fail_table:
+	vm_map_fini(&s->map);
+	shares_give(s);
+fail_shares:
+	share_account_put(d, s->account);
+fail_account:
+	task_put(d, s->task);
+fail_task:
+	free(s);
+	return error;
 }
 
 struct session *
@@ -104,13 +158,16 @@ session_put(struct session *s)
 	d->sessions.sessions[s->index] = NULL;
 	d->sessions.count--;
 	lock_release(&d->sessions.lock);
+	vm_map_fini(&s->map);
 	CHECKF(ledger_is_zero(&s->ledger), "session %llu ends with a ledger that is not zero",
 	    (unsigned long long)s->id);
 	closer_close(d, s->uffd, s->pid, s->uid);
 	closer_close(d, s->agent, s->pid, s->uid);
 	closer_close(d, s->pidfd, s->pid, s->uid);
 	closer_close(d, load_relaxed(&s->pagemap), s->pid, s->uid);
-	vm_map_fini(&s->map);
+	shares_give(s);
+	share_account_put(d, s->account);
+	task_put(d, s->task);
 	s->magic = 0;
 	free(s);
 }
@@ -172,17 +229,49 @@ session_next(struct daemon *d, uint32_t *cursor)
 }
 
 struct session *
-session_find_pid(struct daemon *d, pid_t pid)
+session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns)
+{
+	struct session_table *t = &d->sessions;
+	struct session *s = NULL;
+
+	lock_acquire(&t->lock);
+	while (*cursor < t->room && !s) {
+		struct session *candidate = t->sessions[(*cursor)++];
+
+		if (candidate && load_acquire(&candidate->state) == SESSION_NEW && candidate->created_ns < before_ns)
+			s = get_unless_ending(candidate);
+	}
+	lock_release(&t->lock);
+	return s;
+}
+
+void
+session_wired_settle(struct session *s)
+{
+	uint64_t less;
+
+	lock_acquire(&s->map.lock);
+	less = s->wired_billed - s->map.wired_bytes;
+	s->wired_billed -= less;
+	lock_release(&s->map.lock);
+	if (less == 0)
+		return;
+	fetch_sub_relaxed(&s->task->wired_bytes, less);
+	share_give(s->daemon, s->account, SHARE_WIRED, less);
+}
+
+bool
+session_exists(struct daemon *d, uint64_t id)
 {
 	uint32_t cursor = 0;
 	struct session *s;
+	bool found = false;
 
-	while ((s = session_next(d, &cursor)) != NULL) {
-		if (s->pid == pid)
-			return s;
+	while (!found && (s = session_next(d, &cursor)) != NULL) {
+		found = s->id == id;
 		session_put(s);
 	}
-	return NULL;
+	return found;
 }
 
 uint32_t

@@ -42,13 +42,15 @@ struct session {
 	pid_t pid;                  /* (C) */
 	uid_t uid;                  /* (C) */
 	bool is_control;            /* (C) root or the daemon's own user */
+	struct task *task;          /* (C) the process's, with a reference: its limit */
+	struct share_account *account; /* (C) the user's, with a reference */
+	uint64_t created_ns;        /* (C) */
+	uint64_t wired_billed;      /* (M) bytes of the user's share of wired memory */
 	char name[64];              /* (C) once past HELLO */
 	struct vm_map map;
 	atomic_uint objects;        /* (A) that it has */
 	struct ledger ledger;
 	struct page_policy *policy; /* (Q) its own, or NULL: the daemon's */
-	atomic_ullong limit_pages;  /* (A) hard limit on resident pages; 0: none */
-	atomic_uint limit_parked;   /* (A) faults that wait for this session's own pages to leave */
 	atomic_bool reclaim_queued; /* (A) a worker has been asked to take its pages */
 	uint32_t reclaim_entry;     /* worker 0 only: where own reclaim goes on */
 	uint32_t reclaim_page;
@@ -75,7 +77,8 @@ struct session {
 
 int session_table_create(struct daemon *d);
 void session_table_destroy(struct daemon *d);
-/* => 0, -EMFILE (too many sessions) or -ENOMEM. The caller owns the reference. */
+/* => 0, -EDQUOT (the user has its share of sessions or descriptors), -ENFILE (all are in use) or -ENOMEM. The caller owns the
+ * reference. */
 int session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret);
 struct session *session_get(struct session *s);
 void session_put(struct session *s);
@@ -83,9 +86,29 @@ void session_put(struct session *s);
 struct session *session_find_cookie(struct daemon *d, uint64_t cookie);
 /* Whatever sits at that index of the table, with a reference, or NULL. */
 struct session *session_at(struct daemon *d, uint32_t index);
-struct session *session_find_pid(struct daemon *d, pid_t pid);
+/* Which clients are meant: a session by its id, or with id 0 all of a process. */
+struct session_name {
+	uint64_t id;
+	pid_t pid;
+};
+static inline bool
+session_names_all(struct session_name name)
+{
+	return name.id == 0 && name.pid == 0;
+}
+static inline bool
+session_is_named(const struct session *s, struct session_name name)
+{
+	return name.id ? s->id == name.id : s->pid == name.pid;
+}
 /* The first client session with an index >= *cursor; moves the cursor behind it. With a reference, or NULL. */
 struct session *session_next(struct daemon *d, uint32_t *cursor);
+/* The same of connections that were made before a moment and have not said HELLO. */
+struct session *session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns);
+/* Gives back what the map has less of wired memory than the user's share was billed for. Where pages must have gone first: then. */
+void session_wired_settle(struct session *s);
+/* Whether there is a client with that id. */
+bool session_exists(struct daemon *d, uint64_t id);
 /* Wakes every thread that waits in a fault: it faults again. */
 void session_wake_all(struct session *s);
 uint32_t session_count(struct daemon *d);

@@ -16,6 +16,7 @@
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
 #include "session.h"
+#include "vm/vm_object.h"
 
 enum { QUEUE = SHMSTAT_QUEUE, GAUGE = SHMSTAT_GAUGE, COUNTER = SHMSTAT_COUNTER };
 static const struct {
@@ -124,6 +125,21 @@ refresh_compressor(struct daemon *d)
 	    (int64_t)c.pages - (int64_t)load_relaxed(&stats->levels[STAT_PAGES_COMPRESSED]));
 }
 
+static void
+refresh_tables(struct daemon *d)
+{
+	struct stats *stats = &d->stats;
+	int64_t blocks = load_relaxed(&d->slots.blocks), used = (int64_t)share_used(&d->shares, SHARE_TABLES);
+	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
+
+	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
+	stat_level(stats, STAT_TABLE_BYTES, used);
+	stat_level(stats, STAT_TABLE_MAPS, used - blocks * (int64_t)TABLE_BLOCK_BYTES);
+	stat_level(stats, STAT_TABLE_SLOTS, slots);
+	stat_level(stats, STAT_TABLE_POLICY, blocks * TABLE_BLOCK_BYTES - slots);
+	stat_level(stats, STAT_TABLE_FRAMES, (int64_t)(d->frames.count * sizeof(struct vm_page)));
+}
+
 void
 stats_refresh(struct daemon *d)
 {
@@ -136,6 +152,7 @@ stats_refresh(struct daemon *d)
 	stat_level(stats, STAT_FREE_TARGET, d->frames.free_target);
 	stat_level(stats, STAT_FREE_MIN, d->frames.free_min);
 	stat_level(stats, STAT_SESSIONS, session_count(d));
+	refresh_tables(d);
 	stat_level(stats, STAT_PARKED, load_relaxed(&d->park.count));
 	closer_counts(d, &late, &waiting);
 	stat_level(stats, STAT_CLOSES_STUCK, late);
@@ -153,4 +170,6 @@ stats_refresh(struct daemon *d)
 	}
 	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_UFFD_RETRIES],
 	    uffd_retries());
+	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_SHARES_REFUSED],
+	    load_relaxed(&d->shares.refused));
 }

@@ -29,7 +29,7 @@ struct recorder {
 	struct cond full; /* waited by the writer; signalled when a block is full, and to stop */
 	pthread_t thread;
 	int fd;
-	pid_t pid;
+	struct session_name name; /* of which clients; of neither: all */
 	int error; /* the first that writing met */
 	bool stopping;
 	uint64_t events, records, dropped, dropped_since, bytes;
@@ -62,6 +62,12 @@ block_turn(struct recorder *r)
 	return true;
 }
 
+static bool
+is_recorded(const struct recorder *r, const struct session *s)
+{
+	return session_names_all(r->name) || session_is_named(s, r->name);
+}
+
 void
 trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread, bool written,
     enum trace_kind kind)
@@ -76,7 +82,7 @@ trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32
 	};
 
 	lock_acquire(&r->lock);
-	if (load_relaxed(&d->trace_on) && (r->pid == 0 || r->pid == o->session->pid)) {
+	if (load_relaxed(&d->trace_on) && is_recorded(r, o->session)) {
 		record.event = ++r->events;
 		if (trace_block_put(&r->block, &record) == 0 || (block_turn(r) && trace_block_put(&r->block, &record) == 0)) {
 			r->records++;
@@ -165,7 +171,7 @@ trace_destroy(struct daemon *d)
 
 /* Only now that there is a recording: what the file had before is gone. */
 static int
-file_begin(struct daemon *d, int fd, mode_t mode, pid_t pid, uint32_t window)
+file_begin(struct daemon *d, int fd, mode_t mode, struct session_name name, uint32_t window)
 {
 	struct pager_trace_header header;
 	struct timespec now;
@@ -174,7 +180,7 @@ file_begin(struct daemon *d, int fd, mode_t mode, pid_t pid, uint32_t window)
 		return -errno;
 	clock_gettime(CLOCK_REALTIME, &now);
 	trace_header_fill(&header, (uint32_t)d->page_bytes, window,
-	    (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, (uint64_t)pid);
+	    (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, (uint64_t)name.pid);
 	return write_all(fd, &header, sizeof(header));
 }
 
@@ -216,7 +222,7 @@ buffers_drop(struct recorder *r)
 
 /* What was mapped before the recording began is not in its window: its touches would not be seen. */
 static void
-unmap_recorded(struct daemon *d, pid_t pid, struct stat_shard stats)
+unmap_recorded(struct daemon *d, struct session_name name, struct stat_shard stats)
 {
 	struct victim victims[UNMAP_BATCH];
 	uint32_t frame = 0;
@@ -226,14 +232,14 @@ unmap_recorded(struct daemon *d, pid_t pid, struct stat_shard stats)
 
 		lock_acquire(&d->pageq.lock);
 		for (; frame < d->frames.count && count < UNMAP_BATCH; frame++)
-			count += pageq_deactivate_frame_locked(d, frame, pid, &victims[count]);
+			count += pageq_deactivate_frame_locked(d, frame, name, &victims[count]);
 		lock_release(&d->pageq.lock);
 		zap_now(d, stats, victims, count);
 	}
 }
 
 int
-trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_shard stats)
+trace_start(struct daemon *d, int fd, struct session_name name, uint32_t window, struct stat_shard stats)
 {
 	struct recorder *r = d->recorder;
 	struct stat st;
@@ -241,8 +247,8 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 
 	if (r->fd >= 0)
 		return -EBUSY;
-	/* It need not be a client yet. */
-	if (pid && kill(pid, 0) < 0 && errno == ESRCH)
+	/* A process need not be a client yet. */
+	if (name.id ? !session_exists(d, name.id) : name.pid && kill(name.pid, 0) < 0 && errno == ESRCH)
 		return -ESRCH;
 	if (window > WINDOW_MAX || (window > 0 && window < 4) || fstat(fd, &st) < 0)
 		return -EINVAL;
@@ -253,7 +259,7 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 	lock_release(&r->lock);
 	if (error)
 		return error;
-	error = file_begin(d, fd, st.st_mode, pid, window);
+	error = file_begin(d, fd, st.st_mode, name, window);
 	if (error) {
 		lock_acquire(&r->lock);
 		buffers_drop(r);
@@ -261,7 +267,7 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 		return error;
 	}
 	r->fd = fd;
-	r->pid = pid;
+	r->name = name;
 	r->error = 0;
 	r->stopping = false;
 	r->events = r->records = r->dropped = r->dropped_since = 0;
@@ -279,7 +285,7 @@ trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_sh
 	store_release(&d->trace_window, window);
 	store_release(&d->trace_on, true);
 	if (window)
-		unmap_recorded(d, pid, stats);
+		unmap_recorded(d, name, stats);
 	return 0;
 }
 
@@ -336,12 +342,12 @@ trace_show(struct daemon *d, struct pager_rep_trace *ret)
 
 /* => the page that leaves the window, or POL_NONE */
 static pol_page
-window_turn(struct recorder *r, pid_t pid, pol_page page)
+window_turn(struct recorder *r, const struct session *s, pol_page page)
 {
 	pol_page oldest = POL_NONE;
 
 	lock_acquire(&r->lock);
-	if (r->window && (r->pid == 0 || r->pid == pid)) {
+	if (r->window && is_recorded(r, s)) {
 		pol_window_map(r->window, page);
 		pol_window_deactivate(r->window, r->window->width, 1, &oldest);
 	}
@@ -353,7 +359,7 @@ void
 trace_window_push(struct fault_server *server, struct vm_object *o, uint64_t index)
 {
 	struct daemon *d = server->daemon;
-	pol_page oldest = window_turn(d->recorder, o->session->pid, vm_object_pol_page(o, index));
+	pol_page oldest = window_turn(d->recorder, o->session, vm_object_pol_page(o, index));
 	struct victim victim;
 	bool found = false, coming = oldest != POL_NONE;
 

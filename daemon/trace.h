@@ -16,9 +16,9 @@ enum trace_kind { TRACE_MAJOR, TRACE_SOFT, TRACE_WRITE, TRACE_FORGET };
 
 int trace_create(struct daemon *d);
 void trace_destroy(struct daemon *d);
-/* Takes over fd on success. pid 0: every client; window 0: the policy's own. => 0, -EBUSY, -EINVAL, -EBADF: neither a file, a pipe
- * nor a character device; -errno of the file */
-int trace_start(struct daemon *d, int fd, pid_t pid, uint32_t window, struct stat_shard stats);
+/* Takes over fd on success. name of nobody: every client; window 0: the policy's own.
+ * => 0, -EBUSY, -EINVAL, -ESRCH, -EBADF: neither a file, a pipe nor a character device; -errno of the file */
+int trace_start(struct daemon *d, int fd, struct session_name name, uint32_t window, struct stat_shard stats);
 /* => 0, -ENOENT (none is running), or the first error that writing met. Waits for the file. */
 int trace_stop(struct daemon *d);
 void trace_show(struct daemon *d, struct pager_rep_trace *ret);

@@ -18,7 +18,7 @@ def rows_text(rows):
 def stats_text(tree, root):
     stat = [('name', 'kind', 'unit', 'meaning')] + [(r[1], r[2].lower(), r[3], r[4]) for r in tree.table(root, 'stat', 'STAT')]
     ledger = [('name', 'unit', 'kind', 'meaning')] + [
-        (r[1], r[2], {'PAGES': 'balance', 'COUNT': 'count', 'TIME_NS': 'time'}[r[3]], r[4])
+        (r[1], r[2], {'PAGES': 'balance', 'BYTES': 'balance', 'COUNT': 'count', 'TIME_NS': 'time'}[r[3]], r[4])
         for r in tree.table(root, 'ledger', 'LEDGER')]
     param = [('name', 'default', 'from', 'to', 'unit', 'live', 'meaning')] + [
         (r[0], r[3], r[1], r[2], r[4], 'yes' if r[5] == '1' else 'no', r[6]) for r in tree.table(root, 'param', 'PARAM')]

@@ -243,6 +243,7 @@ const struct pol_ops pol_arc = {
     .name = "arc",
     .help = "adaptive replacement cache: recency against frequency, moved by ghost hits",
     .params = "",
+    .arrays = {{offsetof(struct arc, nodes), sizeof(struct pol_node)}},
     .footprint = arc_footprint,
     .init = arc_init,
     .fault = arc_fault,

@@ -261,6 +261,7 @@ const struct pol_ops pol_car = {
     .name = "car",
     .help = "clock with adaptive replacement: ARC's ghosts, two clocks",
     .params = "",
+    .arrays = {{offsetof(struct car, nodes), sizeof(struct pol_node)}},
     .footprint = car_footprint,
     .init = car_init,
     .fault = car_fault,

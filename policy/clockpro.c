@@ -387,6 +387,7 @@ const struct pol_ops pol_clockpro = {
     .name = "clock-pro",
     .help = "hot, cold and test pages on one clock with three hands",
     .params = "cold=15 cold pages wanted at the start, percent of frames",
+    .arrays = {{offsetof(struct clockpro, nodes), sizeof(struct pol_node)}},
     .footprint = clockpro_footprint,
     .init = clockpro_init,
     .fault = clockpro_fault,

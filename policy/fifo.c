@@ -138,6 +138,7 @@ const struct pol_ops pol_fifo = {
     .name = "fifo",
     .help = "first in, first out; no soft faults: the control",
     .params = "",
+    .arrays = {{offsetof(struct fifo, nodes), sizeof(struct pol_node)}},
     .footprint = fifo_footprint,
     .init = fifo_init,
     .fault = fifo_fault,

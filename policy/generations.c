@@ -290,6 +290,7 @@ const struct pol_ops pol_generations = {
 	      "faults of both "
 	      "kinds between two ageings",
     .flags = POL_KEEPS_TARGET,
+    .arrays = {{offsetof(struct gens, nodes), sizeof(struct pol_node)}},
     .footprint = gens_footprint,
     .init = gens_init,
     .fault = gens_fault,

@@ -113,6 +113,7 @@ const struct pol_ops pol_lru = {
     .name = "lru",
     .help = "least recently used behind the window of mapped pages (segmented FIFO)",
     .params = "",
+    .arrays = {{offsetof(struct lru, nodes), sizeof(struct pol_node)}},
     .footprint = lru_footprint,
     .init = lru_init,
     .fault = lru_soft,

@@ -463,6 +463,7 @@ const struct pol_ops pol_mach2q = {
 	      "be on trial before others are unmapped; turns=0 most further turns as active that a page has which "
 	      "came back or was touched soon",
     .flags = POL_KEEPS_TARGET,
+    .arrays = {{offsetof(struct mach2q, nodes), sizeof(struct pol_node)}, {0, sizeof(uint8_t)}},
     .footprint = mach2q_footprint,
     .init = mach2q_init,
     .fault = mach2q_fault,

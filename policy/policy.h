@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POLICY_ABI 2
+#define POLICY_ABI 3
 
 typedef uint32_t pol_page;
 #define POL_NONE UINT32_MAX
@@ -65,6 +65,13 @@ struct pol_stats {
 	uint64_t target; /* the policy's main adaptive figure, if it has one */
 };
 
+/* A part of a policy's memory that has an entry of `stride` bytes for each page. offset 0: it begins where the one before it
+ * ends. */
+struct pol_array {
+	size_t offset, stride;
+};
+#define POL_ARRAYS_MAX 2
+
 struct pol_ops {
 	uint32_t abi; /* POLICY_ABI */
 	const char *name, *help;
@@ -99,6 +106,10 @@ struct pol_ops {
 	/* Optional: changes parameters of the running policy ("cost=40"): the daemon passes measured costs here.
 	 * => 0 or -EINVAL, then nothing has changed. */
 	int (*tune)(void *mem, const char *params);
+	/* Optional, up to the first with stride 0: the entry of a page that has been forgotten, or that was never told of, may turn
+	 * to zeroes at any time: the core gives its memory back. The policy must not refer to such an entry from elsewhere. Without
+	 * it what has once been touched stays taken. */
+	struct pol_array arrays[POL_ARRAYS_MAX];
 };
 
 /* Compiled-in policies, by name; NULL if there is none. */

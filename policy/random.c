@@ -3,7 +3,7 @@
  * Random: deactivates uniformly among mapped pages, evicts uniformly among inactive ones. The other
  * control: what no policy may do worse than for long.
  *
- * slots[] is a dense array of the resident pages in three parts, each page's place stands in
+ * at[] is a dense array of the resident pages in three parts, each page's place stands in
  * where[]:
  *
  *   0 .. proposed | proposed .. proposed + inactive | .. resident
@@ -13,17 +13,13 @@
 
 #include <errno.h>
 
-struct random_page {
-	uint32_t where; /* place in the array + 1; 0: not resident */
-	pol_page slot;  /* this element's use as a slot: the page that is in place i */
-};
-
 struct random_policy {
 	struct pol_env env;
 	uint64_t rng;
 	uint32_t proposed, inactive,
 	    resident; /* inactive without the proposed, resident with everything */
-	struct random_page pages[];
+	pol_page *at;     /* the page that is in a place: npages of them, behind where[] */
+	uint32_t where[]; /* of each page: its place + 1; 0: not resident */
 };
 
 static size_t
@@ -31,7 +27,7 @@ random_footprint(const struct pol_env *env, const char *params)
 {
 	if (params != NULL && *params != '\0')
 		return 0;
-	return sizeof(struct random_policy) + env->npages * sizeof(struct random_page);
+	return sizeof(struct random_policy) + env->npages * (sizeof(uint32_t) + sizeof(pol_page));
 }
 
 static int
@@ -42,6 +38,7 @@ random_init(void *mem, const struct pol_env *env, const char *params)
 	if (random_footprint(env, params) == 0 || env->npages > POL_PAGES_MAX)
 		return -EINVAL;
 	r->env = *env;
+	r->at = &r->where[env->npages];
 	r->rng = env->seed * UINT64_C(2) + 1;
 	return 0;
 }
@@ -57,16 +54,16 @@ random_below(struct random_policy *r, uint32_t n)
 static void
 random_put(struct random_policy *r, uint32_t place, pol_page page)
 {
-	r->pages[place].slot = page;
-	r->pages[page].where = place + 1;
+	r->at[place] = page;
+	r->where[page] = place + 1;
 }
 
 static void
 random_swap(struct random_policy *r, uint32_t a, uint32_t b)
 {
-	pol_page page = r->pages[a].slot;
+	pol_page page = r->at[a];
 
-	random_put(r, a, r->pages[b].slot);
+	random_put(r, a, r->at[b]);
 	random_put(r, b, page);
 }
 
@@ -74,13 +71,13 @@ random_swap(struct random_policy *r, uint32_t a, uint32_t b)
 static void
 random_make_mapped(struct random_policy *r, pol_page page)
 {
-	if (r->pages[page].where <= r->proposed) {
-		random_swap(r, r->pages[page].where - 1, r->proposed - 1);
+	if (r->where[page] <= r->proposed) {
+		random_swap(r, r->where[page] - 1, r->proposed - 1);
 		r->proposed--;
 		r->inactive++;
 	}
-	if (r->pages[page].where <= r->proposed + r->inactive) {
-		random_swap(r, r->pages[page].where - 1, r->proposed + r->inactive - 1);
+	if (r->where[page] <= r->proposed + r->inactive) {
+		random_swap(r, r->where[page] - 1, r->proposed + r->inactive - 1);
 		r->inactive--;
 	}
 }
@@ -90,7 +87,7 @@ random_soft(void *mem, pol_page page, unsigned pf)
 {
 	struct random_policy *r = mem;
 
-	if (r->pages[page].where == 0)
+	if (r->where[page] == 0)
 		random_put(r, r->resident++, page);
 	else
 		random_make_mapped(r, page);
@@ -101,11 +98,11 @@ random_forget(void *mem, pol_page page)
 {
 	struct random_policy *r = mem;
 
-	if (r->pages[page].where == 0)
+	if (r->where[page] == 0)
 		return;
 	random_make_mapped(r, page);
-	random_swap(r, r->pages[page].where - 1, --r->resident);
-	r->pages[page].where = 0;
+	random_swap(r, r->where[page] - 1, --r->resident);
+	r->where[page] = 0;
 }
 
 static unsigned
@@ -118,7 +115,7 @@ random_deactivate(void *mem, unsigned want, pol_page *out)
 		uint32_t first = r->proposed + r->inactive;
 
 		random_swap(r, first + random_below(r, r->resident - first), first);
-		out[n++] = r->pages[first].slot;
+		out[n++] = r->at[first];
 		r->inactive++;
 	}
 	return n;
@@ -132,7 +129,7 @@ random_select(void *mem, unsigned want, pol_page *out)
 
 	while (n < want && r->inactive > 0) {
 		random_swap(r, r->proposed + random_below(r, r->inactive), r->proposed);
-		out[n++] = r->pages[r->proposed].slot;
+		out[n++] = r->at[r->proposed];
 		r->proposed++;
 		r->inactive--;
 	}
@@ -146,8 +143,8 @@ random_done(void *mem, pol_page page, enum pol_outcome outcome)
 
 	if (outcome == POL_EVICTED) {
 		random_forget(mem, page);
-	} else if (r->pages[page].where != 0 && r->pages[page].where <= r->proposed) {
-		random_swap(r, r->pages[page].where - 1, --r->proposed);
+	} else if (r->where[page] != 0 && r->where[page] <= r->proposed) {
+		random_swap(r, r->where[page] - 1, --r->proposed);
 		r->inactive++;
 	}
 }
@@ -178,7 +175,7 @@ random_check(const void *mem)
 	if ((uint64_t)r->proposed + r->inactive > r->resident || r->resident > r->env.npages)
 		return "random: the parts do not fit into resident";
 	for (uint32_t i = 0; i < r->resident; i++)
-		if (r->pages[i].slot >= r->env.npages || r->pages[r->pages[i].slot].where != i + 1)
+		if (r->at[i] >= r->env.npages || r->where[r->at[i]] != i + 1)
 			return "random: a slot and its page disagree";
 	return NULL;
 }
@@ -188,6 +185,7 @@ const struct pol_ops pol_random = {
     .name = "random",
     .help = "uniform random victim: the second control",
     .params = "",
+    .arrays = {{offsetof(struct random_policy, where), sizeof(uint32_t)}},
     .footprint = random_footprint,
     .init = random_init,
     .fault = random_soft,

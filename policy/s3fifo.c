@@ -253,6 +253,7 @@ const struct pol_ops pol_s3fifo = {
     .params =
 	"small=10 share of the small queue, percent of frames; ghost=90 ghosts, percent of frames; "
 	"threshold=2 touches that move a page from the small queue to the main one (1..3)",
+    .arrays = {{offsetof(struct s3fifo, nodes), sizeof(struct pol_node)}},
     .footprint = s3fifo_footprint,
     .init = s3fifo_init,
     .fault = s3fifo_fault,

@@ -183,6 +183,7 @@ const struct pol_ops pol_sieve = {
     .name = "sieve",
     .help = "SIEVE with the guard \"mapped means visited\"",
     .params = "",
+    .arrays = {{offsetof(struct sieve, nodes), sizeof(struct pol_node)}},
     .footprint = sieve_footprint,
     .init = sieve_init,
     .fault = sieve_fault,

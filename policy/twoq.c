@@ -250,6 +250,7 @@ const struct pol_ops pol_twoq = {
     .help = "2Q, full version: FIFO for new pages, LRU for those that came back",
     .params = "in=25 A1in's share of the frames, percent; out=50 size of the ghost list A1out, "
 	      "percent of frames",
+    .arrays = {{offsetof(struct twoq, nodes), sizeof(struct pol_node)}},
     .footprint = twoq_footprint,
     .init = twoq_init,
     .fault = twoq_fault,

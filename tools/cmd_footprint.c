@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl footprint PID: one client's whole ledger.
+ * pagerctl footprint CLIENT: one client's whole ledger.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,12 +17,15 @@ static const struct {
 };
 
 static void
-print_ledger(const struct ctl *ctl, const struct pager_wire_client *c)
+print_ledger(const struct ctl *ctl, const struct pager_wire_client *c, uint32_t sessions)
 {
 	char number[OUT_NUMBER], name[sizeof(c->name) + 1];
 
-	printf("%s [%" PRIu32 "], user %" PRIu32 ", session %" PRIu64 "\n",
+	printf("%s [%" PRIu32 "], user %" PRIu32 ", session s%" PRIu64,
 	    out_text(name, sizeof(name), c->name, sizeof(c->name)), c->pid, c->uid, c->session_id);
+	if (sessions > 1)
+		printf(" and %" PRIu32 " more, together", sessions - 1);
+	putchar('\n');
 	printf("%-22s %14s  %s\n", "virtual_size", out_bytes(ctl, c->virtual_bytes, number),
 	    "address space allocated");
 	printf("%-22s %14" PRIu64 "  %s\n", "regions", c->regions, "regions in its map");
@@ -47,22 +50,28 @@ cmd_footprint(struct ctl *ctl, int argc, char **argv)
 	struct pager_req_footprint request = { 0 };
 	struct pager_rep_footprint reply;
 	struct chan_call call = { CHAN_CALL(FOOTPRINT, &request, &reply) };
+	struct json_object *object;
+	struct ctl_client client;
 	int r;
 
 	(void)argc;
-	r = out_parse_pid(ctl, argv[0], &request.pid);
+	r = out_take_client(ctl, argv[0], &client);
 	if (r != CTL_OK)
 		return r;
+	request.pid = client.pid;
+	request.session = client.session;
 	r = ctl_connect(ctl);
 	if (r != CTL_OK)
 		return r;
 	r = chan_exchange(&ctl->chan, &call);
 	if (r < 0)
-		return ctl_fail(ctl, r, "process %s%s", argv[0],
-		    r == -ENOENT || r == -ESRCH ? " is no client" : "");
-	if (ctl->json)
-		out_json(ctl, clients_json(&reply.client));
-	else
-		print_ledger(ctl, &reply.client);
+		return out_no_client(ctl, r, argv[0]);
+	if (ctl->json) {
+		object = clients_json(&reply.client);
+		out_add_u64(object, "sessions", reply.sessions);
+		out_json(ctl, object);
+	} else {
+		print_ledger(ctl, &reply.client, reply.sessions);
+	}
 	return CTL_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl limit PID SIZE|none: a client's hard limit on its resident memory.
+ * pagerctl limit CLIENT SIZE|none: a client process's hard limit on its resident memory.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,11 +9,11 @@
 #include "out.h"
 
 static void
-print_limit(const struct ctl *ctl, uint32_t pid, uint64_t before, uint64_t now)
+print_limit(const struct ctl *ctl, const char *client, uint64_t before, uint64_t now)
 {
 	char a[OUT_NUMBER], b[OUT_NUMBER];
 
-	printf("limit of process %u: %s (was %s)\n", pid, now ? out_bytes(ctl, now, a) : "none",
+	printf("limit of %s %s: %s (was %s)\n", client[0] == 's' ? "the process of session" : "process", client, now ? out_bytes(ctl, now, a) : "none",
 	    before ? out_bytes(ctl, before, b) : "none");
 }
 
@@ -23,13 +23,16 @@ cmd_limit(struct ctl *ctl, int argc, char **argv)
 	struct pager_req_limit request = { 0 };
 	struct pager_rep_limit reply;
 	struct chan_call call = { CHAN_CALL(LIMIT, &request, &reply) };
+	struct ctl_client client;
 	struct json_object *object;
 	int r;
 
 	(void)argc;
-	r = out_parse_pid(ctl, argv[0], &request.pid);
+	r = out_take_client(ctl, argv[0], &client);
 	if (r != CTL_OK)
 		return r;
+	request.pid = client.pid;
+	request.session = client.session;
 	if (strcmp(argv[1], "none") != 0 &&
 	    (out_parse_size(argv[1], &request.bytes) < 0 || request.bytes == 0))
 		return ctl_usage(
@@ -41,16 +44,15 @@ cmd_limit(struct ctl *ctl, int argc, char **argv)
 	if (r == -ERANGE)
 		return ctl_fail(ctl, r, "%s is too little to run with", argv[1]);
 	if (r < 0)
-		return ctl_fail(ctl, r, "process %s%s", argv[0],
-		    r == -ENOENT || r == -ESRCH ? " is no client" : "");
+		return out_no_client(ctl, r, argv[0]);
 	if (ctl->json) {
 		object = json_object_new_object();
-		out_add_u64(object, "pid", request.pid);
+		out_add_u64(object, client.session ? "session_id" : "pid", client.session ? client.session : client.pid);
 		out_add_u64(object, "limit", request.bytes);
 		out_add_u64(object, "previous_limit", reply.previous_bytes);
 		out_json(ctl, object);
 	} else {
-		print_limit(ctl, request.pid, reply.previous_bytes, request.bytes);
+		print_limit(ctl, argv[0], reply.previous_bytes, request.bytes);
 	}
 	return CTL_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl map PID: a client's regions, as vmmap shows them.
+ * pagerctl map CLIENT: a client's regions, as vmmap shows them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -97,9 +97,9 @@ region_json(const struct pager_wire_region *r)
 
 /* The pieces of a map, one request each, shown as they come. => 0 or -errno. */
 static int
-map_walk(struct ctl *ctl, uint32_t pid, struct json_object *array, struct map_sum *total)
+map_walk(struct ctl *ctl, struct ctl_client client, struct json_object *array, struct map_sum *total)
 {
-	struct pager_req_map request = { .pid = pid };
+	struct pager_req_map request = { .pid = client.pid, .session = client.session };
 	struct pager_rep_map *reply = malloc(sizeof(*reply));
 	int r = reply ? 0 : -ENOMEM;
 
@@ -135,11 +135,11 @@ cmd_map(struct ctl *ctl, int argc, char **argv)
 {
 	struct json_object *array = NULL;
 	struct map_sum total = { 0 };
-	uint32_t pid;
+	struct ctl_client client;
 	int r;
 
 	(void)argc;
-	r = out_parse_pid(ctl, argv[0], &pid);
+	r = out_take_client(ctl, argv[0], &client);
 	if (r != CTL_OK)
 		return r;
 	r = ctl_connect(ctl);
@@ -147,16 +147,15 @@ cmd_map(struct ctl *ctl, int argc, char **argv)
 		return r;
 	if (ctl->json)
 		array = json_object_new_array();
-	r = map_walk(ctl, pid, array, &total);
+	r = map_walk(ctl, client, array, &total);
 	if (r < 0) {
 		json_object_put(array);
-		return ctl_fail(ctl, r, "process %s%s", argv[0],
-		    r == -ENOENT || r == -ESRCH ? " is no client" : "");
+		return out_no_client(ctl, r, argv[0]);
 	}
 	if (array) {
 		out_json(ctl, array);
 	} else if (total.regions == 0) {
-		printf("process %s has no regions\n", argv[0]);
+		printf("%s %s has no regions\n", client.session ? "session" : "process", argv[0]);
 	} else {
 		printf("%-31s ", "total");
 		print_sizes(ctl, &total);

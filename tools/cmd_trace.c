@@ -36,7 +36,7 @@ trace_exchange(
     struct ctl *ctl, enum pager_trace_op op, const int *fd, struct pager_rep_trace *reply)
 {
 	struct pager_req_trace request = {
-		.op = (uint32_t)op, .pid = ctl->client, .window = ctl->window
+		.op = (uint32_t)op, .pid = ctl->client.pid, .window = ctl->window, .session = ctl->client.session
 	};
 	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = fd,
 		.fds_out_count = fd ? 1 : 0 };
@@ -79,7 +79,7 @@ trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
 		return ctl_fail(
 		    ctl, r, "a recording is under way; stop it first (`pagerctl trace stop`)");
 	if (r == -ESRCH)
-		return ctl_fail(ctl, r, "cannot record process %" PRIu32, ctl->client);
+		return ctl_fail(ctl, r, "cannot record client %s", ctl->client_text);
 	return r < 0 ? ctl_fail(ctl, r, "cannot start recording") : CTL_OK;
 }
 
@@ -97,7 +97,7 @@ cmd_trace(struct ctl *ctl, int argc, char **argv)
 		if (r != CTL_OK)
 			return r;
 	} else if (strcmp(what, "stop") == 0 || strcmp(what, "show") == 0) {
-		if (argc > 1 || ctl->client || ctl->window)
+		if (argc > 1 || ctl->client_text || ctl->window)
 			return ctl_usage(ctl, "%s takes no arguments", what);
 		r = ctl_connect(ctl);
 		if (r != CTL_OK)

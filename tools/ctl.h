@@ -21,6 +21,12 @@ enum ctl_option {
 };
 #define CTL_ACCEPTS(NAME) (1u << CTL_OPT_##NAME)
 
+/* Who is meant: a session, or all of a process; neither: nobody in particular. */
+struct ctl_client {
+	uint64_t session;
+	uint32_t pid;
+};
+
 struct ctl {
 	const char *verb;
 	const char *socket; /* NULL: the default */
@@ -28,7 +34,8 @@ struct ctl {
 	char unit;       /* 'a' auto, 'B', 'K', 'M', 'G' */
 	double interval; /* seconds; 0: once */
 	uint64_t count;  /* 0: no end */
-	uint32_t client; /* 0: not given */
+	struct ctl_client client; /* of --client */
+	const char *client_text;  /* NULL: not given */
 	uint32_t window;
 	struct chan chan;
 	struct pager_rep_hello hello;

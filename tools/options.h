@@ -12,6 +12,6 @@ OPTION(JSON, 'j', "json", NULL, "print JSON: bytes and counts as plain numbers")
 OPTION(UNITS, 'u', "units", "UNIT", "bytes in tables as auto, bytes, K, M or G")
 OPTION(INTERVAL, 'i', "interval", "SEC", "go on, one report every SEC seconds")
 OPTION(COUNT, 'c', "count", "N", "end after N reports")
-OPTION(CLIENT, 'p', "client", "PID", "this client alone")
+OPTION(CLIENT, 'p', "client", "CLIENT", "this client alone")
 OPTION(WINDOW, 'w', "window", "N", "pages that stay mapped while references are recorded")
 #undef OPTION

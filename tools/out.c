@@ -55,14 +55,35 @@ out_parse_number(const char *text, uint64_t minimum, uint64_t maximum, uint64_t 
 }
 
 int
-out_parse_pid(const struct ctl *ctl, const char *text, uint32_t *ret_pid)
+out_parse_client(const char *text, struct ctl_client *ret)
 {
-	uint64_t pid;
+	uint64_t number;
 
-	if (out_parse_number(text, 1, INT32_MAX, &pid) < 0)
-		return ctl_usage(ctl, "\"%s\" is no process id", text);
-	*ret_pid = (uint32_t)pid;
+	if (text[0] == 's') {
+		if (out_parse_number(text + 1, 1, UINT64_MAX, &number) < 0)
+			return -EINVAL;
+		*ret = (struct ctl_client){ .session = number };
+		return 0;
+	}
+	if (out_parse_number(text, 1, INT32_MAX, &number) < 0)
+		return -EINVAL;
+	*ret = (struct ctl_client){ .pid = (uint32_t)number };
 	return 0;
+}
+
+int
+out_take_client(const struct ctl *ctl, const char *text, struct ctl_client *ret)
+{
+	if (out_parse_client(text, ret) < 0)
+		return ctl_usage(ctl, "\"%s\" is no client: say a process id, or s and a session's number", text);
+	return 0;
+}
+
+int
+out_no_client(const struct ctl *ctl, int error, const char *text)
+{
+	return ctl_fail(ctl, error, "%s %s%s", text[0] == 's' ? "session" : "process", text,
+	    error == -ENOENT || error == -ESRCH ? " is no client" : "");
 }
 
 const char *

@@ -15,8 +15,12 @@
 int out_parse_size(const char *text, uint64_t *ret_bytes);
 /* A decimal number from `minimum` on. => 0, -EINVAL or -ERANGE. */
 int out_parse_number(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *ret);
-/* A process id. => 0 or CTL_USAGE, explained. */
-int out_parse_pid(const struct ctl *ctl, const char *text, uint32_t *ret_pid);
+/* A process id, or s and the number of a session. => 0 or -EINVAL */
+int out_parse_client(const char *text, struct ctl_client *ret);
+/* The same. => 0 or CTL_USAGE, explained. */
+int out_take_client(const struct ctl *ctl, const char *text, struct ctl_client *ret);
+/* A request about that client failed. => CTL_FAILED, explained. */
+int out_no_client(const struct ctl *ctl, int error, const char *text);
 
 /* Bytes in the unit of --units. => buf. */
 const char *out_bytes(const struct ctl *ctl, uint64_t bytes, char buf[OUT_NUMBER]);

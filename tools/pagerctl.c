@@ -22,9 +22,9 @@ static const struct command {
 	{ "top", "", "clients by footprint, drawn again every second", 0, 0,
 	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_top },
 	{ "clients", "", "who is connected", 0, 0, 0, cmd_clients },
-	{ "map", "PID", "a client's regions", 1, 1, 0, cmd_map },
-	{ "footprint", "PID", "a client's ledger", 1, 1, 0, cmd_footprint },
-	{ "limit", "PID SIZE|none", "sets or lifts a client's hard limit", 2, 2, 0, cmd_limit },
+	{ "map", "CLIENT", "a client's regions", 1, 1, 0, cmd_map },
+	{ "footprint", "CLIENT", "a client's ledger", 1, 1, 0, cmd_footprint },
+	{ "limit", "CLIENT SIZE|none", "sets or lifts a client's hard limit", 2, 2, 0, cmd_limit },
 	{ "check", "", "has every invariant walked; fails if one is broken", 0, 0, 0, cmd_check },
 	{ "debug", "[fail SPEC|nofail|log LEVEL|show]", "fail points and log level", 0, 2, 0,
 	    cmd_debug },
@@ -76,6 +76,7 @@ print_help(const struct command *only)
 		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
 		printf("  %-43s %s\n", left, commands[i].text);
 	}
+	puts("\nA CLIENT is a process id, or s and the number of a session, as s12 (`pagerctl clients` shows both).");
 	puts("\nOptions:");
 	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
 		if (!option_goes_with(only, i))
@@ -151,10 +152,8 @@ option_take(struct ctl *ctl, enum ctl_option option, const char *value)
 	case CTL_OPT_COUNT:
 		return out_parse_number(value, 1, UINT64_MAX, &ctl->count) == 0;
 	case CTL_OPT_CLIENT:
-		if (out_parse_number(value, 1, INT32_MAX, &number) < 0)
-			return false;
-		ctl->client = (uint32_t)number;
-		return true;
+		ctl->client_text = value;
+		return out_parse_client(value, &ctl->client) == 0;
 	case CTL_OPT_WINDOW:
 		if (out_parse_number(value, 1, UINT32_MAX, &number) < 0)
 			return false;

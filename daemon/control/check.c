@@ -149,6 +149,18 @@ check_frames(struct daemon *d, struct report *r)
 	lock_release(&d->sessions.lock);
 }
 
+static long long
+tasks_resident(struct daemon *d)
+{
+	long long sum = 0;
+
+	lock_acquire(&d->tasks.lock);
+	for (const struct task *task = d->tasks.list; task; task = task->next)
+		sum += load_relaxed(&((struct task *)(uintptr_t)task)->resident);
+	lock_release(&d->tasks.lock);
+	return sum;
+}
+
 /* Sums of ledgers equal the gauges: sessions cannot appear in between with pages, since both locks are held. */
 static void
 check_ledgers(struct daemon *d, struct report *r)
@@ -173,6 +185,8 @@ check_ledgers(struct daemon *d, struct report *r)
 	}
 	verify(r, internal == level(d, STAT_PAGES_INTERNAL), "clients are billed %lld resident pages, the gauge says %lld",
 	    internal, level(d, STAT_PAGES_INTERNAL));
+	verify(r, internal == tasks_resident(d), "processes have %lld resident pages, clients are billed %lld", tasks_resident(d),
+	    internal);
 	verify(r, compressed == level(d, STAT_PAGES_COMPRESSED),
 	    "clients are billed %lld compressed pages, the gauge says %lld", compressed, level(d, STAT_PAGES_COMPRESSED));
 	verify(r, wired == level(d, STAT_FRAMES_WIRED), "clients are billed %lld wired pages, the gauge says %lld", wired,
@@ -240,8 +254,8 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 		counted += slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_ABSENT;
 		check_slot(d, r, o, i++, &pages);
 	}
-	for (uint64_t block = 0; block <= o->page_count / SLOTS_PER_BLOCK; block++)
-		live += load_relaxed(&o->block_live[block]);
+	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
+		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
 	fstat(o->memfd, &st);
 	lock_release(&d->pageq.lock);
 	lock_release(&o->lock);
@@ -316,6 +330,48 @@ check_storage(struct daemon *d, struct report *r)
 	    (long long)st.st_blocks * 512, held);
 }
 
+/* Blocks that a look without a lock may have given memory again (vm_object_slot). */
+#define TABLES_HINTS 16u
+
+/* Memory of the slots against what clients are billed for. */
+static bool
+tables_are_sound(struct daemon *d, char *message, size_t message_size)
+{
+	unsigned long long used = share_used(&d->shares, SHARE_TABLES), billed = 0, held;
+	struct stat st;
+
+	fstat(d->slots.fd, &st);
+	held = (unsigned long long)st.st_blocks * 512;
+	lock_acquire(&d->sessions.lock);
+	for (uint32_t i = 0; i < d->sessions.room; i++)
+		if (d->sessions.sessions[i])
+			billed += ledger_pages(&d->sessions.sessions[i]->ledger, PAGER_LEDGER_PAGE_TABLE);
+	lock_release(&d->sessions.lock);
+	snprintf(message, message_size, "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held, billed,
+	    used, (unsigned long long)share_total(d, SHARE_TABLES));
+	return billed == used &&
+	    held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= load_relaxed(&d->slots.blocks) + TABLES_HINTS;
+}
+
+/* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong. */
+static void
+check_tables(struct daemon *d, struct report *r)
+{
+	struct timespec pause = { .tv_nsec = STORAGE_PAUSE_NS };
+	char message[256];
+	bool sound = false;
+
+	for (unsigned tries = 0; tries < STORAGE_TRIES && !sound; tries++) {
+		sound = tables_are_sound(d, message, sizeof(message));
+		if (sound)
+			break;
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
+			pause.tv_nsec *= 2;
+	}
+	verify(r, sound, "tables: %s", message);
+}
+
 unsigned
 check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks)
 {
@@ -330,6 +386,7 @@ check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks)
 		check_object(d, &r, o);
 		vm_object_put(o);
 	}
+	check_tables(d, &r);
 	check_storage(d, &r);
 	*ret_checks = r.checks;
 	return r.failures;

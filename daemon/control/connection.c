@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "control/accept.h"
 #include "control/closer.h"
 #include "fault/fault.h"
@@ -132,6 +133,25 @@ void
 connections_end_wanted(struct connections *all)
 {
 	sessions_end(all->daemon, false);
+}
+
+void
+connections_end_silent(struct connections *all)
+{
+	struct daemon *d = all->daemon;
+	uint64_t allowed = param(d, hello_seconds) * 1000000000u, now = clock_now_ns();
+	uint32_t cursor = 0;
+	struct session *s;
+
+	while (now > allowed && (s = session_next_silent(d, &cursor, now - allowed)) != NULL) {
+		if (connection_of(s) && !connection_of(s)->ending) {
+			log_notice_limited("process %d of user %u has said no HELLO in %llu s (parameter hello_seconds): its connection ends",
+			    (int)s->pid, (unsigned)s->uid, (unsigned long long)param(d, hello_seconds));
+			stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)), STAT_HELLO_TIMEOUTS, 1);
+			session_end(s);
+		}
+		session_put(s);
+	}
 }
 
 void

@@ -25,6 +25,8 @@ struct connections {
 void connection_open(struct connections *all, int fd);
 /* Sessions whose clients have held threads of ours for too long (watch.h) end. */
 void connections_end_wanted(struct connections *all);
+/* And those that have not said HELLO in time: connections are few and kept for those who use them. */
+void connections_end_silent(struct connections *all);
 /* All sessions end; `empty` is called when they have been taken apart. => nothing is accepted any more */
 void connections_end(struct connections *all, void (*empty)(struct daemon *d));
 

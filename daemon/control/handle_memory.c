@@ -53,7 +53,7 @@ object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object
 {
 	struct vm_map *m = &r->session->map;
 	struct daemon *d = r->daemon;
-	uint64_t chunk = VM_OBJECT_CHUNK_BYTES >> d->page_shift;
+	uint64_t chunk = max_u64(VM_OBJECT_CHUNK_BYTES >> d->page_shift, SLOTS_PER_RUN);
 	struct vm_object *o = object_around(m, address, pages);
 	int error;
 
@@ -253,6 +253,8 @@ handle_deallocate(struct request *r)
 	}
 	out->pages += gone;
 	stat_add(r->stats, STAT_DISCARDS, gone);
+	if (!r->again)
+		session_wired_settle(r->session);
 	return 0;
 }
 
@@ -261,9 +263,10 @@ struct change {
 	struct request *r;
 	uint64_t address, end;
 	int (*check)(struct change *c, const struct vm_entry *e); /* or NULL. => 0 or -errno */
+	int (*agree)(struct change *c); /* or NULL: when nothing else can fail. => 0 or -errno */
 	void (*apply)(struct change *c, struct vm_entry *e);
 	uint32_t behavior;
-	uint64_t wired_bytes, wired_most; /* so many are promised to be wired, and so many may be */
+	uint64_t wired_bytes; /* so many more are promised to be wired */
 };
 
 /* Entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM (also: it would part entries, and the client may not have
@@ -284,6 +287,8 @@ entries_change(struct change *c)
 		error = vm_map_reserve(m);
 	for (uint32_t i = vm_map_index(m, c->address); !error && c->check && i < m->count && m->entries[i].start < c->end; i++)
 		error = c->check(c, &m->entries[i]);
+	if (!error && c->agree)
+		error = c->agree(c);
 	if (!error) {
 		vm_map_clip(m, c->address, c->end);
 		for (uint32_t i = vm_map_index(m, c->address); i < m->count && m->entries[i].start < c->end; i++)
@@ -291,7 +296,7 @@ entries_change(struct change *c)
 		vm_map_simplify(m, c->address, c->end);
 	}
 	lock_release(&m->lock);
-	return error;
+	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
 }
 
 /* A page as a job wants it: waited for until it is not busy, then ours. => NULL: not resident */
@@ -379,56 +384,39 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 {
 	if (e->wired_count == 0)
 		c->wired_bytes += min_u64(e->end, c->end) - max_u64(e->start, c->address);
-	return e->wired_count < UINT16_MAX && c->wired_bytes <= c->wired_most ? 0 : -EAGAIN;
+	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
-/* Bytes of wired entries of all sessions but one, those that are being torn down included: their pages are still wired.
- * Runs on: jobs, which is who changes them. */
-static uint64_t
-others_wired(struct session *but)
+/* Half of a process's limit at most is wired. */
+static int
+take_wired(struct change *c)
 {
-	struct daemon *d = but->daemon;
-	uint64_t bytes = 0;
+	struct session *s = c->r->session;
+	struct task *task = s->task;
+	uint64_t limit = load_relaxed(&task->limit_pages) << c->r->daemon->page_shift;
+	uint64_t wired = fetch_add_relaxed(&task->wired_bytes, c->wired_bytes) + c->wired_bytes;
 
-	for (uint32_t i = 0; i < d->sessions.room; i++) {
-		struct session *s = session_at(d, i);
-
-		if (!s)
-			continue;
-		if (s != but) {
-			lock_acquire(&s->map.lock);
-			bytes += s->map.wired_bytes;
-			lock_release(&s->map.lock);
-		}
-		session_put(s);
+	if ((limit && c->wired_bytes && wired > limit / 2) ||
+	    share_take(c->r->daemon, s->account, SHARE_WIRED, c->wired_bytes) != 0) {
+		fetch_sub_relaxed(&task->wired_bytes, c->wired_bytes);
+		return -EAGAIN;
 	}
-	return bytes;
+	s->wired_billed += c->wired_bytes;
+	return 0;
 }
 
-/* The limits are on what may become wired, touched or not: a promise counts from WIRE on. */
+/* The limits are on what may become wired, touched or not: a promise counts from WIRE on, until the pages have gone. */
 int
 handle_wire(struct request *r)
 {
 	const struct pager_req_wire *in = r->body;
-	struct daemon *d = r->daemon;
 	struct walk w = { r, wire_page, 0, false };
 	struct change c = { .r = r, .address = in->address, .end = in->address + in->size, .check = entry_may_wire,
-		.apply = entry_wire };
-	uint64_t limit = load_relaxed(&r->session->limit_pages) << d->page_shift;
-	uint64_t others, most = frames_wire_most(d) << d->page_shift;
+		.agree = take_wired, .apply = entry_wire };
 	int error = range_check(r, in->address, in->size);
 
-	if (error)
-		return error;
-	if (!r->resumed) {
-		others = others_wired(r->session);
-		c.wired_most = most > others ? most - others : 0;
-		if (limit)
-			c.wired_most = min_u64(c.wired_most, limit / 2);
-		/* Jobs alone change it. */
-		c.wired_bytes = r->session->map.wired_bytes;
+	if (!error && !r->resumed)
 		error = entries_change(&c);
-	}
 	if (!error)
 		walk_piece(&w, in->address, in->size, COST_WIRE);
 	return error;
@@ -448,6 +436,8 @@ handle_unwire(struct request *r)
 		error = entries_change(&c);
 	if (!error)
 		walk_piece(&w, in->address, in->size, COST_WIRE);
+	if (!error && !r->again)
+		session_wired_settle(r->session);
 	return error;
 }
 

@@ -140,9 +140,12 @@ handle_page_query(struct request *r)
 
 	if (!region_get(r->session, in->address, &e))
 		return -ENOENT;
-	if (in->address >= e.start)
+	if (in->address >= e.start) {
+		lock_acquire(&e.object->lock);
 		out->disposition =
 		    disposition(r->daemon, e.object, (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+		lock_release(&e.object->lock);
+	}
 	vm_object_put(e.object);
 	return in->address >= e.start ? 0 : -ENOENT;
 }
@@ -166,7 +169,7 @@ handle_statistics(struct request *r)
 		.internal_compressed = L(INTERNAL_COMPRESSED),
 		.wired_mem = L(WIRED_MEM),
 		.phys_footprint_peak = (uint64_t)load_relaxed(&s->ledger.footprint_peak) * page,
-		.limit = load_relaxed(&s->limit_pages) * page,
+		.limit = load_relaxed(&s->task->limit_pages) * page,
 		.faults = L(FAULTS),
 		.zero_fills = L(ZERO_FILLS),
 		.soft_faults = L(SOFT_FAULTS),
@@ -205,7 +208,7 @@ client_describe(struct daemon *d, struct session *s, struct pager_wire_client *r
 		.session_id = s->id,
 		.pid = (uint32_t)s->pid,
 		.uid = s->uid,
-		.limit_bytes = load_relaxed(&s->limit_pages) * d->page_bytes,
+		.limit_bytes = load_relaxed(&s->task->limit_pages) * d->page_bytes,
 		.phys_footprint_peak = (uint64_t)load_relaxed(&s->ledger.footprint_peak) * d->page_bytes,
 	};
 	lock_acquire(&d->pageq.lock);
@@ -236,20 +239,63 @@ handle_clients(struct request *r)
 	return 0;
 }
 
-/* The client asked about, with a reference. => 0, -ESRCH, -EPERM */
-static int
-client_get(struct request *r, uint32_t pid, struct session **ret)
-{
-	struct session *s = session_find_pid(r->daemon, (pid_t)pid);
+/* The clients asked about, one after the other. */
+struct clients {
+	struct request *r;
+	struct session_name name;
+	uint32_t cursor;
+	int error; /* -ESRCH: none yet; -EPERM: some that are another user's; 0 */
+};
 
-	if (!s)
-		return -ESRCH;
-	if (!r->session->is_control && r->session->uid != s->uid) {
+static struct clients
+clients_named(struct request *r, uint32_t pid, uint64_t session)
+{
+	return (struct clients){ .r = r, .name = { session, (pid_t)pid }, .error = -ESRCH };
+}
+
+/* => with a reference, or NULL */
+static struct session *
+clients_next(struct clients *c)
+{
+	struct session *own = c->r->session, *s;
+
+	while ((s = session_next(c->r->daemon, &c->cursor)) != NULL) {
+		bool named = session_is_named(s, c->name);
+
+		if (named && (own->is_control || own->uid == s->uid)) {
+			c->error = 0;
+			return s;
+		}
+		if (named && c->error)
+			c->error = -EPERM;
 		session_put(s);
-		return -EPERM;
 	}
-	*ret = s;
-	return 0;
+	return NULL;
+}
+
+/* The lowest region at or above the address of all clients named, with a reference on its object. => false: none */
+static bool
+lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret_error)
+{
+	struct session *s;
+	bool any = false;
+
+	while ((s = clients_next(&c)) != NULL) {
+		struct vm_entry e;
+
+		if (region_get(s, address, &e)) {
+			bool lower = !any || e.start < ret->start;
+
+			if (any || !lower)
+				vm_object_put(lower ? ret->object : e.object);
+			if (lower)
+				*ret = e;
+			any = true;
+		}
+		session_put(s);
+	}
+	*ret_error = c.error;
+	return any;
 }
 
 /* Whether it is still what a region in the reply says; between two pieces its owner may have changed it. */
@@ -259,10 +305,10 @@ region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 	return e->start == region->address && e->end - e->start == region->size && e->object->id == region->object_id;
 }
 
-/* Another region of the session into the reply, or on with the one of which r->progress bytes have been counted. => false: there
- * is none */
+/* Another region of the clients named into the reply, or on with the one of which r->progress bytes have been counted. => false: there
+ * is none; *ret_error: -ESRCH or -EPERM, or 0 */
 static bool
-map_add(struct request *r, struct session *s, unsigned *work)
+map_add(struct request *r, unsigned *work, int *ret_error)
 {
 	const struct pager_req_map *in = r->body;
 	struct pager_rep_map *out = r->reply;
@@ -271,7 +317,7 @@ map_add(struct request *r, struct session *s, unsigned *work)
 	bool is_there, whole;
 	struct vm_entry e;
 
-	is_there = region_get(s, cursor, &e);
+	is_there = lowest_region(clients_named(r, in->pid, in->session), cursor, &e, ret_error);
 	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
 		/* It stays as far as it has been counted: who changes his map all the time is told of all the same. */
 		whole = true;
@@ -294,18 +340,15 @@ map_add(struct request *r, struct session *s, unsigned *work)
 int
 handle_map(struct request *r)
 {
-	const struct pager_req_map *in = r->body;
 	struct pager_rep_map *out = r->reply;
-	struct session *s;
 	unsigned work = 0;
 	bool more = true;
-	int error = client_get(r, in->pid, &s);
+	int error = 0;
 
+	while (more && out->count < PAGER_REGIONS_PER_REPLY && work < PIECE_WORK)
+		more = map_add(r, &work, &error);
 	if (error)
 		return error;
-	while (more && out->count < PAGER_REGIONS_PER_REPLY && work < PIECE_WORK)
-		more = map_add(r, s, &work);
-	session_put(s);
 	r->again = more && out->count < PAGER_REGIONS_PER_REPLY;
 	if (more && !r->again) {
 		const struct pager_wire_region *last = &out->regions[out->count - 1];
@@ -316,19 +359,35 @@ handle_map(struct request *r)
 	return 0;
 }
 
+static void
+client_add(struct pager_wire_client *sum, const struct pager_wire_client *c)
+{
+	sum->virtual_bytes += c->virtual_bytes;
+	sum->regions += c->regions;
+	sum->phys_footprint_peak += c->phys_footprint_peak;
+	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
+		sum->ledger[i] += c->ledger[i];
+}
+
 int
 handle_footprint(struct request *r)
 {
 	const struct pager_req_footprint *in = r->body;
 	struct pager_rep_footprint *out = r->reply;
+	struct clients clients = clients_named(r, in->pid, in->session);
 	struct session *s;
-	int error = client_get(r, in->pid, &s);
 
-	if (error)
-		return error;
-	client_describe(r->daemon, s, &out->client);
-	session_put(s);
-	return 0;
+	while ((s = clients_next(&clients)) != NULL) {
+		struct pager_wire_client c;
+
+		client_describe(r->daemon, s, &c);
+		if (out->sessions++ == 0)
+			out->client = c;
+		else
+			client_add(&out->client, &c);
+		session_put(s);
+	}
+	return clients.error;
 }
 
 int
@@ -337,20 +396,22 @@ handle_limit(struct request *r)
 	const struct pager_req_limit *in = r->body;
 	struct pager_rep_limit *out = r->reply;
 	struct daemon *d = r->daemon;
-	uint64_t pages = in->bytes >> d->page_shift;
+	struct clients clients = clients_named(r, in->pid, in->session);
+	uint64_t pages = in->bytes >> d->page_shift, previous;
 	struct session *s;
-	int error;
 
 	/* Less than a few pages would stop the client for good: an instruction may touch several. */
 	if (in->bytes && pages < 16)
 		return -ERANGE;
-	error = client_get(r, in->pid, &s);
-	if (error)
-		return error;
-	out->previous_bytes = load_relaxed(&s->limit_pages) << d->page_shift;
-	store_release(&s->limit_pages, pages);
-	pageout_want_session(d, s);
-	session_put(s);
+	s = clients_next(&clients);
+	if (s) {
+		previous = exchange_acq_rel(&s->task->limit_pages, pages);
+		pageout_want_session(d, s);
+		session_put(s);
+	} else if (clients.error != -ESRCH || in->session || !task_limit_set(d, (pid_t)in->pid, pages, &previous)) {
+		return clients.error;
+	}
+	out->previous_bytes = previous << d->page_shift;
 	return 0;
 }
 
@@ -402,22 +463,32 @@ handle_policy(struct request *r)
 	const struct pager_req_policy *in = r->body;
 	struct pager_rep_policy *out = r->reply;
 	struct daemon *d = r->daemon;
+	struct clients clients = clients_named(r, in->pid, in->session);
 	struct session *s = NULL;
+	bool one = in->pid || in->session;
 	int error = 0;
 
 	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
 		return -EINVAL;
-	if (in->pid != 0)
-		error = client_get(r, in->pid, &s);
-	if (!error && in->set)
-		error = r->session->is_control ? pageq_policy_switch(d, s, in->policy) : -EPERM;
-	if (!error) {
-		lock_acquire(&d->pageq.lock);
-		pageq_policy_text_locked(d, s, out->text, sizeof(out->text));
-		lock_release(&d->pageq.lock);
-	}
-	if (s)
-		session_put(s);
+	if (in->set && !r->session->is_control)
+		return -EPERM;
+	do {
+		if (one) {
+			s = clients_next(&clients);
+			error = clients.error;
+		}
+		if (error || (one && !s))
+			break;
+		if (in->set)
+			error = pageq_policy_switch(d, s, in->policy);
+		if (!error) {
+			lock_acquire(&d->pageq.lock);
+			pageq_policy_text_locked(d, s, out->text, sizeof(out->text));
+			lock_release(&d->pageq.lock);
+		}
+		if (s)
+			session_put(s);
+	} while (one && !error);
 	return error;
 }
 
@@ -430,7 +501,7 @@ handle_trace(struct request *r)
 
 	switch (in->op) {
 	case PAGER_TRACE_START:
-		error = trace_start(d, r->fd, (pid_t)in->pid, in->window, r->stats);
+		error = trace_start(d, r->fd, (struct session_name){ in->session, (pid_t)in->pid }, in->window, r->stats);
 		if (!error)
 			r->fd = -1;
 		break;

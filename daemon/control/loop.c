@@ -18,6 +18,7 @@
 
 #define REFRESH_MS  100
 #define COST_TICKS 20 /* of those */
+#define SILENT_TICKS 10
 
 struct control {
 	struct daemon *daemon;
@@ -93,6 +94,10 @@ refresh(uv_timer_t *timer)
 		connections_end_wanted(&control->connections);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
+	if (control->ticks % SILENT_TICKS == 0) {
+		connections_end_silent(&control->connections);
+		tasks_sweep(control->daemon);
+	}
 }
 
 int

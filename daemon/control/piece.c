@@ -27,9 +27,9 @@ uint64_t
 piece_reach(const struct vm_object *o, uint64_t first, uint64_t last, unsigned cost, unsigned *work)
 {
 	while (first < last && *work < PIECE_WORK) {
-		uint64_t block = first / SLOTS_PER_BLOCK, to = min_u64((block + 1) * SLOTS_PER_BLOCK, last);
+		uint64_t to = min_u64(round_down_u64(first, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK, last);
 
-		if (load_relaxed(&o->block_live[block]) == 0) {
+		if (vm_object_next_live(o, first, to) == to) {
 			*work += PIECE_EMPTY;
 		} else {
 			to = min_u64(to, first + (PIECE_WORK - *work) / cost + 1);

@@ -26,6 +26,7 @@ session_teardown(struct session *s)
 		lock_acquire(&m->lock);
 	}
 	lock_release(&m->lock);
+	session_wired_settle(s);
 	if (growing)
 		vm_object_put(growing);
 	pageq_policy_drop(s->daemon, s);

@@ -433,7 +433,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 }
 
 bool
-fault_refuse(struct fault_server *server, const struct fault *f)
+fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outcome why)
 {
 	struct daemon *d = server->daemon;
 	bool empty, ours = false;
@@ -454,14 +454,17 @@ fault_refuse(struct fault_server *server, const struct fault *f)
 	if (ours) {
 		bool first = kind == SLOT_ABSENT;
 
-		stat_add(server->stats, first ? STAT_REFUSED_ZERO_FILLS : STAT_REFUSED_REFILLS, 1);
+		stat_add(server->stats, why == FAULT_NO_TABLE ? STAT_REFUSED_TABLES :
+		    first ? STAT_REFUSED_ZERO_FILLS : STAT_REFUSED_REFILLS, 1);
 		/* Known before the client can touch it again, or free it. */
-		park_refused(d, f);
+		park_refused(d, f, why);
 		fault_poison_hole(server, t.object);
-		log_error_limited("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more "
-				  "--memory or swap, or the client a limit)",
-		    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
-		    (unsigned long long)f->address);
+		/* Of table memory the log has been told by who refused it. */
+		if (why != FAULT_NO_TABLE)
+			log_error_limited("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more "
+					  "--memory or swap, or the client a limit)",
+			    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
+			    (unsigned long long)f->address);
 	} else if (empty) {
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 	}
@@ -505,6 +508,10 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 	case FAULT_NO_FRAME_READ:
 	case FAULT_OVER_LIMIT:
 		park_fault(server, f, outcome);
+		break;
+	case FAULT_NO_TABLE:
+		if (!fault_refuse(server, f, outcome))
+			uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
 		break;
 	case FAULT_NO_IO:
 		/* It faults again; by then the channel has moved. */

@@ -35,6 +35,7 @@ enum fault_outcome {
 	FAULT_NO_FRAME, /* a first touch: to be parked until a frame is free */
 	FAULT_NO_FRAME_WRITE, /* a write to a stored page, or to one that is clean: likewise */
 	FAULT_NO_FRAME_READ, /* a read of a stored page: likewise */
+	FAULT_NO_TABLE, /* a first touch, and its client may have no more table memory: to be refused */
 	FAULT_OVER_LIMIT, /* to be parked until the client's own pages have left */
 	FAULT_NO_IO,    /* the I/O channel is full: again after a completion */
 };
@@ -95,6 +96,7 @@ struct fault_server {
 	atomic_bool stopping;  /* (A) a direct server shall end */
 	struct stat_shard stats;
 	struct hole hole; /* around a page that gets poison */
+	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */
 	void *bounce; /* FAULT_CLUSTER_MAX pages */
 	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
 	struct fault_seat *home; /* (C) NULL: this is none */
@@ -161,16 +163,17 @@ enum fault_outcome fault_handle(struct fault_server *server, const struct fault 
 /* Handles and, where it cannot be answered now, parks or defers. */
 void fault_dispatch(struct fault_server *server, const struct fault *fault);
 
-/* Nothing can leave and nothing is free: answered with SIGBUS, and kept, to be answered truly once there is room. What is
- * stored stays stored. => false: the page is resident, it needs no refusal. */
-bool fault_refuse(struct fault_server *server, const struct fault *fault);
+/* Nothing can leave and nothing is free (why: FAULT_NO_FRAME), or there is no table memory for it (FAULT_NO_TABLE): answered with
+ * SIGBUS, and kept, to be answered truly once there is room. What is stored stays stored. => false: the page is resident, it needs
+ * no refusal. */
+bool fault_refuse(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
 
 /* The page in the server's hole gets poison, so that its threads get SIGBUS; the hole is no more. => no lock held */
 void fault_poison_hole(struct fault_server *server, struct vm_object *o);
 
 /* fault/fill.c */
 /* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O held.
- * FAULT_ANSWERED: fill is set up; or FAULT_NO_FRAME, FAULT_OVER_LIMIT, FAULT_BUSY. */
+ * FAULT_ANSWERED: fill is set up; or FAULT_NO_FRAME, FAULT_NO_TABLE, FAULT_OVER_LIMIT, FAULT_BUSY. */
 enum fault_outcome fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret);
 /* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is aborted. No lock. */
@@ -214,7 +217,9 @@ void park_progress(struct daemon *d);
 /* The squeeze begins now. */
 void park_squeeze(struct daemon *d);
 /* A page got SIGBUS: its fault is kept, if there is a place (half of the pool at most). */
-void park_refused(struct daemon *d, const struct fault *fault);
+void park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why);
+/* Table memory has been given back: those that were refused for want of it are looked at. Any thread, no lock held. */
+void park_tables_freed(struct daemon *d);
 /* Takes one of those out whose address is in [start, end). => false: none */
 bool park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address);
 /* Drops a dead session's faults. No lock held. */

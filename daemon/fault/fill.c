@@ -41,18 +41,6 @@ same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 	return n;
 }
 
-/* => pages that the session may still take; UINT32_MAX without a limit */
-static uint32_t
-limit_room(struct session *s)
-{
-	uint64_t limit = load_relaxed(&s->limit_pages);
-	uint64_t held = ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL);
-
-	if (limit == 0)
-		return UINT32_MAX;
-	return held < limit ? (uint32_t)min_u64(limit - held, UINT32_MAX) : 0;
-}
-
 static void
 frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 {
@@ -71,7 +59,7 @@ enum fault_outcome
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction, enum frame_use use,
     struct fill *ret)
 {
-	uint32_t room = limit_room(o->session);
+	uint32_t room = task_room(o->session->task);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
 	struct hole *hole = vm_object_hole_at(o, index);
 
@@ -83,6 +71,12 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		return FAULT_OVER_LIMIT;
 	if (count > room)
 		count = room;
+	/* Asked before table memory is taken, which would stay. */
+	if (frames_available_for(d, use) == 0)
+		return FAULT_NO_FRAME;
+	count = vm_object_populate(o, index, count, direction);
+	if (count == 0)
+		return FAULT_NO_TABLE;
 	lock_acquire(&d->pageq.lock);
 	/* Guesses must not eat the last frames. */
 	if (count > 1 && frames_available(d) < 4 * count)

@@ -40,7 +40,7 @@ park_create(struct daemon *d)
 	for (uint32_t i = 0; i < room; i++)
 		k->pool[i].next = i + 1 < room ? i + 1 : PARK_NONE;
 	k->free_head = 0;
-	k->refused = EMPTY;
+	k->refused = k->tableless = EMPTY;
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		k->waiting[use] = EMPTY;
 	lock_init(&k->lock, RANK_PARK);
@@ -67,6 +67,13 @@ session_share(const struct park *k)
 	return k->room / 4;
 }
 
+/* Of those that wait, or of one kind of those that were refused. */
+static atomic_uint *
+count_of(struct park *k, const struct park_list *l)
+{
+	return l == &k->refused ? &k->refused_count : l == &k->tableless ? &k->tableless_count : &k->count;
+}
+
 static void
 append_locked(struct park *k, struct park_list *l, uint32_t i)
 {
@@ -82,7 +89,7 @@ append_locked(struct park *k, struct park_list *l, uint32_t i)
 static void
 unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous)
 {
-	atomic_uint *count = l == &k->refused ? &k->refused_count : &k->count;
+	atomic_uint *count = count_of(k, l);
 
 	if (previous == PARK_NONE)
 		l->head = k->pool[i].next;
@@ -90,7 +97,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 		k->pool[previous].next = k->pool[i].next;
 	if (l->tail == i)
 		l->tail = previous;
-	if (l != &k->refused)
+	if (count == &k->count)
 		k->pool[i].fault.session->parked--;
 	store_release(count, load_relaxed(count) - 1);
 	k->pool[i].next = k->free_head;
@@ -101,7 +108,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 static uint32_t
 keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum fault_outcome why)
 {
-	atomic_uint *count = l == &k->refused ? &k->refused_count : &k->count;
+	atomic_uint *count = count_of(k, l);
 	uint32_t i = k->free_head;
 
 	if (i == PARK_NONE)
@@ -111,7 +118,7 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 	k->pool[i].why = why;
 	k->pool[i].ticket = k->next_ticket++;
 	session_get(fault->session);
-	if (l != &k->refused)
+	if (count == &k->count)
 		fault->session->parked++;
 	append_locked(k, l, i);
 	store_release(count, load_relaxed(count) + 1);
@@ -212,7 +219,7 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 	if (i == PARK_NONE)
 		overflow_locked(k, s);
 	if (i != PARK_NONE && limit)
-		fetch_add_relaxed(&s->limit_parked, 1);
+		fetch_add_relaxed(&s->task->limit_parked, 1);
 	if (i != PARK_NONE && !limit && !fault->has_waited) {
 		k->pool[i].fault.has_waited = true;
 		k->pool[i].fault.since = moment_now(d);
@@ -247,13 +254,12 @@ static enum verdict
 judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment now)
 {
 	struct session *s = parked->fault.session;
-	uint64_t limit = load_relaxed(&s->limit_pages);
 	struct park *k = &d->park;
 
 	if (session_is_dead(s))
 		return SERVE;
 	if (parked->why == FAULT_OVER_LIMIT)
-		return !limit || ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL) < limit ? SERVE : WAIT;
+		return task_over_limit(s->task, 1) ? WAIT : SERVE;
 	if (frames_available_for(d, use_of(parked->why)) > 0)
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
@@ -308,7 +314,68 @@ take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
 	return verdict;
 }
 
-/* There is room again: refused faults are answered after all, as reads. */
+/* A refused fault, taken out with its reference, is answered after all, as a read. */
+static void
+answer_refused(struct fault_server *server, struct fault *fault)
+{
+	fault->has_waited = false;
+	fault->flags = 0;
+	fault->start_ns = clock_now_ns();
+	if (!session_is_dead(fault->session))
+		fault_dispatch(server, fault);
+	session_put(fault->session);
+}
+
+/* The first of the server's lane whose client may have table memory, taken out: the poison is taken away by a call on the client's
+ * memory. => false: none */
+static bool
+tableless_take(struct fault_server *server, struct fault *ret)
+{
+	struct daemon *d = server->daemon;
+	struct park *k = &d->park;
+	uint32_t previous = PARK_NONE, i;
+
+	lock_acquire(&k->lock);
+	for (i = k->tableless.head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
+		const struct session *s = k->pool[i].fault.session;
+
+		if (load_relaxed(&s->lane) == server->lane && share_room(d, s->account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
+			break;
+	}
+	if (i != PARK_NONE) {
+		*ret = k->pool[i].fault;
+		unlink_locked(k, &k->tableless, i, previous);
+	}
+	lock_release(&k->lock);
+	return i != PARK_NONE;
+}
+
+/* Table memory has been given back. Who is refused once more is not looked at again in this turn. */
+static void
+serve_tableless(struct fault_server *server)
+{
+	struct park *k = &server->daemon->park;
+	uint32_t most = load_acquire(&k->tableless_count);
+	struct fault fault;
+
+	if (load_acquire(&k->tables_freed) == server->tables_seen)
+		return;
+	server->tables_seen = load_acquire(&k->tables_freed);
+	while (most-- > 0 && !watch_is_relieved() && tableless_take(server, &fault))
+		answer_refused(server, &fault);
+}
+
+void
+park_tables_freed(struct daemon *d)
+{
+	if (load_acquire(&d->park.tableless_count) == 0)
+		return;
+	fetch_add_acq_rel(&d->park.tables_freed, 1);
+	for (unsigned i = 0; i < seat_count(d); i++)
+		fault_seat_kick(&d->seats[i]);
+}
+
+/* There is room again. */
 static void
 serve_refused(struct fault_server *server)
 {
@@ -335,12 +402,7 @@ serve_refused(struct fault_server *server)
 		lock_release(&k->lock);
 		if (!any)
 			return;
-		fault.has_waited = false;
-		fault.flags = 0;
-		fault.start_ns = clock_now_ns();
-		if (!session_is_dead(fault.session))
-			fault_dispatch(server, &fault);
-		session_put(fault.session);
+		answer_refused(server, &fault);
 	}
 }
 
@@ -358,19 +420,21 @@ park_serve(struct fault_server *server)
 		bool limit = why == FAULT_OVER_LIMIT;
 
 		if (limit)
-			fetch_sub_relaxed(&s->limit_parked, 1);
+			fetch_sub_relaxed(&s->task->limit_parked, 1);
 		if (!session_is_dead(s)) {
 			ledger_count(&s->ledger, limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 			    clock_now_ns() - fault.start_ns);
 			fault.start_ns = clock_now_ns();
 			/* Of another lane: woken there (fault_dispatch), where it waits anew if it must. */
-			if (verdict == SERVE || load_acquire(&s->lane) != server->lane || !fault_refuse(server, &fault))
+			if (verdict == SERVE || load_acquire(&s->lane) != server->lane ||
+			    !fault_refuse(server, &fault, FAULT_NO_FRAME))
 				fault_dispatch(server, &fault);
 		}
 		session_put(s);
 	}
 	overflow_wake(d);
 	serve_refused(server);
+	serve_tableless(server);
 }
 
 bool
@@ -420,37 +484,44 @@ park_squeeze(struct daemon *d)
 }
 
 void
-park_refused(struct daemon *d, const struct fault *fault)
+park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why)
 {
 	struct park *k = &d->park;
 
 	lock_acquire(&k->lock);
 	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back. */
-	if (load_relaxed(&k->refused_count) < k->room / 2 && !session_is_dead(fault->session))
-		keep_locked(k, &k->refused, fault, FAULT_NO_FRAME);
+	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 && !session_is_dead(fault->session))
+		keep_locked(k, why == FAULT_NO_TABLE ? &k->tableless : &k->refused, fault, why);
 	lock_release(&k->lock);
+}
+
+/* One of the session's in [start, end), taken out. => false: none */
+static bool
+take_in_range_locked(struct park *k, struct park_list *l, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
+{
+	for (uint32_t i = l->head, previous = PARK_NONE; i != PARK_NONE; previous = i, i = k->pool[i].next) {
+		const struct fault *f = &k->pool[i].fault;
+
+		if (f->session != s || f->address < start || f->address >= end)
+			continue;
+		*ret_address = f->address;
+		unlink_locked(k, l, i, previous);
+		return true;
+	}
+	return false;
 }
 
 bool
 park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
 {
 	struct park *k = &d->park;
-	uint32_t previous = PARK_NONE, i;
-	bool found = false;
+	bool found;
 
-	if (load_acquire(&k->refused_count) == 0)
+	if (load_acquire(&k->refused_count) + load_acquire(&k->tableless_count) == 0)
 		return false;
 	lock_acquire(&k->lock);
-	for (i = k->refused.head; i != PARK_NONE && !found; i = found ? i : k->pool[i].next) {
-		const struct fault *f = &k->pool[i].fault;
-
-		found = f->session == s && f->address >= start && f->address < end;
-		if (found) {
-			*ret_address = f->address;
-			unlink_locked(k, &k->refused, i, previous);
-		}
-		previous = i;
-	}
+	found = take_in_range_locked(k, &k->refused, s, start, end, ret_address) ||
+	    take_in_range_locked(k, &k->tableless, s, start, end, ret_address);
 	lock_release(&k->lock);
 	if (found)
 		session_put(s);
@@ -494,12 +565,14 @@ void
 park_drop(struct daemon *d, struct session *s)
 {
 	struct park *k = &d->park;
-	unsigned dropped;
+	unsigned dropped, limited;
 
 	lock_acquire(&k->lock);
 	if (s->limited.head != PARK_NONE)
 		limited_remove_locked(k, s);
-	dropped = drop_locked(k, &k->refused, s) + drop_locked(k, &s->limited, s) + overflow_drop_locked(k, s);
+	limited = drop_locked(k, &s->limited, s);
+	fetch_sub_relaxed(&s->task->limit_parked, limited);
+	dropped = limited + drop_locked(k, &k->refused, s) + drop_locked(k, &k->tableless, s) + overflow_drop_locked(k, s);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		dropped += drop_locked(k, &k->waiting[use], s);
 	lock_release(&k->lock);

@@ -75,7 +75,8 @@ fault_server_look_at_parked(struct fault_server *server)
 {
 	struct park *park = &server->daemon->park;
 
-	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0)
+	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0 ||
+	    (load_relaxed(&park->tableless_count) > 0 && load_relaxed(&park->tables_freed) != server->tables_seen))
 		park_serve(server);
 }
 

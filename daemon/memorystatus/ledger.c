@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-static const enum { COUNT, PAGES, TIME_NS } ledger_kinds[] = {
+static const enum { COUNT, PAGES, BYTES, TIME_NS } ledger_kinds[] = {
 #define LEDGER(NAME, name, unit, kind, text) kind,
 #include "tbl/ledger.h"
 };
@@ -53,7 +53,7 @@ bool
 ledger_is_zero(const struct ledger *l)
 {
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
-		if (ledger_kinds[i] == PAGES && ledger_pages(l, (enum pager_ledger_entry)i) != 0)
+		if ((ledger_kinds[i] == PAGES || ledger_kinds[i] == BYTES) && ledger_pages(l, (enum pager_ledger_entry)i) != 0)
 			return false;
 	return true;
 }

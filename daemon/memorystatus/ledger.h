@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A client's ledger: the rows of tbl/ledger.h. PAGES rows are balances, changed only by vm_page_commit under PAGEQ, so
- * that their sums over clients equal the daemon's gauges at any moment the lock is held. COUNT and TIME rows
- * only grow and may be posted from any thread.
+ * that their sums over clients equal the daemon's gauges at any moment the lock is held. BYTES rows are balances of things
+ * that need no lock. COUNT and TIME rows only grow. These may be posted from any thread.
  */
 #ifndef LEDGER_H
 #define LEDGER_H
@@ -22,7 +22,13 @@ ledger_count(struct ledger *l, enum pager_ledger_entry entry, uint64_t value)
 {
 	fetch_add_relaxed(&l->entries[entry], (long long)value);
 }
-/* Pages as they stand, without a lock. */
+/* A BYTES row, from any thread. */
+static inline void
+ledger_post_bytes(struct ledger *l, enum pager_ledger_entry entry, long long bytes)
+{
+	fetch_add_relaxed(&l->entries[entry], bytes);
+}
+/* Pages (or bytes) as they stand, without a lock. */
 static inline uint64_t
 ledger_pages(const struct ledger *l, enum pager_ledger_entry entry)
 {
@@ -30,7 +36,7 @@ ledger_pages(const struct ledger *l, enum pager_ledger_entry entry)
 }
 /* PAGES rows in bytes, others as they are. */
 uint64_t ledger_value(const struct ledger *l, enum pager_ledger_entry entry, uint64_t page_bytes);
-/* Whether every PAGES row reads zero, as it must for an ended client. */
+/* Whether every balance reads zero, as it must for an ended client. */
 bool ledger_is_zero(const struct ledger *l);
 
 #endif

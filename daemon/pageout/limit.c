@@ -12,8 +12,8 @@ limits_wanted(struct daemon *d, unsigned lane)
 	return lane == LANE_COMMON ? &d->pageq.limits_wanted : &d->pageq.side[lane - 1].limits_wanted;
 }
 
-void
-pageout_want_session(struct daemon *d, struct session *s)
+static void
+want_pages_of(struct daemon *d, struct session *s)
 {
 	unsigned lane = load_acquire(&s->lane);
 
@@ -23,6 +23,23 @@ pageout_want_session(struct daemon *d, struct session *s)
 		pageout_want(d);
 	else
 		side_wake(d);
+}
+
+void
+pageout_want_session(struct daemon *d, struct session *s)
+{
+	struct session *other;
+	uint32_t cursor = 0;
+
+	want_pages_of(d, s);
+	if (likely(load_relaxed(&s->task->references) == 1))
+		return;
+	/* The limit is the process's: its other sessions' pages serve as well. */
+	while ((other = session_next(d, &cursor)) != NULL) {
+		if (other != s && other->task == s->task)
+			want_pages_of(d, other);
+		session_put(other);
+	}
 }
 
 /* The pages of one object, clock-wise from the session's hand: inactive ones leave, active ones become inactive.
@@ -99,15 +116,6 @@ round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 /* Own reclaim works until so many pages are free below the limit. */
 #define LIMIT_SLACK 32u
 
-/* Whether `more` pages would be too many. */
-static bool
-session_over_limit(struct session *s, uint64_t more)
-{
-	uint64_t limit = load_relaxed(&s->limit_pages);
-
-	return limit && ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL) + more > limit;
-}
-
 unsigned
 round_limits(struct pageout_worker *w)
 {
@@ -125,14 +133,14 @@ round_limits(struct pageout_worker *w)
 		if (is_ours && exchange_acq_rel(&s->reclaim_queued, false)) {
 			bool moved = false, waited_for;
 
-			if (session_over_limit(s, LIMIT_SLACK))
+			if (task_over_limit(s->task, LIMIT_SLACK))
 				freed += round_session(w, s, &moved);
-			waited_for = load_acquire(&s->limit_parked) > 0;
+			waited_for = load_acquire(&s->task->limit_parked) > 0;
 			/* Below the limit, by our work or its owner's: who waits may go on. */
-			if (waited_for && !session_over_limit(s, 1))
+			if (waited_for && !task_over_limit(s->task, 1))
 				fault_servers_kick(d);
 			/* A limit set below what is held is worked down to without a fault, as long as pages move. */
-			if (waited_for || (moved && session_over_limit(s, 0))) {
+			if (waited_for || (moved && task_over_limit(s->task, 0))) {
 				store_release(&s->reclaim_queued, true);
 				again = true;
 			}

@@ -31,13 +31,18 @@ policy_state(const void *core, pol_page page)
 	}
 }
 
-/* Sparse: a policy's memory is touched only where pages are. */
+/* Sparse: a policy's memory is touched only where pages are. entries: offset of what shall begin at a hardware page.
+ * => the first of `bytes`, or NULL */
 static void *
-sparse_memory(size_t bytes)
+sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct policy_memory *ret)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before = round_up_u64(entries, d->hw_bytes) - entries;
+	void *mapping = mmap(NULL, before + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return memory == MAP_FAILED ? NULL : memory;
+	if (mapping == MAP_FAILED)
+		return NULL;
+	*ret = (struct policy_memory){ mapping, before + bytes };
+	return (char *)mapping + before;
 }
 
 static const struct pol_ops *
@@ -70,16 +75,17 @@ instance_init(struct page_policy *pp, const char *params)
 		.state = policy_state,
 		.core = d,
 	};
+	size_t bytes;
 
-	pp->bytes = pp->ops->footprint(&env, params);
-	if (pp->bytes == 0)
+	bytes = pp->ops->footprint(&env, params);
+	if (bytes == 0)
 		return -EINVAL;
-	pp->memory = sparse_memory(pp->bytes);
+	pp->memory = sparse_memory(d, bytes, pp->ops->arrays[0].offset, &pp->own_memory);
 	if (!pp->memory)
 		return -ENOMEM;
 	if (!pp->ops->deactivate) {
-		pp->window_bytes = pol_window_footprint(env.npages);
-		pp->window = sparse_memory(pp->window_bytes);
+		pp->window = sparse_memory(d, pol_window_footprint(env.npages), offsetof(struct pol_window, nodes),
+		    &pp->window_memory);
 		if (!pp->window)
 			return -ENOMEM;
 		pol_window_init(pp->window, 0);
@@ -120,6 +126,7 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 	memcpy(name, text, length);
 	name[length] = '\0';
 	pp->daemon = d;
+	store_relaxed(&pp->references, 1);
 	pp->missed = POL_NONE;
 	pp->ops = find_ops(name);
 	pp->tunable = pp->ops && pp->ops->tune && !cost_is_fixed(colon ? colon + 1 : NULL);
@@ -132,16 +139,54 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 	return 0;
 }
 
+struct page_policy *
+page_policy_get(struct page_policy *pp)
+{
+	if (pp)
+		fetch_add_relaxed(&pp->references, 1);
+	return pp;
+}
+
 void
 page_policy_destroy(struct page_policy *pp)
 {
-	if (!pp)
+	if (!pp || fetch_sub_acq_rel(&pp->references, 1) != 1)
 		return;
 	if (pp->memory)
-		munmap(pp->memory, pp->bytes);
+		munmap(pp->own_memory.mapping, pp->own_memory.bytes);
 	if (pp->window)
-		munmap(pp->window, pp->window_bytes);
+		munmap(pp->window_memory.mapping, pp->window_memory.bytes);
 	free(pp);
+}
+
+/* Whole hardware pages of it. */
+static void
+entries_release(const struct daemon *d, char *entries, size_t stride, pol_page first, uint32_t count)
+{
+	uintptr_t from = round_up_u64((uintptr_t)entries + (size_t)first * stride, d->hw_bytes);
+	uintptr_t to = round_down_u64((uintptr_t)entries + ((size_t)first + count) * stride, d->hw_bytes);
+
+	/* The daemon's memory is locked, where it may be. */
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED_LOCKED);
+}
+
+void
+page_policy_release(struct page_policy *pp, pol_page first, uint32_t count)
+{
+	const struct pol_array *array;
+	size_t offset = 0;
+
+	if (!pp)
+		return;
+	for (array = pp->ops->arrays; array < pp->ops->arrays + POL_ARRAYS_MAX && array->stride != 0; array++) {
+		if (array->offset != 0)
+			offset = array->offset;
+		entries_release(pp->daemon, (char *)pp->memory + offset, array->stride, first, count);
+		offset += array->stride * pp->daemon->slots.count;
+	}
+	if (pp->window)
+		entries_release(pp->daemon, (char *)pp->window->nodes, sizeof(struct pol_node), first, count);
 }
 
 void

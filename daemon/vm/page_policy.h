@@ -2,7 +2,7 @@
  *
  * Running policies: the daemon's, and those of clients that asked for their own. An instance owns the order of the pages of
  * its clients; this file hands it events and takes its proposals. A policy without deactivate() gets the core's window
- * (policy/pol_window.h). Every function but _create and _destroy is called with PAGEQ held.
+ * (policy/pol_window.h). Every function but _create, _get, _destroy and _release is called with PAGEQ held.
  */
 #ifndef PAGE_POLICY_H
 #define PAGE_POLICY_H
@@ -15,12 +15,18 @@
  * Lint doc_names finds the text in the manual pages. */
 #define POLICY_DEFAULT "mach2q:inactive=8,adapt=1,cost=2,overhead=1,near=100,refault=25,trial=10,turns=3"
 
+/* Memory in which the entries of a page that has not come take none: they begin at a hardware page, as does every run of slots. */
+struct policy_memory {
+	void *mapping;
+	size_t bytes; /* of the mapping */
+};
+
 struct page_policy {
 	const struct pol_ops *ops;
-	void *memory;
-	size_t bytes;
-	struct pol_window *window; /* NULL: the policy deactivates by itself */
-	size_t window_bytes;
+	atomic_uint references;
+	void *memory;              /* in own_memory */
+	struct pol_window *window; /* in window_memory; NULL: the policy deactivates by itself */
+	struct policy_memory own_memory, window_memory;
 	struct daemon *daemon;
 	uint32_t resident; /* pages that the instance has been told of */
 	uint32_t counted;  /* of check.c: pages that it should have been told of */
@@ -32,7 +38,13 @@ struct page_policy {
 
 /* text: "name[:param=value,...]", or "default"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
 int page_policy_create(struct daemon *d, const char *text, struct page_policy **ret);
+/* Another reference; NULL: none. => PAGEQ held, or a reference */
+struct page_policy *page_policy_get(struct page_policy *pp);
+/* Drops a reference; the last ends it. => no PAGEQ */
 void page_policy_destroy(struct page_policy *pp);
+/* Gives the memory of entries [first, first + count) back. NULL: none.
+ * => all these pages have been forgotten, and none comes meanwhile; a reference, no lock */
+void page_policy_release(struct page_policy *pp, pol_page first, uint32_t count);
 
 void page_policy_fault(struct page_policy *pp, pol_page page, unsigned pf);
 void page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf);

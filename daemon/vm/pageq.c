@@ -87,6 +87,18 @@ speculative_remove(struct daemon *d, uint32_t frame)
 
 /* --- in, touched, gone --- */
 
+/* A page is gone for good, or wired. The daemon's policy may remember one from before its client had a policy of its own, and
+ * memory of entries goes with the page (vm/block.c). */
+static void
+forget(struct daemon *d, struct vm_object *o, pol_page page, bool resident)
+{
+	struct page_policy *policy = policy_of(d, o);
+
+	page_policy_forget(policy, page, resident);
+	if (unlikely(policy != d->pageq.policy))
+		page_policy_forget(d->pageq.policy, page, false);
+}
+
 void
 pageq_filled_locked(struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf)
 {
@@ -95,6 +107,8 @@ pageq_filled_locked(struct daemon *d, struct vm_object *o, uint32_t frame, enum 
 		page_policy_fault(policy_of(d, o), pol_of(d, o, frame), pf);
 	else if (to == PAGE_SPECULATIVE)
 		speculative_add(d, frame);
+	else
+		forget(d, o, pol_of(d, o, frame), false);
 }
 
 bool
@@ -135,7 +149,7 @@ pageq_written_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 void
 pageq_forget_locked(struct daemon *d, struct vm_object *o, pol_page page)
 {
-	page_policy_forget(policy_of(d, o), page, false);
+	forget(d, o, page, false);
 }
 
 static void
@@ -144,11 +158,12 @@ leave_queues(struct daemon *d, struct vm_object *o, uint32_t frame)
 	switch (state_of(d, frame)) {
 	case PAGE_SPECULATIVE:
 		speculative_remove(d, frame);
+		forget(d, o, pol_of(d, o, frame), false); /* its ghost */
 		break;
 	case PAGE_WIRED:
 		break;
 	default:
-		page_policy_forget(policy_of(d, o), pol_of(d, o, frame), true);
+		forget(d, o, pol_of(d, o, frame), true);
 	}
 }
 
@@ -197,14 +212,14 @@ pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t ind
 }
 
 bool
-pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, pid_t pid, struct victim *ret)
+pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret)
 {
 	struct vm_object *o;
 
 	if (state_of(d, frame) != PAGE_ACTIVE)
 		return false;
 	o = d->objects.objects[page_of(d, frame)->object];
-	if ((pid && o->session->pid != pid) || !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
+	if ((!session_names_all(name) && !session_is_named(o->session, name)) || !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
 		return false;
 	vm_object_get(o);
 	*ret = (struct victim){ pol_of(d, o, frame), frame, o };
@@ -216,7 +231,7 @@ pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret
 {
 	uint32_t frame = frame_of(d, page);
 
-	return frame != FRAME_NONE && pageq_deactivate_frame_locked(d, frame, 0, ret);
+	return frame != FRAME_NONE && pageq_deactivate_frame_locked(d, frame, (struct session_name){ 0 }, ret);
 }
 
 bool

@@ -7,6 +7,7 @@
 #define PAGEQ_H
 
 #include "daemon.h"
+#include "session.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
@@ -54,8 +55,8 @@ void pageq_resize_locked(struct daemon *d);
 bool pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t index);
 /* The same for a page named by its number; with a reference on its object. */
 bool pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret);
-/* The same for what is in a frame, if it belongs to the process (0: any). */
-bool pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, pid_t pid, struct victim *ret);
+/* The same for what is in a frame, if it belongs to who is named (nobody: any). */
+bool pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret);
 /* Whether somebody is mapping that page right now. => PAGEQ held */
 bool pageq_slot_is_coming_locked(struct daemon *d, pol_page page);
 /* One page that the caller names, whatever its state: -> CLEANING, as pageq_launder_begin_locked. clean_only: only if it has a

@@ -21,7 +21,7 @@ slots_create(struct daemon *d)
 
 	if (count > POL_PAGES_MAX)
 		count = POL_PAGES_MAX;
-	count = round_down_u64(count, SLOTS_PER_BLOCK);
+	count = round_down_u64(count, SLOTS_PER_RUN);
 	t->fd = memfd_create("pagerd-slots", MFD_CLOEXEC);
 	if (t->fd < 0)
 		return -errno;
@@ -58,7 +58,7 @@ slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start)
 	struct slot_table *t = &d->slots;
 	int error = -ENOSPC;
 
-	count = round_up_u64(count, SLOTS_PER_BLOCK);
+	count = round_up_u64(count, SLOTS_PER_RUN);
 	lock_acquire(&t->lock);
 	/* Between n runs lie at most n + 1 extents: with room for those slots_put cannot fail. */
 	if (t->runs + 2 > t->extent_room) {
@@ -97,7 +97,7 @@ slots_put(struct daemon *d, uint32_t start, uint64_t count)
 	struct slot_table *t = &d->slots;
 	unsigned i = 0;
 
-	count = round_up_u64(count, SLOTS_PER_BLOCK);
+	count = round_up_u64(count, SLOTS_PER_RUN);
 	/* All slots are ABSENT (zero) by now: only the memory is given back. */
 	fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start * 8, (off_t)count * 8);
 	lock_acquire(&t->lock);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "session.h"
 #include "vm/vm_object.h"
 
 void
@@ -18,10 +19,34 @@ vm_map_init(struct vm_map *m)
 	lock_init(&m->lock, RANK_MAP);
 }
 
+/* => 0, or what share_take says */
+static int
+map_bill(struct vm_map *m, uint32_t entries)
+{
+	uint64_t bytes = entries * sizeof(*m->entries);
+	int error = m->session ? share_take(m->session->daemon, m->session->account, SHARE_TABLES, bytes) : 0;
+
+	if (m->session && !error)
+		ledger_post_bytes(&m->session->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
+	return error;
+}
+
+static void
+map_unbill(struct vm_map *m, uint32_t entries)
+{
+	uint64_t bytes = entries * sizeof(*m->entries);
+
+	if (!m->session)
+		return;
+	ledger_post_bytes(&m->session->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
+	share_give(m->session->daemon, m->session->account, SHARE_TABLES, bytes);
+}
+
 void
 vm_map_fini(struct vm_map *m)
 {
 	CHECK(m->count == 0);
+	map_unbill(m, m->room);
 	free(m->entries);
 	lock_fini(&m->lock);
 }
@@ -73,13 +98,19 @@ vm_map_reserve(struct vm_map *m)
 {
 	uint32_t room;
 	struct vm_entry *entries;
+	int error;
 
 	if (m->count + 4 <= m->room)
 		return 0;
 	room = m->room ? m->room * 2 : 16;
+	error = map_bill(m, room - m->room);
+	if (error)
+		return error;
 	entries = realloc(m->entries, room * sizeof(*entries));
-	if (!entries)
+	if (!entries) {
+		map_unbill(m, room - m->room);
 		return -ENOMEM;
+	}
 	m->entries = entries;
 	m->room = room;
 	return 0;

@@ -28,6 +28,7 @@ struct vm_map {
 	uint32_t hint;            /* (M) last entry found */
 	uint64_t virtual_bytes;   /* (M) */
 	uint64_t wired_bytes;     /* (M) of wired entries: what may become wired by touching it. Changed by jobs alone */
+	struct session *session;  /* (C) whose it is, who pays for its memory; NULL: nobody does */
 	struct vm_object *growing; /* (M) the last object that was made for more than one allocation; with a reference */
 };
 
@@ -37,7 +38,7 @@ void vm_map_fini(struct vm_map *m);
 struct vm_entry *vm_map_lookup(struct vm_map *m, uint64_t address);
 /* The entry that holds the address or the first above it, or NULL. => M held */
 struct vm_entry *vm_map_lookup_from(struct vm_map *m, uint64_t address);
-/* Makes room so that the next insert and two clips cannot fail. => 0 or -ENOMEM; M held */
+/* Makes room so that the next insert and two clips cannot fail. => 0, -ENOMEM, or what share_take says; M held */
 int vm_map_reserve(struct vm_map *m);
 /* Puts an entry in (its range must be free; takes over the object reference) and merges it with its neighbours.
  * => M held */

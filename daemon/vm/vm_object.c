@@ -19,7 +19,6 @@
 #include "session.h"
 #include "trace.h"
 #include "vm/pageq.h"
-#include "watch.h"
 
 #define OBJECTS_MAX (1u << 20)
 #ifndef MFD_NOEXEC_SEAL
@@ -91,6 +90,40 @@ memfd_open(uint64_t bytes)
 	return fd;
 }
 
+/* What an object takes of its user's shares. */
+static const struct {
+	enum share share;
+	bool is_virtual; /* its addresses, else one */
+} object_shares[] = { { SHARE_OBJECTS, false }, { SHARE_DESCRIPTORS, false }, { SHARE_VIRTUAL, true } };
+
+static uint64_t
+share_amount(const struct vm_object *o, unsigned i)
+{
+	return object_shares[i].is_virtual ? round_up_u64(o->page_count, SLOTS_PER_RUN) << o->daemon->page_shift : 1;
+}
+
+/* The first `count` of them. */
+static void
+shares_give(struct vm_object *o, unsigned count)
+{
+	while (count-- > 0)
+		share_give(o->daemon, o->session->account, object_shares[count].share, share_amount(o, count));
+}
+
+static int
+shares_take(struct vm_object *o)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(object_shares); i++) {
+		int error = share_take(o->daemon, o->session->account, object_shares[i].share, share_amount(o, i));
+
+		if (error) {
+			shares_give(o, i);
+			return error;
+		}
+	}
+	return 0;
+}
+
 int
 vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
     struct vm_object **ret)
@@ -107,23 +140,24 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	o->daemon = d;
 	o->page_count = page_count;
 	o->base_address = base_address;
+	o->session = session_get(s);
 	store_relaxed(&o->references, 1);
-	o->block_live = calloc(page_count / SLOTS_PER_BLOCK + 1, sizeof(*o->block_live));
-	if (!o->block_live) {
-		error = -ENOMEM;
+	error = shares_take(o);
+	if (error)
+		goto fail_shares;
+	error = -ENOMEM;
+	o->blocks = calloc((page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK, sizeof(*o->blocks));
+	if (!o->blocks)
 		goto fail_blocks;
-	}
 	o->memfd = memfd_open(page_count << d->page_shift);
-	if (o->memfd < 0) {
-		error = o->memfd;
+	error = o->memfd;
+	if (error < 0)
 		goto fail_memfd;
-	}
 	error = slots_take(d, page_count, &o->slot_base);
 	if (error)
 		goto fail_slots;
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
-	o->session = session_get(s);
 	fetch_add_relaxed(&s->objects, 1);
 	error = table_add(d, o);
 	if (error)
@@ -133,15 +167,17 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 
 fail_table:
 	fetch_sub_relaxed(&s->objects, 1);
-	session_put(s);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
 	slots_put(d, o->slot_base, page_count);
 fail_slots:
 	close(o->memfd);
 fail_memfd:
-	free(o->block_live);
+	free(o->blocks);
 fail_blocks:
+	shares_give(o, ARRAY_LEN(object_shares));
+fail_shares:
+	session_put(s);
 	free(o);
 	return error;
 }
@@ -168,12 +204,14 @@ vm_object_put(struct vm_object *o)
 		d->objects.hint = o->index;
 	lock_release(&d->objects.lock);
 	slots_put(d, o->slot_base, o->page_count);
+	vm_object_blocks_end(o);
 	close(o->memfd);
 	fetch_sub_relaxed(&o->session->objects, 1);
+	shares_give(o, ARRAY_LEN(object_shares));
 	session_put(o->session);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
-	free(o->block_live);
+	free(o->blocks);
 	o->magic = 0;
 	free(o);
 }
@@ -273,15 +311,16 @@ daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to
 void
 vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 {
-	_Atomic uint64_t *p = vm_object_slot(o, index);
+	_Atomic uint64_t *p = &o->daemon->slots.slots[o->slot_base + index];
+	atomic_ushort *block = &o->blocks[index / SLOTS_PER_BLOCK];
 	uint64_t old = load_relaxed(p);
-	atomic_ushort *live = &o->block_live[index / SLOTS_PER_BLOCK];
 
 	lock_assert_held(&o->lock);
+	INVARIANT(load_relaxed(block) & BLOCK_POPULATED);
 	if ((slot_kind(old) == SLOT_ABSENT) != (slot_kind(slot) == SLOT_ABSENT)) {
-		unsigned short count = load_relaxed(live);
+		unsigned short word = load_relaxed(block);
 
-		store_relaxed(live, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? count - 1 : count + 1));
+		store_relaxed(block, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? word - 1 : word + 1));
 	}
 	store_release(p, slot);
 }
@@ -297,7 +336,7 @@ uint64_t
 vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
 {
 	while (index < end) {
-		if (load_relaxed(&o->block_live[index / SLOTS_PER_BLOCK]) > 0)
+		if (load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) & ~BLOCK_POPULATED)
 			return index;
 		index = round_down_u64(index, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK;
 	}
@@ -315,91 +354,6 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 		lock_release(&o->lock);
 	}
 	uffd_wake(o->session->uffd, vm_object_address(o, index), o->daemon->page_bytes);
-}
-
-/* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
-static void
-wait_watched(struct vm_object *o)
-{
-	watch_client(session_cookie(o->session));
-	watch_enter(WATCH_WAIT, -1);
-	cond_wait(&o->unbusy, &o->lock);
-	watch_leave();
-}
-
-void
-vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
-{
-	fetch_add_acq_rel(&o->waiters, 1);
-	if (!vm_page_busy_try(p))
-		wait_watched(o);
-	else
-		vm_page_flags_clear(p, PAGE_BUSY);
-	fetch_sub_acq_rel(&o->waiters, 1);
-}
-
-struct hole *
-vm_object_hole_at(const struct vm_object *o, uint64_t index)
-{
-	struct hole *hole = o->holes;
-
-	while (unlikely(hole != NULL) && (index < hole->low || index >= hole->high))
-		hole = hole->next;
-	return hole;
-}
-
-void
-vm_object_hole_begin(struct vm_object *o, struct hole *hole, uint64_t low, uint64_t high)
-{
-	lock_assert_held(&o->lock);
-	*hole = (struct hole){ .next = o->holes, .low = low, .high = high };
-	o->holes = hole;
-}
-
-bool
-vm_object_hole_end(struct vm_object *o, struct hole *hole)
-{
-	struct hole **at = &o->holes;
-
-	lock_assert_held(&o->lock);
-	while (*at != hole)
-		at = &(*at)->next;
-	*at = hole->next;
-	if (load_acquire(&o->waiters) > 0)
-		cond_broadcast(&o->unbusy);
-	return hole->wanted;
-}
-
-/* Waits until no hole is left in [low, high). Runs on: jobs. => O held, dropped and retaken */
-static void
-wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
-{
-	struct hole *hole = o->holes;
-
-	while (hole) {
-		if (hole->high <= low || hole->low >= high) {
-			hole = hole->next;
-			continue;
-		}
-		fetch_add_acq_rel(&o->waiters, 1);
-		wait_watched(o);
-		fetch_sub_acq_rel(&o->waiters, 1);
-		hole = o->holes;
-	}
-}
-
-/* As the owner of a hole of a job lets it go. => no lock held */
-static void
-hole_close(struct vm_object *o, struct hole *hole)
-{
-	bool wanted;
-
-	lock_acquire(&o->lock);
-	wanted = vm_object_hole_end(o, hole);
-	lock_release(&o->lock);
-	if (wanted)
-		uffd_wake(o->session->uffd, vm_object_address(o, hole->low),
-		    (hole->high - hole->low) << o->daemon->page_shift);
 }
 
 #define DISCARD_RUN 256u
@@ -488,7 +442,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	uint64_t gone;
 
 	lock_acquire(&o->lock);
-	wait_holes(o, first, last);
+	vm_object_wait_holes(o, first, last);
 	vm_object_hole_begin(o, &hole, first, last);
 	lock_release(&o->lock);
 	unpoison(o, first, last);
@@ -533,7 +487,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
 			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
-	hole_close(o, &hole);
+	vm_object_hole_close(o, &hole);
 	if (count > 0)
 		pageout_freed(d);
 	return gone;
@@ -556,7 +510,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 		if (session_is_dead(o->session))
 			continue;
 		lock_acquire(&o->lock);
-		wait_holes(o, index, index + 1);
+		vm_object_wait_holes(o, index, index + 1);
 		vm_object_hole_begin(o, &hole, index, index + 1);
 		resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
 		lock_release(&o->lock);
@@ -564,7 +518,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 			uffd_zeropage(o->session->uffd, start + at, d->hw_bytes, &done);
 		if (!resident)
 			uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
-		hole_close(o, &hole);
+		vm_object_hole_close(o, &hole);
 	}
 }
 
@@ -575,7 +529,7 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 
 	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among what goes. */
 	lock_acquire(&o->lock);
-	wait_holes(o, first, end);
+	vm_object_wait_holes(o, first, end);
 	lock_release(&o->lock);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, end)) < end;) {
 		uint64_t last = min_u64(round_down_u64(i, DISCARD_RUN) + DISCARD_RUN, end);
@@ -584,5 +538,6 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 		i = last;
 	}
 	unrefuse(o, first, end);
+	vm_object_release(o, first, end);
 	return gone;
 }

@@ -14,9 +14,16 @@
 #include "vm/vm_page.h"
 
 #define VM_OBJECT_MAGIC 0x0b1ec70bu
-/* Slots per block of the live counts: one hardware page of slots. */
+/* Slots per block (block.c): one hardware page of slots. */
 #define SLOTS_PER_BLOCK 512u
-/* Small allocations share objects of this size. */
+/* Slots are handed out in runs of these: a policy's entries for one, of a byte or more, are whole hardware pages, so that no
+ * two objects have entries in one. */
+#define SLOTS_PER_RUN 4096u
+/* A block's word: how many of its slots are not ABSENT, and this. */
+#define BLOCK_POPULATED 0x8000u /* it has memory, and is billed for it */
+/* What is billed: the most that a block takes by itself, a page each of slots and of two arrays of a policy. */
+#define TABLE_BLOCK_BYTES (3u * 4096u)
+/* Small allocations share objects of this size, or of a run of slots if that is more. */
 #define VM_OBJECT_CHUNK_BYTES (128ull << 20)
 
 struct session;
@@ -44,21 +51,28 @@ struct vm_object {
 	struct cond unbusy;     /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
 	atomic_uint waiters;    /* (A) on unbusy */
 	struct hole *holes;     /* (O) ranges in which no page may be filled now */
-	atomic_ushort *block_live; /* (A) per SLOTS_PER_BLOCK: slots that are not ABSENT; written under O */
+	atomic_ushort *blocks;  /* (A) a word for each block; written under O */
 };
 
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
-/* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots). One reference for the caller. */
+/* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has its share). One reference for the
+ * caller. */
 int vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
     struct vm_object **ret);
 void vm_object_get(struct vm_object *o);
 /* The last reference frees it: every slot must be ABSENT by then. */
 void vm_object_put(struct vm_object *o);
 
-static inline _Atomic uint64_t *
+/* What stands for the slots of a block without memory. */
+extern const _Atomic uint64_t vm_slot_absent;
+/* To be read only. => O or PAGEQ held. Without them it is a hint, which may meet a block that is just being released: its slots have a
+ * page again then that nobody is billed for, until the block or its object is released. */
+static inline const _Atomic uint64_t *
 vm_object_slot(const struct vm_object *o, uint64_t index)
 {
+	if (unlikely(load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) == 0))
+		return &vm_slot_absent;
 	return &o->daemon->slots.slots[o->slot_base + index];
 }
 /* Whether every page of [low, high) is stored. A hint unless O is held. */
@@ -72,7 +86,14 @@ vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
 }
 /* So many stored pages between two that are worked on do not part them: one call serves both. */
 #define VM_GAP_MAX 15u
-/* Publishes a slot. => O held */
+/* block.c: up to `count` pages from index on (in the direction) may be published: their blocks have memory.
+ * => how many; 0: the client may have no more table memory. O held */
+unsigned vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int direction);
+/* Gives the memory of blocks of pages [first, last) back in which nothing is left. Runs on: jobs. No lock held. */
+void vm_object_release(struct vm_object *o, uint64_t first, uint64_t last);
+/* The object ends: what is left is not billed any more. */
+void vm_object_blocks_end(struct vm_object *o);
+/* Publishes a slot. => O held; vm_object_populate has answered for it */
 void vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot);
 static inline uint64_t
 vm_object_address(const struct vm_object *o, uint64_t index)
@@ -107,6 +128,10 @@ struct hole *vm_object_hole_at(const struct vm_object *o, uint64_t index);
 void vm_object_hole_begin(struct vm_object *o, struct hole *hole, uint64_t low, uint64_t high);
 /* And ceases to be one; jobs that wait for that are told. => whether the range must be woken; O held */
 bool vm_object_hole_end(struct vm_object *o, struct hole *hole);
+/* Waits until no hole is left in [low, high). => whether it waited; O held, dropped and retaken then. Runs on: jobs */
+bool vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high);
+/* vm_object_hole_end by a job, which wakes whoever wanted the range. => no lock held */
+void vm_object_hole_close(struct vm_object *o, struct hole *hole);
 /* Discards pages [first, first + count): content, stored copies and frames. Waits for busy pages.
  * => returns how many were there. Runs on: jobs. No lock held. */
 uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);

@@ -107,6 +107,8 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 		frames_targets_refresh(d);
 	if (arrow->internal | arrow->compressed | arrow->wired)
 		ledger_post_pages(&o->session->ledger, arrow->internal, arrow->compressed, arrow->wired);
+	if (arrow->internal)
+		store_relaxed(&o->session->task->resident, load_relaxed(&o->session->task->resident) + arrow->internal);
 }
 
 void

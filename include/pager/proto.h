@@ -161,9 +161,12 @@ struct pager_rep_clients {
 	struct pager_wire_client clients[PAGER_CLIENTS_PER_REPLY]; /* only `count` of them are sent */
 };
 
+/* Which client is meant in the following: with `session` the one of that id, else all sessions of process `pid` together. */
+
 #define PAGER_REGIONS_PER_REPLY 64
 struct pager_req_map {
 	uint32_t pid, reserved;
+	uint64_t session;
 	uint64_t cursor; /* address to go on from */
 };
 struct pager_rep_map {
@@ -174,13 +177,16 @@ struct pager_rep_map {
 
 struct pager_req_footprint {
 	uint32_t pid, reserved;
+	uint64_t session;
 };
 struct pager_rep_footprint {
-	struct pager_wire_client client;
+	struct pager_wire_client client; /* of several: sums, and the id of the first */
+	uint32_t sessions, reserved;
 };
 
-struct pager_req_limit {
+struct pager_req_limit { /* of the process, whose session one names */
 	uint32_t pid, reserved;
+	uint64_t session;
 	uint64_t bytes; /* 0: lift the limit */
 };
 struct pager_rep_limit {
@@ -206,9 +212,10 @@ struct pager_rep_debug {
 };
 
 struct pager_req_policy {
-	uint32_t pid;     /* 0: the daemon's policy, else that client's own */
+	uint32_t pid;     /* with session 0, 0: the daemon's policy, else that client's own */
 	uint32_t set;     /* 0 show, 1 switch */
-	char policy[256]; /* "name[:param=value,...]" or "default"; "" with pid and set: back to the daemon's */
+	uint64_t session;
+	char policy[256]; /* "name[:param=value,...]" or "default"; "" of a client and set: back to the daemon's */
 };
 struct pager_rep_policy {
 	char text[4096];
@@ -217,9 +224,10 @@ struct pager_rep_policy {
 enum pager_trace_op { PAGER_TRACE_START = 1, PAGER_TRACE_STOP = 2, PAGER_TRACE_SHOW = 3 };
 struct pager_req_trace { /* START carries one writable descriptor */
 	uint32_t op;
-	uint32_t pid;    /* 0: every client */
+	uint32_t pid;    /* with session 0, 0: every client */
 	uint32_t window; /* mapped pages while recording; 0: leave the policy alone */
 	uint32_t reserved;
+	uint64_t session;
 };
 struct pager_rep_trace {
 	uint64_t records, dropped, bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * LEDGER(NAME, name, unit, kind, text): the entries of a client's ledger. kind: PAGES are balances in pages,
- * posted only by the rows of tbl/page_arrow.h (shown in bytes); COUNT and TIME_NS only grow. Names and
+ * posted only by the rows of tbl/page_arrow.h (shown in bytes); BYTES is a balance in bytes, posted from any thread; COUNT and TIME_NS only grow. Names and
  * equations are XNU's: phys_footprint = internal + internal_compressed (the other terms of XNU's sum join with
  * their features). A page being filled or laundered is billed as internal until it has left.
  */
@@ -23,4 +23,5 @@ LEDGER(STALL_FILL, stall_fill_ns, "ns", TIME_NS, "time faults took to be filled 
 LEDGER(STALL_SWAP, stall_swap_ns, "ns", TIME_NS, "time faults waited for a swap file")
 LEDGER(STALL_FRAME, stall_frame_ns, "ns", TIME_NS, "time faults waited for a free frame")
 LEDGER(STALL_LIMIT, stall_limit_ns, "ns", TIME_NS, "time faults waited because of the client's own limit")
+LEDGER(PAGE_TABLE, page_table, "bytes", BYTES, "table memory of the daemon that the client's pages take, at most (not in the footprint)")
 #undef LEDGER

@@ -65,6 +65,7 @@ sweep_done(void *mem, pol_page page, enum pol_outcome outcome)
 extern const struct pol_ops pagerd_policy;
 __attribute__((visibility("default"))) const struct pol_ops pagerd_policy = {
 	.abi = POLICY_ABI, .name = "sweep", .help = "a hand over the page numbers", .params = "",
-	.footprint = sweep_footprint, .init = sweep_init, .fault = sweep_touch, .soft = sweep_touch,
+	.arrays = {{offsetof(struct sweep, page), sizeof(uint8_t)}}, .footprint = sweep_footprint, .init = sweep_init,
+	.fault = sweep_touch, .soft = sweep_touch,
 	.forget = sweep_forget, .select = sweep_select, .done = sweep_done,
 };

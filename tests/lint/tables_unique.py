@@ -51,7 +51,7 @@ def check_ledger(root):
     unique([row[0] for row in rows], 'ledger.h: name')
     unique([row[1] for row in rows], 'ledger.h: name')
     for row in rows:
-        require(row[3] in ('PAGES', 'COUNT', 'TIME_NS'), f'ledger.h: {row[0]}: kind {row[3]}')
+        require(row[3] in ('PAGES', 'BYTES', 'COUNT', 'TIME_NS'), f'ledger.h: {row[0]}: kind {row[3]}')
 
 
 def check_params(root):
@@ -69,6 +69,11 @@ def check_rest(root):
     for row in points:
         require(hasattr(errno, row[1]), f'fail_point.h: {row[0]}: no errno {row[1]}')
     unique([row[0] for row in tree.table(root, 'lock_rank', 'RANK')], 'lock_rank.h: rank')
+    shares = tree.table(root, 'share', 'SHARE')
+    unique([row[0] for row in shares], 'share.h: name')
+    params = {row[0] for row in tree.table(root, 'param', 'PARAM')}
+    for row in shares:
+        require(row[2] in params | {'RLIMIT_NOFILE'}, f'share.h: {row[0]}: there is no parameter {row[2]}')
     states = tree.table(root, 'page_state', 'PAGE_STATE')
     unique([row[0] for row in states], 'page_state.h: name')
     unique([row[1] for row in states], 'page_state.h: letter')

@@ -159,7 +159,7 @@ nobody_fills_what_is_refused(void **state)
 	server = faults_start(&u);
 	f = fault_at(&u, 7, 0);
 	world.on_poison = somebody_fills;
-	assert_true(fault_refuse(server, &f));
+	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 1);
 	/* Who came meanwhile is woken when the hole is gone. */
 	assert_int_equal(world.wakes, 1);
@@ -171,7 +171,7 @@ nobody_fills_what_is_refused(void **state)
 	assert_int_equal(fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
 	lock_release(&u.object->lock);
 	world.on_poison = NULL;
-	assert_false(fault_refuse(server, &f));
+	assert_false(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 1);
 	fill_abort(u.daemon, &fill, 0);
 	vm_object_put(u.object);
@@ -192,7 +192,7 @@ nothing_is_refused_in_a_hole(void **state)
 	lock_acquire(&u.object->lock);
 	vm_object_hole_begin(u.object, &hole, 0, 16);
 	lock_release(&u.object->lock);
-	assert_true(fault_refuse(server, &f));
+	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 0);
 	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 0);
 	lock_acquire(&u.object->lock);
@@ -370,7 +370,7 @@ wire_counts_promises(void **state)
 	assert_int_equal(u.session->map.wired_bytes, 512 * 4096);
 	/* A client's own limit: half of it. */
 	assert_int_equal(wire(&u, handle_unwire, 1000, 212), 0);
-	store_relaxed(&u.session->limit_pages, 620);
+	store_relaxed(&u.session->task->limit_pages, 620);
 	assert_int_equal(wire(&u, handle_wire, 1000, 11), -EAGAIN);
 	assert_int_equal(wire(&u, handle_wire, 1000, 10), 0);
 	session_put(other);
@@ -592,13 +592,13 @@ limit_holds_up_nobody(void **state)
 	assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &other), 0);
 	second = (struct unit){ d, other, u.object };
 	/* Both hold more than they may. */
-	store_relaxed(&u.session->limit_pages, 1);
-	store_relaxed(&other->limit_pages, 1);
-	store_relaxed(&u.session->ledger.entries[PAGER_LEDGER_INTERNAL], 5);
-	store_relaxed(&other->ledger.entries[PAGER_LEDGER_INTERNAL], 5);
+	store_relaxed(&u.session->task->limit_pages, 1);
+	store_relaxed(&other->task->limit_pages, 1);
+	store_relaxed(&u.session->task->resident, 5);
+	store_relaxed(&other->task->resident, 5);
 	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
 	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
-	assert_int_equal(load_relaxed(&other->limit_parked), LIMITED);
+	assert_int_equal(load_relaxed(&other->task->limit_parked), LIMITED);
 	store_relaxed(&d->frames.free_count, 0);
 	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
 	store_relaxed(&d->writeback.passes, 9);
@@ -611,12 +611,12 @@ limit_holds_up_nobody(void **state)
 	assert_int_equal(world.poisons, 1);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
 	/* And the client behind the one at its limit. */
-	store_relaxed(&u.session->ledger.entries[PAGER_LEDGER_INTERNAL], 0);
-	store_relaxed(&u.session->limit_pages, 0);
+	store_relaxed(&u.session->task->resident, 0);
+	store_relaxed(&u.session->task->limit_pages, 0);
 	park_serve(server);
 	assert_int_equal(world.zeropages, 3);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
-	store_relaxed(&other->ledger.entries[PAGER_LEDGER_INTERNAL], 0);
+	store_relaxed(&other->task->resident, 0);
 	park_drop(d, other);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	assert_null(d->park.limited);

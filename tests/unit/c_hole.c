@@ -19,6 +19,7 @@ store_pages(struct unit *u, uint64_t count)
 		uint32_t frame;
 
 		lock_acquire(&u->object->lock);
+		assert_int_equal(vm_object_populate(u->object, i, 1, 1), 1);
 		lock_acquire(&d->pageq.lock);
 		frame = frame_take_locked(d, FRAME_FIRST);
 		assert_true(frame != FRAME_NONE);

@@ -28,7 +28,7 @@ stop(void **state)
 	while (u.session->map.count > 0)
 		vm_object_put(vm_map_remove_at(&u.session->map, u.session->map.count - 1).object);
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
-		store_relaxed(&large->block_live[block], 0);
+		store_relaxed(&large->blocks[block], 0);
 	vm_object_put(large);
 	unit_stop(&u);
 	return 0;
@@ -49,7 +49,7 @@ map_pages(uint64_t first, uint64_t last)
 static bool
 is_live(uint64_t page)
 {
-	return load_relaxed(&large->block_live[page / SLOTS_PER_BLOCK]) > 0;
+	return vm_object_next_live(large, page, page + 1) == page;
 }
 
 /* Goes through [first, last) of the large object. Pages that no entry has are not met. => how many pieces */
@@ -94,7 +94,7 @@ all_of_it(void **state)
 	(void)state;
 	map_pages(0, PAGES);
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
-		store_relaxed(&large->block_live[block], 1);
+		store_relaxed(&large->blocks[block], 1);
 	for (size_t i = 0; i < ARRAY_LEN(costs); i++) {
 		unsigned pieces = walk(0, PAGES, costs[i], &met);
 
@@ -124,7 +124,7 @@ emptiness(void **state)
 	work = PIECE_WORK - 3 * PIECE_EMPTY;
 	assert_int_equal(piece_reach(large, 0, PAGES, 128, &work), 3 * SLOTS_PER_BLOCK);
 	/* Where there is work left at all, it gets on. */
-	store_relaxed(&large->block_live[0], 1);
+	store_relaxed(&large->blocks[0], 1);
 	work = PIECE_WORK - 1;
 	assert_int_equal(piece_reach(large, 0, PAGES, 128, &work), 1);
 	assert_int_equal(piece_reach(large, 0, PAGES, 128, &work), 0);
@@ -143,7 +143,7 @@ entries(void **state)
 		mapped += 3;
 	}
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block += 2)
-		store_relaxed(&large->block_live[block], 1);
+		store_relaxed(&large->blocks[block], 1);
 	pieces = walk(0, PAGES, 1, &met);
 	assert_int_equal(met, mapped);
 	assert_true(pieces >= mapped / 3 * PIECE_ENTRY / (PIECE_WORK + PIECE_ENTRY));

@@ -153,7 +153,7 @@ test_park(void **state)
 	for (uint32_t i = 10; i < 20; i++) {
 		struct fault f = fault_at(&u, i);
 
-		park_refused(d, &f);
+		park_refused(d, &f, FAULT_NO_FRAME);
 	}
 	assert_int_equal(load_relaxed(&d->park.refused_count), 10);
 	assert_false(park_refused_take(d, u.session, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));

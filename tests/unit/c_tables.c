@@ -254,8 +254,9 @@ test_sequence(void **state)
 static void
 test_slots(void **state)
 {
-	uint32_t starts[64], start;
-	uint64_t counts[64], all;
+	enum { RUNS = 32 };
+	uint32_t starts[RUNS], start;
+	uint64_t counts[RUNS], all;
 	struct unit u;
 
 	(void)state;
@@ -263,15 +264,15 @@ test_slots(void **state)
 	/* The unit's object has UNIT_PAGES of them. */
 	all = u.daemon->slots.count - UNIT_PAGES;
 	assert_int_not_equal(slots_take(u.daemon, all + 1, &start), 0);
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < RUNS; i++) {
 		counts[i] = 1 + (uint64_t)i * 37 % 500;
 		assert_int_equal(slots_take(u.daemon, counts[i], &starts[i]), 0);
 		for (int k = 0; k < i; k++)
 			assert_true(starts[k] + counts[k] <= starts[i] || starts[i] + counts[i] <= starts[k]);
 	}
-	for (int i = 0; i < 64; i += 2)
+	for (int i = 0; i < RUNS; i += 2)
 		slots_put(u.daemon, starts[i], counts[i]);
-	for (int i = 1; i < 64; i += 2)
+	for (int i = 1; i < RUNS; i += 2)
 		slots_put(u.daemon, starts[i], counts[i]);
 	/* All in one piece again. */
 	assert_int_equal(slots_take(u.daemon, all, &start), 0);

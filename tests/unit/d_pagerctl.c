@@ -145,6 +145,10 @@ footprint_and_limit(void **state)
 	SAYS("32M (was 64M)");
 	RUN("limit 4242 none", 0);
 	SAYS("none (was 64M)");
+	RUN("limit s4242 none", 1);
+	SAYS("session s4242");
+	RUN("limit s 32M", 2);
+	SAYS("\"s\" is no client");
 	RUN("limit 4243 1G", 1);
 	SAYS("Operation not permitted; this needs root");
 	RUN("limit 4242 -- -5", 2);
@@ -223,7 +227,7 @@ usage(void **state)
 	RUN("stat --nonsense", 2);
 	RUN("stat too many", 2);
 	RUN("--help", 0);
-	SAYS("footprint PID");
+	SAYS("footprint CLIENT");
 	RUN("map --help", 0);
 	RUN("--version", 0);
 	RUN("stat --socket /nonexistent/s", 1);
@@ -271,7 +275,7 @@ trace_refused(void **state)
 	SAYS("pagerctl " PAGERD_VERSION);
 	fake_fail_next(d->fake, PAGER_MSG_TRACE, -ESRCH);
 	RUN("trace start /tmp/fake-refused.$$ -p 999", 1);
-	SAYS("cannot record process 999");
+	SAYS("cannot record client 999");
 }
 
 /* A daemon that answers nonsense or hangs up is reported, and nothing crashes. */

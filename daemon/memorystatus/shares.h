@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Shares: of each thing in tbl/share.h a user (a uid, with all its sessions) has no more than its share, and some is kept for
+ * root and the daemon's own user. Whoever makes a thing takes its amount first and gives it back when the thing is gone.
+ * Taking and giving are atomic additions; accounts are made and ended under a lock, at a session's begin and end.
+ */
+#ifndef SHARES_H
+#define SHARES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "atomics.h"
+#include "lock.h"
+
+struct daemon;
+
+enum share {
+#define SHARE(NAME, unit, parameter, what, refusal) SHARE_##NAME,
+#include "tbl/share.h"
+	SHARE_COUNT
+};
+
+/* What one user has. */
+struct share_account {
+	struct share_account *next; /* under the lock of struct shares */
+	unsigned references;        /* likewise: sessions */
+	uid_t uid;                  /* (C) */
+	bool is_privileged;         /* (C) root or the daemon's own user */
+	atomic_ullong used[SHARE_COUNT]; /* (A) */
+};
+
+struct shares {
+	struct lock lock; /* covers the list; leaf */
+	struct share_account *accounts;
+	atomic_ullong used[SHARE_COUNT]; /* (A) by all users */
+	atomic_ullong refused;           /* (A) so often */
+	uint64_t descriptors;            /* (C) that clients may have */
+};
+
+/* Descriptors of a session: socket, process (and its task's), userfaultfd, agent, page map. An object has one. */
+#define SESSION_DESCRIPTORS 6u
+
+void shares_create(struct daemon *d);
+/* What is open now is the daemon's own, and it needs some more (swap files). */
+void shares_count_descriptors(struct daemon *d);
+void shares_destroy(struct daemon *d);
+/* The user's account, with a reference. => NULL: no memory */
+struct share_account *share_account_get(struct daemon *d, uid_t uid, bool is_privileged);
+/* The last reference ends it: everything must have been given back. */
+void share_account_put(struct daemon *d, struct share_account *account);
+/* => 0; -EDQUOT: the user has its share; -ENOSPC: all is in use. The log has been told which. Any thread; takes no lock. */
+int share_take(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
+void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
+/* How much could be taken now. */
+uint64_t share_room(const struct daemon *d, const struct share_account *account, enum share share);
+/* How much there is for all users. */
+uint64_t share_total(const struct daemon *d, enum share share);
+static inline uint64_t
+share_used(const struct shares *shares, enum share share)
+{
+	return load_relaxed(&((struct shares *)(uintptr_t)shares)->used[share]);
+}
+
+#endif

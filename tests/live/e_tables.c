@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory of the tables that grow with use: it comes with the first touch, is bounded and billed, and goes with the last page.
+ *
+ * usage: e_tables returned|refused|share|ghosts
+ */
+#include "harness.h"
+
+#include <setjmp.h>
+
+/* Pages of one block of the daemon's tables: one of them in use takes the whole block. */
+#define BLOCK_PAGES 512u
+#define MIB         (1ull << 20)
+
+static sigjmp_buf on_bus;
+
+static void
+bus_error(int signal)
+{
+	(void)signal;
+	siglongjmp(on_bus, 1);
+}
+
+/* => false: SIGBUS */
+static bool
+try_write(unsigned char *at, uint64_t value)
+{
+	if (sigsetjmp(on_bus, 1) != 0)
+		return false;
+	*(volatile uint64_t *)(void *)at = value;
+	return true;
+}
+
+static unsigned char *
+block_at(const struct live *d, unsigned char *base, uint64_t block)
+{
+	/* Not always the first page of a block. */
+	return base + (block * BLOCK_PAGES + mix64(block) % BLOCK_PAGES) * d->page_bytes;
+}
+
+/* One page in each of `count` blocks, until one is refused. => blocks written */
+static uint64_t
+write_blocks(struct live *d, unsigned char *base, uint64_t count)
+{
+	uint64_t n = 0;
+
+	signal(SIGBUS, bus_error);
+	while (n < count && try_write(block_at(d, base, n), mix64(n)))
+		n++;
+	return n;
+}
+
+static void
+verify_blocks(struct live *d, unsigned char *base, uint64_t from, uint64_t to)
+{
+	for (uint64_t n = from; n < to; n++) {
+		uint64_t word = *(volatile uint64_t *)(void *)block_at(d, base, n);
+
+		REQUIRE(word == mix64(n), "block %llu reads %llx", (unsigned long long)n, (unsigned long long)word);
+	}
+}
+
+static uint64_t
+resident_bytes(const struct live *d)
+{
+	unsigned long size, resident;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)d->pid);
+	file = fopen(path, "r");
+	REQUIRE(file && fscanf(file, "%lu %lu", &size, &resident) == 2, "%s", path);
+	fclose(file);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* --- returned: at a FREE, a DEALLOCATE and the client's end --- */
+
+#define RETURNED_BLOCKS 12000u
+
+static void
+returned(struct live *d, void *argument)
+{
+	uint64_t size = (uint64_t)RETURNED_BLOCKS * BLOCK_PAGES * d->page_bytes, before = *(uint64_t *)argument;
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, size);
+	char text[4096];
+
+	for (int round = 0; round < 3; round++) {
+		EQ(write_blocks(d, base, RETURNED_BLOCKS), RETURNED_BLOCKS);
+		verify_blocks(d, base, 0, RETURNED_BLOCKS);
+		WAIT_UNTIL(d, live_stat(d, "table_bytes") >= (int64_t)RETURNED_BLOCKS * 3 * 4096);
+		/* Questions about pages that are not there take no memory. */
+		for (uint64_t i = 0; i < 1000; i++) {
+			unsigned disposition;
+
+			OK(pager_page_query(p, base + i * 4096 * d->page_bytes % size, &disposition));
+		}
+		live_check(d);
+		if (round == 0)
+			/* In pieces, none of them as long as what one page of a policy's bytes serves. */
+			for (uint64_t n = 0; n < RETURNED_BLOCKS; n++)
+				OK(pager_behavior(p, base + n * BLOCK_PAGES * d->page_bytes, BLOCK_PAGES * d->page_bytes,
+				    PAGER_BEHAVIOR_FREE));
+		else if (round == 1)
+			OK(pager_deallocate(p, base, size));
+		if (round < 2) {
+			WAIT_UNTIL(d, live_stat(d, "table_slots_bytes") == 0);
+			REQUIRE(resident_bytes(d) < before + 16 * MIB, "%llu bytes", (unsigned long long)resident_bytes(d));
+		}
+		if (round == 1)
+			base = client_allocate(p, size);
+	}
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "footprint", strdup(text), NULL) == 0, "footprint");
+	REQUIRE(strstr(text, "page_table"), "%s", text);
+	/* The rest at its end, without a word. */
+	_exit(0);
+}
+
+static void
+test_returned(void)
+{
+	uint64_t before;
+	struct live d;
+
+	live_start(&d, "16M", "--param", "max_table_bytes=256M", NULL);
+	before = resident_bytes(&d);
+	client_join(&d, client_start(&d, returned, &before), true);
+	WAIT_UNTIL(&d, live_stat(&d, "table_bytes") == 0);
+	REQUIRE(resident_bytes(&d) < before + 16 * MIB, "%llu bytes, %llu at the start", (unsigned long long)resident_bytes(&d),
+	    (unsigned long long)before);
+	live_stop(&d);
+}
+
+/* --- refused: SIGBUS beyond the bound, nothing is lost, and what was refused works again --- */
+
+static void
+refused(struct live *d, void *argument)
+{
+	const uint64_t blocks = 1024;
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, blocks * BLOCK_PAGES * d->page_bytes);
+	uint64_t wrote = write_blocks(d, base, blocks), half = wrote / 2;
+
+	(void)argument;
+	REQUIRE(wrote > 10 && wrote < blocks, "%llu blocks", (unsigned long long)wrote);
+	REQUIRE(!try_write(block_at(d, base, wrote), 1), "it was refused a moment ago");
+	WAIT_UNTIL(d, live_stat(d, "refused_tables") >= 1);
+	WAIT_UNTIL(d, live_stat(d, "table_bytes") > 0);
+	REQUIRE(live_stat(d, "table_bytes") <= live_stat(d, "table_limit"), "more than the bound");
+	REQUIRE(live_log_count(d, "table memory") > 0, "the log says nothing");
+	verify_blocks(d, base, 0, wrote);
+	live_check(d);
+	/* Room is made: what was refused is answered after all. */
+	OK(pager_behavior(p, base, half * BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
+	WAIT_UNTIL(d, try_write(block_at(d, base, wrote), mix64(wrote)));
+	verify_blocks(d, base, half, wrote + 1);
+	/* Given back while it is refused: no poison is left behind. */
+	while (wrote + 1 < blocks && try_write(block_at(d, base, wrote + 1), mix64(wrote + 1)))
+		wrote++;
+	REQUIRE(wrote + 1 < blocks, "nothing was refused");
+	OK(pager_behavior(p, base, blocks * BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
+	for (uint64_t n = wrote + 2; n-- > wrote;)
+		REQUIRE(try_write(block_at(d, base, n), mix64(n)), "block %llu is still refused", (unsigned long long)n);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_refused(void)
+{
+	struct live d;
+
+	live_start(&d, "16M", "--param", "max_table_bytes=1M", NULL);
+	client_join(&d, client_start(&d, refused, NULL), true);
+	live_stop(&d);
+}
+
+/* --- share: one user's is not all --- */
+
+struct meeting {
+	_Atomic uint64_t wrote;
+	_Atomic bool over;
+};
+
+static void
+greedy(struct live *d, void *argument)
+{
+	struct meeting *m = argument;
+	unsigned char *base = client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
+	uint64_t wrote = write_blocks(d, base, 1024);
+
+	REQUIRE(wrote < 1024, "nothing was refused");
+	m->wrote = wrote;
+	while (!m->over)
+		usleep(1000);
+	verify_blocks(d, base, 0, wrote);
+}
+
+static void
+modest(struct live *d, void *argument)
+{
+	struct meeting *m = argument;
+	unsigned char *base = client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
+	uint64_t wrote = write_blocks(d, base, 1024);
+
+	/* Of four parts the other user has three. */
+	REQUIRE(wrote >= m->wrote / 4, "%llu blocks beside another user's %llu", (unsigned long long)wrote,
+	    (unsigned long long)m->wrote);
+	verify_blocks(d, base, 0, wrote);
+}
+
+static void
+test_share(void)
+{
+	struct meeting *m = shared_alloc(sizeof(*m));
+	struct live d;
+	pid_t nobody;
+
+	live_start(&d, "16M", "--socket-mode", "0666", "--param", "max_table_bytes=2M", NULL);
+	nobody = client_start_as(&d, 65534, greedy, m);
+	WAIT_UNTIL(&d, m->wrote > 0);
+	client_join(&d, client_start(&d, modest, m), true);
+	m->over = true;
+	client_join(&d, nobody, true);
+	live_stop(&d);
+}
+
+/* --- ghosts: what a policy remembers of a page goes with the page, by whatever door it goes --- */
+
+static void
+own_policy(struct live *d, const char *name)
+{
+	char pid[16], text[4096];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "--client", pid, name, NULL) == 0, "%s", text);
+}
+
+static void
+ghosts(struct live *d, void *argument)
+{
+	const uint64_t blocks = 32, size = blocks * BLOCK_PAGES * d->page_bytes;
+	const uint64_t part = 2 * BLOCK_PAGES * d->page_bytes;
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, size), *last = base + size - part;
+
+	(void)argument;
+	for (unsigned round = 0; round < 6; round++) {
+		for (uint64_t i = 0; i < size / d->page_bytes; i++)
+			*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8) = mix64(i + round);
+		OK(pager_behavior(p, base, size, PAGER_BEHAVIOR_PAGEOUT));
+		/* Stored pages come back ahead of use, and wired: of the last ones to leave, which policies remember longest. */
+		OK(pager_behavior(p, last, part, PAGER_BEHAVIOR_WILLNEED));
+		REQUIRE(live_stat(d, "speculative") > 0, "nothing came ahead of use");
+		OK(pager_wire(p, last - part, part));
+		if (round % 2 == 1)
+			own_policy(d, round == 1 ? "lru" : "arc");
+		OK(pager_behavior(p, last - part, 2 * part, PAGER_BEHAVIOR_FREE));
+		live_check(d);
+		for (uint64_t i = 0; i < (size - 2 * part) / d->page_bytes; i++)
+			EQ(*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8), mix64(i + round));
+		OK(pager_unwire(p, last - part, part));
+		OK(pager_behavior(p, base, size, PAGER_BEHAVIOR_FREE));
+		if (round % 2 == 1)
+			own_policy(d, "none");
+		live_check(d);
+	}
+	OK(pager_disconnect(p));
+}
+
+static void
+test_ghosts(const char *policy)
+{
+	struct live d;
+
+	live_start(&d, "16M", "--policy", policy, NULL);
+	client_join(&d, client_start(&d, ghosts, NULL), true);
+	live_stop(&d);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	live_init(argc, argv);
+	if (strcmp(name, "returned") == 0)
+		test_returned();
+	else if (strcmp(name, "refused") == 0)
+		test_refused();
+	else if (strcmp(name, "share") == 0)
+		test_share();
+	else if (strcmp(name, "ghosts") == 0)
+		test_ghosts(argc > 2 ? argv[2] : "default");
+	else
+		FAIL("which test?");
+	return 0;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory of blocks: none before the first page, none after the last, billed in between, refused beyond a user's share.
+ */
+#include "c_unit.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "fault/fault.h"
+#include "vm/page_policy.h"
+
+enum { BLOCKS = UNIT_PAGES / SLOTS_PER_BLOCK };
+
+static void
+blocks_start(struct unit *u)
+{
+	struct daemon *d;
+
+	unit_start(u);
+	d = u->daemon;
+	assert_int_equal(page_policy_create(d, "default", &d->pageq.policy), 0);
+	assert_int_equal(park_create(d), 0);
+}
+
+static void
+blocks_stop(struct unit *u)
+{
+	park_destroy(u->daemon);
+	page_policy_destroy(u->daemon->pageq.policy);
+	unit_stop(u);
+}
+
+static uint64_t
+slots_bytes(const struct unit *u)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(u->daemon->slots.fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* Hardware pages of the policy's memory behind its head. */
+static unsigned
+policy_pages(const struct unit *u)
+{
+	const struct page_policy *policy = u->daemon->pageq.policy;
+	uintptr_t mapping = (uintptr_t)policy->own_memory.mapping;
+	uintptr_t entries = (uintptr_t)policy->memory + policy->ops->arrays[0].offset;
+	size_t pages = (policy->own_memory.bytes + 4095) / 4096;
+	unsigned char *present = calloc(pages, 1);
+	unsigned count = 0;
+
+	assert_non_null(present);
+	assert_int_equal(mincore(policy->own_memory.mapping, policy->own_memory.bytes, present), 0);
+	for (size_t i = 0; i < pages; i++)
+		count += (present[i] & 1) && mapping + i * 4096 >= entries;
+	free(present);
+	return count;
+}
+
+static uint64_t
+billed(const struct unit *u)
+{
+	uint64_t used = share_used(&u->daemon->shares, SHARE_TABLES);
+
+	assert_int_equal(used, ledger_pages(&u->session->ledger, PAGER_LEDGER_PAGE_TABLE));
+	assert_int_equal(used, load_relaxed(&u->session->account->used[SHARE_TABLES]));
+	assert_int_equal(used, load_relaxed(&u->daemon->slots.blocks) * TABLE_BLOCK_BYTES);
+	return used / TABLE_BLOCK_BYTES;
+}
+
+static unsigned
+populate(struct unit *u, uint64_t index, unsigned count, int direction)
+{
+	unsigned n;
+
+	lock_acquire(&u->object->lock);
+	n = vm_object_populate(u->object, index, count, direction);
+	lock_release(&u->object->lock);
+	return n;
+}
+
+/* A page comes and the policy is told; only what the tables see of it. */
+static void
+come(struct unit *u, uint64_t index)
+{
+	struct daemon *d = u->daemon;
+
+	assert_int_equal(populate(u, index, 1, 1), 1);
+	lock_acquire(&u->object->lock);
+	lock_acquire(&d->pageq.lock);
+	page_policy_fault(d->pageq.policy, vm_object_pol_page(u->object, index), 0);
+	lock_release(&d->pageq.lock);
+	vm_object_slot_set(u->object, index, SLOT_POISONED);
+	lock_release(&u->object->lock);
+}
+
+static void
+go(struct unit *u, uint64_t index)
+{
+	struct daemon *d = u->daemon;
+
+	lock_acquire(&u->object->lock);
+	lock_acquire(&d->pageq.lock);
+	page_policy_forget(d->pageq.policy, vm_object_pol_page(u->object, index), true);
+	lock_release(&d->pageq.lock);
+	vm_object_slot_set(u->object, index, 0);
+	lock_release(&u->object->lock);
+}
+
+static void
+looking_takes_no_memory(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	blocks_start(&u);
+	for (uint64_t i = 0; i < UNIT_PAGES; i += 7)
+		assert_int_equal(slot_kind(load_relaxed(vm_object_slot(u.object, i))), SLOT_ABSENT);
+	assert_int_equal(slots_bytes(&u), 0);
+	come(&u, 700);
+	for (uint64_t i = 0; i < UNIT_PAGES; i += 7)
+		assert_int_equal(slot_kind(load_relaxed(vm_object_slot(u.object, i))), i == 700 ? SLOT_POISONED : SLOT_ABSENT);
+	assert_int_equal(slots_bytes(&u), 4096);
+	assert_int_equal(billed(&u), 1);
+	go(&u, 700);
+	vm_object_release(u.object, 0, UNIT_PAGES);
+	assert_int_equal(slots_bytes(&u), 0);
+	assert_int_equal(billed(&u), 0);
+	blocks_stop(&u);
+}
+
+static void
+memory_goes_with_the_last_page(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	blocks_start(&u);
+	assert_int_equal(policy_pages(&u), 0);
+	for (uint64_t b = 0; b < BLOCKS; b++) {
+		come(&u, b * SLOTS_PER_BLOCK);
+		come(&u, b * SLOTS_PER_BLOCK + 511);
+	}
+	assert_int_equal(billed(&u), BLOCKS);
+	/* A page of nodes for each block; and one of bytes for all of them, which the first forgotten page brings. */
+	assert_int_equal(policy_pages(&u), BLOCKS);
+	for (uint64_t b = 0; b < BLOCKS; b++) {
+		go(&u, b * SLOTS_PER_BLOCK);
+		vm_object_release(u.object, b * SLOTS_PER_BLOCK, b * SLOTS_PER_BLOCK + 1);
+		assert_int_equal(billed(&u), BLOCKS - b);
+		go(&u, b * SLOTS_PER_BLOCK + 511);
+		/* What is named need not be whole blocks. */
+		vm_object_release(u.object, b * SLOTS_PER_BLOCK + 511, b * SLOTS_PER_BLOCK + 512);
+		assert_int_equal(billed(&u), BLOCKS - b - 1);
+		assert_int_equal(slots_bytes(&u), (BLOCKS - b - 1) * 4096);
+		assert_int_equal(policy_pages(&u), b + 1 < BLOCKS ? BLOCKS - b - 1 + 1 : 0);
+	}
+	/* And comes again. */
+	come(&u, 0);
+	assert_null(u.daemon->pageq.policy->ops->check(u.daemon->pageq.policy->memory));
+	go(&u, 0);
+	assert_null(u.object->holes);
+	/* What is populated and empty goes with the object at the latest. */
+	assert_int_equal(populate(&u, 600, 1, 1), 1);
+	blocks_stop(&u);
+}
+
+static void
+runs_end_where_the_share_does(void **state)
+{
+	struct fill fill;
+	struct unit u;
+
+	(void)state;
+	blocks_start(&u);
+	u.session->account->is_privileged = false;
+	store_relaxed(&u.daemon->params.user_percent, 50);
+	store_relaxed(&u.daemon->params.max_table_bytes, 4 * TABLE_BLOCK_BYTES);
+	assert_int_equal(populate(&u, 510, 4, 1), 4);
+	assert_int_equal(billed(&u), 2);
+	/* Two of two: upwards and downwards a run ends at the block that is refused. */
+	assert_int_equal(populate(&u, 1020, 32, 1), 4);
+	assert_int_equal(populate(&u, 1024, 32, -1), 0);
+	assert_int_equal(populate(&u, 515, 32, -1), 32);
+	assert_int_equal(billed(&u), 2);
+	assert_int_equal(share_room(u.daemon, u.session->account, SHARE_TABLES), 0);
+	lock_acquire(&u.object->lock);
+	assert_int_equal(fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), FAULT_NO_TABLE);
+	lock_release(&u.object->lock);
+	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
+	/* Of all but what is kept somebody else has a block. */
+	store_relaxed(&u.daemon->params.user_percent, 100);
+	store_relaxed(&u.daemon->params.reserve_percent, 25);
+	assert_int_equal(populate(&u, 2000, 1, 1), 1);
+	assert_int_equal(populate(&u, 3000, 1, 1), 0);
+	/* That is for these. */
+	u.session->account->is_privileged = true;
+	assert_int_equal(populate(&u, 3000, 1, 1), 1);
+	assert_int_equal(populate(&u, 4000, 1, 1), 0);
+	vm_object_release(u.object, 0, UNIT_PAGES);
+	assert_int_equal(billed(&u), 0);
+	blocks_stop(&u);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(looking_takes_no_memory),
+		cmocka_unit_test(memory_goes_with_the_last_page),
+		cmocka_unit_test(runs_end_where_the_share_does),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
