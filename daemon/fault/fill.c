@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "fault/fault.h"
+#include "fault/lane.h"
 #include "pageout/pageout.h"
 #include "vm/pageq.h"
 
@@ -67,7 +68,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		hole->wanted = true;
 		return FAULT_BUSY;
 	}
-	if (room == 0)
+	if (room == 0 || lane_must_wait(d, o->session))
 		return FAULT_OVER_LIMIT;
 	if (count > room)
 		count = room;

@@ -45,8 +45,7 @@ lane_move(struct daemon *d, struct session *s, unsigned lane, struct stat_shard 
 	if (load_acquire(&s->state) == SESSION_CLIENT)
 		session_wake_all(s);
 	/* What it has wanted from workers and jobs of the lane before is for those of this one. */
-	if (load_relaxed(&s->task->limit_pages))
-		pageout_want_session(d, s);
+	pageout_want_session(d, s);
 	pageout_want(d);
 	side_wake(d);
 	jobs_wake(d);

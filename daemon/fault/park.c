@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "fault/fault.h"
+#include "fault/lane.h"
 #include "pageout/pageout.h"
 
 #define PARK_NONE UINT32_MAX
@@ -259,7 +260,7 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 	if (session_is_dead(s))
 		return SERVE;
 	if (parked->why == FAULT_OVER_LIMIT)
-		return task_over_limit(s->task, 1) ? WAIT : SERVE;
+		return task_over_limit(s->task, 1) || lane_must_wait(d, s) ? WAIT : SERVE;
 	if (frames_available_for(d, use_of(parked->why)) > 0)
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&

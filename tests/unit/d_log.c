@@ -44,6 +44,8 @@ setup(void **state)
 	kept_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	captured = memfd_create("log", MFD_CLOEXEC);
 	assert_true(kept_stderr >= 0 && captured >= 0);
+	/* The kernel does not lock a memfd's position as it does a file's: threads would write over one another. */
+	assert_int_equal(fcntl(captured, F_SETFL, O_APPEND), 0);
 	assert_int_equal(dup2(captured, STDERR_FILENO), STDERR_FILENO);
 	/* A clean start: what another test's places have left out is told, and not read. */
 	log_limits_tell(true);
