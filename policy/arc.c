@@ -23,7 +23,7 @@ struct arc {
 	struct pol_list lists[LISTS];
 	double p;    /* target of |T1|, 0 .. nframes */
 	bool b2_hit; /* the fault that the next victim makes room for was found in B2 */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static size_t

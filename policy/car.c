@@ -20,7 +20,7 @@ struct car {
 	struct pol_env env;
 	struct pol_list lists[LISTS]; /* the hands of T1 and T2 stand at their heads */
 	double p;                     /* target of |T1|, 0 .. nframes */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static size_t

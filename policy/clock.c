@@ -25,7 +25,7 @@ struct clock_policy {
 	struct pol_env env;
 	struct pol_list lists[LISTS]; /* RING: the hand stands at the head */
 	uint32_t insert;              /* a new page's bit */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static int

@@ -38,7 +38,7 @@ struct clockpro {
 	uint32_t mc_min;  /* bounds the way of hand_cold from one to the next */
 	uint32_t blocked; /* mapped cold pages in the last round without a victim */
 	uint32_t cold_percent;
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static int

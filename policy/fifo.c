@@ -18,7 +18,7 @@ enum { ACTIVE = 1, INACTIVE, PROPOSED, LISTS };
 struct fifo {
 	struct pol_env env;
 	struct pol_list lists[LISTS];
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static size_t

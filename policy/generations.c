@@ -33,7 +33,7 @@ struct gens {
 	uint32_t min_age;          /* faults of both kinds between two ageings */
 	uint32_t age;              /* of those, since the last one */
 	uint32_t evicted[TIER + 1], refaulted[TIER + 1]; /* halved at each ageing */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static int

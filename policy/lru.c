@@ -17,7 +17,7 @@ enum { ORDER = 1, PROPOSED, LISTS };
 struct lru {
 	struct pol_env env;
 	struct pol_list lists[LISTS];
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static size_t

@@ -64,7 +64,7 @@ struct mach2q {
 	uint64_t distances;               /* of those, together */
 	uint32_t is_parting;
 	uint8_t *turns_left; /* of each page: npages bytes, behind the nodes */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static int

@@ -13,7 +13,7 @@
 struct pol_window {
 	struct pol_list lists[2]; /* [1]: mapped pages, oldest at the head */
 	uint32_t width;
-	struct pol_node nodes[]; /* zeroed memory will do, as for a policy */
+	POL_ENTRIES struct pol_node nodes[]; /* zeroed memory will do, as for a policy */
 };
 
 static inline size_t

@@ -71,6 +71,8 @@ struct pol_array {
 	size_t offset, stride;
 };
 #define POL_ARRAYS_MAX 2
+/* The first of them: the core puts it at the beginning of a hardware page, and what stands before it stays aligned. */
+#define POL_ENTRIES _Alignas(16)
 
 struct pol_ops {
 	uint32_t abi; /* POLICY_ABI */

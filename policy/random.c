@@ -19,7 +19,7 @@ struct random_policy {
 	uint32_t proposed, inactive,
 	    resident; /* inactive without the proposed, resident with everything */
 	pol_page *at;     /* the page that is in a place: npages of them, behind where[] */
-	uint32_t where[]; /* of each page: its place + 1; 0: not resident */
+	POL_ENTRIES uint32_t where[]; /* of each page: its place + 1; 0: not resident */
 };
 
 static size_t

@@ -26,7 +26,7 @@ struct s3fifo {
 	struct pol_list lists[LISTS];
 	uint32_t small_percent, ghost_percent, threshold;
 	uint32_t main_pages, ghost_pages;
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static int

@@ -26,7 +26,7 @@ struct sieve {
 	struct pol_list lists[LISTS]; /* QUEUE: the oldest page is the head */
 	pol_page hand;                /* next page to look at; POL_END: the oldest */
 	pol_page newest;              /* faulted in by the last event, else POL_NONE */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static size_t

@@ -28,7 +28,7 @@ struct twoq {
 	struct pol_list lists[LISTS];
 	uint32_t in_percent, out_percent;
 	uint32_t kin, kout; /* pages */
-	struct pol_node nodes[];
+	POL_ENTRIES struct pol_node nodes[];
 };
 
 static int

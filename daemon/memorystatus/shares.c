@@ -145,7 +145,7 @@ tell(const struct daemon *d, const struct share_account *account, enum share sha
 	unsigned long long total = share_total(d, share);
 
 	if (account->is_privileged)
-		log_message_limited(&whole[share], LOG_WARNING, "all %s is in use, %llu %s: %s (user %u; parameter %s)",
+		log_message_limited(&whole[share], LOG_WARNING, "nothing is left of %s (%llu %s): %s (user %u; parameter %s)",
 		    rows[share].what, total, rows[share].unit, rows[share].refusal, (unsigned)account->uid, rows[share].parameter);
 	else if (is_own)
 		log_message_limited(&own[share], LOG_WARNING,
@@ -154,7 +154,7 @@ tell(const struct daemon *d, const struct share_account *account, enum share sha
 		    rows[share].parameter);
 	else
 		log_message_limited(&all[share], LOG_WARNING,
-		    "all %s is in use, %llu %s but for %llu %% kept for root and the daemon's user: %s (user %u; parameters %s, "
+		    "nothing is left of %s (%llu %s) but %llu %% kept for root and the daemon's user: %s (user %u; parameters %s, "
 		    "reserve_percent)",
 		    rows[share].what, total, rows[share].unit, (unsigned long long)param(d, reserve_percent),
 		    rows[share].refusal, (unsigned)account->uid, rows[share].parameter);

@@ -5,6 +5,7 @@
 #include "vm/page_policy.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ policy_state(const void *core, pol_page page)
 static void *
 sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct policy_memory *ret)
 {
-	size_t before = round_up_u64(entries, d->hw_bytes) - entries;
+	/* Those of a policy that does not say POL_ENTRIES lie as they come, and share pages at the ends of what is released. */
+	size_t before = entries % _Alignof(max_align_t) == 0 ? round_up_u64(entries, d->hw_bytes) - entries : 0;
 	void *mapping = mmap(NULL, before + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (mapping == MAP_FAILED)

@@ -10,7 +10,7 @@ enum { ABSENT, RESIDENT, PROPOSED };
 struct sweep {
 	struct pol_env env;
 	uint32_t hand;
-	uint8_t page[];
+	POL_ENTRIES uint8_t page[];
 };
 
 static size_t
