@@ -8,6 +8,7 @@
 #include "control/accept.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -79,21 +80,34 @@ connection_take(struct acceptor *a)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* No descriptor is left but the spare ones. => false: they did not help */
+/* A connection wants another descriptor, of its process. It takes the one that is looked for here. */
 static bool
-take_with_spares(struct acceptor *a, int error)
+is_another_left(const struct acceptor *a)
+{
+	int fd = fcntl(a->listen_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+/* No descriptor is left but the spare ones. fd: a connection that was taken with the last one, or -1.
+ * => false: they did not help */
+static bool
+take_with_spares(struct acceptor *a, int error, int fd)
 {
 	struct rlimit limit = { 0 };
 	struct ucred peer = { 0 };
 	socklen_t length = sizeof(peer);
 	unsigned spares;
 	bool known;
-	int fd;
 
 	spares = spares_release(a);
-	if (spares == 0)
+	if (spares == 0 && fd < 0)
 		return false;
-	fd = connection_take(a);
+	if (fd < 0)
+		fd = connection_take(a);
 	known = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
 	if (known && spares > SPARES_KEPT && (peer.uid == 0 || peer.uid == geteuid())) {
 		a->accepted(a->context, fd);
@@ -137,10 +151,17 @@ listener_readable(uv_poll_t *poll, int status, int events)
 	if (status < 0)
 		return;
 	for (unsigned n = 0; n < BATCH; n++) {
-		int fd = connection_take(a);
+		int fd;
 
-		if (fd >= 0) {
+		/* Those that could not be taken back while a refused connection was still being closed. */
+		spares_take(a);
+		fd = connection_take(a);
+		if (fd >= 0 && is_another_left(a)) {
 			a->accepted(a->context, fd);
+			continue;
+		}
+		if (fd >= 0) {
+			(void)take_with_spares(a, -EMFILE, fd);
 			continue;
 		}
 		switch (fd) {
@@ -153,7 +174,7 @@ listener_readable(uv_poll_t *poll, int status, int events)
 			continue;
 		case -EMFILE:
 		case -ENFILE:
-			if (take_with_spares(a, fd))
+			if (take_with_spares(a, fd, -1))
 				continue;
 			break;
 		default:
