@@ -1,92 +1,60 @@
 /* SPDX-License-Identifier: MIT
  *
  * Receiving. Descriptors that recvmsg(2) cannot hand over, for want of room, are closed by the kernel in this thread, and that may
- * last for as long as their sender likes (closer.h). So a packet is looked at first: one that is malformed, or comes with
- * descriptors that its type does not take, is left in the socket, which goes to the closers with all that lies in it; any
- * other is received with room for as many descriptors as a packet can have. Runs on: the control loop.
+ * last for as long as their sender likes (closer.h), where nobody else has them. So a packet is looked at first, which hands out a
+ * copy of its descriptor and leaves it in the socket: one that is malformed, or comes with descriptors that its type does not take,
+ * stays there, and the socket goes to the closers with all that lies in it. Of any other the copy is kept, so that what the
+ * kernel closes when the packet is taken off the queue is not the last of it. Runs on: the control loop.
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "control/closer.h"
 #include "control/control.h"
 
-/* The kernel's SCM_MAX_FD: so many descriptors may come with one packet. */
-#define DESCRIPTORS_MAX 253u
-/* And so many may be taken by other threads while it is received. */
-#define DESCRIPTORS_SPARE 64u
-
-/* Whether a packet's descriptors find a place, whatever their number. Since Linux 6.2 the size of this directory is the
- * number of descriptors that are open. */
-static bool
-has_room(void)
-{
-	struct rlimit limit;
-	struct stat st;
-
-	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && stat("/proc/self/fd", &st) == 0 &&
-	    (uint64_t)st.st_size + DESCRIPTORS_MAX + DESCRIPTORS_SPARE <= limit.rlim_cur;
-}
+/* What a packet has brought. */
+struct looked {
+	int fd;        /* a copy of its first descriptor; -1: none */
+	bool has_more; /* or one for which there is no room */
+	bool is_cut;
+};
 
 /* => bytes of the packet that is next, which stays where it is; 0 at the end, or -errno */
 static ssize_t
-peek(struct session *s, void *packet, bool *ret_has_fds, bool *ret_cut)
-{
-	struct iovec iov = { packet, PAGER_MSG_BYTES_MAX };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t got = recvmsg(s->socket, &message, MSG_DONTWAIT | MSG_PEEK);
-
-	if (got < 0)
-		return -errno;
-	*ret_has_fds = message.msg_flags & MSG_CTRUNC;
-	*ret_cut = message.msg_flags & MSG_TRUNC;
-	return got;
-}
-
-/* Receives the packet that has been looked at. All descriptors but one, if it has one, are closed. => how many came */
-static unsigned
-take_fds(struct session *s, void *packet, int *ret_fd)
+peek(struct session *s, void *packet, struct looked *ret)
 {
 	struct iovec iov = { packet, PAGER_MSG_BYTES_MAX };
 	union {
-		char bytes[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+		char bytes[CMSG_LEN(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct msghdr message = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		.msg_control = &control,
+		/* No more than one fits: the length is not rounded up, as it would be for two. */
+		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
-	unsigned count = 0;
+	ssize_t got = recvmsg(s->socket, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
 
-	if (recvmsg(s->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
-		return 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		int fd;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (count++ == 0)
-				*ret_fd = fd;
-			else
-				closer_close(s->daemon, fd, s->pid, s->uid);
-		}
-	}
-	return count;
+	*ret = (struct looked){ .fd = -1 };
+	if (got < 0)
+		return -errno;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&ret->fd, CMSG_DATA(c), sizeof(int));
+	ret->has_more = message.msg_flags & MSG_CTRUNC;
+	ret->is_cut = message.msg_flags & MSG_TRUNC;
+	return got;
 }
 
 enum received
 receive_packet(struct session *s, void *packet, int *ret_fd, int *ret_error)
 {
-	bool has_fds = false, cut = false;
-	ssize_t got = peek(s, packet, &has_fds, &cut);
+	enum received outcome = RECEIVED_END;
+	struct looked looked;
+	ssize_t got = peek(s, packet, &looked);
 	const char *wrong;
 
 	*ret_fd = -1;
@@ -94,23 +62,21 @@ receive_packet(struct session *s, void *packet, int *ret_fd, int *ret_error)
 		return RECEIVED_NOTHING;
 	if (got <= 0)
 		return RECEIVED_END;
-	/* No request takes more than one descriptor; how many there are is seen when they are received. */
-	wrong = cut ? "longer than any message" : pager_msg_request_check(packet, (size_t)got, has_fds);
+	/* No request takes more than one descriptor. */
+	wrong = looked.is_cut ? "longer than any message" :
+	    pager_msg_request_check(packet, (size_t)got, looked.fd >= 0 || looked.has_more);
+	if (!wrong && looked.fd >= 0 && looked.has_more)
+		wrong = "wrong number of descriptors";
 	if (wrong) {
 		protocol_error(s, wrong);
-		return RECEIVED_END;
-	}
-	if (!has_fds)
-		/* Off the queue: it is at `packet` already. */
-		return recv(s->socket, packet, 0, MSG_DONTWAIT) < 0 ? RECEIVED_END : RECEIVED_PACKET;
-	if (!has_room()) {
+	} else if (looked.has_more) {
 		*ret_error = -EMFILE;
-		return RECEIVED_REFUSED;
-	}
-	if (take_fds(s, packet, ret_fd) == 1)
+		outcome = RECEIVED_REFUSED;
+	} else if (recv(s->socket, packet, 0, MSG_DONTWAIT) >= 0) {
+		/* Off the queue: it is at `packet` already. */
+		*ret_fd = looked.fd;
 		return RECEIVED_PACKET;
-	closer_close(s->daemon, *ret_fd, s->pid, s->uid);
-	*ret_fd = -1;
-	protocol_error(s, "wrong number of descriptors");
-	return RECEIVED_END;
+	}
+	closer_close(s->daemon, looked.fd, s->pid, s->uid);
+	return outcome;
 }

@@ -483,13 +483,20 @@ test_surplus(void)
 
 /* --- no room to receive them --- */
 
+struct crowd {
+	atomic_bool connected, full;
+};
+
 static void
 crowded(struct live *d, void *argument)
 {
+	struct crowd *c = argument;
 	struct raw r;
 
-	(void)argument;
 	raw_hello(d, &r);
+	atomic_store(&c->connected, true);
+	while (!atomic_load(&c->full))
+		usleep(1000);
 	EQ(raw_attach(&r, r.uffd, raw_probe(r.uffd)), -EMFILE);
 	wait_hangup(r.chan.fd);
 }
@@ -497,17 +504,22 @@ crowded(struct live *d, void *argument)
 static void
 test_crowded(void)
 {
-	struct rlimit before, few;
+	struct crowd *c = shared_alloc(sizeof(*c));
+	struct rlimit before, none;
 	struct live d;
+	pid_t pid;
 
 	begin(&d);
-	/* Fewer than a message may bring, with what is open; enough for those who are there. */
 	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, NULL, &before) == 0);
-	few = (struct rlimit){ descriptors_of(d.pid, "") + 100, before.rlim_max };
-	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, &few, NULL) == 0, "%s", strerror(errno));
-	client_join(&d, client_start(&d, crowded, NULL), false);
-	is_served(&d);
+	pid = client_start(&d, crowded, c);
+	WAIT_UNTIL(&d, atomic_load(&c->connected));
+	/* No number is left, and those who are there go on. */
+	none = (struct rlimit){ 3, before.rlim_max };
+	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, &none, NULL) == 0, "%s", strerror(errno));
+	atomic_store(&c->full, true);
+	client_join(&d, pid, false);
 	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, &before, NULL) == 0, "%s", strerror(errno));
+	is_served(&d);
 	end(&d);
 }
 
