@@ -73,6 +73,58 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 		madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
 }
 
+/* Ranges to be dropped together. */
+struct drop {
+	struct iovec iov[PAGER_AGENT_RANGES_MAX];
+	size_t count;
+};
+
+static void
+drop_add(struct agent *agent, struct drop *drop, uint64_t start, uint64_t size)
+{
+	if (drop->count == PAGER_AGENT_RANGES_MAX) {
+		agent_drop(agent, drop->iov, drop->count);
+		drop->count = 0;
+	}
+	drop->iov[drop->count++] = (struct iovec){ (void *)(uintptr_t)start, size };
+}
+
+/* The parts of one range that are ours. */
+static void
+drop_parts(struct pager *p, struct drop *drop, uint64_t start, uint64_t end)
+{
+	for (uint64_t size; start < end; start += size ? size : HARDWARE_PAGE) {
+		size = space_registered_part(p, start, end - start);
+		if (size > 0)
+			drop_add(&p->agent, drop, start, size);
+	}
+}
+
+/* How many ranges from the first on lie in one mapping of ours: one question for most batches, since asking takes as long as
+ * dropping does. Those that do not ascend are asked for one by one. => at least 1 */
+static size_t
+ranges_in_one_mapping(struct pager *p, const struct iovec *ranges, size_t count)
+{
+	uint64_t start = (uintptr_t)ranges[0].iov_base;
+
+	for (; count > 1; count /= 2) {
+		uint64_t end = (uintptr_t)ranges[count - 1].iov_base + ranges[count - 1].iov_len;
+
+		if (end > start && space_is_registered(p, start, end - start))
+			return count;
+	}
+	return 1;
+}
+
+static bool
+ranges_ascend(const struct iovec *ranges, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if ((uintptr_t)ranges[i].iov_base < (uintptr_t)ranges[i - 1].iov_base + ranges[i - 1].iov_len)
+			return false;
+	return true;
+}
+
 /* Only what is managed at this moment is dropped: an address may have been given back, and be
  * anything now, since the daemon sent it. space_lock keeps the check true until the mapping has
  * been worked on. And only what is mapped by us: where the program has put private memory of its own in the place, this advice
@@ -80,31 +132,28 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 static void
 agent_zap(struct pager *p, const struct pager_agent_message *message)
 {
-	struct iovec iov[PAGER_AGENT_RANGES_MAX];
+	struct iovec ranges[PAGER_AGENT_RANGES_MAX];
+	struct drop drop = { .count = 0 };
 	uint64_t mask = p->page_size - 1;
-	size_t count = 0;
+	size_t count = 0, together;
+	bool ascend;
 
 	pthread_mutex_lock(&p->space_lock);
 	for (uint32_t i = 0; i < message->count; i++) {
 		uint64_t start = message->ranges[i].address, end = start + message->ranges[i].size;
 
-		if (end <= start || ((start | end) & mask) != 0)
-			continue;
-		if (!range_set_contains(&p->managed, start, end))
-			continue;
-		for (uint64_t size; start < end; start += size ? size : HARDWARE_PAGE) {
-			size = space_registered_part(p, start, end - start);
-			if (size == 0)
-				continue;
-			if (count == PAGER_AGENT_RANGES_MAX) {
-				agent_drop(&p->agent, iov, count);
-				count = 0;
-			}
-			iov[count].iov_base = (void *)(uintptr_t)start;
-			iov[count++].iov_len = size;
-		}
+		if (end > start && ((start | end) & mask) == 0 && range_set_contains(&p->managed, start, end))
+			ranges[count++] = (struct iovec){ (void *)(uintptr_t)start, end - start };
 	}
-	agent_drop(&p->agent, iov, count);
+	ascend = ranges_ascend(ranges, count);
+	for (size_t i = 0; i < count; i += together) {
+		together = ascend ? ranges_in_one_mapping(p, ranges + i, count - i) : 1;
+		for (size_t k = i; together > 1 && k < i + together; k++)
+			drop_add(&p->agent, &drop, (uintptr_t)ranges[k].iov_base, ranges[k].iov_len);
+		if (together == 1)
+			drop_parts(p, &drop, (uintptr_t)ranges[i].iov_base, (uintptr_t)ranges[i].iov_base + ranges[i].iov_len);
+	}
+	agent_drop(&p->agent, drop.iov, drop.count);
 	pthread_mutex_unlock(&p->space_lock);
 }
 
