@@ -171,6 +171,7 @@ struct park { /* fault/park.c */
 	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a frame */
 	struct moment squeezed_since; /* (K) */
 	struct moment progress;    /* (K) when it was last certain that memory is not full */
+	atomic_uint frame_count; /* (A) of those that wait for a frame */
 	atomic_uint count, refused_count, tableless_count; /* (A) of those that wait, and of both kinds of refused ones */
 	atomic_uint tables_freed;  /* (A) so often has table memory been given back while some were tableless: they are looked at again */
 };

@@ -14,12 +14,12 @@
  * there later are woken, and come again in its lane. Runs on: the watcher; no lock held */
 void lane_move(struct daemon *d, struct session *s, unsigned lane, struct stat_shard stats);
 
-/* Whether the client must do with what it has. Its pages leave no faster than its locks let them; while frames are short it would end
- * up with all of them. Where nothing can leave at all it is treated as everybody. */
+/* Whether the client must do with what it has. Its pages leave no faster than its locks let them: while others wait for frames it
+ * would end up with all of them. Where nothing can leave at all it is treated as everybody. */
 static inline bool
 lane_must_wait(const struct daemon *d, const struct session *s)
 {
-	return unlikely(load_relaxed(&s->lane) != LANE_COMMON) && load_relaxed(&d->frames.free_count) < d->frames.free_target &&
+	return unlikely(load_relaxed(&s->lane) != LANE_COMMON) && load_relaxed(&d->park.frame_count) > 0 &&
 	    !load_relaxed(&d->pageq.squeezed);
 }
 

@@ -75,6 +75,13 @@ count_of(struct park *k, const struct park_list *l)
 	return l == &k->refused ? &k->refused_count : l == &k->tableless ? &k->tableless_count : &k->count;
 }
 
+/* Some are for frames, the others for their clients' own pages to leave, or refused. */
+static bool
+is_for_frames(const struct park *k, const struct park_list *l)
+{
+	return l >= k->waiting && l < k->waiting + FRAME_USE_COUNT;
+}
+
 static void
 append_locked(struct park *k, struct park_list *l, uint32_t i)
 {
@@ -100,6 +107,8 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 		l->tail = previous;
 	if (count == &k->count)
 		k->pool[i].fault.session->parked--;
+	if (is_for_frames(k, l))
+		fetch_sub_relaxed(&k->frame_count, 1);
 	store_release(count, load_relaxed(count) - 1);
 	k->pool[i].next = k->free_head;
 	k->free_head = i;
@@ -121,6 +130,8 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 	session_get(fault->session);
 	if (count == &k->count)
 		fault->session->parked++;
+	if (is_for_frames(k, l))
+		fetch_add_relaxed(&k->frame_count, 1);
 	append_locked(k, l, i);
 	store_release(count, load_relaxed(count) + 1);
 	return i;

@@ -575,6 +575,40 @@ discard_kicks(void **state)
 	faults_stop(&u);
 }
 
+/* A client in a side lane gets no frame while another's fault waits for one, and gets it as soon as none does. */
+static void
+side_lane_waits(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	store_relaxed(&u.session->lane, 1);
+	server->lane = 1;
+	f = fault_at(&u, 3, 0);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->park.frame_count, 1);
+	f = fault_at(&u, 4, 0);
+	assert_int_equal(fault_handle(server, &f), FAULT_OVER_LIMIT);
+	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
+	park_serve(server);
+	assert_int_equal(kind_at(&u, 4), SLOT_ABSENT);
+	assert_int_equal(load_relaxed(&u.daemon->park.count), 1);
+	/* Where nothing can leave, it is as everybody else. */
+	store_relaxed(&u.daemon->pageq.squeezed, true);
+	f = fault_at(&u, 5, 0);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->pageq.squeezed, false);
+	store_relaxed(&u.daemon->park.frame_count, 0);
+	park_serve(server);
+	assert_int_equal(kind_at(&u, 4), SLOT_RESIDENT);
+	assert_int_equal(load_relaxed(&u.daemon->park.count), 0);
+	store_relaxed(&u.session->lane, LANE_COMMON);
+	faults_stop(&u);
+}
+
 /* Who waits for its own limit stands in nobody's way. */
 static void
 limit_holds_up_nobody(void **state)
@@ -638,6 +672,7 @@ main(void)
 		cmocka_unit_test(holes_make_no_objects),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(discard_kicks),
+		cmocka_unit_test(side_lane_waits),
 		cmocka_unit_test(limit_holds_up_nobody),
 	};
 
