@@ -123,7 +123,10 @@ void
 swap_abandon(struct swap *s)
 {
 	CHECK_OBJ(s, SWAP_MAGIC);
+	/* Held to the end, and nothing comes behind: a directory that has vanished is not made again meanwhile. */
+	lock_acquire(&s->lock);
 	swapdir_abandon(&s->dir);
+	lock_release(&s->lock);
 }
 
 /* => the file's place, CREATING, and how many slots it may have, or -errno. => called with M held. */
