@@ -29,6 +29,8 @@
 /* In a side lane for so long after the first time, and twice as long each further time. */
 #define APART_TICKS (10000u / WATCH_TICK_MS)
 #define APART_TIMES 6u
+/* While the daemon stops nobody has longer. */
+#define HASTY_TICKS (2000u / WATCH_TICK_MS)
 /* After a client has been ended and its calls still do not come back: who else holds the lock is looked for, this often. */
 #define HOLDER_TICKS (500u / WATCH_TICK_MS)
 /* When nobody has been inside of a call for so long the watcher looks seldom. */
@@ -314,8 +316,8 @@ stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
 	}
 	if (o)
 		set_apart(r, o);
-	if (load_acquire(&r->hasty))
-		end_ticks = STUCK_TICKS;
+	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
+		end_ticks = HASTY_TICKS;
 	is_over = end_ticks && w->ticks >= end_ticks;
 	if (is_over)
 		end_client(r, s, w);

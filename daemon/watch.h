@@ -72,7 +72,7 @@ int watch_create(struct daemon *d);
 int watch_start(struct daemon *d);
 /* One look at all threads, and what follows from it. Runs on: the watcher */
 void watch_look(struct daemon *d);
-/* The daemon ends: whoever does not come back at once is ended. Any thread. */
+/* The daemon stops: whoever holds a call up for two seconds is ended. Any thread. */
 void watch_hasten(struct daemon *d);
 void watch_stop(struct daemon *d);
 /* => stopped, and all who were watched have ended */
