@@ -472,6 +472,15 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outc
 	return empty;
 }
 
+/* It faults again. The message's address is exact, a wake-up wants a page's. */
+static void
+send_back(const struct fault_server *server, const struct fault *f)
+{
+	size_t bytes = server->daemon->hw_bytes;
+
+	uffd_wake(f->session->uffd, round_down_u64(f->address, bytes), bytes);
+}
+
 /* => false: no place */
 static bool
 defer(struct fault_seat *seat, const struct fault *f)
@@ -493,7 +502,7 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 
 	/* Served by others by now: it faults again, and they are told. So it is with one of a batch whose server has been relieved. */
 	if (unlikely(load_acquire(&f->session->lane) != server->lane || watch_is_relieved())) {
-		uffd_wake(f->session->uffd, round_down_u64(f->address, server->daemon->hw_bytes), server->daemon->hw_bytes);
+		send_back(server, f);
 		return;
 	}
 	watch_client(session_cookie(f->session));
@@ -511,12 +520,13 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 		break;
 	case FAULT_NO_TABLE:
 		if (!fault_refuse(server, f, outcome))
-			uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
+			send_back(server, f);
 		break;
 	case FAULT_NO_IO:
-		/* It faults again; by then the channel has moved. */
-		if (!(server->home ? direct_hand_over(server, f) : defer(server->seat, f)))
-			uffd_wake(f->session->uffd, f->address, server->daemon->hw_bytes);
+		/* Sent back where there is no place for it: by then the channel has moved. What is deferred lies in the seat, which
+		 * a relieved server has no more. */
+		if (!(server->home ? direct_hand_over(server, f) : !watch_is_relieved() && defer(server->seat, f)))
+			send_back(server, f);
 		break;
 	}
 }

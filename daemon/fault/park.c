@@ -591,4 +591,6 @@ park_drop(struct daemon *d, struct session *s)
 	while (dropped-- > 0)
 		session_put(s);
 	overflow_wake(d);
+	/* Clients of side lanes may have waited for nobody but this one to wait for frames (lane_must_wait). */
+	pageout_freed(d);
 }

@@ -267,6 +267,8 @@ server_main(void *argument)
 		watch_on_duty(&server->watch, seat->lane);
 		fault_server_begin(server, seat->lane == LANE_COMMON ? "fault" : "side");
 		watch_all_again(seat);
+		/* The server before may have been relieved while it looked at those without tables. */
+		server->tables_seen = load_acquire(&d->park.tables_freed) - 1;
 		/* What the server before has read from its kick descriptor it may not have looked at. */
 		fault_seat_kick(seat);
 		serve_seat(server);

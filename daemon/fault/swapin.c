@@ -82,8 +82,8 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 {
 	struct daemon *d = server->daemon;
 	struct fault_seat *seat = server->seat;
-	/* A direct server has no channel. */
-	struct swapin *in = seat && seat->channel ? swapin_get(seat) : NULL;
+	/* A direct server has no channel, and one that has been relieved meanwhile (a recording takes mappings away) has it no more. */
+	struct swapin *in = seat && seat->channel && !watch_is_relieved() ? swapin_get(seat) : NULL;
 	void *buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
 	bool is_full = false;
 	int error;

@@ -160,7 +160,9 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	room = launder_has_room(w, w->part_batch);
 	s = collect(w, o, room ? w->part_batch : PART_BATCH, !room);
 	w->acceleration = goes_on ? w->part_acceleration : 0;
+	w->evicting = true;
 	freed = launder_begun(w, w->victims, s.count);
+	w->evicting = false;
 	w->acceleration = 0;
 	if (s.met_dirty)
 		w->refused = true;

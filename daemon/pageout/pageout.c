@@ -90,7 +90,8 @@ victim_order(const void *a, const void *b)
 void
 worker_age(struct pageout_worker *w)
 {
-	if (w->aged == 0)
+	/* Relieved by now: another has them. */
+	if (w->aged == 0 || watch_is_relieved())
 		return;
 	qsort(w->deactivated, w->aged, sizeof(w->deactivated[0]), victim_order);
 	while (w->aged_begun < w->aged && !watch_is_relieved()) {
@@ -182,13 +183,16 @@ choose_exact(struct pageout_worker *w)
 	/* Parameters change while we run: some may have been waiting. */
 	worker_age(w);
 	do {
+		/* What it chose now nobody would come to. */
+		if (watch_is_relieved())
+			return;
 		aged = 0;
 		lock_acquire(&d->pageq.lock);
 		w->chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		lock_release(&d->pageq.lock);
 		worker_made_inactive(w, aged);
 		worker_age(w);
-	} while (w->chosen == 0 && aged == PAGEOUT_BATCH_MAX && !watch_is_relieved());
+	} while (w->chosen == 0 && aged == PAGEOUT_BATCH_MAX);
 }
 
 static void
@@ -408,7 +412,28 @@ worker_main(void *argument)
 	return NULL;
 }
 
-/* A stand-by takes over the duty and what has not been begun. Runs on: the watcher, while the worker is inside of a call. */
+void
+worker_hand_over_locked(struct daemon *d, struct pageout_worker *w, struct pageout_worker *next)
+{
+	lock_assert_held(&d->duty_lock);
+	next->aged = w->aged - w->aged_begun;
+	memcpy(next->deactivated, w->deactivated + w->aged_begun, next->aged * sizeof(next->deactivated[0]));
+	next->chosen = w->chosen - w->begun;
+	memcpy(next->victims, w->victims + w->begun, next->chosen * sizeof(next->victims[0]));
+	/* Its part of a range: somebody waits for the end of it. One whose pages it is at it ends itself, in evict_round. */
+	if (w->eviction && !w->evicting) {
+		next->eviction = w->eviction;
+		next->part_low = w->part_low;
+		next->part_high = w->part_high;
+		w->eviction = NULL;
+	}
+	/* Clients at their limit whose turn has not come. */
+	if (w->rank == 0)
+		store_release(limits_wanted(d, w->lane), true);
+	duty_give_locked(d, &next->duty, w->duty.number);
+}
+
+/* A stand-by takes over. Runs on: the watcher, while the worker is inside of a call. */
 static void
 relieve(struct daemon *d, struct watch *watch)
 {
@@ -418,13 +443,8 @@ relieve(struct daemon *d, struct watch *watch)
 	for (unsigned i = 0; i < worker_thread_count(d) && !next; i++)
 		if (d->workers[i].duty.number == DUTY_NONE)
 			next = &d->workers[i];
-	if (next && watch_relieved(watch)) {
-		next->aged = w->aged - w->aged_begun;
-		memcpy(next->deactivated, w->deactivated + w->aged_begun, next->aged * sizeof(next->deactivated[0]));
-		next->chosen = w->chosen - w->begun;
-		memcpy(next->victims, w->victims + w->begun, next->chosen * sizeof(next->victims[0]));
-		duty_give_locked(d, &next->duty, w->duty.number);
-	}
+	if (next && watch_relieved(watch))
+		worker_hand_over_locked(d, w, next);
 	lock_release(&d->duty_lock);
 }
 

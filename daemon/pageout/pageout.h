@@ -34,7 +34,10 @@ struct pageout_worker {
 	unsigned batches; /* laundered, to look at the compressor's waste now and then */
 	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */
 	bool refused; /* in the last batch the compressor found no room for a page */
-	struct eviction *eviction; /* (Q) of which this worker has a part; NULL: none */
+	/* Of which this worker has a part; NULL: none. Its own thread's, with PAGEQ; the watcher hands it on while the worker is inside of a
+	 * call that is not for pages of it. */
+	struct eviction *eviction;
+	bool evicting; /* at pages of it. Written outside of calls */
 	uint64_t part_low, part_high; /* pages of it that this worker takes out yet */
 	unsigned part_batch; /* as batch, for these */
 	unsigned part_acceleration; /* to press these with; 0: as any others */

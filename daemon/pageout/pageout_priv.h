@@ -16,6 +16,10 @@ void worker_made_inactive(struct pageout_worker *w, unsigned count);
 /* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for room. => frames freed */
 unsigned worker_launder(struct pageout_worker *w);
 
+/* What the worker has not begun becomes that of another, which stands by, and so does its duty. Runs on: the watcher. => duty_lock
+ * held; the worker is inside of a call, or has come back from it relieved and touches none of it */
+void worker_hand_over_locked(struct daemon *d, struct pageout_worker *w, struct pageout_worker *next);
+
 /* limit.c */
 /* Whether some client of that lane must give pages. Any thread */
 atomic_bool *limits_wanted(struct daemon *d, unsigned lane);

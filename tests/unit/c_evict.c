@@ -8,7 +8,7 @@
 
 #include "fault/fault.h"
 #include "jobs.h"
-#include "pageout/pageout.h"
+#include "pageout/pageout_priv.h"
 #include "vm/page_policy.h"
 #include "vm/pageq.h"
 
@@ -116,6 +116,49 @@ every_state_has_its_answer(void **state)
 	unit_stop(&u);
 }
 
+/* --- a worker is relieved --- */
+
+/* The part of a range that somebody waits for goes on, unless its own pages are what holds the worker up; so do clients at
+ * their limit. */
+static void
+parts_are_handed_over(void **state)
+{
+	struct pageout_worker *w = calloc(2, sizeof(*w)), *next = w + 1;
+	struct eviction e = { .parts = 1 };
+	struct unit u;
+	(void)state;
+
+	unit_start(&u);
+	w->duty.number = 0;
+	next->duty.number = DUTY_NONE;
+	w->eviction = &e;
+	w->part_low = 70;
+	w->part_high = 128;
+	w->chosen = 5;
+	w->begun = 3;
+	w->victims[3].page = 33;
+	w->victims[4].page = 44;
+	w->evicting = true;
+	lock_acquire(&u.daemon->duty_lock);
+	worker_hand_over_locked(u.daemon, w, next);
+	assert_ptr_equal(w->eviction, &e);
+	assert_null(next->eviction);
+	w->evicting = false;
+	worker_hand_over_locked(u.daemon, w, next);
+	lock_release(&u.daemon->duty_lock);
+	assert_null(w->eviction);
+	assert_ptr_equal(next->eviction, &e);
+	assert_int_equal(next->part_low, 70);
+	assert_int_equal(next->part_high, 128);
+	assert_int_equal(e.parts, 1);
+	assert_int_equal(next->chosen, 2);
+	assert_int_equal(next->victims[1].page, 44);
+	assert_true(next->duty.is_new && next->duty.number == 0);
+	assert_true(load_relaxed(&u.daemon->pageq.limits_wanted));
+	free(w);
+	unit_stop(&u);
+}
+
 /* --- jobs in pieces --- */
 
 struct piece_job {
@@ -216,6 +259,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(presses_lightly_what_goes_on),
 		cmocka_unit_test(every_state_has_its_answer),
+		cmocka_unit_test(parts_are_handed_over),
 		cmocka_unit_test(others_pass_between_pieces),
 	};
 

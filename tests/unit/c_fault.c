@@ -67,6 +67,30 @@ __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 	return 0;
 }
 
+/* All that is stored is away in swap. */
+int __wrap_compressor_load(struct compressor *c, struct cref cref, void *page);
+void __wrap_compressor_prefetch(struct compressor *c, struct cref cref);
+void __wrap_compressor_free(struct compressor *c, struct cref cref);
+
+int
+__wrap_compressor_load(struct compressor *c, struct cref cref, void *page)
+{
+	(void)c, (void)cref, (void)page;
+	return -EAGAIN;
+}
+
+void
+__wrap_compressor_prefetch(struct compressor *c, struct cref cref)
+{
+	(void)c, (void)cref;
+}
+
+void
+__wrap_compressor_free(struct compressor *c, struct cref cref)
+{
+	(void)c, (void)cref;
+}
+
 static struct fault_server *
 faults_start(struct unit *u)
 {
@@ -575,6 +599,75 @@ discard_kicks(void **state)
 	faults_stop(&u);
 }
 
+static void
+store_page(struct unit *u, uint64_t index)
+{
+	struct fill fill;
+
+	lock_acquire(&u->object->lock);
+	assert_int_equal(fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	lock_release(&u->object->lock);
+	u->daemon->frames.pages[fill.frames[0]].cref = 1;
+	fill_abort(u->daemon, &fill, 0);
+	vm_object_put(u->object);
+	assert_int_equal(kind_at(u, index), SLOT_STORED);
+}
+
+/* A fault that cannot be read now, and for which there is no place, is sent back: its thread sleeps in the page that holds the
+ * address, which a message gives exactly. */
+static void
+no_place_is_sent_back(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	server->seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*server->seat->deferred));
+	store_page(&u, 5);
+	f = fault_at(&u, 5, 0);
+	f.address += 123;
+	world.wakes = 0;
+	fault_dispatch(server, &f);
+	assert_int_equal(server->seat->deferred_count, 1);
+	assert_int_equal(world.wakes, 0);
+	session_put(server->seat->deferred[0].session);
+	server->seat->deferred_count = FAULT_DEFERRED_MAX;
+	fault_dispatch(server, &f);
+	assert_int_equal(world.wakes, 1);
+	assert_int_equal(world.woken, UNIT_BASE + 5 * 4096);
+	assert_int_equal(kind_at(&u, 5), SLOT_STORED);
+	server->seat->deferred_count = 0;
+	free(server->seat->deferred);
+	faults_stop(&u);
+}
+
+/* Who ends while it waits for a frame may have been the only one for whom clients of side lanes wait. */
+static void
+last_waiter_ends(void **state)
+{
+	struct fault_server *server;
+	struct session *other;
+	struct unit u, second;
+	(void)state;
+
+	server = faults_start(&u);
+	assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ u.daemon, other, u.object };
+	store_relaxed(&u.session->lane, 1);
+	store_relaxed(&u.daemon->frames.free_count, 0);
+	park(server, &second, 9, 1, FAULT_NO_FRAME);
+	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
+	assert_false(load_relaxed(&server->seat->kicked));
+	park_drop(u.daemon, other);
+	assert_true(load_relaxed(&server->seat->kicked));
+	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
+	store_relaxed(&u.session->lane, LANE_COMMON);
+	session_put(other);
+	faults_stop(&u);
+}
+
 /* A client in a side lane gets no frame while another's fault waits for one, and gets it as soon as none does. */
 static void
 side_lane_waits(void **state)
@@ -672,6 +765,8 @@ main(void)
 		cmocka_unit_test(holes_make_no_objects),
 		cmocka_unit_test(overflow_is_woken),
 		cmocka_unit_test(discard_kicks),
+		cmocka_unit_test(no_place_is_sent_back),
+		cmocka_unit_test(last_waiter_ends),
 		cmocka_unit_test(side_lane_waits),
 		cmocka_unit_test(limit_holds_up_nobody),
 	};
