@@ -42,7 +42,9 @@ jobs_own_number(void)
 static struct list *
 queue_of(struct jobs *jobs, const struct job *job)
 {
-	return &jobs->queued[load_acquire(&job->session->lane)];
+	struct session *s = job->session;
+
+	return &jobs->queued[load_acquire(load_acquire(&s->state) == SESSION_ATTACHING ? &s->lane_before : &s->lane)];
 }
 
 /* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS held */

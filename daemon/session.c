@@ -16,6 +16,7 @@
 #include "fault/fault.h"
 #include "pmap/uffd.h"
 #include "vm/vm_object.h"
+#include "watch.h"
 
 int
 session_table_create(struct daemon *d)
@@ -107,6 +108,7 @@ session_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, st
 	s->is_control = uid == 0 || uid == geteuid();
 	s->id = fetch_add_relaxed(&next_id, 1);
 	s->created_ns = clock_now_ns();
+	store_relaxed(&s->lane_before, watch_lane_of(d, uid));
 	store_relaxed(&s->references, 1);
 	error = -ENOMEM;
 	s->task = task_get(d, pid, pidfd);

@@ -34,6 +34,7 @@ struct session {
 	struct daemon *daemon;      /* (C) */
 	_Atomic enum session_state state; /* (A) written by the control loop, and by ATTACH, which must not bring a dead one back */
 	atomic_uint lane;           /* (A) that serves it: fault/lane.h; written by the watcher, under affinity_busy */
+	atomic_uint lane_before;    /* (A) whose jobs serve it until it is attached; written by the watcher */
 	unsigned times_apart;       /* the watcher only: how often it has been moved to a side lane */
 	atomic_bool end_wanted;     /* (A) it held a thread of ours for too long: the control loop ends it */
 	int socket;                 /* (L) */

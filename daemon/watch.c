@@ -29,6 +29,8 @@
 /* In a side lane for so long after the first time, and twice as long each further time. */
 #define APART_TICKS (10000u / WATCH_TICK_MS)
 #define APART_TIMES 6u
+/* Who waits for a memfd's lock behind a thread of ours does not wait for the client; but for no longer than this. */
+#define EXCUSED_TICKS (5000u / WATCH_TICK_MS)
 /* While the daemon stops nobody has longer. */
 #define HASTY_TICKS (2000u / WATCH_TICK_MS)
 /* After a client has been ended and its calls still do not come back: who else holds the lock is looked for, this often. */
@@ -270,20 +272,51 @@ set_apart(struct watcher *r, struct observed *o)
 		suspect(r, s->uid);
 }
 
+static void
+set_suspect_apart(struct watcher *r, struct session *s)
+{
+	enum session_state state = load_acquire(&s->state);
+	struct observed *o = state == SESSION_CLIENT ? observe(r, s) : NULL;
+
+	if (o)
+		set_apart(r, o);
+	else if (state == SESSION_NEW || state == SESSION_ATTACHING)
+		store_release(&s->lane_before, lane_for(s->uid));
+}
+
 /* All clients of users that are suspect. */
 static void
 set_suspects_apart(struct watcher *r)
 {
-	struct session *s;
-	uint32_t cursor = 0;
+	struct daemon *d = r->daemon;
 
-	while (r->suspects_until > r->tick && (s = session_next(r->daemon, &cursor)) != NULL) {
-		struct observed *o = is_suspect(r, s->uid) ? observe(r, s) : NULL;
+	for (uint32_t i = 0; r->suspects_until > r->tick && i < d->sessions.room; i++) {
+		struct session *s = session_at(d, i);
 
-		if (o)
-			set_apart(r, o);
+		if (!s)
+			continue;
+		if (is_suspect(r, s->uid))
+			set_suspect_apart(r, s);
 		session_put(s);
 	}
+}
+
+/* Clients that are not attached cannot be set apart, and their users' next ones would hold the next threads up. => whether as many of
+ * the user's as make it suspect hold one up now */
+static bool
+holds_up_many(const struct watcher *r, uid_t uid)
+{
+	unsigned count = 0;
+
+	for (const struct watch *w = r->first; w; w = w->next) {
+		struct session *s = w->ticks >= STUCK_TICKS ? session_find_cookie(r->daemon, load_relaxed(&w->client)) : NULL;
+
+		if (!s)
+			continue;
+		count += s->uid == uid && load_acquire(&s->state) == SESSION_ATTACHING;
+		session_put(s);
+	}
+	return count >= SUSPECT_CLIENTS;
 }
 
 /* The client, and with it the session, which ends with its process. Where it may not be killed the session ends all the same. */
@@ -316,9 +349,11 @@ stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
 	}
 	if (o)
 		set_apart(r, o);
+	if (load_acquire(&s->state) == SESSION_ATTACHING && holds_up_many(r, s->uid))
+		suspect(r, s->uid);
 	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
 		end_ticks = HASTY_TICKS;
-	is_over = end_ticks && w->ticks >= end_ticks;
+	is_over = end_ticks && w->ticks >= end_ticks && (w->ticks - w->excused >= end_ticks || w->ticks >= EXCUSED_TICKS);
 	if (is_over)
 		end_client(r, s, w);
 	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD && (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
@@ -341,7 +376,7 @@ look_at(struct watcher *r, struct watch *w)
 
 	r->calls_seen += word;
 	if (!(word & WATCH_INSIDE) || call != (w->seen & ~WATCH_RELIEVED))
-		w->ticks = 0;
+		w->ticks = w->excused = 0;
 	w->seen = word;
 	if (!(word & WATCH_INSIDE) || !sleeps(load_relaxed(&w->tid)))
 		return;
@@ -354,11 +389,14 @@ look_at(struct watcher *r, struct watch *w)
 	if (load_acquire(&w->word) == word) {
 		/* A wait is for another thread, which may have a lot to do: only where that one is held up it tells of the client. */
 		bool is_wait = load_relaxed(&w->call) == WATCH_WAIT;
+		bool is_memfd = load_relaxed(&w->call) == WATCH_MEMFD;
+		bool is_ours = is_memfd && lock_is_ours(r, load_relaxed(&w->client));
 
+		w->excused += is_ours;
 		o = is_wait ? NULL : observe(r, s);
 		if (o)
 			o->history |= 1;
-		if (o && load_relaxed(&w->call) == WATCH_MEMFD && !lock_is_ours(r, load_relaxed(&w->client)))
+		if (o && is_memfd && !is_ours)
 			o->memfd |= 1;
 		if (w->ticks >= STUCK_TICKS && (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane)))
 			stuck(r, w, s, o);

@@ -51,6 +51,7 @@ struct watch {
 	/* Another thread takes over what this one has not begun. Calls watch_relieved when it is sure to have one. (W) */
 	void (*relieve)(struct daemon *d, struct watch *w);
 	unsigned seen, ticks; /* (W) the word last looked at, and for how many looks in a row */
+	unsigned excused;     /* (W) of those: another thread of ours had the lock, most likely */
 	struct watch *next;   /* (C) */
 };
 

@@ -185,6 +185,15 @@ piece_run(struct job *job, struct stat_shard stats)
 }
 
 static void
+number_run(struct job *job, struct stat_shard stats)
+{
+	struct piece_job *p = container_of(job, struct piece_job, job);
+
+	(void)stats;
+	p->pieces = jobs_own_number();
+}
+
+static void
 ignore(void *context)
 {
 	(void)context;
@@ -220,6 +229,38 @@ others_pass_between_pieces(void **state)
 	assert_null(jobs_collect(u.daemon));
 	jobs_fini(u.daemon);
 	unit_stop(&u);
+}
+
+/* Each lane has a thread of its own; a client that is not attached yet has its user's. */
+static void
+lanes_have_their_threads(void **state)
+{
+	static const struct {
+		enum session_state state;
+		unsigned number;
+	} rows[] = { { SESSION_ATTACHING, 1 }, { SESSION_CLIENT, 2 }, { SESSION_DEAD, 2 } };
+	struct unit u;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		struct piece_job a = { .pieces = 99 };
+
+		unit_start(&u);
+		store_relaxed(&u.session->lane_before, 1);
+		store_relaxed(&u.session->lane, 2);
+		store_relaxed(&u.session->state, rows[i].state);
+		assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
+		a.job.run = number_run;
+		a.job.session = u.session;
+		list_init(&a.job.node);
+		jobs_submit(u.daemon, &a.job);
+		duties_stop(u.daemon);
+		jobs_stop(u.daemon);
+		assert_ptr_equal(jobs_collect(u.daemon), &a.job);
+		assert_int_equal(a.pieces, rows[i].number);
+		jobs_fini(u.daemon);
+		unit_stop(&u);
+	}
 }
 
 /* Up by half each time, to the most, back by half where no room was found, by the usual rule where pages stay in memory. */
@@ -261,6 +302,7 @@ main(void)
 		cmocka_unit_test(every_state_has_its_answer),
 		cmocka_unit_test(parts_are_handed_over),
 		cmocka_unit_test(others_pass_between_pieces),
+		cmocka_unit_test(lanes_have_their_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

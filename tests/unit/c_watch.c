@@ -338,6 +338,73 @@ ended(void **state)
 	stop(&u, &a);
 }
 
+/* The lock is with another thread of ours that has no processor: that is not the client's doing, however long it lasts. */
+static void
+ours_is_excused(void **state)
+{
+	struct actor a, b;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_MEMFD);
+	begin(&u, &b, WATCH_MEMFD);
+	tell(&b, ENTER);
+	atomic_store(&b.spins, true);
+	tell(&b, SPIN);
+	tell(&a, ENTER);
+	look(&u, 2 * 200 / WATCH_TICK_MS);
+	assert_int_equal(a.relieved, 1);
+	assert_false(load_relaxed(&u.session->end_wanted));
+	atomic_store(&b.spins, false);
+	wait_until_asleep(&b);
+	tell(&b, LEAVE);
+	look(&u, 200 / WATCH_TICK_MS - 1);
+	assert_false(load_relaxed(&u.session->end_wanted));
+	look(&u, 1);
+	assert_true(load_relaxed(&u.session->end_wanted));
+	tell(&a, LEAVE);
+	finish(&b);
+	stop(&u, &a);
+}
+
+/* Clients that hold threads up before they are attached: from the third on those of the same user that come, and those that are
+ * there, wait in a side lane. */
+static void
+held_before_attached(void **state)
+{
+	struct session *sessions[4];
+	struct actor a[3];
+	struct unit u;
+	(void)state;
+
+	start(&u, &a[0], WATCH_PAGEMAP);
+	begin(&u, &a[1], WATCH_PAGEMAP);
+	begin(&u, &a[2], WATCH_PAGEMAP);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &sessions[i]), 0);
+		store_release(&sessions[i]->state, SESSION_ATTACHING);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		a[i].client = session_cookie(sessions[i]);
+		tell(&a[i], ENTER);
+		assert_int_equal(watch_lane_of(u.daemon, getuid()), LANE_COMMON);
+		look(&u, HELD_LOOKS);
+		assert_int_equal(a[i].relieved, 1);
+	}
+	assert_int_not_equal(watch_lane_of(u.daemon, getuid()), LANE_COMMON);
+	assert_int_equal(load_relaxed(&sessions[3]->lane_before), watch_lane_of(u.daemon, getuid()));
+	for (unsigned i = 0; i < 3; i++)
+		tell(&a[i], LEAVE);
+	for (unsigned i = 0; i < 4; i++) {
+		store_release(&sessions[i]->state, SESSION_DEAD);
+		look(&u, 64);
+		session_put(sessions[i]);
+	}
+	finish(&a[2]);
+	finish(&a[1]);
+	stop(&u, &a[0]);
+}
+
 int
 main(void)
 {
@@ -347,6 +414,8 @@ main(void)
 		cmocka_unit_test(not_held_up),
 		cmocka_unit_test(often),
 		cmocka_unit_test(memfd_often),
+		cmocka_unit_test(ours_is_excused),
+		cmocka_unit_test(held_before_attached),
 		cmocka_unit_test(ended),
 	};
 
