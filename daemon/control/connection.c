@@ -40,7 +40,7 @@ static void
 teardown_run(struct job *job, struct stat_shard stats)
 {
 	(void)stats;
-	session_teardown(job->session);
+	job->again = session_teardown(job->session);
 }
 
 static void

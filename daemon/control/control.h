@@ -85,7 +85,7 @@ void listen_name_remove(const struct options *options, const struct listening *l
 
 /* control/check.c: walks every invariant. => failures; text gets a line each */
 unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
-/* control/teardown.c: takes everything of a dead session apart. Runs on: jobs */
-void session_teardown(struct session *s);
+/* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on: jobs */
+bool session_teardown(struct session *s);
 
 #endif

@@ -140,7 +140,6 @@ handle_allocate(struct request *r)
 /* What is done with a page, in slots looked at (piece.h); the last two move what is in it. */
 #define COST_WIRE     8u
 #define COST_COOL     4u
-#define COST_DISCARD  8u
 #define COST_PREFETCH 128u
 #define COST_PAGEOUT  2u
 
@@ -206,27 +205,19 @@ deallocate_begin(struct request *r, uint64_t start, uint64_t end)
 	return error;
 }
 
-/* Takes the first part of what is left out of the map. The room that parting it needs has been there since the begin: an entry more,
- * and it goes at once. => false: nothing is left */
+/* Takes the first part of what is left out of the map. => false: nothing is left */
 static bool
 deallocate_take(struct request *r, uint64_t start, uint64_t end, unsigned *work, struct vm_entry *ret)
 {
 	struct vm_map *m = &r->session->map;
-	unsigned shift = r->daemon->page_shift;
 	uint32_t i;
 	bool found;
 
 	lock_acquire(&m->lock);
 	i = vm_map_index(m, start);
 	found = i < m->count && m->entries[i].start < end;
-	if (found) {
-		const struct vm_entry *e = &m->entries[i];
-		uint64_t first = e->offset >> shift, last = first + ((e->end - e->start) >> shift);
-		uint64_t reach = piece_reach(e->object, first, last, COST_DISCARD, work);
-
-		vm_map_clip(m, e->start, e->start + ((reach - first) << shift));
-		*ret = vm_map_remove_at(m, i);
-	}
+	if (found)
+		*ret = piece_take(m, i, r->daemon->page_shift, work);
 	lock_release(&m->lock);
 	return found;
 }
@@ -249,7 +240,6 @@ handle_deallocate(struct request *r)
 	while (work < PIECE_WORK && (r->again = deallocate_take(r, in->address, end, &work, &e))) {
 		gone += vm_object_discard(e.object, e.offset >> d->page_shift, (e.end - e.start) >> d->page_shift);
 		vm_object_put(e.object);
-		work += PIECE_ENTRY;
 	}
 	out->pages += gone;
 	stat_add(r->stats, STAT_DISCARDS, gone);
@@ -500,7 +490,7 @@ cool_piece(struct request *r, uint64_t address, uint64_t size)
 static uint64_t
 free_piece(struct request *r, uint64_t address, uint64_t size)
 {
-	struct piece p = piece_begin(r, address, size, COST_DISCARD);
+	struct piece p = piece_begin(r, address, size, PIECE_DISCARD);
 	uint64_t gone = 0;
 	struct part part;
 

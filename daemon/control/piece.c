@@ -40,6 +40,17 @@ piece_reach(const struct vm_object *o, uint64_t first, uint64_t last, unsigned c
 	return first;
 }
 
+struct vm_entry
+piece_take(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work)
+{
+	const struct vm_entry *e = &m->entries[i];
+	uint64_t first = e->offset >> page_shift, last = first + ((e->end - e->start) >> page_shift);
+	uint64_t reach = piece_reach(e->object, first, last, PIECE_DISCARD, work);
+
+	*work += PIECE_ENTRY;
+	return vm_map_remove_front(m, i, e->start + ((reach - first) << page_shift));
+}
+
 bool
 piece_next(struct piece *p, struct part *ret)
 {

@@ -13,6 +13,7 @@
 #define PIECE_WORK  32768u
 #define PIECE_EMPTY 4u
 #define PIECE_ENTRY 16u
+#define PIECE_DISCARD 8u /* cost of a page that is discarded */
 
 struct piece {
 	struct vm_map *map;
@@ -36,5 +37,8 @@ bool piece_next(struct piece *p, struct part *ret);
 void piece_end(struct request *r, uint64_t address, const struct piece *p);
 /* How far one may go from page `first` of the object. Adds what that takes to *work. => a page > first, at most last */
 uint64_t piece_reach(const struct vm_object *o, uint64_t first, uint64_t last, unsigned cost, unsigned *work);
+/* Takes the front of entry i out of the map, as much of it as a piece may discard. Adds what that takes to *work. => with a reference
+ * on the object; M held */
+struct vm_entry piece_take(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work);
 
 #endif

@@ -138,6 +138,24 @@ vm_map_remove_at(struct vm_map *m, uint32_t i)
 	return entry;
 }
 
+struct vm_entry
+vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until)
+{
+	struct vm_entry *e = &m->entries[i], front = *e;
+	uint64_t bytes = until - e->start;
+
+	if (until >= e->end)
+		return vm_map_remove_at(m, i);
+	front.end = until;
+	vm_object_get(front.object);
+	e->start = until;
+	e->offset += bytes;
+	m->virtual_bytes -= bytes;
+	if (e->wired_count > 0)
+		m->wired_bytes -= bytes;
+	return front;
+}
+
 void
 vm_map_wire(struct vm_map *m, struct vm_entry *e, int by)
 {

@@ -51,6 +51,8 @@ unsigned vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end);
 void vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end);
 /* Takes the i-th entry out; its object reference is the caller's. => M held */
 struct vm_entry vm_map_remove_at(struct vm_map *m, uint32_t i);
+/* The same of the part of it that lies below `until`; it needs no room. */
+struct vm_entry vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until);
 /* Merges equal neighbours around [start, end). => M held */
 void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
 /* Wires (by 1) or unwires (by -1) an entry. => M held */

@@ -4,6 +4,7 @@
  */
 #include "c_unit.h"
 #include "control/piece.h"
+#include "fault/fault.h"
 
 #define PAGE     4096ull
 #define PAGES    (240u * SLOTS_PER_BLOCK)
@@ -152,6 +153,34 @@ entries(void **state)
 	assert_int_equal(met, mapped - 3);
 }
 
+/* A session's end is as long as what it had is large: others' jobs pass. */
+static void
+sessions_end(void **state)
+{
+	uint64_t left;
+	unsigned pieces = 0;
+
+	(void)state;
+	assert_int_equal(park_create(u.daemon), 0);
+	map_pages(0, PAGES);
+	/* As if a page lived in each block. */
+	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
+		store_relaxed(&large->blocks[block], BLOCK_POPULATED + 1);
+	left = u.session->map.virtual_bytes;
+	assert_int_equal(left, PAGES * PAGE);
+	while (session_teardown(u.session)) {
+		uint64_t less = left - u.session->map.virtual_bytes;
+
+		assert_true(less > 0 && less <= (PIECE_WORK / PIECE_DISCARD + SLOTS_PER_BLOCK) * PAGE);
+		left -= less;
+		pieces++;
+	}
+	assert_true(pieces > 1);
+	assert_int_equal(u.session->map.count, 0);
+	assert_int_equal(u.session->map.virtual_bytes, 0);
+	park_destroy(u.daemon);
+}
+
 int
 main(void)
 {
@@ -159,6 +188,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(all_of_it, start, stop),
 		cmocka_unit_test_setup_teardown(emptiness, start, stop),
 		cmocka_unit_test_setup_teardown(entries, start, stop),
+		cmocka_unit_test_setup_teardown(sessions_end, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
