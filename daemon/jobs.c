@@ -139,7 +139,7 @@ relieve(struct daemon *d, struct watch *w)
 	for (unsigned i = 0; i < JOBS_THREADS && !next; i++)
 		if (d->jobs->threads[i].duty.number == DUTY_NONE)
 			next = &d->jobs->threads[i];
-	if (next && watch_relieved(w))
+	if (next && !d->duties_end && watch_relieved(w))
 		duty_give_locked(d, &next->duty, t->duty.number);
 	lock_release(&d->duty_lock);
 }

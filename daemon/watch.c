@@ -160,34 +160,33 @@ duties_stop(struct daemon *d)
 
 /* --- looking --- */
 
-/* Whether the thread waits for something: its state is the field behind the name, which may hold anything. */
+/* Whether the thread waits for something: its state is the field behind the name, which may hold anything. The file stays open: clients
+ * may have left no descriptor by the time it is needed, and who cannot be looked at is not taken for asleep. */
 static bool
-sleeps(pid_t tid)
+sleeps(struct watch *w)
 {
 	char path[64], line[256], *at;
 	ssize_t length;
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true;
-	length = read(fd, line, sizeof(line) - 1);
-	close(fd);
+	if (w->state_fd <= 0) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)load_relaxed(&w->tid));
+		w->state_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	length = w->state_fd > 0 ? pread(w->state_fd, line, sizeof(line) - 1, 0) : 0;
 	if (length <= 0)
-		return true;
+		return false;
 	line[length] = '\0';
 	at = strrchr(line, ')');
-	return !at || at[1] == '\0' || at[2] != 'R';
+	return at && at[1] != '\0' && at[2] != 'R';
 }
 
 /* Whether a thread of ours runs inside of a call on that client's memfds: it may have the lock that another waits for. */
 static bool
-lock_is_ours(const struct watcher *r, uint64_t client)
+lock_is_ours(struct watcher *r, uint64_t client)
 {
 	for (struct watch *w = r->first; w; w = w->next)
 		if (load_acquire(&w->word) & WATCH_INSIDE && load_relaxed(&w->call) == WATCH_MEMFD &&
-		    load_relaxed(&w->client) == client && !sleeps(load_relaxed(&w->tid)))
+		    load_relaxed(&w->client) == client && !sleeps(w))
 			return true;
 	return false;
 }
@@ -378,7 +377,7 @@ look_at(struct watcher *r, struct watch *w)
 	if (!(word & WATCH_INSIDE) || call != (w->seen & ~WATCH_RELIEVED))
 		w->ticks = w->excused = 0;
 	w->seen = word;
-	if (!(word & WATCH_INSIDE) || !sleeps(load_relaxed(&w->tid)))
+	if (!(word & WATCH_INSIDE) || !sleeps(w))
 		return;
 	w->ticks++;
 	/* The reference that the thread has for the time of its call keeps the session there. */
@@ -524,6 +523,9 @@ watch_stop(struct daemon *d)
 	cond_signal(&r->cond);
 	lock_release(&r->lock);
 	pthread_join(r->thread, NULL);
+	for (struct watch *w = r->first; w; w = w->next)
+		if (w->state_fd > 0)
+			close(w->state_fd);
 }
 
 void

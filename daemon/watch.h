@@ -50,6 +50,7 @@ struct watch {
 	bool relieved;        /* its own thread's: its duty is another's */
 	/* Another thread takes over what this one has not begun. Calls watch_relieved when it is sure to have one. (W) */
 	void (*relieve)(struct daemon *d, struct watch *w);
+	int state_fd;         /* (W) its state in /proc; 0 or less: not open */
 	unsigned seen, ticks; /* (W) the word last looked at, and for how many looks in a row */
 	unsigned excused;     /* (W) of those: another thread of ours had the lock, most likely */
 	struct watch *next;   /* (C) */
@@ -146,7 +147,7 @@ int duty_wait(struct daemon *d, struct duty *duty);
 void duty_give_locked(struct daemon *d, struct duty *duty, int number);
 /* The thread has been relieved and has ended what it was at. */
 void duty_end(struct daemon *d, struct duty *duty);
-/* All who stand by end. */
+/* All who stand by end; from here on nobody is relieved. */
 void duties_stop(struct daemon *d);
 
 #endif

@@ -304,7 +304,7 @@ relieve(struct daemon *d, struct watch *w)
 	for (unsigned i = 0; i < polling_server_count(d) && !next; i++)
 		if (d->servers[polling_server(d, i)].duty.number == DUTY_NONE)
 			next = &d->servers[polling_server(d, i)];
-	if (next && watch_relieved(w)) {
+	if (next && !d->duties_end && watch_relieved(w)) {
 		store_release(&d->seats[server->duty.number].server, next);
 		duty_give_locked(d, &next->duty, server->duty.number);
 	}

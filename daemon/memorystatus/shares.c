@@ -41,6 +41,8 @@ shares_count_descriptors(struct daemon *d)
 		own++;
 	if (directory)
 		closedir(directory);
+	/* One for each thread that is watched, opened when it is first looked at (watch.c). */
+	own += fault_thread_count(d) + worker_thread_count(d) + JOBS_THREADS;
 	own += limit.rlim_cur / 8;
 	d->shares.descriptors = limit.rlim_cur > own ? limit.rlim_cur - own : 0;
 }

@@ -443,7 +443,7 @@ relieve(struct daemon *d, struct watch *watch)
 	for (unsigned i = 0; i < worker_thread_count(d) && !next; i++)
 		if (d->workers[i].duty.number == DUTY_NONE)
 			next = &d->workers[i];
-	if (next && watch_relieved(watch))
+	if (next && !d->duties_end && watch_relieved(watch))
 		worker_hand_over_locked(d, w, next);
 	lock_release(&d->duty_lock);
 }

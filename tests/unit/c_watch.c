@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "fault/fault.h"
 #include "pageout/pageout.h"
@@ -367,6 +368,39 @@ ours_is_excused(void **state)
 	stop(&u, &a);
 }
 
+/* No descriptor is left: who runs is not taken for asleep, and who was looked at before is seen as before. */
+static void
+without_descriptors(void **state)
+{
+	struct rlimit limit, none;
+	struct actor a, b;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_ADDRESS_SPACE);
+	begin(&u, &b, WATCH_ADDRESS_SPACE);
+	tell(&a, ENTER);
+	look(&u, 1);
+	tell(&a, LEAVE);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	tell(&b, ENTER);
+	atomic_store(&b.spins, true);
+	tell(&b, SPIN);
+	tell(&a, ENTER);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	look(&u, 2 * HELD_LOOKS);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(a.relieved, 1);
+	assert_int_equal(b.relieved, 0);
+	atomic_store(&b.spins, false);
+	wait_until_asleep(&b);
+	tell(&b, LEAVE);
+	tell(&a, LEAVE);
+	finish(&b);
+	stop(&u, &a);
+}
+
 /* Clients that hold threads up before they are attached: from the third on those of the same user that come, and those that are
  * there, wait in a side lane. */
 static void
@@ -415,6 +449,7 @@ main(void)
 		cmocka_unit_test(often),
 		cmocka_unit_test(memfd_often),
 		cmocka_unit_test(ours_is_excused),
+		cmocka_unit_test(without_descriptors),
 		cmocka_unit_test(held_before_attached),
 		cmocka_unit_test(ended),
 	};
