@@ -339,7 +339,7 @@ static void
 stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
 {
 	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks;
-	bool is_over;
+	bool is_over, is_hopeless;
 
 	if (w->ticks == STUCK_TICKS) {
 		stat_add(r->stats, STAT_HELD_CALLS, 1);
@@ -357,9 +357,12 @@ stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
 		end_client(r, s, w);
 	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD && (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
 		watch_holders_end(s, load_relaxed(&w->fd));
-	/* In a side lane others of its kind may wait; they do not wait for what has no end. */
+	/* In a side lane others of its kind may wait; they do not wait for what has no end. A wait has none where the client has been
+	 * ended and whoever has its pages does not come back even so. */
+	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT ? load_acquire(&s->end_wanted) && w->ticks >= HOLDER_TICKS
+							   : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
 	if (w->relieve && !(load_relaxed(&w->word) & WATCH_RELIEVED) &&
-	    (load_relaxed(&w->lane) == LANE_COMMON || (is_over && w->ticks >= end_ticks + HOLDER_TICKS))) {
+	    (load_relaxed(&w->lane) == LANE_COMMON || is_hopeless)) {
 		w->relieve(r->daemon, w);
 		if (load_relaxed(&w->word) & WATCH_RELIEVED)
 			stat_add(r->stats, STAT_RELIEVED_THREADS, 1);
@@ -397,7 +400,8 @@ look_at(struct watcher *r, struct watch *w)
 			o->history |= 1;
 		if (o && is_memfd && !is_ours)
 			o->memfd |= 1;
-		if (w->ticks >= STUCK_TICKS && (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane)))
+		if (w->ticks >= STUCK_TICKS &&
+		    (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane) || load_acquire(&s->end_wanted)))
 			stuck(r, w, s, o);
 	}
 	session_put(s);

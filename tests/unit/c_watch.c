@@ -368,6 +368,32 @@ ours_is_excused(void **state)
 	stop(&u, &a);
 }
 
+/* Others of a side lane wait for who waits there for a client of the lane, but not for one that has been ended in vain. */
+static void
+waits_without_end(void **state)
+{
+	struct actor a;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_WAIT);
+	store_relaxed(&a.watch.lane, 1);
+	store_relaxed(&u.session->lane, 1);
+	tell(&a, ENTER);
+	look(&u, 100);
+	assert_int_equal(a.relieved, 0);
+	tell(&a, LEAVE);
+	tell(&a, ENTER);
+	store_relaxed(&u.session->end_wanted, true);
+	look(&u, HELD_LOOKS);
+	assert_int_equal(a.relieved, 0);
+	look(&u, 500 / WATCH_TICK_MS);
+	assert_int_equal(a.relieved, 1);
+	tell(&a, LEAVE);
+	store_relaxed(&u.session->lane, LANE_COMMON);
+	stop(&u, &a);
+}
+
 /* No descriptor is left: who runs is not taken for asleep, and who was looked at before is seen as before. */
 static void
 without_descriptors(void **state)
@@ -449,6 +475,7 @@ main(void)
 		cmocka_unit_test(often),
 		cmocka_unit_test(memfd_often),
 		cmocka_unit_test(ours_is_excused),
+		cmocka_unit_test(waits_without_end),
 		cmocka_unit_test(without_descriptors),
 		cmocka_unit_test(held_before_attached),
 		cmocka_unit_test(ended),
