@@ -23,12 +23,18 @@
 /* Never given away: without one of them nobody could be refused. */
 #define SPARES_KEPT 2
 
-static void
+/* => whether all are there */
+static bool
 spares_take(struct acceptor *a)
 {
-	for (unsigned i = 0; i < ACCEPT_SPARES; i++)
+	bool all = true;
+
+	for (unsigned i = 0; i < ACCEPT_SPARES; i++) {
 		if (a->spares[i] < 0)
 			a->spares[i] = eventfd(0, EFD_CLOEXEC);
+		all &= a->spares[i] >= 0;
+	}
+	return all;
 }
 
 /* => how many */
@@ -80,11 +86,12 @@ connection_take(struct acceptor *a)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* A connection wants another descriptor, of its process. It takes the one that is looked for here. */
+/* A connection wants another descriptor, of its process. It takes the one that is looked for here. What refused connections give
+ * back only now is for the spares first. */
 static bool
-is_another_left(const struct acceptor *a)
+is_another_left(struct acceptor *a)
 {
-	int fd = fcntl(a->listen_fd, F_DUPFD_CLOEXEC, 0);
+	int fd = spares_take(a) ? fcntl(a->listen_fd, F_DUPFD_CLOEXEC, 0) : -1;
 
 	if (fd < 0)
 		return false;
