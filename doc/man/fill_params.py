@@ -4,25 +4,24 @@
 import re
 import sys
 
-ROW = re.compile(r'^PARAM\((\w+), (\d+), (\d+), (\d+), "([^"]*)", ([01]), "([^"]*)"\)$')
+STRINGS = r'("[^"]*"(?:\s*"[^"]*")*)'
+ROW = re.compile(r'^PARAM\(\s*(\w+),\s*(\d+),\s*(\d+),\s*(\d+),\s*' + STRINGS + r',\s*([01]),\s*' + STRINGS + r'\)$', re.M)
 
 
 def table_row(match):
     name, _, _, default, unit, live, text = match.groups()
+    # Adjacent strings are one.
+    unit, text = (''.join(re.findall(r'"([^"]*)"', s)) for s in (unit, text))
     meaning = text.replace("\\", "\\e").replace("-", "\\-")
     return f"{name};{default};{'yes' if live == '1' else 'no'};T{{\n{meaning} ({unit})\nT}}"
 
 
 def main(table, page, output):
-    rows = []
-    with open(table, encoding="ascii") as lines:
-        for line in lines:
-            if not line.startswith("PARAM("):
-                continue
-            match = ROW.match(line.rstrip())
-            if not match:
-                sys.exit(f"{table}: not understood: {line}")
-            rows.append(table_row(match))
+    with open(table, encoding="ascii") as source:
+        text = source.read()
+    rows = [table_row(match) for match in ROW.finditer(text)]
+    if len(rows) != len(re.findall(r"^PARAM\(", text, re.M)):
+        sys.exit(f"{table}: {len(rows)} rows understood, there are more")
     with open(page, encoding="ascii") as source:
         text = source.read().replace("@PARAMETERS@", "\n".join(rows))
     with open(output, "w", encoding="ascii") as target:

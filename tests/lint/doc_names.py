@@ -34,7 +34,7 @@ def main(root):
         for name in re.findall(r'\b(\w+\.[ch])\b', text):
             if name not in names and name not in ('program.c', 'a.out') and not re.search(r'[<`/]%s' % name, text):
                 errors.append(f'{document}: there is no {name}')
-    default = re.search(r'#define POLICY_DEFAULT "(.*)"', sources['daemon/vm/page_policy.h']).group(1)
+    default = re.search(r'#define POLICY_DEFAULT[\s\\]+"(.*)"', sources['daemon/vm/page_policy.h']).group(1)
     for document in ['doc/man/pagerd.8.in', 'doc/man/pagerctl.1', 'doc/policies.md']:
         if default not in (root / document).read_text():
             errors.append(f'{document}: the default policy {default} is not there')
