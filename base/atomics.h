@@ -8,22 +8,23 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define load_relaxed(p)          atomic_load_explicit((p), memory_order_relaxed)
-#define load_acquire(p)          atomic_load_explicit((p), memory_order_acquire)
-#define store_relaxed(p, v)      atomic_store_explicit((p), (v), memory_order_relaxed)
-#define store_release(p, v)      atomic_store_explicit((p), (v), memory_order_release)
-#define fetch_add_relaxed(p, v)  atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
-#define fetch_sub_relaxed(p, v)  atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
-#define fetch_add_acq_rel(p, v)  atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
-#define fetch_sub_acq_rel(p, v)  atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
-#define fetch_or_acq_rel(p, v)   atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
-#define fetch_and_acq_rel(p, v)  atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
-#define exchange_acq_rel(p, v)   atomic_exchange_explicit((p), (v), memory_order_acq_rel)
+#define load_relaxed(p)         atomic_load_explicit((p), memory_order_relaxed)
+#define load_acquire(p)         atomic_load_explicit((p), memory_order_acquire)
+#define store_relaxed(p, v)     atomic_store_explicit((p), (v), memory_order_relaxed)
+#define store_release(p, v)     atomic_store_explicit((p), (v), memory_order_release)
+#define fetch_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define fetch_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+#define fetch_add_acq_rel(p, v) atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
+#define fetch_sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
+#define fetch_or_acq_rel(p, v)  atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
+#define fetch_and_acq_rel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
+#define exchange_acq_rel(p, v)  atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define cas_acq_rel(p, expected, desired)                                                          \
-	atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_acq_rel,  \
-	    memory_order_acquire)
+	atomic_compare_exchange_strong_explicit(                                                   \
+	    (p), (expected), (desired), memory_order_acq_rel, memory_order_acquire)
 
-/* In a loop that waits for another processor: it takes less from the sibling that shares the core. */
+/* In a loop that waits for another processor: it takes less from the sibling that shares the core.
+ */
 static inline void
 cpu_relax(void)
 {

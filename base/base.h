@@ -8,17 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
-#define CACHE_LINE 64
-#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define CACHE_LINE                      64
+#define CACHE_ALIGNED                   __attribute__((aligned(CACHE_LINE)))
 /* For who reads what others may be changing, and does not trust it until nothing has changed. */
-#define READS_RACILY        __attribute__((no_sanitize("thread")))
+#define READS_RACILY           __attribute__((no_sanitize("thread")))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-#define NORETURN __attribute__((noreturn))
-#define MUST_USE __attribute__((warn_unused_result))
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define NORETURN               __attribute__((noreturn))
+#define MUST_USE               __attribute__((warn_unused_result))
+#define likely(x)              __builtin_expect(!!(x), 1)
+#define unlikely(x)            __builtin_expect(!!(x), 0)
 
 static inline uint64_t
 min_u64(uint64_t a, uint64_t b)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The death of a process that found itself wrong. Runs on: any thread. Allocates nothing it can avoid.
+ * The death of a process that found itself wrong. Runs on: any thread. Allocates nothing it can
+ * avoid.
  */
 #include "check.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Assertions. CHECK is always on and cheap: a failed one is a programmer's mistake and ends the process.
- * INVARIANT costs something (debug_level >= 1), INVARIANT_SLOW walks structures (>= 2). What the world
- * does wrong (a client, a disk) is never asserted: it is an errno.
+ * Assertions. CHECK is always on and cheap: a failed one is a programmer's mistake and ends the
+ * process. INVARIANT costs something (debug_level >= 1), INVARIANT_SLOW walks structures (>= 2).
+ * What the world does wrong (a client, a disk) is never asserted: it is an errno.
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
@@ -25,7 +25,7 @@ void panic_at(const char *file, int line, const char *fmt, ...) NORETURN PRINTF_
 			panic(__VA_ARGS__);                                                        \
 	} while (0)
 #define CHECK_OBJ(ptr, m) CHECKF((ptr) != NULL && (ptr)->magic == (m), "bad object: %s", #ptr)
-#define UNREACHABLE() panic("unreachable")
+#define UNREACHABLE()     panic("unreachable")
 
 #if DEBUG_LEVEL >= 1
 #define INVARIANT(cond) CHECK(cond)

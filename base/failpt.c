@@ -55,7 +55,8 @@ failpt_arm(const char *spec)
 		if (strlen(spec) >= sizeof(copy))
 			return -EINVAL;
 		strcpy(copy, spec);
-		for (char *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
+		for (char *one = strtok_r(copy, ",", &save); one;
+		     one = strtok_r(NULL, ",", &save)) {
 			int point = 0;
 			long long after = 0, times = 0;
 			int error = parse_one(one, &point, &after, &times);

@@ -86,8 +86,9 @@ this_cpu(void)
 	return own_cpu >= 0 ? own_cpu : sched_getcpu();
 }
 
-/* Sections are short, and sleeping takes longer than most of them: a fault that met a worker's section of 8 us waited for 30, with
- * its processor halted and woken. But who holds the lock and has lost its processor to us is not waited for. */
+/* Sections are short, and sleeping takes longer than most of them: a fault that met a worker's
+ * section of 8 us waited for 30, with its processor halted and woken. But who holds the lock and
+ * has lost its processor to us is not waited for. */
 static bool
 spin(struct lock *l)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mutexes that know their rank (include/tbl/lock_rank.h). With debug_level >= 1 each thread keeps the
- * list of ranks it holds and panics on a lock taken against the order. Waiting is on a condition under
- * a lock, with a named waker.
+ * Mutexes that know their rank (include/tbl/lock_rank.h). With debug_level >= 1 each thread keeps
+ * the list of ranks it holds and panics on a lock taken against the order. Waiting is on a
+ * condition under a lock, with a named waker.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -38,7 +38,8 @@ bool lock_acquire_try(struct lock *l) MUST_USE;
 void lock_release(struct lock *l);
 /* Panics (debug_level >= 1) when this thread does not hold a lock of that rank. */
 void lock_assert_held(const struct lock *l);
-/* Panics (debug_level >= 1) when this thread holds any lock: called before I/O and userfaultfd calls. */
+/* Panics (debug_level >= 1) when this thread holds any lock: called before I/O and userfaultfd
+ * calls. */
 void locks_assert_none(void);
 
 struct cond {

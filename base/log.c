@@ -100,7 +100,8 @@ dropped_say(void)
 	count = atomic_exchange_explicit(&dropped, 0, memory_order_relaxed);
 	if (count == 0)
 		return;
-	snprintf(line, sizeof(line), "pagerd: warning: %llu lines could not be written here and are lost\n", count);
+	snprintf(line, sizeof(line),
+	    "pagerd: warning: %llu lines could not be written here and are lost\n", count);
 	if (!line_write(line, strlen(line)))
 		atomic_fetch_add_explicit(&dropped, count, memory_order_relaxed);
 }
@@ -156,7 +157,8 @@ left_out_say(struct log_limit *limit, enum log_level level, const char *fmt)
 	if (count == 0)
 		return;
 	format_show(fmt, text, sizeof(text));
-	log_message(level, "(%llu more like this %s left out: \"%s\")", count, count == 1 ? "was" : "were", text);
+	log_message(level, "(%llu more like this %s left out: \"%s\")", count,
+	    count == 1 ? "was" : "were", text);
 }
 
 static uint64_t
@@ -173,7 +175,8 @@ limit_pass(struct log_limit *limit, bool *ret_first)
 	unsigned long long seen = atomic_load_explicit(&limit->window, memory_order_relaxed), next;
 
 	do {
-		/* A thread whose clock was read just before the interval ended counts in the newer one. */
+		/* A thread whose clock was read just before the interval ended counts in the newer
+		 * one. */
 		*ret_first = seen == 0 || (int32_t)(uint32_t)(now - (seen >> 32)) > 0;
 		if (*ret_first)
 			next = now << 32 | 1;
@@ -181,8 +184,8 @@ limit_pass(struct log_limit *limit, bool *ret_first)
 			next = seen + 1;
 		else
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&limit->window, &seen, next, memory_order_relaxed,
-	    memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &limit->window, &seen, next, memory_order_relaxed, memory_order_relaxed));
 	return true;
 }
 
@@ -195,8 +198,8 @@ limit_list(struct log_limit *limit, enum log_level level, const char *fmt)
 	limit->level = level;
 	limit->fmt = fmt;
 	limit->next = atomic_load_explicit(&limits, memory_order_relaxed);
-	while (!atomic_compare_exchange_weak_explicit(&limits, &limit->next, limit, memory_order_release,
-	    memory_order_relaxed))
+	while (!atomic_compare_exchange_weak_explicit(
+	    &limits, &limit->next, limit, memory_order_release, memory_order_relaxed))
 		;
 }
 
@@ -226,7 +229,8 @@ log_limits_tell(bool all)
 {
 	uint64_t now = window_now();
 
-	for (struct log_limit *l = atomic_load_explicit(&limits, memory_order_acquire); l; l = l->next) {
+	for (struct log_limit *l = atomic_load_explicit(&limits, memory_order_acquire); l;
+	     l = l->next) {
 		uint64_t window = atomic_load_explicit(&l->window, memory_order_relaxed) >> 32;
 
 		if (all || window != now)

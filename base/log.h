@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's and the tools' voice: one line a call, on standard error. compressor, swap and policy
- * never speak above LOG_DEBUG: what they meet is handled, and told, by their caller.
+ * The daemon's and the tools' voice: one line a call, on standard error. compressor, swap and
+ * policy never speak above LOG_DEBUG: what they meet is handled, and told, by their caller.
  *
- * A line that a client, a disk or another process can cause again and again is said with log_*_limited: no more than
- * LOG_LIMIT_LINES in LOG_LIMIT_NS from one place in the source, then one line with the count of what was left out.
- * No call waits: where standard error takes nothing (a pipe that nobody reads), the line is dropped and counted.
+ * A line that a client, a disk or another process can cause again and again is said with
+ * log_*_limited: no more than LOG_LIMIT_LINES in LOG_LIMIT_NS from one place in the source, then
+ * one line with the count of what was left out. No call waits: where standard error takes nothing
+ * (a pipe that nobody reads), the line is dropped and counted.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -20,11 +21,14 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 #define LOG_LIMIT_LINES 10u
 #define LOG_LIMIT_NS    10000000000ull
 
-/* What one place has said. Zeroed at first, and never freed: once it has left something out it stays in a list. */
+/* What one place has said. Zeroed at first, and never freed: once it has left something out it
+ * stays in a list. */
 struct log_limit {
-	atomic_ullong window;   /* number of the interval of LOG_LIMIT_NS (high half), lines in it (low half) */
+	atomic_ullong
+	    window; /* number of the interval of LOG_LIMIT_NS (high half), lines in it (low half) */
 	atomic_ullong left_out; /* lines that nobody has been told of */
-	/* Whoever sets it puts the limit into the list; the fields below are constant from then on. */
+	/* Whoever sets it puts the limit into the list; the fields below are constant from then on.
+	 */
 	atomic_bool listed;
 	enum log_level level;
 	const char *fmt;
@@ -37,9 +41,11 @@ int log_level_parse(const char *name, enum log_level *ret_level);
 void log_message(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Any thread; takes no lock. The time is clock_now_ns's, so that clock_inject holds for it.
  * => limit is static and belongs to this call alone: fmt is a literal which is kept */
-void log_message_limited(struct log_limit *limit, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Tells what was left out by places whose interval is over, so that a count does not wait for the next line of its
- * kind. Who runs for long calls it now and then, and once with `all` before it ends. Any thread. */
+void log_message_limited(struct log_limit *limit, enum log_level level, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+/* Tells what was left out by places whose interval is over, so that a count does not wait for the
+ * next line of its kind. Who runs for long calls it now and then, and once with `all` before it
+ * ends. Any thread. */
 void log_limits_tell(bool all);
 
 #define log_error(...)   log_message(LOG_ERROR, __VA_ARGS__)

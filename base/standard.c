@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* /dev/null the wrong way round: a closed stream stays one that cannot be used, and its user is told. The lowest number
- * that is free is the one that is missing, since those below have been looked at. */
+/* /dev/null the wrong way round: a closed stream stays one that cannot be used, and its user is
+ * told. The lowest number that is free is the one that is missing, since those below have been
+ * looked at. */
 static int
 fill(int fd)
 {
@@ -32,8 +33,9 @@ standard_open(const char *program)
 			continue;
 		error = fill(fd);
 		if (error) {
-			fprintf(stderr, "%s: descriptor %d is closed, and nothing can be put there: %s\n", program, fd,
-			    strerror(-error));
+			fprintf(stderr,
+			    "%s: descriptor %d is closed, and nothing can be put there: %s\n",
+			    program, fd, strerror(-error));
 			exit(1);
 		}
 	}
@@ -50,6 +52,7 @@ standard_finish(const char *program, int status)
 	errno = 0;
 	if (fclose(stdout) == 0 && !failed)
 		return 0;
-	fprintf(stderr, "%s: cannot write the output%s%s\n", program, errno ? ": " : "", errno ? strerror(errno) : "");
+	fprintf(stderr, "%s: cannot write the output%s%s\n", program, errno ? ": " : "",
+	    errno ? strerror(errno) : "");
 	return 1;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The standard streams of our programs, which nobody promises to be open, or to take what is written.
+ * The standard streams of our programs, which nobody promises to be open, or to take what is
+ * written.
  */
 #ifndef BASE_STANDARD_H
 #define BASE_STANDARD_H

@@ -9,11 +9,13 @@
 static unsigned
 character_decode(const unsigned char *text, uint32_t *ret)
 {
-	/* By length: how the first byte begins, and the smallest number that needs so many bytes. */
+	/* By length: how the first byte begins, and the smallest number that needs so many bytes.
+	 */
 	static const struct {
 		unsigned char mask, begin;
 		uint32_t smallest;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+		{ 0xf8, 0xf0, 0x10000 } };
 
 	for (unsigned more = 0; more < 4; more++) {
 		uint32_t number;
@@ -54,7 +56,8 @@ clean(char *text, bool lines)
 		uint32_t character = 0;
 		unsigned bytes = character_decode((const unsigned char *)text, &character);
 
-		if ((bytes > 0 && is_shown(character)) || (lines && (*text == '\n' || *text == '\t'))) {
+		if ((bytes > 0 && is_shown(character)) ||
+		    (lines && (*text == '\n' || *text == '\t'))) {
 			text += bytes;
 			continue;
 		}

@@ -48,7 +48,8 @@ threads_each(pid_t pid, bool (*f)(pid_t pid, pid_t thread, void *argument), void
 static uint64_t
 switches(const char *status)
 {
-	static const char *const lines[] = { "\nvoluntary_ctxt_switches:", "\nnonvoluntary_ctxt_switches:" };
+	static const char *const lines[] = { "\nvoluntary_ctxt_switches:",
+		"\nnonvoluntary_ctxt_switches:" };
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

@@ -42,8 +42,8 @@ pagerd_event(void *context, enum pager_event event, uint64_t value)
 static pid_t
 peer_pid(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct ucred peer = {0};
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
 	int fd;
 
@@ -95,7 +95,8 @@ static int
 pagerd_open(const char *socket, void **ret_state)
 {
 	const struct pager_options options = {
-	    .size = sizeof(options), .event = pagerd_event, .name = "pagerbench"};
+		.size = sizeof(options), .event = pagerd_event, .name = "pagerbench"
+	};
 	struct pagerd_state *s = calloc(1, sizeof(*s));
 	int error;
 
@@ -157,7 +158,8 @@ static int
 pagerd_page_out(void *state, void *addr, size_t bytes)
 {
 	struct pagerd_state *s = state;
-	int held = statread_find(&s->stats, "compressor"), limit = statread_find(&s->stats, "compressor_limit");
+	int held = statread_find(&s->stats, "compressor"),
+	    limit = statread_find(&s->stats, "compressor_limit");
 	int error = pager_behavior(s->pager, addr, bytes, PAGER_BEHAVIOR_PAGEOUT);
 
 	if (!error && (held < 0 || limit < 0))
@@ -226,15 +228,15 @@ pagerd_daemon_pid(void *state)
 }
 
 const struct backend_ops backend_pagerd = {
-    .name = "pagerd",
-    .open = pagerd_open,
-    .close = pagerd_close,
-    .allocate = pagerd_allocate,
-    .deallocate = pagerd_deallocate,
-    .cool = pagerd_cool,
-    .page_out = pagerd_page_out,
-    .expect_random = pagerd_expect_random,
-    .is_stored = pagerd_is_stored,
-    .counts = pagerd_counts,
-    .daemon_pid = pagerd_daemon_pid,
+	.name = "pagerd",
+	.open = pagerd_open,
+	.close = pagerd_close,
+	.allocate = pagerd_allocate,
+	.deallocate = pagerd_deallocate,
+	.cool = pagerd_cool,
+	.page_out = pagerd_page_out,
+	.expect_random = pagerd_expect_random,
+	.is_stored = pagerd_is_stored,
+	.counts = pagerd_counts,
+	.daemon_pid = pagerd_daemon_pid,
 };

@@ -43,7 +43,7 @@ plain_allocate(void *state, size_t bytes, unsigned flags, void **ret_addr)
 		}
 	}
 	addr = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		    fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, fd, 0);
+	    fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, fd, 0);
 	error = addr == MAP_FAILED ? -errno : 0;
 	if (fd >= 0)
 		close(fd);
@@ -102,8 +102,8 @@ plain_counts(void *state, struct fault_counts *ret)
 	(void)state;
 	if (getrusage(RUSAGE_SELF, &usage))
 		return -errno;
-	*ret = (struct fault_counts){.minor = (uint64_t)usage.ru_minflt,
-				     .major = (uint64_t)usage.ru_majflt};
+	*ret = (struct fault_counts){ .minor = (uint64_t)usage.ru_minflt,
+		.major = (uint64_t)usage.ru_majflt };
 	return 0;
 }
 
@@ -115,15 +115,15 @@ plain_daemon_pid(void *state)
 }
 
 const struct backend_ops backend_plain = {
-    .name = "plain",
-    .open = plain_open,
-    .close = plain_close,
-    .allocate = plain_allocate,
-    .deallocate = plain_deallocate,
-    .cool = plain_cool,
-    .page_out = plain_page_out,
-    .expect_random = plain_expect_random,
-    .is_stored = plain_is_stored,
-    .counts = plain_counts,
-    .daemon_pid = plain_daemon_pid,
+	.name = "plain",
+	.open = plain_open,
+	.close = plain_close,
+	.allocate = plain_allocate,
+	.deallocate = plain_deallocate,
+	.cool = plain_cool,
+	.page_out = plain_page_out,
+	.expect_random = plain_expect_random,
+	.is_stored = plain_is_stored,
+	.counts = plain_counts,
+	.daemon_pid = plain_daemon_pid,
 };

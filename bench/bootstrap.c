@@ -19,9 +19,10 @@ compare_doubles(const void *a, const void *b)
 struct interval
 bootstrap_median(const double *values, size_t count, uint64_t seed)
 {
-	struct interval r = {0, 0, 0};
-	struct rng rng = {mix64(seed)};
-	double *medians = malloc(SAMPLES * sizeof(*medians)), *drawn = malloc((count + 1) * sizeof(*drawn));
+	struct interval r = { 0, 0, 0 };
+	struct rng rng = { mix64(seed) };
+	double *medians = malloc(SAMPLES * sizeof(*medians)),
+	       *drawn = malloc((count + 1) * sizeof(*drawn));
 
 	if (count > 0 && medians && drawn) {
 		for (unsigned i = 0; i < SAMPLES; i++) {

@@ -28,24 +28,25 @@ program_find(const char *directory, const char *name, char ret[PATH_MAX])
 
 /* From the directory that is given, or from that of the daemon. */
 static const char *const in_directory[][2] = {
-    {"daemon/pagerd", "bench/pagerbench"},
-    {"sbin/pagerd", "bin/pagerbench"},
-    {"pagerd", "pagerbench"},
+	{ "daemon/pagerd", "bench/pagerbench" },
+	{ "sbin/pagerd", "bin/pagerbench" },
+	{ "pagerd", "pagerbench" },
 };
-static const char *const beside_daemon[] = {"../bench/pagerbench", "../bin/pagerbench",
-					    "pagerbench"};
+static const char *const beside_daemon[] = { "../bench/pagerbench", "../bin/pagerbench",
+	"pagerbench" };
 
 int
 build_find(const char *path, struct build *ret)
 {
 	char real[PATH_MAX];
-	struct build b = {.bench = ""};
+	struct build b = { .bench = "" };
 	struct stat st;
 
 	if (!realpath(path, real) || stat(real, &st)) {
 		int error = -errno;
 
-		fprintf(stderr, "pagerbench: no build of pagerd in '%s': %s\n", path, strerror(-error));
+		fprintf(
+		    stderr, "pagerbench: no build of pagerd in '%s': %s\n", path, strerror(-error));
 		return error;
 	}
 	if (S_ISDIR(st.st_mode)) {
@@ -55,8 +56,10 @@ build_find(const char *path, struct build *ret)
 				*ret = b;
 				return 0;
 			}
-		fprintf(stderr, "pagerbench: '%s' is no build directory of pagerd (no daemon/pagerd "
-				"in it) and no prefix of an installation (no sbin/pagerd)\n", path);
+		fprintf(stderr,
+		    "pagerbench: '%s' is no build directory of pagerd (no daemon/pagerd "
+		    "in it) and no prefix of an installation (no sbin/pagerd)\n",
+		    path);
 		return -ENOENT;
 	}
 	if (!S_ISREG(st.st_mode) || access(real, X_OK)) {
@@ -75,9 +78,12 @@ enum build_run
 build_order(unsigned round, unsigned k)
 {
 	static const unsigned char orders[][BUILD_RUNS] = {
-	    {BUILD_OTHER, BUILD_THIS, BUILD_OTHER_AGAIN}, {BUILD_THIS, BUILD_OTHER_AGAIN, BUILD_OTHER},
-	    {BUILD_OTHER_AGAIN, BUILD_OTHER, BUILD_THIS}, {BUILD_OTHER_AGAIN, BUILD_THIS, BUILD_OTHER},
-	    {BUILD_OTHER, BUILD_OTHER_AGAIN, BUILD_THIS}, {BUILD_THIS, BUILD_OTHER, BUILD_OTHER_AGAIN},
+		{ BUILD_OTHER, BUILD_THIS, BUILD_OTHER_AGAIN },
+		{ BUILD_THIS, BUILD_OTHER_AGAIN, BUILD_OTHER },
+		{ BUILD_OTHER_AGAIN, BUILD_OTHER, BUILD_THIS },
+		{ BUILD_OTHER_AGAIN, BUILD_THIS, BUILD_OTHER },
+		{ BUILD_OTHER, BUILD_OTHER_AGAIN, BUILD_THIS },
+		{ BUILD_THIS, BUILD_OTHER, BUILD_OTHER_AGAIN },
 	};
 
 	return (enum build_run)orders[round % ARRAY_LEN(orders)][k];

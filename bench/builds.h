@@ -8,7 +8,8 @@
 
 #include <limits.h>
 
-/* In one round both builds run, and the other build once more: what it differs from itself is noise. */
+/* In one round both builds run, and the other build once more: what it differs from itself is
+ * noise. */
 #define BUILD_RUNS 3
 
 enum build_run {
@@ -26,7 +27,8 @@ struct build {
  * pagerbench is looked for as either of them has it. Says on standard error what is missing.
  * => 0 or -errno */
 int build_find(const char *path, struct build *ret);
-/* Who is k-th in a round. Over six rounds each is in each place, and behind each other, equally often. */
+/* Who is k-th in a round. Over six rounds each is in each place, and behind each other, equally
+ * often. */
 enum build_run build_order(unsigned round, unsigned k);
 
 #endif

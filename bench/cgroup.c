@@ -120,7 +120,7 @@ cgroup_usage(const struct cgroup_root *root, const char *path, uint64_t *ret_byt
 	int error;
 
 	snprintf(file, sizeof(file), "%s/%s", path,
-		 root->version == 1 ? "memory.usage_in_bytes" : "memory.current");
+	    root->version == 1 ? "memory.usage_in_bytes" : "memory.current");
 	error = file_read(file, text, sizeof(text));
 	if (!error)
 		*ret_bytes = strtoull(text, NULL, 10);
@@ -134,7 +134,7 @@ cgroup_oom_kills(const struct cgroup_root *root, const char *path)
 	const char *at;
 
 	snprintf(file, sizeof(file), "%s/%s", path,
-		 root->version == 1 ? "memory.oom_control" : "memory.events");
+	    root->version == 1 ? "memory.oom_control" : "memory.events");
 	if (file_read(file, text, sizeof(text)))
 		return 0;
 	at = strstr(text, "oom_kill ");
@@ -144,7 +144,7 @@ cgroup_oom_kills(const struct cgroup_root *root, const char *path)
 int
 cgroup_remove(const char *path)
 {
-	const struct timespec tick = {.tv_nsec = 10000000};
+	const struct timespec tick = { .tv_nsec = 10000000 };
 	char file[400], line[32];
 	FILE *f;
 

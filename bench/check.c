@@ -24,14 +24,14 @@ check_command(const struct options *o)
 		return EXIT_FAILURE;
 	}
 	for (const struct scenario *s = scenarios; s->name; s++) {
-		struct workload_config config = {.scenario = s,
-						 .ops = &backend_plain,
-						 .pool = &pool,
-						 .units = 1024,
-						 .threads = 2,
-						 .seconds = 0.04,
-						 .seed = o->seed,
-						 .write_percent = s->write_percent};
+		struct workload_config config = { .scenario = s,
+			.ops = &backend_plain,
+			.pool = &pool,
+			.units = 1024,
+			.threads = 2,
+			.seconds = 0.04,
+			.seed = o->seed,
+			.write_percent = s->write_percent };
 		bool good;
 
 		error = workload_run(&config, 1, result);
@@ -39,7 +39,7 @@ check_command(const struct options *o)
 		good =
 		    !error && !result->bad_pages && (result->touches || s->kind == SCENARIO_STORED);
 		printf("%-14s %s %.0f ns mean\n", s->name, good ? "ok" : "FAILED",
-		       histogram_mean(&result->touch));
+		    histogram_mean(&result->touch));
 		good ? passed++ : failed++;
 	}
 	pool_close(&pool);

@@ -34,7 +34,7 @@ struct compare {
 	struct options options; /* a copy: pool_fd is set in it */
 	struct pool pool;
 	struct peer peer;
-	struct build build; /* the peer, if it is one */
+	struct build build;   /* the peer, if it is one */
 	struct floors floors; /* medians so far */
 	struct row_result rows[ROWS_MAX];
 	unsigned row_count;
@@ -46,14 +46,14 @@ struct compare {
 static int
 only_one(void)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "\0pagerbench-compare"};
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0pagerbench-compare" };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
-		fputs("pagerbench: another comparison is running (or putting things back)\n",
-		      stderr);
+		fputs(
+		    "pagerbench: another comparison is running (or putting things back)\n", stderr);
 		close(fd);
 		return -EBUSY;
 	}
@@ -65,14 +65,13 @@ static int
 rows_choose(struct compare *c)
 {
 	const struct options *o = &c->options;
-	double ratio = o->working_set_bytes
-			   ? (double)o->working_set_bytes / (double)o->memory_bytes
-			   : o->ratio;
+	double ratio = o->working_set_bytes ? (double)o->working_set_bytes / (double)o->memory_bytes
+					    : o->ratio;
 
 	for (unsigned i = 0; i < o->scenario_count; i++)
 		if (!scenario_find(o->scenarios[i])) {
 			fprintf(stderr, "pagerbench: no scenario '%s' (see 'pagerbench list')\n",
-				o->scenarios[i]);
+			    o->scenarios[i]);
 			return -EINVAL;
 		}
 	for (unsigned i = 0; i < compare_row_count; i++) {
@@ -81,8 +80,8 @@ rows_choose(struct compare *c)
 
 		for (unsigned j = 0; j < o->scenario_count; j++)
 			wanted |= strcmp(o->scenarios[j], row.scenario) == 0;
-		changed = (o->threads && row.threads != o->threads) ||
-			  (ratio > 0 && row.ratio != ratio);
+		changed =
+		    (o->threads && row.threads != o->threads) || (ratio > 0 && row.ratio != ratio);
 		row.threads = o->threads ? o->threads : row.threads;
 		row.ratio = ratio > 0 ? ratio : row.ratio;
 		if (o->peer == PEER_PAGERD)
@@ -124,7 +123,7 @@ floor_sample(struct compare *c, const struct row *row, struct sample *s)
 	}
 	if (error)
 		fprintf(stderr, "pagerbench: cannot measure the floor of %s: %s\n", row->scenario,
-			strerror(-error));
+		    strerror(-error));
 	return error;
 }
 
@@ -132,18 +131,20 @@ floor_sample(struct compare *c, const struct row *row, struct sample *s)
 static void
 evicted_per_page(struct sample *s)
 {
-	s->figure[FIGURE_PER_PAGE] =
-	    s->swap_out_rate > 0 ? UNIT_BYTES * 1e9 / s->swap_out_rate : 0;
+	s->figure[FIGURE_PER_PAGE] = s->swap_out_rate > 0 ? UNIT_BYTES * 1e9 / s->swap_out_rate : 0;
 }
 
-/* What goes to disk is to be compared with the slower of disk and LZ4, the latter on the processors that
- * there are. Where the client fills meanwhile it is what is evicted that counts, on the processors that it left. */
+/* What goes to disk is to be compared with the slower of disk and LZ4, the latter on the processors
+ * that there are. Where the client fills meanwhile it is what is evicted that counts, on the
+ * processors that it left. */
 static void
 to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample *pagerd)
 {
-	double cores = (double)sysconf(_SC_NPROCESSORS_ONLN) - (fill ? pagerd->cpu_client_share : 0);
+	double cores =
+	    (double)sysconf(_SC_NPROCESSORS_ONLN) - (fill ? pagerd->cpu_client_share : 0);
 	double disk = c->floors.write_bytes_per_s * c->pool.compression_ratio;
-	double lz4 = (cores > 0.1 ? cores : 0.1) * UNIT_BYTES * 1e9 / c->floors.compress_page_all_ns;
+	double lz4 =
+	    (cores > 0.1 ? cores : 0.1) * UNIT_BYTES * 1e9 / c->floors.compress_page_all_ns;
 
 	floor->figure[FIGURE_PER_PAGE] = UNIT_BYTES * 1e9 / (disk < lz4 ? disk : lz4);
 	if (fill)
@@ -154,11 +155,11 @@ to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample
 static enum run_outcome
 kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_t *ret_pool_bytes)
 {
-	struct run_request request = {.options = &c->options,
-				      .row = &r->row,
-				      .plain = true,
-				      .peer = &c->peer,
-				      .memory_bytes = c->options.memory_bytes};
+	struct run_request request = { .options = &c->options,
+		.row = &r->row,
+		.plain = true,
+		.peer = &c->peer,
+		.memory_bytes = c->options.memory_bytes };
 	uint64_t swap_bytes =
 	    (uint64_t)((double)c->options.memory_bytes * r->row.ratio) * 2 + ((uint64_t)64 << 20);
 	enum run_outcome outcome = RUN_FAILED;
@@ -176,8 +177,8 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 			break;
 		r->oom_kills++;
 		fprintf(stderr,
-			"pagerbench: the OOM killer ended the kernel's run of %s; once more\n",
-			r->row.scenario);
+		    "pagerbench: the OOM killer ended the kernel's run of %s; once more\n",
+		    r->row.scenario);
 	}
 	if (outcome != RUN_DONE)
 		return outcome == RUN_OOM ? RUN_FAILED : outcome;
@@ -189,14 +190,14 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 /* plain: of memory that is measured in the same run; else NULL. build: NULL: this one's. */
 static enum run_outcome
 pagerd_sample(struct compare *c, const struct row *row, const struct build *build, struct sample *s,
-	      struct sample *plain, uint64_t memory_bytes)
+    struct sample *plain, uint64_t memory_bytes)
 {
-	struct run_request request = {.options = &c->options,
-				      .row = row,
-				      .build = build,
-				      .beside_plain = plain,
-				      .memory_bytes = (memory_bytes + 65535) & ~(uint64_t)65535,
-				      .directory = c->peer.journal->directory};
+	struct run_request request = { .options = &c->options,
+		.row = row,
+		.build = build,
+		.beside_plain = plain,
+		.memory_bytes = (memory_bytes + 65535) & ~(uint64_t)65535,
+		.directory = c->peer.journal->directory };
 	json_object *run = NULL, *beside = NULL;
 	enum run_outcome outcome = run_once(&request, &run);
 
@@ -214,18 +215,18 @@ pagerd_sample(struct compare *c, const struct row *row, const struct build *buil
 static enum run_outcome
 builds_run(struct compare *c, struct row_result *r, unsigned i)
 {
-	struct sample *const samples[] = {[BUILD_OTHER] = &r->a[i],
-					  [BUILD_THIS] = &r->b[i],
-					  [BUILD_OTHER_AGAIN] = &r->again[i]};
+	struct sample *const samples[] = { [BUILD_OTHER] = &r->a[i],
+		[BUILD_THIS] = &r->b[i],
+		[BUILD_OTHER_AGAIN] = &r->again[i] };
 	bool beside = r->row.against == AGAINST_PLAIN;
 	enum run_outcome outcome = RUN_DONE;
 
 	for (unsigned k = 0; k < BUILD_RUNS && outcome == RUN_DONE; k++) {
 		enum build_run which = build_order(i, k);
-		struct sample *s = samples[which], plain = {.touches = 0};
+		struct sample *s = samples[which], plain = { .touches = 0 };
 
 		outcome = pagerd_sample(c, &r->row, which == BUILD_THIS ? NULL : &c->build, s,
-					beside ? &plain : NULL, c->options.memory_bytes);
+		    beside ? &plain : NULL, c->options.memory_bytes);
 		if (outcome == RUN_DONE && beside) {
 			sample_divide(s, &plain);
 			s->bad_pages += plain.bad_pages;
@@ -250,9 +251,9 @@ pair_run(struct compare *c, struct row_result *r, unsigned i)
 	else if (r->row.against == AGAINST_KERNEL && c->peer.kind != PEER_NONE)
 		outcome = kernel_sample(c, r, a, &pool_bytes);
 	if (outcome == RUN_DONE)
-		outcome = pagerd_sample(c, &r->row, NULL, b,
-					r->row.against == AGAINST_PLAIN ? a : NULL,
-					c->options.memory_bytes + pool_bytes);
+		outcome =
+		    pagerd_sample(c, &r->row, NULL, b, r->row.against == AGAINST_PLAIN ? a : NULL,
+			c->options.memory_bytes + pool_bytes);
 	if (outcome == RUN_DONE && strcmp(r->row.scenario, "swap-out") == 0)
 		to_disk_finish(c, false, a, b);
 	else if (outcome == RUN_DONE && strcmp(r->row.scenario, "fill-to-disk") == 0)
@@ -281,7 +282,7 @@ sample_doubt(const struct row *row, const struct sample *s)
 static void
 row_judge(struct row_result *r)
 {
-	const struct sample *const sides[] = {r->b, r->again ? r->a : NULL, r->again};
+	const struct sample *const sides[] = { r->b, r->again ? r->a : NULL, r->again };
 
 	for (unsigned side = 0; side < sizeof(sides) / sizeof(sides[0]); side++)
 		for (unsigned i = 0; sides[side] && i < r->pairs; i++) {
@@ -313,8 +314,7 @@ row_run(struct compare *c, struct row_result *r)
 		}
 		r->pairs++;
 		fprintf(stderr, "pagerbench: %s, %u thread%s, pair %u of %u done\n",
-			r->row.scenario, r->row.threads, r->row.threads == 1 ? "" : "s", i + 1,
-			pairs);
+		    r->row.scenario, r->row.threads, r->row.threads == 1 ? "" : "s", i + 1, pairs);
 	}
 	row_judge(r);
 	return 0;
@@ -339,7 +339,7 @@ floors_complete(struct compare *c)
 		error = floor_write(directory, &f->write_bytes_per_s);
 	if (error)
 		fprintf(stderr, "pagerbench: cannot measure the disk in %s: %s\n", directory,
-			strerror(-error));
+		    strerror(-error));
 	if (f->compress_page_ns <= 0)
 		floor_lz4(&c->pool, &f->compress_page_ns, &f->decompress_page_ns);
 	if (f->compress_page_all_ns <= 0)
@@ -399,7 +399,7 @@ compare_rows_run(struct compare *c)
 	}
 	if (c->stopped) {
 		fprintf(stderr, "pagerbench: stopped by signal %d, putting everything back\n",
-			run_signal());
+		    run_signal());
 		return 128 + run_signal();
 	}
 	if (c->options.peer != PEER_PAGERD)
@@ -423,7 +423,7 @@ options_check(const struct compare *c)
 	if (o->limit > 0 && o->peer != PEER_PAGERD) {
 		fputs("pagerbench: --limit is for two builds (--peer pagerd=PATH); against other "
 		      "peers each row has its own targets\n",
-		      stderr);
+		    stderr);
 		return -EINVAL;
 	}
 	if (o->plot && !targets) {
@@ -439,25 +439,25 @@ options_check(const struct compare *c)
 static int
 build_begin(struct compare *c)
 {
-	const struct row row = {.scenario = "random-read", .threads = 1, .ratio = 0.5};
+	const struct row row = { .scenario = "random-read", .threads = 1, .ratio = 0.5 };
 	struct options options = c->options;
-	struct run_request request = {.options = &options,
-				      .row = &row,
-				      .build = &c->build,
-				      .memory_bytes = options.memory_bytes,
-				      .directory = c->peer.journal->directory};
+	struct run_request request = { .options = &options,
+		.row = &row,
+		.build = &c->build,
+		.memory_bytes = options.memory_bytes,
+		.directory = c->peer.journal->directory };
 	json_object *run = NULL;
 
 	options.seconds = 0.01;
 	fprintf(stderr, "pagerbench: the other build is %s, driven by %s\n", c->build.daemon,
-		c->build.bench[0] ? c->build.bench
-				  : "this program (no pagerbench lies beside it), "
-				    "so both must speak one protocol");
+	    c->build.bench[0] ? c->build.bench
+			      : "this program (no pagerbench lies beside it), "
+				"so both must speak one protocol");
 	if (run_once(&request, &run) != RUN_DONE) {
 		if (!run_signal())
 			fputs("pagerbench: the other build cannot be measured: it does not work "
 			      "here, or is too old or too new to be run like this one\n",
-			      stderr);
+			    stderr);
 		return -EPROTO;
 	}
 	json_object_put(run);
@@ -491,8 +491,7 @@ compare_command(const struct options *o)
 		error = pool_create(&c->pool, o->data, POOL_PAGES_DEFAULT, o->seed);
 		if (!error) {
 			c->options.pool_fd = c->pool.fd;
-			fprintf(
-			    stderr,
+			fprintf(stderr,
 			    "pagerbench: data of this machine's files, LZ4 makes %.2f:1 of it\n",
 			    c->pool.compression_ratio);
 			if (o->peer == PEER_PAGERD)

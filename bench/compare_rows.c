@@ -8,8 +8,8 @@
 #include "report.h"
 #include "spread.h"
 
-const char *const figure_names[FIGURES_COUNT] = {"mean_ns", "p50_ns",      "p99_ns", "p999_ns",
-						 "max_ns",  "per_page_ns", "cpu_s"};
+const char *const figure_names[FIGURES_COUNT] = { "mean_ns", "p50_ns", "p99_ns", "p999_ns",
+	"max_ns", "per_page_ns", "cpu_s" };
 
 /* clang-format off */
 const struct row compare_rows[] = {
@@ -84,10 +84,10 @@ struct figure_spread {
 
 /* What samples b are of samples a. */
 static struct figure_spread
-figure_between(const struct row_result *r, const struct sample *a, const struct sample *b,
-	       enum figure figure)
+figure_between(
+    const struct row_result *r, const struct sample *a, const struct sample *b, enum figure figure)
 {
-	struct figure_spread f = {.ratios = 0};
+	struct figure_spread f = { .ratios = 0 };
 	double *v = calloc(3 * (size_t)r->pairs + 1, sizeof(*v));
 
 	if (!v)
@@ -172,8 +172,8 @@ row_print_figure(const struct row_result *r, enum figure figure)
 		bool met = row_target_met(r, t, &ratio);
 
 		printf("  %.2f%s %s%s", t->at_most, t->or_ns > 0 ? " or 5 ms" : "",
-		       met ? "met" : "MISSED",
-		       !met && noise_explains(r, figure, ratio) ? ", A/A as far" : "");
+		    met ? "met" : "MISSED",
+		    !met && noise_explains(r, figure, ratio) ? ", A/A as far" : "");
 	}
 	putchar('\n');
 	if (r->again) {
@@ -187,12 +187,12 @@ void
 row_print(const struct row_result *r)
 {
 	static const char *const names[] = {
-	    [AGAINST_KERNEL] = "kernel", [AGAINST_PLAIN] = "plain", [AGAINST_FLOOR] = "floor"};
+		[AGAINST_KERNEL] = "kernel", [AGAINST_PLAIN] = "plain", [AGAINST_FLOOR] = "floor"
+	};
 
 	printf("%s, %u thread%s, working set %.1f x memory, %u pair%s%s%s\n", r->row.scenario,
-	       r->row.threads, r->row.threads == 1 ? "" : "s", r->row.ratio, r->pairs,
-	       r->pairs == 1 ? "" : "s", r->failed ? ", NOT FINISHED" : "",
-	       r->oom_kills ? "" : ":");
+	    r->row.threads, r->row.threads == 1 ? "" : "s", r->row.ratio, r->pairs,
+	    r->pairs == 1 ? "" : "s", r->failed ? ", NOT FINISHED" : "", r->oom_kills ? "" : ":");
 	if (r->oom_kills)
 		printf("  the OOM killer ended the kernel's run %u times\n", r->oom_kills);
 	if (r->doubt)
@@ -201,8 +201,8 @@ row_print(const struct row_result *r)
 		puts("  figures are multiples of plain memory's, measured in slices of the same "
 		     "run");
 	printf("  %-12s %12s %12s   %7s %7s %7s  %s\n", "",
-	       r->again ? "other build" : names[r->row.against], r->again ? "this build" : "pagerd",
-	       "min", "median", "max", "at most");
+	    r->again ? "other build" : names[r->row.against], r->again ? "this build" : "pagerd",
+	    "min", "median", "max", "at most");
 	for (unsigned i = 0; i < FIGURES_COUNT; i++)
 		row_print_figure(r, (enum figure)i);
 	fflush(stdout);
@@ -226,10 +226,11 @@ floors_json(const struct floors *f)
 
 	json_object_object_add(o, "userfaultfd_echo_p50_ns", json_number(f->echo_p50_ns, 0));
 	json_object_object_add(o, "disk_read_4k_p50_ns", json_number(f->read_p50_ns, 0));
-	json_object_object_add(o, "disk_write_256k_bytes_per_s",
-			       json_number(f->write_bytes_per_s, 0));
+	json_object_object_add(
+	    o, "disk_write_256k_bytes_per_s", json_number(f->write_bytes_per_s, 0));
 	json_object_object_add(o, "lz4_compress_page_ns", json_number(f->compress_page_ns, 0));
-	json_object_object_add(o, "lz4_compress_page_all_ns", json_number(f->compress_page_all_ns, 0));
+	json_object_object_add(
+	    o, "lz4_compress_page_all_ns", json_number(f->compress_page_all_ns, 0));
 	json_object_object_add(o, "lz4_decompress_page_ns", json_number(f->decompress_page_ns, 0));
 	json_object_object_add(o, "plain_touch_ns", json_number(f->plain_touch_ns, 2));
 	json_object_object_add(o, "plain_first_touch_ns", json_number(f->plain_first_touch_ns, 0));
@@ -249,16 +250,15 @@ targets_json(const struct row_result *r)
 		if (t->at_most <= 0)
 			continue;
 		o = json_object_new_object();
-		json_object_object_add(o, "figure",
-				       json_object_new_string(figure_names[t->figure]));
+		json_object_object_add(
+		    o, "figure", json_object_new_string(figure_names[t->figure]));
 		json_object_object_add(o, "at_most", json_number(t->at_most, 2));
 		if (t->or_ns > 0)
 			json_object_object_add(o, "or_ns", json_number(t->or_ns, 0));
-		json_object_object_add(o, "met",
-				       json_object_new_boolean(row_target_met(r, t, &ratio)));
+		json_object_object_add(
+		    o, "met", json_object_new_boolean(row_target_met(r, t, &ratio)));
 		if (r->again)
-			json_object_object_add(
-			    o, "within_noise",
+			json_object_object_add(o, "within_noise",
 			    json_object_new_boolean(noise_explains(r, t->figure, ratio)));
 		json_object_array_add(list, o);
 	}
@@ -302,8 +302,8 @@ row_bad_pages(const struct row_result *r)
 	double bad = 0;
 
 	for (unsigned i = 0; i < r->pairs; i++)
-		bad += r->a[i].bad_pages + r->b[i].bad_pages +
-		       (r->again ? r->again[i].bad_pages : 0);
+		bad +=
+		    r->a[i].bad_pages + r->b[i].bad_pages + (r->again ? r->again[i].bad_pages : 0);
 	return bad;
 }
 
@@ -321,7 +321,7 @@ row_check_failures(const struct row_result *r)
 json_object *
 row_json(const struct row_result *r, const struct options *o, const struct floors *floors)
 {
-	static const char *const peers[] = {"none", "kernel-zram", "kernel-swapfile", "pagerd"};
+	static const char *const peers[] = { "none", "kernel-zram", "kernel-swapfile", "pagerd" };
 	json_object *out = json_object_new_object();
 	bool own = o->peer == PEER_PAGERD || r->row.against == AGAINST_KERNEL;
 
@@ -329,20 +329,20 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 	json_object_object_add(out, "threads", json_object_new_int((int)r->row.threads));
 	json_object_object_add(out, "pairs", json_object_new_int((int)r->pairs));
 	json_object_object_add(out, "against",
-			       json_object_new_string(own ? peers[o->peer]
-						      : r->row.against == AGAINST_PLAIN ? "plain"
-											: "floor"));
+	    json_object_new_string(own                               ? peers[o->peer]
+				   : r->row.against == AGAINST_PLAIN ? "plain"
+								     : "floor"));
 	if (o->peer == PEER_PAGERD)
-		json_object_object_add(out, "beside_plain",
-				       json_object_new_boolean(r->row.against == AGAINST_PLAIN));
+		json_object_object_add(
+		    out, "beside_plain", json_object_new_boolean(r->row.against == AGAINST_PLAIN));
 	json_object_object_add(out, "working_set_ratio", json_number(r->row.ratio, 2));
 	json_object_object_add(out, "memory_bytes", json_object_new_uint64(o->memory_bytes));
-	json_object_object_add(out, "pagerd_memory_bytes",
-			       json_number(r->pairs ? r->b[0].memory_bytes : 0, 0));
-	json_object_object_add(out, "page_size",
-			       json_object_new_string(o->page_size ? o->page_size : "4K"));
-	json_object_object_add(out, "compression_ratio",
-			       json_number(r->pairs ? r->b[0].data_ratio : 0, 3));
+	json_object_object_add(
+	    out, "pagerd_memory_bytes", json_number(r->pairs ? r->b[0].memory_bytes : 0, 0));
+	json_object_object_add(
+	    out, "page_size", json_object_new_string(o->page_size ? o->page_size : "4K"));
+	json_object_object_add(
+	    out, "compression_ratio", json_number(r->pairs ? r->b[0].data_ratio : 0, 3));
 	json_object_object_add(out, "bad_pages", json_number(row_bad_pages(r), 0));
 	json_object_object_add(out, "check_failures", json_number(row_check_failures(r), 0));
 	json_object_object_add(out, "oom_kills", json_object_new_int((int)r->oom_kills));
@@ -362,9 +362,11 @@ floors_print(const struct floors *f)
 {
 	printf("floors: userfaultfd echo p50 %.0f ns; disk read 4 KiB p50 %.0f ns, write 256 KiB "
 	       "%.0f MB/s; "
-	       "LZ4 %.0f ns a page to compress (%.0f with every processor at it), %.0f to decompress; plain memory %.1f ns a touch, "
+	       "LZ4 %.0f ns a page to compress (%.0f with every processor at it), %.0f to "
+	       "decompress; plain memory %.1f ns a touch, "
 	       "%.0f a first touch\n",
-	       f->echo_p50_ns, f->read_p50_ns, f->write_bytes_per_s / 1e6, f->compress_page_ns,
-	       f->compress_page_all_ns, f->decompress_page_ns, f->plain_touch_ns, f->plain_first_touch_ns);
+	    f->echo_p50_ns, f->read_p50_ns, f->write_bytes_per_s / 1e6, f->compress_page_ns,
+	    f->compress_page_all_ns, f->decompress_page_ns, f->plain_touch_ns,
+	    f->plain_first_touch_ns);
 	fflush(stdout);
 }

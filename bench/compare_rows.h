@@ -80,8 +80,8 @@ bool row_target_met(const struct row_result *r, const struct target *t, double *
 double row_bad_pages(const struct row_result *r);
 double row_check_failures(const struct row_result *r);
 void row_print(const struct row_result *r);
-json_object *row_json(const struct row_result *r, const struct options *o,
-		      const struct floors *floors);
+json_object *row_json(
+    const struct row_result *r, const struct options *o, const struct floors *floors);
 void floors_print(const struct floors *f);
 
 #endif

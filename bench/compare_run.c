@@ -33,8 +33,8 @@ on_signal(int number)
 void
 run_signals_block(void)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = on_signal};
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = on_signal };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -49,7 +49,7 @@ run_signals_block(void)
 int
 run_signal(void)
 {
-	struct timespec none = {0};
+	struct timespec none = { 0 };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -168,7 +168,7 @@ child_exec(const struct run_request *r, const struct arguments *a, int output, i
 	if (gate_fd >= 0)
 		fcntl(gate_fd, F_SETFD, 0);
 	execv(r->build && r->build->bench[0] ? r->build->bench : "/proc/self/exe",
-	      (char *const *)a->argv);
+	    (char *const *)a->argv);
 	_exit(127);
 }
 
@@ -206,9 +206,9 @@ child_watch(const struct run_request *r, int output, int gate, char *text, size_
 	ssize_t got;
 
 	while ((now = clock_now_ns()) < end_ns) {
-		struct pollfd fds[2] = {{.fd = output, .events = POLLIN},
-					{.fd = gate, .events = POLLIN}};
-		struct timespec left = {.tv_sec = (time_t)((end_ns - now) / 1000000000u) + 1};
+		struct pollfd fds[2] = { { .fd = output, .events = POLLIN },
+			{ .fd = gate, .events = POLLIN } };
+		struct timespec left = { .tv_sec = (time_t)((end_ns - now) / 1000000000u) + 1 };
 
 		if (stop_signal)
 			return -EINTR;
@@ -237,7 +237,7 @@ child_watch(const struct run_request *r, int output, int gate, char *text, size_
 static int
 child_run(const struct run_request *r, char *text, size_t text_size, int *ret_status)
 {
-	int output[2], gate[2] = {-1, -1}, error;
+	int output[2], gate[2] = { -1, -1 }, error;
 	struct arguments a;
 	pid_t pid;
 
@@ -285,17 +285,17 @@ run_once(const struct run_request *r, json_object **ret)
 	if (r->peer && cgroup_oom_kills(&r->peer->journal->root, r->peer->journal->cgroup))
 		return RUN_OOM;
 	*ret = error ? NULL : json_tokener_parse(text);
-	/* With bad pages, or invariants that do not hold, it exits with 1 but has a result, which says so. */
+	/* With bad pages, or invariants that do not hold, it exits with 1 but has a result, which
+	 * says so. */
 	if (*ret && WIFEXITED(status) && json_object_is_type(*ret, json_type_object))
 		return RUN_DONE;
 	if (*ret)
 		json_object_put(*ret);
 	fprintf(stderr, "pagerbench: the %s run of %s failed (%s %d)\n",
-		r->plain   ? "plain"
-		: r->build ? "peer's"
-			   : "pagerd",
-		r->row->scenario,
-		WIFSIGNALED(status) ? "signal" : "status",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	    r->plain   ? "plain"
+	    : r->build ? "peer's"
+		       : "pagerd",
+	    r->row->scenario, WIFSIGNALED(status) ? "signal" : "status",
+	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	return RUN_FAILED;
 }

@@ -23,10 +23,11 @@ enum run_outcome {
 struct run_request {
 	const struct options *options;
 	const struct row *row;
-	struct peer *peer; /* NULL: not in the cgroup */
+	struct peer *peer;         /* NULL: not in the cgroup */
 	const struct build *build; /* NULL: this one, and the daemon that the options say */
 	bool plain;
-	bool beside_plain; /* of pagerd's: plain memory's, in slices in turn, stands under "beside" */
+	bool beside_plain; /* of pagerd's: plain memory's, in slices in turn, stands under "beside"
+			    */
 	uint64_t memory_bytes;
 	const char *directory;
 };

@@ -38,8 +38,8 @@ struct echo {
 static int
 userfaultfd_open(void)
 {
-	struct uffdio_api api = {.api = UFFD_API,
-				 .features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MISSING_SHMEM};
+	struct uffdio_api api = { .api = UFFD_API,
+		.features = UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MISSING_SHMEM };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	if (fd < 0) {
@@ -71,9 +71,9 @@ echo_main(void *arg)
 
 	while (!last && read(e->uffd, &msg, sizeof(msg)) == (ssize_t)sizeof(msg)) {
 		last = atomic_load(&e->stop);
-		answer = (struct uffdio_continue){
-		    .range = {.start = msg.arg.pagefault.address & ~(uint64_t)(PAGE - 1),
-			      .len = PAGE}};
+		answer = (struct uffdio_continue){ .range = { .start = msg.arg.pagefault.address &
+								       ~(uint64_t)(PAGE - 1),
+						       .len = PAGE } };
 		ioctl(e->uffd, UFFDIO_CONTINUE, &answer);
 	}
 	return NULL;
@@ -100,9 +100,9 @@ echo_touch(const struct echo *e, struct histogram *h)
 static int
 echo_run(struct echo *e, double *ret_p50_ns)
 {
-	struct uffdio_register reg = {
-	    .range = {.start = (uintptr_t)e->area, .len = ECHO_PAGES * PAGE},
-	    .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR};
+	struct uffdio_register reg = { .range = { .start = (uintptr_t)e->area,
+					   .len = ECHO_PAGES * PAGE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR };
 	struct histogram *h = calloc(1, sizeof(*h));
 	cpu_set_t before, one;
 	pthread_t thread;
@@ -138,7 +138,7 @@ echo_run(struct echo *e, double *ret_p50_ns)
 int
 floor_echo(double *ret_p50_ns)
 {
-	struct echo e = {.uffd = userfaultfd_open()};
+	struct echo e = { .uffd = userfaultfd_open() };
 	int memory, error = 0;
 	char *fill;
 
@@ -209,7 +209,8 @@ lz4_main(void *arg)
 	pthread_barrier_wait(w->barrier);
 	t0 = ticks_now();
 	for (uint32_t i = 0; i < PAGES; i++)
-		LZ4_compress_default(pool_body(w->pool, i % w->pool->pages), out, PAGE, sizeof(out));
+		LZ4_compress_default(
+		    pool_body(w->pool, i % w->pool->pages), out, PAGE, sizeof(out));
 	w->ns = ticks_to_ns(ticks_now() - t0) / PAGES;
 	return NULL;
 }
@@ -226,7 +227,7 @@ floor_lz4_all(const struct pool *pool, double *ret_compress_ns)
 		return -ENOMEM;
 	pthread_barrier_init(&barrier, NULL, count);
 	for (; started < count; started++) {
-		workers[started] = (struct lz4_worker){.pool = pool, .barrier = &barrier};
+		workers[started] = (struct lz4_worker){ .pool = pool, .barrier = &barrier };
 		if (pthread_create(&workers[started].thread, NULL, lz4_main, &workers[started])) {
 			/* The others wait at the barrier for ever. */
 			fputs("pagerbench: cannot create a thread\n", stderr);
@@ -248,7 +249,7 @@ floor_plain(uint64_t bytes, double *ret_touch_ns, double *ret_first_touch_ns)
 {
 	enum { BATCH = 64, BATCHES = 20000 };
 	uint64_t pages = bytes / PAGE, offsets[BATCH], total = 0, t0, sum = 0;
-	struct rng r = {7};
+	struct rng r = { 7 };
 	char *area =
 	    mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the machine itself takes for the parts of a pager's work: no pager can be faster. Each
- * function measures for a fraction of a second, on one thread if not said otherwise. => 0 or -errno.
+ * function measures for a fraction of a second, on one thread if not said otherwise. => 0 or
+ * -errno.
  */
 #ifndef BENCH_FLOORS_H
 #define BENCH_FLOORS_H
@@ -13,8 +14,9 @@ struct floors {
 			       same CPU */
 	double read_p50_ns; /* 4 KiB O_DIRECT io_uring read at depth 1 */
 	double write_bytes_per_s;    /* 256 KiB O_DIRECT io_uring writes in sequence, depth 4 */
-	double compress_page_ns; /* LZ4, 4 KiB, one core */
-	double compress_page_all_ns; /* the same where every processor does it at once: they share caches and clock */
+	double compress_page_ns;     /* LZ4, 4 KiB, one core */
+	double compress_page_all_ns; /* the same where every processor does it at once: they share
+					caches and clock */
 	double decompress_page_ns;
 	double plain_touch_ns;       /* random touch of plain memory, mean */
 	double plain_first_touch_ns; /* first touch of a plain page, mean */

@@ -69,8 +69,7 @@ write_all(struct io_uring *ring, int fd, char *buffer)
 			struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 			io_uring_prep_write(sqe, fd,
-					    buffer + (at / WRITE_BYTES % DEPTH) * WRITE_BYTES,
-					    WRITE_BYTES, at);
+			    buffer + (at / WRITE_BYTES % DEPTH) * WRITE_BYTES, WRITE_BYTES, at);
 			at += WRITE_BYTES;
 			in_flight++;
 		}
@@ -86,7 +85,7 @@ write_all(struct io_uring *ring, int fd, char *buffer)
 static int
 read_some(struct io_uring *ring, int fd, char *buffer, struct histogram *h)
 {
-	struct rng r = {3};
+	struct rng r = { 3 };
 
 	for (unsigned i = 0; i < READS; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
@@ -94,7 +93,7 @@ read_some(struct io_uring *ring, int fd, char *buffer, struct histogram *h)
 		int result;
 
 		io_uring_prep_read(sqe, fd, buffer, READ_BYTES,
-				   rng_below(&r, FILE_BYTES / READ_BYTES) * READ_BYTES);
+		    rng_below(&r, FILE_BYTES / READ_BYTES) * READ_BYTES);
 		io_uring_submit(ring);
 		result = complete_one(ring);
 		if (result != (int)READ_BYTES)
@@ -111,7 +110,7 @@ disk_run(const char *directory, double *ret_bytes_per_s, double *ret_p50_ns)
 	struct histogram *h = calloc(1, sizeof(*h));
 	int fd = file_make(directory), error = 0;
 	struct io_uring ring;
-	struct rng r = {5};
+	struct rng r = { 5 };
 	uint64_t start_ns;
 	char *buffer;
 

@@ -20,7 +20,7 @@
 static void
 guardian_undo(struct peer_journal *j)
 {
-	const struct timespec pause_time = {.tv_nsec = 500000000};
+	const struct timespec pause_time = { .tv_nsec = 500000000 };
 	int error = 0;
 
 	for (int i = 0; i < UNDO_TRIES; i++) {
@@ -31,7 +31,7 @@ guardian_undo(struct peer_journal *j)
 	}
 	if (error)
 		fprintf(stderr, "pagerbench: the guardian could not put everything back: %s\n",
-			strerror(-error));
+		    strerror(-error));
 	if (j->directory_made) {
 		/* A daemon that has just lost its parent may still be closing its files there. */
 		for (int i = 0; i < UNDO_TRIES && access(j->directory, F_OK) == 0; i++) {

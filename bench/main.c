@@ -16,9 +16,12 @@ static const struct {
 	const char *name;
 	int (*run)(const struct options *);
 } commands[] = {
-    {"list", list_command},   {"run", run_command},       {"compare", compare_command},
-    {"check", check_command}, {"--check", check_command},
-    {"policies", policies_command},
+	{ "list", list_command },
+	{ "run", run_command },
+	{ "compare", compare_command },
+	{ "check", check_command },
+	{ "--check", check_command },
+	{ "policies", policies_command },
 };
 
 int
@@ -28,7 +31,7 @@ list_command(const struct options *o)
 	printf("%-14s %5s %7s %6s  %s\n", "SCENARIO", "RATIO", "SECONDS", "WRITES", "WHAT");
 	for (const struct scenario *s = scenarios; s->name; s++)
 		printf("%-14s %5.1f %7.0f %5u%%  %s\n", s->name, s->ratio, s->seconds,
-		       s->write_percent, s->text);
+		    s->write_percent, s->text);
 	return EXIT_SUCCESS;
 }
 

@@ -49,94 +49,98 @@ enum {
 };
 
 static const struct option long_options[] = {
-    {"memory", required_argument, NULL, OPT_MEMORY},
-    {"ratio", required_argument, NULL, OPT_RATIO},
-    {"threads", required_argument, NULL, OPT_THREADS},
-    {"seconds", required_argument, NULL, OPT_SECONDS},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"page-size", required_argument, NULL, OPT_PAGE_SIZE},
-    {"socket", required_argument, NULL, OPT_SOCKET},
-    {"backend", required_argument, NULL, OPT_BACKEND},
-    {"beside-plain", no_argument, NULL, OPT_BESIDE_PLAIN},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"data", required_argument, NULL, OPT_DATA},
-    {"touches", required_argument, NULL, OPT_TOUCHES},
-    {"write-percent", required_argument, NULL, OPT_WRITE_PERCENT},
-    {"pin", no_argument, NULL, OPT_PIN},
-    {"dir", required_argument, NULL, OPT_DIR},
-    {"daemon", required_argument, NULL, OPT_DAEMON},
-    {"daemon-config", required_argument, NULL, OPT_DAEMON_CONFIG},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"working-set", required_argument, NULL, OPT_WORKING_SET},
-    {"pool-fd", required_argument, NULL, OPT_POOL_FD},
-    {"gate-fd", required_argument, NULL, OPT_GATE_FD},
-    {"peer", required_argument, NULL, OPT_PEER},
-    {"pairs", required_argument, NULL, OPT_PAIRS},
-    {"limit", required_argument, NULL, OPT_LIMIT},
-    {"page-cluster", required_argument, NULL, OPT_PAGE_CLUSTER},
-    {"plot", required_argument, NULL, OPT_PLOT},
-    {"strict", no_argument, NULL, OPT_STRICT},
-    {"workloads", required_argument, NULL, OPT_WORKLOADS},
-    {"policies", required_argument, NULL, OPT_POLICIES},
-    {"fractions", required_argument, NULL, OPT_FRACTIONS},
-    {"repeat", required_argument, NULL, OPT_REPEAT},
-    {"window", required_argument, NULL, OPT_WINDOW},
-    {"tsv", required_argument, NULL, OPT_TSV},
-    {"markdown", required_argument, NULL, OPT_MARKDOWN},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "ratio", required_argument, NULL, OPT_RATIO },
+	{ "threads", required_argument, NULL, OPT_THREADS },
+	{ "seconds", required_argument, NULL, OPT_SECONDS },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "page-size", required_argument, NULL, OPT_PAGE_SIZE },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "backend", required_argument, NULL, OPT_BACKEND },
+	{ "beside-plain", no_argument, NULL, OPT_BESIDE_PLAIN },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "data", required_argument, NULL, OPT_DATA },
+	{ "touches", required_argument, NULL, OPT_TOUCHES },
+	{ "write-percent", required_argument, NULL, OPT_WRITE_PERCENT },
+	{ "pin", no_argument, NULL, OPT_PIN },
+	{ "dir", required_argument, NULL, OPT_DIR },
+	{ "daemon", required_argument, NULL, OPT_DAEMON },
+	{ "daemon-config", required_argument, NULL, OPT_DAEMON_CONFIG },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "working-set", required_argument, NULL, OPT_WORKING_SET },
+	{ "pool-fd", required_argument, NULL, OPT_POOL_FD },
+	{ "gate-fd", required_argument, NULL, OPT_GATE_FD },
+	{ "peer", required_argument, NULL, OPT_PEER },
+	{ "pairs", required_argument, NULL, OPT_PAIRS },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "page-cluster", required_argument, NULL, OPT_PAGE_CLUSTER },
+	{ "plot", required_argument, NULL, OPT_PLOT },
+	{ "strict", no_argument, NULL, OPT_STRICT },
+	{ "workloads", required_argument, NULL, OPT_WORKLOADS },
+	{ "policies", required_argument, NULL, OPT_POLICIES },
+	{ "fractions", required_argument, NULL, OPT_FRACTIONS },
+	{ "repeat", required_argument, NULL, OPT_REPEAT },
+	{ "window", required_argument, NULL, OPT_WINDOW },
+	{ "tsv", required_argument, NULL, OPT_TSV },
+	{ "markdown", required_argument, NULL, OPT_MARKDOWN },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
 };
 
 void
 options_usage(void)
 {
-	fputs("usage: pagerbench list\n"
-	      "       pagerbench run SCENARIO [OPTION]...\n"
-	      "       pagerbench compare [SCENARIO...] [OPTION]...\n"
-	      "       pagerbench policies [OPTION]...\n"
-	      "       pagerbench --check\n"
-	      "\n"
-	      "run and compare:\n"
-	      "  --memory SIZE         memory that is had (128M)\n"
-	      "  --ratio R             working set / memory (by scenario)\n"
-	      "  --working-set SIZE    instead of --ratio\n"
-	      "  --threads N           threads that touch (1)\n"
-	      "  --seconds S           length of the measured part (by scenario)\n"
-	      "  --touches N           end after so many touches at the latest\n"
-	      "  --seed N              of everything random (1)\n"
-	      "  --write-percent N     touches that write (by scenario)\n"
-	      "  --page-size SIZE      the daemon's: 4K, 16K or 64K\n"
-	      "  --data half|real      file content that LZ4 halves, or as it comes (half)\n"
-	      "  --pin                 thread i on processor i\n"
-	      "  --dir DIR             where swap files go (/var/tmp)\n"
-	      "  --daemon FILE         the pagerd to start ($PAGERD, beside this program, PATH)\n"
-	      "  --daemon-config TEXT  further lines for its configuration file\n"
-	      "  --json                one JSON value on standard output\n"
-	      "run:\n"
-	      "  --backend pagerd|plain  where memory comes from (pagerd)\n"
-	      "  --beside-plain        the same on plain memory too, in short slices in turn\n"
-	      "  --socket PATH         a daemon that runs already; without it one is started\n"
-	      "  --timeout S           give up on a run with a started daemon\n"
-	      "compare (as root, but with pagerd= or none):\n"
-	      "  --peer kernel-zram|kernel-swapfile|none|pagerd=PATH  what to compare with\n"
-	      "                        (kernel-zram); PATH: another build, its directory or its pagerd\n"
-	      "  --limit R             with pagerd=: exit status 1 when a row's ratio is above it\n"
-	      "  --pairs N             alternations (5)\n"
-	      "  --page-cluster N      vm.page-cluster for the kernel's runs (0; swap file: as it "
-	      "is)\n"
-	      "  --plot FILE.svg       the ratios as a picture, by gnuplot\n"
-	      "  --strict              exit status 3 when a target is missed\n"
-	      "policies (--working-set 16M, --touches 8 a page, --write-percent 20):\n"
-	      "  --workloads LIST      of random, zipf, scan, loop, phase (all but the last)\n"
-	      "  --policies LIST       NAME[:PARAM=VALUE,...],... or all; the first is what the others\n"
-	      "                        are compared with (mach2q,fifo,lru,clock,2q,arc,s3fifo,sieve)\n"
-	      "  --fractions LIST      resident pages, percent of the working set (100,90,75,50,25)\n"
-	      "  --repeat N            blocks of runs (3)\n"
-	      "  --window N            pages that stay mapped while recording (32)\n"
-	      "  --tsv FILE            a line a run\n"
-	      "  --markdown FILE       the tables, as on standard output\n"
-	      "  --plot FILE.svg       miss ratios over sizes, and soft against major faults\n",
-	      stdout);
+	fputs(
+	    "usage: pagerbench list\n"
+	    "       pagerbench run SCENARIO [OPTION]...\n"
+	    "       pagerbench compare [SCENARIO...] [OPTION]...\n"
+	    "       pagerbench policies [OPTION]...\n"
+	    "       pagerbench --check\n"
+	    "\n"
+	    "run and compare:\n"
+	    "  --memory SIZE         memory that is had (128M)\n"
+	    "  --ratio R             working set / memory (by scenario)\n"
+	    "  --working-set SIZE    instead of --ratio\n"
+	    "  --threads N           threads that touch (1)\n"
+	    "  --seconds S           length of the measured part (by scenario)\n"
+	    "  --touches N           end after so many touches at the latest\n"
+	    "  --seed N              of everything random (1)\n"
+	    "  --write-percent N     touches that write (by scenario)\n"
+	    "  --page-size SIZE      the daemon's: 4K, 16K or 64K\n"
+	    "  --data half|real      file content that LZ4 halves, or as it comes (half)\n"
+	    "  --pin                 thread i on processor i\n"
+	    "  --dir DIR             where swap files go (/var/tmp)\n"
+	    "  --daemon FILE         the pagerd to start ($PAGERD, beside this program, PATH)\n"
+	    "  --daemon-config TEXT  further lines for its configuration file\n"
+	    "  --json                one JSON value on standard output\n"
+	    "run:\n"
+	    "  --backend pagerd|plain  where memory comes from (pagerd)\n"
+	    "  --beside-plain        the same on plain memory too, in short slices in turn\n"
+	    "  --socket PATH         a daemon that runs already; without it one is started\n"
+	    "  --timeout S           give up on a run with a started daemon\n"
+	    "compare (as root, but with pagerd= or none):\n"
+	    "  --peer kernel-zram|kernel-swapfile|none|pagerd=PATH  what to compare with\n"
+	    "                        (kernel-zram); PATH: another build, its directory or its "
+	    "pagerd\n"
+	    "  --limit R             with pagerd=: exit status 1 when a row's ratio is above it\n"
+	    "  --pairs N             alternations (5)\n"
+	    "  --page-cluster N      vm.page-cluster for the kernel's runs (0; swap file: as it "
+	    "is)\n"
+	    "  --plot FILE.svg       the ratios as a picture, by gnuplot\n"
+	    "  --strict              exit status 3 when a target is missed\n"
+	    "policies (--working-set 16M, --touches 8 a page, --write-percent 20):\n"
+	    "  --workloads LIST      of random, zipf, scan, loop, phase (all but the last)\n"
+	    "  --policies LIST       NAME[:PARAM=VALUE,...],... or all; the first is what the "
+	    "others\n"
+	    "                        are compared with "
+	    "(mach2q,fifo,lru,clock,2q,arc,s3fifo,sieve)\n"
+	    "  --fractions LIST      resident pages, percent of the working set (100,90,75,50,25)\n"
+	    "  --repeat N            blocks of runs (3)\n"
+	    "  --window N            pages that stay mapped while recording (32)\n"
+	    "  --tsv FILE            a line a run\n"
+	    "  --markdown FILE       the tables, as on standard output\n"
+	    "  --plot FILE.svg       miss ratios over sizes, and soft against major faults\n",
+	    stdout);
 }
 
 void
@@ -239,11 +243,11 @@ take_number(struct options *o, int option, const char *text)
 static int
 take(struct options *o, int option, const char *text)
 {
-	static const char *const peers[] = {"none", "kernel-zram", "kernel-swapfile", NULL};
+	static const char *const peers[] = { "none", "kernel-zram", "kernel-swapfile", NULL };
 	static const char peer_build[] = "pagerd=";
-	static const char *const sizes[] = {"4K", "16K", "64K", NULL};
-	static const char *const data[] = {"half", "real", NULL};
-	static const char *const backends[] = {"pagerd", "plain", NULL};
+	static const char *const sizes[] = { "4K", "16K", "64K", NULL };
+	static const char *const data[] = { "half", "real", NULL };
+	static const char *const backends[] = { "pagerd", "plain", NULL };
 	int choice;
 
 	switch (option) {
@@ -265,7 +269,8 @@ take(struct options *o, int option, const char *text)
 		o->data = choice == 1 ? POOL_REAL : POOL_HALF;
 		return choice < 0 ? choice : 0;
 	case OPT_PEER:
-		if (strncmp(text, peer_build, strlen(peer_build)) == 0 && text[strlen(peer_build)]) {
+		if (strncmp(text, peer_build, strlen(peer_build)) == 0 &&
+		    text[strlen(peer_build)]) {
 			o->peer = PEER_PAGERD;
 			o->peer_path = text + strlen(peer_build);
 			return 0;
@@ -336,7 +341,7 @@ options_parse(struct options *o, int argc, char **argv)
 			return -EINVAL;
 		if (take(o, option, optarg)) {
 			fprintf(stderr, "pagerbench: --%s cannot be '%s'\n",
-				long_options[index].name, optarg);
+			    long_options[index].name, optarg);
 			return -EINVAL;
 		}
 	}

@@ -11,12 +11,12 @@ void
 page_fill(void *unit, uint64_t object, uint64_t page, uint32_t generation, const struct pool *pool)
 {
 	uint32_t source = (uint32_t)(page % pool->pages);
-	struct page_head head = {.object = object,
-				 .page = page,
-				 .generation = generation,
-				 .source = source,
-				 .check = pool->check[source]};
-	struct page_tail tail = {.page = page, .generation = generation, .source = source};
+	struct page_head head = { .object = object,
+		.page = page,
+		.generation = generation,
+		.source = source,
+		.check = pool->check[source] };
+	struct page_tail tail = { .page = page, .generation = generation, .source = source };
 
 	memcpy(unit, &head, sizeof(head));
 	memcpy((char *)unit + sizeof(head), pool_body(pool, source), BODY_BYTES);
@@ -24,8 +24,8 @@ page_fill(void *unit, uint64_t object, uint64_t page, uint32_t generation, const
 }
 
 bool
-page_verify(void *unit, uint64_t object, uint64_t page, uint32_t generation,
-	    const struct pool *pool)
+page_verify(
+    void *unit, uint64_t object, uint64_t page, uint32_t generation, const struct pool *pool)
 {
 	const struct page_head *head = page_head(unit);
 	const struct page_tail *tail = page_tail(unit);

@@ -61,10 +61,10 @@ page_set_generation(void *unit, uint32_t generation)
 }
 
 /* Writes the whole unit. */
-void page_fill(void *unit, uint64_t object, uint64_t page, uint32_t generation,
-	       const struct pool *pool);
+void page_fill(
+    void *unit, uint64_t object, uint64_t page, uint32_t generation, const struct pool *pool);
 /* Checks the whole unit. */
-bool page_verify(void *unit, uint64_t object, uint64_t page, uint32_t generation,
-		 const struct pool *pool);
+bool page_verify(
+    void *unit, uint64_t object, uint64_t page, uint32_t generation, const struct pool *pool);
 
 #endif

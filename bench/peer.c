@@ -42,7 +42,7 @@ zram_read(const char *zram, const char *file, char *buf, size_t buf_size)
 static int
 zram_reset(const struct peer_journal *j)
 {
-	const struct timespec tick = {.tv_nsec = 10000000};
+	const struct timespec tick = { .tv_nsec = 10000000 };
 	int error = -EBUSY;
 
 	for (int i = 0; i < BUSY_TRIES && error == -EBUSY; i++) {
@@ -77,7 +77,7 @@ peer_undo(struct peer_journal *j)
 	}
 	if (j->swap_file_made && !j->swap_on)
 		undo_one(&j->swap_file_made, unlink(j->swap) == 0 || errno == ENOENT ? 0 : -errno,
-			 &error);
+		    &error);
 	if (j->zram_changed && !j->swap_on) {
 		int back = zram_reset(j);
 
@@ -144,13 +144,13 @@ peer_probe(struct peer *p)
 		fputs("pagerbench: comparing with the kernel needs root (swap and cgroups are "
 		      "changed); "
 		      "try sudo, or --peer none\n",
-		      stderr);
+		    stderr);
 		return -EPERM;
 	}
 	if (swap_is_on()) {
 		fputs("pagerbench: swap is already on; it would take part in both sides. "
 		      "Turn it off first (swapoff -a), or use --peer none\n",
-		      stderr);
+		    stderr);
 		return -EBUSY;
 	}
 	error = cgroup_find("/proc/mounts", &j->root);
@@ -165,7 +165,7 @@ peer_probe(struct peer *p)
 		fputs("pagerbench: zram has no lz4 here\n", stderr);
 	else if (error)
 		fputs("pagerbench: no zram device (modprobe zram), or use --peer kernel-swapfile\n",
-		      stderr);
+		    stderr);
 	if (!error)
 		error = file_read(PAGE_CLUSTER, j->page_cluster, sizeof(j->page_cluster));
 	return error;
@@ -181,7 +181,8 @@ peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *d
 	if (j == MAP_FAILED)
 		return -ENOMEM;
 	*p = (struct peer){
-	    .kind = kind, .page_cluster = page_cluster, .journal = j, .guardian_fd = -1};
+		.kind = kind, .page_cluster = page_cluster, .journal = j, .guardian_fd = -1
+	};
 	if (kind == PEER_ZRAM || kind == PEER_SWAPFILE)
 		error = peer_probe(p);
 	if (!error) {
@@ -189,7 +190,7 @@ peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *d
 		if (!mkdtemp(j->directory)) {
 			error = -errno;
 			fprintf(stderr, "pagerbench: cannot make a directory in %s: %s\n",
-				directory, strerror(-error));
+			    directory, strerror(-error));
 		} else {
 			j->directory_made = true;
 		}
@@ -226,8 +227,8 @@ swap_format(const char *path, uint64_t bytes)
 {
 	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
 	char *page = calloc(1, page_bytes);
-	uint32_t head[3] = {1, (uint32_t)(bytes / page_bytes - 1),
-			    0}; /* version, last page, bad pages */
+	uint32_t head[3] = { 1, (uint32_t)(bytes / page_bytes - 1),
+		0 }; /* version, last page, bad pages */
 	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
 
 	if (!page || fd < 0) {
@@ -316,8 +317,8 @@ peer_begin(struct peer *p, uint64_t swap_bytes)
 	int error = peer_begin_steps(p, swap_bytes & ~(uint64_t)4095);
 
 	if (error) {
-		fprintf(stderr, "pagerbench: cannot set up swap and cgroup: %s\n",
-			strerror(-error));
+		fprintf(
+		    stderr, "pagerbench: cannot set up swap and cgroup: %s\n", strerror(-error));
 		peer_end(p);
 	}
 	return error;
@@ -329,8 +330,8 @@ peer_end(struct peer *p)
 	int error = peer_undo(p->journal);
 
 	if (error)
-		fprintf(stderr, "pagerbench: cannot put swap and cgroup back: %s\n",
-			strerror(-error));
+		fprintf(
+		    stderr, "pagerbench: cannot put swap and cgroup back: %s\n", strerror(-error));
 	return error;
 }
 
@@ -342,7 +343,7 @@ zram_mm_stat(const struct peer *p, unsigned long long ret[5])
 	return p->kind == PEER_ZRAM &&
 	       !zram_read(p->journal->zram, "mm_stat", text, sizeof(text)) &&
 	       sscanf(text, "%llu %llu %llu %llu %llu", &ret[0], &ret[1], &ret[2], &ret[3],
-		      &ret[4]) == 5;
+		   &ret[4]) == 5;
 }
 
 uint64_t

@@ -24,8 +24,7 @@ bar_write(FILE *f, const struct row_result *r, const struct target *t, unsigned 
 	s = spread_of(v, n);
 	if (n)
 		fprintf(f, "%u \"%s, %u: %s\" %g %g %g %g\n", number, r->row.scenario,
-			r->row.threads, figure_names[t->figure], s.min, s.median, s.max,
-			t->at_most);
+		    r->row.threads, figure_names[t->figure], s.min, s.median, s.max, t->at_most);
 	free(v);
 	return n > 0;
 }
@@ -40,8 +39,7 @@ script_write(FILE *f, const char *path, const struct row_result *rows, unsigned 
 		for (unsigned j = 0; j < TARGETS_MAX; j++)
 			if (rows[i].row.targets[j].at_most > 0)
 				number += bar_write(f, &rows[i], &rows[i].row.targets[j], number);
-	fprintf(
-	    f,
+	fprintf(f,
 	    "EOD\n"
 	    "set terminal svg size 1000,560 noenhanced font 'sans,12' background rgb 'white'\n"
 	    "set output '%s'\n"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench policies`: one recording of each workload, predictions from it, then blocks of live runs. A block is every
- * policy at every size once, and the default twice, in an order drawn anew: what the machine does meanwhile falls on all.
+ * `pagerbench policies`: one recording of each workload, predictions from it, then blocks of live
+ * runs. A block is every policy at every size once, and the default twice, in an order drawn anew:
+ * what the machine does meanwhile falls on all.
  */
 #include "policies.h"
 
@@ -23,12 +24,12 @@ struct machine {
 static struct machine
 machine_now(void)
 {
-	unsigned long long v[8] = {0};
-	struct machine m = {0, 0};
+	unsigned long long v[8] = { 0 };
+	struct machine m = { 0, 0 };
 	FILE *f = fopen("/proc/stat", "re");
 
-	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
-			&v[6], &v[7]) == 8) {
+	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2],
+		     &v[3], &v[4], &v[5], &v[6], &v[7]) == 8) {
 		for (int i = 0; i < 8; i++)
 			m.total += v[i];
 		m.steal = v[7];
@@ -38,8 +39,8 @@ machine_now(void)
 	return m;
 }
 
-/* Commas separate policies and their parameters alike, as for pagersim: what has '=' and no ':' belongs to the one
- * before. */
+/* Commas separate policies and their parameters alike, as for pagersim: what has '=' and no ':'
+ * belongs to the one before. */
 static int
 parse_names(struct policies *p, const char *list)
 {
@@ -85,7 +86,8 @@ parse_loads(struct policies *p, const char *list)
 		size_t length = strcspn(list, ",");
 		unsigned i = 0;
 
-		while (load_name(i) && (strlen(load_name(i)) != length || strncmp(load_name(i), list, length) != 0))
+		while (load_name(i) &&
+		       (strlen(load_name(i)) != length || strncmp(load_name(i), list, length) != 0))
 			i++;
 		if (!load_name(i) || p->load_count == LOADS_MAX)
 			return -EINVAL;
@@ -98,7 +100,8 @@ parse_loads(struct policies *p, const char *list)
 static int
 plan_make(struct policies *p, const struct options *o)
 {
-	static const char all[] = "mach2q,fifo,random,lru,clock,2q,arc,s3fifo,sieve,car,generations,clock-pro";
+	static const char all[] =
+	    "mach2q,fifo,random,lru,clock,2q,arc,s3fifo,sieve,car,generations,clock-pro";
 	const char *names = o->policies ? o->policies : "mach2q,fifo,lru,clock,2q,arc,s3fifo,sieve";
 
 	p->options = o;
@@ -113,14 +116,18 @@ plan_make(struct policies *p, const struct options *o)
 	if (parse_names(p, strcmp(names, "all") == 0 ? all : names))
 		return fprintf(stderr, "pagerbench: --policies cannot be '%s'\n", names), -EINVAL;
 	if (parse_fractions(p, o->fractions))
-		return fprintf(stderr, "pagerbench: --fractions cannot be '%s'\n", o->fractions), -EINVAL;
+		return fprintf(stderr, "pagerbench: --fractions cannot be '%s'\n", o->fractions),
+		       -EINVAL;
 	if (parse_loads(p, o->workloads)) {
-		fprintf(stderr, "pagerbench: --workloads cannot be '%s'; there are:\n", o->workloads);
+		fprintf(
+		    stderr, "pagerbench: --workloads cannot be '%s'; there are:\n", o->workloads);
 		for (unsigned i = 0; load_name(i); i++)
 			fprintf(stderr, "  %-8s %s\n", load_name(i), load_text(i));
 		return -EINVAL;
 	}
-	p->runs = calloc((size_t)p->load_count * p->fraction_count * (p->name_count + 1) * p->repeat, sizeof(*p->runs));
+	p->runs =
+	    calloc((size_t)p->load_count * p->fraction_count * (p->name_count + 1) * p->repeat,
+		sizeof(*p->runs));
 	return p->runs ? 0 : -ENOMEM;
 }
 
@@ -146,7 +153,7 @@ finish(void *context)
 static int
 live_run(struct policies *p, struct policy_daemon *pd, struct policy_run *run)
 {
-	struct finish f = {.daemon = pd};
+	struct finish f = { .daemon = pd };
 	struct policy_counts before;
 	struct machine start;
 	struct load_result result;
@@ -156,7 +163,8 @@ live_run(struct policies *p, struct policy_daemon *pd, struct policy_run *run)
 		error = policy_daemon_counts(pd, &before);
 	start = machine_now();
 	if (!error)
-		error = load_run(p, p->loads[run->load], policy_daemon_socket(pd), finish, &f, &result);
+		error =
+		    load_run(p, p->loads[run->load], policy_daemon_socket(pd), finish, &f, &result);
 	if (error)
 		return error;
 	run->counts.major = f.counts.major - before.major;
@@ -168,20 +176,23 @@ live_run(struct policies *p, struct policy_daemon *pd, struct policy_run *run)
 	run->counts.rescues = f.counts.rescues - before.rescues;
 	run->seconds = result.seconds;
 	if (f.machine.total > start.total)
-		run->steal = 100.0 * (double)(f.machine.steal - start.steal) / (double)(f.machine.total - start.total);
+		run->steal = 100.0 * (double)(f.machine.steal - start.steal) /
+			     (double)(f.machine.total - start.total);
 	return 0;
 }
 
-/* Everything stays resident, and the recorder sees every touch but those to the last `window` pages. */
+/* Everything stays resident, and the recorder sees every touch but those to the last `window`
+ * pages. */
 static int
 record(struct policies *p, struct policy_daemon *pd, unsigned load)
 {
-	struct finish f = {.daemon = pd, .recording = true};
+	struct finish f = { .daemon = pd, .recording = true };
 	struct load_result result;
 	char path[320];
 	int error = policy_daemon_set(pd, p->names[0], 0);
 
-	snprintf(path, sizeof(path), "%s/pagerbench-policies-%d.trace", p->options->directory, (int)getpid());
+	snprintf(path, sizeof(path), "%s/pagerbench-policies-%d.trace", p->options->directory,
+	    (int)getpid());
 	if (!error)
 		error = policy_daemon_record(pd, path, p->window);
 	if (!error)
@@ -196,16 +207,16 @@ record(struct policies *p, struct policy_daemon *pd, unsigned load)
 static unsigned
 block_plan(struct policies *p, unsigned load, unsigned block, struct policy_run *runs)
 {
-	struct rng rng = {mix64(p->seed * 1000003 + load * 1009 + block)};
+	struct rng rng = { mix64(p->seed * 1000003 + load * 1009 + block) };
 	unsigned n = 0;
 
 	for (unsigned fraction = 0; fraction < p->fraction_count; fraction++)
 		for (unsigned i = 0; i <= p->name_count; i++)
-			runs[n++] = (struct policy_run){.load = load,
-							.fraction = fraction,
-							.policy = i % p->name_count,
-							.block = block,
-							.again = i == p->name_count};
+			runs[n++] = (struct policy_run){ .load = load,
+				.fraction = fraction,
+				.policy = i % p->name_count,
+				.block = block,
+				.again = i == p->name_count };
 	for (unsigned i = n - 1; i > 0; i--) {
 		unsigned j = (unsigned)rng_below(&rng, i + 1);
 		struct policy_run swap = runs[i];
@@ -234,7 +245,8 @@ run_all(struct policies *p, struct policy_daemon *pd)
 			for (unsigned i = 0; i < n && !error; i++) {
 				if (tell)
 					fprintf(stderr, "\r%u of %u runs ", p->run_count, total);
-				error = run_signal() ? -EINTR : live_run(p, pd, &p->runs[p->run_count]);
+				error =
+				    run_signal() ? -EINTR : live_run(p, pd, &p->runs[p->run_count]);
 				p->run_count += !error;
 			}
 		}
@@ -257,7 +269,9 @@ write_all(const struct policies *p)
 	if (o->markdown) {
 		f = fopen(o->markdown, "we");
 		if (!f)
-			return fprintf(stderr, "pagerbench: %s: %s\n", o->markdown, strerror(errno)), -errno;
+			return fprintf(
+				   stderr, "pagerbench: %s: %s\n", o->markdown, strerror(errno)),
+			       -errno;
 		policies_markdown(p, f);
 		error = fclose(f) ? -errno : 0;
 	}

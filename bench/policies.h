@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench policies`: page-out policies live against each other, against what pagersim predicts for them, and against
- * Belady's MIN.
+ * `pagerbench policies`: page-out policies live against each other, against what pagersim predicts
+ * for them, and against Belady's MIN.
  *
  *   policies.c          the plan: what is run, in which order
  *   policies_load.c     the workloads: one thread, a fixed string of touches
@@ -31,8 +31,9 @@ struct policy_counts {
 };
 
 struct policy_run {
-	unsigned load, fraction, policy, block, order; /* indices into the plan; order: within the block */
-	bool again;                                    /* the default's second run in the block: A/A */
+	unsigned load, fraction, policy, block,
+	    order;  /* indices into the plan; order: within the block */
+	bool again; /* the default's second run in the block: A/A */
 	struct policy_counts counts;
 	double seconds; /* of the touches behind the fill */
 	double steal;   /* of the machine's processor time, percent */
@@ -40,7 +41,8 @@ struct policy_run {
 
 struct policies {
 	const struct options *options;
-	char *names[POLICIES_MAX]; /* the first one is the default that the others are compared with */
+	char *names[POLICIES_MAX]; /* the first one is the default that the others are compared with
+				    */
 	unsigned name_count;
 	unsigned fractions[FRACTIONS_MAX]; /* percent of the working set */
 	unsigned fraction_count;
@@ -82,10 +84,10 @@ struct load_result {
 /* NULL beyond the last. */
 const char *load_name(unsigned i);
 const char *load_text(unsigned i);
-/* A client process. done() is called when the touches have ended and before all pages are verified (which would be counted
- * as well). => 0 or -errno; says what went wrong */
-int load_run(const struct policies *p, unsigned load, const char *socket, int (*done)(void *context), void *context,
-	     struct load_result *ret);
+/* A client process. done() is called when the touches have ended and before all pages are verified
+ * (which would be counted as well). => 0 or -errno; says what went wrong */
+int load_run(const struct policies *p, unsigned load, const char *socket,
+    int (*done)(void *context), void *context, struct load_result *ret);
 
 /* --- policies_daemon.c --- */
 struct policy_daemon;
@@ -105,7 +107,8 @@ int policies_predict(struct policies *p, unsigned load, const char *trace);
 
 /* --- policies_report.c --- */
 /* Median of what was counted live. */
-struct policy_counts policies_live(const struct policies *p, unsigned load, unsigned fraction, unsigned policy);
+struct policy_counts policies_live(
+    const struct policies *p, unsigned load, unsigned fraction, unsigned policy);
 /* (live - predicted) / predicted of major faults. */
 double policies_error(const struct policies *p, unsigned load, unsigned fraction, unsigned policy);
 void policies_markdown(const struct policies *p, FILE *f);

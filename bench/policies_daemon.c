@@ -15,8 +15,9 @@
 #include "private_daemon.h"
 #include "statread.h"
 
-/* One of each thread: the order of events is the order of touches. Single pages come and go. Mappings are gone when zap
- * returns. Clean pages keep their copy, as in pagersim, so that "written" counts dirty pages alone. */
+/* One of each thread: the order of events is the order of touches. Single pages come and go.
+ * Mappings are gone when zap returns. Clean pages keep their copy, as in pagersim, so that
+ * "written" counts dirty pages alone. */
 static const char exact_config[] = "fault_servers = 1\n"
 				   "pageout_workers = 1\n"
 				   "fault_cluster = 1\n"
@@ -37,11 +38,11 @@ policy_daemon_start(const struct policies *p, struct policy_daemon **ret)
 	struct policy_daemon *pd = calloc(1, sizeof(*pd));
 	/* What the policy may have is resident_frames; beside it there is room for all copies. */
 	struct private_daemon_config config = {
-	    .program = p->options->daemon,
-	    .directory = p->options->directory,
-	    .memory_bytes = p->pages * UNIT_BYTES * 3 + (64u << 20),
-	    .config_text = exact_config,
-	    .more_config = p->options->daemon_config,
+		.program = p->options->daemon,
+		.directory = p->options->directory,
+		.memory_bytes = p->pages * UNIT_BYTES * 3 + (64u << 20),
+		.config_text = exact_config,
+		.more_config = p->options->daemon_config,
 	};
 	struct pager_rep_hello hello;
 	int error = pd ? private_daemon_start(&config, &pd->daemon) : -ENOMEM;
@@ -85,19 +86,20 @@ policy_daemon_socket(const struct policy_daemon *pd)
 int
 policy_daemon_set(struct policy_daemon *pd, const char *policy, uint32_t frames)
 {
-	struct pager_req_param param = {.set = 1, .name = "resident_frames"};
+	struct pager_req_param param = { .set = 1, .name = "resident_frames" };
 	struct pager_rep_param param_reply;
-	struct chan_call set = {CHAN_CALL(PARAM, &param, &param_reply)};
-	struct pager_req_policy request = {.set = 1};
+	struct chan_call set = { CHAN_CALL(PARAM, &param, &param_reply) };
+	struct pager_req_policy request = { .set = 1 };
 	struct pager_rep_policy reply;
-	struct chan_call change = {CHAN_CALL(POLICY, &request, &reply)};
+	struct chan_call change = { CHAN_CALL(POLICY, &request, &reply) };
 	int error;
 
 	snprintf(param.value, sizeof(param.value), "%u", frames);
 	error = chan_exchange(&pd->chan, &set);
 	if (error)
 		fprintf(stderr, "pagerbench: resident_frames = %u: %s\n", frames, strerror(-error));
-	if (!error && (size_t)snprintf(request.policy, sizeof(request.policy), "%s", policy) >= sizeof(request.policy))
+	if (!error && (size_t)snprintf(request.policy, sizeof(request.policy), "%s", policy) >=
+			  sizeof(request.policy))
 		error = -ENAMETOOLONG;
 	if (!error)
 		error = chan_exchange(&pd->chan, &change);
@@ -124,14 +126,16 @@ policy_daemon_counts(struct policy_daemon *pd, struct policy_counts *ret)
 		error = 0;
 	if (!error)
 		*ret = (struct policy_counts){
-		    .major = value_of(pd, values, "zero_fills") + value_of(pd, values, "decompressions") +
-			     value_of(pd, values, "swapins"),
-		    .soft = value_of(pd, values, "reactivations"),
-		    .written = value_of(pd, values, "pageouts") - value_of(pd, values, "clean_pageouts"),
-		    .deactivations = value_of(pd, values, "deactivations"),
-		    .write_faults = value_of(pd, values, "write_protect_faults"),
-		    .violations = value_of(pd, values, "policy_violations"),
-		    .rescues = value_of(pd, values, "rescues"),
+			.major = value_of(pd, values, "zero_fills") +
+				 value_of(pd, values, "decompressions") +
+				 value_of(pd, values, "swapins"),
+			.soft = value_of(pd, values, "reactivations"),
+			.written = value_of(pd, values, "pageouts") -
+				   value_of(pd, values, "clean_pageouts"),
+			.deactivations = value_of(pd, values, "deactivations"),
+			.write_faults = value_of(pd, values, "write_protect_faults"),
+			.violations = value_of(pd, values, "policy_violations"),
+			.rescues = value_of(pd, values, "rescues"),
 		};
 	free(values);
 	return error;
@@ -140,13 +144,15 @@ policy_daemon_counts(struct policy_daemon *pd, struct policy_counts *ret)
 static int
 trace_call(struct policy_daemon *pd, enum pager_trace_op op, const int *fd, unsigned window)
 {
-	struct pager_req_trace request = {.op = (uint32_t)op, .window = window};
+	struct pager_req_trace request = { .op = (uint32_t)op, .window = window };
 	struct pager_rep_trace reply;
-	struct chan_call call = {CHAN_CALL(TRACE, &request, &reply), .fds_out = fd, .fds_out_count = fd ? 1 : 0};
+	struct chan_call call = { CHAN_CALL(TRACE, &request, &reply), .fds_out = fd,
+		.fds_out_count = fd ? 1 : 0 };
 	int error = chan_exchange(&pd->chan, &call);
 
 	if (error)
-		fprintf(stderr, "pagerbench: cannot %s the recording: %s\n", fd ? "start" : "stop", strerror(-error));
+		fprintf(stderr, "pagerbench: cannot %s the recording: %s\n", fd ? "start" : "stop",
+		    strerror(-error));
 	return error;
 }
 

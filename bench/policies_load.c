@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One thread, no clock in the loop: the same seed gives the same string of touches on every run, which is what makes a
- * recording of one run a prediction of the others.
+ * One thread, no clock in the loop: the same seed gives the same string of touches on every run,
+ * which is what makes a recording of one run a prediction of the others.
  */
 #include "policies.h"
 
@@ -78,11 +78,11 @@ static const struct {
 	const char *name, *text;
 	uint64_t (*next)(struct load *l, uint64_t i);
 } loads[] = {
-    {"random", "uniform: all online policies are alike", next_random},
-    {"zipf", "few pages often (0.99)", next_zipf},
-    {"scan", "a hot tenth and a scan through the rest", next_scan},
-    {"loop", "from end to end, again and again", next_loop},
-    {"phase", "eight working sets, one after the other", next_phase},
+	{ "random", "uniform: all online policies are alike", next_random },
+	{ "zipf", "few pages often (0.99)", next_zipf },
+	{ "scan", "a hot tenth and a scan through the rest", next_scan },
+	{ "loop", "from end to end, again and again", next_loop },
+	{ "phase", "eight working sets, one after the other", next_phase },
 };
 
 const char *
@@ -114,13 +114,15 @@ touch_all(struct load *l, unsigned load, const struct pool *pool)
 	}
 	(void)pool;
 	if (bad)
-		fprintf(stderr, "pagerbench: %llu touches found other content\n", (unsigned long long)bad);
+		fprintf(stderr, "pagerbench: %llu touches found other content\n",
+		    (unsigned long long)bad);
 	return clock_now_ns() - start;
 }
 
 /* In the client. */
 static int
-client_run(struct load *l, unsigned load, const char *socket, int to, int from, struct load_result *ret)
+client_run(
+    struct load *l, unsigned load, const char *socket, int to, int from, struct load_result *ret)
 {
 	const struct policies *p = l->plan;
 	size_t bytes = p->pages * UNIT_BYTES;
@@ -144,16 +146,18 @@ client_run(struct load *l, unsigned load, const char *socket, int to, int from, 
 	if (write(to, &byte, 1) != 1 || read(from, &byte, 1) != 1)
 		return -EPIPE;
 	for (uint64_t i = 0; i < p->pages; i++)
-		ret->bad_pages += !page_verify(l->base + i * UNIT_BYTES, l->object, i, l->generation[i], &pool);
+		ret->bad_pages +=
+		    !page_verify(l->base + i * UNIT_BYTES, l->object, i, l->generation[i], &pool);
 	backend_pagerd.deallocate(state, base, bytes);
 	backend_pagerd.close(state);
 	return 0;
 }
 
 static void
-client_main(const struct policies *p, unsigned load, const char *socket, int to, int from, struct load_result *ret)
+client_main(const struct policies *p, unsigned load, const char *socket, int to, int from,
+    struct load_result *ret)
 {
-	struct load l = {.plan = p, .rng.state = mix64(p->seed), .object = mix64(p->seed + 1)};
+	struct load l = { .plan = p, .rng.state = mix64(p->seed), .object = mix64(p->seed + 1) };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
@@ -178,8 +182,8 @@ client_watch(int from, int to, int (*done)(void *context), void *context)
 }
 
 int
-load_run(const struct policies *p, unsigned load, const char *socket, int (*done)(void *context), void *context,
-	 struct load_result *ret)
+load_run(const struct policies *p, unsigned load, const char *socket, int (*done)(void *context),
+    void *context, struct load_result *ret)
 {
 	struct load_result *shared =
 	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -208,8 +212,8 @@ load_run(const struct policies *p, unsigned load, const char *socket, int (*done
 	if (error == -ECHILD && ret->error)
 		error = ret->error;
 	if (error || status || ret->bad_pages) {
-		fprintf(stderr, "pagerbench: workload %s: %s (status %d, %llu bad pages)\n", loads[load].name,
-			strerror(-error), status, (unsigned long long)ret->bad_pages);
+		fprintf(stderr, "pagerbench: workload %s: %s (status %d, %llu bad pages)\n",
+		    loads[load].name, strerror(-error), status, (unsigned long long)ret->bad_pages);
 		return error ? error : -EIO;
 	}
 	return 0;

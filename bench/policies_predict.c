@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The same policies over the recording, by pagersim in its pager model, one call a size: the window of mapped pages that
- * the daemon keeps for policies without deactivate() is two thirds of the frames.
+ * The same policies over the recording, by pagersim in its pager model, one call a size: the window
+ * of mapped pages that the daemon keeps for policies without deactivate() is two thirds of the
+ * frames.
  */
 #include "policies.h"
 
@@ -16,7 +17,7 @@
 static const char *
 find_pagersim(char *buf, size_t buf_size)
 {
-	static const char *const places[] = {"../tools/pagersim/pagersim", "pagersim"};
+	static const char *const places[] = { "../tools/pagersim/pagersim", "pagersim" };
 	char self[PATH_MAX];
 	ssize_t length;
 
@@ -83,7 +84,8 @@ count_of(json_object *row, const char *key)
 {
 	json_object *value;
 
-	return json_object_object_get_ex(row, key, &value) ? (uint64_t)json_object_get_int64(value) : 0;
+	return json_object_object_get_ex(row, key, &value) ? (uint64_t)json_object_get_int64(value)
+							   : 0;
 }
 
 /* Rows come in the order in which the policies were named. */
@@ -93,7 +95,8 @@ take_rows(struct policies *p, unsigned load, unsigned fraction, json_object *roo
 	json_object *rows;
 	size_t want = p->name_count + 2;
 
-	if (!json_object_object_get_ex(root, "results", &rows) || json_object_array_length(rows) != want)
+	if (!json_object_object_get_ex(root, "results", &rows) ||
+	    json_object_array_length(rows) != want)
 		return -EPROTO;
 	p->references[load] = count_of(root, "references");
 	p->dropped[load] = count_of(root, "dropped");
@@ -101,11 +104,11 @@ take_rows(struct policies *p, unsigned load, unsigned fraction, json_object *roo
 		json_object *row = json_object_array_get_idx(rows, i);
 
 		p->predicted[load][fraction][i] = (struct policy_counts){
-		    .major = count_of(row, "major"),
-		    .soft = count_of(row, "soft"),
-		    .written = count_of(row, "written"),
-		    .write_faults = count_of(row, "write_faults"),
-		    .violations = count_of(row, "violations"),
+			.major = count_of(row, "major"),
+			.soft = count_of(row, "soft"),
+			.written = count_of(row, "written"),
+			.write_faults = count_of(row, "write_faults"),
+			.violations = count_of(row, "violations"),
 		};
 	}
 	return 0;
@@ -115,8 +118,9 @@ int
 policies_predict(struct policies *p, unsigned load, const char *trace)
 {
 	char program[PATH_MAX], list[8192] = "", frames[16], window[16];
-	const char *argv[] = {find_pagersim(program, sizeof(program)), "replay", trace, "--policy", list, "--frames",
-			      frames, "--model", "pager", "--window", window, "--no-baseline", "--json", NULL};
+	const char *argv[] = { find_pagersim(program, sizeof(program)), "replay", trace, "--policy",
+		list, "--frames", frames, "--model", "pager", "--window", window, "--no-baseline",
+		"--json", NULL };
 	int error = 0;
 
 	for (unsigned i = 0; i < p->name_count; i++)

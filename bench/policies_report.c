@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts first, times second: a difference in time counts only where its interval leaves 1 out and major faults move the
- * same way.
+ * Counts first, times second: a difference in time counts only where its interval leaves 1 out and
+ * major faults move the same way.
  */
 #include "policies.h"
 
@@ -25,7 +25,8 @@ struct cell {
 static bool
 is_of(const struct policy_run *r, const struct cell *c, bool again)
 {
-	return r->load == c->load && r->fraction == c->fraction && r->policy == c->policy && r->again == again;
+	return r->load == c->load && r->fraction == c->fraction && r->policy == c->policy &&
+	       r->again == again;
 }
 
 static uint64_t
@@ -37,7 +38,8 @@ median_of(const struct policies *p, const struct cell *c, size_t offset)
 
 	for (unsigned i = 0; v && i < p->run_count; i++)
 		if (is_of(&p->runs[i], c, false))
-			v[n++] = (double)*(const uint64_t *)((const char *)&p->runs[i].counts + offset);
+			v[n++] =
+			    (double)*(const uint64_t *)((const char *)&p->runs[i].counts + offset);
 	median = v ? (uint64_t)spread_of(v, n).median : 0;
 	free(v);
 	return median;
@@ -46,7 +48,7 @@ median_of(const struct policies *p, const struct cell *c, size_t offset)
 struct policy_counts
 policies_live(const struct policies *p, unsigned load, unsigned fraction, unsigned policy)
 {
-	struct cell c = {load, fraction, policy};
+	struct cell c = { load, fraction, policy };
 	struct policy_counts r;
 
 	for (size_t at = 0; at < sizeof(r); at += sizeof(uint64_t))
@@ -67,9 +69,9 @@ policies_error(const struct policies *p, unsigned load, unsigned fraction, unsig
 static struct interval
 time_ratio(const struct policies *p, const struct cell *c, bool again)
 {
-	struct cell first = {c->load, c->fraction, 0};
+	struct cell first = { c->load, c->fraction, 0 };
 	double *v = calloc(p->run_count + 1, sizeof(*v));
-	struct interval r = {0, 0, 0};
+	struct interval r = { 0, 0, 0 };
 	size_t n = 0;
 
 	for (unsigned i = 0; v && i < p->run_count; i++)
@@ -91,7 +93,8 @@ x_min(const struct policies *p, const struct cell *c)
 {
 	double least = (double)p->predicted[c->load][c->fraction][policies_min(p)].major;
 
-	return least > 0 ? (double)policies_live(p, c->load, c->fraction, c->policy).major / least : 0;
+	return least > 0 ? (double)policies_live(p, c->load, c->fraction, c->policy).major / least
+			 : 0;
 }
 
 /* NAN where FIFO leaves nothing to close. */
@@ -123,12 +126,14 @@ markdown_row(const struct policies *p, const struct cell *c, FILE *f)
 	struct interval t = time_ratio(p, c, false);
 	double gap = gap_closed(p, c);
 
-	fprintf(f, "| %u | %u | %s | %llu | %llu | %+.2f %% | %llu | %llu | %llu | %llu | %llu | %.3f | ",
-		p->fractions[c->fraction], policies_frames(p, c->fraction), p->names[c->policy],
-		(unsigned long long)live.major, (unsigned long long)predicted->major,
-		100 * policies_error(p, c->load, c->fraction, c->policy), (unsigned long long)live.soft,
-		(unsigned long long)predicted->soft, (unsigned long long)live.written,
-		(unsigned long long)predicted->written, (unsigned long long)live.deactivations, x_min(p, c));
+	fprintf(f,
+	    "| %u | %u | %s | %llu | %llu | %+.2f %% | %llu | %llu | %llu | %llu | %llu | %.3f | ",
+	    p->fractions[c->fraction], policies_frames(p, c->fraction), p->names[c->policy],
+	    (unsigned long long)live.major, (unsigned long long)predicted->major,
+	    100 * policies_error(p, c->load, c->fraction, c->policy), (unsigned long long)live.soft,
+	    (unsigned long long)predicted->soft, (unsigned long long)live.written,
+	    (unsigned long long)predicted->written, (unsigned long long)live.deactivations,
+	    x_min(p, c));
 	if (isnan(gap))
 		fputs("-", f);
 	else
@@ -143,23 +148,26 @@ static void
 markdown_load(const struct policies *p, unsigned load, FILE *f)
 {
 	fprintf(f,
-		"\n## %s: %s\n\nRecorded: %llu references, %llu dropped.\n\n"
-		"| %% | frames | policy | major | predicted | error | soft | predicted | written | predicted | "
-		"deactivated | x MIN | gap closed | time / %s [95 %%] |\n"
-		"|--:|--:|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|:--|\n",
-		load_name(p->loads[load]), load_text(p->loads[load]), (unsigned long long)p->references[load],
-		(unsigned long long)p->dropped[load], p->names[0]);
+	    "\n## %s: %s\n\nRecorded: %llu references, %llu dropped.\n\n"
+	    "| %% | frames | policy | major | predicted | error | soft | predicted | written | "
+	    "predicted | "
+	    "deactivated | x MIN | gap closed | time / %s [95 %%] |\n"
+	    "|--:|--:|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|:--|\n",
+	    load_name(p->loads[load]), load_text(p->loads[load]),
+	    (unsigned long long)p->references[load], (unsigned long long)p->dropped[load],
+	    p->names[0]);
 	for (unsigned fraction = 0; fraction < p->fraction_count; fraction++) {
-		struct cell first = {load, fraction, 0};
+		struct cell first = { load, fraction, 0 };
 		struct interval aa = time_ratio(p, &first, true);
 
 		for (unsigned policy = 0; policy < p->name_count; policy++)
-			markdown_row(p, &(struct cell){load, fraction, policy}, f);
-		fprintf(f, "| %u | %u | min | | %llu | | | | | %llu | | 1 | 1 | |\n", p->fractions[fraction],
-			policies_frames(p, fraction),
-			(unsigned long long)p->predicted[load][fraction][policies_min(p)].major,
-			(unsigned long long)p->predicted[load][fraction][policies_min(p)].written);
-		fprintf(f, "| %u | | %s again (noise) | | | | | | | | | | ", p->fractions[fraction], p->names[0]);
+			markdown_row(p, &(struct cell){ load, fraction, policy }, f);
+		fprintf(f, "| %u | %u | min | | %llu | | | | | %llu | | 1 | 1 | |\n",
+		    p->fractions[fraction], policies_frames(p, fraction),
+		    (unsigned long long)p->predicted[load][fraction][policies_min(p)].major,
+		    (unsigned long long)p->predicted[load][fraction][policies_min(p)].written);
+		fprintf(f, "| %u | | %s again (noise) | | | | | | | | | | ", p->fractions[fraction],
+		    p->names[0]);
 		markdown_interval(&aa, f);
 	}
 }
@@ -167,7 +175,9 @@ markdown_load(const struct policies *p, unsigned load, FILE *f)
 static void
 markdown_agreement(const struct policies *p, FILE *f)
 {
-	fputs("\n## Agreement of major faults: (live - predicted) / predicted, percent; the worst of all sizes\n\n|  |", f);
+	fputs("\n## Agreement of major faults: (live - predicted) / predicted, percent; the worst "
+	      "of all sizes\n\n|  |",
+	    f);
 	for (unsigned load = 0; load < p->load_count; load++)
 		fprintf(f, " %s |", load_name(p->loads[load]));
 	fputs("\n|:--|", f);
@@ -206,33 +216,38 @@ policies_markdown(const struct policies *p, FILE *f)
 
 	uname(&host);
 	fprintf(f,
-		"# Page-out policies, live\n\npagerd %s on %s, Linux %s. Working set %llu pages, %llu touches behind the "
-		"fill, %u %% writes, one thread, seed %llu, %u blocks; recorded with %u pages mapped. %u of %u runs "
-		"are not timed (more than %g %% of the processors stolen).\n",
-		PAGERD_VERSION, host.nodename, host.release, (unsigned long long)p->pages,
-		(unsigned long long)p->touches, p->write_percent, (unsigned long long)p->seed, p->repeat, p->window,
-		stolen_runs(p), p->run_count, STEAL_MAX);
+	    "# Page-out policies, live\n\npagerd %s on %s, Linux %s. Working set %llu pages, %llu "
+	    "touches behind the "
+	    "fill, %u %% writes, one thread, seed %llu, %u blocks; recorded with %u pages mapped. "
+	    "%u of %u runs "
+	    "are not timed (more than %g %% of the processors stolen).\n",
+	    PAGERD_VERSION, host.nodename, host.release, (unsigned long long)p->pages,
+	    (unsigned long long)p->touches, p->write_percent, (unsigned long long)p->seed,
+	    p->repeat, p->window, stolen_runs(p), p->run_count, STEAL_MAX);
 	for (unsigned load = 0; load < p->load_count; load++)
 		markdown_load(p, load, f);
 	markdown_agreement(p, f);
 }
 
 static void
-tsv_row(const struct policies *p, FILE *f, const char *kind, const struct policy_run *r, const char *policy)
+tsv_row(const struct policies *p, FILE *f, const char *kind, const struct policy_run *r,
+    const char *policy)
 {
 	struct utsname host;
 
 	uname(&host);
 	fprintf(f,
-		"%s\t%s\t%s\t%llu\t%llu\t%llu\t%u\t%u\t%s\t%u\t%u\t%s\t%s\t%u\t%u\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t"
-		"%llu\t%.6f\t%.2f\n",
-		host.nodename, host.release, PAGERD_VERSION, (unsigned long long)p->seed, (unsigned long long)p->pages,
-		(unsigned long long)p->touches, p->write_percent, p->window, load_name(p->loads[r->load]),
-		p->fractions[r->fraction], policies_frames(p, r->fraction), policy, kind, r->block, r->order,
-		(unsigned long long)r->counts.major, (unsigned long long)r->counts.soft,
-		(unsigned long long)r->counts.written, (unsigned long long)r->counts.write_faults,
-		(unsigned long long)r->counts.deactivations, (unsigned long long)r->counts.violations,
-		(unsigned long long)r->counts.rescues, r->seconds, r->steal);
+	    "%s\t%s\t%s\t%llu\t%llu\t%llu\t%u\t%u\t%s\t%u\t%u\t%s\t%s\t%u\t%u\t%llu\t%llu\t%llu\t%"
+	    "llu\t%llu\t%llu\t"
+	    "%llu\t%.6f\t%.2f\n",
+	    host.nodename, host.release, PAGERD_VERSION, (unsigned long long)p->seed,
+	    (unsigned long long)p->pages, (unsigned long long)p->touches, p->write_percent,
+	    p->window, load_name(p->loads[r->load]), p->fractions[r->fraction],
+	    policies_frames(p, r->fraction), policy, kind, r->block, r->order,
+	    (unsigned long long)r->counts.major, (unsigned long long)r->counts.soft,
+	    (unsigned long long)r->counts.written, (unsigned long long)r->counts.write_faults,
+	    (unsigned long long)r->counts.deactivations, (unsigned long long)r->counts.violations,
+	    (unsigned long long)r->counts.rescues, r->seconds, r->steal);
 }
 
 int
@@ -244,19 +259,24 @@ policies_tsv(const struct policies *p, const char *path)
 		fprintf(stderr, "pagerbench: %s: %s\n", path, strerror(errno));
 		return -errno;
 	}
-	fputs("host\tkernel\tversion\tseed\tpages\ttouches\twrite_percent\twindow\tworkload\tpercent\tframes\tpolicy\tkind\t"
-	      "block\torder\tmajor\tsoft\twritten\twrite_faults\tdeactivations\tviolations\trescues\tseconds\tsteal\n",
-	      f);
+	fputs("host\tkernel\tversion\tseed\tpages\ttouches\twrite_"
+	      "percent\twindow\tworkload\tpercent\tframes\tpolicy\tkind\t"
+	      "block\torder\tmajor\tsoft\twritten\twrite_"
+	      "faults\tdeactivations\tviolations\trescues\tseconds\tsteal\n",
+	    f);
 	for (unsigned load = 0; load < p->load_count; load++)
 		for (unsigned fraction = 0; fraction < p->fraction_count; fraction++)
 			for (unsigned i = 0; i <= p->name_count; i++) {
-				struct policy_run r = {.load = load, .fraction = fraction,
-						       .counts = p->predicted[load][fraction][i]};
+				struct policy_run r = { .load = load,
+					.fraction = fraction,
+					.counts = p->predicted[load][fraction][i] };
 
-				tsv_row(p, f, "predicted", &r, i < p->name_count ? p->names[i] : "min");
+				tsv_row(
+				    p, f, "predicted", &r, i < p->name_count ? p->names[i] : "min");
 			}
 	for (unsigned i = 0; i < p->run_count; i++)
-		tsv_row(p, f, p->runs[i].again ? "live-again" : "live", &p->runs[i], p->names[p->runs[i].policy]);
+		tsv_row(p, f, p->runs[i].again ? "live-again" : "live", &p->runs[i],
+		    p->names[p->runs[i].policy]);
 	return fclose(f) ? -errno : 0;
 }
 
@@ -311,7 +331,8 @@ policies_json(const struct policies *p)
 	for (unsigned load = 0; load < p->load_count; load++)
 		for (unsigned fraction = 0; fraction < p->fraction_count; fraction++)
 			for (unsigned policy = 0; policy < p->name_count; policy++)
-				json_object_array_add(rows, json_cell(p, &(struct cell){load, fraction, policy}));
+				json_object_array_add(
+				    rows, json_cell(p, &(struct cell){ load, fraction, policy }));
 	json_object_object_add(root, "results", rows);
 	json_print(root);
 	json_object_put(root);

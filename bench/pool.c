@@ -76,11 +76,11 @@ source_add(struct source_list *list, const char *path, off_t size, uint64_t seed
 static int
 sources_gather(struct source_list *list, uint64_t seed)
 {
-	static const char *const directories[] = {"/usr/bin", "/usr/lib", "/usr/share"};
+	static const char *const directories[] = { "/usr/bin", "/usr/lib", "/usr/share" };
 	int error = 0;
 
 	for (size_t d = 0; d < sizeof(directories) / sizeof(directories[0]) && !error; d++) {
-		char *const roots[] = {(char *)directories[d], NULL};
+		char *const roots[] = { (char *)directories[d], NULL };
 		FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_XDEV, compare_names);
 		size_t taken = 0;
 		FTSENT *e;
@@ -105,8 +105,8 @@ piece_compressed_bytes(const char *piece)
 	unsigned bytes = 0;
 
 	for (unsigned i = 0; i < PIECE_PAGES; i++)
-		bytes += (unsigned)LZ4_compress_default(piece + i * POOL_PAGE_BYTES, out,
-							POOL_PAGE_BYTES, sizeof(out));
+		bytes += (unsigned)LZ4_compress_default(
+		    piece + i * POOL_PAGE_BYTES, out, POOL_PAGE_BYTES, sizeof(out));
 	return bytes;
 }
 
@@ -140,10 +140,10 @@ piece_invent(char *piece, struct rng *r)
 }
 
 static void
-pool_fill(char *bytes, uint32_t pages, enum pool_data data, const struct source_list *list,
-	  uint64_t seed)
+pool_fill(
+    char *bytes, uint32_t pages, enum pool_data data, const struct source_list *list, uint64_t seed)
 {
-	struct rng r = {seed};
+	struct rng r = { seed };
 	uint64_t sum = 0;
 	uint32_t taken = 0, wanted = pages / PIECE_PAGES;
 
@@ -210,7 +210,7 @@ int
 pool_create(struct pool *pool, enum pool_data data, uint32_t pages, uint64_t seed)
 {
 	size_t bytes = (size_t)pages * POOL_PAGE_BYTES;
-	struct source_list list = {0};
+	struct source_list list = { 0 };
 	int fd = memfd_create("pagerbench-data", MFD_CLOEXEC);
 	int error = 0;
 	char *map;

@@ -28,7 +28,7 @@ static const char ready_text[] = "pagerd: ready on ";
 static const char *
 find_program(const char *given, char *buf, size_t buf_size)
 {
-	static const char *const places[] = {"../daemon/pagerd", "pagerd", "../sbin/pagerd"};
+	static const char *const places[] = { "../daemon/pagerd", "pagerd", "../sbin/pagerd" };
 	char self[PATH_MAX];
 	ssize_t length;
 
@@ -102,7 +102,7 @@ write_config(const struct private_daemon_config *c, const struct private_daemon 
 	if (!f)
 		return -errno;
 	fprintf(f, "%s%s\n", c->config_text ? c->config_text : "",
-		c->more_config ? c->more_config : "");
+	    c->more_config ? c->more_config : "");
 	return fclose(f) ? -errno : 0;
 }
 
@@ -111,7 +111,7 @@ static int
 wait_ready(const struct private_daemon *d)
 {
 	uint64_t end_ns = clock_now_ns() + (uint64_t)READY_TIMEOUT_MS * 1000000u, now;
-	struct pollfd p = {.fd = d->output, .events = POLLIN};
+	struct pollfd p = { .fd = d->output, .events = POLLIN };
 	char text[4096];
 	size_t used = 0;
 	ssize_t got;
@@ -135,14 +135,14 @@ wait_ready(const struct private_daemon *d)
 int
 private_daemon_start(const struct private_daemon_config *config, struct private_daemon *ret)
 {
-	struct private_daemon d = {.output = -1};
+	struct private_daemon d = { .output = -1 };
 	int pipe_fds[2], error;
 
 	snprintf(d.directory, sizeof(d.directory), "%s/pagerbench.XXXXXX", config->directory);
 	if (!mkdtemp(d.directory)) {
 		error = -errno;
 		fprintf(stderr, "pagerbench: cannot make a directory in %s: %s\n",
-			config->directory, strerror(-error));
+		    config->directory, strerror(-error));
 		return error;
 	}
 	snprintf(d.socket, sizeof(d.socket), "%s/socket", d.directory);
@@ -163,7 +163,7 @@ private_daemon_start(const struct private_daemon_config *config, struct private_
 		error = wait_ready(&d);
 	if (error) {
 		fprintf(stderr, "pagerbench: pagerd did not become ready: %s\n",
-			error == -ECHILD ? "it ended" : strerror(-error));
+		    error == -ECHILD ? "it ended" : strerror(-error));
 		private_daemon_show_log(&d);
 		if (d.pid > 0)
 			private_daemon_stop(&d);
@@ -193,9 +193,9 @@ private_daemon_show_log(const struct private_daemon *d)
 int
 private_daemon_check(const char *socket, unsigned *ret_failures)
 {
-	struct pager_req_check request = {0};
+	struct pager_req_check request = { 0 };
 	struct pager_rep_check reply;
-	struct chan_call call = {CHAN_CALL(CHECK, &request, &reply)};
+	struct chan_call call = { CHAN_CALL(CHECK, &request, &reply) };
 	struct pager_rep_hello hello;
 	struct chan chan;
 	int error;
@@ -212,7 +212,7 @@ private_daemon_check(const char *socket, unsigned *ret_failures)
 		return error;
 	if (reply.failures)
 		fprintf(stderr, "pagerbench: %u of pagerd's %u checks failed:\n%.*s\n",
-			reply.failures, reply.checks, (int)sizeof(reply.text), reply.text);
+		    reply.failures, reply.checks, (int)sizeof(reply.text), reply.text);
 	*ret_failures = reply.failures;
 	return 0;
 }
@@ -220,7 +220,7 @@ private_daemon_check(const char *socket, unsigned *ret_failures)
 int
 private_daemon_stop(struct private_daemon *d)
 {
-	const struct timespec tick = {.tv_nsec = 5000000};
+	const struct timespec tick = { .tv_nsec = 5000000 };
 	uint64_t end_ns = clock_now_ns() + (uint64_t)STOP_TIMEOUT_S * 1000000000u;
 	int status = 0;
 	pid_t gone;

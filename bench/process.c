@@ -106,7 +106,7 @@ swapped_out_bytes(void)
 void
 directory_remove(const char *path)
 {
-	char *const roots[] = {(char *)path, NULL};
+	char *const roots[] = { (char *)path, NULL };
 	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
 	FTSENT *e;
 

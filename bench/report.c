@@ -47,7 +47,8 @@ counts_json(const struct fault_counts *counts)
 static const struct {
 	const char *name;
 	double share;
-} percentiles[] = {{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p999_ns", 0.999}, {"max_ns", 1.0}};
+} percentiles[] = { { "p50_ns", 0.5 }, { "p99_ns", 0.99 }, { "p999_ns", 0.999 },
+	{ "max_ns", 1.0 } };
 
 static double
 percentile(const struct workload_result *r, double share)
@@ -81,8 +82,8 @@ report_json(const struct report_head *head, const struct workload_result *r)
 	add_count(o, "threads", c->threads);
 	add_count(o, "seed", c->seed);
 	add_count(o, "write_percent", c->write_percent);
-	json_object_object_add(o, "page_size",
-			       json_object_new_string(head->page_size ? head->page_size : "4K"));
+	json_object_object_add(
+	    o, "page_size", json_object_new_string(head->page_size ? head->page_size : "4K"));
 	json_object_object_add(o, "data", json_object_new_string(head->data));
 	add_number(o, "compression_ratio", c->pool->compression_ratio, 3);
 	add_count(o, "bad_pages", r->bad_pages);
@@ -93,7 +94,7 @@ report_json(const struct report_head *head, const struct workload_result *r)
 	add_number(o, "mean_ns", histogram_mean(&r->touch) * r->scale, r->scale < 1.0 ? 3 : 1);
 	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
 		add_number(o, percentiles[i].name, percentile(r, percentiles[i].share),
-			   r->scale < 1.0 ? 2 : 0);
+		    r->scale < 1.0 ? 2 : 0);
 	add_number(o, "per_page_ns", r->per_page_ns, 1);
 	add_number(o, "fill_per_page_ns", r->fill_per_page_ns, 1);
 	add_number(o, "generate_ns", r->generate_ns, 1);
@@ -118,29 +119,29 @@ report_text(const struct report_head *head, const struct workload_result *r)
 	char memory[16], set[16], written[16];
 
 	printf("%s on %s: %s of memory, %s of data (LZ4 %.2f:1), %u thread%s, %.2f s\n",
-	       c->scenario->name, c->ops->name,
-	       size_format(head->memory_bytes, memory, sizeof(memory)),
-	       size_format(c->units * UNIT_BYTES, set, sizeof(set)), c->pool->compression_ratio,
-	       c->threads, c->threads == 1 ? "" : "s", r->wall_s);
+	    c->scenario->name, c->ops->name,
+	    size_format(head->memory_bytes, memory, sizeof(memory)),
+	    size_format(c->units * UNIT_BYTES, set, sizeof(set)), c->pool->compression_ratio,
+	    c->threads, c->threads == 1 ? "" : "s", r->wall_s);
 	printf("  touch ns   mean %.*f  p50 %.*f  p99 %.*f  p99.9 %.*f  max %.*f  (of which the "
 	       "clock %llu)\n",
-	       digits, histogram_mean(&r->touch) * r->scale, digits, percentile(r, 0.5), digits,
-	       percentile(r, 0.99), digits, percentile(r, 0.999), digits, percentile(r, 1.0),
-	       (unsigned long long)head->timer_overhead_ns);
-	printf("  page ns    %.0f each, %llu touches", r->per_page_ns,
-	       (unsigned long long)r->touches);
+	    digits, histogram_mean(&r->touch) * r->scale, digits, percentile(r, 0.5), digits,
+	    percentile(r, 0.99), digits, percentile(r, 0.999), digits, percentile(r, 1.0),
+	    (unsigned long long)head->timer_overhead_ns);
+	printf(
+	    "  page ns    %.0f each, %llu touches", r->per_page_ns, (unsigned long long)r->touches);
 	if (r->fill_per_page_ns > 0.0)
 		printf("; fill before it %.0f each", r->fill_per_page_ns);
 	printf("\n  faults     minor %llu  major %llu", (unsigned long long)n->minor,
-	       (unsigned long long)n->major);
+	    (unsigned long long)n->major);
 	if (n->faults)
 		printf("  pagerd %llu: zero-fill %llu soft %llu decompress %llu swap-in %llu "
 		       "write-protect %llu",
-		       (unsigned long long)n->faults, (unsigned long long)n->zero_fills,
-		       (unsigned long long)n->soft_faults, (unsigned long long)n->decompressions,
-		       (unsigned long long)n->swapins, (unsigned long long)n->write_protect_faults);
+		    (unsigned long long)n->faults, (unsigned long long)n->zero_fills,
+		    (unsigned long long)n->soft_faults, (unsigned long long)n->decompressions,
+		    (unsigned long long)n->swapins, (unsigned long long)n->write_protect_faults);
 	printf("\n  cpu s      client %.2f  daemon %.2f; written %s\n", r->cpu_client_s,
-	       r->cpu_daemon_s, size_format(r->bytes_written, written, sizeof(written)));
+	    r->cpu_daemon_s, size_format(r->bytes_written, written, sizeof(written)));
 	printf("  bad pages  %llu", (unsigned long long)r->bad_pages);
 	if (head->check_failures >= 0)
 		printf("; invariants of the daemon that do not hold: %d", head->check_failures);
@@ -151,9 +152,8 @@ report_text(const struct report_head *head, const struct workload_result *r)
 void
 json_print(json_object *object)
 {
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-							JSON_C_TO_STRING_SPACED |
-							JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(object,
+	    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
 	fflush(stdout);
 }
 

@@ -53,17 +53,17 @@ daemon_check(void *context)
 
 /* owned: the daemon has been started for this run. */
 static int
-workload_process(const struct options *o, const struct scenario *scenario, const char *socket,
-		 bool owned)
+workload_process(
+    const struct options *o, const struct scenario *scenario, const char *socket, bool owned)
 {
 	unsigned count = o->beside_plain ? 2 : 1;
 	struct workload_result *results = calloc(count, sizeof(*results));
 	double ratio = o->ratio > 0 ? o->ratio : scenario->ratio;
 	uint64_t bytes = o->working_set_bytes ? o->working_set_bytes
 					      : (uint64_t)((double)o->memory_bytes * ratio);
-	struct daemon_check check = {.socket = socket};
+	struct daemon_check check = { .socket = socket };
 	struct pool pool;
-	struct workload_config configs[2] = {{
+	struct workload_config configs[2] = { {
 	    .scenario = scenario,
 	    .ops = o->plain ? &backend_plain : &backend_pagerd,
 	    .socket = socket,
@@ -82,13 +82,13 @@ workload_process(const struct options *o, const struct scenario *scenario, const
 	    .gate_context = (void *)&o->gate_fd,
 	    .verified = owned ? daemon_check : NULL,
 	    .verified_context = &check,
-	}};
-	struct report_head heads[2] = {{.config = &configs[0],
-					.memory_bytes = o->memory_bytes,
-					.page_size = o->page_size,
-					.data = o->data == POOL_REAL ? "real" : "half",
-					.timer_overhead_ns = ticks_overhead_ns(),
-					.check_failures = -1}};
+	} };
+	struct report_head heads[2] = { { .config = &configs[0],
+	    .memory_bytes = o->memory_bytes,
+	    .page_size = o->page_size,
+	    .data = o->data == POOL_REAL ? "real" : "half",
+	    .timer_overhead_ns = ticks_overhead_ns(),
+	    .check_failures = -1 } };
 	int error = o->pool_fd >= 0 ? pool_open(&pool, o->pool_fd)
 				    : pool_create(&pool, o->data, POOL_PAGES_DEFAULT, o->seed);
 	int status;
@@ -134,10 +134,10 @@ workload_process(const struct options *o, const struct scenario *scenario, const
 
 /* Waits for the workload, a signal, the daemon's death or the timeout. => the exit status. */
 static int
-supervise(const struct options *o, pid_t workload, struct private_daemon *daemon,
-	  const sigset_t *signals)
+supervise(
+    const struct options *o, pid_t workload, struct private_daemon *daemon, const sigset_t *signals)
 {
-	struct timespec limit = {.tv_sec = (time_t)o->timeout_s};
+	struct timespec limit = { .tv_sec = (time_t)o->timeout_s };
 	int status = 0, got;
 	pid_t gone;
 
@@ -152,7 +152,7 @@ supervise(const struct options *o, pid_t workload, struct private_daemon *daemon
 		if (gone == workload)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 		/* WNOWAIT: private_daemon_stop reaps it. */
-		siginfo_t info = {0};
+		siginfo_t info = { 0 };
 
 		if (waitid(P_PID, (id_t)daemon->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 		    info.si_pid == daemon->pid) {
@@ -170,13 +170,12 @@ supervise(const struct options *o, pid_t workload, struct private_daemon *daemon
 static int
 run_supervised(const struct options *o, const struct scenario *scenario)
 {
-	struct private_daemon_config config = {
-	    .program = o->daemon,
-	    .directory = o->directory,
-	    .memory_bytes = o->memory_bytes,
-	    .page_size = o->page_size,
-	    .config_text = scenario->flags & SCENARIO_TO_DISK ? CONFIG_TO_DISK : NULL,
-	    .more_config = o->daemon_config};
+	struct private_daemon_config config = { .program = o->daemon,
+		.directory = o->directory,
+		.memory_bytes = o->memory_bytes,
+		.page_size = o->page_size,
+		.config_text = scenario->flags & SCENARIO_TO_DISK ? CONFIG_TO_DISK : NULL,
+		.more_config = o->daemon_config };
 	struct private_daemon daemon;
 	sigset_t signals, before;
 	pid_t workload;
@@ -214,11 +213,12 @@ run_command(const struct options *o)
 	scenario = scenario_find(o->scenarios[0]);
 	if (!scenario) {
 		fprintf(stderr, "pagerbench: no scenario '%s' (see 'pagerbench list')\n",
-			o->scenarios[0]);
+		    o->scenarios[0]);
 		return 2;
 	}
 	if (o->beside_plain && scenario_has_rounds(scenario)) {
-		fprintf(stderr, "pagerbench: %s is measured in rounds, not in slices\n", scenario->name);
+		fprintf(stderr, "pagerbench: %s is measured in rounds, not in slices\n",
+		    scenario->name);
 		return 2;
 	}
 	if (o->plain || o->socket)

@@ -15,7 +15,7 @@ compare_doubles(const void *a, const void *b)
 struct spread
 spread_of(const double *values, size_t count)
 {
-	struct spread s = {0, 0, 0};
+	struct spread s = { 0, 0, 0 };
 	double *sorted;
 
 	if (count == 0)

@@ -28,23 +28,23 @@
 #define FILL_PIECE_UNITS 256u
 
 const struct scenario scenarios[] = {
-    {"first-touch", SCENARIO_FILL, 0, 2.0, 5, 100,
-     "write fresh memory from end to end, again and again"},
-    {"scan", SCENARIO_SCAN, 0, 2.0, 5, 0, "read from end to end, again and again"},
-    {"random-read", SCENARIO_RANDOM, 0, 2.0, 5, 0, "read pages at random"},
-    {"random-write", SCENARIO_RANDOM, 0, 2.0, 5, 100, "read and write pages at random"},
-    {"zipf", SCENARIO_ZIPF, 0, 4.0, 5, 0, "read pages, few of them often (zipf 0.99)"},
-    {"fits", SCENARIO_RANDOM, SCENARIO_BATCHED, 0.8, 5, 0, "read at random, everything fits"},
-    {"soft-fault", SCENARIO_COOLED, SCENARIO_SHARED | SCENARIO_NO_CLUSTER, 0.5, 3, 0,
-     "touch resident pages whose mappings were taken away"},
-    {"swap-in", SCENARIO_STORED, SCENARIO_NO_CLUSTER | SCENARIO_TO_DISK, 4.0, 5, 0,
-     "read at random pages that are on disk"},
-    {"swap-out", SCENARIO_PAGEOUT, SCENARIO_TO_DISK, 0.75, 3, 100,
-     "page out at once what is all resident, pages go to disk"},
-    {"fill-to-disk", SCENARIO_FILL, SCENARIO_TO_DISK | SCENARIO_ONCE, 6.0, 60, 100,
-     "fill far beyond memory, pages go to disk"},
-    {"stall", SCENARIO_RANDOM, 0, 4.0, 60, 100, "the worst touch of a long random-write"},
-    {NULL, 0, 0, 0, 0, 0, NULL},
+	{ "first-touch", SCENARIO_FILL, 0, 2.0, 5, 100,
+	    "write fresh memory from end to end, again and again" },
+	{ "scan", SCENARIO_SCAN, 0, 2.0, 5, 0, "read from end to end, again and again" },
+	{ "random-read", SCENARIO_RANDOM, 0, 2.0, 5, 0, "read pages at random" },
+	{ "random-write", SCENARIO_RANDOM, 0, 2.0, 5, 100, "read and write pages at random" },
+	{ "zipf", SCENARIO_ZIPF, 0, 4.0, 5, 0, "read pages, few of them often (zipf 0.99)" },
+	{ "fits", SCENARIO_RANDOM, SCENARIO_BATCHED, 0.8, 5, 0, "read at random, everything fits" },
+	{ "soft-fault", SCENARIO_COOLED, SCENARIO_SHARED | SCENARIO_NO_CLUSTER, 0.5, 3, 0,
+	    "touch resident pages whose mappings were taken away" },
+	{ "swap-in", SCENARIO_STORED, SCENARIO_NO_CLUSTER | SCENARIO_TO_DISK, 4.0, 5, 0,
+	    "read at random pages that are on disk" },
+	{ "swap-out", SCENARIO_PAGEOUT, SCENARIO_TO_DISK, 0.75, 3, 100,
+	    "page out at once what is all resident, pages go to disk" },
+	{ "fill-to-disk", SCENARIO_FILL, SCENARIO_TO_DISK | SCENARIO_ONCE, 6.0, 60, 100,
+	    "fill far beyond memory, pages go to disk" },
+	{ "stall", SCENARIO_RANDOM, 0, 4.0, 60, 100, "the worst touch of a long random-write" },
+	{ NULL, 0, 0, 0, 0, 0, NULL },
 };
 
 const struct scenario *
@@ -59,7 +59,8 @@ scenario_find(const char *name)
 bool
 scenario_has_rounds(const struct scenario *s)
 {
-	return s->kind == SCENARIO_FILL || s->kind == SCENARIO_COOLED || s->kind == SCENARIO_PAGEOUT;
+	return s->kind == SCENARIO_FILL || s->kind == SCENARIO_COOLED ||
+	       s->kind == SCENARIO_PAGEOUT;
 }
 
 static void
@@ -137,7 +138,7 @@ generate_calibrate(const struct pool *pool)
 	enum { PAGES = 512, ROUNDS = 4 };
 	struct histogram *h = calloc(1, sizeof(*h));
 	char *buffer = mmap(NULL, PAGES * UNIT_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	uint64_t median = 0;
 
 	if (h && buffer != MAP_FAILED) {
@@ -190,9 +191,8 @@ memory_allocate(struct workload *load)
 {
 	const struct workload_config *c = load->config;
 	void *addr;
-	int error =
-	    c->ops->allocate(load->backend, c->units * UNIT_BYTES,
-			     c->scenario->flags & SCENARIO_SHARED ? BACKEND_SHARED : 0, &addr);
+	int error = c->ops->allocate(load->backend, c->units * UNIT_BYTES,
+	    c->scenario->flags & SCENARIO_SHARED ? BACKEND_SHARED : 0, &addr);
 
 	if (error)
 		return error;
@@ -206,8 +206,8 @@ memory_allocate(struct workload *load)
 static int
 memory_free(struct workload *load)
 {
-	int error = load->config->ops->deallocate(load->backend, load->base,
-						  load->config->units * UNIT_BYTES);
+	int error = load->config->ops->deallocate(
+	    load->backend, load->base, load->config->units * UNIT_BYTES);
 
 	load->base = NULL;
 	return error;
@@ -230,17 +230,20 @@ static int
 measure_touches(struct workload *load, uint64_t touches, double seconds)
 {
 	static void (*const bodies[])(struct worker *) = {
-	    [SCENARIO_FILL] = workload_fill,           [SCENARIO_SCAN] = workload_touch,
-	    [SCENARIO_RANDOM] = workload_touch,        [SCENARIO_ZIPF] = workload_touch,
-	    [SCENARIO_COOLED] = workload_touch_cooled, [SCENARIO_STORED] = workload_touch_stored,
+		[SCENARIO_FILL] = workload_fill,
+		[SCENARIO_SCAN] = workload_touch,
+		[SCENARIO_RANDOM] = workload_touch,
+		[SCENARIO_ZIPF] = workload_touch,
+		[SCENARIO_COOLED] = workload_touch_cooled,
+		[SCENARIO_STORED] = workload_touch_stored,
 	};
 	const struct workload_config *c = load->config;
 	bool batched = c->scenario->flags & SCENARIO_BATCHED;
 
 	load->result->wall_s +=
 	    1e-9 * (double)phase_run(load,
-				     batched ? workload_touch_batched : bodies[c->scenario->kind],
-				     seconds, touches);
+		       batched ? workload_touch_batched : bodies[c->scenario->kind], seconds,
+		       touches);
 	for (unsigned i = 0; i < c->threads; i++)
 		load->result->touches += load->workers[i].touches;
 	return 0;
@@ -299,10 +302,10 @@ measure_rounds(struct workload *load)
 }
 
 /* Each has a slice of each moment. Who comes first alternates: a slice that follows one of its own
- * finds its caches warm, and each is to have as many of those. No part of a slice is left out to warm
- * up, because a page that was taken away during the others' slices is to be seen. The number of turns
- * is fixed, and not each one's sum of seconds: a slice that was held up must not leave the others with
- * more turns at the end. */
+ * finds its caches warm, and each is to have as many of those. No part of a slice is left out to
+ * warm up, because a page that was taken away during the others' slices is to be seen. The number
+ * of turns is fixed, and not each one's sum of seconds: a slice that was held up must not leave the
+ * others with more turns at the end. */
 static int
 measure_slices(struct workload *loads, unsigned count)
 {
@@ -336,8 +339,8 @@ fill(struct workload *loads, unsigned count)
 			load->fill_first = first;
 			load->fill_units = units - first < piece ? units - first : piece;
 			load->result->fill_per_page_ns +=
-			    (double)phase_run(load, workload_fill, 0, 0) *
-			    load->config->threads / (double)units;
+			    (double)phase_run(load, workload_fill, 0, 0) * load->config->threads /
+			    (double)units;
 		}
 }
 
@@ -433,10 +436,11 @@ load_open(struct workload *load, const struct workload_config *c, struct workloa
 	int error = 0;
 
 	*load = (struct workload){
-	    .config = c, .object = mix64(c->seed), .fill_units = c->units, .result = ret};
+		.config = c, .object = mix64(c->seed), .fill_units = c->units, .result = ret
+	};
 	load->workers = calloc(c->threads, sizeof(*load->workers));
 	load->generation = mmap(NULL, c->units * sizeof(*load->generation), PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (!load->workers || load->generation == MAP_FAILED)
 		error = -ENOMEM;
 	for (unsigned i = 0; i < c->threads && !error; i++) {

@@ -20,8 +20,8 @@ enum scenario_kind {
 	SCENARIO_SCAN,   /* read from end to end, again and again */
 	SCENARIO_RANDOM, /* uniform */
 	SCENARIO_ZIPF,
-	SCENARIO_COOLED, /* all resident, mappings taken away, then each touched once at random */
-	SCENARIO_STORED, /* random, only pages that are out */
+	SCENARIO_COOLED,  /* all resident, mappings taken away, then each touched once at random */
+	SCENARIO_STORED,  /* random, only pages that are out */
 	SCENARIO_PAGEOUT, /* all resident, then all paged out at once */
 };
 
@@ -29,8 +29,8 @@ enum scenario_flags {
 	SCENARIO_SHARED = 1,     /* plain memory must be a shared mapping */
 	SCENARIO_NO_CLUSTER = 2, /* say that touches are random */
 	SCENARIO_BATCHED = 4,    /* too short to be timed alone: WORKLOAD_BATCH touches at once */
-	SCENARIO_TO_DISK = 8, /* the private daemon is told to leave little in its compressor */
-	SCENARIO_ONCE = 16,   /* one round, however long */
+	SCENARIO_TO_DISK = 8,    /* the private daemon is told to leave little in its compressor */
+	SCENARIO_ONCE = 16,      /* one round, however long */
 };
 
 struct scenario {
@@ -60,7 +60,7 @@ struct workload_config {
 	uint64_t touches; /* of all threads, 0: as many as fit in the seconds */
 	uint64_t seed;
 	unsigned write_percent;
-	bool pin; /* thread i on processor i */
+	bool pin;        /* thread i on processor i */
 	unsigned stride; /* SCENARIO_COOLED touches one unit of so many (a daemon's page); 0: 1 */
 	/* Called once when all of the engine's own memory is in place, before the working set is
 	 * allocated. May be NULL. => 0 or -errno. */
@@ -88,7 +88,7 @@ struct workload_result {
 /* Several (of one scenario) are measured in short slices in turn, so that a machine whose speed
  * wanders is the same to each; not where scenario_has_rounds: -EINVAL. configs, ret: [count].
  * => 0 or -errno; bad pages are not an error here. */
-int workload_run(const struct workload_config *configs, unsigned count,
-		 struct workload_result *ret);
+int workload_run(
+    const struct workload_config *configs, unsigned count, struct workload_result *ret);
 
 #endif

@@ -61,11 +61,11 @@ page_is_bad(struct workload *load, uint64_t page)
 	if (expected & GENERATION_BAD || atomic_fetch_add(&load->complaints, 1) >= 10)
 		return;
 	fprintf(stderr,
-		"pagerbench: bad page %llu: holds object %llx page %llu generation %u, "
-		"should be object %llx generation %u\n",
-		(unsigned long long)page, (unsigned long long)head->object,
-		(unsigned long long)head->page, head->generation, (unsigned long long)load->object,
-		expected);
+	    "pagerbench: bad page %llu: holds object %llx page %llu generation %u, "
+	    "should be object %llx generation %u\n",
+	    (unsigned long long)page, (unsigned long long)head->object,
+	    (unsigned long long)head->page, head->generation, (unsigned long long)load->object,
+	    expected);
 }
 
 void
@@ -115,8 +115,7 @@ workload_touch(struct worker *w)
 		if (!good)
 			page_is_bad(load, page);
 		if (write)
-			atomic_store_explicit(
-			    &load->generation[page],
+			atomic_store_explicit(&load->generation[page],
 			    (generation + 1) |
 				(atomic_load(&load->generation[page]) & GENERATION_BAD),
 			    memory_order_relaxed);
@@ -225,7 +224,7 @@ workload_verify(struct worker *w)
 		    atomic_load_explicit(&load->generation[page], memory_order_relaxed);
 
 		if (!page_verify(unit_address(load, page), load->object, page,
-				 generation & ~GENERATION_BAD, c->pool))
+			generation & ~GENERATION_BAD, c->pool))
 			page_is_bad(load, page);
 	}
 }

@@ -35,8 +35,8 @@ ccompact_slide(struct compressor *c, uint32_t segment)
 	cstat_add(c, CSTAT_MINOR, 1);
 }
 
-/* Whether the room behind the pages is worth keeping: not too small, with slots left, and not more than may be
- * kept. */
+/* Whether the room behind the pages is worth keeping: not too small, with slots left, and not more
+ * than may be kept. */
 static bool
 has_good_end(struct compressor *c, const struct cseg *s)
 {
@@ -46,7 +46,8 @@ has_good_end(struct compressor *c, const struct cseg *s)
 	lock_acquire(&c->lock);
 	room = c->open_bytes + end <= c->open_bytes_max;
 	lock_release(&c->lock);
-	return room && end >= c->segment_bytes / 32 && load_relaxed(&s->slots) + c->slots_max / 16 <= c->slots_max;
+	return room && end >= c->segment_bytes / 32 &&
+	       load_relaxed(&s->slots) + c->slots_max / 16 <= c->slots_max;
 }
 
 /* => a segment of the class, SLIDING, or 0. */
@@ -79,8 +80,8 @@ compact_minor(struct compressor *c, bool urgent)
 
 	ccompact_slide(c, segment);
 	if (!urgent && has_good_end(c, &c->rows[segment])) {
-		/* The next pages go there: memory that is given back and taken anew costs more than a
-		 * compression. */
+		/* The next pages go there: memory that is given back and taken anew costs more than
+		 * a compression. */
 		cpool_enter_full(c, segment, CSEG_BUSY, ENTER_OPEN);
 		return 1;
 	}
@@ -105,7 +106,8 @@ merge_slot(struct compressor *c, struct cworker *w, uint32_t donor, uint32_t slo
 	/* A damaged page stays where it is, so that it is never sealed anew. */
 	if (cpage_verify(c, stored, e, slot, s->generation, &owner) != 0)
 		return MOVED_NOT;
-	if (cfill_append(c, w, owner, entry_codec(e), stored + CPAGE_HEADER_BYTES, entry_length(e), &to, &bytes) != 0)
+	if (cfill_append(c, w, owner, entry_codec(e), stored + CPAGE_HEADER_BYTES, entry_length(e),
+		&to, &bytes) != 0)
 		return MOVED_NO_ROOM;
 	if (!c->ops.relocate(c->ctx, owner, cref_make(donor, slot), to)) {
 		cfill_unappend(c, w, to);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Expanders of the codecs that need one, made at the start: any thread may expand a page at any time, and none may allocate for
- * it. Each thread comes back to the one it had last, whose memory its processor knows. Runs on: any thread; no lock.
+ * Expanders of the codecs that need one, made at the start: any thread may expand a page at any
+ * time, and none may allocate for it. Each thread comes back to the one it had last, whose memory
+ * its processor knows. Runs on: any thread; no lock.
  */
 #include "cseg_priv.h"
 
@@ -42,7 +43,8 @@ cexpanders_destroy(struct compressor *c)
 }
 
 int
-cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id, const void *src, size_t bytes, void *page)
+cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id, const void *src,
+    size_t bytes, void *page)
 {
 	static _Thread_local unsigned last;
 	struct cexpander *e;
@@ -50,7 +52,8 @@ cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id 
 
 	if (!codec->expander_create)
 		return codec->expand(NULL, src, bytes, page, c->page_bytes);
-	/* There is one for each thread that expands: it yields only where a caller of compressor_create has said too few. */
+	/* There is one for each thread that expands: it yields only where a caller of
+	 * compressor_create has said too few. */
 	for (unsigned tries = 0;; tries++) {
 		bool is_free = false;
 

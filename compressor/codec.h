@@ -16,17 +16,21 @@ enum codec_id { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_COUNT };
 
 struct codec {
 	const char *name;
-	/* What compress and expand work with, each for one thread at a time, all of it allocated here: no call below allocates. A NULL function: it needs nothing, its argument is NULL. => NULL: no memory */
+	/* What compress and expand work with, each for one thread at a time, all of it allocated
+	 * here: no call below allocates. A NULL function: it needs nothing, its argument is NULL.
+	 * => NULL: no memory */
 	void *(*packer_create)(size_t page_bytes);
 	void (*packer_destroy)(void *packer);
 	void *(*expander_create)(void);
 	void (*expander_destroy)(void *expander);
-	/* acceleration: LZ4's; others have one way. => bytes written to dst, at most dst_max; 0: it does not fit. */
+	/* acceleration: LZ4's; others have one way. => bytes written to dst, at most dst_max; 0: it
+	 * does not fit. */
 	size_t (*compress)(void *packer, const void *src, size_t src_bytes, void *dst,
 	    size_t dst_max, int acceleration);
 	/* Expects exactly dst_bytes to come out. Reads and writes nothing outside the two buffers,
 	 * whatever src holds. => 0 or -EIO. */
-	int (*expand)(void *expander, const void *src, size_t src_bytes, void *dst, size_t dst_bytes);
+	int (*expand)(
+	    void *expander, const void *src, size_t src_bytes, void *dst, size_t dst_bytes);
 };
 
 extern const struct codec codec_raw;

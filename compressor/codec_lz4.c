@@ -29,8 +29,8 @@ static size_t
 lz4_compress(
     void *packer, const void *src, size_t src_bytes, void *dst, size_t dst_max, int acceleration)
 {
-	int n =
-	    LZ4_compress_fast_extState(packer, src, dst, (int)src_bytes, (int)dst_max, acceleration);
+	int n = LZ4_compress_fast_extState(
+	    packer, src, dst, (int)src_bytes, (int)dst_max, acceleration);
 
 	return n > 0 ? (size_t)n : 0;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Zstandard, for when there is time: a sixth less memory than LZ4 for a third more time to compress and twice the time to
- * expand. The one file of the daemon that includes zstd.h. Runs on: any thread; packers and expanders belong to the caller.
+ * Zstandard, for when there is time: a sixth less memory than LZ4 for a third more time to compress
+ * and twice the time to expand. The one file of the daemon that includes zstd.h. Runs on: any
+ * thread; packers and expanders belong to the caller.
  *
- * Parameters by measurement on 4 KiB pages of real files: short matches (4), a table of 8192, literals as they are (which strategy
- * fast with a target length means): Huffman's literals would save another eighth and cost 2 us more to expand.
+ * Parameters by measurement on 4 KiB pages of real files: short matches (4), a table of 8192,
+ * literals as they are (which strategy fast with a target length means): Huffman's literals would
+ * save another eighth and cost 2 us more to expand.
  */
 #include "codec.h"
 
@@ -22,7 +24,8 @@ zstd_packer_destroy(void *packer)
 }
 
 static size_t
-zstd_compress(void *packer, const void *src, size_t src_bytes, void *dst, size_t dst_max, int acceleration)
+zstd_compress(
+    void *packer, const void *src, size_t src_bytes, void *dst, size_t dst_max, int acceleration)
 {
 	size_t n = ZSTD_compress2(packer, dst, dst_max, src, src_bytes);
 
@@ -43,8 +46,10 @@ zstd_packer_create(size_t page_bytes)
 	size_t bound = ZSTD_compressBound(page_bytes);
 	void *page = calloc(1, page_bytes), *out = malloc(bound);
 	int window = 63 - __builtin_clzll(page_bytes);
-	/* The length is known from elsewhere. The first page makes it allocate what it needs, for good. */
-	bool good = packer && page && out && set(packer, ZSTD_c_compressionLevel, 1) &&
+	/* The length is known from elsewhere. The first page makes it allocate what it needs, for
+	 * good. */
+	bool good =
+	    packer && page && out && set(packer, ZSTD_c_compressionLevel, 1) &&
 	    set(packer, ZSTD_c_strategy, ZSTD_fast) && set(packer, ZSTD_c_windowLog, window) &&
 	    set(packer, ZSTD_c_hashLog, HASH_LOG) && set(packer, ZSTD_c_minMatch, MIN_MATCH) &&
 	    set(packer, ZSTD_c_targetLength, 1) && set(packer, ZSTD_c_contentSizeFlag, 0) &&
@@ -73,7 +78,8 @@ zstd_expander_destroy(void *expander)
 static int
 zstd_expand(void *expander, const void *src, size_t src_bytes, void *dst, size_t dst_bytes)
 {
-	return ZSTD_decompressDCtx(expander, dst, dst_bytes, src, src_bytes) == dst_bytes ? 0 : -EIO;
+	return ZSTD_decompressDCtx(expander, dst, dst_bytes, src, src_bytes) == dst_bytes ? 0
+											  : -EIO;
 }
 
 const struct codec codec_zstd = {

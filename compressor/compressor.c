@@ -90,8 +90,8 @@ compressor_arena_fd(const struct compressor *c)
 
 /* --- creation ----------------------------------------------------------------------------- */
 
-/* A page may take a vacancy that is larger by this part of a page: with less more pages find none, and segments must be slid for
- * them; with more the waste is in the slack. */
+/* A page may take a vacancy that is larger by this part of a page: with less more pages find none,
+ * and segments must be slid for them; with more the waste is in the slack. */
 #define SLACK_PART 32
 
 static int
@@ -137,8 +137,10 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 	c->chunks_max = (uint32_t)chunks;
 	c->rows_max = (uint32_t)rows;
 	c->workers_count = config->workers;
-	/* Compaction is one more; a caller that says nothing loads from its workers and few others. */
-	c->expander_count = config->workers + 1 + (config->expanding_threads ? config->expanding_threads : 16);
+	/* Compaction is one more; a caller that says nothing loads from its workers and few others.
+	 */
+	c->expander_count =
+	    config->workers + 1 + (config->expanding_threads ? config->expanding_threads : 16);
 	return 0;
 }
 
@@ -238,7 +240,8 @@ compressor_create(const struct compressor_config *config, struct compressor **re
 void
 compressor_spare_set(struct compressor *c, size_t bytes)
 {
-	uint32_t most = (uint32_t)min_u64(max_u64(bytes, c->open_bytes_max) / c->segment_bytes, SPARES_MAX);
+	uint32_t most =
+	    (uint32_t)min_u64(max_u64(bytes, c->open_bytes_max) / c->segment_bytes, SPARES_MAX);
 	bool more;
 
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);

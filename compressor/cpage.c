@@ -2,9 +2,9 @@
  *
  * One stored page: write, verify, expand. Runs on: any thread; no locks.
  *
- * The checksum covers the bytes, what the directory says of them (length, codec, slot), the owner and the generation
- * of the segment. So bytes that are intact but belong elsewhere (a lost write, a read from the wrong place, a
- * segment's former content) fail too.
+ * The checksum covers the bytes, what the directory says of them (length, codec, slot), the owner
+ * and the generation of the segment. So bytes that are intact but belong elsewhere (a lost write, a
+ * read from the wrong place, a segment's former content) fail too.
  */
 #include "cseg_priv.h"
 
@@ -12,20 +12,21 @@
 #include <string.h>
 
 static uint32_t
-cpage_checksum(
-    struct compressor *c, uint64_t owner, const void *payload, uint64_t entry, uint32_t slot, uint64_t generation)
+cpage_checksum(struct compressor *c, uint64_t owner, const void *payload, uint64_t entry,
+    uint32_t slot, uint64_t generation)
 {
 	uint64_t v = c->hash(payload, entry_length(entry)) ^ generation;
 
 	v = (v ^ owner) * UINT64_C(0x9e3779b185ebca87);
-	v = (v ^ v >> 29 ^ entry_length(entry) ^ (uint64_t)entry_codec(entry) << 17 ^ (uint64_t)slot << 20) *
+	v = (v ^ v >> 29 ^ entry_length(entry) ^ (uint64_t)entry_codec(entry) << 17 ^
+		(uint64_t)slot << 20) *
 	    UINT64_C(0x165667b19e3779f9);
 	return (uint32_t)(v ^ v >> 32);
 }
 
 void
-cpage_write(struct compressor *c, void *stored, struct cowner owner, const void *payload, uint64_t entry, uint32_t slot,
-    uint64_t generation)
+cpage_write(struct compressor *c, void *stored, struct cowner owner, const void *payload,
+    uint64_t entry, uint32_t slot, uint64_t generation)
 {
 	struct cpage_header h = { .owner = owner.v };
 	char *bytes = (char *)stored + sizeof(h);
@@ -37,21 +38,22 @@ cpage_write(struct compressor *c, void *stored, struct cowner owner, const void 
 }
 
 int
-cpage_verify(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot, uint64_t generation,
-    struct cowner *ret_owner)
+cpage_verify(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot,
+    uint64_t generation, struct cowner *ret_owner)
 {
 	struct cpage_header h;
 
 	memcpy(&h, stored, sizeof(h));
-	if (cpage_checksum(c, h.owner, (const char *)stored + sizeof(h), entry, slot, generation) != h.checksum)
+	if (cpage_checksum(c, h.owner, (const char *)stored + sizeof(h), entry, slot, generation) !=
+	    h.checksum)
 		return -EIO;
 	*ret_owner = (struct cowner){ h.owner };
 	return 0;
 }
 
 int
-cpage_expand(
-    struct compressor *c, const void *stored, uint64_t entry, uint32_t slot, uint64_t generation, void *page)
+cpage_expand(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot,
+    uint64_t generation, void *page)
 {
 	struct cowner owner;
 	int error = cpage_verify(c, stored, entry, slot, generation, &owner);
@@ -61,7 +63,8 @@ cpage_expand(
 		const struct codec *codec = codec_find(id);
 
 		error = codec == NULL ? -EIO
-				      : cexpander_expand(c, codec, id, (const char *)stored + CPAGE_HEADER_BYTES,
+				      : cexpander_expand(c, codec, id,
+					    (const char *)stored + CPAGE_HEADER_BYTES,
 					    entry_length(entry), page);
 	}
 	cstat_add(c, error ? CSTAT_ERRORS : CSTAT_DECOMPRESSIONS, 1);

@@ -2,13 +2,15 @@
  *
  * The compressor's inside: segments, their states, the pool. Only files of this folder include it.
  *
- * A segment is a row of a table, a directory of slots (kept while the bytes are away: only it tells where a page
- * stands, how long it is and how it was compressed) and, while in core, a chunk of the arena (a header, then stored
- * pages, each with its own). Row 0 is never used, so 0 means "none" wherever a row is named.
+ * A segment is a row of a table, a directory of slots (kept while the bytes are away: only it tells
+ * where a page stands, how long it is and how it was compressed) and, while in core, a chunk of the
+ * arena (a header, then stored pages, each with its own). Row 0 is never used, so 0 means "none"
+ * wherever a row is named.
  *
  * Equations:
  *   live          == slots whose directory entry is a page
- *   units * 8     == sum of the bytes they need (cpage_padded)  <= sum of their rooms <= used - CSEG_HEADER_BYTES
+ *   units * 8     == sum of the bytes they need (cpage_padded)
+ *                 <= sum of their rooms <= used - CSEG_HEADER_BYTES
  *   used          <= populated <= segment_bytes, in core
  *   sum of populated == bytes taken - bytes given == st_blocks of the arena
  */
@@ -143,18 +145,20 @@ struct cseg_header {
 #define CSEG_HEADER_BYTES 64u
 _Static_assert(sizeof(struct cseg_header) == CSEG_HEADER_BYTES, "layout of the arena");
 
-/* Before each page's bytes. What can be had elsewhere is not here: with a page in two kilobytes each byte counts. */
+/* Before each page's bytes. What can be had elsewhere is not here: with a page in two kilobytes
+ * each byte counts. */
 struct cpage_header {
 	uint64_t owner;    /* whom compaction asks */
-	uint32_t checksum; /* of the bytes, their length and codec, the owner, the slot and the segment's generation */
+	uint32_t checksum; /* of the bytes, their length and codec, the owner, the slot and the
+			      segment's generation */
 } __attribute__((packed, aligned(4)));
 #define CPAGE_HEADER_BYTES 12u
 _Static_assert(sizeof(struct cpage_header) == CPAGE_HEADER_BYTES, "layout of the arena");
 
-/* A slot's directory entry: offset 20 | room 14, in units | length 17 | codec 3 | vacant 1. 0 = nothing. The room is what
- * the page has from its offset on, header and padding included: more than it needs where it filled a larger
- * vacancy. Freeing makes it a vacancy; who moves bytes replaces it by compare-and-set, so that a free wins, and leaves
- * 0 where a vacancy was. */
+/* A slot's directory entry: offset 20 | room 14, in units | length 17 | codec 3 | vacant 1. 0 =
+ * nothing. The room is what the page has from its offset on, header and padding included: more than
+ * it needs where it filled a larger vacancy. Freeing makes it a vacancy; who moves bytes replaces
+ * it by compare-and-set, so that a free wins, and leaves 0 where a vacancy was. */
 #define ENTRY_ROOM_SHIFT   20
 #define ENTRY_LENGTH_SHIFT 34
 #define ENTRY_CODEC_SHIFT  51
@@ -194,8 +198,8 @@ entry_codec(uint64_t e)
 static inline uint64_t
 entry_make(uint32_t offset, uint32_t room, uint32_t length, enum codec_id codec)
 {
-	return offset | (uint64_t)(room / UNIT_BYTES) << ENTRY_ROOM_SHIFT | (uint64_t)length << ENTRY_LENGTH_SHIFT |
-	       (uint64_t)codec << ENTRY_CODEC_SHIFT;
+	return offset | (uint64_t)(room / UNIT_BYTES) << ENTRY_ROOM_SHIFT |
+	       (uint64_t)length << ENTRY_LENGTH_SHIFT | (uint64_t)codec << ENTRY_CODEC_SHIFT;
 }
 
 /* The same page in another place. */
@@ -243,11 +247,12 @@ _Static_assert(sizeof(struct cseg) <= CACHE_LINE, "a row is a cache line");
 enum cclass {
 	CLASS_NONE,
 	CLASS_DENSE,
-	CLASS_LOOSE, /* a hardware page of waste or more, but no twentieth: for when every page counts */
-	CLASS_SPARSE,                   /* +0..6: eighths of the segment that live */
+	CLASS_LOOSE,  /* a hardware page of waste or more, but no twentieth: for when every page
+			 counts */
+	CLASS_SPARSE, /* +0..6: eighths of the segment that live */
 	CLASS_WASTE = CLASS_SPARSE + 7, /* +0..8: more than a twentieth is waste */
 	CLASS_STUCK = CLASS_WASTE + 9,  /* its last merge left pages; rests until one is freed */
-	CLASS_OPEN,                     /* populated room at its end: filled on before fresh memory is taken */
+	CLASS_OPEN, /* populated room at its end: filled on before fresh memory is taken */
 	CLASS_COUNT
 };
 
@@ -278,7 +283,7 @@ struct cshard {
 } CACHE_ALIGNED;
 
 struct cworker {
-	uint32_t segment; /* being filled, or 0 */
+	uint32_t segment;          /* being filled, or 0 */
 	void *packer[CODEC_COUNT]; /* NULL where a codec needs none */
 	char *bounce; /* where a page is compressed: its size tells where it will stand */
 } CACHE_ALIGNED;
@@ -293,7 +298,8 @@ struct cchunk {
 	uint32_t chunk, populated;
 };
 
-/* Vacancies of one size, the last freed first. With more of them, or more sizes, the lists would take memory that nobody counts. */
+/* Vacancies of one size, the last freed first. With more of them, or more sizes, the lists would
+ * take memory that nobody counts. */
 #define VACANT_MAX   256u
 #define VACANT_SIZES 576u
 struct cvacant {
@@ -315,19 +321,21 @@ struct compressor {
 	size_t page_bytes, segment_bytes, arena_bytes;
 	uint32_t segment_shift, slots_shift; /* both sizes are powers of two */
 	uint32_t hw_page_bytes, hw_page_shift;
-	uint32_t grow_bytes; /* step in which a chunk's memory grows */
-	uint32_t grain_bytes; /* stored pages take a multiple of it: so many sizes, and lists of vacancies, there are */
+	uint32_t grow_bytes;  /* step in which a chunk's memory grows */
+	uint32_t grain_bytes; /* stored pages take a multiple of it: so many sizes, and lists of
+				 vacancies, there are */
 	uint32_t slack_bytes; /* a page may take a vacancy that is so much larger */
-	uint32_t raw_limit;  /* a page that compresses to more is stored raw */
-	uint32_t slots_max;  /* per segment */
+	uint32_t raw_limit;   /* a page that compresses to more is stored raw */
+	uint32_t slots_max;   /* per segment */
 	uint32_t rows_max, chunks_max;
 	char *arena;
 	struct cseg *rows;                /* [rows_max + 1], sparse */
 	atomic_uint_least64_t *directory; /* [rows_max + 1][slots_max], sparse */
-	struct cvacant *vacant;             /* [vacant_sizes], by size in grains; mostly untouched */
+	struct cvacant *vacant;           /* [vacant_sizes], by size in grains; mostly untouched */
 	uint32_t vacant_sizes;
-	atomic_uint_least64_t vacant_listed[VACANT_SIZES / 64]; /* (A) the lists that are not empty; each bit under its list's lock */
-	struct cworker *workers;          /* [workers_count + 1]: the last is compaction's */
+	atomic_uint_least64_t vacant_listed[VACANT_SIZES / 64]; /* (A) the lists that are not empty;
+								   each bit under its list's lock */
+	struct cworker *workers; /* [workers_count + 1]: the last is compaction's */
 	unsigned workers_count;
 	struct cexpander *expanders; /* [expander_count] */
 	unsigned expander_count;
@@ -403,8 +411,8 @@ uint64_t cref_entry(struct compressor *c, uint32_t segment, uint32_t slot);
 /* Readers of the bytes in core. => 0, or -EAGAIN: they are away. Waits while they move. */
 int cseg_load_pin(struct compressor *c, uint32_t segment);
 void cseg_load_unpin(struct compressor *c, uint32_t segment);
-/* The same for who writes into a vacancy: only a FULL segment, which then stays FULL, or is taken apart by who may ignore
- * a page that comes. */
+/* The same for who writes into a vacancy: only a FULL segment, which then stays FULL, or is taken
+ * apart by who may ignore a page that comes. */
 bool cseg_full_pin(struct compressor *c, uint32_t segment);
 /* Readers of the bytes at the place. => 0, or -EAGAIN: they are in core. */
 int cseg_read_pin(struct compressor *c, uint32_t segment);
@@ -423,33 +431,35 @@ struct lock *cseg_slide_lock(struct compressor *c, uint32_t segment);
 /* cpage.c: one stored page ----------------------------------------------------------------- */
 
 /* The bytes of the page that `entry` says, with their header, to `stored`. */
-void cpage_write(struct compressor *c, void *stored, struct cowner owner, const void *payload, uint64_t entry,
-    uint32_t slot, uint64_t generation);
+void cpage_write(struct compressor *c, void *stored, struct cowner owner, const void *payload,
+    uint64_t entry, uint32_t slot, uint64_t generation);
 /* => 0 and *ret_owner if header and bytes are what was stored there, or -EIO. */
-int cpage_verify(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot, uint64_t generation,
-    struct cowner *ret_owner);
+int cpage_verify(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot,
+    uint64_t generation, struct cowner *ret_owner);
 /* Verifies and expands; counts. => 0 or -EIO. */
-int cpage_expand(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot, uint64_t generation,
-    void *page);
+int cpage_expand(struct compressor *c, const void *stored, uint64_t entry, uint32_t slot,
+    uint64_t generation, void *page);
 
-/* cexpander.c: expanding without allocating ------------------------------------------------------- */
+/* cexpander.c: expanding without allocating -------------------------------------------------------
+ */
 
 /* => 0 or -1: no memory */
 int cexpanders_create(struct compressor *c);
 void cexpanders_destroy(struct compressor *c);
 /* => 0 or -EIO */
-int cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id, const void *src, size_t bytes,
-    void *page);
+int cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id id,
+    const void *src, size_t bytes, void *page);
 
 /* cvacant.c: freed places in full segments ---------------------------------------------------- */
 
 /* A page that had `room` was freed in a segment that was FULL. */
 void cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room);
-/* A segment is about to be FULL: its owner (F) makes its end a vacancy and lists all that it has. */
+/* A segment is about to be FULL: its owner (F) makes its end a vacancy and lists all that it has.
+ */
 void cvacant_close(struct compressor *c, uint32_t segment);
 /* Stores a page in the vacancy that fits best. => false: there is none, nothing has changed. */
-bool cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, const void *payload, uint32_t length,
-    struct cref *ret_cref, uint32_t *ret_bytes);
+bool cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec,
+    const void *payload, uint32_t length, struct cref *ret_cref, uint32_t *ret_bytes);
 
 /* cfill.c: a worker's segment -------------------------------------------------------------- */
 
@@ -522,7 +532,8 @@ bool cpool_kept_give(struct compressor *c);
 /* => a FREE row with `bytes` of populated memory, for the caller alone; 0: no row, memory, or
  * chunk but the `keep` last ones. */
 uint32_t cpool_open(struct compressor *c, uint32_t bytes, uint32_t keep);
-/* => a segment with populated room for `bytes` at its end, FILLING, for the caller alone; 0: none. */
+/* => a segment with populated room for `bytes` at its end, FILLING, for the caller alone; 0: none.
+ */
 uint32_t cpool_reopen(struct compressor *c, uint32_t bytes);
 /* FULL -> to, with the lists. => called with the pool lock held. => as cseg_switch. */
 bool cpool_leave_full_locked(

@@ -46,7 +46,8 @@ compressor_store(struct compressor *c, unsigned worker, const void *page, struct
 		length = c->page_bytes;
 	}
 	if (!cvacant_fill(c, owner, codec, payload, (uint32_t)length, ret_cref, ret_bytes))
-		error = cfill_append(c, w, owner, codec, payload, (uint32_t)length, ret_cref, ret_bytes);
+		error = cfill_append(
+		    c, w, owner, codec, payload, (uint32_t)length, ret_cref, ret_bytes);
 	if (error)
 		return error;
 stored:

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vacancies: what freed pages leave in FULL segments, kept by size, and filled with the next page that fits. A full pager
- * frees one stored page for each that it stores, of the same mix of sizes: so nearly every page finds a vacancy, and little is
- * left for compaction to move.
+ * Vacancies: what freed pages leave in FULL segments, kept by size, and filled with the next page
+ * that fits. A full pager frees one stored page for each that it stores, of the same mix of sizes:
+ * so nearly every page finds a vacancy, and little is left for compaction to move.
  *
- * The mix is the same only on average: of some sizes there are a few vacancies too many, of others too few, and with as many
- * sizes as there are grains these few add up. So a page takes the smallest vacancy that it fits, up to
- * slack_bytes larger, and keeps all of the room: that is a vacancy of the old size again once the page is freed, and shrinks where
- * the segment is slid.
+ * The mix is the same only on average: of some sizes there are a few vacancies too many, of others
+ * too few, and with as many sizes as there are grains these few add up. So a page takes the
+ * smallest vacancy that it fits, up to slack_bytes larger, and keeps all of the room: that is a
+ * vacancy of the old size again once the page is freed, and shrinks where the segment is slid.
  *
- * A vacancy is a directory entry with ENTRY_VACANT: it keeps its place and room. The lists here are hints: one entry a vacancy at
- * most where it counts, and entries of vacancies that have gone meanwhile (slid over, written out, released) are passed over. Who
- * takes one holds the segment FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
+ * A vacancy is a directory entry with ENTRY_VACANT: it keeps its place and room. The lists here are
+ * hints: one entry a vacancy at most where it counts, and entries of vacancies that have gone
+ * meanwhile (slid over, written out, released) are passed over. Who takes one holds the segment
+ * FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
  */
 #include "cseg_priv.h"
 
@@ -50,7 +51,8 @@ cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room
 	lock_release(&h->lock);
 }
 
-/* The populated bytes behind a segment's last page: less than a hardware page, half of one on average, and for a small page. */
+/* The populated bytes behind a segment's last page: less than a hardware page, half of one on
+ * average, and for a small page. */
 static void
 vacant_end(struct compressor *c, uint32_t segment)
 {
@@ -58,9 +60,11 @@ vacant_end(struct compressor *c, uint32_t segment)
 	uint32_t slot = load_relaxed(&s->slots), used = load_relaxed(&s->used);
 	uint32_t room = (s->populated - used) / c->grain_bytes * c->grain_bytes;
 
-	if (slot == c->slots_max || room < c->grain_bytes * VACANT_LEAST || room > cpage_padded(c, c->page_bytes))
+	if (slot == c->slots_max || room < c->grain_bytes * VACANT_LEAST ||
+	    room > cpage_padded(c, c->page_bytes))
 		return;
-	store_release(&cseg_directory(c, segment)[slot], entry_make(used, room, 0, CODEC_RAW) | ENTRY_VACANT);
+	store_release(
+	    &cseg_directory(c, segment)[slot], entry_make(used, room, 0, CODEC_RAW) | ENTRY_VACANT);
 	store_relaxed(&s->slots, slot + 1);
 	store_relaxed(&s->used, used + room);
 }
@@ -98,7 +102,8 @@ vacant_next(struct compressor *c, uint32_t size, uint32_t last)
 
 /* => one of the sizes *size ... last, and *size is its size. */
 static bool
-vacant_take(struct compressor *c, uint32_t *size, uint32_t last, uint32_t *ret_segment, uint32_t *ret_slot)
+vacant_take(
+    struct compressor *c, uint32_t *size, uint32_t last, uint32_t *ret_segment, uint32_t *ret_slot)
 {
 	struct cref cref = CREF_NONE;
 
@@ -120,9 +125,11 @@ vacant_take(struct compressor *c, uint32_t *size, uint32_t last, uint32_t *ret_s
 	return true;
 }
 
-/* => *ret_entry, claimed: nobody else fills it, and the segment stays FULL and does not move until it is unpinned. */
+/* => *ret_entry, claimed: nobody else fills it, and the segment stays FULL and does not move until
+ * it is unpinned. */
 static bool
-vacant_claim(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room, uint64_t *ret_entry)
+vacant_claim(
+    struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room, uint64_t *ret_entry)
 {
 	atomic_uint_least64_t *entry = &cseg_directory(c, segment)[slot];
 	uint64_t e;
@@ -139,11 +146,12 @@ vacant_claim(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t roo
 }
 
 bool
-cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, const void *payload, uint32_t length,
-    struct cref *ret_cref, uint32_t *ret_bytes)
+cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, const void *payload,
+    uint32_t length, struct cref *ret_cref, uint32_t *ret_bytes)
 {
 	uint32_t bytes = cpage_padded(c, length), size = bytes / c->grain_bytes;
-	uint32_t last = (uint32_t)min_u64(size + c->slack_bytes / c->grain_bytes, c->vacant_sizes - 1);
+	uint32_t last =
+	    (uint32_t)min_u64(size + c->slack_bytes / c->grain_bytes, c->vacant_sizes - 1);
 	uint32_t segment, slot;
 	struct cseg *s;
 	uint64_t e, word;

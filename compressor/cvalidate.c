@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The equations of cseg_priv.h as code. Runs on: any thread. They hold while no other call is under
- * way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the caller looks
- * again (daemon/control/check.c).
+ * way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the caller
+ * looks again (daemon/control/check.c).
  */
 #include "cseg_priv.h"
 
@@ -49,18 +49,19 @@ slots_are_valid(struct walk *w, uint32_t i, uint64_t word)
 			continue;
 		if (slot >= slots || entry_offset(e) < end || entry_offset(e) % UNIT_BYTES != 0 ||
 		    entry_room(e) % c->grain_bytes != 0 || entry_room(e) < needs)
-			return wrong(w, "segment %u slot %u: at %u, %u bytes for %u, after %u", i, slot,
-			    entry_offset(e), entry_room(e), needs, end);
+			return wrong(w, "segment %u slot %u: at %u, %u bytes for %u, after %u", i,
+			    slot, entry_offset(e), entry_room(e), needs, end);
 		end = entry_offset(e) + entry_room(e);
 		if (e & ENTRY_VACANT)
 			continue;
 		live++;
 		bytes += needs;
 		w->pages_raw += entry_codec(e) == CODEC_RAW;
-		if (entry_length(e) == 0 || entry_length(e) > c->page_bytes || codec_find(entry_codec(e)) == NULL ||
+		if (entry_length(e) == 0 || entry_length(e) > c->page_bytes ||
+		    codec_find(entry_codec(e)) == NULL ||
 		    (entry_codec(e) == CODEC_RAW) != (entry_length(e) == c->page_bytes))
-			return wrong(w, "segment %u slot %u: %u bytes by codec %u", i, slot, entry_length(e),
-			    (unsigned)entry_codec(e));
+			return wrong(w, "segment %u slot %u: %u bytes by codec %u", i, slot,
+			    entry_length(e), (unsigned)entry_codec(e));
 	}
 	if (live > 0 && end > used)
 		return wrong(w, "segment %u: pages end at %u, used is %u", i, end, used);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * struct daemon is the whole, made of parts, and there is no other global. Each part is owned by the files
- * named beside it. What must survive a restart of the daemon (slots, frames, segments but for the directory of
- * their pages) lives in memfd-backed arenas without pointers; the rest can be rebuilt from them.
+ * struct daemon is the whole, made of parts, and there is no other global. Each part is owned by
+ * the files named beside it. What must survive a restart of the daemon (slots, frames, segments but
+ * for the directory of their pages) lives in memfd-backed arenas without pointers; the rest can be
+ * rebuilt from them.
  *
- * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the session table's lock,
- * (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (D) the direct lock, (K) the park
- * lock, (L) the control loop's thread alone.
+ * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the session table's
+ * lock, (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs
+ * lock, (D) the direct lock, (K) the park lock, (L) the control loop's thread alone.
  */
 #ifndef DAEMON_H
 #define DAEMON_H
@@ -56,8 +57,8 @@ struct stats { /* stats.c */
 	int fd;
 	size_t bytes;
 	struct shmstat_header *header;
-	atomic_llong *levels;     /* (Q) for QUEUE rows, else (A) */
-	atomic_ullong *counters;  /* shard s, row i: counters[s * stride + i], one writer a shard */
+	atomic_llong *levels;    /* (Q) for QUEUE rows, else (A) */
+	atomic_ullong *counters; /* shard s, row i: counters[s * stride + i], one writer a shard */
 	unsigned shards, stride;
 };
 
@@ -66,27 +67,28 @@ struct stat_shard {
 	atomic_ullong *counters;
 };
 
-struct frame_table { /* vm/frame.c */
-	struct vm_page *pages; /* (C) the arena */
-	uint32_t count;        /* (C) frames */
-	uint32_t free_head;    /* (Q) */
+struct frame_table {              /* vm/frame.c */
+	struct vm_page *pages;    /* (C) the arena */
+	uint32_t count;           /* (C) frames */
+	uint32_t free_head;       /* (Q) */
 	uint32_t compressor_head; /* (Q) */
 	atomic_uint free_count;   /* (Q) to write, (A) to look at */
-	uint32_t reserved;        /* (C) frames that first touches leave to the compressor and to stored pages */
-	uint32_t last;            /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
+	uint32_t reserved; /* (C) frames that first touches leave to the compressor and to stored
+			      pages */
+	uint32_t last; /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
 	atomic_uint free_min, free_target; /* (Q) to write, (A) to look at */
 	atomic_llong compressor_credit; /* (A) bytes taken from the free frames and not populated */
 	int fd;
 };
 
-struct slot_table { /* vm/slot.c */
+struct slot_table {              /* vm/slot.c */
 	_Atomic uint64_t *slots; /* (C) the arena; a slot is (O), or (A) where only looked at */
 	uint32_t count;
 	int fd;
 	struct lock lock; /* covers extents; leaf */
 	struct slot_extent *extents;
 	unsigned extent_count, extent_room;
-	unsigned runs; /* taken */
+	unsigned runs;      /* taken */
 	atomic_uint blocks; /* (A) that have memory, of SLOTS_PER_BLOCK slots */
 };
 
@@ -105,11 +107,11 @@ struct fault_times {
 /* A range that is to leave memory: pageout/evict.c. One for each jobs thread at most. */
 struct eviction {
 	struct eviction *next_asked; /* (Q) asked for later */
-	struct vm_object *object; /* (C) the job has a reference */
-	uint64_t next, end;  /* (Q) pages that no worker has taken up yet */
-	uint64_t behind;     /* (C) pages of the same request that follow */
-	unsigned parts;      /* (Q) workers that are at a part of it */
-	uint64_t pages;      /* (Q) that have left */
+	struct vm_object *object;    /* (C) the job has a reference */
+	uint64_t next, end;          /* (Q) pages that no worker has taken up yet */
+	uint64_t behind;             /* (C) pages of the same request that follow */
+	unsigned parts;              /* (Q) workers that are at a part of it */
+	uint64_t pages;              /* (Q) that have left */
 	bool met_busy;       /* (Q) some were in transit: it is worth coming for them again */
 	bool stuck;          /* (Q) nothing more can leave */
 	struct moment since; /* (Q) when a page last left, or the first was tried */
@@ -119,38 +121,45 @@ struct eviction {
 #define LANE_COMMON 0u
 #define SIDE_LANES  2u
 
-/* Victims that are for the worker of a side lane: it takes them from the policy no further than it can carry. */
+/* Victims that are for the worker of a side lane: it takes them from the policy no further than it
+ * can carry. */
 #define SIDE_VICTIMS 256u
-struct side_queue { /* pageout/side.c */
-	struct victim *victims;   /* (Q) a ring of SIDE_VICTIMS */
-	unsigned first, count;    /* (Q) */
+struct side_queue {                /* pageout/side.c */
+	struct victim *victims;    /* (Q) a ring of SIDE_VICTIMS */
+	unsigned first, count;     /* (Q) */
 	atomic_bool limits_wanted; /* (A) as pageq.limits_wanted, for clients of the lane */
-	struct cond wanted;       /* waited by the lane's worker, signalled by whoever has something for it */
+	struct cond
+	    wanted; /* waited by the lane's worker, signalled by whoever has something for it */
 };
 
 struct pageq { /* vm/pageq.c */
 	struct lock lock;
-	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a frame below free_min */
-	struct cond help_wanted;    /* waited by the other workers, signalled by those before them */
-	struct cond room_wanted;    /* waited by pageout workers when nothing can leave; signalled by writeback */
-	struct cond eviction_done;  /* waited by jobs, broadcast by the worker that ends a last part */
-	struct eviction *evictions; /* (Q) under way, the oldest first */
+	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a
+				       frame below free_min */
+	struct cond help_wanted; /* waited by the other workers, signalled by those before them */
+	struct cond room_wanted; /* waited by pageout workers when nothing can leave; signalled by
+				    writeback */
+	struct cond
+	    eviction_done; /* waited by jobs, broadcast by the worker that ends a last part */
+	struct eviction *evictions;         /* (Q) under way, the oldest first */
 	struct side_queue side[SIDE_LANES]; /* of side lane i + 1 */
 	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (session.h) */
 	struct page_policy **session_policies; /* (Q) by session index; NULL: none of its own */
-	uint32_t own_policies;      /* (Q) of those that are not NULL */
-	uint32_t clean_hand;        /* (Q) frame at which the next search for clean pages begins */
-	uint32_t policy_turn;       /* (Q) whose pages are looked at next */
-	uint32_t fallback_hand;     /* (Q) frame that the core looks at next when a policy proposes nothing */
-	bool first_asleep;          /* (Q) worker 0 waits for pageout_wanted */
-	unsigned helpers_asleep;    /* (Q) workers that wait for help_wanted */
+	uint32_t own_policies;                 /* (Q) of those that are not NULL */
+	uint32_t clean_hand;     /* (Q) frame at which the next search for clean pages begins */
+	uint32_t policy_turn;    /* (Q) whose pages are looked at next */
+	uint32_t fallback_hand;  /* (Q) frame that the core looks at next when a policy proposes
+				    nothing */
+	bool first_asleep;       /* (Q) worker 0 waits for pageout_wanted */
+	unsigned helpers_asleep; /* (Q) workers that wait for help_wanted */
 	uint32_t speculative_head, speculative_tail; /* (Q) */
-	uint32_t cost;              /* (L) of a major fault, in soft ones, as last measured; 0: not yet */
+	uint32_t cost; /* (L) of a major fault, in soft ones, as last measured; 0: not yet */
 	struct fault_times cost_since; /* (L) where the next measurement begins */
-	bool stopping;              /* (Q) */
-	atomic_bool limits_wanted;  /* (A) some client's own pages must leave */
-	atomic_uint rounds;         /* (A) rounds of the workers so far */
-	atomic_bool squeezed;       /* (A) faults have waited in vain: see pageout/squeeze.c; the writer sets it */
+	bool stopping;                 /* (Q) */
+	atomic_bool limits_wanted;     /* (A) some client's own pages must leave */
+	atomic_uint rounds;            /* (A) rounds of the workers so far */
+	atomic_bool squeezed; /* (A) faults have waited in vain: see pageout/squeeze.c; the writer
+				 sets it */
 };
 
 struct park_list {
@@ -159,21 +168,28 @@ struct park_list {
 
 struct park { /* fault/park.c */
 	struct lock lock;
-	struct parked_fault *pool; /* (C) */
-	uint32_t room;             /* (C) of the pool */
-	uint32_t free_head;        /* (K) */
-	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults waiting for a frame, FIFO: the head speaks for its list */
-	struct session *limited;   /* (K) clients of which faults wait for their own pages to leave (session.h) */
-	struct session *overflowed; /* (K) clients some of whose faults found no place; with a reference */
-	struct park_list refused;  /* (K) answered with SIGBUS: answered truly when there is room again */
+	struct parked_fault *pool;                 /* (C) */
+	uint32_t room;                             /* (C) of the pool */
+	uint32_t free_head;                        /* (K) */
+	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults waiting for a frame, FIFO: the head
+						      speaks for its list */
+	struct session *
+	    limited; /* (K) clients of which faults wait for their own pages to leave (session.h) */
+	struct session
+	    *overflowed; /* (K) clients some of whose faults found no place; with a reference */
+	struct park_list
+	    refused; /* (K) answered with SIGBUS: answered truly when there is room again */
 	struct park_list tableless; /* (K) likewise, for want of table memory */
-	uint64_t next_ticket;      /* (K) */
-	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a frame */
+	uint64_t next_ticket;       /* (K) */
+	struct moment
+	    served[FRAME_USE_COUNT];  /* (K) when one of the waiting was last given a frame */
 	struct moment squeezed_since; /* (K) */
-	struct moment progress;    /* (K) when it was last certain that memory is not full */
-	atomic_uint frame_count; /* (A) of those that wait for a frame */
-	atomic_uint count, refused_count, tableless_count; /* (A) of those that wait, and of both kinds of refused ones */
-	atomic_uint tables_freed;  /* (A) so often has table memory been given back while some were tableless: they are looked at again */
+	struct moment progress;       /* (K) when it was last certain that memory is not full */
+	atomic_uint frame_count;      /* (A) of those that wait for a frame */
+	atomic_uint count, refused_count,
+	    tableless_count;      /* (A) of those that wait, and of both kinds of refused ones */
+	atomic_uint tables_freed; /* (A) so often has table memory been given back while some were
+				     tableless: they are looked at again */
 };
 
 struct session_table { /* session.c */
@@ -186,7 +202,7 @@ struct session_table { /* session.c */
 struct object_table { /* vm/vm_object.c */
 	struct lock lock;
 	struct vm_object **objects; /* (A) stable while the object has a resident page */
-	uint32_t room, hint, used; /* used: highest index ever taken, plus one */
+	uint32_t room, hint, used;  /* used: highest index ever taken, plus one */
 	uint64_t next_id;
 };
 
@@ -194,21 +210,23 @@ enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWA
 
 /* A kind of failure that has been told of: pageout/swapspace.c. The writer's own. */
 struct swap_trouble {
-	int error; /* as told; 0: there is none */
+	int error;   /* as told; 0: there is none */
 	bool better; /* something was written since it was last met */
 	uint64_t times, last_ns;
 };
 
 struct writeback { /* pageout/writeback.c */
 	pthread_t thread;
-	struct swap_channel *channel; /* of segments, from where they lie: its buffers are not used */
-	struct swap_channel *mover;   /* of one that moves between files, through a buffer */
+	struct swap_channel
+	    *channel;               /* of segments, from where they lie: its buffers are not used */
+	struct swap_channel *mover; /* of one that moves between files, through a buffer */
 	struct writer *writer;
 	atomic_bool wanted, stopping;
 	struct lock lock; /* covers cond; nothing is held inside */
 	struct cond cond;
 	atomic_uint passes;    /* (A) rounds of the writer so far */
-	atomic_bool evicting;  /* (Q) to write, (A) to look at: a range is leaving, or left lately; cleared by the writer */
+	atomic_bool evicting;  /* (Q) to write, (A) to look at: a range is leaving, or left lately;
+				  cleared by the writer */
 	atomic_bool swap_full; /* no place can be had, as seen after the writer's last pass */
 	struct swap_trouble trouble[SWAP_FAILURE_COUNT];
 };
@@ -230,18 +248,22 @@ struct daemon {
 	struct shares shares;
 	struct tasks tasks;
 	struct compressor *compressor;
-	struct swap *swap; /* NULL: --no-swap */
-	struct fault_seat *seats;     /* what servers poll: server_count of the common lane, then one for each side lane */
-	struct fault_server *servers; /* server_count for those, as many direct ones, then those of side lanes and stand-bys */
+	struct swap *swap;        /* NULL: --no-swap */
+	struct fault_seat *seats; /* what servers poll: server_count of the common lane, then one
+				     for each side lane */
+	struct fault_server *servers; /* server_count for those, as many direct ones, then those of
+					 side lanes and stand-bys */
 	unsigned server_count;
 	struct lock direct_lock; /* DIRECT */
-	struct pageout_worker *workers; /* worker_count of the common lane, then those of side lanes and stand-bys */
+	struct pageout_worker
+	    *workers; /* worker_count of the common lane, then those of side lanes and stand-bys */
 	unsigned worker_count;
 	struct watcher *watcher; /* watch.c */
 	struct lock duty_lock;   /* covers duties (watch.h); leaf */
 	struct cond duty_given;  /* waited for by those who stand by, broadcast by the watcher */
 	bool duties_end;         /* under duty_lock */
-	atomic_bool sessions_end_wanted; /* (A) some session has end_wanted: the control loop looks */
+	atomic_bool
+	    sessions_end_wanted; /* (A) some session has end_wanted: the control loop looks */
 	struct writeback writeback;
 	struct latency latency; /* fault/latency.c */
 	struct jobs *jobs;
@@ -250,7 +272,8 @@ struct daemon {
 	struct prefetch *prefetch; /* one for each jobs thread */
 	struct recorder *recorder; /* trace.c */
 	atomic_bool trace_on;      /* (A) */
-	atomic_uint trace_window;  /* (A) pages that stay mapped while recording; 0: as the policy says */
+	atomic_uint
+	    trace_window; /* (A) pages that stay mapped while recording; 0: as the policy says */
 	struct control *control;
 	atomic_uint next_server; /* round robin for signals */
 	atomic_uint zap_agent;   /* the agent zaps (system swap is on, or PAGEOUT is refused) */
@@ -281,10 +304,12 @@ stat_level(struct stats *stats, enum stat_index index, int64_t value)
 	store_relaxed(&stats->levels[index], value);
 }
 uint64_t stats_counter(const struct stats *stats, enum stat_index index);
-/* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out. */
+/* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out.
+ */
 void stats_refresh(struct daemon *d);
 
-/* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up at a time. */
+/* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up
+ * at a time. */
 #define STAND_BYS 4u
 
 /* Servers that poll and direct servers, of all lanes, and stand-bys. */
@@ -305,9 +330,18 @@ worker_thread_count(const struct daemon *d)
 }
 #define JOBS_THREADS (1 + SIDE_LANES + STAND_BYS)
 
-/* Shards: fault servers, then pageout workers, then jobs threads, writeback, control, closers (under their lock). */
+/* Shards: fault servers, then pageout workers, then jobs threads, writeback, control, closers
+ * (under their lock). */
 /* SHARD_PAGEQ: what is counted with PAGEQ held, by whatever thread. */
-enum { SHARD_JOBS, SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS, SHARD_CONTROL, SHARD_CLOSER, SHARD_PAGEQ, SHARD_WATCH, SHARD_EXTRA };
+enum {
+	SHARD_JOBS,
+	SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS,
+	SHARD_CONTROL,
+	SHARD_CLOSER,
+	SHARD_PAGEQ,
+	SHARD_WATCH,
+	SHARD_EXTRA
+};
 static inline unsigned
 shard_index_server(const struct daemon *d, unsigned i)
 {

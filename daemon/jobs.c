@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The jobs threads: one for each lane, and stand-bys. Jobs of a lane are run in the order they came; a long one lets the others
- * pass now and then.
+ * The jobs threads: one for each lane, and stand-bys. Jobs of a lane are run in the order they
+ * came; a long one lets the others pass now and then.
  */
 #include "jobs.h"
 
@@ -14,7 +14,7 @@
 struct jobs_thread {
 	struct jobs *jobs;
 	pthread_t thread;
-	unsigned number; /* (C) */
+	unsigned number;  /* (C) */
 	struct duty duty; /* its lane */
 	struct watch watch;
 };
@@ -23,10 +23,11 @@ struct jobs {
 	struct daemon *daemon;
 	struct jobs_thread threads[JOBS_THREADS];
 	struct lock lock;
-	struct cond cond;      /* waited by the jobs threads, broadcast by jobs_submit, jobs_wake and jobs_stop */
+	struct cond cond; /* waited by the jobs threads, broadcast by jobs_submit, jobs_wake and
+			     jobs_stop */
 	struct list queued[1 + SIDE_LANES]; /* (J) by lane */
-	struct list finished;  /* (J) */
-	bool stopping;         /* (J) */
+	struct list finished;               /* (J) */
+	bool stopping;                      /* (J) */
 	void (*notify)(void *context);
 	void *context;
 };
@@ -44,10 +45,12 @@ queue_of(struct jobs *jobs, const struct job *job)
 {
 	struct session *s = job->session;
 
-	return &jobs->queued[load_acquire(load_acquire(&s->state) == SESSION_ATTACHING ? &s->lane_before : &s->lane)];
+	return &jobs->queued[load_acquire(
+	    load_acquire(&s->state) == SESSION_ATTACHING ? &s->lane_before : &s->lane)];
 }
 
-/* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS held */
+/* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS
+ * held */
 static struct job *
 next_locked(struct jobs *jobs, unsigned lane)
 {
@@ -110,7 +113,8 @@ jobs_main(void *argument)
 {
 	struct jobs_thread *t = argument;
 	struct daemon *d = t->jobs->daemon;
-	struct stat_shard stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_JOBS + t->number));
+	struct stat_shard stats =
+	    stats_shard(&d->stats, shard_index_extra(d, SHARD_JOBS + t->number));
 	int lane;
 
 	own_number = t->number;
@@ -129,7 +133,8 @@ jobs_main(void *argument)
 	return NULL;
 }
 
-/* A stand-by takes over the lane; the job that is held up stays where it is. Runs on: the watcher. */
+/* A stand-by takes over the lane; the job that is held up stays where it is. Runs on: the watcher.
+ */
 static void
 relieve(struct daemon *d, struct watch *w)
 {
@@ -165,7 +170,8 @@ jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 
 		t->jobs = jobs;
 		t->number = i;
-		t->duty = i <= SIDE_LANES ? (struct duty){ (int)i, true } : (struct duty){ DUTY_NONE, false };
+		t->duty = i <= SIDE_LANES ? (struct duty){ (int)i, true }
+					  : (struct duty){ DUTY_NONE, false };
 		watch_add(d, &t->watch, relieve);
 		if (pthread_create(&t->thread, NULL, jobs_main, t) != 0)
 			return -EAGAIN;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Long requests: what walks pages, waits for busy ones or takes objects apart runs on the jobs thread of its client's lane, so
- * that the control loop never touches a page. A finished job goes back to the loop, which sends the reply. Jobs of one client
- * are not run at the same time: it has one request under way, and its teardown is submitted when that has come back.
+ * Long requests: what walks pages, waits for busy ones or takes objects apart runs on the jobs
+ * thread of its client's lane, so that the control loop never touches a page. A finished job goes
+ * back to the loop, which sends the reply. Jobs of one client are not run at the same time: it has
+ * one request under way, and its teardown is submitted when that has come back.
  */
 #ifndef JOBS_H
 #define JOBS_H
@@ -27,7 +28,8 @@ struct job *jobs_collect(struct daemon *d);
 void jobs_wake(struct daemon *d);
 /* The calling jobs thread's number, below JOBS_THREADS; 0 elsewhere. */
 unsigned jobs_own_number(void);
-/* Runs what is queued, then ends the threads. => duties_stop before, or those who stand by do not end */
+/* Runs what is queued, then ends the threads. => duties_stop before, or those who stand by do not
+ * end */
 void jobs_stop(struct daemon *d);
 /* => stopped, and the control loop, which collects, has ended. */
 void jobs_fini(struct daemon *d);

@@ -35,10 +35,13 @@
 
 static const char usage_text[] =
     "usage: pagerd [options]\n"
-    "  --socket PATH          where clients connect (default $XDG_RUNTIME_DIR/pagerd.sock, root: /run/pagerd/pagerd.sock)\n"
-    "  --socket-mode MODE     who may connect, octal (default 0660 as root with a group pagerd, else 0600)\n"
+    "  --socket PATH          where clients connect (default $XDG_RUNTIME_DIR/pagerd.sock, root: "
+    "/run/pagerd/pagerd.sock)\n"
+    "  --socket-mode MODE     who may connect, octal (default 0660 as root with a group pagerd, "
+    "else 0600)\n"
     "  --memory SIZE          memory to hold, as 64M or 2G (default a quarter of RAM)\n"
-    "  --swap-dir DIR         where swap files are made (default /var/lib/pagerd, or under the user's state directory)\n"
+    "  --swap-dir DIR         where swap files are made (default /var/lib/pagerd, or under the "
+    "user's state directory)\n"
     "  --swap-max SIZE        most space that swap files may take (default no limit)\n"
     "  --no-swap              compress only\n"
     "  --page-size SIZE       4K (default), 16K or 64K\n"
@@ -52,8 +55,7 @@ static const char usage_text[] =
 #define SOCKET_GROUP        "pagerd"
 #define SOCKET_MODE_DEFAULT ((mode_t)-1) /* nobody has said anything */
 
-static void NORETURN PRINTF_LIKE(2, 3)
-die(int status, const char *fmt, ...)
+static void NORETURN PRINTF_LIKE(2, 3) die(int status, const char *fmt, ...)
 {
 	va_list args;
 
@@ -123,11 +125,27 @@ set_param(struct daemon *d, char *text)
 	error = param_set(&d->params, text, value);
 	if (error)
 		die(2, "--param %s=%s: %s (pagerctl param list shows all)", text, value,
-		    error == -ENOENT ? "no such parameter" : error == -ERANGE ? "out of range" : "not a number");
+		    error == -ENOENT   ? "no such parameter"
+		    : error == -ERANGE ? "out of range"
+				       : "not a number");
 }
 
-enum { SOCKET = 256, SOCKET_MODE, MEMORY, SWAP_DIR, SWAP_MAX, NO_SWAP, PAGE_SIZE, POLICY, CONFIG, PARAMETER, LOG_LEVEL, FAIL,
-	VERSION, HELP };
+enum {
+	SOCKET = 256,
+	SOCKET_MODE,
+	MEMORY,
+	SWAP_DIR,
+	SWAP_MAX,
+	NO_SWAP,
+	PAGE_SIZE,
+	POLICY,
+	CONFIG,
+	PARAMETER,
+	LOG_LEVEL,
+	FAIL,
+	VERSION,
+	HELP
+};
 
 static void
 parse_one(struct daemon *d, int option, char *argument)
@@ -148,13 +166,15 @@ parse_one(struct daemon *d, int option, char *argument)
 		break;
 	case SWAP_DIR:
 		if (argument[0] == '\0')
-			die(2, "--swap-dir wants a directory, not \"\" (leave it out for the default, or say --no-swap)");
+			die(2, "--swap-dir wants a directory, not \"\" (leave it out for the "
+			       "default, or say --no-swap)");
 		o->swap_directory = argument;
 		break;
 	case SWAP_MAX:
 		o->swap_max_bytes = size_option("--swap-max", argument);
 		if (o->swap_max_bytes == 0)
-			die(2, "--swap-max 0 leaves no room for a swap file (say --no-swap for no swap, or leave it out for no limit)");
+			die(2, "--swap-max 0 leaves no room for a swap file (say --no-swap for no "
+			       "swap, or leave it out for no limit)");
 		break;
 	case NO_SWAP:
 		o->no_swap = true;
@@ -177,11 +197,13 @@ parse_one(struct daemon *d, int option, char *argument)
 		break;
 	case LOG_LEVEL:
 		if (log_level_parse(argument, &o->log_level) != 0)
-			die(2, "--log-level is error, warning, notice, info or debug, not \"%s\"", argument);
+			die(2, "--log-level is error, warning, notice, info or debug, not \"%s\"",
+			    argument);
 		break;
 	case FAIL:
 		if (failpt_arm(argument) != 0)
-			die(2, "--fail %s: no such fail point, or not NAME:after[:times]", argument);
+			die(2, "--fail %s: no such fail point, or not NAME:after[:times]",
+			    argument);
 		break;
 	case VERSION:
 		puts("pagerd " PAGERD_VERSION);
@@ -207,8 +229,11 @@ check_memory(struct options *o)
 		die(2, "--memory must be at least 512 pages (%s)",
 		    size_format(o->page_bytes * 512, there, sizeof(there)));
 	if (o->memory_bytes > ram)
-		die(2, "--memory %s is more than this machine has (%s): pages that do not fit go to swap by themselves",
-		    size_format(o->memory_bytes, given, sizeof(given)), size_format(ram, there, sizeof(there)));
+		die(2,
+		    "--memory %s is more than this machine has (%s): pages that do not fit go to "
+		    "swap by themselves",
+		    size_format(o->memory_bytes, given, sizeof(given)),
+		    size_format(ram, there, sizeof(there)));
 }
 
 static void
@@ -243,14 +268,17 @@ parse_options(struct daemon *d, int argc, char **argv)
 	if (optind < argc)
 		die(2, "unexpected argument \"%s\" (try --help)", argv[optind]);
 	if (!o->socket_path)
-		o->socket_path = default_path(PAGER_SOCKET_SYSTEM, "XDG_RUNTIME_DIR", "", PAGER_SOCKET_USER);
+		o->socket_path =
+		    default_path(PAGER_SOCKET_SYSTEM, "XDG_RUNTIME_DIR", "", PAGER_SOCKET_USER);
 	if (!o->swap_directory && !o->no_swap)
-		o->swap_directory = default_path("/var/lib/pagerd", "XDG_STATE_HOME", "/.local/state", "pagerd");
+		o->swap_directory =
+		    default_path("/var/lib/pagerd", "XDG_STATE_HOME", "/.local/state", "pagerd");
 	check_memory(o);
 }
 
-/* Who may connect gets an open /dev/userfaultfd, with which he can stop the kernel in the middle of its own accesses to
- * his memory: not for everybody, unless somebody says so. => root alone may connect, and nobody has asked for that */
+/* Who may connect gets an open /dev/userfaultfd, with which he can stop the kernel in the middle of
+ * its own accesses to his memory: not for everybody, unless somebody says so. => root alone may
+ * connect, and nobody has asked for that */
 static bool
 choose_access(struct options *o)
 {
@@ -263,13 +291,15 @@ choose_access(struct options *o)
 	return geteuid() == 0 && !group && !chosen;
 }
 
-/* Best effort, told once: the daemon must not page-fault on its own tables, nor run out of descriptors. */
+/* Best effort, told once: the daemon must not page-fault on its own tables, nor run out of
+ * descriptors. */
 static void
 prepare_process(void)
 {
-	/* None of these is a wish to end, and the clients' memory ends with the daemon: the terminal was
-	 * closed, a reader of the log or of a recording has gone, a line goes to a terminal with tostop, a
-	 * file is at its limit (then write says EFBIG), somebody takes us for another program. */
+	/* None of these is a wish to end, and the clients' memory ends with the daemon: the
+	 * terminal was closed, a reader of the log or of a recording has gone, a line goes to a
+	 * terminal with tostop, a file is at its limit (then write says EFBIG), somebody takes us
+	 * for another program. */
 	static const int ignored[] = { SIGHUP, SIGPIPE, SIGTTOU, SIGXFSZ, SIGUSR1 };
 	struct rlimit limit;
 
@@ -281,11 +311,13 @@ prepare_process(void)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK", strerror(errno));
+		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK",
+		    strerror(errno));
 }
 
-/* Address space, not memory: each segment in core has a whole chunk of it, however little is left in it. Several times the
- * memory, so that sparse segments do not use it up before they are merged. */
+/* Address space, not memory: each segment in core has a whole chunk of it, however little is left
+ * in it. Several times the memory, so that sparse segments do not use it up before they are
+ * merged. */
 static size_t
 arena_bytes(const struct daemon *d)
 {
@@ -304,7 +336,8 @@ create_storage(struct daemon *d)
 		.workers = worker_thread_count(d),
 		/* Fault servers, jobs, the writer, the control loop. */
 		.expanding_threads = fault_thread_count(d) + JOBS_THREADS + 2,
-		/* Filling memory that a segment has just left is a third cheaper than populating new. */
+		/* Filling memory that a segment has just left is a third cheaper than populating
+		   new. */
 		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 1024),
 		.ops = &frames_compressor_ops,
 		.ctx = d,
@@ -432,7 +465,8 @@ main(int argc, char **argv)
 	create_parts(d);
 	shares_count_descriptors(d);
 	if (only_root)
-		log_notice("there is no group " SOCKET_GROUP ": root alone may connect to %s. Make the group, or "
+		log_notice("there is no group " SOCKET_GROUP
+			   ": root alone may connect to %s. Make the group, or "
 			   "choose a --socket-mode (pagerd(8) tells what 0666 means)",
 		    d->options.socket_path);
 	printf("pagerd: ready on %s\n", d->options.socket_path);

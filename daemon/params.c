@@ -89,7 +89,8 @@ param_describe(const struct params *params, unsigned index, struct pager_rep_par
 	row = &rows[index];
 	memset(ret, 0, sizeof(*ret));
 	snprintf(ret->name, sizeof(ret->name), "%s", row->name);
-	snprintf(ret->value, sizeof(ret->value), "%llu", (unsigned long long)load_relaxed(field(params, row)));
+	snprintf(ret->value, sizeof(ret->value), "%llu",
+	    (unsigned long long)load_relaxed(field(params, row)));
 	snprintf(ret->unit, sizeof(ret->unit), "%s", row->unit);
 	snprintf(ret->minimum, sizeof(ret->minimum), "%llu", (unsigned long long)row->minimum);
 	snprintf(ret->maximum, sizeof(ret->maximum), "%llu", (unsigned long long)row->maximum);
@@ -112,7 +113,8 @@ trim(char *text)
 
 /* One line of a file. => 0, or -errno with a message */
 static int
-line_load(struct params *params, char *line, const char *path, unsigned number, char *message, size_t message_size)
+line_load(struct params *params, char *line, const char *path, unsigned number, char *message,
+    size_t message_size)
 {
 	char *name = trim(line), *value = strchr(name, '=');
 	int error;
@@ -121,7 +123,8 @@ line_load(struct params *params, char *line, const char *path, unsigned number, 
 		return 0;
 	if (!value) {
 		text_clean(name);
-		snprintf(message, message_size, "%s:%u: expected `name = value`, not \"%.40s\"", path, number, name);
+		snprintf(message, message_size, "%s:%u: expected `name = value`, not \"%.40s\"",
+		    path, number, name);
 		return -EINVAL;
 	}
 	*value++ = '\0';
@@ -131,8 +134,12 @@ line_load(struct params *params, char *line, const char *path, unsigned number, 
 	if (error) {
 		text_clean(name);
 		text_clean(value);
-		snprintf(message, message_size, "%s:%u: %.40s = %.40s: %s (`pagerctl param list` shows all)", path,
-		    number, name, value, error == -ENOENT ? "no such parameter" : error == -ERANGE ? "out of range" : "not a number");
+		snprintf(message, message_size,
+		    "%s:%u: %.40s = %.40s: %s (`pagerctl param list` shows all)", path, number,
+		    name, value,
+		    error == -ENOENT   ? "no such parameter"
+		    : error == -ERANGE ? "out of range"
+				       : "not a number");
 	}
 	return error;
 }
@@ -152,11 +159,13 @@ params_load(struct params *params, const char *path, char *message, size_t messa
 	}
 	while (!error && fgets(line, sizeof(line), file)) {
 		number++;
-		/* A line that does not end in the buffer, or has a zero in it: no list of parameters. */
+		/* A line that does not end in the buffer, or has a zero in it: no list of
+		 * parameters. */
 		if (!strchr(line, '\n') && !feof(file)) {
 			snprintf(message, message_size,
-			    "%s:%u: no line of a configuration file (longer than %zu bytes, or not text)", path, number,
-			    sizeof(line) - 2);
+			    "%s:%u: no line of a configuration file (longer than %zu bytes, or not "
+			    "text)",
+			    path, number, sizeof(line) - 2);
 			error = -EINVAL;
 		} else {
 			error = line_load(params, line, path, number, message, message_size);

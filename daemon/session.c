@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sessions and their table. Runs on: any thread; the table's lock is the outermost. A session is freed by whoever drops the
- * last reference.
+ * Sessions and their table. Runs on: any thread; the table's lock is the outermost. A session is
+ * freed by whoever drops the last reference.
  */
 #include "session.h"
 
@@ -174,7 +174,8 @@ session_put(struct session *s)
 	free(s);
 }
 
-/* A session whose last reference is being dropped is still in the table: it must not come back to life. */
+/* A session whose last reference is being dropped is still in the table: it must not come back to
+ * life. */
 static struct session *
 get_unless_ending(struct session *s)
 {
@@ -240,7 +241,8 @@ session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns)
 	while (*cursor < t->room && !s) {
 		struct session *candidate = t->sessions[(*cursor)++];
 
-		if (candidate && load_acquire(&candidate->state) == SESSION_NEW && candidate->created_ns < before_ns)
+		if (candidate && load_acquire(&candidate->state) == SESSION_NEW &&
+		    candidate->created_ns < before_ns)
 			s = get_unless_ending(candidate);
 	}
 	lock_release(&t->lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The statistics segment (include/pager/shmstat.h). Runs on: created at start; counters by their threads, QUEUE rows under
- * PAGEQ, GAUGE rows by the control loop.
+ * The statistics segment (include/pager/shmstat.h). Runs on: created at start; counters by their
+ * threads, QUEUE rows under PAGEQ, GAUGE rows by the control loop.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,8 @@ static const struct {
 static void
 describe(struct shmstat_header *h)
 {
-	struct shmstat_descriptor *descriptor = (struct shmstat_descriptor *)((char *)h + h->descriptors_offset);
+	struct shmstat_descriptor *descriptor =
+	    (struct shmstat_descriptor *)((char *)h + h->descriptors_offset);
 
 	for (uint32_t i = 0; i < STAT_COUNT; i++, descriptor++) {
 		snprintf(descriptor->name, sizeof(descriptor->name), "%s", rows[i].name);
@@ -46,7 +47,8 @@ stats_create(struct stats *stats, unsigned shards)
 {
 	uint64_t stride = round_up_u64(STAT_COUNT * 8, CACHE_LINE) / 8;
 	uint64_t descriptors = round_up_u64(sizeof(struct shmstat_header), CACHE_LINE);
-	uint64_t levels = round_up_u64(descriptors + STAT_COUNT * sizeof(struct shmstat_descriptor), CACHE_LINE);
+	uint64_t levels =
+	    round_up_u64(descriptors + STAT_COUNT * sizeof(struct shmstat_descriptor), CACHE_LINE);
 	uint64_t counters = levels + stride * 8;
 	struct shmstat_header *h;
 	struct timespec now;
@@ -59,7 +61,8 @@ stats_create(struct stats *stats, unsigned shards)
 	if (h == MAP_FAILED)
 		return -errno;
 	/* From now on nobody else can map it writable. */
-	if (fcntl(stats->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+	if (fcntl(stats->fd, F_ADD_SEALS,
+		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		return -errno;
 	clock_gettime(CLOCK_REALTIME, &now);
 	*h = (struct shmstat_header){
@@ -129,7 +132,8 @@ static void
 refresh_tables(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
-	int64_t blocks = load_relaxed(&d->slots.blocks), used = (int64_t)share_used(&d->shares, SHARE_TABLES);
+	int64_t blocks = load_relaxed(&d->slots.blocks),
+		used = (int64_t)share_used(&d->shares, SHARE_TABLES);
 	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
 
 	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
@@ -168,8 +172,10 @@ stats_refresh(struct daemon *d)
 		    (int64_t)(s.slots_used * compressor_segment_bytes(d->compressor)));
 		stat_level(stats, STAT_SWAP_FULL, !swap_has_room(d));
 	}
-	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_UFFD_RETRIES],
+	store_relaxed(
+	    &stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_UFFD_RETRIES],
 	    uffd_retries());
-	store_relaxed(&stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_SHARES_REFUSED],
+	store_relaxed(
+	    &stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_SHARES_REFUSED],
 	    load_relaxed(&d->shares.refused));
 }

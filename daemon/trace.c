@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The recorder. Runs on: fault servers and jobs append; its own thread writes. The lock is a leaf and is not held across I/O.
+ * The recorder. Runs on: fault servers and jobs append; its own thread writes. The lock is a leaf
+ * and is not held across I/O.
  */
 #include "trace.h"
 
@@ -30,15 +31,17 @@ struct recorder {
 	pthread_t thread;
 	int fd;
 	struct session_name name; /* of which clients; of neither: all */
-	int error; /* the first that writing met */
+	int error;                /* the first that writing met */
 	bool stopping;
 	uint64_t events, records, dropped, dropped_since, bytes;
-	/* Ring of blocks: [written, current) are full and wait for the writer, current is being filled. */
+	/* Ring of blocks: [written, current) are full and wait for the writer, current is being
+	 * filled. */
 	unsigned char *memory;
 	struct trace_block block;
 	size_t lengths[BLOCKS];
 	unsigned current, written;
-	struct pol_window *window; /* mapped pages of the recorded clients; NULL: as the policy says */
+	struct pol_window
+	    *window; /* mapped pages of the recorded clients; NULL: as the policy says */
 	size_t window_bytes;
 };
 
@@ -69,8 +72,8 @@ is_recorded(const struct recorder *r, const struct session *s)
 }
 
 void
-trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread, bool written,
-    enum trace_kind kind)
+trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread,
+    bool written, enum trace_kind kind)
 {
 	struct recorder *r = d->recorder;
 	struct trace_record record = {
@@ -84,7 +87,8 @@ trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32
 	lock_acquire(&r->lock);
 	if (load_relaxed(&d->trace_on) && is_recorded(r, o->session)) {
 		record.event = ++r->events;
-		if (trace_block_put(&r->block, &record) == 0 || (block_turn(r) && trace_block_put(&r->block, &record) == 0)) {
+		if (trace_block_put(&r->block, &record) == 0 ||
+		    (block_turn(r) && trace_block_put(&r->block, &record) == 0)) {
 			r->records++;
 		} else {
 			r->dropped++;
@@ -133,7 +137,8 @@ recorder_main(void *argument)
 		lock_release(&r->lock);
 		error = length ? write_all(r->fd, block_memory(r, i), length) : 0;
 		if (error && !told)
-			log_warning_limited("a recording cannot be written (%s): stopping it tells the same",
+			log_warning_limited(
+			    "a recording cannot be written (%s): stopping it tells the same",
 			    strerror(-error));
 		told |= error != 0;
 		lock_acquire(&r->lock);
@@ -196,7 +201,8 @@ buffers_take(struct daemon *d, struct recorder *r, uint32_t window)
 	if (window == 0)
 		return 0;
 	r->window_bytes = pol_window_footprint(d->slots.count);
-	memory = mmap(NULL, r->window_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	memory = mmap(NULL, r->window_bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
 		free(r->memory);
 		r->memory = NULL;
@@ -220,7 +226,8 @@ buffers_drop(struct recorder *r)
 
 #define UNMAP_BATCH 64u
 
-/* What was mapped before the recording began is not in its window: its touches would not be seen. */
+/* What was mapped before the recording began is not in its window: its touches would not be seen.
+ */
 static void
 unmap_recorded(struct daemon *d, struct session_name name, struct stat_shard stats)
 {
@@ -239,7 +246,8 @@ unmap_recorded(struct daemon *d, struct session_name name, struct stat_shard sta
 }
 
 int
-trace_start(struct daemon *d, int fd, struct session_name name, uint32_t window, struct stat_shard stats)
+trace_start(
+    struct daemon *d, int fd, struct session_name name, uint32_t window, struct stat_shard stats)
 {
 	struct recorder *r = d->recorder;
 	struct stat st;
@@ -248,7 +256,8 @@ trace_start(struct daemon *d, int fd, struct session_name name, uint32_t window,
 	if (r->fd >= 0)
 		return -EBUSY;
 	/* A process need not be a client yet. */
-	if (name.id ? !session_exists(d, name.id) : name.pid && kill(name.pid, 0) < 0 && errno == ESRCH)
+	if (name.id ? !session_exists(d, name.id)
+		    : name.pid && kill(name.pid, 0) < 0 && errno == ESRCH)
 		return -ESRCH;
 	if (window > WINDOW_MAX || (window > 0 && window < 4) || fstat(fd, &st) < 0)
 		return -EINVAL;
@@ -363,8 +372,8 @@ trace_window_push(struct fault_server *server, struct vm_object *o, uint64_t ind
 	struct victim victim;
 	bool found = false, coming = oldest != POL_NONE;
 
-	/* Another server may have woken its thread and not let go of the page yet. Not for ever: whoever holds it may be
-	 * waiting for the page that we hold. */
+	/* Another server may have woken its thread and not let go of the page yet. Not for ever:
+	 * whoever holds it may be waiting for the page that we hold. */
 	for (unsigned tries = 0; coming && !found && tries < COMING_TRIES; tries++) {
 		const struct timespec pause = { .tv_nsec = COMING_PAUSE_NS };
 

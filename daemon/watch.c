@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watcher (watch.h). Runs on: its own thread. It takes no lock for longer than a look, and makes no call that a client can
- * hold.
+ * The watcher (watch.h). Runs on: its own thread. It takes no lock for longer than a look, and
+ * makes no call that a client can hold.
  */
 #include "watch.h"
 
@@ -21,28 +21,31 @@
 
 /* Looks in a row that found the same call asleep. */
 #define STUCK_TICKS 3u
-/* Or so many looks of the last OFTEN_OF at any of its calls. A memfd's lock only the client holds, or a thread of ours that runs
- * at that moment; an address space is changed by honest programs too. */
+/* Or so many looks of the last OFTEN_OF at any of its calls. A memfd's lock only the client holds,
+ * or a thread of ours that runs at that moment; an address space is changed by honest programs
+ * too. */
 #define OFTEN_MEMFD 3u
 #define OFTEN_LOOKS 6u
 #define OFTEN_OF    8u
 /* In a side lane for so long after the first time, and twice as long each further time. */
 #define APART_TICKS (10000u / WATCH_TICK_MS)
 #define APART_TIMES 6u
-/* Who waits for a memfd's lock behind a thread of ours does not wait for the client; but for no longer than this. */
+/* Who waits for a memfd's lock behind a thread of ours does not wait for the client; but for no
+ * longer than this. */
 #define EXCUSED_TICKS (5000u / WATCH_TICK_MS)
 /* While the daemon stops nobody has longer. */
 #define HASTY_TICKS (2000u / WATCH_TICK_MS)
-/* After a client has been ended and its calls still do not come back: who else holds the lock is looked for, this often. */
+/* After a client has been ended and its calls still do not come back: who else holds the lock is
+ * looked for, this often. */
 #define HOLDER_TICKS (500u / WATCH_TICK_MS)
 /* When nobody has been inside of a call for so long the watcher looks seldom. */
-#define IDLE_TICKS  40u
-#define IDLE_MS     100u
+#define IDLE_TICKS   40u
+#define IDLE_MS      100u
 #define OBSERVED_MAX 64u
 /* So many clients apart make their user suspect, for so long. */
 #define SUSPECT_CLIENTS 3u
-#define SUSPECT_TICKS (60000u / WATCH_TICK_MS)
-#define SUSPECTS_MAX 16u
+#define SUSPECT_TICKS   (60000u / WATCH_TICK_MS)
+#define SUSPECTS_MAX    16u
 
 _Thread_local struct watch *watch_own;
 
@@ -57,13 +60,13 @@ static const struct {
 /* A client that was met blocking lately, or is in a side lane. */
 struct observed {
 	struct session *session; /* with a reference */
-	uint32_t history; /* bit i: blocking, i ticks ago */
-	uint32_t memfd;   /* the same of its memfd's lock alone, when no thread of ours had it */
-	uint64_t apart_until;    /* tick; 0: in the common lane */
+	uint32_t history;        /* bit i: blocking, i ticks ago */
+	uint32_t memfd; /* the same of its memfd's lock alone, when no thread of ours had it */
+	uint64_t apart_until; /* tick; 0: in the common lane */
 };
 
-/* A user whose clients held calls up until they were ended, or several of whose clients are apart: all that it has begin in a
- * side lane, for each would cost others the time until it is noticed. */
+/* A user whose clients held calls up until they were ended, or several of whose clients are apart:
+ * all that it has begin in a side lane, for each would cost others the time until it is noticed. */
 struct suspect {
 	uid_t uid;
 	uint64_t until; /* tick; passed: none */
@@ -76,7 +79,7 @@ struct watcher {
 	struct cond cond; /* waited for by the watcher, signalled by watch_stop and watch_hasten */
 	bool stopping;
 	atomic_bool hasty;
-	struct watch *first; /* (C) */
+	struct watch *first;     /* (C) */
 	uint64_t tick;           /* (W) */
 	uint64_t suspects_until; /* (W) tick after which there are none */
 	unsigned idle;
@@ -160,8 +163,9 @@ duties_stop(struct daemon *d)
 
 /* --- looking --- */
 
-/* Whether the thread waits for something: its state is the field behind the name, which may hold anything. The file stays open: clients
- * may have left no descriptor by the time it is needed, and who cannot be looked at is not taken for asleep. */
+/* Whether the thread waits for something: its state is the field behind the name, which may hold
+ * anything. The file stays open: clients may have left no descriptor by the time it is needed, and
+ * who cannot be looked at is not taken for asleep. */
 static bool
 sleeps(struct watch *w)
 {
@@ -180,13 +184,15 @@ sleeps(struct watch *w)
 	return at && at[1] != '\0' && at[2] != 'R';
 }
 
-/* Whether a thread of ours runs inside of a call on that client's memfds: it may have the lock that another waits for. */
+/* Whether a thread of ours runs inside of a call on that client's memfds: it may have the lock that
+ * another waits for. */
 static bool
 lock_is_ours(struct watcher *r, uint64_t client)
 {
 	for (struct watch *w = r->first; w; w = w->next)
-		if (load_acquire(&w->word) & WATCH_INSIDE && load_relaxed(&w->call) == WATCH_MEMFD &&
-		    load_relaxed(&w->client) == client && !sleeps(w))
+		if (load_acquire(&w->word) & WATCH_INSIDE &&
+		    load_relaxed(&w->call) == WATCH_MEMFD && load_relaxed(&w->client) == client &&
+		    !sleeps(w))
 			return true;
 	return false;
 }
@@ -261,12 +267,15 @@ set_apart(struct watcher *r, struct observed *o)
 	/* Before it is attached nobody polls it, and only its own request waits. */
 	if (o->apart_until != 0 || (state != SESSION_CLIENT && state != SESSION_DEAD))
 		return;
-	o->apart_until = r->tick + ((uint64_t)APART_TICKS << (s->times_apart < APART_TIMES ? s->times_apart : APART_TIMES));
+	o->apart_until =
+	    r->tick + ((uint64_t)APART_TICKS
+			  << (s->times_apart < APART_TIMES ? s->times_apart : APART_TIMES));
 	s->times_apart++;
 	stat_add(r->stats, STAT_CLIENTS_APART, 1);
 	lane_move(r->daemon, s, lane_for(s->uid), r->stats);
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
-		apart += r->observed[i].session && r->observed[i].apart_until != 0 && r->observed[i].session->uid == s->uid;
+		apart += r->observed[i].session && r->observed[i].apart_until != 0 &&
+			 r->observed[i].session->uid == s->uid;
 	if (apart >= SUSPECT_CLIENTS)
 		suspect(r, s->uid);
 }
@@ -300,15 +309,17 @@ set_suspects_apart(struct watcher *r)
 	}
 }
 
-/* Clients that are not attached cannot be set apart, and their users' next ones would hold the next threads up. => whether as many of
- * the user's as make it suspect hold one up now */
+/* Clients that are not attached cannot be set apart, and their users' next ones would hold the next
+ * threads up. => whether as many of the user's as make it suspect hold one up now */
 static bool
 holds_up_many(const struct watcher *r, uid_t uid)
 {
 	unsigned count = 0;
 
 	for (const struct watch *w = r->first; w; w = w->next) {
-		struct session *s = w->ticks >= STUCK_TICKS ? session_find_cookie(r->daemon, load_relaxed(&w->client)) : NULL;
+		struct session *s = w->ticks >= STUCK_TICKS
+					? session_find_cookie(r->daemon, load_relaxed(&w->client))
+					: NULL;
 
 		if (!s)
 			continue;
@@ -318,7 +329,8 @@ holds_up_many(const struct watcher *r, uid_t uid)
 	return count >= SUSPECT_CLIENTS;
 }
 
-/* The client, and with it the session, which ends with its process. Where it may not be killed the session ends all the same. */
+/* The client, and with it the session, which ends with its process. Where it may not be killed the
+ * session ends all the same. */
 static void
 end_client(struct watcher *r, struct session *s, const struct watch *w)
 {
@@ -326,11 +338,11 @@ end_client(struct watcher *r, struct session *s, const struct watch *w)
 		return;
 	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
 	suspect(r, s->uid);
-	log_error_limited("process %d (session %llu) does not let go of %s: it is ended", (int)s->pid, (unsigned long long)s->id,
-	    calls[load_relaxed(&w->call)].text);
+	log_error_limited("process %d (session %llu) does not let go of %s: it is ended",
+	    (int)s->pid, (unsigned long long)s->id, calls[load_relaxed(&w->call)].text);
 	if (s->pidfd < 0 || syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0u) < 0)
-		log_error_limited("process %d cannot be killed (%s): only its session ends", (int)s->pid,
-		    s->pidfd < 0 ? "not to be seen from here" : strerror(errno));
+		log_error_limited("process %d cannot be killed (%s): only its session ends",
+		    (int)s->pid, s->pidfd < 0 ? "not to be seen from here" : strerror(errno));
 	store_release(&r->daemon->sessions_end_wanted, true);
 }
 
@@ -343,8 +355,8 @@ stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
 
 	if (w->ticks == STUCK_TICKS) {
 		stat_add(r->stats, STAT_HELD_CALLS, 1);
-		log_notice_limited("process %d (session %llu) holds up %s", (int)s->pid, (unsigned long long)s->id,
-		    calls[load_relaxed(&w->call)].text);
+		log_notice_limited("process %d (session %llu) holds up %s", (int)s->pid,
+		    (unsigned long long)s->id, calls[load_relaxed(&w->call)].text);
 	}
 	if (o)
 		set_apart(r, o);
@@ -352,15 +364,19 @@ stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
 		suspect(r, s->uid);
 	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
 		end_ticks = HASTY_TICKS;
-	is_over = end_ticks && w->ticks >= end_ticks && (w->ticks - w->excused >= end_ticks || w->ticks >= EXCUSED_TICKS);
+	is_over = end_ticks && w->ticks >= end_ticks &&
+		  (w->ticks - w->excused >= end_ticks || w->ticks >= EXCUSED_TICKS);
 	if (is_over)
 		end_client(r, s, w);
-	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD && (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
+	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD &&
+	    (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
 		watch_holders_end(s, load_relaxed(&w->fd));
-	/* In a side lane others of its kind may wait; they do not wait for what has no end. A wait has none where the client has been
-	 * ended and whoever has its pages does not come back even so. */
-	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT ? load_acquire(&s->end_wanted) && w->ticks >= HOLDER_TICKS
-							   : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
+	/* In a side lane others of its kind may wait; they do not wait for what has no end. A wait
+	 * has none where the client has been ended and whoever has its pages does not come back
+	 * even so. */
+	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT
+			  ? load_acquire(&s->end_wanted) && w->ticks >= HOLDER_TICKS
+			  : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
 	if (w->relieve && !(load_relaxed(&w->word) & WATCH_RELIEVED) &&
 	    (load_relaxed(&w->lane) == LANE_COMMON || is_hopeless)) {
 		w->relieve(r->daemon, w);
@@ -389,7 +405,8 @@ look_at(struct watcher *r, struct watch *w)
 		return;
 	o = NULL;
 	if (load_acquire(&w->word) == word) {
-		/* A wait is for another thread, which may have a lot to do: only where that one is held up it tells of the client. */
+		/* A wait is for another thread, which may have a lot to do: only where that one is
+		 * held up it tells of the client. */
 		bool is_wait = load_relaxed(&w->call) == WATCH_WAIT;
 		bool is_memfd = load_relaxed(&w->call) == WATCH_MEMFD;
 		bool is_ours = is_memfd && lock_is_ours(r, load_relaxed(&w->client));
@@ -401,7 +418,8 @@ look_at(struct watcher *r, struct watch *w)
 		if (o && is_memfd && !is_ours)
 			o->memfd |= 1;
 		if (w->ticks >= STUCK_TICKS &&
-		    (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane) || load_acquire(&s->end_wanted)))
+		    (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane) ||
+			load_acquire(&s->end_wanted)))
 			stuck(r, w, s, o);
 	}
 	session_put(s);
@@ -421,7 +439,8 @@ judge(struct watcher *r, struct observed *o)
 
 	if (lately(o->history) >= OFTEN_LOOKS || lately(o->memfd) >= OFTEN_MEMFD)
 		set_apart(r, o);
-	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 && !session_is_dead(s)) {
+	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 &&
+	    !session_is_dead(s)) {
 		o->apart_until = 0;
 		lane_move(r->daemon, s, LANE_COMMON, r->stats);
 	}
@@ -476,7 +495,8 @@ watcher_main(void *argument)
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
 	lock_acquire(&r->lock);
 	while (!r->stopping) {
-		cond_wait_for(&r->cond, &r->lock, (is_idle(r) ? IDLE_MS : WATCH_TICK_MS) * 1000000ull);
+		cond_wait_for(
+		    &r->cond, &r->lock, (is_idle(r) ? IDLE_MS : WATCH_TICK_MS) * 1000000ull);
 		lock_release(&r->lock);
 		watch_look(r->daemon);
 		lock_acquire(&r->lock);

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watch over calls that a client can make last. A userfaultfd call waits for the lock of the client's address space, a
- * hole in its memory for the lock of the memfd's inode, and the client decides for how long. So threads that many clients depend
- * on say before such a call whose it is (watch_client) and are inside of it between watch_enter and watch_leave; the watcher, a
- * thread of its own, looks every WATCH_TICK_MS milliseconds and
+ * The watch over calls that a client can make last. A userfaultfd call waits for the lock of the
+ * client's address space, a hole in its memory for the lock of the memfd's inode, and the client
+ * decides for how long. So threads that many clients depend on say before such a call whose it is
+ * (watch_client) and are inside of it between watch_enter and watch_leave; the watcher, a thread of
+ * its own, looks every WATCH_TICK_MS milliseconds and
  *
- *   moves a client that was met blocking often, or once for long, to a side lane: servers, workers and jobs that serve such
- *     clients only (struct session: lane). There it waits for itself. After a while that gets longer each time it comes back;
- *   relieves a thread of the common lane that does not come back: another takes its duty over, with all that it has not
- *     begun. The thread learns of it when it does come back (watch_is_relieved), ends what it is at and takes up nothing else;
- *   ends the client after the time that tbl/watch_call.h states, and whoever else holds the memfd's lock if that does not help.
+ *   moves a client that was met blocking often, or once for long, to a side lane: servers, workers
+ *     and jobs that serve such clients only (struct session: lane). There it waits for itself.
+ *     After a while that gets longer each time it comes back;
+ *   relieves a thread of the common lane that does not come back: another takes its duty over, with
+ *     all that it has not begun. The thread learns of it when it does come back
+ *     (watch_is_relieved), ends what it is at and takes up nothing else;
+ *   ends the client after the time that tbl/watch_call.h states, and whoever else holds the memfd's
+ *   lock if that does not help.
  *
- * The watcher counts only looks that found the thread asleep: one that has no processor is not the client's doing.
+ * The watcher counts only looks that found the thread asleep: one that has no processor is not the
+ * client's doing.
  */
 #ifndef WATCH_H
 #define WATCH_H
@@ -42,13 +47,15 @@ enum watch_call {
 /* One a thread. Letters as in daemon.h; (W) the watcher alone. */
 struct watch {
 	atomic_uint word;
-	atomic_ullong client; /* (A) cookie of the session whose memory the next calls are on; 0: nobody's */
-	atomic_uint call;     /* (A) enum watch_call */
-	atomic_int fd;        /* (A) the memfd of a WATCH_MEMFD */
-	atomic_int tid;       /* (A) 0: has not begun */
-	atomic_uint lane;     /* (A) in which it works */
-	bool relieved;        /* its own thread's: its duty is another's */
-	/* Another thread takes over what this one has not begun. Calls watch_relieved when it is sure to have one. (W) */
+	atomic_ullong
+	    client; /* (A) cookie of the session whose memory the next calls are on; 0: nobody's */
+	atomic_uint call; /* (A) enum watch_call */
+	atomic_int fd;    /* (A) the memfd of a WATCH_MEMFD */
+	atomic_int tid;   /* (A) 0: has not begun */
+	atomic_uint lane; /* (A) in which it works */
+	bool relieved;    /* its own thread's: its duty is another's */
+	/* Another thread takes over what this one has not begun. Calls watch_relieved when it is
+	 * sure to have one. (W) */
 	void (*relieve)(struct daemon *d, struct watch *w);
 	int state_fd;         /* (W) its state in /proc; 0 or less: not open */
 	unsigned seen, ticks; /* (W) the word last looked at, and for how many looks in a row */
@@ -61,8 +68,10 @@ extern _Thread_local struct watch *watch_own;
 /* The calling thread is watched from now on. => watch_add has been called for it */
 void watch_begin(struct watch *w);
 /* Before the watcher starts. */
-void watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w));
-/* The watcher's side of relieving. => false: the thread has come back by itself, nothing has changed; (W) */
+void watch_add(
+    struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w));
+/* The watcher's side of relieving. => false: the thread has come back by itself, nothing has
+ * changed; (W) */
 bool watch_relieved(struct watch *w);
 /* A thread takes up a new duty. Its own thread. */
 void watch_on_duty(struct watch *w, unsigned lane);
@@ -80,8 +89,8 @@ void watch_stop(struct daemon *d);
 /* => stopped, and all who were watched have ended */
 void watch_destroy(struct daemon *d);
 
-/* Whose memory the calls that follow are on. => who it was, to be set again by a function that works for another client
- * meanwhile. */
+/* Whose memory the calls that follow are on. => who it was, to be set again by a function that
+ * works for another client meanwhile. */
 static inline uint64_t
 watch_client(uint64_t cookie)
 {
@@ -105,8 +114,8 @@ watch_enter(enum watch_call call, int fd)
 	store_relaxed(&w->call, call);
 	store_relaxed(&w->fd, fd);
 	/* Once relieved it stays so, whatever else it must do to end what it is at. */
-	store_release(&w->word, (load_relaxed(&w->word) & ~(WATCH_ONE - 1)) + WATCH_ONE + WATCH_INSIDE +
-	    (unlikely(w->relieved) ? WATCH_RELIEVED : 0));
+	store_release(&w->word, (load_relaxed(&w->word) & ~(WATCH_ONE - 1)) + WATCH_ONE +
+				    WATCH_INSIDE + (unlikely(w->relieved) ? WATCH_RELIEVED : 0));
 }
 
 /* Keeps errno. */
@@ -117,11 +126,13 @@ watch_leave(void)
 
 	if (unlikely(!w))
 		return;
-	if (unlikely(exchange_acq_rel(&w->word, load_relaxed(&w->word) & ~(WATCH_ONE - 1)) & WATCH_RELIEVED))
+	if (unlikely(exchange_acq_rel(&w->word, load_relaxed(&w->word) & ~(WATCH_ONE - 1)) &
+		     WATCH_RELIEVED))
 		w->relieved = true;
 }
 
-/* Whether the calling thread's duty is another's by now: it takes nothing up any more. Changes in watch_leave only. */
+/* Whether the calling thread's duty is another's by now: it takes nothing up any more. Changes in
+ * watch_leave only. */
 static inline bool
 watch_is_relieved(void)
 {
@@ -141,7 +152,8 @@ struct duty {
 	bool is_new; /* under daemon.duty_lock: given, not taken up yet */
 };
 #define DUTY_NONE (-1)
-/* Waits until the thread has a duty. => its number, or DUTY_NONE: the daemon ends. Its own thread, no lock held */
+/* Waits until the thread has a duty. => its number, or DUTY_NONE: the daemon ends. Its own thread,
+ * no lock held */
 int duty_wait(struct daemon *d, struct duty *duty);
 /* => duty_lock held */
 void duty_give_locked(struct daemon *d, struct duty *duty, int number);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks /proc for processes that keep the lock of a memfd's inode. The memfd is told by its inode number, which
- * /proc/PID/fdinfo states: stat(2) through /proc/PID/fd would ask file systems that may not answer. Runs on: the watcher.
+ * Walks /proc for processes that keep the lock of a memfd's inode. The memfd is told by its inode
+ * number, which /proc/PID/fdinfo states: stat(2) through /proc/PID/fd would ask file systems that
+ * may not answer. Runs on: the watcher.
  */
 #include "watch_holder.h"
 
@@ -53,7 +54,8 @@ descriptor_of(pid_t pid, uint64_t inode)
 		return -1;
 	snprintf(wanted, sizeof(wanted), "ino:\t%llu\n", (unsigned long long)inode);
 	while (found < 0 && (entry = readdir(directory)) != NULL) {
-		ssize_t length = readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
+		ssize_t length =
+		    readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
 
 		if (length < 0)
 			continue;
@@ -68,7 +70,8 @@ descriptor_of(pid_t pid, uint64_t inode)
 	return found;
 }
 
-/* Calls that take the lock, with the descriptor as first argument (copy_file_range and splice: as third). */
+/* Calls that take the lock, with the descriptor as first argument (copy_file_range and splice: as
+ * third). */
 static bool
 takes_lock(long number, const unsigned long *arguments, unsigned long fd)
 {
@@ -106,9 +109,11 @@ is_inside(pid_t pid, int fd)
 
 		if (!is_number(entry->d_name))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.10s/syscall", (int)pid, entry->d_name);
+		snprintf(
+		    path, sizeof(path), "/proc/%d/task/%.10s/syscall", (int)pid, entry->d_name);
 		if (read_text(path, text, sizeof(text)) > 0 &&
-		    sscanf(text, "%ld %lx %lx %lx", &number, &arguments[0], &arguments[1], &arguments[2]) == 4)
+		    sscanf(text, "%ld %lx %lx %lx", &number, &arguments[0], &arguments[1],
+			&arguments[2]) == 4)
 			inside = takes_lock(number, arguments, (unsigned long)fd);
 	}
 	if (directory)
@@ -140,8 +145,9 @@ end_process(const struct session *s, pid_t pid, uint64_t inode)
 		ended = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0u) == 0;
 	close(pidfd);
 	if (ended)
-		log_error_limited("process %d is ended: it has the memory of process %d, which is gone, and keeps its lock", (int)pid,
-		    (int)s->pid);
+		log_error_limited("process %d is ended: it has the memory of process %d, which is "
+				  "gone, and keeps its lock",
+		    (int)pid, (int)s->pid);
 	return ended;
 }
 

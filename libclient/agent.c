@@ -2,8 +2,8 @@
  *
  * The agent: does to this process what the daemon cannot do from outside (drops page-table
  * entries), passes notices on, and sees the daemon die. Runs on: its own thread, "pager-agent", all
- * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no managed memory. Its
- * descriptors are used by raw system calls: see keeper.c.
+ * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no
+ * managed memory. Its descriptors are used by raw system calls: see keeper.c.
  */
 #include "pager_priv.h"
 
@@ -100,8 +100,9 @@ drop_parts(struct pager *p, struct drop *drop, uint64_t start, uint64_t end)
 	}
 }
 
-/* How many ranges from the first on lie in one mapping of ours: one question for most batches, since asking takes as long as
- * dropping does. Those that do not ascend are asked for one by one. => at least 1 */
+/* How many ranges from the first on lie in one mapping of ours: one question for most batches,
+ * since asking takes as long as dropping does. Those that do not ascend are asked for one by one.
+ * => at least 1 */
 static size_t
 ranges_in_one_mapping(struct pager *p, const struct iovec *ranges, size_t count)
 {
@@ -120,15 +121,16 @@ static bool
 ranges_ascend(const struct iovec *ranges, size_t count)
 {
 	for (size_t i = 1; i < count; i++)
-		if ((uintptr_t)ranges[i].iov_base < (uintptr_t)ranges[i - 1].iov_base + ranges[i - 1].iov_len)
+		if ((uintptr_t)ranges[i].iov_base <
+		    (uintptr_t)ranges[i - 1].iov_base + ranges[i - 1].iov_len)
 			return false;
 	return true;
 }
 
 /* Only what is managed at this moment is dropped: an address may have been given back, and be
  * anything now, since the daemon sent it. space_lock keeps the check true until the mapping has
- * been worked on. And only what is mapped by us: where the program has put private memory of its own in the place, this advice
- * would be its end. */
+ * been worked on. And only what is mapped by us: where the program has put private memory of its
+ * own in the place, this advice would be its end. */
 static void
 agent_zap(struct pager *p, const struct pager_agent_message *message)
 {
@@ -142,25 +144,30 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 	for (uint32_t i = 0; i < message->count; i++) {
 		uint64_t start = message->ranges[i].address, end = start + message->ranges[i].size;
 
-		if (end > start && ((start | end) & mask) == 0 && range_set_contains(&p->managed, start, end))
+		if (end > start && ((start | end) & mask) == 0 &&
+		    range_set_contains(&p->managed, start, end))
 			ranges[count++] = (struct iovec){ (void *)(uintptr_t)start, end - start };
 	}
 	ascend = ranges_ascend(ranges, count);
 	for (size_t i = 0; i < count; i += together) {
 		together = ascend ? ranges_in_one_mapping(p, ranges + i, count - i) : 1;
 		for (size_t k = i; together > 1 && k < i + together; k++)
-			drop_add(&p->agent, &drop, (uintptr_t)ranges[k].iov_base, ranges[k].iov_len);
+			drop_add(
+			    &p->agent, &drop, (uintptr_t)ranges[k].iov_base, ranges[k].iov_len);
 		if (together == 1)
-			drop_parts(p, &drop, (uintptr_t)ranges[i].iov_base, (uintptr_t)ranges[i].iov_base + ranges[i].iov_len);
+			drop_parts(p, &drop, (uintptr_t)ranges[i].iov_base,
+			    (uintptr_t)ranges[i].iov_base + ranges[i].iov_len);
 	}
 	agent_drop(&p->agent, drop.iov, drop.count);
 	pthread_mutex_unlock(&p->space_lock);
 }
 
-/* Where to drop entries. Each processor that runs the program at that moment is interrupted, a range at a time, and waited for: 10 to
- * 20 us where processors are virtual; and as long as that takes every flush that pageout does for this program is forced to be one, too
- * (the kernel's mm_tlb_flush_nested). The one processor on which threads fault has nobody to interrupt but itself. Where they do on
- * several there is no such place: then rather where none of them waits for its processor. */
+/* Where to drop entries. Each processor that runs the program at that moment is interrupted, a
+ * range at a time, and waited for: 10 to 20 us where processors are virtual; and as long as that
+ * takes every flush that pageout does for this program is forced to be one, too (the kernel's
+ * mm_tlb_flush_nested). The one processor on which threads fault has nobody to interrupt but
+ * itself. Where they do on several there is no such place: then rather where none of them waits for
+ * its processor. */
 static void
 agent_choose_processors(struct agent *agent, uint64_t faulting)
 {
@@ -189,7 +196,8 @@ agent_receive(struct pager *p)
 {
 	struct pager_agent_message message;
 	const size_t head = offsetof(struct pager_agent_message, ranges);
-	ssize_t n = syscall(SYS_recvfrom, p->agent.socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
+	ssize_t n = syscall(SYS_recvfrom, p->agent.socket, &message, sizeof(message),
+	    MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN;
@@ -267,7 +275,8 @@ agent_start(struct pager *p)
 	sigset_t all, old;
 	int r = 0;
 
-	/* Not poll(2), which fails for good in a process that may have fewer descriptors (RLIMIT_NOFILE) than it is asked about. */
+	/* Not poll(2), which fails for good in a process that may have fewer descriptors
+	 * (RLIMIT_NOFILE) than it is asked about. */
 	agent->epoll = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
 	if (agent->epoll < 0)
 		return -errno;

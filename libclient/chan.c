@@ -46,8 +46,8 @@ fd_is_noted(int fd, const struct fd_note *note)
 {
 	struct fd_note is = { 0 };
 
-	return fd >= 0 && fd_note(fd, &is) == 0 && is.inode == note->inode && is.device_major == note->device_major &&
-	    is.device_minor == note->device_minor;
+	return fd >= 0 && fd_note(fd, &is) == 0 && is.inode == note->inode &&
+	       is.device_major == note->device_major && is.device_minor == note->device_minor;
 }
 
 int
@@ -137,7 +137,8 @@ chan_close(struct chan *c)
 void
 chan_break(struct chan *c)
 {
-	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel) && fd_is_noted(c->fd, &c->note))
+	if (!atomic_exchange_explicit(&c->broken, true, memory_order_acq_rel) &&
+	    fd_is_noted(c->fd, &c->note))
 		shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -224,8 +225,8 @@ chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t
 	unsigned resets = 0;
 	ssize_t n;
 
-	/* A daemon that hangs up without reading resets the connection, and that is told before what it
-	 * has said: its reason is behind it. */
+	/* A daemon that hangs up without reading resets the connection, and that is told before
+	 * what it has said: its reason is behind it. */
 	do {
 		n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && ++resets == 1)));
@@ -254,7 +255,7 @@ chan_reply_is_valid(const struct chan_call *call, uint64_t sequence,
 	body = packet->bytes - sizeof(*header);
 	if (header->error != 0)
 		return header->error < 0 && header->error >= -4095 && body == 0 &&
-		    packet->fd_count == 0 && !packet->fds_lost;
+		       packet->fd_count == 0 && !packet->fds_lost;
 	if (body < call->reply_bytes_min || body > call->reply_bytes_max)
 		return false;
 	return packet->fd_count + packet->fds_lost == (call->ret_fd ? 1u : 0u);

@@ -16,8 +16,8 @@
 
 #define PAGER_CHAN_PAGE_SIZE_MAX (2u << 20)
 
-/* What a descriptor is, beyond its number: a program may close descriptors that it did not open (closefrom(3) at the start of a
- * daemon's life), and the number may be another file's by then. */
+/* What a descriptor is, beyond its number: a program may close descriptors that it did not open
+ * (closefrom(3) at the start of a daemon's life), and the number may be another file's by then. */
 struct fd_note {
 	uint64_t inode;
 	uint32_t device_major, device_minor;
@@ -30,7 +30,7 @@ bool fd_is_noted(int fd, const struct fd_note *note);
 /* Locks: `lock` is held from sending a request until its reply is there. What another thread may
  * wait for while it holds `lock` is the daemon alone. */
 struct chan {
-	int fd; /* constant until chan_close */
+	int fd;              /* constant until chan_close */
 	struct fd_note note; /* of fd; constant */
 	pthread_mutex_t lock;
 	uint64_t sequence;  /* (lock) */
@@ -42,9 +42,10 @@ struct chan_call {
 	const void *request;
 	void *reply;
 	const int *fds_out;
-	int *ret_fd; /* NULL: a reply with a descriptor is a protocol error; else exactly one is
-			wanted */
-	bool fd_lost; /* set with -EMFILE: the request was carried out, and its descriptor has not come */
+	int *ret_fd;  /* NULL: a reply with a descriptor is a protocol error; else exactly one is
+			 wanted */
+	bool fd_lost; /* set with -EMFILE: the request was carried out, and its descriptor has not
+			 come */
 	size_t request_bytes;
 	size_t reply_bytes_min, reply_bytes_max;
 	size_t reply_bytes; /* set on success: what came */
@@ -53,8 +54,8 @@ struct chan_call {
 };
 
 /* The request and reply structures of message NAME/name, for an initializer of struct chan_call. */
-#define CHAN_CALL(NAME, req, rep)                                                    \
-	.type = PAGER_MSG_##NAME, .request = (req), .request_bytes = sizeof(*(req)), \
+#define CHAN_CALL(NAME, req, rep)                                                                  \
+	.type = PAGER_MSG_##NAME, .request = (req), .request_bytes = sizeof(*(req)),               \
 	.reply = (rep), .reply_bytes_min = sizeof(*(rep)), .reply_bytes_max = sizeof(*(rep))
 
 /* Where the socket is looked for when nobody says: see pager_connect. => -EINVAL: the path is too
@@ -77,9 +78,9 @@ void chan_close(struct chan *c);
 void chan_break(struct chan *c);
 
 /* => 0; the daemon's -errno; -ENOTCONN when the connection is gone; -EPROTO when the answer made no
- * sense (the connection is broken then); -EBADF when the program has closed the descriptor; -ENOMEM, -EMFILE when the
- * request could not be sent; -EMFILE with call->fd_lost when the reply came but for its descriptor, for which this process
- * has no number free. */
+ * sense (the connection is broken then); -EBADF when the program has closed the descriptor;
+ * -ENOMEM, -EMFILE when the request could not be sent; -EMFILE with call->fd_lost when the reply
+ * came but for its descriptor, for which this process has no number free. */
 int chan_exchange(struct chan *c, struct chan_call *call);
 
 /* The first exchange. name NULL: the program's. ret_dev_fd NULL for tools. */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keeper: a thread with a descriptor table of its own, which holds the connection's descriptors and nothing else, and
- * which the agent works in. A program that closes what it did not open (closefrom(3)) closes its own copies: the daemon sees
- * no hang-up, which would end the session and with it the content of all memory; the userfaultfd stays open whatever becomes
- * of the daemon, so that threads that wait in a fault never go on and read zeroes; and the agent never uses a number that has
- * become another file's. In return nothing of the program is held open by it.
+ * The keeper: a thread with a descriptor table of its own, which holds the connection's descriptors
+ * and nothing else, and which the agent works in. A program that closes what it did not open
+ * (closefrom(3)) closes its own copies: the daemon sees no hang-up, which would end the session and
+ * with it the content of all memory; the userfaultfd stays open whatever becomes of the daemon, so
+ * that threads that wait in a fault never go on and read zeroes; and the agent never uses a number
+ * that has become another file's. In return nothing of the program is held open by it.
  *
- * What watches a program from within (ThreadSanitizer) believes that it has one table, and takes a number here for the same
- * file there. So descriptors are used in this table by raw system calls, which nobody interposes.
+ * What watches a program from within (ThreadSanitizer) believes that it has one table, and takes a
+ * number here for the same file there. So descriptors are used in this table by raw system calls,
+ * which nobody interposes.
  *
- * Runs on: the keeper's own thread, "pager-keeper", all signals blocked, but for the functions of pager_priv.h.
+ * Runs on: the keeper's own thread, "pager-keeper", all signals blocked, but for the functions of
+ * pager_priv.h.
  */
 #include "pager_priv.h"
 
@@ -45,15 +48,18 @@ keeper_wait_past(struct keeper *k, enum keeper_state state)
 	return now;
 }
 
-/* A table of this thread's own, with the connection's descriptors under the numbers that they have in the program's.
+/* A table of this thread's own, with the connection's descriptors under the numbers that they have
+ * in the program's.
  * => 0 or -errno */
 static int
 keeper_table(const struct pager *p)
 {
-	int kept[KEPT_MAX] = { p->chan.fd, p->uffd, p->agent.socket, p->agent.stop_fd, p->agent.pidfd };
+	int kept[KEPT_MAX] = { p->chan.fd, p->uffd, p->agent.socket, p->agent.stop_fd,
+		p->agent.pidfd };
 	unsigned next = 0;
 
-	/* Numbers in order, then what lies between. What is above goes first: that part of the table is never copied. */
+	/* Numbers in order, then what lies between. What is above goes first: that part of the
+	 * table is never copied. */
 	for (int i = 1; i < KEPT_MAX; i++)
 		for (int j = i; j > 0 && kept[j - 1] > kept[j]; j--) {
 			int fd = kept[j];
@@ -61,7 +67,8 @@ keeper_table(const struct pager *p)
 			kept[j] = kept[j - 1];
 			kept[j - 1] = fd;
 		}
-	if (syscall(SYS_close_range, (unsigned)kept[KEPT_MAX - 1] + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0)
+	if (syscall(SYS_close_range, (unsigned)kept[KEPT_MAX - 1] + 1, ~0u, CLOSE_RANGE_UNSHARE) <
+	    0)
 		return -errno;
 	for (int i = 0; i < KEPT_MAX; i++) {
 		if (kept[i] < 0)

@@ -2,9 +2,9 @@
  *
  * Connecting: hello, a userfaultfd bound to this process, attach; and the way back. The userfaultfd
  * is made here, from the /dev/userfaultfd descriptor that the daemon hands out, and set up
- * (UFFDIO_API) as the daemon wants it. This process keeps its own descriptor of it (keeper.c) for as long as a mapping
- * is registered: were the daemon's the last one, threads that wait in a fault would go on and read
- * zeroes when the daemon dies.
+ * (UFFDIO_API) as the daemon wants it. This process keeps its own descriptor of it (keeper.c) for
+ * as long as a mapping is registered: were the daemon's the last one, threads that wait in a fault
+ * would go on and read zeroes when the daemon dies.
  */
 #include "pager_priv.h"
 
@@ -28,7 +28,9 @@ pager_check(const struct pager *p)
 int
 pager_check_descriptors(struct pager *p)
 {
-	return fd_is_noted(p->chan.fd, &p->chan.note) && fd_is_noted(p->uffd, &p->uffd_note) ? 0 : -EBADF;
+	return fd_is_noted(p->chan.fd, &p->chan.note) && fd_is_noted(p->uffd, &p->uffd_note)
+		   ? 0
+		   : -EBADF;
 }
 
 static int
@@ -145,7 +147,8 @@ pager_connect(const char *socket, const struct pager_options *options, struct pa
 		return -ENOMEM;
 	p->magic = PAGER_MAGIC;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = event_start(&p->events, options ? options->event : NULL, options ? options->event_context : NULL);
+	r = event_start(
+	    &p->events, options ? options->event : NULL, options ? options->event_context : NULL);
 	if (r == 0) {
 		r = pager_establish(p, socket, options ? options->name : NULL);
 		if (r < 0)

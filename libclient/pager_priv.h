@@ -11,7 +11,8 @@
  *                memory is touched
  *   keeper.lock, events.lock   leaves: a state each, never held across a call
  *
- * The agent takes space_lock and events.lock (a caller's event function may take them all but keeper.lock).
+ * The agent takes space_lock and events.lock (a caller's event function may take them all but
+ * keeper.lock).
  */
 #ifndef PAGER_PRIV_H
 #define PAGER_PRIV_H
@@ -36,7 +37,8 @@ struct agent {
 	int stop_fd; /* eventfd: readable when the thread shall end */
 	int epoll;   /* of what the thread waits for; in its table only */
 	int pidfd;   /* this process; -1: ranges are zapped one by one; the agent's own */
-	/* The agent's own: the processors that it was told last, those it may use, and those it has left itself of them */
+	/* The agent's own: the processors that it was told last, those it may use, and those it has
+	 * left itself of them */
 	uint64_t faulting;
 	cpu_set_t allowed, used;
 };
@@ -46,22 +48,24 @@ enum keeper_state { KEEPER_STARTING, KEEPER_KEEPING, KEEPER_ENDING, KEEPER_DONE 
 struct keeper {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* waited by the keeper and by who starts or stops it, broadcast with each change of state */
+	pthread_cond_t changed;  /* waited by the keeper and by who starts or stops it, broadcast
+				    with each change of state */
 	enum keeper_state state; /* (lock) */
-	int result;              /* of starting, then of ending; written before the state that says so */
+	int result; /* of starting, then of ending; written before the state that says so */
 };
 
 /* What the program is to be told, and the thread that does it (event.c). */
 #define EVENTS_MAX (PAGER_EVENT_LIMIT + 1)
 struct events {
-	pthread_t thread;                                                        /* only with a function */
-	void (*function)(void *context, enum pager_event event, uint64_t value); /* constant; NULL: nobody listens */
-	void *context;                                                           /* constant */
+	pthread_t thread; /* only with a function */
+	void (*function)(void *context, enum pager_event event,
+	    uint64_t value); /* constant; NULL: nobody listens */
+	void *context;       /* constant */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* waited by the thread, signalled by the agent and by event_stop */
 	unsigned waiting;       /* (lock) bit n: event n */
 	uint64_t values[EVENTS_MAX]; /* (lock) */
-	bool stopping;          /* (lock) */
+	bool stopping;               /* (lock) */
 };
 
 /* The books of addresses:
@@ -69,15 +73,16 @@ struct events {
  *   managed   mapped from a memfd and registered: what the caller owns
  *   windows   reservations for small allocations
  *   free      parts of windows that nobody uses
- *   owed      what the daemon still has to be told of: nobody can reach it, and it could not be given back
+ *   owed      what the daemon still has to be told of: nobody can reach it, and it could not be
+ *             given back
  *
- * free lies within windows; free, managed and owed are disjoint; a large allocation is managed outside of
- * windows; a range that is being allocated or deallocated is in none of the three. */
+ * free lies within windows; free, managed and owed are disjoint; a large allocation is managed
+ * outside of windows; a range that is being allocated or deallocated is in none of the three. */
 struct pager {
 	uint64_t magic;
 	struct chan chan;
-	uint64_t page_size; /* constant */
-	int uffd;           /* constant once attached */
+	uint64_t page_size;       /* constant */
+	int uffd;                 /* constant once attached */
 	struct fd_note uffd_note; /* constant once attached */
 	bool parted;        /* (fork_lock) the agent's descriptors are in the keeper's table only */
 	atomic_bool forked; /* this is a child's useless copy */
@@ -97,22 +102,23 @@ struct pager {
 
 /* Whether p can be used at all. => 0; -EINVAL; -ENOTCONN in a forked child. */
 int pager_check(const struct pager *p);
-/* Whether the descriptors that requests and mappings need are still open here. => 0; -EBADF: the program has closed them. */
+/* Whether the descriptors that requests and mappings need are still open here. => 0; -EBADF: the
+ * program has closed them. */
 int pager_check_descriptors(struct pager *p);
 
-/* space.c: addresses. Nothing but the connection's own mappings is changed: what the program has unmapped, or has mapped
- * in their place, is left alone and taken out of the books. */
+/* space.c: addresses. Nothing but the connection's own mappings is changed: what the program has
+ * unmapped, or has mapped in their place, is left alone and taken out of the books. */
 /* => 0 or -ENOMEM */
 int space_init(struct pager *p);
 void space_fini(struct pager *p);
 /* Inaccessible addresses of this process, a multiple of page_size long, in no set yet. => 0 or
  * -ENOMEM. */
 int space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address);
-/* The range, in no set and inaccessible, loses what is mapped there and can be reserved again; or, where the kernel has no
- * mappings left for that, is at least not used again. */
+/* The range, in no set and inaccessible, loses what is mapped there and can be reserved again; or,
+ * where the kernel has no mappings left for that, is at least not used again. */
 void space_vacate(struct pager *p, uint64_t address, uint64_t size);
-/* A range that has been mapped and registered: it can be read and written from now on, and is managed. => 0; or -ENOMEM, and it
- * is inaccessible still. */
+/* A range that has been mapped and registered: it can be read and written from now on, and is
+ * managed. => 0; or -ENOMEM, and it is inaccessible still. */
 int space_manage(struct pager *p, uint64_t address, uint64_t size);
 /* The range is inaccessible afterwards and not managed; what is mapped there stays. => 0; -EINVAL:
  * part of it is not managed; -ENOMEM. */
@@ -125,10 +131,11 @@ void space_owe(struct pager *p, uint64_t address, uint64_t size);
 bool space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size);
 /* Unmaps all, managed or not. => 0; -ENOMEM: something managed is still mapped. */
 int space_unmap_all(struct pager *p);
-/* Whether all of the range is one mapping that is registered with a userfaultfd, as all are that this library makes. */
+/* Whether all of the range is one mapping that is registered with a userfaultfd, as all are that
+ * this library makes. */
 bool space_is_registered(const struct pager *p, uint64_t address, uint64_t size);
-/* The part of the range that begins at address and is one registered mapping, in hardware pages: its owner may have parted it, within a
- * system page too. => its size; 0: none. */
+/* The part of the range that begins at address and is one registered mapping, in hardware pages:
+ * its owner may have parted it, within a system page too. => its size; 0: none. */
 uint64_t space_registered_part(const struct pager *p, uint64_t address, uint64_t size);
 #define HARDWARE_PAGE 4096u
 /* Arguments of the public calls: page-aligned start, size rounded up, all of it managed. => 0 or
@@ -147,15 +154,17 @@ void agent_close(struct agent *agent);
 
 /* keeper.c */
 void keeper_init(struct keeper *k);
-/* => 0 with the agent running, both in a descriptor table of their own, and the agent's descriptors gone from the program's;
- * or -errno. */
+/* => 0 with the agent running, both in a descriptor table of their own, and the agent's descriptors
+ * gone from the program's; or -errno. */
 int keeper_start(struct pager *p);
-/* Ends the agent, unmaps all and breaks the connection. => 0; -ENOMEM: something managed is still mapped, and p must stay. */
+/* Ends the agent, unmaps all and breaks the connection. => 0; -ENOMEM: something managed is still
+ * mapped, and p must stay. */
 int keeper_stop(struct pager *p);
 
 /* event.c */
 /* function NULL: there is no thread, and nothing is delivered. => 0 or -errno */
-int event_start(struct events *e, void (*function)(void *, enum pager_event, uint64_t), void *context);
+int event_start(
+    struct events *e, void (*function)(void *, enum pager_event, uint64_t), void *context);
 void event_post(struct events *e, enum pager_event event, uint64_t value);
 /* Whether this is the thread that calls the function. */
 bool event_is_self(const struct events *e);
@@ -165,7 +174,8 @@ void event_stop(struct events *e);
 /* fork.c: the connections that a child must not use */
 /* => no descriptor is open yet. */
 int fork_register(struct pager *p);
-/* Closes the agent's descriptors in the program's table, as one step for fork. => the keeper has them. */
+/* Closes the agent's descriptors in the program's table, as one step for fork. => the keeper has
+ * them. */
 void fork_part(struct pager *p);
 /* Closes every descriptor of the connection and takes it off the list, as one step for fork. */
 void fork_unregister(struct pager *p);

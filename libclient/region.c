@@ -6,10 +6,12 @@
  *   allocate    reserve (PROT_NONE) -> ALLOCATE -> map the memfd PROT_NONE -> DONTFORK
  *               -> register -> make accessible, managed
  *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> mapped over, the addresses
- *               are free; or, where the daemon refuses (it has no room to part a region), all is as it was
+ *               are free; or, where the daemon refuses (it has no room to part a region), all is as
+ *               it was
  *
- * So whatever fails in between, nobody can reach the range, and it can be given back to the daemon. Where even that fails the range
- * is owed: the next call tries again, so that nothing stays in the daemon's books.
+ * So whatever fails in between, nobody can reach the range, and it can be given back to the daemon.
+ * Where even that fails the range is owed: the next call tries again, so that nothing stays in the
+ * daemon's books.
  *
  * Registration works on a PROT_NONE mapping and survives mprotect (Linux 6.18). Mapping it
  * accessible at once would leave a gap in which a fork gives the child an unregistered mapping,
@@ -24,14 +26,15 @@
 
 #include "pager/uffd_compat.h"
 
-/* => 0 with the range mapped, registered and inaccessible; or -errno with nothing mapped there but, perhaps, what was */
+/* => 0 with the range mapped, registered and inaccessible; or -errno with nothing mapped there but,
+ * perhaps, what was */
 static int
 region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t offset)
 {
 	struct uffdio_register reg = {
 		.range = { .start = address, .len = size },
 		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
-		    UFFDIO_REGISTER_MODE_WP,
+			UFFDIO_REGISTER_MODE_WP,
 	};
 	void *memory = (void *)(uintptr_t)address;
 	int r;
@@ -39,10 +42,12 @@ region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t
 	if (mmap(memory, size, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) ==
 	    MAP_FAILED)
 		return -errno;
-	/* DONTDUMP: a core dump would read page after page, of which most may be away. RANDOM: nobody here asks the kernel how
-	 * recently a page was used, and without it each mapping that goes moves its page in the kernel's own lists. */
-	if (madvise(memory, size, MADV_DONTFORK) == 0 && madvise(memory, size, MADV_DONTDUMP) == 0 &&
-	    madvise(memory, size, MADV_RANDOM) == 0 && ioctl(p->uffd, UFFDIO_REGISTER, &reg) == 0)
+	/* DONTDUMP: a core dump would read page after page, of which most may be away. RANDOM:
+	 * nobody here asks the kernel how recently a page was used, and without it each mapping
+	 * that goes moves its page in the kernel's own lists. */
+	if (madvise(memory, size, MADV_DONTFORK) == 0 &&
+	    madvise(memory, size, MADV_DONTDUMP) == 0 && madvise(memory, size, MADV_RANDOM) == 0 &&
+	    ioctl(p->uffd, UFFDIO_REGISTER, &reg) == 0)
 		return 0;
 	r = -errno;
 	/* Not known for ours as long as it is not registered. */
@@ -60,8 +65,9 @@ region_tell(struct pager *p, uint64_t address, uint64_t size)
 	return chan_exchange(&p->chan, &call);
 }
 
-/* A range that nobody can reach goes back to the daemon, at once or later. The addresses are used again only when the daemon
- * has let go of them; with the connection gone there is none to disagree. => false: later */
+/* A range that nobody can reach goes back to the daemon, at once or later. The addresses are used
+ * again only when the daemon has let go of them; with the connection gone there is none to
+ * disagree. => false: later */
 static bool
 region_give_back(struct pager *p, uint64_t address, uint64_t size)
 {
@@ -102,7 +108,8 @@ region_create(struct pager *p, uint64_t size, uint64_t *ret_address)
 		space_vacate(p, request.address, size);
 		return r;
 	}
-	if (r == 0 && ((reply.object_offset & (p->page_size - 1)) != 0 || reply.object_offset > INT64_MAX - size)) {
+	if (r == 0 && ((reply.object_offset & (p->page_size - 1)) != 0 ||
+			  reply.object_offset > INT64_MAX - size)) {
 		chan_break(&p->chan);
 		r = -EPROTO;
 	}

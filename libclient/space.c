@@ -5,9 +5,10 @@
  * has a reservation of its own. Reserved addresses are mapped PROT_NONE, so that no other mmap of
  * the program lands between.
  *
- * A program may unmap what is not its to unmap, and map something else there. So every mapping of ours is registered with our
- * userfaultfd, windows too, by which the kernel can tell it from others' at once, and every change asks first. What is not ours any
- * more is left alone and leaves the books. Locks: space_lock, except in space_fini.
+ * A program may unmap what is not its to unmap, and map something else there. So every mapping of
+ * ours is registered with our userfaultfd, windows too, by which the kernel can tell it from
+ * others' at once, and every change asks first. What is not ours any more is left alone and leaves
+ * the books. Locks: space_lock, except in space_fini.
  */
 #include "pager_priv.h"
 
@@ -23,7 +24,7 @@
 #define SPACE_LARGE_BYTES  (64ull << 20)
 #define SPACE_ALIGN_BYTES  (2ull << 20) /* a page table's span; at least the largest page size */
 
-#define SPACE_TRIES        64
+#define SPACE_TRIES 64
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -58,9 +59,10 @@ space_pointer(uint64_t address)
 	return (void *)(uintptr_t)address;
 }
 
-/* A request to map what the memfd holds is refused with ENOENT where the range is not one registered mapping, before anything
- * else is looked at. Where it is, the most that can happen is that a page is mapped which is there anyway, write-protected: its
- * first write is a fault, which the daemon answers as always. */
+/* A request to map what the memfd holds is refused with ENOENT where the range is not one
+ * registered mapping, before anything else is looked at. Where it is, the most that can happen is
+ * that a page is mapped which is there anyway, write-protected: its first write is a fault, which
+ * the daemon answers as always. */
 bool
 space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 {
@@ -73,7 +75,9 @@ space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 
 	/* EAGAIN: a mapping is being moved just now. */
 	for (unsigned tries = 0; tries < SPACE_TRIES; tries++) {
-		r = syscall(SYS_ioctl, p->uffd, UFFDIO_CONTINUE, &ask) < 0 ? -errno : 0; /* raw: see keeper.c */
+		r = syscall(SYS_ioctl, p->uffd, UFFDIO_CONTINUE, &ask) < 0
+			? -errno
+			: 0; /* raw: see keeper.c */
 		if (r != -EAGAIN)
 			break;
 		sched_yield();
@@ -85,13 +89,14 @@ space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 static bool
 space_register(const struct pager *p, uint64_t address, uint64_t size)
 {
-	struct uffdio_register reg = { .range = { .start = address, .len = size }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register reg = { .range = { .start = address, .len = size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	return ioctl(p->uffd, UFFDIO_REGISTER, &reg) == 0;
 }
 
-/* Inaccessible addresses, registered so that they are known again. flags: MAP_FIXED replaces what is there. => false: the kernel
- * maps nothing, or (MAP_FIXED_NOREPLACE) something is there */
+/* Inaccessible addresses, registered so that they are known again. flags: MAP_FIXED replaces what
+ * is there. => false: the kernel maps nothing, or (MAP_FIXED_NOREPLACE) something is there */
 static bool
 space_map_none(const struct pager *p, uint64_t address, uint64_t size, int flags)
 {
@@ -110,7 +115,8 @@ space_map_none(const struct pager *p, uint64_t address, uint64_t size, int flags
 struct space_walk {
 	/* One mapping of ours. => 0 or -errno, of which the walk keeps the first */
 	int (*ours)(struct pager *p, uint64_t start, uint64_t end);
-	/* Not ours: nothing is mapped there (hole), or a page is that is somebody's. NULL: passed over. */
+	/* Not ours: nothing is mapped there (hole), or a page is that is somebody's. NULL: passed
+	 * over. */
 	void (*gone)(struct pager *p, uint64_t start, uint64_t end, bool hole);
 };
 
@@ -129,8 +135,8 @@ space_is_hole(const struct pager *p, uint64_t address, uint64_t size)
 
 /* How far it is so, from a unit for which it is, in such units. */
 static uint64_t
-space_extent(const struct pager *p, bool (*is)(const struct pager *, uint64_t, uint64_t), uint64_t address, uint64_t most,
-    uint64_t unit)
+space_extent(const struct pager *p, bool (*is)(const struct pager *, uint64_t, uint64_t),
+    uint64_t address, uint64_t most, uint64_t unit)
 {
 	uint64_t is_so = unit, is_not = 0, next;
 
@@ -138,7 +144,8 @@ space_extent(const struct pager *p, bool (*is)(const struct pager *, uint64_t, u
 		return most;
 	is_not = most;
 	while (is_not - is_so > unit) {
-		next = is_so * 2 < is_not ? is_so * 2 : is_so + ((is_not - is_so) / 2 & ~(unit - 1));
+		next =
+		    is_so * 2 < is_not ? is_so * 2 : is_so + ((is_not - is_so) / 2 & ~(unit - 1));
 		if (is(p, address, next))
 			is_so = next;
 		else
@@ -181,7 +188,8 @@ space_walk(struct pager *p, const struct space_walk *walk, uint64_t start, uint6
 	return r;
 }
 
-/* The part of [start, end) that begins at start and is wholly within a window, or wholly outside of them. => whether within */
+/* The part of [start, end) that begins at start and is wholly within a window, or wholly outside of
+ * them. => whether within */
 static bool
 space_part(struct pager *p, uint64_t start, uint64_t end, uint64_t *ret_until)
 {
@@ -229,7 +237,8 @@ space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
 	raw = (uint64_t)(uintptr_t)memory;
 	address = (raw + SPACE_ALIGN_BYTES - 1) & ~(SPACE_ALIGN_BYTES - 1);
 	end = address + size;
-	/* It may have been joined with a neighbour, and the kernel have no mappings left to part it. */
+	/* It may have been joined with a neighbour, and the kernel have no mappings left to part
+	 * it. */
 	if ((address > raw && munmap(memory, address - raw) < 0) ||
 	    (end < raw + mapped && munmap(space_pointer(end), raw + mapped - end) < 0) ||
 	    !space_register(p, address, size)) {
@@ -272,7 +281,8 @@ vacate_large(struct pager *p, uint64_t start, uint64_t end)
 static void
 space_vacate_locked(struct pager *p, uint64_t start, uint64_t end)
 {
-	static const struct space_walk in_window = { vacate_window, vacate_gone }, large = { vacate_large, NULL };
+	static const struct space_walk in_window = { vacate_window, vacate_gone },
+				       large = { vacate_large, NULL };
 	uint64_t until;
 
 	for (; start < end; start = until) {
@@ -349,7 +359,8 @@ static int
 walk_open(struct pager *p, uint64_t start, uint64_t end)
 {
 	(void)p;
-	return mprotect(space_pointer(start), end - start, PROT_READ | PROT_WRITE) < 0 ? -ENOMEM : 0;
+	return mprotect(space_pointer(start), end - start, PROT_READ | PROT_WRITE) < 0 ? -ENOMEM
+										       : 0;
 }
 
 static int
@@ -459,9 +470,11 @@ space_unmap_all(struct pager *p)
 	pthread_mutex_lock(&p->space_lock);
 	for (unsigned set = 0; set < sizeof(sets) / sizeof(sets[0]); set++)
 		for (size_t i = 0; i < sets[set]->count; i++)
-			for (at = sets[set]->ranges[i].start; at < sets[set]->ranges[i].end; at = until) {
+			for (at = sets[set]->ranges[i].start; at < sets[set]->ranges[i].end;
+			     at = until) {
 				/* What lies in windows goes with them. */
-				if (space_part(p, at, sets[set]->ranges[i].end, &until) && sets[set] != &p->windows)
+				if (space_part(p, at, sets[set]->ranges[i].end, &until) &&
+				    sets[set] != &p->windows)
 					continue;
 				r2 = space_walk(p, &unmap, at, until);
 				r = r < 0 ? r : r2;

@@ -215,9 +215,9 @@ arc_stats(const void *mem, struct pol_stats *ret)
 	const struct arc *a = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = a->lists[T1].count + a->lists[T2].count + a->lists[PROPOSED].count,
-	    .ghosts = a->lists[B1].count + a->lists[B2].count,
-	    .target = (uint64_t)a->p,
+		.resident = a->lists[T1].count + a->lists[T2].count + a->lists[PROPOSED].count,
+		.ghosts = a->lists[B1].count + a->lists[B2].count,
+		.target = (uint64_t)a->p,
 	};
 }
 
@@ -239,20 +239,20 @@ arc_check(const void *mem)
 }
 
 const struct pol_ops pol_arc = {
-    .abi = POLICY_ABI,
-    .name = "arc",
-    .help = "adaptive replacement cache: recency against frequency, moved by ghost hits",
-    .params = "",
-    .arrays = {{offsetof(struct arc, nodes), sizeof(struct pol_node)}},
-    .footprint = arc_footprint,
-    .init = arc_init,
-    .fault = arc_fault,
-    .soft = arc_soft,
-    .forget = arc_forget,
-    .select = arc_select,
-    .done = arc_done,
-    .resize = arc_resize,
-    .stats = arc_stats,
-    .check = arc_check,
-    .miss = arc_miss,
+	.abi = POLICY_ABI,
+	.name = "arc",
+	.help = "adaptive replacement cache: recency against frequency, moved by ghost hits",
+	.params = "",
+	.arrays = { { offsetof(struct arc, nodes), sizeof(struct pol_node) } },
+	.footprint = arc_footprint,
+	.init = arc_init,
+	.fault = arc_fault,
+	.soft = arc_soft,
+	.forget = arc_forget,
+	.select = arc_select,
+	.done = arc_done,
+	.resize = arc_resize,
+	.stats = arc_stats,
+	.check = arc_check,
+	.miss = arc_miss,
 };

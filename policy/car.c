@@ -58,9 +58,9 @@ car_trim(struct car *c, uint32_t entering)
 
 	while (l[B1].count > 0 && (uint64_t)l[T1].count + l[B1].count + entering > frames)
 		car_drop(c, B1);
-	while (l[B2].count > 0 &&
-	       (uint64_t)l[T1].count + l[T2].count + l[B1].count + l[B2].count + entering >
-		   2 * frames)
+	while (
+	    l[B2].count > 0 &&
+	    (uint64_t)l[T1].count + l[T2].count + l[B1].count + l[B2].count + entering > 2 * frames)
 		car_drop(c, B2);
 }
 
@@ -233,9 +233,9 @@ car_stats(const void *mem, struct pol_stats *ret)
 	const struct car *c = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = c->lists[T1].count + c->lists[T2].count + c->lists[PROPOSED].count,
-	    .ghosts = c->lists[B1].count + c->lists[B2].count,
-	    .target = (uint64_t)c->p,
+		.resident = c->lists[T1].count + c->lists[T2].count + c->lists[PROPOSED].count,
+		.ghosts = c->lists[B1].count + c->lists[B2].count,
+		.target = (uint64_t)c->p,
 	};
 }
 
@@ -257,19 +257,19 @@ car_check(const void *mem)
 }
 
 const struct pol_ops pol_car = {
-    .abi = POLICY_ABI,
-    .name = "car",
-    .help = "clock with adaptive replacement: ARC's ghosts, two clocks",
-    .params = "",
-    .arrays = {{offsetof(struct car, nodes), sizeof(struct pol_node)}},
-    .footprint = car_footprint,
-    .init = car_init,
-    .fault = car_fault,
-    .soft = car_soft,
-    .forget = car_forget,
-    .select = car_select,
-    .done = car_done,
-    .resize = car_resize,
-    .stats = car_stats,
-    .check = car_check,
+	.abi = POLICY_ABI,
+	.name = "car",
+	.help = "clock with adaptive replacement: ARC's ghosts, two clocks",
+	.params = "",
+	.arrays = { { offsetof(struct car, nodes), sizeof(struct pol_node) } },
+	.footprint = car_footprint,
+	.init = car_init,
+	.fault = car_fault,
+	.soft = car_soft,
+	.forget = car_forget,
+	.select = car_select,
+	.done = car_done,
+	.resize = car_resize,
+	.stats = car_stats,
+	.check = car_check,
 };

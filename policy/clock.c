@@ -31,7 +31,7 @@ struct clock_policy {
 static int
 clock_params(uint32_t *insert, const char *params)
 {
-	const struct pol_param table[] = {{"insert", 0, 1, insert}};
+	const struct pol_param table[] = { { "insert", 0, 1, insert } };
 
 	return pol_params_parse(params, table, 1);
 }
@@ -186,7 +186,7 @@ clock_stats(const void *mem, struct pol_stats *ret)
 {
 	const struct clock_policy *c = mem;
 
-	*ret = (struct pol_stats){.resident = c->lists[RING].count + c->lists[PROPOSED].count};
+	*ret = (struct pol_stats){ .resident = c->lists[RING].count + c->lists[PROPOSED].count };
 }
 
 static const char *
@@ -202,24 +202,24 @@ clock_check(const void *mem)
 	.done = clock_done, .resize = clock_resize, .stats = clock_stats, .check = clock_check
 
 const struct pol_ops pol_clock = {
-    CLOCK_COMMON,
-    .name = "clock",
-    .help = "FIFO with a second chance, behind the window of mapped pages",
-    .params = "insert=0 reference bit of a new page (0 or 1)",
-    .arrays = {{offsetof(struct clock_policy, nodes), sizeof(struct pol_node)}},
-    .footprint = clock_footprint,
-    .init = clock_init,
-    .select = clock_select,
+	CLOCK_COMMON,
+	.name = "clock",
+	.help = "FIFO with a second chance, behind the window of mapped pages",
+	.params = "insert=0 reference bit of a new page (0 or 1)",
+	.arrays = { { offsetof(struct clock_policy, nodes), sizeof(struct pol_node) } },
+	.footprint = clock_footprint,
+	.init = clock_init,
+	.select = clock_select,
 };
 
 const struct pol_ops pol_clock_hand = {
-    CLOCK_COMMON,
-    .name = "clock-hand",
-    .help = "CLOCK whose hand unmaps: exact with insert=1, no window",
-    .params = "",
-    .arrays = {{offsetof(struct clock_policy, nodes), sizeof(struct pol_node)}},
-    .footprint = clock_hand_footprint,
-    .init = clock_hand_init,
-    .deactivate = clock_hand_deactivate,
-    .select = clock_hand_select,
+	CLOCK_COMMON,
+	.name = "clock-hand",
+	.help = "CLOCK whose hand unmaps: exact with insert=1, no window",
+	.params = "",
+	.arrays = { { offsetof(struct clock_policy, nodes), sizeof(struct pol_node) } },
+	.footprint = clock_hand_footprint,
+	.init = clock_hand_init,
+	.deactivate = clock_hand_deactivate,
+	.select = clock_hand_select,
 };

@@ -44,7 +44,7 @@ struct clockpro {
 static int
 clockpro_params(struct clockpro *c, const char *params)
 {
-	const struct pol_param table[] = {{"cold", 1, 99, &c->cold_percent}};
+	const struct pol_param table[] = { { "cold", 1, 99, &c->cold_percent } };
 
 	return pol_params_parse(params, table, 1);
 }
@@ -98,7 +98,7 @@ clockpro_insert(struct clockpro *c, pol_page page, uint32_t kind)
 static void
 clockpro_remove(struct clockpro *c, pol_page page)
 {
-	pol_page *hands[] = {&c->hand_hot, &c->hand_cold, &c->hand_test};
+	pol_page *hands[] = { &c->hand_hot, &c->hand_cold, &c->hand_test };
 	pol_page next = clockpro_next(c, page);
 
 	for (unsigned i = 0; i < 3; i++)
@@ -353,9 +353,9 @@ clockpro_stats(const void *mem, struct pol_stats *ret)
 	const struct clockpro *c = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = c->lists[RING].count - c->count[GHOST],
-	    .ghosts = c->count[GHOST],
-	    .target = c->mc,
+		.resident = c->lists[RING].count - c->count[GHOST],
+		.ghosts = c->count[GHOST],
+		.target = c->mc,
 	};
 }
 
@@ -363,9 +363,9 @@ static const char *
 clockpro_check(const void *mem)
 {
 	const struct clockpro *c = mem;
-	const pol_page hands[] = {c->hand_hot, c->hand_cold, c->hand_test};
+	const pol_page hands[] = { c->hand_hot, c->hand_cold, c->hand_test };
 	const char *wrong = pol_lists_check(c->nodes, c->lists, LISTS, c->env.npages);
-	uint32_t count[KIND + 1] = {0};
+	uint32_t count[KIND + 1] = { 0 };
 
 	if (wrong != NULL)
 		return wrong;
@@ -383,19 +383,19 @@ clockpro_check(const void *mem)
 }
 
 const struct pol_ops pol_clockpro = {
-    .abi = POLICY_ABI,
-    .name = "clock-pro",
-    .help = "hot, cold and test pages on one clock with three hands",
-    .params = "cold=15 cold pages wanted at the start, percent of frames",
-    .arrays = {{offsetof(struct clockpro, nodes), sizeof(struct pol_node)}},
-    .footprint = clockpro_footprint,
-    .init = clockpro_init,
-    .fault = clockpro_fault,
-    .soft = clockpro_soft,
-    .forget = clockpro_forget,
-    .select = clockpro_select,
-    .done = clockpro_done,
-    .resize = clockpro_resize,
-    .stats = clockpro_stats,
-    .check = clockpro_check,
+	.abi = POLICY_ABI,
+	.name = "clock-pro",
+	.help = "hot, cold and test pages on one clock with three hands",
+	.params = "cold=15 cold pages wanted at the start, percent of frames",
+	.arrays = { { offsetof(struct clockpro, nodes), sizeof(struct pol_node) } },
+	.footprint = clockpro_footprint,
+	.init = clockpro_init,
+	.fault = clockpro_fault,
+	.soft = clockpro_soft,
+	.forget = clockpro_forget,
+	.select = clockpro_select,
+	.done = clockpro_done,
+	.resize = clockpro_resize,
+	.stats = clockpro_stats,
+	.check = clockpro_check,
 };

@@ -119,8 +119,8 @@ fifo_stats(const void *mem, struct pol_stats *ret)
 	const struct fifo *f = mem;
 
 	*ret = (struct pol_stats){
-	    .mapped = f->lists[ACTIVE].count,
-	    .inactive = f->lists[INACTIVE].count + f->lists[PROPOSED].count,
+		.mapped = f->lists[ACTIVE].count,
+		.inactive = f->lists[INACTIVE].count + f->lists[PROPOSED].count,
 	};
 	ret->resident = ret->mapped + ret->inactive;
 }
@@ -134,20 +134,20 @@ fifo_check(const void *mem)
 }
 
 const struct pol_ops pol_fifo = {
-    .abi = POLICY_ABI,
-    .name = "fifo",
-    .help = "first in, first out; no soft faults: the control",
-    .params = "",
-    .arrays = {{offsetof(struct fifo, nodes), sizeof(struct pol_node)}},
-    .footprint = fifo_footprint,
-    .init = fifo_init,
-    .fault = fifo_fault,
-    .soft = fifo_soft,
-    .forget = fifo_forget,
-    .deactivate = fifo_deactivate,
-    .select = fifo_select,
-    .done = fifo_done,
-    .resize = fifo_resize,
-    .stats = fifo_stats,
-    .check = fifo_check,
+	.abi = POLICY_ABI,
+	.name = "fifo",
+	.help = "first in, first out; no soft faults: the control",
+	.params = "",
+	.arrays = { { offsetof(struct fifo, nodes), sizeof(struct pol_node) } },
+	.footprint = fifo_footprint,
+	.init = fifo_init,
+	.fault = fifo_fault,
+	.soft = fifo_soft,
+	.forget = fifo_forget,
+	.deactivate = fifo_deactivate,
+	.select = fifo_select,
+	.done = fifo_done,
+	.resize = fifo_resize,
+	.stats = fifo_stats,
+	.check = fifo_check,
 };

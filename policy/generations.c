@@ -40,8 +40,8 @@ static int
 gens_params(struct gens *g, const char *params)
 {
 	const struct pol_param table[] = {
-	    {"low", 1, 90, &g->low},
-	    {"min_age", 0, 1000000000, &g->min_age},
+		{ "low", 1, 90, &g->low },
+		{ "min_age", 0, 1000000000, &g->min_age },
 	};
 
 	return pol_params_parse(params, table, 2);
@@ -263,7 +263,7 @@ gens_stats(const void *mem, struct pol_stats *ret)
 {
 	const struct gens *g = mem;
 
-	*ret = (struct pol_stats){.resident = gens_resident(g), .target = g->max_seq};
+	*ret = (struct pol_stats){ .resident = gens_resident(g), .target = g->max_seq };
 	for (unsigned i = 0; i < GENS; i++)
 		ret->mapped += g->lists[MAPPED + i].count;
 	ret->inactive = ret->resident - ret->mapped;
@@ -283,23 +283,24 @@ gens_check(const void *mem)
 }
 
 const struct pol_ops pol_generations = {
-    .abi = POLICY_ABI,
-    .name = "generations",
-    .help = "four generations, unmapped in batches, refault tiers (after Linux's MGLRU)",
-    .params = "low=10 age when less than this percent of resident pages can be evicted; min_age=0 "
-	      "faults of both "
-	      "kinds between two ageings",
-    .flags = POL_KEEPS_TARGET,
-    .arrays = {{offsetof(struct gens, nodes), sizeof(struct pol_node)}},
-    .footprint = gens_footprint,
-    .init = gens_init,
-    .fault = gens_fault,
-    .soft = gens_soft,
-    .forget = gens_forget,
-    .deactivate = gens_deactivate,
-    .select = gens_select,
-    .done = gens_done,
-    .resize = gens_resize,
-    .stats = gens_stats,
-    .check = gens_check,
+	.abi = POLICY_ABI,
+	.name = "generations",
+	.help = "four generations, unmapped in batches, refault tiers (after Linux's MGLRU)",
+	.params =
+	    "low=10 age when less than this percent of resident pages can be evicted; min_age=0 "
+	    "faults of both "
+	    "kinds between two ageings",
+	.flags = POL_KEEPS_TARGET,
+	.arrays = { { offsetof(struct gens, nodes), sizeof(struct pol_node) } },
+	.footprint = gens_footprint,
+	.init = gens_init,
+	.fault = gens_fault,
+	.soft = gens_soft,
+	.forget = gens_forget,
+	.deactivate = gens_deactivate,
+	.select = gens_select,
+	.done = gens_done,
+	.resize = gens_resize,
+	.stats = gens_stats,
+	.check = gens_check,
 };

@@ -97,7 +97,7 @@ lru_stats(const void *mem, struct pol_stats *ret)
 {
 	const struct lru *l = mem;
 
-	*ret = (struct pol_stats){.resident = l->lists[ORDER].count + l->lists[PROPOSED].count};
+	*ret = (struct pol_stats){ .resident = l->lists[ORDER].count + l->lists[PROPOSED].count };
 }
 
 static const char *
@@ -109,19 +109,19 @@ lru_check(const void *mem)
 }
 
 const struct pol_ops pol_lru = {
-    .abi = POLICY_ABI,
-    .name = "lru",
-    .help = "least recently used behind the window of mapped pages (segmented FIFO)",
-    .params = "",
-    .arrays = {{offsetof(struct lru, nodes), sizeof(struct pol_node)}},
-    .footprint = lru_footprint,
-    .init = lru_init,
-    .fault = lru_soft,
-    .soft = lru_soft,
-    .forget = lru_forget,
-    .select = lru_select,
-    .done = lru_done,
-    .resize = lru_resize,
-    .stats = lru_stats,
-    .check = lru_check,
+	.abi = POLICY_ABI,
+	.name = "lru",
+	.help = "least recently used behind the window of mapped pages (segmented FIFO)",
+	.params = "",
+	.arrays = { { offsetof(struct lru, nodes), sizeof(struct pol_node) } },
+	.footprint = lru_footprint,
+	.init = lru_init,
+	.fault = lru_soft,
+	.soft = lru_soft,
+	.forget = lru_forget,
+	.select = lru_select,
+	.done = lru_done,
+	.resize = lru_resize,
+	.stats = lru_stats,
+	.check = lru_check,
 };

@@ -2,10 +2,10 @@
  *
  * The daemon's default: Mach's two queues (reference/policies.md 2.2, MACH2Q; XNU's vm_pageout).
  *
- *   fault ---> ACTIVE tail ... head --- deactivate ---> INACTIVE tail ... head --- select ---> PROPOSED
- *     |    ^                                 ^               |                                     |
- *     |    +---------------------------------|----- soft ----+------------- soft ------------------+
- *     +------> TRIAL tail ... head ----------+
+ *   fault -> ACTIVE tail ... head -- deactivate --> INACTIVE tail ... head -- select --> PROPOSED
+ *     |    ^                               ^             |                                  |
+ *     |    +-------------------------------|---- soft ---+------------- soft ---------------+
+ *     +------> TRIAL tail ... head --------+
  *
  * ACTIVE pages are mapped and their touches invisible, INACTIVE ones are unmapped and get a second
  * chance. deactivate() keeps |INACTIVE| at a share of all resident pages, a third by default: too
@@ -17,25 +17,28 @@
  * as pages are resident, soft faults may cost up to `overhead` percent of what major faults cost:
  * below it the share grows, above it shrinks.
  *
- * near=N unmaps, with a page, those of its aligned block of 16 that are among the oldest N percent of
- * ACTIVE: one flush of the TLBs, one write-protection and one hole serve them all, and where pages are
- * touched at random it makes no difference which of the old ones go. An age is counted in eighths of
- * ACTIVE, in the node's bits.
+ * near=N unmaps, with a page, those of its aligned block of 16 that are among the oldest N percent
+ * of ACTIVE: one flush of the TLBs, one write-protection and one hole serve them all, and where
+ * pages are touched at random it makes no difference which of the old ones go. An age is counted in
+ * eighths of ACTIVE, in the node's bits.
  *
- * refault=N parts pages by how soon they come back, as Linux's workingset detection does: a page that is faulted in again before as
- * many others have left as N percent of what is resident was taken too soon, and becomes active. Others are on TRIAL, from
- * which pages are unmapped first while there are more than `trial` percent of them; one touched there while it is INACTIVE
- * becomes active. Where no page is likelier to come back than another, parting them wins nothing, so with adapt=1 it is done
- * only while pages come back soon clearly more often than if it were all chance: with a mean distance D chance brings
- * 1 - exp(-N/D) of them back within N, of which 2N / (2D + N) is close enough.
+ * refault=N parts pages by how soon they come back, as Linux's workingset detection does: a page
+ * that is faulted in again before as many others have left as N percent of what is resident was
+ * taken too soon, and becomes active. Others are on TRIAL, from which pages are unmapped first
+ * while there are more than `trial` percent of them; one touched there while it is INACTIVE becomes
+ * active. Where no page is likelier to come back than another, parting them wins nothing, so with
+ * adapt=1 it is done only while pages come back soon clearly more often than if it were all chance:
+ * with a mean distance D chance brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N)
+ * is close enough.
  *
- * turns=N lets a page that has shown itself to be in use pass the head of ACTIVE up to N times before it is unmapped (clocks with
- * counters do so, GCLOCK, S3-FIFO): one that came back soon for each halving of that distance, one touched while it was
- * INACTIVE for that touch too. While pages are parted such a page does not go with a neighbour either.
- * The distance is counted in evictions; a page's number stands in its node while that is on no list.
+ * turns=N lets a page that has shown itself to be in use pass the head of ACTIVE up to N times
+ * before it is unmapped (clocks with counters do so, GCLOCK, S3-FIFO): one that came back soon for
+ * each halving of that distance, one touched while it was INACTIVE for that touch too. While pages
+ * are parted such a page does not go with a neighbour either. The distance is counted in evictions;
+ * a page's number stands in its node while that is on no list.
  *
- * Every call is O(1) for each page it moves and touches its node and those of two neighbours; deactivate() moves at most
- * TURNS_PER_PAGE pages on for each one that is wanted.
+ * Every call is O(1) for each page it moves and touches its node and those of two neighbours;
+ * deactivate() moves at most TURNS_PER_PAGE pages on for each one that is wanted.
  */
 #include "pol_priv.h"
 #include "pol_list.h"
@@ -46,9 +49,11 @@
 enum { ACTIVE = 1, INACTIVE, PROPOSED, TRIAL, LISTS };
 enum { BLOCK = 16, EIGHTHS = 8 };
 enum { SHARE_MIN = 3, SHARE_MAX = 75, SHARE_STEP = 2, EPOCH_MIN = 64 };
-/* Soon come back: so many percent of what chance would bring begin the parting, and fewer end it. */
+/* Soon come back: so many percent of what chance would bring begin the parting, and fewer end it.
+ */
 enum { SKEW_BEGINS = 125, SKEW_ENDS = 105, SKEW_EPOCH_MIN = 4096 };
-/* Most further turns a page can have, and how many pages take one for each page that is wanted: a call stays short. */
+/* Most further turns a page can have, and how many pages take one for each page that is wanted: a
+ * call stays short. */
 enum { TURNS_MAX = 15, TURNS_PER_PAGE = 8 };
 enum { GHOST = 1 }; /* in prev of a node on no list: next is the number of its eviction */
 
@@ -57,11 +62,12 @@ struct mach2q {
 	struct pol_list lists[LISTS];
 	uint32_t share; /* inactive target, percent of resident; 33 stands for one third */
 	uint32_t adapt, cost, overhead, near, refault, trial, turns;
-	uint32_t eighth, entered;         /* clock of ages, and pages that entered ACTIVE since it moved */
+	uint32_t eighth, entered; /* clock of ages, and pages that entered ACTIVE since it moved */
 	uint32_t epoch_soft, epoch_major; /* since the last look at the share */
-	uint32_t evicted, ghosts;         /* pages that ever left (modulo 2^28), and of those, not back yet */
-	uint32_t back, back_soon;         /* ghosts that came back since the last look for skew */
-	uint64_t distances;               /* of those, together */
+	uint32_t evicted,
+	    ghosts; /* pages that ever left (modulo 2^28), and of those, not back yet */
+	uint32_t back, back_soon; /* ghosts that came back since the last look for skew */
+	uint64_t distances;       /* of those, together */
 	uint32_t is_parting;
 	uint8_t *turns_left; /* of each page: npages bytes, behind the nodes */
 	POL_ENTRIES struct pol_node nodes[];
@@ -71,14 +77,14 @@ static int
 mach2q_params(struct mach2q *m, const char *params)
 {
 	const struct pol_param table[] = {
-	    {"inactive", 1, 90, &m->share},
-	    {"adapt", 0, 1, &m->adapt},
-	    {"cost", 1, 1000000, &m->cost},
-	    {"overhead", 1, 1000, &m->overhead},
-	    {"near", 0, 100, &m->near},
-	    {"refault", 0, 400, &m->refault},
-	    {"trial", 1, 100, &m->trial},
-	    {"turns", 0, TURNS_MAX, &m->turns},
+		{ "inactive", 1, 90, &m->share },
+		{ "adapt", 0, 1, &m->adapt },
+		{ "cost", 1, 1000000, &m->cost },
+		{ "overhead", 1, 1000, &m->overhead },
+		{ "near", 0, 100, &m->near },
+		{ "refault", 0, 400, &m->refault },
+		{ "trial", 1, 100, &m->trial },
+		{ "turns", 0, TURNS_MAX, &m->turns },
 	};
 
 	return pol_params_parse(params, table, sizeof(table) / sizeof(table[0]));
@@ -140,7 +146,8 @@ mach2q_adapt(struct mach2q *m)
 	if (soft + major < EPOCH_MIN || soft + major < mach2q_resident(m) / 4)
 		return;
 	allowed = major * m->cost * m->overhead / 100;
-	/* Much too many: a phase without reuse (a first touch of everything) has let the share grow. */
+	/* Much too many: a phase without reuse (a first touch of everything) has let the share
+	 * grow. */
 	if (soft > 2 * allowed && m->share - m->share / 4 >= SHARE_MIN)
 		m->share -= m->share / 4;
 	else if (soft > allowed && m->share >= SHARE_MIN + SHARE_STEP)
@@ -179,7 +186,8 @@ mach2q_soon(const struct mach2q *m)
 	return (uint64_t)mach2q_resident(m) * m->refault / 100;
 }
 
-/* A page that has been touched again after so many others had left will have so many further turns. */
+/* A page that has been touched again after so many others had left will have so many further turns.
+ */
 static uint32_t
 mach2q_turns(const struct mach2q *m, uint64_t distance)
 {
@@ -268,7 +276,8 @@ mach2q_fault(void *mem, pol_page page, unsigned pf)
 	}
 }
 
-/* Touched while it was INACTIVE: one turn, and those of a page that had come back when as many others had left as are INACTIVE. */
+/* Touched while it was INACTIVE: one turn, and those of a page that had come back when as many
+ * others had left as are INACTIVE. */
 static void
 mach2q_gain_turns(struct mach2q *m, pol_page page)
 {
@@ -322,7 +331,8 @@ mach2q_may_go(const struct mach2q *m, pol_page page, uint32_t oldest)
 	const struct pol_node *node = &m->nodes[page];
 
 	return node->list == TRIAL ||
-	       (node->list == ACTIVE && (m->turns_left[page] == 0 || !mach2q_parts(m)) && ((m->eighth - node->bits) & 15) >= oldest);
+	       (node->list == ACTIVE && (m->turns_left[page] == 0 || !mach2q_parts(m)) &&
+		   ((m->eighth - node->bits) & 15) >= oldest);
 }
 
 static unsigned
@@ -365,7 +375,8 @@ mach2q_deactivate(void *mem, unsigned want, pol_page *out)
 		unsigned source = mach2q_source(m);
 		pol_page page = m->lists[source].head;
 
-		if (source == ACTIVE && m->turns_left[page] > 0 && turns++ < want * TURNS_PER_PAGE) {
+		if (source == ACTIVE && m->turns_left[page] > 0 &&
+		    turns++ < want * TURNS_PER_PAGE) {
 			m->turns_left[page]--;
 			mach2q_activate(m, page);
 			continue;
@@ -420,11 +431,11 @@ mach2q_stats(const void *mem, struct pol_stats *ret)
 	const struct mach2q *m = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = mach2q_resident(m),
-	    .mapped = mach2q_mapped(m),
-	    .ghosts = m->ghosts,
-	    .inactive = m->lists[INACTIVE].count + m->lists[PROPOSED].count,
-	    .target = mach2q_target(m),
+		.resident = mach2q_resident(m),
+		.mapped = mach2q_mapped(m),
+		.ghosts = m->ghosts,
+		.inactive = m->lists[INACTIVE].count + m->lists[PROPOSED].count,
+		.target = mach2q_target(m),
 	};
 }
 
@@ -449,31 +460,38 @@ mach2q_tune(void *mem, const char *params)
 }
 
 const struct pol_ops pol_mach2q = {
-    .abi = POLICY_ABI,
-    .name = "mach2q",
-    .help = "Mach's active and inactive queues, the default",
-    .params = "inactive=33 percent of resident pages kept unmapped (33: one third); adapt=0 move "
-	      "it by the cost "
-	      "of faults; cost=20 soft faults that a major one costs; overhead=20 percent of the "
-	      "cost of major "
-	      "faults that soft ones may cost; near=0 percent of the mapped pages, the oldest, that are "
-	      "unmapped together with a neighbour; refault=0 percent of the resident pages: what comes back "
-	      "before as many have left becomes active, the rest is on trial (0: all become active; with "
-	      "adapt=1 only where it differs from chance); trial=33 percent of the resident pages that may "
-	      "be on trial before others are unmapped; turns=0 most further turns as active that a page has which "
-	      "came back or was touched soon",
-    .flags = POL_KEEPS_TARGET,
-    .arrays = {{offsetof(struct mach2q, nodes), sizeof(struct pol_node)}, {0, sizeof(uint8_t)}},
-    .footprint = mach2q_footprint,
-    .init = mach2q_init,
-    .fault = mach2q_fault,
-    .soft = mach2q_soft,
-    .forget = mach2q_forget,
-    .deactivate = mach2q_deactivate,
-    .select = mach2q_select,
-    .done = mach2q_done,
-    .resize = mach2q_resize,
-    .stats = mach2q_stats,
-    .check = mach2q_check,
-    .tune = mach2q_tune,
+	.abi = POLICY_ABI,
+	.name = "mach2q",
+	.help = "Mach's active and inactive queues, the default",
+	.params =
+	    "inactive=33 percent of resident pages kept unmapped (33: one third); adapt=0 move "
+	    "it by the cost "
+	    "of faults; cost=20 soft faults that a major one costs; overhead=20 percent of the "
+	    "cost of major "
+	    "faults that soft ones may cost; near=0 percent of the mapped pages, the oldest, that "
+	    "are "
+	    "unmapped together with a neighbour; refault=0 percent of the resident pages: what "
+	    "comes back "
+	    "before as many have left becomes active, the rest is on trial (0: all become active; "
+	    "with "
+	    "adapt=1 only where it differs from chance); trial=33 percent of the resident pages "
+	    "that may "
+	    "be on trial before others are unmapped; turns=0 most further turns as active that a "
+	    "page has which "
+	    "came back or was touched soon",
+	.flags = POL_KEEPS_TARGET,
+	.arrays = { { offsetof(struct mach2q, nodes), sizeof(struct pol_node) },
+	    { 0, sizeof(uint8_t) } },
+	.footprint = mach2q_footprint,
+	.init = mach2q_init,
+	.fault = mach2q_fault,
+	.soft = mach2q_soft,
+	.forget = mach2q_forget,
+	.deactivate = mach2q_deactivate,
+	.select = mach2q_select,
+	.done = mach2q_done,
+	.resize = mach2q_resize,
+	.stats = mach2q_stats,
+	.check = mach2q_check,
+	.tune = mach2q_tune,
 };

@@ -128,7 +128,7 @@ min_resize(void *mem, uint32_t nframes)
 static void
 min_stats(const void *mem, struct pol_stats *ret)
 {
-	*ret = (struct pol_stats){.resident = ((const struct min_policy *)mem)->count};
+	*ret = (struct pol_stats){ .resident = ((const struct min_policy *)mem)->count };
 }
 
 static const char *
@@ -146,19 +146,19 @@ min_check(const void *mem)
 }
 
 const struct pol_ops pol_min = {
-    .abi = POLICY_ABI,
-    .name = "min",
-    .help = "Belady's optimum for demand paging; offline only",
-    .params = "",
-    .flags = POL_WANTS_EVERY_REFERENCE | POL_OFFLINE_ONLY,
-    .footprint = min_footprint,
-    .init = min_init,
-    .fault = min_soft,
-    .soft = min_soft,
-    .forget = min_forget,
-    .select = min_select,
-    .done = min_done,
-    .resize = min_resize,
-    .stats = min_stats,
-    .check = min_check,
+	.abi = POLICY_ABI,
+	.name = "min",
+	.help = "Belady's optimum for demand paging; offline only",
+	.params = "",
+	.flags = POL_WANTS_EVERY_REFERENCE | POL_OFFLINE_ONLY,
+	.footprint = min_footprint,
+	.init = min_init,
+	.fault = min_soft,
+	.soft = min_soft,
+	.forget = min_forget,
+	.select = min_select,
+	.done = min_done,
+	.resize = min_resize,
+	.stats = min_stats,
+	.check = min_check,
 };

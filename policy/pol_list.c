@@ -47,8 +47,8 @@ pol_list_check(const struct pol_node *nodes, const struct pol_list *l, uint32_t 
 }
 
 const char *
-pol_lists_check(const struct pol_node *nodes, const struct pol_list *lists, unsigned n,
-		uint32_t npages)
+pol_lists_check(
+    const struct pol_node *nodes, const struct pol_list *lists, unsigned n, uint32_t npages)
 {
 	for (unsigned i = 1; i < n; i++) {
 		const char *wrong = pol_list_check(nodes, &lists[i], npages);

@@ -29,7 +29,7 @@ static inline void
 pol_lists_init(struct pol_list *lists, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		lists[i] = (struct pol_list){.head = POL_END, .tail = POL_END, .id = i};
+		lists[i] = (struct pol_list){ .head = POL_END, .tail = POL_END, .id = i };
 }
 
 static inline void
@@ -132,11 +132,11 @@ pol_state_of(const struct pol_env *env, pol_page page)
 /* The head of a list that is ordered as the core's window is, by the last fault or soft fault: its
  * inactive pages stand in front, and a mapped head means that there are none. What is neither
  * (pinned, in transit) goes to the tail. => POL_NONE if nothing can be proposed now. */
-pol_page pol_oldest(const struct pol_env *env, struct pol_node *nodes, struct pol_list *lists,
-		    unsigned id);
+pol_page pol_oldest(
+    const struct pol_env *env, struct pol_node *nodes, struct pol_list *lists, unsigned id);
 
 /* Walks n lists (ids 1..n-1; entry 0 is unused). => NULL, or what is broken. For check(). */
-const char *pol_lists_check(const struct pol_node *nodes, const struct pol_list *lists, unsigned n,
-			    uint32_t npages);
+const char *pol_lists_check(
+    const struct pol_node *nodes, const struct pol_list *lists, unsigned n, uint32_t npages);
 
 #endif

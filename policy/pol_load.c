@@ -26,7 +26,7 @@ pol_no_resize(void *mem, uint32_t nframes)
 static void
 pol_no_stats(const void *mem, struct pol_stats *ret)
 {
-	*ret = (struct pol_stats){0};
+	*ret = (struct pol_stats){ 0 };
 }
 
 static const char *
@@ -81,7 +81,7 @@ policy_load(const char *path, const struct pol_ops **ret, char *why, size_t why_
 		snprintf(why, why_bytes, "%s: no symbol pagerd_policy", path);
 	} else if (ops->abi != POLICY_ABI) {
 		snprintf(why, why_bytes, "%s: policy ABI %u, this program has %u", path, ops->abi,
-			 POLICY_ABI);
+		    POLICY_ABI);
 	} else if (!pol_ops_complete(ops)) {
 		snprintf(why, why_bytes, "%s: a required member of struct pol_ops is NULL", path);
 	} else if (policy_find(ops->name) != NULL) {

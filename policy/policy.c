@@ -7,8 +7,20 @@
 #include <string.h>
 
 static const struct pol_ops *const pol_table[] = {
-    &pol_mach2q, &pol_fifo,   &pol_random, &pol_lru, &pol_clock,       &pol_clock_hand, &pol_twoq,
-    &pol_arc,    &pol_s3fifo, &pol_sieve,  &pol_car, &pol_generations, &pol_clockpro,   &pol_min,
+	&pol_mach2q,
+	&pol_fifo,
+	&pol_random,
+	&pol_lru,
+	&pol_clock,
+	&pol_clock_hand,
+	&pol_twoq,
+	&pol_arc,
+	&pol_s3fifo,
+	&pol_sieve,
+	&pol_car,
+	&pol_generations,
+	&pol_clockpro,
+	&pol_min,
 };
 
 const struct pol_ops *

@@ -2,13 +2,15 @@
  *
  * The page-out policy interface (reference/policies.md section 2.5): numbers in, decision out.
  *
- * A policy sees dense page indices (pol_page < env.npages), never a pointer, a lock, a clock or a system
- * call; it owns ORDER only, in memory that is taken once from its footprint(). The core (the daemon's pageq,
- * or pagersim) owns pages, states, I/O and locks and calls every function under one lock.
+ * A policy sees dense page indices (pol_page < env.npages), never a pointer, a lock, a clock or a
+ * system call; it owns ORDER only, in memory that is taken once from its footprint(). The core (the
+ * daemon's pageq, or pagersim) owns pages, states, I/O and locks and calls every function under one
+ * lock.
  *
- * Page states as the core sees them: NONRESIDENT, MAPPED (touches invisible), INACTIVE (resident and unmapped:
- * a touch is a soft fault). The core enforces "mapped means referenced": a victim must have been deactivated
- * first. select() that names a page in another state is a violation: refused and counted.
+ * Page states as the core sees them: NONRESIDENT, MAPPED (touches invisible), INACTIVE (resident
+ * and unmapped: a touch is a soft fault). The core enforces "mapped means referenced": a victim
+ * must have been deactivated first. select() that names a page in another state is a violation:
+ * refused and counted.
  */
 #ifndef POLICY_H
 #define POLICY_H
@@ -21,7 +23,8 @@
 
 typedef uint32_t pol_page;
 #define POL_NONE UINT32_MAX
-/* Indices of the policies shipped are 28 bits wide, one value is the end mark: 1 TiB of 4 KiB pages. */
+/* Indices of the policies shipped are 28 bits wide, one value is the end mark: 1 TiB of 4 KiB
+ * pages. */
 #define POL_PAGES_MAX ((UINT32_C(1) << 28) - 1)
 
 /* How a page came in or was touched. */
@@ -30,9 +33,9 @@ enum {
 	PF_PREFETCH = 2, /* brought in as a neighbour, nobody has touched it yet */
 };
 
-/* What became of a page that select() or deactivate() proposed, or that the core took on its own (the core
- * may evict INACTIVE neighbours of a victim that the policy did not propose: it calls done(EVICTED) for
- * those too). */
+/* What became of a page that select() or deactivate() proposed, or that the core took on its own
+ * (the core may evict INACTIVE neighbours of a victim that the policy did not propose: it calls
+ * done(EVICTED) for those too). */
 enum pol_outcome {
 	POL_EVICTED,
 	POL_RESCUED, /* touched meanwhile: soft() was called as well */
@@ -45,8 +48,9 @@ enum pol_state { POL_NONRESIDENT, POL_MAPPED, POL_INACTIVE, POL_PINNED };
 enum {
 	POL_WANTS_EVERY_REFERENCE = 1, /* gets each reference as soft(), whatever the model (min) */
 	POL_OFFLINE_ONLY = 2,          /* needs next_use: the daemon refuses it */
-	/* deactivate() keeps a target of its own: the core also calls it after each fault and soft fault
-	 * while frames are scarce. Without the flag it is called only when victims are needed now. */
+	/* deactivate() keeps a target of its own: the core also calls it after each fault and soft
+	 * fault while frames are scarce. Without the flag it is called only when victims are needed
+	 * now. */
 	POL_KEEPS_TARGET = 4,
 };
 
@@ -65,13 +69,14 @@ struct pol_stats {
 	uint64_t target; /* the policy's main adaptive figure, if it has one */
 };
 
-/* A part of a policy's memory that has an entry of `stride` bytes for each page. offset 0: it begins where the one before it
- * ends. */
+/* A part of a policy's memory that has an entry of `stride` bytes for each page. offset 0: it
+ * begins where the one before it ends. */
 struct pol_array {
 	size_t offset, stride;
 };
 #define POL_ARRAYS_MAX 2
-/* The first of them: the core puts it at the beginning of a hardware page, and what stands before it stays aligned. */
+/* The first of them: the core puts it at the beginning of a hardware page, and what stands before
+ * it stays aligned. */
 #define POL_ENTRIES _Alignas(16)
 
 struct pol_ops {
@@ -86,12 +91,14 @@ struct pol_ops {
 	int (*init)(void *mem, const struct pol_env *env, const char *params);
 	void (*fault)(void *mem, pol_page page, unsigned pf); /* became resident, will be MAPPED */
 	void (*soft)(void *mem, pol_page page, unsigned pf);  /* INACTIVE and touched, now MAPPED */
-	void (*write)(void *mem, pol_page page);              /* first write in this epoch; may be NULL */
-	void (*forget)(void *mem, pol_page page); /* gone for good, or wired: drop entry and ghost */
-	/* Picks up to want MAPPED pages to unmap, writes them to out, and counts them as INACTIVE from now on
-	 * (the core unmaps them at once). `want` is what the core needs to find victims soon; a policy that keeps
-	 * its own inactive target returns fewer or 0 when the target is met. NULL: the core unmaps in FIFO order
-	 * of fault/soft beyond a window of W mapped pages and tells the policy nothing. */
+	void (*write)(void *mem, pol_page page); /* first write in this epoch; may be NULL */
+	void (*forget)(
+	    void *mem, pol_page page); /* gone for good, or wired: drop entry and ghost */
+	/* Picks up to want MAPPED pages to unmap, writes them to out, and counts them as INACTIVE
+	 * from now on (the core unmaps them at once). `want` is what the core needs to find victims
+	 * soon; a policy that keeps its own inactive target returns fewer or 0 when the target is
+	 * met. NULL: the core unmaps in FIFO order of fault/soft beyond a window of W mapped pages
+	 * and tells the policy nothing. */
 	unsigned (*deactivate)(void *mem, unsigned want, pol_page *out);
 	/* Proposes up to want INACTIVE victims, in order; each stays in the policy until done(). */
 	unsigned (*select)(void *mem, unsigned want, pol_page *out);
@@ -100,17 +107,20 @@ struct pol_ops {
 	void (*stats)(const void *mem, struct pol_stats *ret);
 	/* => NULL, or a text that says which invariant does not hold. */
 	const char *(*check)(const void *mem);
-	/* Optional, NULL if the policy does not care: `page` is not resident and will be brought in. Called before
-	 * the select() that makes room for it, so that ghost hits move targets before a victim is chosen (2Q, ARC
-	 * and S3-FIFO are defined that way). fault() follows, or forget(), or nothing when the fill fails. A core
-	 * that never calls it gets the same policy with the decision one fault later. */
+	/* Optional, NULL if the policy does not care: `page` is not resident and will be brought
+	 * in. Called before the select() that makes room for it, so that ghost hits move targets
+	 * before a victim is chosen (2Q, ARC and S3-FIFO are defined that way). fault() follows, or
+	 * forget(), or nothing when the fill fails. A core that never calls it gets the same policy
+	 * with the decision one fault later. */
 	void (*miss)(void *mem, pol_page page, unsigned pf);
-	/* Optional: changes parameters of the running policy ("cost=40"): the daemon passes measured costs here.
+	/* Optional: changes parameters of the running policy ("cost=40"): the daemon passes
+	 * measured costs here.
 	 * => 0 or -EINVAL, then nothing has changed. */
 	int (*tune)(void *mem, const char *params);
-	/* Optional, up to the first with stride 0: the entry of a page that has been forgotten, or that was never told of, may turn
-	 * to zeroes at any time: the core gives its memory back. The policy must not refer to such an entry from elsewhere. Without
-	 * it what has once been touched stays taken. */
+	/* Optional, up to the first with stride 0: the entry of a page that has been forgotten, or
+	 * that was never told of, may turn to zeroes at any time: the core gives its memory back.
+	 * The policy must not refer to such an entry from elsewhere. Without it what has once been
+	 * touched stays taken. */
 	struct pol_array arrays[POL_ARRAYS_MAX];
 };
 

@@ -18,7 +18,7 @@ struct random_policy {
 	uint64_t rng;
 	uint32_t proposed, inactive,
 	    resident; /* inactive without the proposed, resident with everything */
-	pol_page *at;     /* the page that is in a place: npages of them, behind where[] */
+	pol_page *at; /* the page that is in a place: npages of them, behind where[] */
 	POL_ENTRIES uint32_t where[]; /* of each page: its place + 1; 0: not resident */
 };
 
@@ -161,9 +161,9 @@ random_stats(const void *mem, struct pol_stats *ret)
 	const struct random_policy *r = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = r->resident,
-	    .inactive = r->proposed + r->inactive,
-	    .mapped = r->resident - r->proposed - r->inactive,
+		.resident = r->resident,
+		.inactive = r->proposed + r->inactive,
+		.mapped = r->resident - r->proposed - r->inactive,
 	};
 }
 
@@ -181,20 +181,20 @@ random_check(const void *mem)
 }
 
 const struct pol_ops pol_random = {
-    .abi = POLICY_ABI,
-    .name = "random",
-    .help = "uniform random victim: the second control",
-    .params = "",
-    .arrays = {{offsetof(struct random_policy, where), sizeof(uint32_t)}},
-    .footprint = random_footprint,
-    .init = random_init,
-    .fault = random_soft,
-    .soft = random_soft,
-    .forget = random_forget,
-    .deactivate = random_deactivate,
-    .select = random_select,
-    .done = random_done,
-    .resize = random_resize,
-    .stats = random_stats,
-    .check = random_check,
+	.abi = POLICY_ABI,
+	.name = "random",
+	.help = "uniform random victim: the second control",
+	.params = "",
+	.arrays = { { offsetof(struct random_policy, where), sizeof(uint32_t) } },
+	.footprint = random_footprint,
+	.init = random_init,
+	.fault = random_soft,
+	.soft = random_soft,
+	.forget = random_forget,
+	.deactivate = random_deactivate,
+	.select = random_select,
+	.done = random_done,
+	.resize = random_resize,
+	.stats = random_stats,
+	.check = random_check,
 };

@@ -33,9 +33,9 @@ static int
 s3fifo_params(struct s3fifo *s, const char *params)
 {
 	const struct pol_param table[] = {
-	    {"small", 0, 99, &s->small_percent},
-	    {"ghost", 0, 1000, &s->ghost_percent},
-	    {"threshold", 1, 3, &s->threshold},
+		{ "small", 0, 99, &s->small_percent },
+		{ "ghost", 0, 1000, &s->ghost_percent },
+		{ "threshold", 1, 3, &s->threshold },
 	};
 
 	return pol_params_parse(params, table, 3);
@@ -230,9 +230,9 @@ s3fifo_stats(const void *mem, struct pol_stats *ret)
 	const struct s3fifo *s = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = s->lists[S].count + s->lists[M].count + s->lists[PROPOSED].count,
-	    .ghosts = s->lists[G].count,
-	    .target = s->env.nframes - s->main_pages,
+		.resident = s->lists[S].count + s->lists[M].count + s->lists[PROPOSED].count,
+		.ghosts = s->lists[G].count,
+		.target = s->env.nframes - s->main_pages,
 	};
 }
 
@@ -247,22 +247,23 @@ s3fifo_check(const void *mem)
 }
 
 const struct pol_ops pol_s3fifo = {
-    .abi = POLICY_ABI,
-    .name = "s3fifo",
-    .help = "small FIFO, main FIFO with a counter, ghosts",
-    .params =
-	"small=10 share of the small queue, percent of frames; ghost=90 ghosts, percent of frames; "
-	"threshold=2 touches that move a page from the small queue to the main one (1..3)",
-    .arrays = {{offsetof(struct s3fifo, nodes), sizeof(struct pol_node)}},
-    .footprint = s3fifo_footprint,
-    .init = s3fifo_init,
-    .fault = s3fifo_fault,
-    .soft = s3fifo_soft,
-    .forget = s3fifo_forget,
-    .select = s3fifo_select,
-    .done = s3fifo_done,
-    .resize = s3fifo_resize,
-    .stats = s3fifo_stats,
-    .check = s3fifo_check,
-    .miss = s3fifo_miss,
+	.abi = POLICY_ABI,
+	.name = "s3fifo",
+	.help = "small FIFO, main FIFO with a counter, ghosts",
+	.params =
+	    "small=10 share of the small queue, percent of frames; ghost=90 ghosts, percent of "
+	    "frames; "
+	    "threshold=2 touches that move a page from the small queue to the main one (1..3)",
+	.arrays = { { offsetof(struct s3fifo, nodes), sizeof(struct pol_node) } },
+	.footprint = s3fifo_footprint,
+	.init = s3fifo_init,
+	.fault = s3fifo_fault,
+	.soft = s3fifo_soft,
+	.forget = s3fifo_forget,
+	.select = s3fifo_select,
+	.done = s3fifo_done,
+	.resize = s3fifo_resize,
+	.stats = s3fifo_stats,
+	.check = s3fifo_check,
+	.miss = s3fifo_miss,
 };

@@ -165,7 +165,7 @@ sieve_stats(const void *mem, struct pol_stats *ret)
 {
 	const struct sieve *s = mem;
 
-	*ret = (struct pol_stats){.resident = s->lists[QUEUE].count + s->lists[PROPOSED].count};
+	*ret = (struct pol_stats){ .resident = s->lists[QUEUE].count + s->lists[PROPOSED].count };
 }
 
 static const char *
@@ -179,19 +179,19 @@ sieve_check(const void *mem)
 }
 
 const struct pol_ops pol_sieve = {
-    .abi = POLICY_ABI,
-    .name = "sieve",
-    .help = "SIEVE with the guard \"mapped means visited\"",
-    .params = "",
-    .arrays = {{offsetof(struct sieve, nodes), sizeof(struct pol_node)}},
-    .footprint = sieve_footprint,
-    .init = sieve_init,
-    .fault = sieve_fault,
-    .soft = sieve_soft,
-    .forget = sieve_forget,
-    .select = sieve_select,
-    .done = sieve_done,
-    .resize = sieve_resize,
-    .stats = sieve_stats,
-    .check = sieve_check,
+	.abi = POLICY_ABI,
+	.name = "sieve",
+	.help = "SIEVE with the guard \"mapped means visited\"",
+	.params = "",
+	.arrays = { { offsetof(struct sieve, nodes), sizeof(struct pol_node) } },
+	.footprint = sieve_footprint,
+	.init = sieve_init,
+	.fault = sieve_fault,
+	.soft = sieve_soft,
+	.forget = sieve_forget,
+	.select = sieve_select,
+	.done = sieve_done,
+	.resize = sieve_resize,
+	.stats = sieve_stats,
+	.check = sieve_check,
 };

@@ -62,15 +62,15 @@ trace_get_varint(struct trace_block *block, uint64_t *ret)
 
 void
 trace_header_fill(struct pager_trace_header *header, uint32_t page_size, uint32_t window_pages,
-		  uint64_t start_time_ns, uint64_t client_pid)
+    uint64_t start_time_ns, uint64_t client_pid)
 {
 	*header = (struct pager_trace_header){
-	    .version = PAGER_TRACE_VERSION,
-	    .header_bytes = sizeof(*header),
-	    .page_size = page_size,
-	    .window_pages = window_pages,
-	    .start_time_ns = start_time_ns,
-	    .client_pid = client_pid,
+		.version = PAGER_TRACE_VERSION,
+		.header_bytes = sizeof(*header),
+		.page_size = page_size,
+		.window_pages = window_pages,
+		.start_time_ns = start_time_ns,
+		.client_pid = client_pid,
 	};
 	memcpy(header->magic, PAGER_TRACE_MAGIC, sizeof(header->magic));
 }
@@ -88,9 +88,9 @@ void
 trace_block_begin(struct trace_block *block, void *buffer, size_t bytes)
 {
 	*block = (struct trace_block){
-	    .buffer = buffer,
-	    .used = sizeof(struct pager_trace_block),
-	    .bytes = bytes,
+		.buffer = buffer,
+		.used = sizeof(struct pager_trace_block),
+		.bytes = bytes,
 	};
 }
 
@@ -128,11 +128,11 @@ size_t
 trace_block_end(struct trace_block *block, uint64_t dropped)
 {
 	struct pager_trace_block header = {
-	    .magic = PAGER_TRACE_BLOCK_MAGIC,
-	    .payload_bytes = (uint32_t)(block->used - sizeof(header)),
-	    .records = block->records,
-	    .first_event = block->first_event,
-	    .dropped = dropped,
+		.magic = PAGER_TRACE_BLOCK_MAGIC,
+		.payload_bytes = (uint32_t)(block->used - sizeof(header)),
+		.records = block->records,
+		.first_event = block->first_event,
+		.dropped = dropped,
 	};
 
 	if (block->records == 0 && dropped == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks of a recording (include/pager/trace_format.h): records into bytes and back. No allocation, no I/O, no
- * locks, nothing of the project but that header. Linked by the daemon (recorder) and by pagersim (reader).
+ * Blocks of a recording (include/pager/trace_format.h): records into bytes and back. No allocation,
+ * no I/O, no locks, nothing of the project but that header. Linked by the daemon (recorder) and by
+ * pagersim (reader).
  */
 #ifndef TRACE_CODEC_H
 #define TRACE_CODEC_H
@@ -30,7 +31,7 @@ struct trace_block {
 };
 
 void trace_header_fill(struct pager_trace_header *header, uint32_t page_size, uint32_t window_pages,
-		       uint64_t start_time_ns, uint64_t client_pid);
+    uint64_t start_time_ns, uint64_t client_pid);
 /* => 0, or -EINVAL: not a recording, or one of another version. */
 int trace_header_check(const struct pager_trace_header *header);
 

@@ -35,8 +35,8 @@ static int
 twoq_params(struct twoq *q, const char *params)
 {
 	const struct pol_param table[] = {
-	    {"in", 1, 99, &q->in_percent},
-	    {"out", 0, 1000, &q->out_percent},
+		{ "in", 1, 99, &q->in_percent },
+		{ "out", 0, 1000, &q->out_percent },
 	};
 
 	return pol_params_parse(params, table, 2);
@@ -228,9 +228,9 @@ twoq_stats(const void *mem, struct pol_stats *ret)
 	const struct twoq *q = mem;
 
 	*ret = (struct pol_stats){
-	    .resident = q->lists[A1IN].count + q->lists[AM].count + q->lists[PROPOSED].count,
-	    .ghosts = q->lists[A1OUT].count,
-	    .target = q->kin,
+		.resident = q->lists[A1IN].count + q->lists[AM].count + q->lists[PROPOSED].count,
+		.ghosts = q->lists[A1OUT].count,
+		.target = q->kin,
 	};
 }
 
@@ -245,21 +245,21 @@ twoq_check(const void *mem)
 }
 
 const struct pol_ops pol_twoq = {
-    .abi = POLICY_ABI,
-    .name = "2q",
-    .help = "2Q, full version: FIFO for new pages, LRU for those that came back",
-    .params = "in=25 A1in's share of the frames, percent; out=50 size of the ghost list A1out, "
-	      "percent of frames",
-    .arrays = {{offsetof(struct twoq, nodes), sizeof(struct pol_node)}},
-    .footprint = twoq_footprint,
-    .init = twoq_init,
-    .fault = twoq_fault,
-    .soft = twoq_soft,
-    .forget = twoq_forget,
-    .select = twoq_select,
-    .done = twoq_done,
-    .resize = twoq_resize,
-    .stats = twoq_stats,
-    .check = twoq_check,
-    .miss = twoq_miss,
+	.abi = POLICY_ABI,
+	.name = "2q",
+	.help = "2Q, full version: FIFO for new pages, LRU for those that came back",
+	.params = "in=25 A1in's share of the frames, percent; out=50 size of the ghost list A1out, "
+		  "percent of frames",
+	.arrays = { { offsetof(struct twoq, nodes), sizeof(struct pol_node) } },
+	.footprint = twoq_footprint,
+	.init = twoq_init,
+	.fault = twoq_fault,
+	.soft = twoq_soft,
+	.forget = twoq_forget,
+	.select = twoq_select,
+	.done = twoq_done,
+	.resize = twoq_resize,
+	.stats = twoq_stats,
+	.check = twoq_check,
+	.miss = twoq_miss,
 };

@@ -18,15 +18,17 @@
  *   LEAVING   bit set; no handle reaches it any more; in_flight > 0
  *   SUSPECT   bit set; no handle, no I/O: a write here would probably fail
  *
- * Writes that fail. The slot becomes SUSPECT where it would become FREE. If the disk is full and the slot had never
- * been written, so do all slots of the file that are FREE and were never written: there may be no blocks for them
- * (a file system without fallocate(2) gives blocks at the first write). Any other error marks the file (`error`), and
- * all files if it is the second one that fails with no success in between: no reservations in it until a write
- * succeeds anywhere, or, one file at a time, until SWAP_RETRY_NS have gone by. No file
- * is created for as long when the disk was full, or when nothing was ever written well in the file that failed: another
- * one would do no better. Suspects become FREE when room is short and no file can be created.
+ * Writes that fail. The slot becomes SUSPECT where it would become FREE. If the disk is full and
+ * the slot had never been written, so do all slots of the file that are FREE and were never
+ * written: there may be no blocks for them (a file system without fallocate(2) gives blocks at the
+ * first write). Any other error marks the file (`error`), and all files if it is the second one
+ * that fails with no success in between: no reservations in it until a write succeeds anywhere, or,
+ * one file at a time, until SWAP_RETRY_NS have gone by. No file is created for as long when the
+ * disk was full, or when nothing was ever written well in the file that failed: another one would
+ * do no better. Suspects become FREE when room is short and no file can be created.
  *
- * A file's life (swapmap_file_switch). It has slots_per_file slots, or less where disk or max_bytes have no room for so many.
+ * A file's life (swapmap_file_switch). It has slots_per_file slots, or less where disk or max_bytes
+ * have no room for so many.
  *
  *   NONE -> CREATING -> ACTIVE <-> DRAINING -> DELETING -> NONE
  *              +--creation failed--> NONE
@@ -47,15 +49,15 @@
 #include "base.h"
 #include "lock.h"
 
-#define SWAP_MAGIC           0x50415753u
-#define SWAP_CHANNEL_MAGIC   0x48435753u
-#define SWAP_SECTOR          512u  /* unit of offsets and lengths */
-#define SWAP_ALIGN           4096u /* of slots and buffers */
-#define SWAP_FILES_MAX       1024u
-#define SWAP_SLOTS_MAX       (1u << 20) /* in a file */
-#define SWAP_NO_FILE         UINT32_MAX
-#define SWAP_FILE_SLOTS_MIN  8u /* fewer are not worth a file, unless files are configured so */
-#define SWAP_RETRY_NS        5000000000u
+#define SWAP_MAGIC          0x50415753u
+#define SWAP_CHANNEL_MAGIC  0x48435753u
+#define SWAP_SECTOR         512u  /* unit of offsets and lengths */
+#define SWAP_ALIGN          4096u /* of slots and buffers */
+#define SWAP_FILES_MAX      1024u
+#define SWAP_SLOTS_MAX      (1u << 20) /* in a file */
+#define SWAP_NO_FILE        UINT32_MAX
+#define SWAP_FILE_SLOTS_MIN 8u /* fewer are not worth a file, unless files are configured so */
+#define SWAP_RETRY_NS       5000000000u
 
 /* A handle: generation (32 bits, never 0), file (12), slot in the file (20). */
 #define SWAP_FILE_SHIFT       20
@@ -66,7 +68,7 @@ enum swap_slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_VALID, SLOT_LEAVING, SLOT_
 struct swap_entry {
 	uint32_t generation;
 	uint16_t in_flight;
-	uint8_t state; /* enum swap_slot_state */
+	uint8_t state;   /* enum swap_slot_state */
 	bool proven : 1; /* the last write here succeeded: it has blocks */
 	bool failed : 1; /* the write of this use failed: SUSPECT at its end */
 };
@@ -111,16 +113,17 @@ struct swap {
 	unsigned files_max;                       /* (C) */
 	bool force_sync;                          /* (C) */
 	char *directory;                          /* (C) its path, to make it anew if it vanishes */
-	struct swap_dir dir;                      /* (B), and (M) to replace it: others read it with M held */
-	struct swap_file *files;                  /* (C), [files_max] */
-	unsigned file_limit;                      /* (M) places at and above are NONE */
-	unsigned free_slots;                      /* (M) that can be reserved */
-	uint32_t draining;                        /* (M) a file or SWAP_NO_FILE */
-	unsigned channels;                        /* (M) that are open */
-	uint64_t create_at_ns;                    /* (M) no creation before */
-	uint64_t probe_at_ns;                     /* (M) no mark is taken away before; 0: a write has succeeded, all are */
-	unsigned probe_hand;                      /* (M) file at which the search for a mark begins */
-	uint64_t drain_at_ns;                     /* (M) no file is drained before */
+	struct swap_dir dir;     /* (B), and (M) to replace it: others read it with M held */
+	struct swap_file *files; /* (C), [files_max] */
+	unsigned file_limit;     /* (M) places at and above are NONE */
+	unsigned free_slots;     /* (M) that can be reserved */
+	uint32_t draining;       /* (M) a file or SWAP_NO_FILE */
+	unsigned channels;       /* (M) that are open */
+	uint64_t create_at_ns;   /* (M) no creation before */
+	uint64_t
+	    probe_at_ns; /* (M) no mark is taken away before; 0: a write has succeeded, all are */
+	unsigned probe_hand;     /* (M) file at which the search for a mark begins */
+	uint64_t drain_at_ns;    /* (M) no file is drained before */
 	struct swap_stats stats; /* (M) the counters; levels are filled in when asked */
 };
 
@@ -190,9 +193,9 @@ struct swap_request {
 	struct swap_place place;
 	int direction;
 	size_t length, done;
-	size_t piece; /* bytes asked for from `done` on */
-	size_t cap;   /* a fail point lets no more than this count of the piece */
-	char *buffer; /* of byte 0 */
+	size_t piece;    /* bytes asked for from `done` on */
+	size_t cap;      /* a fail point lets no more than this count of the piece */
+	char *buffer;    /* of byte 0 */
 	bool is_foreign; /* that is none of the channel's buffers */
 	unsigned retries;
 	int result; /* valid when settled */

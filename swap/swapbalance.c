@@ -32,7 +32,8 @@ file_slots_min(uint64_t slots_per_file)
 uint64_t
 swap_file_bytes_min(const struct swap_config *config)
 {
-	return file_slots_min(config->file_bytes / config->slot_bytes) * (uint64_t)config->slot_bytes;
+	return file_slots_min(config->file_bytes / config->slot_bytes) *
+	       (uint64_t)config->slot_bytes;
 }
 
 int
@@ -57,7 +58,8 @@ swap_create(const struct swap_config *config, struct swap **ret)
 	s->force_sync = config->force_sync;
 	s->files_max = SWAP_FILES_MAX;
 	if (s->max_bytes != 0)
-		s->files_max = (unsigned)min_u64(SWAP_FILES_MAX, s->max_bytes / swap_file_bytes_min(config));
+		s->files_max =
+		    (unsigned)min_u64(SWAP_FILES_MAX, s->max_bytes / swap_file_bytes_min(config));
 	s->stats.uses_io_uring = !config->force_sync;
 	s->directory = strdup(config->directory);
 	int error = s->directory ? swapmap_init(s) : -ENOMEM;
@@ -123,13 +125,15 @@ void
 swap_abandon(struct swap *s)
 {
 	CHECK_OBJ(s, SWAP_MAGIC);
-	/* Held to the end, and nothing comes behind: a directory that has vanished is not made again meanwhile. */
+	/* Held to the end, and nothing comes behind: a directory that has vanished is not made
+	 * again meanwhile. */
 	lock_acquire(&s->lock);
 	swapdir_abandon(&s->dir);
 	lock_release(&s->lock);
 }
 
-/* => the file's place, CREATING, and how many slots it may have, or -errno. => called with M held. */
+/* => the file's place, CREATING, and how many slots it may have, or -errno. => called with M held.
+ */
 static int
 file_place(struct swap *s, struct swap_file **ret, unsigned *ret_slots)
 {
@@ -154,7 +158,8 @@ file_place(struct swap *s, struct swap_file **ret, unsigned *ret_slots)
 	return 0;
 }
 
-/* On disk: with so many slots, or with as many as there is room for. A directory that vanished is made again.
+/* On disk: with so many slots, or with as many as there is room for. A directory that vanished is
+ * made again.
  * => called without locks. */
 static int
 file_make(struct swap *s, unsigned number, unsigned *slots, int *ret_fd, bool *ret_direct)
@@ -163,7 +168,8 @@ file_make(struct swap *s, unsigned number, unsigned *slots, int *ret_fd, bool *r
 	int error;
 
 	for (;;) {
-		error = swapfile_create(&s->dir, number, *slots * (uint64_t)s->slot_bytes, ret_fd, ret_direct);
+		error = swapfile_create(
+		    &s->dir, number, *slots * (uint64_t)s->slot_bytes, ret_fd, ret_direct);
 		if (swap_is_full_error(error) && *slots / 2 >= file_slots_min(s->slots_per_file)) {
 			*slots /= 2;
 		} else if (error == -ENOENT && !reopened) {
@@ -244,7 +250,8 @@ drain_candidate(struct swap *s, uint64_t now_ns)
 		    (!empty_loss && free_without(s, f) <= s->high_free_slots))
 			continue;
 		/* Of equals the last: reservations go to the first. */
-		if (!best || failed > best_failed || (failed == best_failed && f->used <= best->used)) {
+		if (!best || failed > best_failed ||
+		    (failed == best_failed && f->used <= best->used)) {
 			best = f;
 			best_failed = failed;
 		}

@@ -104,7 +104,8 @@ leftover_remove(const struct swap_dir *dir, const char *name, const char *owner)
 		close(fd);
 }
 
-/* Our own files, or those of owners who are dead. Data files first: while one is there its lock file must be too. */
+/* Our own files, or those of owners who are dead. Data files first: while one is there its lock
+ * file must be too. */
 static void
 files_remove(const struct swap_dir *dir, bool own)
 {
@@ -120,7 +121,8 @@ files_remove(const struct swap_dir *dir, bool own)
 		for (struct dirent *d; (d = readdir(stream)) != NULL;) {
 			char owner[48];
 
-			if (name_parse(d->d_name, owner) != kind || (strcmp(owner, dir->owner) == 0) != own)
+			if (name_parse(d->d_name, owner) != kind ||
+			    (strcmp(owner, dir->owner) == 0) != own)
 				continue;
 			if (own)
 				unlinkat(dir->fd, d->d_name, 0);
@@ -227,7 +229,8 @@ swapfile_create(
 	int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	/* The name is ours alone: a file that could not be removed when it was deleted. */
 	if (fd < 0 && errno == EEXIST && unlinkat(dir->fd, name, 0) == 0)
-		fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		fd =
+		    openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	int error = file_allocate(fd, bytes);

@@ -26,7 +26,7 @@ is_refusal(int error)
 	/* No such call, seccomp, sysctl kernel.io_uring_disabled, locked memory used up, unknown
 	 * flags. */
 	return error == -ENOSYS || error == -EPERM || error == -EACCES || error == -ENOMEM ||
-	    error == -EOPNOTSUPP || error == -EINVAL;
+	       error == -EOPNOTSUPP || error == -EINVAL;
 }
 
 static int
@@ -230,7 +230,8 @@ swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slo
 }
 
 int
-swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length, const void *bytes, uint64_t cookie)
+swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length,
+    const void *bytes, uint64_t cookie)
 {
 	/* It is only read. */
 	struct swap_request about = { .cookie = cookie,
@@ -242,7 +243,8 @@ swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t 
 	unsigned index;
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
-	if (bytes == NULL || (uintptr_t)bytes % SWAP_ALIGN != 0 || buffer_index(ch, bytes, 0, &index))
+	if (bytes == NULL || (uintptr_t)bytes % SWAP_ALIGN != 0 ||
+	    buffer_index(ch, bytes, 0, &index))
 		return -EINVAL;
 	return request_submit(ch, &about, 0);
 }
@@ -272,7 +274,8 @@ request_finish(struct swap_request *r, int result)
 	r->result = result;
 	if (result == 0 && r->direction == SWAP_READ && failpt_hit(FAIL_SWAP_READ_BITFLIP)) {
 		/* Another bit each time: the first ones need not be anybody's. */
-		uint64_t bit = (r->cookie + failpt_count(FAIL_SWAP_READ_BITFLIP)) * 0x9e3779b97f4a7c15u % (r->length * 8);
+		uint64_t bit = (r->cookie + failpt_count(FAIL_SWAP_READ_BITFLIP)) *
+			       0x9e3779b97f4a7c15u % (r->length * 8);
 
 		r->buffer[bit / 8] = (char)(r->buffer[bit / 8] ^ 1 << (bit % 8));
 	}
@@ -342,7 +345,8 @@ swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned
 		ch->ops->advance(ch);
 		swapmap_io_end(ch->swap, r->slot, r->direction, r->length, r->result);
 		if (!r->is_foreign) {
-			CHECK(buffer_index(ch, r->buffer, r->length, &index) && ch->buffer_uses[index] > 0);
+			CHECK(buffer_index(ch, r->buffer, r->length, &index) &&
+			      ch->buffer_uses[index] > 0);
 			ch->buffer_uses[index]--;
 		}
 		ret[count++] = (struct swap_completion){ .cookie = r->cookie, .result = r->result };

@@ -51,7 +51,8 @@ slot_lookup(struct swap *s, struct swap_slot slot, struct swap_file **ret_file)
 	unsigned file = slot_file(slot), index = slot_index(slot);
 
 	lock_assert_held(&s->lock);
-	if (file >= s->file_limit || !file_has_slots(&s->files[file]) || index >= s->files[file].slots)
+	if (file >= s->file_limit || !file_has_slots(&s->files[file]) ||
+	    index >= s->files[file].slots)
 		return NULL;
 	struct swap_entry *e = &s->files[file].entries[index];
 	if (e->generation != slot_generation(slot) || e->state == SLOT_FREE ||
@@ -294,7 +295,7 @@ swap_reserve(struct swap *s, struct swap_slot *ret)
 		f->entries[index].state = SLOT_RESERVED;
 		s->free_slots--;
 		ret->v = (uint64_t)f->entries[index].generation << SWAP_GENERATION_SHIFT |
-		    (uint64_t)i << SWAP_FILE_SHIFT | index;
+			 (uint64_t)i << SWAP_FILE_SHIFT | index;
 		error = 0;
 		break;
 	}
@@ -392,7 +393,7 @@ swapmap_io_begin(struct swap *s, struct swap_slot slot, int direction, size_t of
 	if (!e) {
 		error = -ESTALE;
 	} else if (e->state != (direction == SWAP_WRITE ? SLOT_RESERVED : SLOT_VALID) ||
-	    e->in_flight == UINT16_MAX) {
+		   e->in_flight == UINT16_MAX) {
 		error = -EINVAL;
 	} else {
 		e->in_flight++;

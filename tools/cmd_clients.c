@@ -11,16 +11,16 @@
 static void
 print_table(const struct ctl *ctl, const struct pager_wire_client *clients, size_t count)
 {
-	printf("%8s %8s %6s %7s %8s %9s %8s %9s %10s %8s %10s %8s  %s\n", "SESSION", "PID", "UID", "REGIONS",
-	    "VIRTUAL", "FOOTPRINT", "PEAK", "RESIDENT", "COMPRESSED", "WIRED", "FAULTS", "LIMIT",
-	    "NAME");
+	printf("%8s %8s %6s %7s %8s %9s %8s %9s %10s %8s %10s %8s  %s\n", "SESSION", "PID", "UID",
+	    "REGIONS", "VIRTUAL", "FOOTPRINT", "PEAK", "RESIDENT", "COMPRESSED", "WIRED", "FAULTS",
+	    "LIMIT", "NAME");
 	for (size_t i = 0; i < count; i++) {
 		const struct pager_wire_client *c = &clients[i];
 		char n[7][OUT_NUMBER], name[sizeof(c->name) + 1], session[24];
 
 		snprintf(session, sizeof(session), "s%" PRIu64, c->session_id);
-		printf("%8s %8" PRIu32 " %6" PRIu32 " %7" PRIu64 " %8s %9s %8s %9s %10s %8s %10" PRIu64
-		       " %8s  %s\n",
+		printf("%8s %8" PRIu32 " %6" PRIu32 " %7" PRIu64
+		       " %8s %9s %8s %9s %10s %8s %10" PRIu64 " %8s  %s\n",
 		    session, c->pid, c->uid, c->regions, out_bytes(ctl, c->virtual_bytes, n[0]),
 		    out_bytes(ctl, c->ledger[PAGER_LEDGER_PHYS_FOOTPRINT], n[1]),
 		    out_bytes(ctl, c->phys_footprint_peak, n[2]),

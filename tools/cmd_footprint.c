@@ -30,7 +30,8 @@ print_ledger(const struct ctl *ctl, const struct pager_wire_client *c, uint32_t 
 	    "address space allocated");
 	printf("%-22s %14" PRIu64 "  %s\n", "regions", c->regions, "regions in its map");
 	printf("%-22s %14s  %s\n", "limit",
-	    c->limit_bytes ? out_bytes(ctl, c->limit_bytes, number) : "none", "on internal: resident pages");
+	    c->limit_bytes ? out_bytes(ctl, c->limit_bytes, number) : "none",
+	    "on internal: resident pages");
 	printf("%-22s %14s  %s\n", "phys_footprint_peak",
 	    out_bytes(ctl, c->phys_footprint_peak, number), "the most it has been");
 	for (size_t i = 0; i < PAGER_LEDGER_COUNT; i++) {

@@ -13,8 +13,9 @@ print_limit(const struct ctl *ctl, const char *client, uint64_t before, uint64_t
 {
 	char a[OUT_NUMBER], b[OUT_NUMBER];
 
-	printf("limit of %s %s: %s (was %s)\n", client[0] == 's' ? "the process of session" : "process", client, now ? out_bytes(ctl, now, a) : "none",
-	    before ? out_bytes(ctl, before, b) : "none");
+	printf("limit of %s %s: %s (was %s)\n",
+	    client[0] == 's' ? "the process of session" : "process", client,
+	    now ? out_bytes(ctl, now, a) : "none", before ? out_bytes(ctl, before, b) : "none");
 }
 
 int
@@ -47,7 +48,8 @@ cmd_limit(struct ctl *ctl, int argc, char **argv)
 		return out_no_client(ctl, r, argv[0]);
 	if (ctl->json) {
 		object = json_object_new_object();
-		out_add_u64(object, client.session ? "session_id" : "pid", client.session ? client.session : client.pid);
+		out_add_u64(object, client.session ? "session_id" : "pid",
+		    client.session ? client.session : client.pid);
 		out_add_u64(object, "limit", request.bytes);
 		out_add_u64(object, "previous_limit", reply.previous_bytes);
 		out_json(ctl, object);

@@ -16,9 +16,9 @@ static const char *const behavior_names[] = { "default", "random", "sequential",
 static const char *
 behavior_name(uint32_t behavior)
 {
-	return behavior < sizeof(behavior_names) / sizeof(behavior_names[0]) ?
-	    behavior_names[behavior] :
-	    "?";
+	return behavior < sizeof(behavior_names) / sizeof(behavior_names[0])
+		   ? behavior_names[behavior]
+		   : "?";
 }
 
 static const char *
@@ -97,7 +97,8 @@ region_json(const struct pager_wire_region *r)
 
 /* The pieces of a map, one request each, shown as they come. => 0 or -errno. */
 static int
-map_walk(struct ctl *ctl, struct ctl_client client, struct json_object *array, struct map_sum *total)
+map_walk(
+    struct ctl *ctl, struct ctl_client client, struct json_object *array, struct map_sum *total)
 {
 	struct pager_req_map request = { .pid = client.pid, .session = client.session };
 	struct pager_rep_map *reply = malloc(sizeof(*reply));

@@ -11,7 +11,9 @@
 int
 cmd_policy(struct ctl *ctl, int argc, char **argv)
 {
-	struct pager_req_policy request = { .pid = ctl->client.pid, .session = ctl->client.session, .set = argc > 0 };
+	struct pager_req_policy request = {
+		.pid = ctl->client.pid, .session = ctl->client.session, .set = argc > 0
+	};
 	struct pager_rep_policy reply;
 	struct chan_call call = { CHAN_CALL(POLICY, &request, &reply) };
 	int r;

@@ -42,7 +42,7 @@ rate(const struct top *top, const struct pager_wire_client *now, enum pager_ledg
 	for (size_t i = 0; i < top->last_count; i++) {
 		if (top->last[i].session_id == now->session_id)
 			return (double)(now->ledger[entry] - top->last[i].ledger[entry]) /
-			    top->seconds;
+			       top->seconds;
 	}
 	return (double)now->ledger[entry] / top->seconds;
 }
@@ -58,9 +58,9 @@ print_levels(const struct ctl *ctl, const struct top *top)
 		int index = statread_find(&top->stat, names[i]);
 
 		printf("%s%s %s", i ? "  " : "", names[i],
-		    index < 0 ?
-			"-" :
-			out_bytes(ctl, (uint64_t)top->values[index] * ctl->hello.page_size, n));
+		    index < 0
+			? "-"
+			: out_bytes(ctl, (uint64_t)top->values[index] * ctl->hello.page_size, n));
 	}
 	putchar('\n');
 }
@@ -69,9 +69,9 @@ static void
 print_client(const struct ctl *ctl, const struct top *top, const struct pager_wire_client *c)
 {
 	char n[4][OUT_NUMBER], name[sizeof(c->name) + 1];
-	double stall = rate(top, c, PAGER_LEDGER_STALL_FILL) +
-	    rate(top, c, PAGER_LEDGER_STALL_SWAP) + rate(top, c, PAGER_LEDGER_STALL_FRAME) +
-	    rate(top, c, PAGER_LEDGER_STALL_LIMIT);
+	double stall =
+	    rate(top, c, PAGER_LEDGER_STALL_FILL) + rate(top, c, PAGER_LEDGER_STALL_SWAP) +
+	    rate(top, c, PAGER_LEDGER_STALL_FRAME) + rate(top, c, PAGER_LEDGER_STALL_LIMIT);
 
 	printf("%8" PRIu32 " %9s %9s %10s %8s %9.0f %9.0f %9.0f %8.1f  %s\n", c->pid,
 	    out_bytes(ctl, c->ledger[PAGER_LEDGER_PHYS_FOOTPRINT], n[0]),
@@ -138,9 +138,9 @@ top_update(struct ctl *ctl, struct top *top)
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	top->seconds = top->time.tv_sec == 0 ? 0 :
-					       (double)(now.tv_sec - top->time.tv_sec) +
-		(double)(now.tv_nsec - top->time.tv_nsec) / 1e9;
+	top->seconds = top->time.tv_sec == 0 ? 0
+					     : (double)(now.tv_sec - top->time.tv_sec) +
+						   (double)(now.tv_nsec - top->time.tv_nsec) / 1e9;
 	top->time = now;
 	qsort(top->clients, top->count, sizeof(top->clients[0]), by_footprint);
 	return 0;

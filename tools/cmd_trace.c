@@ -35,9 +35,10 @@ static int
 trace_exchange(
     struct ctl *ctl, enum pager_trace_op op, const int *fd, struct pager_rep_trace *reply)
 {
-	struct pager_req_trace request = {
-		.op = (uint32_t)op, .pid = ctl->client.pid, .window = ctl->window, .session = ctl->client.session
-	};
+	struct pager_req_trace request = { .op = (uint32_t)op,
+		.pid = ctl->client.pid,
+		.window = ctl->window,
+		.session = ctl->client.session };
 	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = fd,
 		.fds_out_count = fd ? 1 : 0 };
 

@@ -26,10 +26,12 @@ connect_remedy(int error)
 	case -EPROTONOSUPPORT:
 		return "what answers there is no pagerd of this version";
 	case -ENFILE:
-		return "pagerd has no place or no descriptor left for another connection: end some clients, or raise its "
+		return "pagerd has no place or no descriptor left for another connection: end some "
+		       "clients, or raise its "
 		       "max_sessions or its limit of open files";
 	case -EDQUOT:
-		return "this user has its share of pagerd's connections: end some clients, or raise its user_percent or "
+		return "this user has its share of pagerd's connections: end some clients, or "
+		       "raise its user_percent or "
 		       "max_sessions";
 	case -ENOTCONN:
 		return "pagerd hung up; its log tells why";

@@ -31,9 +31,9 @@ struct ctl {
 	const char *verb;
 	const char *socket; /* NULL: the default */
 	bool json;
-	char unit;       /* 'a' auto, 'B', 'K', 'M', 'G' */
-	double interval; /* seconds; 0: once */
-	uint64_t count;  /* 0: no end */
+	char unit;                /* 'a' auto, 'B', 'K', 'M', 'G' */
+	double interval;          /* seconds; 0: once */
+	uint64_t count;           /* 0: no end */
 	struct ctl_client client; /* of --client */
 	const char *client_text;  /* NULL: not given */
 	uint32_t window;

@@ -75,7 +75,8 @@ int
 out_take_client(const struct ctl *ctl, const char *text, struct ctl_client *ret)
 {
 	if (out_parse_client(text, ret) < 0)
-		return ctl_usage(ctl, "\"%s\" is no client: say a process id, or s and a session's number", text);
+		return ctl_usage(ctl,
+		    "\"%s\" is no client: say a process id, or s and a session's number", text);
 	return 0;
 }
 
@@ -97,8 +98,8 @@ out_bytes(const struct ctl *ctl, uint64_t bytes, char buf[OUT_NUMBER])
 		snprintf(buf, OUT_NUMBER, "%llu", (unsigned long long)bytes);
 		return buf;
 	}
-	while (ctl->unit == 'a' ? value >= 1024.0 && units[unit + 1] != '\0' :
-				  units[unit] != ctl->unit) {
+	while (ctl->unit == 'a' ? value >= 1024.0 && units[unit + 1] != '\0'
+				: units[unit] != ctl->unit) {
 		value /= 1024.0;
 		unit++;
 	}
@@ -136,8 +137,8 @@ out_lines(char *buf, size_t buf_size, const char *text, size_t text_size)
 void
 out_json(const struct ctl *ctl, struct json_object *object)
 {
-	int flags = ctl->interval > 0 ? JSON_C_TO_STRING_PLAIN :
-					JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
+	int flags = ctl->interval > 0 ? JSON_C_TO_STRING_PLAIN
+				      : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
 
 	puts(json_object_to_json_string_ext(object, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);

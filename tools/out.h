@@ -24,8 +24,8 @@ int out_no_client(const struct ctl *ctl, int error, const char *text);
 
 /* Bytes in the unit of --units. => buf. */
 const char *out_bytes(const struct ctl *ctl, uint64_t bytes, char buf[OUT_NUMBER]);
-/* A text from another process, made fit for a terminal (text_clean): it ends where `text_size` says. In
- * `lines`, line ends and tabs stay. => buf. */
+/* A text from another process, made fit for a terminal (text_clean): it ends where `text_size`
+ * says. In `lines`, line ends and tabs stay. => buf. */
 const char *out_text(char *buf, size_t buf_size, const char *text, size_t text_size);
 const char *out_lines(char *buf, size_t buf_size, const char *text, size_t text_size);
 

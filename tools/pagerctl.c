@@ -28,8 +28,8 @@ static const struct command {
 	{ "check", "", "has every invariant walked; fails if one is broken", 0, 0, 0, cmd_check },
 	{ "debug", "[fail SPEC|nofail|log LEVEL|show]", "fail points and log level", 0, 2, 0,
 	    cmd_debug },
-	{ "policy", "[NAME[:param=value,...]|default|none]", "shows or switches the page-out policy", 0, 1,
-	    CTL_ACCEPTS(CLIENT), cmd_policy },
+	{ "policy", "[NAME[:param=value,...]|default|none]",
+	    "shows or switches the page-out policy", 0, 1, CTL_ACCEPTS(CLIENT), cmd_policy },
 	{ "trace", "[start FILE|stop|show]", "records page references", 0, 2,
 	    CTL_ACCEPTS(CLIENT) | CTL_ACCEPTS(WINDOW), cmd_trace },
 	{ "param", "[list|get NAME|set NAME VALUE]", "the daemon's parameters", 0, 3, 0,
@@ -76,7 +76,8 @@ print_help(const struct command *only)
 		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
 		printf("  %-43s %s\n", left, commands[i].text);
 	}
-	puts("\nA CLIENT is a process id, or s and the number of a session, as s12 (`pagerctl clients` shows both).");
+	puts("\nA CLIENT is a process id, or s and the number of a session, as s12 (`pagerctl "
+	     "clients` shows both).");
 	puts("\nOptions:");
 	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
 		if (!option_goes_with(only, i))
@@ -148,7 +149,7 @@ option_take(struct ctl *ctl, enum ctl_option option, const char *value)
 	case CTL_OPT_INTERVAL:
 		ctl->interval = strtod(value, &end);
 		return *end == '\0' && end != value && ctl->interval >= 0.01 &&
-		    ctl->interval <= 1e6;
+		       ctl->interval <= 1e6;
 	case CTL_OPT_COUNT:
 		return out_parse_number(value, 1, UINT64_MAX, &ctl->count) == 0;
 	case CTL_OPT_CLIENT:

@@ -21,7 +21,7 @@ static bool
 part_is_valid(uint64_t offset, uint64_t bytes, uint64_t segment_bytes)
 {
 	return offset >= sizeof(struct shmstat_header) && offset % 8 == 0 &&
-	    offset <= segment_bytes && bytes <= segment_bytes - offset;
+	       offset <= segment_bytes && bytes <= segment_bytes - offset;
 }
 
 static bool

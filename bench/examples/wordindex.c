@@ -161,7 +161,8 @@ table_put(struct index *x, uint64_t hash, uint64_t number)
 
 	while (x->table[at].number)
 		at = (at + 1) & (x->table_slots - 1);
-	x->table[at] = (struct slot){.number = (uint32_t)number + 1, .tag = (uint32_t)(hash >> 32)};
+	x->table[at] =
+	    (struct slot){ .number = (uint32_t)number + 1, .tag = (uint32_t)(hash >> 32) };
 }
 
 static void
@@ -191,7 +192,7 @@ word_new(struct index *x, const char *text, uint32_t length, uint64_t hash)
 	name = segment_get(x, &x->names, length);
 	memcpy(name, text, length);
 	w = word_at(x, number);
-	*w = (struct word){.text = name, .hash = hash, .length = length};
+	*w = (struct word){ .text = name, .hash = hash, .length = length };
 	x->words++;
 	table_put(x, hash, number);
 	return w;
@@ -299,7 +300,7 @@ file_add(struct index *x, const char *path, size_t bytes)
 		x->files = more;
 		x->files_room *= 2;
 	}
-	x->files[x->file_count] = (struct file){.text = text, .bytes = got};
+	x->files[x->file_count] = (struct file){ .text = text, .bytes = got };
 	text_index(x, text, got, (uint32_t)x->file_count);
 	x->file_count++;
 	x->bytes += got;
@@ -319,11 +320,11 @@ static void
 progress(const struct index *x, double start)
 {
 	fprintf(stderr,
-		"wordindex: %6.1f s  %5llu files  %4llu MiB read  %8llu words  %9llu postings  "
-		"%4llu MiB of memory\n",
-		seconds_now() - start, (unsigned long long)x->file_count,
-		(unsigned long long)x->bytes >> 20, (unsigned long long)x->words,
-		(unsigned long long)x->postings, (unsigned long long)x->memory_bytes >> 20);
+	    "wordindex: %6.1f s  %5llu files  %4llu MiB read  %8llu words  %9llu postings  "
+	    "%4llu MiB of memory\n",
+	    seconds_now() - start, (unsigned long long)x->file_count,
+	    (unsigned long long)x->bytes >> 20, (unsigned long long)x->words,
+	    (unsigned long long)x->postings, (unsigned long long)x->memory_bytes >> 20);
 }
 
 static int
@@ -335,7 +336,7 @@ compare_names(const FTSENT **a, const FTSENT **b)
 static void
 directory_add(struct index *x, const char *path, uint64_t limit_bytes, double start)
 {
-	char *const roots[] = {(char *)path, NULL};
+	char *const roots[] = { (char *)path, NULL };
 	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, compare_names);
 	uint64_t next = x->bytes + PROGRESS_BYTES;
 	FTSENT *e;
@@ -413,12 +414,12 @@ answer(const struct index *x)
 	}
 	printf("files        %llu\nbytes        %llu\nwords        %llu\noccurrences  "
 	       "%llu\npostings     %llu\nmemory       %llu\n",
-	       (unsigned long long)x->file_count, (unsigned long long)x->bytes,
-	       (unsigned long long)x->words, (unsigned long long)x->occurrences,
-	       (unsigned long long)x->postings, (unsigned long long)x->memory_peak_bytes);
+	    (unsigned long long)x->file_count, (unsigned long long)x->bytes,
+	    (unsigned long long)x->words, (unsigned long long)x->occurrences,
+	    (unsigned long long)x->postings, (unsigned long long)x->memory_peak_bytes);
 	for (unsigned i = 0; i < count; i++)
 		printf("%3u. %-24.*s %u\n", i + 1, (int)top[i]->length, top[i]->text,
-		       top[i]->occurrences);
+		    top[i]->occurrences);
 	printf("digest       %016llx\n", (unsigned long long)index_digest(x));
 	fflush(stdout);
 }
@@ -431,11 +432,11 @@ faults_print(struct pager *pager)
 	if (pager_statistics(pager, &st))
 		return;
 	fprintf(stderr,
-		"wordindex: %llu faults: %llu pages zero-filled, %llu mapped again, %llu "
-		"decompressed, %llu from disk\n",
-		(unsigned long long)st.faults, (unsigned long long)st.zero_fills,
-		(unsigned long long)st.soft_faults, (unsigned long long)st.decompressions,
-		(unsigned long long)st.swapins);
+	    "wordindex: %llu faults: %llu pages zero-filled, %llu mapped again, %llu "
+	    "decompressed, %llu from disk\n",
+	    (unsigned long long)st.faults, (unsigned long long)st.zero_fills,
+	    (unsigned long long)st.soft_faults, (unsigned long long)st.decompressions,
+	    (unsigned long long)st.swapins);
 }
 
 static void
@@ -449,7 +450,7 @@ usage(void)
 	      "  --limit-bytes N read so much at most\n"
 	      "  --hold FD       after the answer, keep the index until the descriptor is closed "
 	      "at its other end\n",
-	      stderr);
+	    stderr);
 	exit(2);
 }
 
@@ -466,15 +467,18 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"malloc", no_argument, NULL, 'm'},       {"pager", no_argument, NULL, 'p'},
-	    {"socket", required_argument, NULL, 's'}, {"limit-bytes", required_argument, NULL, 'l'},
-	    {"hold", required_argument, NULL, 'h'},   {NULL, 0, NULL, 0},
+		{ "malloc", no_argument, NULL, 'm' },
+		{ "pager", no_argument, NULL, 'p' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "limit-bytes", required_argument, NULL, 'l' },
+		{ "hold", required_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t limit_bytes = UINT64_MAX;
 	const char *socket = NULL;
 	bool paged = true;
 	int option, hold_fd = -1, error;
-	struct index x = {0};
+	struct index x = { 0 };
 	double start = seconds_now();
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -512,7 +516,7 @@ main(int argc, char **argv)
 	progress(&x, start);
 	answer(&x);
 	fprintf(stderr, "wordindex: %.1f s on %s memory\n", seconds_now() - start,
-		paged ? "paged" : "plain");
+	    paged ? "paged" : "plain");
 	if (x.pager)
 		faults_print(x.pager);
 	if (hold_fd >= 0)

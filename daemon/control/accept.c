@@ -73,7 +73,8 @@ connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error)
 static int
 connection_take(struct acceptor *a)
 {
-	static const enum fail_point points[] = { FAIL_ACCEPT_EMFILE, FAIL_ACCEPT_ENOBUFS, FAIL_ACCEPT_ECONNABORTED };
+	static const enum fail_point points[] = { FAIL_ACCEPT_EMFILE, FAIL_ACCEPT_ENOBUFS,
+		FAIL_ACCEPT_ECONNABORTED };
 	int fd;
 
 	for (unsigned i = 0; i < ARRAY_LEN(points); i++) {
@@ -86,8 +87,8 @@ connection_take(struct acceptor *a)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* A connection wants another descriptor, of its process. It takes the one that is looked for here. What refused connections give
- * back only now is for the spares first. */
+/* A connection wants another descriptor, of its process. It takes the one that is looked for here.
+ * What refused connections give back only now is for the spares first. */
 static bool
 is_another_left(struct acceptor *a)
 {
@@ -99,7 +100,8 @@ is_another_left(struct acceptor *a)
 	return true;
 }
 
-/* No descriptor is left but the spare ones. fd: a connection that was taken with the last one, or -1.
+/* No descriptor is left but the spare ones. fd: a connection that was taken with the last one, or
+ * -1.
  * => false: they did not help */
 static bool
 take_with_spares(struct acceptor *a, int error, int fd)
@@ -120,9 +122,11 @@ take_with_spares(struct acceptor *a, int error, int fd)
 		a->accepted(a->context, fd);
 	} else if (fd >= 0) {
 		getrlimit(RLIMIT_NOFILE, &limit);
-		log_warning_limited("process %d of user %u was refused: %s (the daemon may have %llu files open); "
-				    "end some clients, or raise %s",
-		    (int)peer.pid, (unsigned)peer.uid, strerror(-error), (unsigned long long)limit.rlim_cur,
+		log_warning_limited(
+		    "process %d of user %u was refused: %s (the daemon may have %llu files open); "
+		    "end some clients, or raise %s",
+		    (int)peer.pid, (unsigned)peer.uid, strerror(-error),
+		    (unsigned long long)limit.rlim_cur,
 		    error == -ENFILE ? "fs.file-max" : "the daemon's RLIMIT_NOFILE");
 		connection_refuse(a->daemon, fd, &peer, -ENFILE);
 	}
@@ -144,7 +148,8 @@ retry(uv_timer_t *timer)
 static void
 pause_listening(struct acceptor *a, int error)
 {
-	log_warning_limited("no connection can be accepted (%s): those that come wait", strerror(-error));
+	log_warning_limited(
+	    "no connection can be accepted (%s): those that come wait", strerror(-error));
 	uv_poll_stop(&a->poll);
 	uv_timer_start(&a->retry, retry, RETRY_MS, 0);
 }
@@ -160,7 +165,8 @@ listener_readable(uv_poll_t *poll, int status, int events)
 	for (unsigned n = 0; n < BATCH; n++) {
 		int fd;
 
-		/* Those that could not be taken back while a refused connection was still being closed. */
+		/* Those that could not be taken back while a refused connection was still being
+		 * closed. */
 		spares_take(a);
 		fd = connection_take(a);
 		if (fd >= 0 && is_another_left(a)) {

@@ -32,8 +32,8 @@ void acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int l
 void acceptor_stop(struct acceptor *a);
 /* => its handles are closed */
 void acceptor_fini(struct acceptor *a);
-/* Answers with -errno what the other end asks first, and hangs up. The socket goes to the closers with all that has been
- * sent to it. */
+/* Answers with -errno what the other end asks first, and hangs up. The socket goes to the closers
+ * with all that has been sent to it. */
 void connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks every invariant while the daemon works: queue gauges against frames, ledgers against gauges, slots against frames,
- * memory really held (st_blocks) against the budget, compressor, swap and policy. Each group is checked under the locks
- * that make it agree. Runs on: jobs.
+ * Walks every invariant while the daemon works: queue gauges against frames, ledgers against
+ * gauges, slots against frames, memory really held (st_blocks) against the budget, compressor, swap
+ * and policy. Each group is checked under the locks that make it agree. Runs on: jobs.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,8 +22,7 @@ struct report {
 	unsigned failures, checks;
 };
 
-static void PRINTF_LIKE(3, 4)
-verify(struct report *r, bool holds, const char *fmt, ...)
+static void PRINTF_LIKE(3, 4) verify(struct report *r, bool holds, const char *fmt, ...)
 {
 	va_list args;
 
@@ -51,7 +50,8 @@ level(struct daemon *d, enum stat_index index)
 static bool
 state_is_policys(enum page_state state)
 {
-	return state == PAGE_ACTIVE || state == PAGE_INACTIVE || state == PAGE_LAUNDRY || state == PAGE_CLEANING;
+	return state == PAGE_ACTIVE || state == PAGE_INACTIVE || state == PAGE_LAUNDRY ||
+	       state == PAGE_CLEANING;
 }
 
 static void
@@ -60,17 +60,20 @@ check_policy(struct report *r, const struct page_policy *policy, int pid)
 	const char *wrong = policy->ops->check(policy->memory);
 	struct pol_stats stats = { 0 };
 
-	verify(r, wrong == NULL, "policy %s of process %d (0: the daemon's): %s", policy->text, pid, wrong);
-	verify(r, policy->resident == policy->counted, "policy %s of process %d: told of %u resident pages of %u", policy->text,
-	    pid, policy->resident, policy->counted);
+	verify(r, wrong == NULL, "policy %s of process %d (0: the daemon's): %s", policy->text, pid,
+	    wrong);
+	verify(r, policy->resident == policy->counted,
+	    "policy %s of process %d: told of %u resident pages of %u", policy->text, pid,
+	    policy->resident, policy->counted);
 	policy->ops->stats(policy->memory, &stats);
 	/* One from outside need not count. */
 	verify(r, stats.resident == 0 || stats.resident == policy->resident,
-	    "policy %s of process %d: counts %llu resident pages of %u", policy->text, pid, (unsigned long long)stats.resident,
-	    policy->resident);
+	    "policy %s of process %d: counts %llu resident pages of %u", policy->text, pid,
+	    (unsigned long long)stats.resident, policy->resident);
 }
 
-/* The daemon's policy and those of clients: each page on the queues is known to the one of its owner. => T and Q held */
+/* The daemon's policy and those of clients: each page on the queues is known to the one of its
+ * owner. => T and Q held */
 static void
 check_policies_locked(struct daemon *d, struct report *r)
 {
@@ -98,10 +101,11 @@ check_policies_locked(struct daemon *d, struct report *r)
 			continue;
 		own++;
 		check_policy(r, q->session_policies[i], s ? (int)s->pid : -1);
-		verify(r, s && s->policy == q->session_policies[i], "the policy %s belongs to no client",
-		    q->session_policies[i]->text);
+		verify(r, s && s->policy == q->session_policies[i],
+		    "the policy %s belongs to no client", q->session_policies[i]->text);
 	}
-	verify(r, own == q->own_policies, "%u clients have a policy of their own, the count says %u", own, q->own_policies);
+	verify(r, own == q->own_policies,
+	    "%u clients have a policy of their own, the count says %u", own, q->own_policies);
 }
 
 static void
@@ -111,7 +115,7 @@ check_frames(struct daemon *d, struct report *r)
 		enum page_state state;
 		enum stat_index gauge;
 	} gauges[] = {
-#define STAT_FRAMES_NONE STAT_COUNT
+#define STAT_FRAMES_NONE                                STAT_COUNT
 #define PAGE_STATE(NAME, letter, resident, queue, text) { PAGE_##NAME, STAT_FRAMES_##queue },
 #include "tbl/page_state.h"
 		{ FRAME_FREE, STAT_FRAMES_FREE },
@@ -136,14 +140,17 @@ check_frames(struct daemon *d, struct report *r)
 		free_listed++;
 	for (int i = STAT_FRAMES_FREE; i <= STAT_FRAMES_COMPRESSOR; i++) {
 		sum += level(d, (enum stat_index)i);
-		verify(r, counts[i] == level(d, (enum stat_index)i), "queue gauge %d says %lld, frames say %lld", i,
-		    level(d, (enum stat_index)i), counts[i]);
+		verify(r, counts[i] == level(d, (enum stat_index)i),
+		    "queue gauge %d says %lld, frames say %lld", i, level(d, (enum stat_index)i),
+		    counts[i]);
 	}
-	verify(r, sum == level(d, STAT_FRAMES_TOTAL), "queues sum to %lld of %lld frames", sum, level(d, STAT_FRAMES_TOTAL));
-	verify(r, free_listed == load_relaxed(&d->frames.free_count), "the free list has %u frames, its count says %u",
-	    free_listed, load_relaxed(&d->frames.free_count));
-	verify(r, pages == level(d, STAT_PAGES_INTERNAL), "%lld resident pages, the gauge says %lld", pages,
-	    level(d, STAT_PAGES_INTERNAL));
+	verify(r, sum == level(d, STAT_FRAMES_TOTAL), "queues sum to %lld of %lld frames", sum,
+	    level(d, STAT_FRAMES_TOTAL));
+	verify(r, free_listed == load_relaxed(&d->frames.free_count),
+	    "the free list has %u frames, its count says %u", free_listed,
+	    load_relaxed(&d->frames.free_count));
+	verify(r, pages == level(d, STAT_PAGES_INTERNAL),
+	    "%lld resident pages, the gauge says %lld", pages, level(d, STAT_PAGES_INTERNAL));
 	check_policies_locked(d, r);
 	lock_release(&d->pageq.lock);
 	lock_release(&d->sessions.lock);
@@ -161,7 +168,8 @@ tasks_resident(struct daemon *d)
 	return sum;
 }
 
-/* Sums of ledgers equal the gauges: sessions cannot appear in between with pages, since both locks are held. */
+/* Sums of ledgers equal the gauges: sessions cannot appear in between with pages, since both locks
+ * are held. */
 static void
 check_ledgers(struct daemon *d, struct report *r)
 {
@@ -180,16 +188,21 @@ check_ledgers(struct daemon *d, struct report *r)
 		internal += in;
 		compressed += out;
 		wired += (long long)ledger_pages(&s->ledger, PAGER_LEDGER_WIRED_MEM);
-		verify(r, in + out == (long long)ledger_pages(&s->ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
+		verify(r,
+		    in + out == (long long)ledger_pages(&s->ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
 		    "process %d: footprint is not internal + internal_compressed", (int)s->pid);
 	}
-	verify(r, internal == level(d, STAT_PAGES_INTERNAL), "clients are billed %lld resident pages, the gauge says %lld",
-	    internal, level(d, STAT_PAGES_INTERNAL));
-	verify(r, internal == tasks_resident(d), "processes have %lld resident pages, clients are billed %lld", tasks_resident(d),
+	verify(r, internal == level(d, STAT_PAGES_INTERNAL),
+	    "clients are billed %lld resident pages, the gauge says %lld", internal,
+	    level(d, STAT_PAGES_INTERNAL));
+	verify(r, internal == tasks_resident(d),
+	    "processes have %lld resident pages, clients are billed %lld", tasks_resident(d),
 	    internal);
 	verify(r, compressed == level(d, STAT_PAGES_COMPRESSED),
-	    "clients are billed %lld compressed pages, the gauge says %lld", compressed, level(d, STAT_PAGES_COMPRESSED));
-	verify(r, wired == level(d, STAT_FRAMES_WIRED), "clients are billed %lld wired pages, the gauge says %lld", wired,
+	    "clients are billed %lld compressed pages, the gauge says %lld", compressed,
+	    level(d, STAT_PAGES_COMPRESSED));
+	verify(r, wired == level(d, STAT_FRAMES_WIRED),
+	    "clients are billed %lld wired pages, the gauge says %lld", wired,
 	    level(d, STAT_FRAMES_WIRED));
 	lock_release(&d->pageq.lock);
 	lock_release(&d->sessions.lock);
@@ -200,7 +213,8 @@ struct object_pages {
 };
 
 static void
-check_slot(struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, struct object_pages *pages)
+check_slot(
+    struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, struct object_pages *pages)
 {
 	uint64_t slot = load_relaxed(vm_object_slot(o, i));
 	struct vm_page *p;
@@ -209,8 +223,8 @@ check_slot(struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, 
 
 	switch (slot_kind(slot)) {
 	case SLOT_STORED:
-		verify(r, slot_cref(slot).v != 0, "object %llu page %llu: stored without a copy", (unsigned long long)o->id,
-		    (unsigned long long)i);
+		verify(r, slot_cref(slot).v != 0, "object %llu page %llu: stored without a copy",
+		    (unsigned long long)o->id, (unsigned long long)i);
 		pages->stored++;
 		return;
 	case SLOT_RESIDENT:
@@ -222,19 +236,22 @@ check_slot(struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, 
 	word = load_relaxed(&p->word);
 	state = page_word_state(word);
 	verify(r, p->object == o->index && p->index == i && page_state_is_resident(state),
-	    "object %llu page %llu: its frame says object %u page %u, %s", (unsigned long long)o->id,
-	    (unsigned long long)i, p->object, p->index, page_state_name(state));
+	    "object %llu page %llu: its frame says object %u page %u, %s",
+	    (unsigned long long)o->id, (unsigned long long)i, p->object, p->index,
+	    page_state_name(state));
 	if (word & PAGE_BUSY) {
 		pages->moving++;
 		return;
 	}
 	pages->settled++;
-	verify(r, (word & PAGE_DIRTY) != 0 || p->cref != 0, "object %llu page %llu: clean without a copy",
-	    (unsigned long long)o->id, (unsigned long long)i);
+	verify(r, (word & PAGE_DIRTY) != 0 || p->cref != 0,
+	    "object %llu page %llu: clean without a copy", (unsigned long long)o->id,
+	    (unsigned long long)i);
 	verify(r, !(word & PAGE_DIRTY) || p->cref == 0, "object %llu page %llu: dirty with a copy",
 	    (unsigned long long)o->id, (unsigned long long)i);
-	verify(r, state != PAGE_WIRED || (word & PAGE_DIRTY), "object %llu page %llu: wired and not dirty",
-	    (unsigned long long)o->id, (unsigned long long)i);
+	verify(r, state != PAGE_WIRED || (word & PAGE_DIRTY),
+	    "object %llu page %llu: wired and not dirty", (unsigned long long)o->id,
+	    (unsigned long long)i);
 }
 
 /* Blocks of the memfd against the pages it must and may hold. */
@@ -260,11 +277,13 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	lock_release(&d->pageq.lock);
 	lock_release(&o->lock);
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
-	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld", (unsigned long long)o->id, counted, live);
-	verify(r, held >= pages.settled, "object %llu: %lld pages in its memfd, %lld resident", (unsigned long long)o->id,
-	    held, pages.settled);
+	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",
+	    (unsigned long long)o->id, counted, live);
+	verify(r, held >= pages.settled, "object %llu: %lld pages in its memfd, %lld resident",
+	    (unsigned long long)o->id, held, pages.settled);
 	/* More than that was planted by the client behind our back. */
-	verify(r, held <= pages.settled + pages.moving, "object %llu: %lld pages in its memfd, %lld resident and %lld busy",
+	verify(r, held <= pages.settled + pages.moving,
+	    "object %llu: %lld pages in its memfd, %lld resident and %lld busy",
 	    (unsigned long long)o->id, held, pages.settled, pages.moving);
 }
 
@@ -272,8 +291,9 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 static uint64_t
 storage_activity(struct daemon *d)
 {
-	static const enum stat_index rows[] = { STAT_COMPRESSIONS, STAT_DECOMPRESSIONS, STAT_SWAPINS, STAT_PREFETCHES,
-		STAT_SWAPOUTS, STAT_PAGEOUTS, STAT_DISCARDS, STAT_COMPACTIONS, STAT_WP_FAULTS, STAT_SOFT_FAULTS };
+	static const enum stat_index rows[] = { STAT_COMPRESSIONS, STAT_DECOMPRESSIONS,
+		STAT_SWAPINS, STAT_PREFETCHES, STAT_SWAPOUTS, STAT_PAGEOUTS, STAT_DISCARDS,
+		STAT_COMPACTIONS, STAT_WP_FAULTS, STAT_SOFT_FAULTS };
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -285,10 +305,11 @@ storage_activity(struct daemon *d)
 #define STORAGE_PAUSE_NS     2000000
 #define STORAGE_PAUSE_MAX_NS 64000000
 
-/* The compressor's equations hold at rest only: pages are moved in steps. What is wrong once may be a page on its way;
- * wrong twice in the same words, with nothing done in between, is wrong, if all other threads have slept all the while: on a busy
- * machine one may wait for its processor in the middle of a step for long. Who sleeps in the middle of one (for a lock, a disk)
- * is given some time to end it. */
+/* The compressor's equations hold at rest only: pages are moved in steps. What is wrong once may be
+ * a page on its way; wrong twice in the same words, with nothing done in between, is wrong, if all
+ * other threads have slept all the while: on a busy machine one may wait for its processor in the
+ * middle of a step for long. Who sleeps in the middle of one (for a lock, a disk) is given some
+ * time to end it. */
 static bool
 compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 {
@@ -302,8 +323,9 @@ compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 		asleep = threads_asleep(getpid(), gettid());
 		if (compressor_is_valid(d->compressor, message, message_size))
 			return true;
-		if (strcmp(message, before) == 0 && storage_activity(d) == activity && pause.tv_nsec >= STORAGE_PAUSE_MAX_NS &&
-		    asleep != 0 && threads_asleep(getpid(), gettid()) == asleep)
+		if (strcmp(message, before) == 0 && storage_activity(d) == activity &&
+		    pause.tv_nsec >= STORAGE_PAUSE_MAX_NS && asleep != 0 &&
+		    threads_asleep(getpid(), gettid()) == asleep)
 			return false;
 		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
 			pause.tv_nsec *= 2;
@@ -326,8 +348,9 @@ check_storage(struct daemon *d, struct report *r)
 	fstat(compressor_arena_fd(d->compressor), &st);
 	held = level(d, STAT_FRAMES_COMPRESSOR) * (long long)d->page_bytes;
 	lock_release(&d->pageq.lock);
-	verify(r, (long long)st.st_blocks * 512 <= held, "the compressor holds %lld bytes, its frames are %lld",
-	    (long long)st.st_blocks * 512, held);
+	verify(r, (long long)st.st_blocks * 512 <= held,
+	    "the compressor holds %lld bytes, its frames are %lld", (long long)st.st_blocks * 512,
+	    held);
 }
 
 /* Blocks that a look without a lock may have given memory again (vm_object_slot). */
@@ -345,15 +368,18 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 	lock_acquire(&d->sessions.lock);
 	for (uint32_t i = 0; i < d->sessions.room; i++)
 		if (d->sessions.sessions[i])
-			billed += ledger_pages(&d->sessions.sessions[i]->ledger, PAGER_LEDGER_PAGE_TABLE);
+			billed +=
+			    ledger_pages(&d->sessions.sessions[i]->ledger, PAGER_LEDGER_PAGE_TABLE);
 	lock_release(&d->sessions.lock);
-	snprintf(message, message_size, "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held, billed,
-	    used, (unsigned long long)share_total(d, SHARE_TABLES));
-	return billed == used &&
-	    held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= load_relaxed(&d->slots.blocks) + TABLES_HINTS;
+	snprintf(message, message_size,
+	    "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held,
+	    billed, used, (unsigned long long)share_total(d, SHARE_TABLES));
+	return billed == used && held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <=
+				     load_relaxed(&d->slots.blocks) + TABLES_HINTS;
 }
 
-/* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong. */
+/* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong.
+ */
 static void
 check_tables(struct daemon *d, struct report *r)
 {

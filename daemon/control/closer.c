@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Closing what came from clients. Runs on: the closers' own threads; closer_close on any. One lock, a leaf, which is not held
- * while closing.
+ * Closing what came from clients. Runs on: the closers' own threads; closer_close on any. One lock,
+ * a leaf, which is not held while closing.
  */
 #include "control/closer.h"
 
@@ -20,7 +20,8 @@
 /* More descriptors than anybody has: one each for the objects, and a few for each session. */
 #define ROOM_MAX (1u << 22)
 
-/* A descriptor that is to be closed. There is one for each number that a descriptor can have: queueing needs no memory. */
+/* A descriptor that is to be closed. There is one for each number that a descriptor can have:
+ * queueing needs no memory. */
 struct closing {
 	int next; /* in its queue; -1: the last */
 	pid_t pid;
@@ -35,18 +36,22 @@ struct queue {
 struct closer_thread {
 	struct closer *closer;
 	pthread_t thread;
-	struct closing closing; /* whose descriptor it closes: by then the descriptor's number is free for others */
+	struct closing closing; /* whose descriptor it closes: by then the descriptor's number is
+				   free for others */
 	bool late;
 };
 
 /* `lock` covers all of it but the first three. */
 struct closer {
 	struct daemon *daemon;
-	struct closing *closings; /* by descriptor; an entry is used while its descriptor is in a queue */
+	struct closing
+	    *closings; /* by descriptor; an entry is used while its descriptor is in a queue */
 	unsigned room;
 	struct lock lock;
-	struct cond work;   /* waited by idle threads; signalled by who brings something, and by who begins to close: one must stand by */
-	struct cond relief; /* waited, for CLOSER_LATE_NS at a time, by the one that stands by; signalled by closer_stop */
+	struct cond work;   /* waited by idle threads; signalled by who brings something, and by who
+			       begins to close: one must stand by */
+	struct cond relief; /* waited, for CLOSER_LATE_NS at a time, by the one that stands by;
+			       signalled by closer_stop */
 	struct cond ended;  /* waited by closer_stop, signalled by threads that end */
 	struct queue queue, aside;
 	struct closer_thread threads[CLOSER_THREADS];
@@ -98,8 +103,8 @@ late_of(const struct closer *c, uid_t uid)
 	return count;
 }
 
-/* The next descriptor that a thread may be put at risk for. One thread always stands by; one more is kept for users of whom none
- * is late. => -1: none now; lock held */
+/* The next descriptor that a thread may be put at risk for. One thread always stands by; one more
+ * is kept for users of whom none is late. => -1: none now; lock held */
 static int
 take(struct closer *c)
 {
@@ -137,9 +142,12 @@ declare_late(struct closer *c)
 	own = late_of(c, what.uid);
 	stat_add(closer_stats(c), STAT_CLOSES_LATE, 1);
 	lock_release(&c->lock);
-	log_warning_limited("closing a descriptor that process %d of user %u had made takes long (%u of that user's do now)%s",
+	log_warning_limited("closing a descriptor that process %d of user %u had made takes long "
+			    "(%u of that user's do now)%s",
 	    (int)what.pid, (unsigned)what.uid, own,
-	    own < CLOSER_USER_MAX ? "" : ": the user gets no further connections until some have been closed");
+	    own < CLOSER_USER_MAX
+		? ""
+		: ": the user gets no further connections until some have been closed");
 	lock_acquire(&c->lock);
 }
 
@@ -151,7 +159,8 @@ stand_by(struct closer *c)
 	while (c->at_work) {
 		uint64_t begun = c->begun;
 
-		if (!cond_wait_for(&c->relief, &c->lock, CLOSER_LATE_NS) && c->at_work && c->begun == begun)
+		if (!cond_wait_for(&c->relief, &c->lock, CLOSER_LATE_NS) && c->at_work &&
+		    c->begun == begun)
 			declare_late(c);
 	}
 	c->has_standby = false;
@@ -218,7 +227,9 @@ closer_close(struct daemon *d, int fd, pid_t pid, uid_t uid)
 		return;
 	if ((unsigned)fd >= c->room) {
 		/* Somebody has raised our limit from outside. It goes with the process. */
-		log_warning_limited("descriptor %d stays open: the limit was %u when the daemon started", fd, c->room);
+		log_warning_limited(
+		    "descriptor %d stays open: the limit was %u when the daemon started", fd,
+		    c->room);
 		return;
 	}
 	lock_acquire(&c->lock);

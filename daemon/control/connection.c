@@ -57,7 +57,8 @@ teardown_done(struct job *job)
 		all->empty(all->daemon);
 }
 
-/* When the loop has let go of it, and its request has come back from jobs: that may be on another thread than the teardown. */
+/* When the loop has let go of it, and its request has come back from jobs: that may be on another
+ * thread than the teardown. */
 static void
 teardown_submit(struct connection *connection)
 {
@@ -68,7 +69,8 @@ teardown_submit(struct connection *connection)
 	/* Again: an ATTACH that was under way may have added it since. */
 	if (s->uffd >= 0)
 		fault_servers_remove(s->daemon, s);
-	connection->teardown = (struct job){ .run = teardown_run, .done = teardown_done, .session = s };
+	connection->teardown =
+	    (struct job){ .run = teardown_run, .done = teardown_done, .session = s };
 	list_init(&connection->teardown.node);
 	jobs_submit(s->daemon, &connection->teardown);
 }
@@ -100,8 +102,8 @@ session_end(struct session *s)
 	if (connection->ending)
 		return;
 	connection->ending = true;
-	/* First, so that a server that begins to poll it just now sees that it must not (affinity.c), and ATTACH that it comes too
-	 * late. */
+	/* First, so that a server that begins to poll it just now sees that it must not
+	 * (affinity.c), and ATTACH that it comes too late. */
 	if (exchange_acq_rel(&s->state, SESSION_DEAD) == SESSION_CLIENT)
 		fault_servers_remove(s->daemon, s);
 	/* The peer is told now: closing may take a while. */
@@ -145,9 +147,12 @@ connections_end_silent(struct connections *all)
 
 	while (now > allowed && (s = session_next_silent(d, &cursor, now - allowed)) != NULL) {
 		if (connection_of(s) && !connection_of(s)->ending) {
-			log_notice_limited("process %d of user %u has said no HELLO in %llu s (parameter hello_seconds): its connection ends",
-			    (int)s->pid, (unsigned)s->uid, (unsigned long long)param(d, hello_seconds));
-			stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)), STAT_HELLO_TIMEOUTS, 1);
+			log_notice_limited("process %d of user %u has said no HELLO in %llu s "
+					   "(parameter hello_seconds): its connection ends",
+			    (int)s->pid, (unsigned)s->uid,
+			    (unsigned long long)param(d, hello_seconds));
+			stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)),
+			    STAT_HELLO_TIMEOUTS, 1);
 			session_end(s);
 		}
 		session_put(s);
@@ -237,7 +242,8 @@ request_receive(struct connection *connection)
 	case RECEIVED_NOTHING:
 		return;
 	case RECEIVED_REFUSED:
-		dispatch_error((struct pager_msg_header *)all->packet, error, all->reply, &reply_bytes);
+		dispatch_error(
+		    (struct pager_msg_header *)all->packet, error, all->reply, &reply_bytes);
 		send_reply(s, all->reply, reply_bytes, -1);
 		session_end(s);
 		return;
@@ -245,13 +251,15 @@ request_receive(struct connection *connection)
 		session_end(s);
 		return;
 	}
-	switch (dispatch_packet(s, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
+	switch (dispatch_packet(
+	    s, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
 	case DISPATCH_REPLY:
 		if (!send_reply(s, all->reply, reply_bytes, reply_fd))
 			session_end(s);
 		break;
 	case DISPATCH_JOB:
-		/* One request at a time: the next is read when this one has been answered. Hang-ups are still seen. */
+		/* One request at a time: the next is read when this one has been answered. Hang-ups
+		 * are still seen. */
 		s->job_running = true;
 		uv_poll_start(&connection->socket, UV_DISCONNECT, socket_readable);
 		break;
@@ -267,7 +275,8 @@ socket_readable(uv_poll_t *poll, int status, int events)
 	struct connection *connection = poll->data;
 
 	(void)events;
-	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read. */
+	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read.
+	 */
 	if (status < 0 || connection->session->job_running)
 		session_end(connection->session);
 	else
@@ -286,7 +295,8 @@ peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
 	    getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, ret_pidfd, &pidfd_length) < 0)
 		return -errno;
 	if (ret->uid != 0 && ret->uid != geteuid() && closer_refuses(d, ret->uid)) {
-		log_notice_limited("process %d of user %u was refused: what this user had made and given away cannot be closed",
+		log_notice_limited("process %d of user %u was refused: what this user had made and "
+				   "given away cannot be closed",
 		    (int)ret->pid, (unsigned)ret->uid);
 		return -EDQUOT;
 	}
@@ -324,8 +334,8 @@ connection_open(struct connections *all, int fd)
 		error = session_create(d, fd, peer.pid, peer.uid, pidfd, &connection->session);
 	if (error) {
 		if (error != -EDQUOT)
-			log_warning_limited("process %d of user %u was refused: %s", (int)peer.pid, (unsigned)peer.uid,
-			    strerror(-error));
+			log_warning_limited("process %d of user %u was refused: %s", (int)peer.pid,
+			    (unsigned)peer.uid, strerror(-error));
 		closer_close(d, pidfd, peer.pid, peer.uid);
 		connection_refuse(d, fd, &peer, error);
 		free(connection);
@@ -336,7 +346,8 @@ connection_open(struct connections *all, int fd)
 	all->count++;
 	error = connection_watch(connection);
 	if (error) {
-		log_warning_limited("process %d cannot be watched: %s", (int)peer.pid, strerror(-error));
+		log_warning_limited(
+		    "process %d cannot be watched: %s", (int)peer.pid, strerror(-error));
 		session_end(connection->session);
 	}
 }

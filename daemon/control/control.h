@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The control plane: one libuv loop that accepts connections, reads requests and sends replies. It never touches a page and
- * never waits: what does goes to the jobs thread (jobs.h), and what came from clients is closed elsewhere (closer.h).
+ * The control plane: one libuv loop that accepts connections, reads requests and sends replies. It
+ * never touches a page and never waits: what does goes to the jobs thread (jobs.h), and what came
+ * from clients is closed elsewhere (closer.h).
  */
 #ifndef CONTROL_H
 #define CONTROL_H
@@ -15,16 +16,17 @@ struct request {
 	struct daemon *daemon;
 	struct session *session;
 	struct stat_shard stats;
-	const void *body; /* struct pager_req_<name> */
-	void *reply;      /* struct pager_rep_<name>, zeroed; PAGER_MSG_BYTES_MAX bytes of room */
+	const void *body;   /* struct pager_req_<name> */
+	void *reply;        /* struct pager_rep_<name>, zeroed; PAGER_MSG_BYTES_MAX bytes of room */
 	size_t reply_bytes; /* preset to sizeof(struct pager_rep_<name>) */
-	int fd;           /* received, or -1; a handler that keeps it sets it to -1 */
-	int reply_fd;     /* sent along when >= 0 */
+	int fd;             /* received, or -1; a handler that keeps it sets it to -1 */
+	int reply_fd;       /* sent along when >= 0 */
 	bool reply_fd_given; /* and closed then: it was made for the peer */
 	/* Of a job that is carried out in pieces, others' between them: */
-	bool resumed;      /* this is not the first piece */
-	uint64_t progress; /* 0 at first; kept for the handler from piece to piece, as the reply is */
-	bool again;        /* set by the handler: there is more */
+	bool resumed; /* this is not the first piece */
+	uint64_t
+	    progress; /* 0 at first; kept for the handler from piece to piece, as the reply is */
+	bool again;   /* set by the handler: there is more */
 };
 
 /* A request that is a job. */
@@ -34,7 +36,7 @@ struct request_job {
 	uint64_t sequence;
 	bool resumed;
 	uint64_t progress;
-	int fd;            /* received, or -1; owned until the handler takes it */
+	int fd; /* received, or -1; owned until the handler takes it */
 	size_t reply_bytes;
 	int reply_fd;
 	bool reply_fd_given;
@@ -42,24 +44,28 @@ struct request_job {
 	_Alignas(8) unsigned char reply[PAGER_MSG_BYTES_MAX];
 };
 
-/* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into the reply. */
+/* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into
+ * the reply. */
 #define MSG(number, NAME, name, fds, access, text) int handle_##name(struct request *r);
 #include "tbl/msg.h"
 
 /* control/receive.c: the next packet of a session, if that is well-formed. */
 enum received { RECEIVED_PACKET, RECEIVED_NOTHING, RECEIVED_REFUSED, RECEIVED_END };
-/* RECEIVED_PACKET: it is at `packet`, which has room for PAGER_MSG_BYTES_MAX; *ret_fd: its descriptor, or -1.
- * RECEIVED_REFUSED: the header is there, and *ret_error is for the peer; the session ends after that. RECEIVED_END: it ends. */
+/* RECEIVED_PACKET: it is at `packet`, which has room for PAGER_MSG_BYTES_MAX; *ret_fd: its
+ * descriptor, or -1. RECEIVED_REFUSED: the header is there, and *ret_error is for the peer; the
+ * session ends after that. RECEIVED_END: it ends. */
 enum received receive_packet(struct session *s, void *packet, int *ret_fd, int *ret_error);
 
 /* control/dispatch.c */
 enum dispatch { DISPATCH_REPLY, DISPATCH_JOB, DISPATCH_END };
-/* Takes a received packet. DISPATCH_REPLY: *reply_bytes of `reply` (and reply_fd) are to be sent. DISPATCH_JOB: the
- * answer comes later, with a struct request_job for which `done` is called. DISPATCH_END: the session ends. Takes over fd. */
-enum dispatch dispatch_packet(struct session *s, const void *packet, int fd, void (*done)(struct job *job), void *reply,
-    size_t *reply_bytes, int *reply_fd);
+/* Takes a received packet. DISPATCH_REPLY: *reply_bytes of `reply` (and reply_fd) are to be sent.
+ * DISPATCH_JOB: the answer comes later, with a struct request_job for which `done` is called.
+ * DISPATCH_END: the session ends. Takes over fd. */
+enum dispatch dispatch_packet(struct session *s, const void *packet, int fd,
+    void (*done)(struct job *job), void *reply, size_t *reply_bytes, int *reply_fd);
 /* A reply without a body. */
-void dispatch_error(const struct pager_msg_header *request, int error, void *reply, size_t *reply_bytes);
+void dispatch_error(
+    const struct pager_msg_header *request, int error, void *reply, size_t *reply_bytes);
 /* The session ends because of what the peer sent. */
 void protocol_error(struct session *s, const char *what);
 
@@ -79,13 +85,16 @@ struct listening {
 	ino_t inode;
 };
 /* => 0, or -errno with a message for people */
-int listen_open(const struct options *options, struct listening *ret, char *message, size_t message_size);
-/* Removes its name, if that is still ours. => the socket is open: its inode's number is nobody else's */
+int listen_open(
+    const struct options *options, struct listening *ret, char *message, size_t message_size);
+/* Removes its name, if that is still ours. => the socket is open: its inode's number is nobody
+ * else's */
 void listen_name_remove(const struct options *options, const struct listening *listening);
 
 /* control/check.c: walks every invariant. => failures; text gets a line each */
 unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
-/* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on: jobs */
+/* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on:
+ * jobs */
 bool session_teardown(struct session *s);
 
 #endif

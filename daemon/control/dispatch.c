@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a packet to its handler: form, access, where it runs. A malformed message ends the session and nothing else.
- * Runs on: the control loop; job handlers on the jobs thread.
+ * From a packet to its handler: form, access, where it runs. A malformed message ends the session
+ * and nothing else. Runs on: the control loop; job handlers on the jobs thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -64,13 +64,15 @@ access_check(struct session *s, enum access access)
 }
 
 static void
-fill_header(void *reply, uint16_t type, uint64_t sequence, int error, size_t body_bytes, size_t *reply_bytes)
+fill_header(void *reply, uint16_t type, uint64_t sequence, int error, size_t body_bytes,
+    size_t *reply_bytes)
 {
 	struct pager_msg_header *header = reply;
 
 	*reply_bytes = sizeof(*header) + (error ? 0 : body_bytes);
 	*header = (struct pager_msg_header){
-		.length = (uint32_t)*reply_bytes, .type = type, .sequence = sequence, .error = error };
+		.length = (uint32_t)*reply_bytes, .type = type, .sequence = sequence, .error = error
+	};
 }
 
 static void
@@ -106,8 +108,8 @@ job_run(struct job *job, struct stat_shard stats)
 }
 
 static enum dispatch
-start_job(struct session *s, const struct pager_msg_header *header, int fd, void (*done)(struct job *job), void *reply,
-    size_t *reply_bytes)
+start_job(struct session *s, const struct pager_msg_header *header, int fd,
+    void (*done)(struct job *job), void *reply, size_t *reply_bytes)
 {
 	struct request_job *j = calloc(1, sizeof(*j));
 
@@ -130,12 +132,14 @@ start_job(struct session *s, const struct pager_msg_header *header, int fd, void
 }
 
 static enum dispatch
-run_now(struct session *s, const struct pager_msg_header *header, int fd, void *reply, size_t *reply_bytes, int *reply_fd)
+run_now(struct session *s, const struct pager_msg_header *header, int fd, void *reply,
+    size_t *reply_bytes, int *reply_fd)
 {
 	struct request r = {
 		.daemon = s->daemon,
 		.session = s,
-		.stats = stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)),
+		.stats =
+		    stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)),
 		.body = header + 1,
 		.reply = (char *)reply + sizeof(*header),
 		.reply_bytes = rows[header->type].reply_bytes,
@@ -163,18 +167,21 @@ dispatch_error(const struct pager_msg_header *request, int error, void *reply, s
 void
 protocol_error(struct session *s, const char *what)
 {
-	log_notice_limited("process %d broke the protocol (%s): its session ends", (int)s->pid, what);
-	stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)), STAT_PROTOCOL_ERRORS, 1);
+	log_notice_limited(
+	    "process %d broke the protocol (%s): its session ends", (int)s->pid, what);
+	stat_add(stats_shard(&s->daemon->stats, shard_index_extra(s->daemon, SHARD_CONTROL)),
+	    STAT_PROTOCOL_ERRORS, 1);
 }
 
 enum dispatch
-dispatch_packet(struct session *s, const void *packet, int fd, void (*done)(struct job *job), void *reply,
-    size_t *reply_bytes, int *reply_fd)
+dispatch_packet(struct session *s, const void *packet, int fd, void (*done)(struct job *job),
+    void *reply, size_t *reply_bytes, int *reply_fd)
 {
 	const struct pager_msg_header *header = packet;
 	int error = access_check(s, rows[header->type].access);
 
-	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug), "a request fits a job");
+	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug),
+	    "a request fits a job");
 	if (error == 0) {
 		if (is_job(header->type))
 			return start_job(s, header, fd, done, reply, reply_bytes);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests that change a client's map: ALLOCATE (control loop), DEALLOCATE, WIRE, UNWIRE, BEHAVIOR (jobs). Nothing a client
- * says is trusted: ranges are checked against its own map before anything is touched.
+ * Requests that change a client's map: ALLOCATE (control loop), DEALLOCATE, WIRE, UNWIRE, BEHAVIOR
+ * (jobs). Nothing a client says is trusted: ranges are checked against its own map before anything
+ * is touched.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -28,11 +29,12 @@ static bool
 object_covers(const struct vm_object *o, uint64_t address, uint64_t pages)
 {
 	return address >= o->base_address &&
-	    address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
+	       address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
 }
 
-/* An object of this client in which the range lies: the last one made, or that of a neighbour. The range being free, its pages
- * there are nobody's. Without that each allocation into a hole would make an object of 128 MiB. => NULL: none; M held */
+/* An object of this client in which the range lies: the last one made, or that of a neighbour. The
+ * range being free, its pages there are nobody's. Without that each allocation into a hole would
+ * make an object of 128 MiB. => NULL: none; M held */
 static struct vm_object *
 object_around(struct vm_map *m, uint64_t address, uint64_t pages)
 {
@@ -64,7 +66,8 @@ object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object
 	}
 	if (load_relaxed(&r->session->objects) >= param(d, max_client_objects))
 		return -EDQUOT;
-	/* The lock is dropped: making an object is slow. Only the control loop allocates for this map. */
+	/* The lock is dropped: making an object is slow. Only the control loop allocates for this
+	 * map. */
 	lock_release(&m->lock);
 	error = vm_object_create(d, r->session, pages * 2 > chunk ? pages : chunk, address, &o);
 	lock_acquire(&m->lock);
@@ -112,7 +115,7 @@ handle_allocate(struct request *r)
 	if (!range_is_free(m, in->address, in->size))
 		error = -EEXIST;
 	else if (m->virtual_bytes + in->size > param(d, max_client_virtual_bytes) ||
-	    m->count >= param(d, max_client_regions))
+		 m->count >= param(d, max_client_regions))
 		error = -EDQUOT;
 	if (!error)
 		error = vm_map_reserve(m);
@@ -168,24 +171,27 @@ walk_piece(struct walk *w, uint64_t address, uint64_t size, unsigned cost)
 		struct vm_object *o = part.entry.object;
 		bool skip = w->skips_wired && part.entry.wired_count > 0;
 
-		for (uint64_t i = part.first; !skip && (i = vm_object_next_live(o, i, part.last)) < part.last; i++)
+		for (uint64_t i = part.first;
+		     !skip && (i = vm_object_next_live(o, i, part.last)) < part.last; i++)
 			w->page(w, o, i);
 		vm_object_put(o);
 	}
 	piece_end(w->r, address, &p);
 }
 
-/* Whether giving the range back leaves more regions than the client may have: what lies within one entry makes two. => M held */
+/* Whether giving the range back leaves more regions than the client may have: what lies within one
+ * entry makes two. => M held */
 static bool
 parts_too_many(struct request *r, uint64_t start, uint64_t end)
 {
 	struct vm_map *m = &r->session->map;
 
-	return m->count + 1 > param(r->daemon, max_client_regions) && vm_map_clips(m, start, end) == 2 &&
-	    vm_map_index(m, start) == vm_map_index(m, end);
+	return m->count + 1 > param(r->daemon, max_client_regions) &&
+	       vm_map_clips(m, start, end) == 2 && vm_map_index(m, start) == vm_map_index(m, end);
 }
 
-/* All of the range is the client's, and is parted from what lies around it. => 0, -EINVAL or -ENOMEM */
+/* All of the range is the client's, and is parted from what lies around it. => 0, -EINVAL or
+ * -ENOMEM */
 static int
 deallocate_begin(struct request *r, uint64_t start, uint64_t end)
 {
@@ -207,7 +213,8 @@ deallocate_begin(struct request *r, uint64_t start, uint64_t end)
 
 /* Takes the first part of what is left out of the map. => false: nothing is left */
 static bool
-deallocate_take(struct request *r, uint64_t start, uint64_t end, unsigned *work, struct vm_entry *ret)
+deallocate_take(
+    struct request *r, uint64_t start, uint64_t end, unsigned *work, struct vm_entry *ret)
 {
 	struct vm_map *m = &r->session->map;
 	uint32_t i;
@@ -238,7 +245,8 @@ handle_deallocate(struct request *r)
 	if (error)
 		return error;
 	while (work < PIECE_WORK && (r->again = deallocate_take(r, in->address, end, &work, &e))) {
-		gone += vm_object_discard(e.object, e.offset >> d->page_shift, (e.end - e.start) >> d->page_shift);
+		gone += vm_object_discard(
+		    e.object, e.offset >> d->page_shift, (e.end - e.start) >> d->page_shift);
 		vm_object_put(e.object);
 	}
 	out->pages += gone;
@@ -259,8 +267,8 @@ struct change {
 	uint64_t wired_bytes; /* so many more are promised to be wired */
 };
 
-/* Entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM (also: it would part entries, and the client may not have
- * more), or what the check says: nothing has changed then */
+/* Entry by entry. => 0, -EINVAL (not all of it is allocated), -ENOMEM (also: it would part entries,
+ * and the client may not have more), or what the check says: nothing has changed then */
 static int
 entries_change(struct change *c)
 {
@@ -271,17 +279,19 @@ entries_change(struct change *c)
 	if (!vm_map_is_covered(m, c->address, c->end))
 		error = -EINVAL;
 	else if (m->count + vm_map_clips(m, c->address, c->end) >
-	    max_u64(m->count, param(c->r->daemon, max_client_regions)))
+		 max_u64(m->count, param(c->r->daemon, max_client_regions)))
 		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
-	for (uint32_t i = vm_map_index(m, c->address); !error && c->check && i < m->count && m->entries[i].start < c->end; i++)
+	for (uint32_t i = vm_map_index(m, c->address);
+	     !error && c->check && i < m->count && m->entries[i].start < c->end; i++)
 		error = c->check(c, &m->entries[i]);
 	if (!error && c->agree)
 		error = c->agree(c);
 	if (!error) {
 		vm_map_clip(m, c->address, c->end);
-		for (uint32_t i = vm_map_index(m, c->address); i < m->count && m->entries[i].start < c->end; i++)
+		for (uint32_t i = vm_map_index(m, c->address);
+		     i < m->count && m->entries[i].start < c->end; i++)
 			c->apply(c, &m->entries[i]);
 		vm_map_simplify(m, c->address, c->end);
 	}
@@ -395,14 +405,19 @@ take_wired(struct change *c)
 	return 0;
 }
 
-/* The limits are on what may become wired, touched or not: a promise counts from WIRE on, until the pages have gone. */
+/* The limits are on what may become wired, touched or not: a promise counts from WIRE on, until the
+ * pages have gone. */
 int
 handle_wire(struct request *r)
 {
 	const struct pager_req_wire *in = r->body;
 	struct walk w = { r, wire_page, 0, false };
-	struct change c = { .r = r, .address = in->address, .end = in->address + in->size, .check = entry_may_wire,
-		.agree = take_wired, .apply = entry_wire };
+	struct change c = { .r = r,
+		.address = in->address,
+		.end = in->address + in->size,
+		.check = entry_may_wire,
+		.agree = take_wired,
+		.apply = entry_wire };
 	int error = range_check(r, in->address, in->size);
 
 	if (!error && !r->resumed)
@@ -416,7 +431,10 @@ int
 handle_unwire(struct request *r)
 {
 	const struct pager_req_unwire *in = r->body;
-	struct change c = { .r = r, .address = in->address, .end = in->address + in->size, .check = entry_is_wired,
+	struct change c = { .r = r,
+		.address = in->address,
+		.end = in->address + in->size,
+		.check = entry_is_wired,
 		.apply = entry_unwire };
 	/* Pages of entries that nobody wires any more. */
 	struct walk w = { r, unwire_page, 0, .skips_wired = true };
@@ -512,7 +530,8 @@ evict_piece(struct request *r, uint64_t address, uint64_t size)
 	struct part part;
 
 	while (piece_next(&p, &part)) {
-		pages += evict(part.entry.object, part.first, part.last, (p.end - p.at) >> d->page_shift);
+		pages += evict(
+		    part.entry.object, part.first, part.last, (p.end - p.at) >> d->page_shift);
 		vm_object_put(part.entry.object);
 	}
 	piece_end(r, address, &p);
@@ -574,7 +593,10 @@ handle_behavior(struct request *r)
 		out->pages += evict_piece(r, in->address, in->size);
 		return 0;
 	default:
-		return entries_change(&(struct change){ .r = r, .address = in->address, .end = in->address + in->size,
-		    .apply = entry_behave, .behavior = in->behavior });
+		return entries_change(&(struct change){ .r = r,
+		    .address = in->address,
+		    .end = in->address + in->size,
+		    .apply = entry_behave,
+		    .behavior = in->behavior });
 	}
 }

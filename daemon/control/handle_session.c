@@ -24,7 +24,8 @@ handle_hello(struct request *r)
 
 	if (in->version_min > PAGER_PROTO_VERSION || in->version_max < PAGER_PROTO_VERSION)
 		return -EPROTONOSUPPORT;
-	if (in->features != 0 || in->reserved != 0 || memchr(in->name, '\0', sizeof(in->name)) == NULL ||
+	if (in->features != 0 || in->reserved != 0 ||
+	    memchr(in->name, '\0', sizeof(in->name)) == NULL ||
 	    (in->role != PAGER_ROLE_CLIENT && in->role != PAGER_ROLE_TOOL))
 		return -EINVAL;
 	snprintf(s->name, sizeof(s->name), "%s", in->name);
@@ -51,7 +52,8 @@ agent_open(int *ret_own, int *ret_clients)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	/* Nothing is read from it, so nothing may be sent: it could not be closed otherwise without what lies in it. */
+	/* Nothing is read from it, so nothing may be sent: it could not be closed otherwise without
+	 * what lies in it. */
 	shutdown(pair[0], SHUT_RD);
 	*ret_own = pair[0];
 	*ret_clients = pair[1];
@@ -68,12 +70,13 @@ attach_check(struct request *r, bool *ret_proven)
 
 	if (error)
 		return error;
-	if (in->probe_address == 0 || in->probe_address % page != 0 || in->probe_address >= 1ull << 47 ||
-	    in->probe_size != PAGER_PROBE_PAGES * page)
+	if (in->probe_address == 0 || in->probe_address % page != 0 ||
+	    in->probe_address >= 1ull << 47 || in->probe_size != PAGER_PROBE_PAGES * page)
 		return -EINVAL;
 	error = userfaultfd_prove(s, r->fd, in->probe_address, ret_proven);
 	if (error == -EPERM)
-		log_notice_limited("process %d was not attached: its userfaultfd watches another process's memory",
+		log_notice_limited(
+		    "process %d was not attached: its userfaultfd watches another process's memory",
 		    (int)s->pid);
 	return error;
 }
@@ -103,7 +106,8 @@ handle_attach(struct request *r)
 	r->fd = -1;
 	out->proven = proven;
 	error = fault_servers_add(r->daemon, s);
-	/* A session that has ended meanwhile stays so, and is taken from the servers before it is taken apart. */
+	/* A session that has ended meanwhile stays so, and is taken from the servers before it is
+	 * taken apart. */
 	if (!error && !cas_acq_rel(&s->state, &state, SESSION_CLIENT))
 		error = -ESHUTDOWN;
 	return error;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Questions: statistics, clients, maps, ledgers, parameters; and the control operations. Runs on: the control loop, or jobs
- * where pages are walked.
+ * Questions: statistics, clients, maps, ledgers, parameters; and the control operations. Runs on:
+ * the control loop, or jobs where pages are walked.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -55,7 +55,8 @@ region_describe(const struct vm_entry *e)
 
 /* Counts a piece of its pages, from *done bytes into it. => whether it has come to its end */
 static bool
-region_count(struct daemon *d, const struct vm_entry *e, uint64_t *done, unsigned *work, struct pager_wire_region *ret)
+region_count(struct daemon *d, const struct vm_entry *e, uint64_t *done, unsigned *work,
+    struct pager_wire_region *ret)
 {
 	uint64_t first = (e->offset + *done) >> d->page_shift;
 	uint64_t last = (e->offset + (e->end - e->start)) >> d->page_shift;
@@ -123,7 +124,8 @@ disposition(struct daemon *d, struct vm_object *o, uint64_t index)
 			return result;
 		}
 	case SLOT_STORED:
-		return compressor_is_away(d->compressor, slot_cref(slot)) ? PAGER_PAGE_SWAPPED : PAGER_PAGE_COMPRESSED;
+		return compressor_is_away(d->compressor, slot_cref(slot)) ? PAGER_PAGE_SWAPPED
+									  : PAGER_PAGE_COMPRESSED;
 	case SLOT_POISONED:
 		return PAGER_PAGE_POISONED;
 	default:
@@ -142,8 +144,8 @@ handle_page_query(struct request *r)
 		return -ENOENT;
 	if (in->address >= e.start) {
 		lock_acquire(&e.object->lock);
-		out->disposition =
-		    disposition(r->daemon, e.object, (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+		out->disposition = disposition(r->daemon, e.object,
+		    (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
 		lock_release(&e.object->lock);
 	}
 	vm_object_put(e.object);
@@ -209,11 +211,13 @@ client_describe(struct daemon *d, struct session *s, struct pager_wire_client *r
 		.pid = (uint32_t)s->pid,
 		.uid = s->uid,
 		.limit_bytes = load_relaxed(&s->task->limit_pages) * d->page_bytes,
-		.phys_footprint_peak = (uint64_t)load_relaxed(&s->ledger.footprint_peak) * d->page_bytes,
+		.phys_footprint_peak =
+		    (uint64_t)load_relaxed(&s->ledger.footprint_peak) * d->page_bytes,
 	};
 	lock_acquire(&d->pageq.lock);
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
-		ret->ledger[i] = ledger_value(&s->ledger, (enum pager_ledger_entry)i, d->page_bytes);
+		ret->ledger[i] =
+		    ledger_value(&s->ledger, (enum pager_ledger_entry)i, d->page_bytes);
 	lock_release(&d->pageq.lock);
 	lock_acquire(&s->map.lock);
 	ret->virtual_bytes = s->map.virtual_bytes;
@@ -230,12 +234,14 @@ handle_clients(struct request *r)
 	uint32_t cursor = (uint32_t)in->cursor;
 	struct session *s = NULL;
 
-	while (out->count < PAGER_CLIENTS_PER_REPLY && (s = session_next(r->daemon, &cursor)) != NULL) {
+	while (out->count < PAGER_CLIENTS_PER_REPLY &&
+	       (s = session_next(r->daemon, &cursor)) != NULL) {
 		client_describe(r->daemon, s, &out->clients[out->count++]);
 		session_put(s);
 	}
 	out->next_cursor = s ? cursor : 0;
-	r->reply_bytes = offsetof(struct pager_rep_clients, clients) + out->count * sizeof(out->clients[0]);
+	r->reply_bytes =
+	    offsetof(struct pager_rep_clients, clients) + out->count * sizeof(out->clients[0]);
 	return 0;
 }
 
@@ -273,7 +279,8 @@ clients_next(struct clients *c)
 	return NULL;
 }
 
-/* The lowest region at or above the address of all clients named, with a reference on its object. => false: none */
+/* The lowest region at or above the address of all clients named, with a reference on its object.
+ * => false: none */
 static bool
 lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret_error)
 {
@@ -298,15 +305,17 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 	return any;
 }
 
-/* Whether it is still what a region in the reply says; between two pieces its owner may have changed it. */
+/* Whether it is still what a region in the reply says; between two pieces its owner may have
+ * changed it. */
 static bool
 region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 {
-	return e->start == region->address && e->end - e->start == region->size && e->object->id == region->object_id;
+	return e->start == region->address && e->end - e->start == region->size &&
+	       e->object->id == region->object_id;
 }
 
-/* Another region of the clients named into the reply, or on with the one of which r->progress bytes have been counted. => false: there
- * is none; *ret_error: -ESRCH or -EPERM, or 0 */
+/* Another region of the clients named into the reply, or on with the one of which r->progress bytes
+ * have been counted. => false: there is none; *ret_error: -ESRCH or -EPERM, or 0 */
 static bool
 map_add(struct request *r, unsigned *work, int *ret_error)
 {
@@ -319,7 +328,8 @@ map_add(struct request *r, unsigned *work, int *ret_error)
 
 	is_there = lowest_region(clients_named(r, in->pid, in->session), cursor, &e, ret_error);
 	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
-		/* It stays as far as it has been counted: who changes his map all the time is told of all the same. */
+		/* It stays as far as it has been counted: who changes his map all the time is told
+		 * of all the same. */
 		whole = true;
 	} else if (!is_there) {
 		return false;
@@ -355,7 +365,8 @@ handle_map(struct request *r)
 
 		out->next_cursor = last->address + last->size;
 	}
-	r->reply_bytes = offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
+	r->reply_bytes =
+	    offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
 	return 0;
 }
 
@@ -400,7 +411,8 @@ handle_limit(struct request *r)
 	uint64_t pages = in->bytes >> d->page_shift, previous;
 	struct session *s;
 
-	/* Less than a few pages would stop the client for good: an instruction may touch several. */
+	/* Less than a few pages would stop the client for good: an instruction may touch several.
+	 */
 	if (in->bytes && pages < 16)
 		return -ERANGE;
 	s = clients_next(&clients);
@@ -408,7 +420,8 @@ handle_limit(struct request *r)
 		previous = exchange_acq_rel(&s->task->limit_pages, pages);
 		pageout_want_session(d, s);
 		session_put(s);
-	} else if (clients.error != -ESRCH || in->session || !task_limit_set(d, (pid_t)in->pid, pages, &previous)) {
+	} else if (clients.error != -ESRCH || in->session ||
+		   !task_limit_set(d, (pid_t)in->pid, pages, &previous)) {
 		return clients.error;
 	}
 	out->previous_bytes = previous << d->page_shift;
@@ -446,10 +459,11 @@ handle_debug(struct request *r)
 		log_set_level(log_level);
 		return 0;
 	case PAGER_DEBUG_SHOW:
-		used += (size_t)snprintf(out->text, sizeof(out->text), "fail points (name, times hit):\n");
+		used += (size_t)snprintf(
+		    out->text, sizeof(out->text), "fail points (name, times hit):\n");
 #define FAIL(name, error, what)                                                                    \
-	used += (size_t)snprintf(out->text + used, sizeof(out->text) - used, "  %-24s %llu  %s\n", #name,                 \
-	    (unsigned long long)failpt_count(FAIL_##name), what);
+	used += (size_t)snprintf(out->text + used, sizeof(out->text) - used, "  %-24s %llu  %s\n", \
+	    #name, (unsigned long long)failpt_count(FAIL_##name), what);
 #include "tbl/fail_point.h"
 		return 0;
 	default:
@@ -501,7 +515,8 @@ handle_trace(struct request *r)
 
 	switch (in->op) {
 	case PAGER_TRACE_START:
-		error = trace_start(d, r->fd, (struct session_name){ in->session, (pid_t)in->pid }, in->window, r->stats);
+		error = trace_start(d, r->fd, (struct session_name){ in->session, (pid_t)in->pid },
+		    in->window, r->stats);
 		if (!error)
 			r->fd = -1;
 		break;
@@ -525,7 +540,8 @@ handle_param(struct request *r)
 	unsigned index;
 	int error;
 
-	if (memchr(in->name, '\0', sizeof(in->name)) == NULL || memchr(in->value, '\0', sizeof(in->value)) == NULL)
+	if (memchr(in->name, '\0', sizeof(in->name)) == NULL ||
+	    memchr(in->value, '\0', sizeof(in->value)) == NULL)
 		return -EINVAL;
 	if (!in->set)
 		return param_describe(&d->params, in->index, r->reply);

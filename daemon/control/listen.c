@@ -58,9 +58,12 @@ occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, s
 		return OCCUPANT_REFUSES;
 	}
 	if (!S_ISSOCK(ret->st_mode)) {
-		snprintf(message, message_size, "%s is %s, which is not replaced: remove it, or choose another --socket",
-		    path, S_ISDIR(ret->st_mode) ? "a directory" : S_ISLNK(ret->st_mode) ? "a symbolic link" :
-		    S_ISREG(ret->st_mode) ? "a file" : "no socket");
+		snprintf(message, message_size,
+		    "%s is %s, which is not replaced: remove it, or choose another --socket", path,
+		    S_ISDIR(ret->st_mode)   ? "a directory"
+		    : S_ISLNK(ret->st_mode) ? "a symbolic link"
+		    : S_ISREG(ret->st_mode) ? "a file"
+					    : "no socket");
 		return OCCUPANT_REFUSES;
 	}
 	*ret_error = answer_of(path);
@@ -71,16 +74,18 @@ occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, s
 		return OCCUPANT_NONE;
 	case 0:
 		*ret_error = -EADDRINUSE;
-		snprintf(message, message_size, "another pagerd serves on %s: stop it, or choose another --socket",
-		    path);
+		snprintf(message, message_size,
+		    "another pagerd serves on %s: stop it, or choose another --socket", path);
 		return OCCUPANT_REFUSES;
 	case -EPROTOTYPE:
 		*ret_error = -EADDRINUSE;
-		snprintf(message, message_size, "another program serves on %s: choose another --socket", path);
+		snprintf(message, message_size,
+		    "another program serves on %s: choose another --socket", path);
 		return OCCUPANT_REFUSES;
 	default:
 		snprintf(message, message_size,
-		    "cannot tell whether somebody serves on %s: %s (remove it if nobody does)", path, strerror(-*ret_error));
+		    "cannot tell whether somebody serves on %s: %s (remove it if nobody does)",
+		    path, strerror(-*ret_error));
 		return OCCUPANT_REFUSES;
 	}
 }
@@ -100,7 +105,8 @@ remove_if_same(const char *path, dev_t device, ino_t inode)
 	snprintf(aside, sizeof(aside), "%s.-%d", path, (int)getpid());
 	if (renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_NOREPLACE) < 0)
 		return -errno;
-	if (lstat(aside, &st) == 0 && (st.st_dev != device || st.st_ino != inode) && link(aside, path) < 0)
+	if (lstat(aside, &st) == 0 && (st.st_dev != device || st.st_ino != inode) &&
+	    link(aside, path) < 0)
 		error = -errno;
 	unlink(aside);
 	return error;
@@ -139,8 +145,9 @@ socket_make(const struct options *options, const char *own)
 	mask = umask(0177);
 	error = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(mask);
-	if (!error && ((options->socket_group != (gid_t)-1 && chown(own, (uid_t)-1, options->socket_group) < 0) ||
-	    chmod(own, options->socket_mode) < 0 || listen(fd, 256) < 0)) {
+	if (!error && ((options->socket_group != (gid_t)-1 &&
+			   chown(own, (uid_t)-1, options->socket_group) < 0) ||
+			  chmod(own, options->socket_mode) < 0 || listen(fd, 256) < 0)) {
 		error = -errno;
 		unlink(own);
 	}
@@ -158,7 +165,8 @@ name_take(const char *own, const char *path, char *message, size_t message_size)
 		int error = -errno;
 
 		if (error != -EEXIST) {
-			snprintf(message, message_size, "cannot serve on %s: %s", path, strerror(-error));
+			snprintf(message, message_size, "cannot serve on %s: %s", path,
+			    strerror(-error));
 			return error;
 		}
 		switch (occupant_of(path, &st, &error, message, message_size)) {
@@ -169,8 +177,8 @@ name_take(const char *own, const char *path, char *message, size_t message_size)
 		case OCCUPANT_DEAD:
 			error = remove_if_same(path, st.st_dev, st.st_ino);
 			if (error) {
-				snprintf(message, message_size, "cannot remove the dead socket %s: %s", path,
-				    strerror(-error));
+				snprintf(message, message_size,
+				    "cannot remove the dead socket %s: %s", path, strerror(-error));
 				return error;
 			}
 		}
@@ -179,7 +187,8 @@ name_take(const char *own, const char *path, char *message, size_t message_size)
 }
 
 int
-listen_open(const struct options *options, struct listening *ret, char *message, size_t message_size)
+listen_open(
+    const struct options *options, struct listening *ret, char *message, size_t message_size)
 {
 	char own[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const char *path = options->socket_path;

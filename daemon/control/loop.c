@@ -16,8 +16,8 @@
 #include "vm/pageq.h"
 #include "watch.h"
 
-#define REFRESH_MS  100
-#define COST_TICKS 20 /* of those */
+#define REFRESH_MS   100
+#define COST_TICKS   20 /* of those */
 #define SILENT_TICKS 10
 
 struct control {
@@ -28,7 +28,7 @@ struct control {
 	uv_signal_t stop[3];
 	uv_async_t jobs_finished;
 	uv_timer_t refresh;
-	unsigned ticks;     /* of refresh */
+	unsigned ticks; /* of refresh */
 	bool stopping;
 	struct connections connections;
 };
@@ -119,9 +119,11 @@ control_create(struct daemon *d, char *message, size_t message_size)
 	CHECK(uv_loop_init(&control->loop) == 0);
 	control->connections.daemon = d;
 	control->connections.loop = &control->loop;
-	acceptor_start(&control->acceptor, d, &control->loop, control->listening.fd, accepted, control);
+	acceptor_start(
+	    &control->acceptor, d, &control->loop, control->listening.fd, accepted, control);
 	for (unsigned i = 0; i < ARRAY_LEN(control->stop); i++) {
-		/* SIGQUIT is a key of the terminal: it must not leave swap files and a core of the clients' memory. */
+		/* SIGQUIT is a key of the terminal: it must not leave swap files and a core of the
+		 * clients' memory. */
 		static const int signals[ARRAY_LEN(control->stop)] = { SIGTERM, SIGINT, SIGQUIT };
 
 		uv_signal_init(&control->loop, &control->stop[i]);

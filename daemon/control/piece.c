@@ -27,7 +27,8 @@ uint64_t
 piece_reach(const struct vm_object *o, uint64_t first, uint64_t last, unsigned cost, unsigned *work)
 {
 	while (first < last && *work < PIECE_WORK) {
-		uint64_t to = min_u64(round_down_u64(first, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK, last);
+		uint64_t to =
+		    min_u64(round_down_u64(first, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK, last);
 
 		if (vm_object_next_live(o, first, to) == to) {
 			*work += PIECE_EMPTY;
@@ -44,7 +45,8 @@ struct vm_entry
 piece_take(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work)
 {
 	const struct vm_entry *e = &m->entries[i];
-	uint64_t first = e->offset >> page_shift, last = first + ((e->end - e->start) >> page_shift);
+	uint64_t first = e->offset >> page_shift,
+		 last = first + ((e->end - e->start) >> page_shift);
 	uint64_t reach = piece_reach(e->object, first, last, PIECE_DISCARD, work);
 
 	*work += PIECE_ENTRY;
@@ -76,7 +78,8 @@ piece_next(struct piece *p, struct part *ret)
 	to = min_u64(p->end, ret->entry.end);
 	p->work += PIECE_ENTRY;
 	ret->first = (ret->entry.offset + (from - ret->entry.start)) >> p->page_shift;
-	ret->last = piece_reach(ret->entry.object, ret->first, ret->first + ((to - from) >> p->page_shift), p->cost, &p->work);
+	ret->last = piece_reach(ret->entry.object, ret->first,
+	    ret->first + ((to - from) >> p->page_shift), p->cost, &p->work);
 	p->at = from + ((ret->last - ret->first) << p->page_shift);
 	return true;
 }

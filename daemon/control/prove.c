@@ -29,7 +29,8 @@ process_is_there(const struct session *s)
 	return syscall(SYS_pidfd_send_signal, s->pidfd, 0, NULL, 0u) == 0 || errno == EPERM;
 }
 
-/* => the process's page tables, or -errno. -EACCES: they may not be looked at, or it has no number here */
+/* => the process's page tables, or -errno. -EACCES: they may not be looked at, or it has no number
+ * here */
 static int
 pagemap_open(const struct session *s)
 {
@@ -59,7 +60,8 @@ present_pages(const struct session *s, int pagemap, uint64_t address, uint64_t *
 	ssize_t got;
 
 	watch_enter(WATCH_PAGEMAP, -1);
-	got = pread(pagemap, entries, sizeof(entries), (off_t)(address / s->daemon->hw_bytes * sizeof(entries[0])));
+	got = pread(pagemap, entries, sizeof(entries),
+	    (off_t)(address / s->daemon->hw_bytes * sizeof(entries[0])));
 	watch_leave();
 	if (got < 0)
 		return -errno;

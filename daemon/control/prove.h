@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether a userfaultfd watches the memory of a session's process. Any process can hand in another's: the daemon would then work on one
- * process, and end with and look at another. Runs on: jobs (it waits for the lock of the process's address space).
+ * Whether a userfaultfd watches the memory of a session's process. Any process can hand in
+ * another's: the daemon would then work on one process, and end with and look at another. Runs on:
+ * jobs (it waits for the lock of the process's address space).
  */
 #ifndef PROVE_H
 #define PROVE_H
@@ -11,10 +12,11 @@
 
 struct session;
 
-/* address: of PAGER_PROBE_PAGES hardware pages that are registered with uffd and absent. Some of them are zero filled through
- * uffd, by chance, and the process's page tables must show exactly those.
- * => 0; *ret_proven false: the daemon may not look at this process. -EPERM: it is not its memory, or not as said; -ESRCH: the
- * process has ended; -errno of the userfaultfd. */
+/* address: of PAGER_PROBE_PAGES hardware pages that are registered with uffd and absent. Some of
+ * them are zero filled through uffd, by chance, and the process's page tables must show exactly
+ * those.
+ * => 0; *ret_proven false: the daemon may not look at this process. -EPERM: it is not its memory,
+ * or not as said; -ESRCH: the process has ended; -errno of the userfaultfd. */
 int userfaultfd_prove(struct session *s, int uffd, uint64_t address, bool *ret_proven);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Receiving. Descriptors that recvmsg(2) cannot hand over, for want of room, are closed by the kernel in this thread, and that may
- * last for as long as their sender likes (closer.h), where nobody else has them. So a packet is looked at first, which hands out a
- * copy of its descriptor and leaves it in the socket: one that is malformed, or comes with descriptors that its type does not take,
- * stays there, and the socket goes to the closers with all that lies in it. Of any other the copy is kept, so that what the
- * kernel closes when the packet is taken off the queue is not the last of it. Runs on: the control loop.
+ * Receiving. Descriptors that recvmsg(2) cannot hand over, for want of room, are closed by the
+ * kernel in this thread, and that may last for as long as their sender likes (closer.h), where
+ * nobody else has them. So a packet is looked at first, which hands out a copy of its descriptor
+ * and leaves it in the socket: one that is malformed, or comes with descriptors that its type does
+ * not take, stays there, and the socket goes to the closers with all that lies in it. Of any other
+ * the copy is kept, so that what the kernel closes when the packet is taken off the queue is not
+ * the last of it. Runs on: the control loop.
  */
 #include <errno.h>
 #include <string.h>
@@ -63,8 +65,9 @@ receive_packet(struct session *s, void *packet, int *ret_fd, int *ret_error)
 	if (got <= 0)
 		return RECEIVED_END;
 	/* No request takes more than one descriptor. */
-	wrong = looked.is_cut ? "longer than any message" :
-	    pager_msg_request_check(packet, (size_t)got, looked.fd >= 0 || looked.has_more);
+	wrong = looked.is_cut ? "longer than any message"
+			      : pager_msg_request_check(
+				    packet, (size_t)got, looked.fd >= 0 || looked.has_more);
 	if (!wrong && looked.fd >= 0 && looked.has_more)
 		wrong = "wrong number of descriptors";
 	if (wrong) {

@@ -15,7 +15,7 @@ struct stop {
 	struct daemon *daemon;
 	pthread_t thread;
 	struct lock lock;
-	struct cond cond; /* waited by the thread, signalled by stop_begin and stop_end */
+	struct cond cond;  /* waited by the thread, signalled by stop_begin and stop_end */
 	bool begun, ended; /* under lock */
 };
 
@@ -29,8 +29,10 @@ end_by_force(struct daemon *d)
 	sessions = d->sessions.count;
 	lock_release(&d->sessions.lock);
 	log_limits_tell(true);
-	log_warning_limited("not everything has ended in time (%u sessions are not taken apart yet, %u close calls have not come back): the "
-		    "daemon ends without waiting for them", sessions, late);
+	log_warning_limited("not everything has ended in time (%u sessions are not taken apart "
+			    "yet, %u close calls have not come back): the "
+			    "daemon ends without waiting for them",
+	    sessions, late);
 	control_name_remove(d);
 	if (d->swap)
 		swap_abandon(d->swap);

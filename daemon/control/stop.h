@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's end does not depend on anybody: what has not ended STOP_NS after it was told to stop, because a thread is in a call
- * that a client makes last, ends with the process. The socket's name and the swap files are removed then too.
+ * The daemon's end does not depend on anybody: what has not ended STOP_NS after it was told to
+ * stop, because a thread is in a call that a client makes last, ends with the process. The socket's
+ * name and the swap files are removed then too.
  */
 #ifndef STOP_H
 #define STOP_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a session, however it ended: its faults are dropped, its pages discarded, its objects put. The books
- * must read zero afterwards (session_put checks). It goes in pieces, as any request. Runs on: jobs.
+ * The end of a session, however it ended: its faults are dropped, its pages discarded, its objects
+ * put. The books must read zero afterwards (session_put checks). It goes in pieces, as any request.
+ * Runs on: jobs.
  */
 #include "control/piece.h"
 #include "fault/fault.h"
@@ -31,7 +32,8 @@ session_teardown(struct session *s)
 
 	park_drop(s->daemon, s);
 	while (take(s, &work, &e)) {
-		vm_object_discard(e.object, e.offset >> s->daemon->page_shift, (e.end - e.start) >> s->daemon->page_shift);
+		vm_object_discard(e.object, e.offset >> s->daemon->page_shift,
+		    (e.end - e.start) >> s->daemon->page_shift);
 		vm_object_put(e.object);
 		if (work >= PIECE_WORK)
 			return true;

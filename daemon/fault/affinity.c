@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which servers poll a client. A fault wakes every server that polls: the one on the faulting thread's CPU is cheap, each
- * other one costs an interrupt to its CPU, a switch there and an empty read. So a client is polled only from the CPUs on
- * which its threads were often seen lately, found by sampling one fault in INTERVAL_MIN, and ever fewer while nothing changes. A
- * thread that moves is served across CPUs until the next sample; a client is never polled by nobody. Here is also decided who is
- * read by direct servers (fault/direct.h). Runs on: fault servers, direct servers.
+ * Which servers poll a client. A fault wakes every server that polls: the one on the faulting
+ * thread's CPU is cheap, each other one costs an interrupt to its CPU, a switch there and an empty
+ * read. So a client is polled only from the CPUs on which its threads were often seen lately, found
+ * by sampling one fault in INTERVAL_MIN, and ever fewer while nothing changes. A thread that moves
+ * is served across CPUs until the next sample; a client is never polled by nobody. Here is also
+ * decided who is read by direct servers (fault/direct.h). Runs on: fault servers, direct servers.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,17 +18,18 @@
 #include "fault/fault.h"
 
 /* A sample takes 10 us, as much as a fault. */
-#define INTERVAL_MIN      32u
-#define INTERVAL_MAX      256u
+#define INTERVAL_MIN 32u
+#define INTERVAL_MAX 256u
 /* Samples in a period; at its end the older ones lose half of their weight. */
-#define AFFINITY_PERIOD   8u
+#define AFFINITY_PERIOD 8u
 /* Samples in a row for direct servers. */
-#define DIRECT_SAMPLES    4u
-/* Where a larger share of the faults than one in this needs the disk, direct servers would only be in the way. */
-#define DIRECT_SWAPINS    8u
-/* A CPU on which less than this share of the faults happens is not polled from: waking its server for all the others costs
- * more than serving those few across CPUs. */
-#define AFFINITY_SHARE    4u
+#define DIRECT_SAMPLES 4u
+/* Where a larger share of the faults than one in this needs the disk, direct servers would only be
+ * in the way. */
+#define DIRECT_SWAPINS 8u
+/* A CPU on which less than this share of the faults happens is not polled from: waking its server
+ * for all the others costs more than serving those few across CPUs. */
+#define AFFINITY_SHARE 4u
 /* More servers than this: the mask would not do. Then every server polls every client. */
 #define AFFINITY_SERVERS_MAX 64u
 
@@ -48,7 +50,8 @@ thread_cpu(pid_t pid, uint32_t thread)
 	if (length <= 0)
 		return -1;
 	line[length] = '\0';
-	/* The name may hold anything: fields are counted from its closing parenthesis, which ends field 2. */
+	/* The name may hold anything: fields are counted from its closing parenthesis, which ends
+	 * field 2. */
 	at = strrchr(line, ')');
 	for (int field = 2; at && field < 39; field++)
 		at = strchr(at + 1, ' ');
@@ -138,7 +141,8 @@ sample(struct fault_server *server, struct session *s, uint32_t thread)
 	uint64_t polling = load_relaxed(&s->servers_polling), wanted = polling;
 	bool period_ends;
 
-	/* Threads that cannot be found (another namespace of processes) would take all direct servers. */
+	/* Threads that cannot be found (another namespace of processes) would take all direct
+	 * servers. */
 	s->busy_samples = is_fit_for_direct(d, s) && cpu >= 0 ? s->busy_samples + 1 : 0;
 	if (cpu >= 0) {
 		unsigned at = (unsigned)cpu % d->server_count;
@@ -151,9 +155,12 @@ sample(struct fault_server *server, struct session *s, uint32_t thread)
 		wanted = often_seen(s, d->server_count);
 		s->samples = 0;
 	}
-	/* A direct client stays so while it is fit; another one begins at the end of a period, when it is known where it runs. */
+	/* A direct client stays so while it is fit; another one begins at the end of a period, when
+	 * it is known where it runs. */
 	if (is_direct || period_ends || wanted != polling)
-		assign(server, s, wanted, is_direct ? s->busy_samples > 0 : period_ends && s->busy_samples >= DIRECT_SAMPLES);
+		assign(server, s, wanted,
+		    is_direct ? s->busy_samples > 0
+			      : period_ends && s->busy_samples >= DIRECT_SAMPLES);
 	if (wanted != polling)
 		s->sample_interval = INTERVAL_MIN;
 	else if (period_ends)
@@ -164,7 +171,8 @@ sample(struct fault_server *server, struct session *s, uint32_t thread)
 static struct fault_server *
 reader(struct daemon *d, struct session *s, unsigned i)
 {
-	return load_acquire(&s->is_direct) ? &d->servers[d->server_count + i] : fault_seat_server(d, i);
+	return load_acquire(&s->is_direct) ? &d->servers[d->server_count + i]
+					   : fault_seat_server(d, i);
 }
 
 void

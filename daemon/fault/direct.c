@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Direct servers (direct.h). DIRECT covers who has which client; it is not held while reading. Leaving is a flag, O_NONBLOCK for
- * who has not begun to read, and a signal for who has; the timer repeats the last two, because the client has the same open
- * file and may take O_NONBLOCK back.
+ * Direct servers (direct.h). DIRECT covers who has which client; it is not held while reading.
+ * Leaving is a flag, O_NONBLOCK for who has not begun to read, and a signal for who has; the timer
+ * repeats the last two, because the client has the same open file and may take O_NONBLOCK back.
  */
 #include "fault/direct.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define LEAVE_SIGNAL SIGUSR2
-#define QUIET_TICKS  5   /* of the control loop's timer without a fault */
+#define QUIET_TICKS  5 /* of the control loop's timer without a fault */
 #define JOIN_NS      10000000
 
 static struct fault_server *
@@ -78,7 +78,8 @@ call_off(struct fault_server *server)
 		pthread_kill(server->thread, LEAVE_SIGNAL);
 }
 
-/* The client, or who has the file from it, made it nonblocking, or it cannot be read so: it is polled from now on. */
+/* The client, or who has the file from it, made it nonblocking, or it cannot be read so: it is
+ * polled from now on. */
 static void
 refuse(struct fault_server *server, struct session *s)
 {
@@ -101,7 +102,8 @@ serve(struct fault_server *server, struct session *s)
 {
 	struct uffd_fault fault;
 
-	while (!load_acquire(&server->leaving) && !load_acquire(&server->stopping) && !session_is_dead(s)) {
+	while (!load_acquire(&server->leaving) && !load_acquire(&server->stopping) &&
+	       !session_is_dead(s)) {
 		int count = uffd_read_wait(s->uffd, &fault);
 
 		if (count > 0) {
@@ -156,7 +158,8 @@ can_be_had(struct daemon *d, struct session *s, uint64_t wanted)
 
 		/* One that is leaving may have looked at that flag for the last time. */
 		if (wanted & 1ull << i &&
-		    (load_relaxed(&server->stopping) || load_relaxed(&server->leaving) || (server->client && server->client != s)))
+		    (load_relaxed(&server->stopping) || load_relaxed(&server->leaving) ||
+			(server->client && server->client != s)))
 			return false;
 	}
 	return true;
@@ -277,7 +280,8 @@ count_quiet_ticks(struct daemon *d)
 		server->served_before = served;
 		if (!load_acquire(&server->leaving) || !server->client)
 			continue;
-		/* While others read for its client the file stays as it is: the next fault wakes this one too. */
+		/* While others read for its client the file stays as it is: the next fault wakes
+		 * this one too. */
 		if (!load_relaxed(&server->client->is_direct))
 			uffd_never_wait(server->client->uffd);
 		call_off(server);
@@ -306,8 +310,8 @@ direct_refresh(struct daemon *d)
 	lock_release(&d->direct_lock);
 }
 
-/* It is held up over a fault of another client, one that had waited for a frame: its own client is polled meanwhile. Runs on: the
- * watcher. */
+/* It is held up over a fault of another client, one that had waited for a frame: its own client is
+ * polled meanwhile. Runs on: the watcher. */
 static void
 relieve(struct daemon *d, struct watch *w)
 {

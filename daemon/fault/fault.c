@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a fault message to a decision. Runs on: fault servers. Never sleeps, never reclaims, allocates nothing.
+ * From a fault message to a decision. Runs on: fault servers. Never sleeps, never reclaims,
+ * allocates nothing.
  */
 #include "fault/fault.h"
 
@@ -19,13 +20,14 @@ struct target {
 	uint64_t low, high; /* pages of the object that this region maps: [low, high) */
 	uint32_t behavior;
 	bool wired;
-	unsigned want;      /* pages to bring in, the faulting one included */
-	int direction;      /* of the run: 1 or -1 */
+	unsigned want; /* pages to bring in, the faulting one included */
+	int direction; /* of the run: 1 or -1 */
 };
 
 /* Follows one thread's run of faults. => how many pages the next fill should bring. M held */
 static unsigned
-stream_follow(struct daemon *d, struct session *s, const struct fault *f, uint32_t behavior, int *direction)
+stream_follow(
+    struct daemon *d, struct session *s, const struct fault *f, uint32_t behavior, int *direction)
 {
 	uint64_t page = round_down_u64(f->address, d->page_bytes);
 	struct stream *stream = &s->streams[f->thread % STREAMS];
@@ -41,7 +43,8 @@ stream_follow(struct daemon *d, struct session *s, const struct fault *f, uint32
 	} else if (page == stream->next_down) {
 		stream->run++;
 		*direction = -1;
-	} else if (page + d->page_bytes != stream->next_up || page - d->page_bytes != stream->next_down) {
+	} else if (page + d->page_bytes != stream->next_up ||
+		   page - d->page_bytes != stream->next_down) {
 		/* Not the same once more, either: written now, or answered only now. */
 		stream->run = 0;
 	}
@@ -56,9 +59,11 @@ stream_follow(struct daemon *d, struct session *s, const struct fault *f, uint32
 	return want > FAULT_CLUSTER_MAX ? FAULT_CLUSTER_MAX : want;
 }
 
-/* Tells the stream that more pages than the one that faulted come to be mapped. M not held; losing a race only costs a guess. */
+/* Tells the stream that more pages than the one that faulted come to be mapped. M not held; losing
+ * a race only costs a guess. */
 static void
-stream_advance(struct daemon *d, const struct fault *f, struct vm_object *o, uint64_t index, unsigned count)
+stream_advance(
+    struct daemon *d, const struct fault *f, struct vm_object *o, uint64_t index, unsigned count)
 {
 	struct session *s = f->session;
 	struct stream *stream = &s->streams[f->thread % STREAMS];
@@ -72,8 +77,8 @@ stream_advance(struct daemon *d, const struct fault *f, struct vm_object *o, uin
 	lock_release(&s->map.lock);
 }
 
-/* => returns with the object locked: taken while the map still says that the page belongs to the region, so that
- * a region being given back is either seen here or discarded after us. */
+/* => returns with the object locked: taken while the map still says that the page belongs to the
+ * region, so that a region being given back is either seen here or discarded after us. */
 static bool
 find_target(struct daemon *d, const struct fault *f, struct target *ret)
 {
@@ -120,7 +125,8 @@ patch_holes(struct daemon *d, int uffd, uint64_t address)
 
 /* The page is resident and we hold it busy: map it again, or let its writer write. */
 static void
-answer_resident(struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
+answer_resident(
+    struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
 {
 	struct vm_object *o = t->object;
 	uint64_t index = t->index;
@@ -134,7 +140,8 @@ answer_resident(struct fault_server *server, const struct fault *f, const struct
 	bool reactivated = false;
 	int error = 0;
 
-	/* In a wired range a page that came ahead of use, or stood still while it was wired, is wired by its first touch. */
+	/* In a wired range a page that came ahead of use, or stood still while it was wired, is
+	 * wired by its first touch. */
 	if ((write || t->wired) && !dirty) {
 		given_up.v = p->cref;
 		p->cref = 0;
@@ -160,11 +167,13 @@ answer_resident(struct fault_server *server, const struct fault *f, const struct
 		ledger_count(&o->session->ledger, PAGER_LEDGER_WP_FAULTS, 1);
 	} else {
 		/* An exact recording must see the first write behind a read. */
-		error = uffd_continue(uffd, address, d->page_bytes, dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
+		error = uffd_continue(uffd, address, d->page_bytes,
+		    dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
 		ledger_count(&o->session->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
-			/* A hole in what we hold resident: its owner punched its own memory. It reads as zeroes. */
+			/* A hole in what we hold resident: its owner punched its own memory. It
+			 * reads as zeroes. */
 			given_up.v = p->cref;
 			p->cref = 0;
 			vm_page_flags_set(p, PAGE_DIRTY);
@@ -183,8 +192,8 @@ answer_resident(struct fault_server *server, const struct fault *f, const struct
 	vm_object_unbusy(o, index, p);
 }
 
-/* Resident neighbours of a page with a soft fault, in the direction of its thread's run: unmapped, all dirty or all clean, and
- * ours (busy). */
+/* Resident neighbours of a page with a soft fault, in the direction of its thread's run: unmapped,
+ * all dirty or all clean, and ours (busy). */
 struct around {
 	uint64_t index; /* of the first */
 	unsigned count;
@@ -197,8 +206,8 @@ around_take(struct daemon *d, const struct target *t)
 	struct around a = { t->index, 0 };
 	bool dirty = false;
 
-	/* What is wired is so by its own touch, a recording sees each, and pages that could leave are not for guesses while others wait
-	 * for frames. */
+	/* What is wired is so by its own touch, a recording sees each, and pages that could leave
+	 * are not for guesses while others wait for frames. */
 	if (t->want < 2 || t->wired || trace_is_exact(d) || load_relaxed(&d->park.count) > 0)
 		return a;
 	for (uint64_t i = t->index; a.count < t->want - 1; a.count++) {
@@ -215,9 +224,11 @@ around_take(struct daemon *d, const struct target *t)
 		p = &d->frames.pages[slot_frame(slot)];
 		if (!vm_page_busy_only(p))
 			break;
-		/* Only now: a worker may have cleaned it a moment ago, and mapped writable its next write would be lost. */
+		/* Only now: a worker may have cleaned it a moment ago, and mapped writable its next
+		 * write would be lost. */
 		word = load_acquire(&p->word);
-		if (page_word_state(word) != PAGE_INACTIVE || (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
+		if (page_word_state(word) != PAGE_INACTIVE ||
+		    (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
 			/* With O held since before it was busy nobody has wanted it. */
 			(void)vm_page_unbusy(p);
 			break;
@@ -234,7 +245,8 @@ around_take(struct daemon *d, const struct target *t)
 
 /* They are mapped, so for the policy they count as referenced: a run is about to touch them. */
 static void
-around_answer(struct fault_server *server, const struct fault *f, const struct target *t, const struct around *a)
+around_answer(struct fault_server *server, const struct fault *f, const struct target *t,
+    const struct around *a)
 {
 	struct daemon *d = server->daemon;
 	struct vm_object *o = t->object;
@@ -253,9 +265,10 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 			lock_release(&d->pageq.lock);
 	}
 	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
-	/* Where that fails, for the owner has punched or unmapped some, they fault by themselves. */
-	(void)uffd_continue(f->session->uffd, vm_object_address(o, a->index), (uint64_t)a->count << d->page_shift,
-	    dirty ? 0 : UFFD_MODE_WP);
+	/* Where that fails, for the owner has punched or unmapped some, they fault by themselves.
+	 */
+	(void)uffd_continue(f->session->uffd, vm_object_address(o, a->index),
+	    (uint64_t)a->count << d->page_shift, dirty ? 0 : UFFD_MODE_WP);
 	for (unsigned i = 0; i < a->count; i++)
 		vm_object_unbusy(o, a->index + i, pages[i]);
 	stat_add(server->stats, STAT_AROUND, a->count);
@@ -272,8 +285,9 @@ answer_unknown(struct fault_server *server, const struct fault *f)
 	size_t page = server->daemon->page_bytes;
 	uint64_t address = round_down_u64(f->address, server->daemon->hw_bytes);
 
-	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. But memory that its owner has moved here
-	 * has brought its write-protection markers along, which stay in the poison's way. */
+	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. But
+	 * memory that its owner has moved here has brought its write-protection markers along,
+	 * which stay in the poison's way. */
 	uffd_poison(f->session->uffd, address, server->daemon->hw_bytes,
 	    load_relaxed(&f->session->has_moved) ? UFFD_MODE_HELD : 0);
 	uffd_wake(f->session->uffd, round_down_u64(address, page), page);
@@ -333,7 +347,9 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	if (outcome == FAULT_NO_FRAME && param(d, resident_frames))
 		pageq_missed(d, t->object, t->index);
 	if (outcome != FAULT_ANSWERED)
-		return outcome != FAULT_NO_FRAME || !stored ? outcome : write ? FAULT_NO_FRAME_WRITE : FAULT_NO_FRAME_READ;
+		return outcome != FAULT_NO_FRAME || !stored ? outcome
+		       : write                              ? FAULT_NO_FRAME_WRITE
+							    : FAULT_NO_FRAME_READ;
 	fill.write = f->flags & UFFD_FAULT_WRITE;
 	fill.wired = t->wired;
 	fill.sequential = t->want > 1;
@@ -342,22 +358,24 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	if (trace_is_exact(d))
 		trace_window_push(server, t->object, t->index);
-	outcome = slot_kind(slot) == SLOT_ABSENT ? fill_zero(server, &fill) : fill_stored(server, f, &fill);
+	outcome = slot_kind(slot) == SLOT_ABSENT ? fill_zero(server, &fill)
+						 : fill_stored(server, f, &fill);
 	if (outcome == FAULT_ANSWERED)
 		pageout_settle(d, server->stats);
 	return outcome;
 }
 
-/* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean pages are what reads
- * live on. */
+/* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean
+ * pages are what reads live on. */
 static bool
-write_must_wait(const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
+write_must_wait(
+    const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
 {
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return false;
 	return (t->wired || f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
-	    !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&
-	    frames_available_for(d, FRAME_WRITE) == 0;
+	       !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&
+	       frames_available_for(d, FRAME_WRITE) == 0;
 }
 
 enum fault_outcome
@@ -389,7 +407,8 @@ fault_handle(struct fault_server *server, const struct fault *f)
 			around = around_take(d, &t);
 		lock_release(&t.object->lock);
 		if (ours) {
-			trace_fault(d, t.object, t.index, f, f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
+			trace_fault(d, t.object, t.index, f,
+			    f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
 			if (trace_is_exact(d) && !(f->flags & UFFD_FAULT_WP))
 				trace_window_push(server, t.object, t.index);
 			answer_resident(server, f, &t, slot_frame(slot));
@@ -447,23 +466,30 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outc
 	}
 	kind = slot_kind(load_relaxed(vm_object_slot(t.object, t.index)));
 	empty = kind == SLOT_ABSENT || kind == SLOT_STORED;
-	/* From here on nobody fills it: lifting protection of a page that is there would lose its next write. */
+	/* From here on nobody fills it: lifting protection of a page that is there would lose its
+	 * next write. */
 	if (empty)
 		ours = hole_take(server, t.object, t.index);
 	lock_release(&t.object->lock);
 	if (ours) {
 		bool first = kind == SLOT_ABSENT;
 
-		stat_add(server->stats, why == FAULT_NO_TABLE ? STAT_REFUSED_TABLES :
-		    first ? STAT_REFUSED_ZERO_FILLS : STAT_REFUSED_REFILLS, 1);
+		stat_add(server->stats,
+		    why == FAULT_NO_TABLE ? STAT_REFUSED_TABLES
+		    : first               ? STAT_REFUSED_ZERO_FILLS
+					  : STAT_REFUSED_REFILLS,
+		    1);
 		/* Known before the client can touch it again, or free it. */
 		park_refused(d, f, why);
 		fault_poison_hole(server, t.object);
 		/* Of table memory the log has been told by who refused it. */
 		if (why != FAULT_NO_TABLE)
-			log_error_limited("memory and swap are full: process %d gets SIGBUS for its %s %#llx (give pagerd more "
+			log_error_limited("memory and swap are full: process %d gets SIGBUS for "
+					  "its %s %#llx (give pagerd more "
 					  "--memory or swap, or the client a limit)",
-			    (int)f->session->pid, first ? "first touch of" : "touch of the stored page (which is kept) at",
+			    (int)f->session->pid,
+			    first ? "first touch of"
+				  : "touch of the stored page (which is kept) at",
 			    (unsigned long long)f->address);
 	} else if (empty) {
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
@@ -500,7 +526,8 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 {
 	enum fault_outcome outcome;
 
-	/* Served by others by now: it faults again, and they are told. So it is with one of a batch whose server has been relieved. */
+	/* Served by others by now: it faults again, and they are told. So it is with one of a batch
+	 * whose server has been relieved. */
 	if (unlikely(load_acquire(&f->session->lane) != server->lane || watch_is_relieved())) {
 		send_back(server, f);
 		return;
@@ -523,9 +550,10 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 			send_back(server, f);
 		break;
 	case FAULT_NO_IO:
-		/* Sent back where there is no place for it: by then the channel has moved. What is deferred lies in the seat, which
-		 * a relieved server has no more. */
-		if (!(server->home ? direct_hand_over(server, f) : !watch_is_relieved() && defer(server->seat, f)))
+		/* Sent back where there is no place for it: by then the channel has moved. What is
+		 * deferred lies in the seat, which a relieved server has no more. */
+		if (!(server->home ? direct_hand_over(server, f)
+				   : !watch_is_relieved() && defer(server->seat, f)))
 			send_back(server, f);
 		break;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filling pages: frames taken, content put in place, books closed. Runs on: fault servers and jobs (prefetch). The pages of
- * a fill are busy from fill_begin until fill_finish, fill_abort or fill_lost.
+ * Filling pages: frames taken, content put in place, books closed. Runs on: fault servers and jobs
+ * (prefetch). The pages of a fill are busy from fill_begin until fill_finish, fill_abort or
+ * fill_lost.
  */
 #include <errno.h>
 #include <limits.h>
@@ -26,7 +27,8 @@ fill_address(const struct fill *fill, unsigned i)
 	return vm_object_address(fill->object, fill->index + i);
 }
 
-/* How many pages from index on (in the run's direction) have the kind of the first one. => O held */
+/* How many pages from index on (in the run's direction) have the kind of the first one. => O held
+ */
 static unsigned
 same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 {
@@ -36,7 +38,8 @@ same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 	for (; n < want; n++) {
 		uint64_t i = direction > 0 ? index + n : index - n;
 
-		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind || vm_object_hole_at(o, i))
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind ||
+		    vm_object_hole_at(o, i))
 			break;
 	}
 	return n;
@@ -57,8 +60,8 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 }
 
 enum fault_outcome
-fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction, enum frame_use use,
-    struct fill *ret)
+fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
+    enum frame_use use, struct fill *ret)
 {
 	uint32_t room = task_room(o->session->task);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
@@ -119,16 +122,18 @@ fill_release(struct fill *fill, unsigned i)
 	vm_object_unbusy(fill->object, fill->index + i, fill_page(fill, i));
 }
 
-/* Keeping the copy of a page that is only read saves compressing it again, and costs memory that could hold other pages.
- * A run will not come back to the page before it leaves, so memory would not help it: keep. Elsewhere keep only what
- * fills memory that nobody wants; never so much that segments would have to go to swap for it. */
+/* Keeping the copy of a page that is only read saves compressing it again, and costs memory that
+ * could hold other pages. A run will not come back to the page before it leaves, so memory would
+ * not help it: keep. Elsewhere keep only what fills memory that nobody wants; never so much that
+ * segments would have to go to swap for it. */
 bool
 fill_retains(struct daemon *d, const struct fill *fill)
 {
 	uint64_t held = (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
 
-	/* Out of the squeezed reserve: the page must be able to leave again though nothing can be stored. Not while pageout is only late:
-	 * then copies would take the memory whose lack they come from. */
+	/* Out of the squeezed reserve: the page must be able to leave again though nothing can be
+	 * stored. Not while pageout is only late: then copies would take the memory whose lack they
+	 * come from. */
 	if (unlikely(load_relaxed(&d->pageq.squeezed)) && frames_available(d) == 0 && !fill->write)
 		return true;
 	switch (param(d, retain_copies)) {
@@ -139,12 +144,14 @@ fill_retains(struct daemon *d, const struct fill *fill)
 	default:
 		if (held > compressor_frames_limit(d) * 4 / 5)
 			return false;
-		return fill->sequential || load_relaxed(&d->frames.free_count) > 2 * d->frames.free_target;
+		return fill->sequential ||
+		       load_relaxed(&d->frames.free_count) > 2 * d->frames.free_target;
 	}
 }
 
 void
-fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to, bool protected)
+fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to,
+    bool protected)
 {
 	struct daemon *d = fill->object->daemon;
 	struct vm_object *o = fill->object;
@@ -153,7 +160,8 @@ fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum
 
 	for (unsigned i = 0; i < count; i++) {
 		struct vm_page *p = fill_page(fill, i);
-		bool clean = p->cref != 0 && protected && !(fill->write && i == fill->first) && !fill->wired;
+		bool clean =
+		    p->cref != 0 && protected && !(fill->write && i == fill->first) && !fill->wired;
 
 		if (clean)
 			continue;
@@ -162,10 +170,12 @@ fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum
 			given_up[give++].v = p->cref;
 		p->cref = 0;
 	}
-	/* Neighbours are mapped, so for the policy they count as referenced: a run is about to touch them. */
+	/* Neighbours are mapped, so for the policy they count as referenced: a run is about to
+	 * touch them. */
 	lock_acquire(&d->pageq.lock);
 	for (unsigned i = 0; i < count; i++)
-		pageq_filled_locked(d, o, fill->frames[i], fill->wired && to == PAGE_ACTIVE ? PAGE_WIRED : to,
+		pageq_filled_locked(d, o, fill->frames[i],
+		    fill->wired && to == PAGE_ACTIVE ? PAGE_WIRED : to,
 		    i == fill->first && fill->write ? PF_WRITE : 0);
 	lock_release(&d->pageq.lock);
 	for (unsigned i = 0; i < give; i++)
@@ -194,14 +204,16 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 		wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
 		vm_object_slot_set(o, fill->index + i, cref.v ? slot_stored(cref) : 0);
 		lock_acquire(&d->pageq.lock);
-		vm_page_commit(d, o, fill->frames[i], PAGE_FILLING, cref.v ? PAGE_STORED : PAGE_ABSENT);
+		vm_page_commit(
+		    d, o, fill->frames[i], PAGE_FILLING, cref.v ? PAGE_STORED : PAGE_ABSENT);
 		lock_release(&d->pageq.lock);
 	}
 	if (wanted && load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	if (wanted || (wake_first && from <= fill->first))
-		uffd_wake(o->session->uffd, fill_address(fill, from), (size_t)(fill->count - from) << d->page_shift);
+		uffd_wake(o->session->uffd, fill_address(fill, from),
+		    (size_t)(fill->count - from) << d->page_shift);
 	fill->count = from;
 }
 
@@ -253,17 +265,20 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->session->ledger, PAGER_LEDGER_PAGES_LOST, 1);
 	fault_poison_hole(server, o);
-	log_error_limited("page %llu of object %llu (process %d) could not be read back and is lost: "
-			  "touching it is SIGBUS",
+	log_error_limited(
+	    "page %llu of object %llu (process %d) could not be read back and is lost: "
+	    "touching it is SIGBUS",
 	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->session->pid);
 }
 
-/* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page cut short. The truth
- * replaces it. What stays in the way is not the object's memory: then the client gets nothing there.
+/* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page
+ * cut short. The truth replaces it. What stays in the way is not the object's memory: then the
+ * client gets nothing there.
  * => whether to try again */
 #define IN_THE_WAY_TRIES 8u
 static bool
-clear_the_way(struct fault_server *server, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
+clear_the_way(
+    struct fault_server *server, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
 {
 	if (at != *last)
 		*tries = 0;
@@ -276,8 +291,9 @@ clear_the_way(struct fault_server *server, struct fill *fill, unsigned at, unsig
 	return true;
 }
 
-/* Parts of a system page may be mappings of their own (its owner has changed the protection of one), or none: then calls for
- * the whole of it answer ENOENT. By hardware pages; what is mapped nowhere still gets its content. page NULL: zeroes.
+/* Parts of a system page may be mappings of their own (its owner has changed the protection of
+ * one), or none: then calls for the whole of it answer ENOENT. By hardware pages; what is mapped
+ * nowhere still gets its content. page NULL: zeroes.
  * => whether anything is mapped now */
 static bool
 put_parts(struct fault_server *server, struct fill *fill, unsigned at, const char *page, int mode)
@@ -291,7 +307,8 @@ put_parts(struct fault_server *server, struct fill *fill, unsigned at, const cha
 	for (size_t part = 0; part < d->page_bytes && whole;) {
 		uint64_t address = fill_address(fill, at) + part;
 		size_t done;
-		int error = page ? uffd_copy(o->session->uffd, address, page + part, d->hw_bytes, mode, &done)
+		int error = page ? uffd_copy(o->session->uffd, address, page + part, d->hw_bytes,
+				       mode, &done)
 				 : uffd_zeropage(o->session->uffd, address, d->hw_bytes, &done);
 
 		if (error == -EEXIST && clear_the_way(server, fill, at, &last, &tries)) {
@@ -310,8 +327,9 @@ put_parts(struct fault_server *server, struct fill *fill, unsigned at, const cha
 	return any && whole;
 }
 
-/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard page) must not bring the thread
- * back to the same fill for ever. Only the page that faulted is left. */
+/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard
+ * page) must not bring the thread back to the same fill for ever. Only the page that faulted is
+ * left. */
 static void
 fill_narrow(struct daemon *d, struct fill *fill)
 {
@@ -320,7 +338,8 @@ fill_narrow(struct daemon *d, struct fill *fill)
 }
 
 static unsigned
-copy_run(struct fault_server *server, struct fill *fill, unsigned from, const void *pages, unsigned count, int mode)
+copy_run(struct fault_server *server, struct fill *fill, unsigned from, const void *pages,
+    unsigned count, int mode)
 {
 	struct daemon *d = fill->object->daemon;
 	unsigned in_place = 0, last = UINT_MAX, tries = 0;
@@ -335,14 +354,16 @@ copy_run(struct fault_server *server, struct fill *fill, unsigned from, const vo
 		in_place += (unsigned)(done >> d->page_shift);
 		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
 			return put_parts(server, fill, at, pages, mode) ? 1 : 0;
-		if (error != -EEXIST || !clear_the_way(server, fill, from + in_place, &last, &tries))
+		if (error != -EEXIST ||
+		    !clear_the_way(server, fill, from + in_place, &last, &tries))
 			return in_place;
 	}
 	return in_place;
 }
 
 static unsigned
-copy_pages(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+copy_pages(
+    struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	size_t page = fill->object->daemon->page_bytes;
 	unsigned done;
@@ -356,11 +377,13 @@ copy_pages(struct fault_server *server, struct fill *fill, const void *pages, un
 	done += copy_run(server, fill, done, (const char *)pages + done * page, 1, 0);
 	if (done == fill->first || done == count)
 		return done;
-	return done + copy_run(server, fill, done, (const char *)pages + done * page, count - done, UFFD_MODE_WP);
+	return done + copy_run(server, fill, done, (const char *)pages + done * page, count - done,
+			  UFFD_MODE_WP);
 }
 
 unsigned
-fill_copy(struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+fill_copy(
+    struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	struct daemon *d = fill->object->daemon;
 	unsigned done = copy_pages(server, fill, pages, count, protect), first = fill->first;
@@ -368,7 +391,8 @@ fill_copy(struct fault_server *server, struct fill *fill, const void *pages, uns
 	if (done > 0 || fill->count == 1 || first >= count)
 		return done;
 	fill_narrow(d, fill);
-	return copy_pages(server, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
+	return copy_pages(
+	    server, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
 }
 
 enum fault_outcome
@@ -424,12 +448,13 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	for (loaded = 0; loaded < fill->count; loaded++) {
 		struct cref cref = { fill_page(fill, loaded)->cref };
 
-		error = compressor_load(d->compressor, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
+		error = compressor_load(d->compressor, cref,
+		    (char *)server->bounce + ((size_t)loaded << d->page_shift));
 		if (error && loaded >= fill->first)
 			break;
 		if (error) {
-			/* Below the page that faulted: away or damaged, and its own affair. Aborting all would bring the
-			 * thread back to the same fill for ever. */
+			/* Below the page that faulted: away or damaged, and its own affair.
+			 * Aborting all would bring the thread back to the same fill for ever. */
 			fill_drop_front(d, fill, loaded + 1);
 			loaded = UINT_MAX; /* from the new front, 0 */
 		}
@@ -437,7 +462,8 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	if (error == -EAGAIN && loaded == fill->first)
 		return swapin_start(server, fault, fill);
 	if (loaded == fill->first) {
-		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is lost. */
+		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is
+		 * lost. */
 		fill_abort(d, fill, loaded + 1);
 		fill_lost(server, fill, loaded);
 		fill->count = loaded;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Moving a client from one lane to another. Who polls it changes under its affinity_busy, as in fault/affinity.c.
+ * Moving a client from one lane to another. Who polls it changes under its affinity_busy, as in
+ * fault/affinity.c.
  */
 #include "fault/lane.h"
 
@@ -18,7 +19,8 @@ poll_from(struct daemon *d, struct session *s, unsigned lane)
 
 	/* First those that join, then those that leave: somebody always polls. */
 	for (unsigned i = 0; i < seat_count(d); i++)
-		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], s) == 0 && lane == LANE_COMMON)
+		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], s) == 0 &&
+		    lane == LANE_COMMON)
 			polling |= 1ull << i;
 	for (unsigned i = 0; i < seat_count(d); i++)
 		if (d->seats[i].lane != lane)

@@ -39,13 +39,17 @@ hold(struct daemon *d)
 	int32_t latency_us = 0;
 
 	l->fd = open(DEVICE, O_WRONLY | O_CLOEXEC);
-	if (l->fd >= 0 && write(l->fd, &latency_us, sizeof(latency_us)) == (ssize_t)sizeof(latency_us)) {
+	if (l->fd >= 0 &&
+	    write(l->fd, &latency_us, sizeof(latency_us)) == (ssize_t)sizeof(latency_us)) {
 		stat_level(&d->stats, STAT_LATENCY_HELD, 1);
-		stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)), STAT_LATENCY_REQUESTS, 1);
+		stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)),
+		    STAT_LATENCY_REQUESTS, 1);
 		return;
 	}
-	log_info("%s cannot be used (%s): processors sleep while pages are read from disk; root may allow it with setfacl, or "
-		 "param latency_reads=0 ends this", DEVICE, strerror(errno));
+	log_info("%s cannot be used (%s): processors sleep while pages are read from disk; root "
+		 "may allow it with setfacl, or "
+		 "param latency_reads=0 ends this",
+	    DEVICE, strerror(errno));
 	l->refused = true;
 	if (l->fd >= 0)
 		let_go(d);

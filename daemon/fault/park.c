@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults that wait for a frame, or for their client's own pages to leave, in FIFO order, in a pool made at start. Whoever frees
- * frames kicks a fault server, which answers. There is a list for each use of a frame, since what may run is decided by that, and
- * one for each client at its limit: only heads are looked at, and nobody stands behind one who waits for something else.
+ * Faults that wait for a frame, or for their client's own pages to leave, in FIFO order, in a pool
+ * made at start. Whoever frees frames kicks a fault server, which answers. There is a list for each
+ * use of a frame, since what may run is decided by that, and one for each client at its limit: only
+ * heads are looked at, and nobody stands behind one who waits for something else.
  *
- * A fault that finds no place in the pool, or whose client has its share of it, is forgotten; the client stands on `overflowed`
- * until there is room, and all its threads are woken then. Whoever takes entries out looks (overflow_wake).
+ * A fault that finds no place in the pool, or whose client has its share of it, is forgotten; the
+ * client stands on `overflowed` until there is room, and all its threads are woken then. Whoever
+ * takes entries out looks (overflow_wake).
  *
- * Those that were refused are kept too, in a list of their own: when there is room they are answered after all, which takes the
- * poison away. Runs on: fault servers; park_drop on jobs; the writer looks.
+ * Those that were refused are kept too, in a list of their own: when there is room they are
+ * answered after all, which takes the poison away. Runs on: fault servers; park_drop on jobs; the
+ * writer looks.
  */
 #include <stdlib.h>
 
@@ -61,7 +64,8 @@ park_session_init(struct session *s)
 	s->limited = EMPTY;
 }
 
-/* Faults of one client that may wait: a client can make as many as it likes, and others need places too. */
+/* Faults of one client that may wait: a client can make as many as it likes, and others need places
+ * too. */
 static uint32_t
 session_share(const struct park *k)
 {
@@ -72,7 +76,9 @@ session_share(const struct park *k)
 static atomic_uint *
 count_of(struct park *k, const struct park_list *l)
 {
-	return l == &k->refused ? &k->refused_count : l == &k->tableless ? &k->tableless_count : &k->count;
+	return l == &k->refused     ? &k->refused_count
+	       : l == &k->tableless ? &k->tableless_count
+				    : &k->count;
 }
 
 /* Some are for frames, the others for their clients' own pages to leave, or refused. */
@@ -169,7 +175,8 @@ overflow_locked(struct park *k, struct session *s)
 	k->overflowed = session_get(s);
 }
 
-/* A client for whose forgotten faults there is room again, taken out. Not at the first place: a wake-up is for all its threads. */
+/* A client for whose forgotten faults there is room again, taken out. Not at the first place: a
+ * wake-up is for all its threads. */
 static struct session *
 overflow_next(struct park *k)
 {
@@ -205,7 +212,9 @@ overflow_wake(struct daemon *d)
 static enum frame_use
 use_of(enum fault_outcome why)
 {
-	return why == FAULT_NO_FRAME_READ ? FRAME_READ : why == FAULT_NO_FRAME_WRITE ? FRAME_WRITE : FRAME_FIRST;
+	return why == FAULT_NO_FRAME_READ    ? FRAME_READ
+	       : why == FAULT_NO_FRAME_WRITE ? FRAME_WRITE
+					     : FRAME_FIRST;
 }
 
 void
@@ -220,11 +229,13 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
 	lock_acquire(&k->lock);
 	if (session_is_dead(s)) {
-		/* park_drop has been here, or waits for the lock and finds nothing: nothing is left behind it. */
+		/* park_drop has been here, or waits for the lock and finds nothing: nothing is left
+		 * behind it. */
 		lock_release(&k->lock);
 		return;
 	}
-	if (limit && s->limited.head == PARK_NONE && s->parked < session_share(k) && k->free_head != PARK_NONE)
+	if (limit && s->limited.head == PARK_NONE && s->parked < session_share(k) &&
+	    k->free_head != PARK_NONE)
 		limited_add_locked(k, s);
 	if (s->parked < session_share(k))
 		i = keep_locked(k, limit ? &s->limited : &k->waiting[use_of(why)], fault, why);
@@ -249,15 +260,18 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 static struct moment
 tried_least(struct moment a, struct moment b)
 {
-	return (struct moment){ a.rounds < b.rounds ? a.rounds : b.rounds, a.passes < b.passes ? a.passes : b.passes };
+	return (struct moment){ a.rounds < b.rounds ? a.rounds : b.rounds,
+		a.passes < b.passes ? a.passes : b.passes };
 }
 
-/* What has been tried since it began to wait, since one of its use was served, and since memory was surely not full. */
+/* What has been tried since it began to wait, since one of its use was served, and since memory was
+ * surely not full. */
 static struct moment
 tried_for(const struct park *k, const struct parked_fault *parked, struct moment now)
 {
-	return tried_least(moment_tried(k->progress, now),
-	    tried_least(moment_tried(parked->fault.since, now), moment_tried(k->served[use_of(parked->why)], now)));
+	return tried_least(
+	    moment_tried(k->progress, now), tried_least(moment_tried(parked->fault.since, now),
+						moment_tried(k->served[use_of(parked->why)], now)));
 }
 
 enum verdict { WAIT, SERVE, REFUSE };
@@ -276,14 +290,16 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
 	    squeeze_refuses(use_of(parked->why),
-		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now)), swap_has_room(d)))
+		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now)),
+		swap_has_room(d)))
 		return REFUSE;
 	return WAIT;
 }
 
 /* Whether the head of a list may run, and came before the best so far. */
 static void
-look_locked(struct daemon *d, struct park_list *l, struct moment now, struct park_list **best, enum verdict *best_verdict)
+look_locked(struct daemon *d, struct park_list *l, struct moment now, struct park_list **best,
+    enum verdict *best_verdict)
 {
 	const struct parked_fault *pool = d->park.pool;
 	enum verdict verdict;
@@ -338,8 +354,8 @@ answer_refused(struct fault_server *server, struct fault *fault)
 	session_put(fault->session);
 }
 
-/* The first of the server's lane whose client may have table memory, taken out: the poison is taken away by a call on the client's
- * memory. => false: none */
+/* The first of the server's lane whose client may have table memory, taken out: the poison is taken
+ * away by a call on the client's memory. => false: none */
 static bool
 tableless_take(struct fault_server *server, struct fault *ret)
 {
@@ -351,7 +367,8 @@ tableless_take(struct fault_server *server, struct fault *ret)
 	for (i = k->tableless.head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
 		const struct session *s = k->pool[i].fault.session;
 
-		if (load_relaxed(&s->lane) == server->lane && share_room(d, s->account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
+		if (load_relaxed(&s->lane) == server->lane &&
+		    share_room(d, s->account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
 			break;
 	}
 	if (i != PARK_NONE) {
@@ -362,7 +379,8 @@ tableless_take(struct fault_server *server, struct fault *ret)
 	return i != PARK_NONE;
 }
 
-/* Table memory has been given back. Who is refused once more is not looked at again in this turn. */
+/* Table memory has been given back. Who is refused once more is not looked at again in this turn.
+ */
 static void
 serve_tableless(struct fault_server *server)
 {
@@ -394,15 +412,19 @@ serve_refused(struct fault_server *server)
 	struct daemon *d = server->daemon;
 	struct park *k = &d->park;
 
-	while (load_relaxed(&k->refused_count) > 0 && !watch_is_relieved() && !load_relaxed(&d->pageq.squeezed) &&
-	    load_relaxed(&d->frames.free_count) >= d->frames.free_min) {
+	while (load_relaxed(&k->refused_count) > 0 && !watch_is_relieved() &&
+	       !load_relaxed(&d->pageq.squeezed) &&
+	       load_relaxed(&d->frames.free_count) >= d->frames.free_min) {
 		struct fault fault;
 		uint32_t previous = PARK_NONE, i;
 		bool any;
 
 		lock_acquire(&k->lock);
-		/* The poison is taken away by a call on the client's memory: a thread of its lane makes it. */
-		for (i = k->refused.head; i != PARK_NONE && load_relaxed(&k->pool[i].fault.session->lane) != server->lane;) {
+		/* The poison is taken away by a call on the client's memory: a thread of its lane
+		 * makes it. */
+		for (i = k->refused.head;
+		     i != PARK_NONE &&
+		     load_relaxed(&k->pool[i].fault.session->lane) != server->lane;) {
 			previous = i;
 			i = k->pool[i].next;
 		}
@@ -427,17 +449,20 @@ park_serve(struct fault_server *server)
 	enum verdict verdict;
 	struct fault fault;
 
-	while (most-- > 0 && !watch_is_relieved() && (verdict = take_next(d, &fault, &why)) != WAIT) {
+	while (
+	    most-- > 0 && !watch_is_relieved() && (verdict = take_next(d, &fault, &why)) != WAIT) {
 		struct session *s = fault.session;
 		bool limit = why == FAULT_OVER_LIMIT;
 
 		if (limit)
 			fetch_sub_relaxed(&s->task->limit_parked, 1);
 		if (!session_is_dead(s)) {
-			ledger_count(&s->ledger, limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
+			ledger_count(&s->ledger,
+			    limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 			    clock_now_ns() - fault.start_ns);
 			fault.start_ns = clock_now_ns();
-			/* Of another lane: woken there (fault_dispatch), where it waits anew if it must. */
+			/* Of another lane: woken there (fault_dispatch), where it waits anew if it
+			 * must. */
 			if (verdict == SERVE || load_acquire(&s->lane) != server->lane ||
 			    !fault_refuse(server, &fault, FAULT_NO_FRAME))
 				fault_dispatch(server, &fault);
@@ -501,17 +526,21 @@ park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why
 	struct park *k = &d->park;
 
 	lock_acquire(&k->lock);
-	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back. */
-	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 && !session_is_dead(fault->session))
+	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back.
+	 */
+	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 &&
+	    !session_is_dead(fault->session))
 		keep_locked(k, why == FAULT_NO_TABLE ? &k->tableless : &k->refused, fault, why);
 	lock_release(&k->lock);
 }
 
 /* One of the session's in [start, end), taken out. => false: none */
 static bool
-take_in_range_locked(struct park *k, struct park_list *l, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
+take_in_range_locked(struct park *k, struct park_list *l, struct session *s, uint64_t start,
+    uint64_t end, uint64_t *ret_address)
 {
-	for (uint32_t i = l->head, previous = PARK_NONE; i != PARK_NONE; previous = i, i = k->pool[i].next) {
+	for (uint32_t i = l->head, previous = PARK_NONE; i != PARK_NONE;
+	     previous = i, i = k->pool[i].next) {
 		const struct fault *f = &k->pool[i].fault;
 
 		if (f->session != s || f->address < start || f->address >= end)
@@ -524,7 +553,8 @@ take_in_range_locked(struct park *k, struct park_list *l, struct session *s, uin
 }
 
 bool
-park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
+park_refused_take(
+    struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
 {
 	struct park *k = &d->park;
 	bool found;
@@ -533,7 +563,7 @@ park_refused_take(struct daemon *d, struct session *s, uint64_t start, uint64_t 
 		return false;
 	lock_acquire(&k->lock);
 	found = take_in_range_locked(k, &k->refused, s, start, end, ret_address) ||
-	    take_in_range_locked(k, &k->tableless, s, start, end, ret_address);
+		take_in_range_locked(k, &k->tableless, s, start, end, ret_address);
 	lock_release(&k->lock);
 	if (found)
 		session_put(s);
@@ -584,13 +614,15 @@ park_drop(struct daemon *d, struct session *s)
 		limited_remove_locked(k, s);
 	limited = drop_locked(k, &s->limited, s);
 	fetch_sub_relaxed(&s->task->limit_parked, limited);
-	dropped = limited + drop_locked(k, &k->refused, s) + drop_locked(k, &k->tableless, s) + overflow_drop_locked(k, s);
+	dropped = limited + drop_locked(k, &k->refused, s) + drop_locked(k, &k->tableless, s) +
+		  overflow_drop_locked(k, s);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		dropped += drop_locked(k, &k->waiting[use], s);
 	lock_release(&k->lock);
 	while (dropped-- > 0)
 		session_put(s);
 	overflow_wake(d);
-	/* Clients of side lanes may have waited for nobody but this one to wait for frames (lane_must_wait). */
+	/* Clients of side lanes may have waited for nobody but this one to wait for frames
+	 * (lane_must_wait). */
 	pageout_freed(d);
 }

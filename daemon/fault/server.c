@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault servers. A server is pinned to its CPU, so that the one on the faulting thread's CPU usually wins the message:
- * a wake-up that crosses CPUs costs more than the whole fault (measured.md).
+ * Fault servers. A server is pinned to its CPU, so that the one on the faulting thread's CPU
+ * usually wins the message: a wake-up that crosses CPUs costs more than the whole fault
+ * (measured.md).
  */
 #include <errno.h>
 #include <sched.h>
@@ -19,10 +20,10 @@
 #include "fault/direct.h"
 #include "fault/fault.h"
 
-#define COOKIE_KICK UINT64_MAX
-#define COOKIE_IO   (UINT64_MAX - 1)
-#define EVENTS      32
-#define READ_BATCH  16
+#define COOKIE_KICK    UINT64_MAX
+#define COOKIE_IO      (UINT64_MAX - 1)
+#define EVENTS         32
+#define READ_BATCH     16
 #define FLUSH_AGAIN_MS 1
 
 /* Clients are watched by edges: otherwise each wait begins with a look at what was served last. */
@@ -32,7 +33,8 @@ session_events(struct session *s)
 	return (struct epoll_event){ .events = EPOLLIN | EPOLLET, .data.u64 = session_cookie(s) };
 }
 
-/* There may be more: the edge once more. It may have been removed meanwhile, then others poll it. */
+/* There may be more: the edge once more. It may have been removed meanwhile, then others poll it.
+ */
 static void
 watch_again(struct fault_seat *seat, struct session *s)
 {
@@ -45,11 +47,14 @@ static void
 client_has_moved(struct session *s)
 {
 	store_relaxed(&s->has_moved, true);
-	log_notice_limited("process %d has moved paged memory with mremap(2): what is away there is SIGBUS", (int)s->pid);
+	log_notice_limited(
+	    "process %d has moved paged memory with mremap(2): what is away there is SIGBUS",
+	    (int)s->pid);
 }
 
 void
-fault_server_answer(struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count)
+fault_server_answer(
+    struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count)
 {
 	uint64_t now = clock_now_ns();
 
@@ -76,7 +81,8 @@ fault_server_look_at_parked(struct fault_server *server)
 	struct park *park = &server->daemon->park;
 
 	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0 ||
-	    (load_relaxed(&park->tableless_count) > 0 && load_relaxed(&park->tables_freed) != server->tables_seen))
+	    (load_relaxed(&park->tableless_count) > 0 &&
+		load_relaxed(&park->tables_freed) != server->tables_seen))
 		park_serve(server);
 }
 
@@ -95,11 +101,12 @@ serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
 		session_put(s);
 		return;
 	}
-	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error for ever: servers would spin. */
+	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error
+	 * for ever: servers would spin. */
 	if (events & EPOLLERR && !load_acquire(&s->is_direct))
 		uffd_never_wait(s->uffd);
-	/* One batch a round, so that one client's storm does not hold up the others. A batch that is not full has emptied it: the
-	 * next message is an edge. */
+	/* One batch a round, so that one client's storm does not hold up the others. A batch that
+	 * is not full has emptied it: the next message is an edge. */
 	count = uffd_read(s->uffd, faults, READ_BATCH, &more);
 	if (more)
 		watch_again(server->seat, s);
@@ -115,7 +122,8 @@ serve_kick(struct fault_seat *seat)
 
 	if (read(seat->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		panic("a server's kick descriptor failed: %d", errno);
-	/* Not a store: what we look at next must not be older than a kick that found the flag set. */
+	/* Not a store: what we look at next must not be older than a kick that found the flag set.
+	 */
 	exchange_acq_rel(&seat->kicked, false);
 }
 
@@ -136,9 +144,10 @@ serve_deferred(struct fault_server *server)
 	}
 }
 
-/* A fault that waits for its server's time slice is a stalled client; and a server that is preempted by the client it has
- * just woken costs two more switches a fault. Real time would do the same and was slower on a quiet machine
- * (doc/performance.md). Refused without privilege: then not. */
+/* A fault that waits for its server's time slice is a stalled client; and a server that is
+ * preempted by the client it has just woken costs two more switches a fault. Real time would do the
+ * same and was slower on a quiet machine (doc/performance.md). Refused without privilege: then
+ * not. */
 static void
 run_first(void)
 {
@@ -152,15 +161,18 @@ fault_server_give_way(struct fault_server *server, bool give_way)
 
 	if (thread == 0 || exchange_acq_rel(&server->gives_way, give_way) == give_way)
 		return;
-	/* Keeps the nice level. Another thread may want the opposite meanwhile: the last word is done last. */
+	/* Keeps the nice level. Another thread may want the opposite meanwhile: the last word is
+	 * done last. */
 	do {
 		give_way = load_acquire(&server->gives_way);
-		sched_setscheduler(thread, give_way ? SCHED_BATCH : SCHED_OTHER, &(struct sched_param){ 0 });
+		sched_setscheduler(
+		    thread, give_way ? SCHED_BATCH : SCHED_OTHER, &(struct sched_param){ 0 });
 	} while (load_acquire(&server->gives_way) != give_way);
 }
 
-/* A thread that has registered for restartable sequences, as glibc does for all, is told its CPU after each switch: two writes to
- * user memory that no fault server has a use for. It needs to know its CPU for locks alone. */
+/* A thread that has registered for restartable sequences, as glibc does for all, is told its CPU
+ * after each switch: two writes to user memory that no fault server has a use for. It needs to know
+ * its CPU for locks alone. */
 static void
 rseq_leave(void)
 {
@@ -192,7 +204,8 @@ fault_server_begin(struct fault_server *server, const char *name)
 	char title[16]; /* as long as they may be */
 
 	stay_on_cpu(server);
-	snprintf(title, sizeof(title), "%.7s-%u", name, (server->seat ? server->seat->index : server->home->index) & 0xffff);
+	snprintf(title, sizeof(title), "%.7s-%u", name,
+	    (server->seat ? server->seat->index : server->home->index) & 0xffff);
 	pthread_setname_np(pthread_self(), title);
 	run_first();
 	watch_begin(&server->watch);
@@ -223,10 +236,12 @@ serve_seat(struct fault_server *server)
 	struct epoll_event events[EVENTS];
 
 	while (!load_acquire(&seat->stopping) && !watch_is_relieved()) {
-		int count = epoll_wait(seat->epoll, events, EVENTS, seat->unflushed ? FLUSH_AGAIN_MS : -1);
+		int count =
+		    epoll_wait(seat->epoll, events, EVENTS, seat->unflushed ? FLUSH_AGAIN_MS : -1);
 
 		CHECKF(count >= 0 || errno == EINTR, "epoll_wait: %d", errno);
-		/* A completion interrupts the wait, to be put into the ring, before the ring's descriptor says so. */
+		/* A completion interrupts the wait, to be put into the ring, before the ring's
+		 * descriptor says so. */
 		if (count < 0 && seat->swapins_used > 0)
 			swapin_reap(server);
 		for (int i = 0; i < count && !watch_is_relieved(); i++) {
@@ -245,7 +260,8 @@ serve_seat(struct fault_server *server)
 		if (watch_is_relieved())
 			break;
 		swapin_collect(seat);
-		/* Reads that a flush has left behind, here or in the channel, have no completion to wait for. */
+		/* Reads that a flush has left behind, here or in the channel, have no completion to
+		 * wait for. */
 		seat->unflushed = seat->swapins_used > 0 && swap_channel_flush(seat->channel) != 0;
 	}
 }
@@ -267,9 +283,11 @@ server_main(void *argument)
 		watch_on_duty(&server->watch, seat->lane);
 		fault_server_begin(server, seat->lane == LANE_COMMON ? "fault" : "side");
 		watch_all_again(seat);
-		/* The server before may have been relieved while it looked at those without tables. */
+		/* The server before may have been relieved while it looked at those without tables.
+		 */
 		server->tables_seen = load_acquire(&d->park.tables_freed) - 1;
-		/* What the server before has read from its kick descriptor it may not have looked at. */
+		/* What the server before has read from its kick descriptor it may not have looked
+		 * at. */
 		fault_seat_kick(seat);
 		serve_seat(server);
 		server->seat = NULL;
@@ -282,7 +300,8 @@ server_main(void *argument)
 	return NULL;
 }
 
-/* The servers that poll: those of the common lane come first, then, behind the direct ones, side lanes' and those who stand by. */
+/* The servers that poll: those of the common lane come first, then, behind the direct ones, side
+ * lanes' and those who stand by. */
 static unsigned
 polling_server(const struct daemon *d, unsigned i)
 {
@@ -331,7 +350,8 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 	server->cpu = index % d->server_count % d->cpus;
 	server->duty.number = DUTY_NONE;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
-	server->bounce = mmap(NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+	server->bounce = mmap(
+	    NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
 	return server->bounce == MAP_FAILED ? -ENOMEM : 0;
 }
 
@@ -356,7 +376,8 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	if (error || !d->swap)
 		return error;
 	seat->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
-	error = swap_channel_create(d->swap, seat->depth, seat->channel_buffer_bytes, &seat->channel);
+	error =
+	    swap_channel_create(d->swap, seat->depth, seat->channel_buffer_bytes, &seat->channel);
 	if (error)
 		return error;
 	return watch(seat, swap_channel_fd(seat->channel), COOKIE_IO);
@@ -412,7 +433,8 @@ fault_servers_kick(struct daemon *d)
 
 	fault_seat_kick(&d->seats[next]);
 	/* It may wait behind what its CPU does, for a tick; another may not. */
-	for (unsigned i = 0; load_relaxed(&fault_seat_server(d, next)->gives_way) && i < d->server_count; i++)
+	for (unsigned i = 0;
+	     load_relaxed(&fault_seat_server(d, next)->gives_way) && i < d->server_count; i++)
 		fault_seat_kick(&d->seats[i]);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pages whose segment is on disk: only the blocks that hold them are read, by the server's own channel. Runs on: fault
- * servers. The pages stay busy and FILLING while the read is under way; the server goes on with other faults.
+ * Pages whose segment is on disk: only the blocks that hold them are read, by the server's own
+ * channel. Runs on: fault servers. The pages stay busy and FILLING while the read is under way; the
+ * server goes on with other faults.
  */
 #include <errno.h>
 #include <string.h>
@@ -34,7 +35,8 @@ reads_end(struct daemon *d, struct fill *fill, unsigned from, unsigned count)
 		compressor_read_end(d->compressor, (struct cref){ fill_page(fill, i)->cref });
 }
 
-/* Pins the first page and as many followers as lie close by in the same segment; the rest is aborted.
+/* Pins the first page and as many followers as lie close by in the same segment; the rest is
+ * aborted.
  * => 0, or -errno of the first */
 static int
 pin_reads(struct fault_server *server, struct swapin *in)
@@ -61,7 +63,8 @@ pin_reads(struct fault_server *server, struct swapin *in)
 			high = to;
 			in->place = read.place.v;
 		} else if (read.place.v != in->place ||
-		    (to > high ? to : high) - (from < low ? from : low) > server->seat->channel_buffer_bytes) {
+			   (to > high ? to : high) - (from < low ? from : low) >
+			       server->seat->channel_buffer_bytes) {
 			compressor_read_end(d->compressor, cref);
 			break;
 		}
@@ -82,7 +85,8 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 {
 	struct daemon *d = server->daemon;
 	struct fault_seat *seat = server->seat;
-	/* A direct server has no channel, and one that has been relieved meanwhile (a recording takes mappings away) has it no more. */
+	/* A direct server has no channel, and one that has been relieved meanwhile (a recording
+	 * takes mappings away) has it no more. */
 	struct swapin *in = seat && seat->channel && !watch_is_relieved() ? swapin_get(seat) : NULL;
 	void *buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
 	bool is_full = false;
@@ -100,15 +104,17 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	in->buffer = buffer;
 	error = pin_reads(server, in);
 	if (error == 0) {
-		error = swap_channel_submit(seat->channel, SWAP_READ, (struct swap_slot){ in->place }, in->offset,
-		    in->length, buffer, (uint64_t)(in - seat->swapins));
+		error =
+		    swap_channel_submit(seat->channel, SWAP_READ, (struct swap_slot){ in->place },
+			in->offset, in->length, buffer, (uint64_t)(in - seat->swapins));
 		if (error)
 			reads_end(d, &in->fill, 0, in->fill.count);
 		is_full = error == -EAGAIN;
 	}
 	if (error) {
 		swap_channel_buffer_put(seat->channel, buffer);
-		/* Not to be pinned (it is in memory again, most likely): the thread faults once more and finds it. */
+		/* Not to be pinned (it is in memory again, most likely): the thread faults once
+		 * more and finds it. */
 		if (is_full)
 			fill_defer(d, &in->fill);
 		else
@@ -125,7 +131,8 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	return FAULT_PENDING;
 }
 
-/* Expands what was read. => pages at the front that are good; *ret_bad: the one behind them is damaged. */
+/* Expands what was read. => pages at the front that are good; *ret_bad: the one behind them is
+ * damaged. */
 static unsigned
 decode(struct fault_server *server, struct swapin *in, bool *ret_bad)
 {
@@ -211,7 +218,8 @@ swapin_collect(struct fault_seat *seat)
 	}
 }
 
-/* One at a time: what has not been reaped is there for the next server, should this one be relieved. */
+/* One at a time: what has not been reaped is there for the next server, should this one be
+ * relieved. */
 void
 swapin_reap(struct fault_server *server)
 {

@@ -6,7 +6,12 @@
 
 #include "check.h"
 
-static const enum { COUNT, PAGES, BYTES, TIME_NS } ledger_kinds[] = {
+static const enum {
+	COUNT,
+	PAGES,
+	BYTES,
+	TIME_NS
+} ledger_kinds[] = {
 #define LEDGER(NAME, name, unit, kind, text) kind,
 #include "tbl/ledger.h"
 };
@@ -16,7 +21,8 @@ add(struct ledger *l, enum pager_ledger_entry entry, long long value)
 {
 	long long balance = load_relaxed(&l->entries[entry]) + value;
 
-	CHECKF(balance >= 0, "ledger entry %d went negative: %lld after %+lld", (int)entry, balance, value);
+	CHECKF(balance >= 0, "ledger entry %d went negative: %lld after %+lld", (int)entry, balance,
+	    value);
 	store_relaxed(&l->entries[entry], balance);
 	return balance;
 }
@@ -53,7 +59,8 @@ bool
 ledger_is_zero(const struct ledger *l)
 {
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
-		if ((ledger_kinds[i] == PAGES || ledger_kinds[i] == BYTES) && ledger_pages(l, (enum pager_ledger_entry)i) != 0)
+		if ((ledger_kinds[i] == PAGES || ledger_kinds[i] == BYTES) &&
+		    ledger_pages(l, (enum pager_ledger_entry)i) != 0)
 			return false;
 	return true;
 }

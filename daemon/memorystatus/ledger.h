@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client's ledger: the rows of tbl/ledger.h. PAGES rows are balances, changed only by vm_page_commit under PAGEQ, so
- * that their sums over clients equal the daemon's gauges at any moment the lock is held. BYTES rows are balances of things
- * that need no lock. COUNT and TIME rows only grow. These may be posted from any thread.
+ * A client's ledger: the rows of tbl/ledger.h. PAGES rows are balances, changed only by
+ * vm_page_commit under PAGEQ, so that their sums over clients equal the daemon's gauges at any
+ * moment the lock is held. BYTES rows are balances of things that need no lock. COUNT and TIME rows
+ * only grow. These may be posted from any thread.
  */
 #ifndef LEDGER_H
 #define LEDGER_H

@@ -19,7 +19,8 @@ static const struct {
 #include "tbl/share.h"
 };
 
-/* Of max_table_bytes 0. A page of tables serves 512 pages or fewer, so small memories want more than their part. */
+/* Of max_table_bytes 0. A page of tables serves 512 pages or fewer, so small memories want more
+ * than their part. */
 #define TABLES_LEAST (128ull << 20)
 
 void
@@ -93,8 +94,9 @@ share_account_put(struct daemon *d, struct share_account *account)
 	*at = account->next;
 	lock_release(&d->shares.lock);
 	for (unsigned i = 0; i < SHARE_COUNT; i++)
-		CHECKF(load_relaxed(&account->used[i]) == 0, "user %u ends with %llu %s of %s", (unsigned)account->uid,
-		    (unsigned long long)load_relaxed(&account->used[i]), rows[i].unit, rows[i].what);
+		CHECKF(load_relaxed(&account->used[i]) == 0, "user %u ends with %llu %s of %s",
+		    (unsigned)account->uid, (unsigned long long)load_relaxed(&account->used[i]),
+		    rows[i].unit, rows[i].what);
 	free(account);
 }
 
@@ -129,7 +131,8 @@ most_of_all(const struct daemon *d, const struct share_account *account, enum sh
 {
 	uint64_t total = share_total(d, share);
 
-	return account->is_privileged ? total : total - (total * param(d, reserve_percent) + 99) / 100;
+	return account->is_privileged ? total
+				      : total - (total * param(d, reserve_percent) + 99) / 100;
 }
 
 static uint64_t
@@ -137,7 +140,8 @@ most_of_one(const struct daemon *d, const struct share_account *account, enum sh
 {
 	uint64_t total = share_total(d, share);
 
-	return account->is_privileged ? UINT64_MAX : max_u64(total * param(d, user_percent) / 100, 1);
+	return account->is_privileged ? UINT64_MAX
+				      : max_u64(total * param(d, user_percent) / 100, 1);
 }
 
 static void
@@ -147,19 +151,25 @@ tell(const struct daemon *d, const struct share_account *account, enum share sha
 	unsigned long long total = share_total(d, share);
 
 	if (account->is_privileged)
-		log_message_limited(&whole[share], LOG_WARNING, "nothing is left of %s (%llu %s): %s (user %u; parameter %s)",
-		    rows[share].what, total, rows[share].unit, rows[share].refusal, (unsigned)account->uid, rows[share].parameter);
+		log_message_limited(&whole[share], LOG_WARNING,
+		    "nothing is left of %s (%llu %s): %s (user %u; parameter %s)", rows[share].what,
+		    total, rows[share].unit, rows[share].refusal, (unsigned)account->uid,
+		    rows[share].parameter);
 	else if (is_own)
 		log_message_limited(&own[share], LOG_WARNING,
-		    "user %u has its share of %s, %llu %% of %llu %s: %s (parameters user_percent, %s)", (unsigned)account->uid,
-		    rows[share].what, (unsigned long long)param(d, user_percent), total, rows[share].unit, rows[share].refusal,
-		    rows[share].parameter);
+		    "user %u has its share of %s, %llu %% of %llu %s: %s (parameters user_percent, "
+		    "%s)",
+		    (unsigned)account->uid, rows[share].what,
+		    (unsigned long long)param(d, user_percent), total, rows[share].unit,
+		    rows[share].refusal, rows[share].parameter);
 	else
 		log_message_limited(&all[share], LOG_WARNING,
-		    "nothing is left of %s (%llu %s) but %llu %% kept for root and the daemon's user: %s (user %u; parameters %s, "
+		    "nothing is left of %s (%llu %s) but %llu %% kept for root and the daemon's "
+		    "user: %s (user %u; parameters %s, "
 		    "reserve_percent)",
-		    rows[share].what, total, rows[share].unit, (unsigned long long)param(d, reserve_percent),
-		    rows[share].refusal, (unsigned)account->uid, rows[share].parameter);
+		    rows[share].what, total, rows[share].unit,
+		    (unsigned long long)param(d, reserve_percent), rows[share].refusal,
+		    (unsigned)account->uid, rows[share].parameter);
 }
 
 int
@@ -182,8 +192,9 @@ share_give(struct daemon *d, struct share_account *account, enum share share, ui
 {
 	uint64_t own = fetch_sub_relaxed(&account->used[share], amount);
 
-	CHECKF(own >= amount, "user %u gives back %llu %s of %s, and has %llu", (unsigned)account->uid,
-	    (unsigned long long)amount, rows[share].unit, rows[share].what, (unsigned long long)own);
+	CHECKF(own >= amount, "user %u gives back %llu %s of %s, and has %llu",
+	    (unsigned)account->uid, (unsigned long long)amount, rows[share].unit, rows[share].what,
+	    (unsigned long long)own);
 	fetch_sub_relaxed(&d->shares.used[share], amount);
 }
 

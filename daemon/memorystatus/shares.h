@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shares: of each thing in tbl/share.h a user (a uid, with all its sessions) has no more than its share, and some is kept for
- * root and the daemon's own user. Whoever makes a thing takes its amount first and gives it back when the thing is gone.
- * Taking and giving are atomic additions; accounts are made and ended under a lock, at a session's begin and end.
+ * Shares: of each thing in tbl/share.h a user (a uid, with all its sessions) has no more than its
+ * share, and some is kept for root and the daemon's own user. Whoever makes a thing takes its
+ * amount first and gives it back when the thing is gone. Taking and giving are atomic additions;
+ * accounts are made and ended under a lock, at a session's begin and end.
  */
 #ifndef SHARES_H
 #define SHARES_H
@@ -24,10 +25,10 @@ enum share {
 
 /* What one user has. */
 struct share_account {
-	struct share_account *next; /* under the lock of struct shares */
-	unsigned references;        /* likewise: sessions */
-	uid_t uid;                  /* (C) */
-	bool is_privileged;         /* (C) root or the daemon's own user */
+	struct share_account *next;      /* under the lock of struct shares */
+	unsigned references;             /* likewise: sessions */
+	uid_t uid;                       /* (C) */
+	bool is_privileged;              /* (C) root or the daemon's own user */
 	atomic_ullong used[SHARE_COUNT]; /* (A) */
 };
 
@@ -39,7 +40,8 @@ struct shares {
 	uint64_t descriptors;            /* (C) that clients may have */
 };
 
-/* Descriptors of a session: socket, process (and its task's), userfaultfd, agent, page map. An object has one. */
+/* Descriptors of a session: socket, process (and its task's), userfaultfd, agent, page map. An
+ * object has one. */
 #define SESSION_DESCRIPTORS 6u
 
 void shares_create(struct daemon *d);
@@ -50,7 +52,8 @@ void shares_destroy(struct daemon *d);
 struct share_account *share_account_get(struct daemon *d, uid_t uid, bool is_privileged);
 /* The last reference ends it: everything must have been given back. */
 void share_account_put(struct daemon *d, struct share_account *account);
-/* => 0; -EDQUOT: the user has its share; -ENOSPC: all is in use. The log has been told which. Any thread; takes no lock. */
+/* => 0; -EDQUOT: the user has its share; -ENOSPC: all is in use. The log has been told which. Any
+ * thread; takes no lock. */
 int share_take(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 /* How much could be taken now. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tasks and their list. Runs on: the control loop (sessions begin), whoever drops a session's last reference.
+ * Tasks and their list. Runs on: the control loop (sessions begin), whoever drops a session's last
+ * reference.
  */
 #include "memorystatus/task.h"
 
@@ -59,7 +60,10 @@ identity_of(int pidfd)
 	struct statfs fs;
 	struct stat st;
 
-	return pidfd >= 0 && fstatfs(pidfd, &fs) == 0 && fs.f_type == PIDFS_MAGIC && fstat(pidfd, &st) == 0 ? st.st_ino : 0;
+	return pidfd >= 0 && fstatfs(pidfd, &fs) == 0 && fs.f_type == PIDFS_MAGIC &&
+		       fstat(pidfd, &st) == 0
+		   ? st.st_ino
+		   : 0;
 }
 
 /* A pid is not used again while its process lives. */
@@ -79,7 +83,9 @@ task_get(struct daemon *d, pid_t pid, int pidfd)
 
 	if (!made)
 		return NULL;
-	*made = (struct task){ .pid = pid, .pidfd = pidfd >= 0 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1, .identity = identity };
+	*made = (struct task){ .pid = pid,
+		.pidfd = pidfd >= 0 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1,
+		.identity = identity };
 	lock_acquire(&d->tasks.lock);
 	for (task = pidfd >= 0 ? d->tasks.list : NULL; task && !is_same(task, pid, identity);)
 		task = task->next;
@@ -113,7 +119,8 @@ task_put(struct daemon *d, struct task *task)
 	bool ends;
 
 	lock_acquire(&d->tasks.lock);
-	ends = fetch_sub_relaxed(&task->references, 1) == 1 && (!load_relaxed(&task->limit_pages) || has_ended(task));
+	ends = fetch_sub_relaxed(&task->references, 1) == 1 &&
+	       (!load_relaxed(&task->limit_pages) || has_ended(task));
 	if (ends)
 		unlink_locked(d, task);
 	lock_release(&d->tasks.lock);
@@ -127,7 +134,8 @@ task_limit_set(struct daemon *d, pid_t pid, uint64_t pages, uint64_t *ret_previo
 	struct task *task;
 
 	lock_acquire(&d->tasks.lock);
-	for (task = d->tasks.list; task && (load_relaxed(&task->references) > 0 || !is_same(task, pid, 0));)
+	for (task = d->tasks.list;
+	     task && (load_relaxed(&task->references) > 0 || !is_same(task, pid, 0));)
 		task = task->next;
 	if (task) {
 		*ret_previous = load_relaxed(&task->limit_pages);
@@ -144,7 +152,8 @@ tasks_sweep(struct daemon *d)
 
 	lock_acquire(&d->tasks.lock);
 	while ((task = *at) != NULL) {
-		if (load_relaxed(&task->references) > 0 || (load_relaxed(&task->limit_pages) && !has_ended(task))) {
+		if (load_relaxed(&task->references) > 0 ||
+		    (load_relaxed(&task->limit_pages) && !has_ended(task))) {
 			at = &task->next;
 			continue;
 		}

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eviction: a range leaves memory because its owner says so (PAGER_BEHAVIOR_PAGEOUT). The jobs thread names the range and waits;
- * every worker takes part after part of it, makes the pages busy and launders them. Faults are answered meanwhile, and one that
- * meets a page on its way out wins, as against any laundering.
+ * Eviction: a range leaves memory because its owner says so (PAGER_BEHAVIOR_PAGEOUT). The jobs
+ * thread names the range and waits; every worker takes part after part of it, makes the pages busy
+ * and launders them. Faults are answered meanwhile, and one that meets a page on its way out wins,
+ * as against any laundering.
  *
- * Nothing is unmapped beforehand: the pages need not be seen to be touched, only to be written, which the write protection sees
- * to; the hole takes the mappings away, a whole neighbourhood at a time.
+ * Nothing is unmapped beforehand: the pages need not be seen to be touched, only to be written,
+ * which the write protection sees to; the hole takes the mappings away, a whole neighbourhood at a
+ * time.
  *
- * Where nothing can be stored, clean pages leave, and the worker waits for the writer as it does otherwise. When that has been
- * tried as often as squeeze.c asks for before it refuses a first touch, the rest stays.
+ * Where nothing can be stored, clean pages leave, and the worker waits for the writer as it does
+ * otherwise. When that has been tried as often as squeeze.c asks for before it refuses a first
+ * touch, the rest stays.
  *
  * Runs on: pageout workers; evict on jobs. Allocates nothing; no lock is held across I/O.
  */
@@ -39,7 +42,8 @@ evict_wanted_locked(const struct daemon *d, unsigned lane)
 	return next_locked(d, lane) != NULL;
 }
 
-/* The jobs thread goes on when nothing is left to be taken up and nobody is at work. => PAGEQ held */
+/* The jobs thread goes on when nothing is left to be taken up and nobody is at work. => PAGEQ held
+ */
 static void
 end_locked(struct daemon *d, const struct eviction *e)
 {
@@ -99,7 +103,8 @@ collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean
 
 		lock_acquire(&d->pageq.lock);
 		for (; s.at < step_end && s.count < want; s.at++) {
-			enum pageq_eviction what = pageq_evict_page_locked(d, o, s.at, clean_only, &w->victims[s.count]);
+			enum pageq_eviction what =
+			    pageq_evict_page_locked(d, o, s.at, clean_only, &w->victims[s.count]);
 
 			s.count += what == EVICTION_TAKEN;
 			s.met_busy |= what == EVICTION_BUSY;
@@ -110,9 +115,10 @@ collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean
 	return s;
 }
 
-/* Pages that go straight on to swap take memory for a moment only, and where the disk has time to spare a processor's is what their
- * leaving takes: pressed less hard more of them leave. Up by half each time, and down by half when a batch found no room, which
- * is how a disk that does not keep up is felt. */
+/* Pages that go straight on to swap take memory for a moment only, and where the disk has time to
+ * spare a processor's is what their leaving takes: pressed less hard more of them leave. Up by half
+ * each time, and down by half when a batch found no room, which is how a disk that does not keep up
+ * is felt. */
 unsigned
 evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused)
 {
@@ -125,8 +131,8 @@ evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_
 	return next > least ? next : least;
 }
 
-/* Whether what is stored now will have left memory by the end: as much follows as the compressor holds. A page pressed lightly
- * takes about three quarters of one. => PAGEQ held */
+/* Whether what is stored now will have left memory by the end: as much follows as the compressor
+ * holds. A page pressed lightly takes about three quarters of one. => PAGEQ held */
 static bool
 goes_on_to_swap_locked(const struct daemon *d, const struct eviction *e)
 {
@@ -170,8 +176,9 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	if (writeback_swap_worth(d))
 		writeback_want(d);
 	w->part_batch = w->refused ? (w->part_batch + 1) / 2 : PART_BATCH;
-	w->part_acceleration = evict_acceleration(w->part_acceleration, (unsigned)param(d, compress_acceleration),
-	    (unsigned)param(d, compress_acceleration_evict), goes_on, w->refused);
+	w->part_acceleration =
+	    evict_acceleration(w->part_acceleration, (unsigned)param(d, compress_acceleration),
+		(unsigned)param(d, compress_acceleration_evict), goes_on, w->refused);
 
 	lock_acquire(&q->lock);
 	e->pages += freed;
@@ -181,13 +188,15 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	/* Pages that found no room are come to again. */
 	if (!w->refused)
 		w->part_low = s.at;
-	else if (squeeze_refuses(FRAME_FIRST, moment_tried(e->since, moment_now(d)), swap_has_room(d)))
+	else if (squeeze_refuses(
+		     FRAME_FIRST, moment_tried(e->since, moment_now(d)), swap_has_room(d)))
 		e->stuck = true;
 	if (e->stuck || session_is_dead(o->session)) {
 		e->next = e->end;
 		w->part_low = w->part_high;
 	}
-	/* What is left of the part is for its lane's worker: the whole of the range is gone through again (met_busy). */
+	/* What is left of the part is for its lane's worker: the whole of the range is gone through
+	 * again (met_busy). */
 	if (unlikely(watch_is_relieved() || load_acquire(&o->session->lane) != w->lane)) {
 		e->met_busy |= w->part_low < w->part_high;
 		w->part_low = w->part_high;

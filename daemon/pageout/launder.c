@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Laundering: victims leave memory, an object after the other. Runs on: pageout workers. Allocates nothing; no lock is held across a userfaultfd
- * call, a read or a punch: busy is.
+ * Laundering: victims leave memory, an object after the other. Runs on: pageout workers. Allocates
+ * nothing; no lock is held across a userfaultfd call, a read or a punch: busy is.
  *
- * Order, per run of neighbours: write-protect (guaranteed, whatever zapping did), read, store the copy in frame.cref, look
- * for WANTED (a fault that came meanwhile wins), punch, publish the slot, free the frame, wake. A clean page skips to
- * the punch.
+ * Order, per run of neighbours: write-protect (guaranteed, whatever zapping did), read, store the
+ * copy in frame.cref, look for WANTED (a fault that came meanwhile wins), punch, publish the slot,
+ * free the frame, wake. A clean page skips to the punch.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -33,7 +33,7 @@ run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
 	unsigned n = 1;
 
 	while (n < count && v[n].object == v[0].object && v[n].page == v[0].page + n &&
-	    is_dirty(w, &v[n]) == is_dirty(w, &v[0]))
+	       is_dirty(w, &v[n]) == is_dirty(w, &v[0]))
 		n++;
 	return n;
 }
@@ -41,7 +41,8 @@ run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
 /* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
 #define BEGIN_STEP 8u
 
-/* LAUNDRY -> CLEANING for those that were not rescued and are this lane's; packs them to the front. => how many */
+/* LAUNDRY -> CLEANING for those that were not rescued and are this lane's; packs them to the front.
+ * => how many */
 static unsigned
 begin(struct pageout_worker *w, struct victim *v, unsigned count)
 {
@@ -71,15 +72,17 @@ look_for_growth(struct pageout_worker *w)
 {
 	struct stats *stats = &w->daemon->stats;
 	uint64_t zero_fills = stats_counter(stats, STAT_ZERO_FILLS);
-	uint64_t refills = stats_counter(stats, STAT_DECOMPRESSIONS) + stats_counter(stats, STAT_SWAPINS);
+	uint64_t refills =
+	    stats_counter(stats, STAT_DECOMPRESSIONS) + stats_counter(stats, STAT_SWAPINS);
 
 	w->growing = zero_fills - w->zero_fills > refills - w->refills;
 	w->zero_fills = zero_fills;
 	w->refills = refills;
 }
 
-/* How hard to press. Where pageout lags behind it presses faster, but only while memory grows: pages that are read back and pressed
- * again pay for a worse ratio with more of the same, and the lag would feed itself. */
+/* How hard to press. Where pageout lags behind it presses faster, but only while memory grows:
+ * pages that are read back and pressed again pay for a worse ratio with more of the same, and the
+ * lag would feed itself. */
 static int
 acceleration(const struct pageout_worker *w)
 {
@@ -99,8 +102,8 @@ acceleration(const struct pageout_worker *w)
 	return (int)param(d, compress_acceleration);
 }
 
-/* What the compressor has kept for the pages to come: worth counting while a range is evicted. It is counted as the compressor's,
- * and often there is nothing beside it then. */
+/* What the compressor has kept for the pages to come: worth counting while a range is evicted. It
+ * is counted as the compressor's, and often there is nothing beside it then. */
 static size_t
 kept_bytes(struct daemon *d)
 {
@@ -112,7 +115,8 @@ static bool
 credit(struct daemon *d, size_t pages)
 {
 	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
-	size_t step = load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10, want = pages * (d->page_bytes + 64) + step;
+	size_t step = load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10,
+	       want = pages * (d->page_bytes + 64) + step;
 	uint64_t limit = compressor_frames_limit(d);
 	/* Others count the same. */
 	bool kept = kept_bytes(d) >= want * d->worker_count, enough = false;
@@ -128,7 +132,8 @@ credit(struct daemon *d, size_t pages)
 	lock_release(&d->pageq.lock);
 	if (!enough)
 		writeback_want(d);
-	return enough || load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes);
+	return enough ||
+	       load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes);
 }
 
 bool
@@ -136,14 +141,17 @@ launder_has_room(struct pageout_worker *w, unsigned pages)
 {
 	struct daemon *d = w->daemon;
 	/* Free frames count as well: below its limit the compressor may have them. */
-	uint64_t have = ((uint64_t)load_relaxed(&d->frames.compressor_credit) + kept_bytes(d)) >> d->page_shift;
+	uint64_t have =
+	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) + kept_bytes(d)) >> d->page_shift;
 
-	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < compressor_frames_limit(d))
+	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) <
+	    compressor_frames_limit(d))
 		have += frames_available_for(d, FRAME_STORE);
 	return have > pages / 4 + 2 && compressor_has_segment(d->compressor, w->index);
 }
 
-/* Adjacent dirty pages, protected: read and stored. => stored[]: true for those that have their copy now, a prefix. */
+/* Adjacent dirty pages, protected: read and stored. => stored[]: true for those that have their
+ * copy now, a prefix. */
 static void
 clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
 {
@@ -170,7 +178,8 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 		struct cref cref;
 		uint32_t size;
 
-		if (compressor_store(d->compressor, w->index, (char *)w->bounce + ((size_t)i << d->page_shift), owner, press, &cref,
+		if (compressor_store(d->compressor, w->index,
+			(char *)w->bounce + ((size_t)i << d->page_shift), owner, press, &cref,
 			&size) != 0) {
 			w->refused = true;
 			break;
@@ -186,8 +195,8 @@ clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stor
 	}
 }
 
-/* How many victims from v[0] on can be taken away with one range: neighbours, nothing but a few stored pages between
- * them. A hint unless O is held. */
+/* How many victims from v[0] on can be taken away with one range: neighbours, nothing but a few
+ * stored pages between them. A hint unless O is held. */
 #define HOLE_MAX 64u
 static unsigned
 group_length(struct pageout_worker *w, const struct victim *v, unsigned count)
@@ -215,7 +224,8 @@ hole_begin(struct pageout_worker *w, struct victim *v, unsigned count)
 
 	lock_acquire(&o->lock);
 	n = group_length(w, v, count);
-	vm_object_hole_begin(o, &w->hole, page_of(w, &v[0])->index, page_of(w, &v[n - 1])->index + 1);
+	vm_object_hole_begin(
+	    o, &w->hole, page_of(w, &v[0])->index, page_of(w, &v[n - 1])->index + 1);
 	lock_release(&o->lock);
 	return n;
 }
@@ -273,8 +283,9 @@ stay(struct pageout_worker *w, struct victim *v, bool rescued)
 	vm_object_put(v->object);
 }
 
-/* Cleans the dirty ones among victims of one range. What lies between them is stored, or just being filled: protecting
- * it too costs its owner a fault at worst. => stored[]: true for those that can leave */
+/* Cleans the dirty ones among victims of one range. What lies between them is stored, or just being
+ * filled: protecting it too costs its owner a fault at worst. => stored[]: true for those that can
+ * leave */
 static void
 clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
 {
@@ -294,7 +305,8 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 		return;
 	low = page_of(w, &v[first])->index;
 	high = page_of(w, &v[last])->index + 1;
-	error = uffd_protect(o->session->uffd, vm_object_address(o, low), (high - low) << w->daemon->page_shift);
+	error = uffd_protect(
+	    o->session->uffd, vm_object_address(o, low), (high - low) << w->daemon->page_shift);
 	/* ENOENT and ESRCH: nobody can write there any more. */
 	if (error && error != -ENOENT && error != -ESRCH)
 		return;
@@ -305,7 +317,8 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	}
 }
 
-/* Victims of one object, busy and ours. Where the compressor has had no room for one (w->refused) dirty ones stay. */
+/* Victims of one object, busy and ours. Where the compressor has had no room for one (w->refused)
+ * dirty ones stay. */
 static unsigned
 launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clients at their limit: their own pages leave, and nobody else's. Runs on: worker 0 of the common lane, and side lanes' workers.
+ * Clients at their limit: their own pages leave, and nobody else's. Runs on: worker 0 of the common
+ * lane, and side lanes' workers.
  */
 #include "fault/fault.h"
 #include "pageout/pageout_priv.h"
@@ -9,7 +10,8 @@
 atomic_bool *
 limits_wanted(struct daemon *d, unsigned lane)
 {
-	return lane == LANE_COMMON ? &d->pageq.limits_wanted : &d->pageq.side[lane - 1].limits_wanted;
+	return lane == LANE_COMMON ? &d->pageq.limits_wanted
+				   : &d->pageq.side[lane - 1].limits_wanted;
 }
 
 static void
@@ -42,23 +44,28 @@ pageout_want_session(struct daemon *d, struct session *s)
 	}
 }
 
-/* The pages of one object, clock-wise from the session's hand: inactive ones leave, active ones become inactive.
+/* The pages of one object, clock-wise from the session's hand: inactive ones leave, active ones
+ * become inactive.
  * => whether the object had any */
 static bool
-sweep_object(struct pageout_worker *w, struct session *s, struct vm_object *o, unsigned want, unsigned *aged)
+sweep_object(
+    struct pageout_worker *w, struct session *s, struct vm_object *o, unsigned want, unsigned *aged)
 {
 	struct daemon *d = w->daemon;
 	uint64_t i = s->reclaim_page;
 	bool any = false;
 
-	for (; w->chosen < want && *aged < want && (i = vm_object_next_live(o, i, o->page_count)) < o->page_count; i++) {
+	for (; w->chosen < want && *aged < want &&
+	       (i = vm_object_next_live(o, i, o->page_count)) < o->page_count;
+	     i++) {
 		lock_acquire(&d->pageq.lock);
 		if (pageq_choose_page_locked(d, o, i, &w->victims[w->chosen])) {
 			w->chosen++;
 			any = true;
 		} else if (pageq_deactivate_page_locked(d, o, i)) {
 			vm_object_get(o);
-			w->deactivated[*aged] = (struct victim){ vm_object_pol_page(o, i), FRAME_NONE, o };
+			w->deactivated[*aged] =
+			    (struct victim){ vm_object_pol_page(o, i), FRAME_NONE, o };
 			++*aged;
 			any = true;
 		}
@@ -85,7 +92,8 @@ next_object(struct session *s)
 	return o;
 }
 
-/* Takes pages of a client that is over its limit, and of nobody else. => frames freed; *ret_moved: or pages aged */
+/* Takes pages of a client that is over its limit, and of nobody else. => frames freed; *ret_moved:
+ * or pages aged */
 static unsigned
 round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
 {
@@ -139,7 +147,8 @@ round_limits(struct pageout_worker *w)
 			/* Below the limit, by our work or its owner's: who waits may go on. */
 			if (waited_for && !task_over_limit(s->task, 1))
 				fault_servers_kick(d);
-			/* A limit set below what is held is worked down to without a fault, as long as pages move. */
+			/* A limit set below what is held is worked down to without a fault, as long
+			 * as pages move. */
 			if (waited_for || (moved && task_over_limit(s->task, 0))) {
 				store_release(&s->reclaim_queued, true);
 				again = true;

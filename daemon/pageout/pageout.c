@@ -43,7 +43,8 @@ over_resident_frames(struct daemon *d)
 	uint64_t limit = param(d, resident_frames);
 	uint64_t resident = frames_resident_movable(d);
 
-	return limit && (resident > limit || (resident == limit && load_relaxed(&d->park.count) > 0));
+	return limit &&
+	       (resident > limit || (resident == limit && load_relaxed(&d->park.count) > 0));
 }
 
 /* Frames that shall be free: crammed, only what lets stored pages come and go. */
@@ -53,7 +54,8 @@ target(const struct daemon *d)
 	return unlikely(pageout_is_crammed(d)) ? d->frames.last : d->frames.free_target;
 }
 
-/* Free frames below which the worker of that rank works: the first from free_min on, each further one later. => PAGEQ held */
+/* Free frames below which the worker of that rank works: the first from free_min on, each further
+ * one later. => PAGEQ held */
 static bool
 work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 {
@@ -76,7 +78,8 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 	}
 	if (rank == 0 && over_resident_frames(d))
 		return true;
-	return free_count < (working ? stop : start) || (load_relaxed(&d->park.count) > 0 && frames_available(d) == 0);
+	return free_count < (working ? stop : start) ||
+	       (load_relaxed(&d->park.count) > 0 && frames_available(d) == 0);
 }
 
 static int
@@ -117,8 +120,9 @@ worker_age(struct pageout_worker *w)
 /* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
 #define CHOOSE_STEP 8u
 
-/* The agent takes its processor from a thread that faults there: rather seldom than briefly, for so the thread's 99th percentile does not
- * see it. But before the pages are victims: no more than half of what is inactive waits with all workers together. */
+/* The agent takes its processor from a thread that faults there: rather seldom than briefly, for so
+ * the thread's 99th percentile does not see it. But before the pages are victims: no more than half
+ * of what is inactive waits with all workers together. */
 #define AGE_BATCH (PAGEOUT_BATCH_MAX - 4 * CHOOSE_STEP)
 static void
 age_many(struct pageout_worker *w)
@@ -161,16 +165,18 @@ choose(struct pageout_worker *w)
 	unsigned n, more, before = w->aged;
 
 	do {
-		unsigned want = w->batch - w->chosen < CHOOSE_STEP ? w->batch - w->chosen : CHOOSE_STEP;
+		unsigned want =
+		    w->batch - w->chosen < CHOOSE_STEP ? w->batch - w->chosen : CHOOSE_STEP;
 
 		more = 0;
 		lock_acquire(&d->pageq.lock);
-		n = pageq_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before, w->deactivated + w->aged, &more,
-		    w->victims + w->chosen);
+		n = pageq_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before,
+		    w->deactivated + w->aged, &more, w->victims + w->chosen);
 		lock_release(&d->pageq.lock);
 		w->chosen += n;
 		worker_made_inactive(w, more);
-	} while (n + more > 0 && w->chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
+	} while (
+	    n + more > 0 && w->chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
 }
 
 /* With resident_frames: one victim, in the order of pagersim. */
@@ -188,7 +194,8 @@ choose_exact(struct pageout_worker *w)
 			return;
 		aged = 0;
 		lock_acquire(&d->pageq.lock);
-		w->chosen = pageq_round_exact_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
+		w->chosen = pageq_round_exact_locked(
+		    d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		lock_release(&d->pageq.lock);
 		worker_made_inactive(w, aged);
 		worker_age(w);
@@ -205,8 +212,9 @@ choose_clean(struct pageout_worker *w)
 	lock_release(&d->pageq.lock);
 }
 
-/* Large batches are cheaper, small ones are over sooner, and so is what their faults wait for. Memory that grows wants pages to leave
- * at the least cost; where as many come back as leave two threads' p99 is a tenth lower with half of the batch. */
+/* Large batches are cheaper, small ones are over sooner, and so is what their faults wait for.
+ * Memory that grows wants pages to leave at the least cost; where as many come back as leave two
+ * threads' p99 is a tenth lower with half of the batch. */
 static unsigned
 largest_batch(const struct pageout_worker *w)
 {
@@ -239,7 +247,8 @@ static unsigned
 round_global(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	/* Without a place to store them dirty pages would only be taken from their owners and given back. */
+	/* Without a place to store them dirty pages would only be taken from their owners and given
+	 * back. */
 	bool room = launder_has_room(w, w->batch);
 
 	/* What leaves for nothing goes first. */
@@ -254,7 +263,8 @@ round_global(struct pageout_worker *w)
 	return worker_launder(w);
 }
 
-/* Nothing could leave, or not all that should. Waits until writeback makes room, or a little while. */
+/* Nothing could leave, or not all that should. Waits until writeback makes room, or a little while.
+ */
 static void
 wait_for_room(struct pageout_worker *w)
 {
@@ -268,8 +278,8 @@ wait_for_room(struct pageout_worker *w)
 	lock_release(&d->pageq.lock);
 }
 
-/* Until there is work for this worker. Worker 0 is woken by those who take frames, the others only by a worker that does
- * not keep up. => PAGEQ held, released meanwhile */
+/* Until there is work for this worker. Worker 0 is woken by those who take frames, the others only
+ * by a worker that does not keep up. => PAGEQ held, released meanwhile */
 static void
 sleep_locked(struct pageout_worker *w)
 {
@@ -298,8 +308,8 @@ turn(struct pageout_worker *w)
 	evicted = evict_round(w, &freed);
 	if (w->rank == 0 && load_acquire(&d->pageq.limits_wanted))
 		freed += round_limits(w);
-	if (!watch_is_relieved() &&
-	    (load_relaxed(&d->frames.free_count) < target(d) || (w->rank == 0 && over_resident_frames(d))))
+	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < target(d) ||
+					(w->rank == 0 && over_resident_frames(d))))
 		freed += round_global(w);
 	fetch_add_relaxed(&d->pageq.rounds, 1);
 	if (freed > 0) {
@@ -342,7 +352,8 @@ work_in_common(struct pageout_worker *w)
 	lock_release(&d->pageq.lock);
 }
 
-/* A side lane's worker does what it is given, and what clients of its lane want or must do with their own pages. */
+/* A side lane's worker does what it is given, and what clients of its lane want or must do with
+ * their own pages. */
 static void
 work_in_side_lane(struct pageout_worker *w)
 {
@@ -390,7 +401,8 @@ worker_main(void *argument)
 		w->lane = is_common ? LANE_COMMON : (unsigned)number - d->worker_count + 1;
 		w->rank = is_common ? (unsigned)number : 0;
 		watch_on_duty(&w->watch, w->lane);
-		snprintf(name, sizeof(name), "%s-%u", is_common ? "pageout" : "pageside", is_common ? w->rank : w->lane);
+		snprintf(name, sizeof(name), "%s-%u", is_common ? "pageout" : "pageside",
+		    is_common ? w->rank : w->lane);
 		pthread_setname_np(pthread_self(), name);
 		/* What the worker before has left. */
 		worker_age(w);
@@ -417,10 +429,12 @@ worker_hand_over_locked(struct daemon *d, struct pageout_worker *w, struct pageo
 {
 	lock_assert_held(&d->duty_lock);
 	next->aged = w->aged - w->aged_begun;
-	memcpy(next->deactivated, w->deactivated + w->aged_begun, next->aged * sizeof(next->deactivated[0]));
+	memcpy(next->deactivated, w->deactivated + w->aged_begun,
+	    next->aged * sizeof(next->deactivated[0]));
 	next->chosen = w->chosen - w->begun;
 	memcpy(next->victims, w->victims + w->begun, next->chosen * sizeof(next->victims[0]));
-	/* Its part of a range: somebody waits for the end of it. One whose pages it is at it ends itself, in evict_round. */
+	/* Its part of a range: somebody waits for the end of it. One whose pages it is at it ends
+	 * itself, in evict_round. */
 	if (w->eviction && !w->evicting) {
 		next->eviction = w->eviction;
 		next->part_low = w->part_low;
@@ -465,8 +479,8 @@ pageout_start(struct daemon *d)
 		if (i < d->worker_count + SIDE_LANES)
 			w->duty = (struct duty){ (int)i, true };
 		w->stats = stats_shard(&d->stats, shard_index_worker(d, i));
-		w->bounce = mmap(NULL, (size_t)PAGEOUT_BATCH_MAX << d->page_shift, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		w->bounce = mmap(NULL, (size_t)PAGEOUT_BATCH_MAX << d->page_shift,
+		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (w->bounce == MAP_FAILED)
 			return -ENOMEM;
 		if (pthread_create(&w->thread, NULL, worker_main, w) != 0)

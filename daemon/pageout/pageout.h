@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pageout: keeps frames free. Each worker runs the whole of it: ages active pages (their mappings go), takes the policy's
- * victims with their neighbours, and launders them: write-protect, compress, punch, publish, free. Work starts below
- * free_min and stops at free_target; the second and later workers join only when the first does not keep up.
+ * Pageout: keeps frames free. Each worker runs the whole of it: ages active pages (their mappings
+ * go), takes the policy's victims with their neighbours, and launders them: write-protect,
+ * compress, punch, publish, free. Work starts below free_min and stops at free_target; the second
+ * and later workers join only when the first does not keep up.
  */
 #ifndef PAGEOUT_H
 #define PAGEOUT_H
@@ -17,33 +18,39 @@ struct pageout_worker {
 	struct daemon *daemon;
 	pthread_t thread;
 	unsigned index; /* (C) of the compressor's segment that it fills */
-	/* Its own thread's; those of the common lane have ranks: 0 is woken by who takes frames, each other one by those before it. */
+	/* Its own thread's; those of the common lane have ranks: 0 is woken by who takes frames,
+	 * each other one by those before it. */
 	unsigned rank, lane;
 	struct duty duty; /* its rank, or worker_count and behind: its lane */
 	struct watch watch;
 	struct stat_shard stats;
-	struct hole hole; /* that it is about to punch in one piece: its victims, held busy, and stored pages between them */
-	void *bounce;   /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
+	struct hole hole; /* that it is about to punch in one piece: its victims, held busy, and
+			     stored pages between them */
+	void *bounce;     /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
 	struct victim deactivated[PAGEOUT_BATCH_MAX];
-	unsigned aged; /* of those: to lose their mappings yet, each with a reference on its object */
+	unsigned
+	    aged; /* of those: to lose their mappings yet, each with a reference on its object */
 	unsigned aged_begun; /* and of those so many are being unmapped */
 	struct victim victims[PAGEOUT_BATCH_MAX];
-	/* So many of them form the batch, and so many of those are being laundered or have been. The rest is LAUNDRY, not busy. Written
-	 * by the worker outside of its calls, read by the watcher while it is inside of one. */
+	/* So many of them form the batch, and so many of those are being laundered or have been.
+	 * The rest is LAUNDRY, not busy. Written by the worker outside of its calls, read by the
+	 * watcher while it is inside of one. */
 	unsigned chosen, begun;
 	unsigned batches; /* laundered, to look at the compressor's waste now and then */
-	unsigned batch; /* victims of the next round: fewer after a store has failed, for so many would stay */
-	bool refused; /* in the last batch the compressor found no room for a page */
-	/* Of which this worker has a part; NULL: none. Its own thread's, with PAGEQ; the watcher hands it on while the worker is inside of a
-	 * call that is not for pages of it. */
+	unsigned batch;   /* victims of the next round: fewer after a store has failed, for so many
+			     would stay */
+	bool refused;     /* in the last batch the compressor found no room for a page */
+	/* Of which this worker has a part; NULL: none. Its own thread's, with PAGEQ; the watcher
+	 * hands it on while the worker is inside of a call that is not for pages of it. */
 	struct eviction *eviction;
-	bool evicting; /* at pages of it. Written outside of calls */
+	bool evicting;                /* at pages of it. Written outside of calls */
 	uint64_t part_low, part_high; /* pages of it that this worker takes out yet */
-	unsigned part_batch; /* as batch, for these */
-	unsigned part_acceleration; /* to press these with; 0: as any others */
-	unsigned acceleration; /* to press this batch with; 0: by launder's own rule */
+	unsigned part_batch;          /* as batch, for these */
+	unsigned part_acceleration;   /* to press these with; 0: as any others */
+	unsigned acceleration;        /* to press this batch with; 0: by launder's own rule */
 	uint64_t zero_fills, refills; /* of the daemon, when last looked at */
-	bool growing;            /* pages come from first touches rather than back from where they were stored */
+	bool growing; /* pages come from first touches rather than back from where they were stored
+		       */
 };
 
 int pageout_start(struct daemon *d);
@@ -53,35 +60,42 @@ void pageout_fini(struct daemon *d);
 void pageout_want(struct daemon *d);
 /* This client's process is over its limit: its own pages must leave. */
 void pageout_want_session(struct daemon *d, struct session *s);
-/* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread can touch it again.
- * Runs on: fault servers, no lock held. */
+/* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread
+ * can touch it again. Runs on: fault servers, no lock held. */
 void pageout_settle(struct daemon *d, struct stat_shard stats);
 /* Frames have been freed: parked faults may go on. */
 void pageout_freed(struct daemon *d);
 
-/* pageout/launder.c. The first w->chosen of w->victims, sorted, an object after the other: while one client holds a call up no
- * page of another is busy. What is another lane's goes to that lane's worker. => frames freed */
+/* pageout/launder.c. The first w->chosen of w->victims, sorted, an object after the other: while
+ * one client holds a call up no page of another is busy. What is another lane's goes to that lane's
+ * worker. => frames freed */
 unsigned launder(struct pageout_worker *w);
 /* Victims of one object that are CLEANING and ours already, sorted. => frames freed */
 unsigned launder_begun(struct pageout_worker *w, struct victim *victims, unsigned count);
 
-/* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no lock held. */
+/* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no
+ * lock held. */
 bool launder_has_room(struct pageout_worker *w, unsigned pages);
 
-/* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken out by all workers; `behind` more
- * are known to follow. => how many have left, when all have that could. Runs on: jobs, no lock held. */
+/* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken
+ * out by all workers; `behind` more are known to follow. => how many have left, when all have that
+ * could. Runs on: jobs, no lock held. */
 uint64_t evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind);
-/* What to press the next batch with, after one that was pressed with `now`; 0: as any other pages. Pure. */
-unsigned evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused);
+/* What to press the next batch with, after one that was pressed with `now`; 0: as any other pages.
+ * Pure. */
+unsigned evict_acceleration(
+    unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused);
 /* Whether a worker of that lane finds a part of one to take up. => PAGEQ held */
 bool evict_wanted_locked(const struct daemon *d, unsigned lane);
-/* Takes out a batch of the worker's part. *ret_freed: frames. => false: there was nothing to do, or no room */
+/* Takes out a batch of the worker's part. *ret_freed: frames. => false: there was nothing to do, or
+ * no room */
 bool evict_round(struct pageout_worker *w, unsigned *ret_freed);
 
 /* pageout/side.c: side lanes' workers. */
 int side_create(struct daemon *d);
 void side_destroy(struct daemon *d);
-/* A victim (LAUNDRY) becomes that lane's to launder; where it has too many the page stays. => PAGEQ held */
+/* A victim (LAUNDRY) becomes that lane's to launder; where it has too many the page stays. => PAGEQ
+ * held */
 void side_give_locked(struct daemon *d, unsigned lane, const struct victim *v);
 /* Up to w->batch of what its lane was given, as its batch. */
 void side_take(struct pageout_worker *w);
@@ -99,7 +113,8 @@ bool squeeze_begins(struct moment tried);
 bool squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room);
 /* Segments can still leave: there is swap, and a place in it. */
 bool swap_has_room(const struct daemon *d);
-/* Whether a fault that has waited so is reason to write more to swap than the compressor's share asks for. */
+/* Whether a fault that has waited so is reason to write more to swap than the compressor's share
+ * asks for. */
 bool squeeze_starves(struct moment tried);
 /* Frames that the compressor may hold in the squeeze, of so many that are not wired. */
 uint64_t squeeze_compressor_limit(uint64_t share, uint32_t movable, uint32_t last);
@@ -112,8 +127,8 @@ void squeeze_judge(struct daemon *d);
 
 /* pmap/zap.c: takes the mappings of deactivated pages away, best effort. Sorts the victims. */
 void zap(struct pageout_worker *w, struct victim *victims, unsigned count);
-/* The same, done when it returns (unless the system has swap), and drops the references on the objects. For who counts on
- * seeing the next touch. Any thread, no lock held. */
+/* The same, done when it returns (unless the system has swap), and drops the references on the
+ * objects. For who counts on seeing the next touch. Any thread, no lock held. */
 void zap_now(struct daemon *d, struct stat_shard stats, struct victim *victims, unsigned count);
 /* Chooses between daemon and agent for good at start. */
 void zap_init(struct daemon *d);
@@ -124,22 +139,26 @@ void writeback_stop(struct daemon *d);
 void writeback_fini(struct daemon *d);
 /* The compressor is large or wasteful: swap out or compact. Any thread. */
 void writeback_want(struct daemon *d);
-/* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on. Cheap. Any thread. */
+/* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on.
+ * Cheap. Any thread. */
 bool writeback_compaction_worth(struct daemon *d, bool started);
 /* Whether segments should leave for swap by now. Cheap. Any thread. */
 bool writeback_swap_worth(struct daemon *d);
 /* The size of the compressor's segments, as memory and pages are. */
 size_t segment_bytes_wanted(const struct daemon *d);
-/* The compressor's share of the frames that are not wired. Without swap there is nowhere else to go: more than with it. */
+/* The compressor's share of the frames that are not wired. Without swap there is nowhere else to
+ * go: more than with it. */
 uint64_t compressor_share(const struct daemon *d);
 /* Of so many frames, as that share. `beside`: free frames that pageout keeps. Pure. */
-uint64_t compressor_share_of(uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room);
+uint64_t compressor_share_of(
+    uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room);
 /* Frames of segments that are being filled: with less the compressor cannot work. */
 uint64_t compressor_share_least(const struct daemon *d);
 /* Frames that it may hold now: its share, or more in the squeeze. */
 uint64_t compressor_frames_limit(const struct daemon *d);
 
-/* pageout/swapspace.c. Makes d->swap from options and parameters. => 0, or -errno and a message with cause and remedy */
+/* pageout/swapspace.c. Makes d->swap from options and parameters. => 0, or -errno and a message
+ * with cause and remedy */
 int swapspace_create(struct daemon *d, char *message, size_t message_size);
 /* It could not be done; told if that is news. Runs on: the writer. */
 void swapspace_failed(struct daemon *d, enum swap_failure kind, int error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of pageout/ call of one another's workers. Runs on: the worker's own thread, no lock held.
+ * What the files of pageout/ call of one another's workers. Runs on: the worker's own thread, no
+ * lock held.
  */
 #ifndef PAGEOUT_PRIV_H
 #define PAGEOUT_PRIV_H
@@ -8,17 +9,20 @@
 #include "pageout/pageout.h"
 
 /* pageout.c */
-/* The pages made inactive since the last time lose their mappings, a client's after another's: so the watcher finds those that a
- * worker has not come to. */
+/* The pages made inactive since the last time lose their mappings, a client's after another's: so
+ * the watcher finds those that a worker has not come to. */
 void worker_age(struct pageout_worker *w);
 /* So many more in deactivated[]. */
 void worker_made_inactive(struct pageout_worker *w, unsigned count);
-/* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for room. => frames freed */
+/* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for
+ * room. => frames freed */
 unsigned worker_launder(struct pageout_worker *w);
 
-/* What the worker has not begun becomes that of another, which stands by, and so does its duty. Runs on: the watcher. => duty_lock
- * held; the worker is inside of a call, or has come back from it relieved and touches none of it */
-void worker_hand_over_locked(struct daemon *d, struct pageout_worker *w, struct pageout_worker *next);
+/* What the worker has not begun becomes that of another, which stands by, and so does its duty.
+ * Runs on: the watcher. => duty_lock held; the worker is inside of a call, or has come back from it
+ * relieved and touches none of it */
+void worker_hand_over_locked(
+    struct daemon *d, struct pageout_worker *w, struct pageout_worker *next);
 
 /* limit.c */
 /* Whether some client of that lane must give pages. Any thread */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Side lanes: what their workers are given. The policy knows no lanes; a victim whose client is served by a side lane is handed
- * to that lane's worker by the one that meets it.
+ * Side lanes: what their workers are given. The policy knows no lanes; a victim whose client is
+ * served by a side lane is handed to that lane's worker by the one that meets it.
  */
 #include <stdlib.h>
 

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * When nothing can leave: what is tried next, and when to give up. Decisions are functions of numbers. Runs on: the writer
- * (squeeze_judge), any thread.
+ * When nothing can leave: what is tried next, and when to give up. Decisions are functions of
+ * numbers. Runs on: the writer (squeeze_judge), any thread.
  *
- *   normal    faults wait; pageout, writeback and compaction make room. A fault that has waited through STARVES_AFTER although
- *             there is a place in swap is reason for the writer to write out more than the compressor's share asks for.
- *   squeezed  some fault has waited through SQUEEZE_AFTER. Compaction works for every hardware page; the compressor may grow
- *             beyond its share, down to a small floor of frames, but only for pages that exist; stored pages get frames
- *             from deeper in the reserve (frames_floor). Ends when free_min frames are free.
- *   refusing  in the squeeze a fault has waited through its row of `patience`, and none of its use was served meanwhile:
- *             SIGBUS. Not a state: each fault is judged by itself. Longer while swap has room (PATIENCE_WITH_SWAP).
+ *   normal    faults wait; pageout, writeback and compaction make room. A fault that has waited
+ *             through STARVES_AFTER although there is a place in swap is reason for the writer to
+ *             write out more than the compressor's share asks for.
+ *   squeezed  some fault has waited through SQUEEZE_AFTER. Compaction works for every hardware
+ *             page; the compressor may grow beyond its share, down to a small floor of frames, but
+ *             only for pages that exist; stored pages get frames from deeper in the reserve
+ *             (frames_floor). Ends when free_min frames are free.
+ *   refusing  in the squeeze a fault has waited through its row of `patience`, and none of its use
+ *             was served meanwhile:
+ *             SIGBUS. Not a state: each fault is judged by itself. Longer while swap has room
+ *             (PATIENCE_WITH_SWAP).
  *
- * Progress (park_progress) begins every wait anew: a segment went to swap, or pages left while the compressor was clearly below
- * its share. Then memory is not full, and who waits is only not first. Frames that change hands otherwise prove nothing: clean
- * pages come and go on a full machine too.
+ * Progress (park_progress) begins every wait anew: a segment went to swap, or pages left while the
+ * compressor was clearly below its share. Then memory is not full, and who waits is only not first.
+ * Frames that change hands otherwise prove nothing: clean pages come and go on a full machine too.
  *
- * Why a squeezed machine turns over. Below the floor of FRAME_WRITE frames go to reads of stored pages alone, whose copies
- * stay: such a page leaves again for nothing, so there is always a frame for the next read. A write gives its copy up,
- * which compaction at its finest turns into a frame, but for what is left over at the end of each segment: that is
- * what the compressor may grow for.
+ * Why a squeezed machine turns over. Below the floor of FRAME_WRITE frames go to reads of stored
+ * pages alone, whose copies stay: such a page leaves again for nothing, so there is always a frame
+ * for the next read. A write gives its copy up, which compaction at its finest turns into a frame,
+ * but for what is left over at the end of each segment: that is what the compressor may grow for.
  */
 #include "pageout/pageout.h"
 
@@ -34,14 +38,15 @@ static const struct moment patience[FRAME_USE_COUNT] = {
 	[FRAME_READ] = { .rounds = 400, .passes = 100 },
 };
 
-/* While swap has room memory is not full: what waits is only unlucky (segments that are all being filled, others that are
- * always first). Not for ever all the same: a fault must end. */
+/* While swap has room memory is not full: what waits is only unlucky (segments that are all being
+ * filled, others that are always first). Not for ever all the same: a fault must end. */
 #define PATIENCE_WITH_SWAP 64u
 
 struct moment
 moment_now(const struct daemon *d)
 {
-	return (struct moment){ load_relaxed(&d->pageq.rounds), load_relaxed(&d->writeback.passes) };
+	return (
+	    struct moment){ load_relaxed(&d->pageq.rounds), load_relaxed(&d->writeback.passes) };
 }
 
 struct moment
@@ -98,7 +103,8 @@ bool
 pageout_is_crammed(const struct daemon *d)
 {
 	return load_relaxed(&d->pageq.squeezed) &&
-	    (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >= compressor_share(d);
+	       (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >=
+		   compressor_share(d);
 }
 
 bool
@@ -106,7 +112,8 @@ squeeze_is_far(const struct daemon *d)
 {
 	uint64_t share = compressor_share(d);
 
-	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < share - share / 16;
+	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) <
+	       share - share / 16;
 }
 
 void

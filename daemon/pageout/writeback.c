@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The swap writer: whole cold segments to swap, compaction, places given back, swap files made, emptied and deleted. The
- * only file that knows that a segment's place is a swap slot. Runs on: its own thread, which may wait for I/O. It
- * allocates nothing but at start.
+ * The swap writer: whole cold segments to swap, compaction, places given back, swap files made,
+ * emptied and deleted. The only file that knows that a segment's place is a swap slot. Runs on: its
+ * own thread, which may wait for I/O. It allocates nothing but at start.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 
-#define WRITES_MAX 64u
+#define WRITES_MAX           64u
 #define TIGHT_WASTE_PERMILLE 30u
 
 /* One segment under way to disk, or being moved between files. */
@@ -47,14 +47,15 @@ writeback_want(struct daemon *d)
 	lock_release(&wb->lock);
 }
 
-/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the memory; the compressor wants
- * 16 pages in one. */
+/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the
+ * memory; the compressor wants 16 pages in one. */
 size_t
 segment_bytes_wanted(const struct daemon *d)
 {
 	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
 
-	while (bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
+	while (
+	    bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
 		bytes /= 2;
 	return bytes;
 }
@@ -62,13 +63,14 @@ segment_bytes_wanted(const struct daemon *d)
 uint64_t
 compressor_share_least(const struct daemon *d)
 {
-	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing could be stored, and
-	 * nothing could be written out to make room. */
+	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing
+	 * could be stored, and nothing could be written out to make room. */
 	return (d->worker_count + 3) * (uint64_t)segment_bytes_wanted(d) >> d->page_shift;
 }
 
 uint64_t
-compressor_share_of(uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
+compressor_share_of(
+    uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
 {
 	uint64_t share;
 
@@ -76,8 +78,8 @@ compressor_share_of(uint64_t movable, uint64_t percent, uint64_t least, uint64_t
 	if (!swap_has_room)
 		percent = max_u64(percent, 90);
 	share = movable * percent / 100;
-	/* With so few frames that free ones and a few pages are most of what the share leaves, it would never be reached, and
-	 * nothing would go to swap. */
+	/* With so few frames that free ones and a few pages are most of what the share leaves, it
+	 * would never be reached, and nothing would go to swap. */
 	beside += movable / 32;
 	if (swap_has_room)
 		share = min_u64(share, movable > beside ? movable - beside : 0);
@@ -87,8 +89,8 @@ compressor_share_of(uint64_t movable, uint64_t percent, uint64_t least, uint64_t
 uint64_t
 compressor_share(const struct daemon *d)
 {
-	return compressor_share_of(frames_movable(d), param(d, compressor_percent), compressor_share_least(d),
-	    load_relaxed(&d->frames.free_target), swap_has_room(d));
+	return compressor_share_of(frames_movable(d), param(d, compressor_percent),
+	    compressor_share_least(d), load_relaxed(&d->frames.free_target), swap_has_room(d));
 }
 
 uint64_t
@@ -107,7 +109,8 @@ compressor_frames(const struct daemon *d)
 	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
 }
 
-/* Memory may have come back: it becomes free frames, and whoever waits goes on. `made`: by us, it is known. */
+/* Memory may have come back: it becomes free frames, and whoever waits goes on. `made`: by us, it
+ * is known. */
 static void
 room_made(struct daemon *d, bool made)
 {
@@ -231,8 +234,8 @@ write_start(struct writer *w)
 	write->used = true;
 	w->in_flight++;
 	/* As it lies: nothing of it changes until the end. */
-	error = swap_channel_submit_from(d->writeback.channel, write->slot, write->length, bytes,
-	    (uint64_t)(write - w->writes));
+	error = swap_channel_submit_from(
+	    d->writeback.channel, write->slot, write->length, bytes, (uint64_t)(write - w->writes));
 	if (error) {
 		write_finish(w, write, error);
 		return false;
@@ -248,17 +251,20 @@ writeback_compaction_worth(struct daemon *d, bool started)
 	uint64_t filled;
 
 	compressor_stats(d->compressor, &stats);
-	filled = stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
+	filled =
+	    stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
 	if (filled < (uint64_t)frames_movable(d) * d->page_bytes / 32)
 		return false;
-	/* Sparse segments hold address space that new ones will want: more than half of it is too much. */
+	/* Sparse segments hold address space that new ones will want: more than half of it is too
+	 * much. */
 	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
 	    param(d, arena_factor) * d->frames.count * d->page_bytes)
 		return true;
 	if (load_relaxed(&d->pageq.squeezed))
 		return true;
 	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
-	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) || frames_available(d) == 0)
+	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) ||
+	    frames_available(d) == 0)
 		permille = min_u64(permille, TIGHT_WASTE_PERMILLE);
 	/* Some steps at a time: the workers need ends to fill before it is woken again. */
 	if (started)
@@ -293,33 +299,38 @@ wait_one(struct writer *w)
 	reap(w);
 }
 
-/* So many segments are filled and written meanwhile when a range is evicted; not so many that they would be most of its share. */
+/* So many segments are filled and written meanwhile when a range is evicted; not so many that they
+ * would be most of its share. */
 static uint64_t
 group_frames(const struct daemon *d)
 {
 	uint64_t segments = param(d, swap_depth) + d->worker_count;
 
-	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift, compressor_share(d) / 2);
+	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift,
+	    compressor_share(d) / 2);
 }
 
-/* How many frames the compressor should give up: what it holds beyond its share, and what the reserve lacks (pages that
- * do not compress take more than they free). `started`: some are on their way, go on to the lower mark. `starved`: what faults
- * need is lacking too. */
+/* How many frames the compressor should give up: what it holds beyond its share, and what the
+ * reserve lacks (pages that do not compress take more than they free). `started`: some are on their
+ * way, go on to the lower mark. `starved`: what faults need is lacking too. */
 static uint64_t
 frames_to_swap(struct daemon *d, bool started, bool starved)
 {
 	uint64_t limit = compressor_share(d), held = compressor_frames(d);
-	/* Start a little before pageout is refused, stop a little lower: segments leave in small groups. */
+	/* Start a little before pageout is refused, stop a little lower: segments leave in small
+	 * groups. */
 	uint64_t mark = started ? limit - limit / 10 : limit - limit / 16;
 	/* Credit that workers have taken and not used yet is as good as free. */
-	uint64_t free_count = load_relaxed(&d->frames.free_count) +
+	uint64_t free_count =
+	    load_relaxed(&d->frames.free_count) +
 	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
-	uint64_t reserve = starved ? load_relaxed(&d->frames.free_min) :
-	    started		   ? d->frames.reserved :
-				     d->frames.reserved / 2;
+	uint64_t reserve = starved   ? load_relaxed(&d->frames.free_min)
+			   : started ? d->frames.reserved
+				     : d->frames.reserved / 2;
 	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
 
-	/* Where all workers fill segments as fast as they can, so early that they need not wait; with room for what is kept for them. */
+	/* Where all workers fill segments as fast as they can, so early that they need not wait;
+	 * with room for what is kept for them. */
 	if (load_relaxed(&d->writeback.evicting)) {
 		held -= min_u64(held, compressor_spare_bytes(d->compressor) >> d->page_shift);
 		mark = min_u64(mark, limit - group_frames(d));
@@ -334,15 +345,17 @@ writeback_swap_worth(struct daemon *d)
 	return d->swap && frames_to_swap(d, false, false) > 0;
 }
 
-/* Faults have waited through rounds that freed nothing for them, while there is a place in swap: whatever keeps the compressor
- * below its share (frames that cannot be had because they are wired, or are too few), its segments make room. */
+/* Faults have waited through rounds that freed nothing for them, while there is a place in swap:
+ * whatever keeps the compressor below its share (frames that cannot be had because they are wired,
+ * or are too few), its segments make room. */
 static bool
 is_starved(struct daemon *d)
 {
 	struct moment tried;
 
-	return swap_has_room(d) && load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
-	    park_longest(d, &tried) && squeeze_starves(tried);
+	return swap_has_room(d) &&
+	       load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
+	       park_longest(d, &tried) && squeeze_starves(tried);
 }
 
 static void
@@ -355,7 +368,9 @@ swap_out(struct writer *w)
 		return;
 	for (;;) {
 		/* What is in flight will leave. */
-		uint64_t leaving = (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >> d->page_shift;
+		uint64_t leaving =
+		    (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >>
+		    d->page_shift;
 		bool more = !w->failed && frames_to_swap(d, true, starved) > leaving;
 
 		if (more && w->in_flight < w->depth && write_start(w))
@@ -371,7 +386,8 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 {
 	struct swap_channel *channel = w->daemon->writeback.mover;
 	struct swap_completion completion;
-	int error = swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
+	int error =
+	    swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
 
 	if (error)
 		return error;
@@ -391,8 +407,9 @@ move_failed(struct writer *w, enum swap_failure kind, struct swap_slot slot, int
 	swapspace_failed(w->daemon, kind, error);
 }
 
-/* Moves one segment out of a file that is being emptied. => false: it could not be read, or not be written (*ret_full: or found
- * no place). One that went away meanwhile, or is being read, is no failure. */
+/* Moves one segment out of a file that is being emptied. => false: it could not be read, or not be
+ * written (*ret_full: or found no place). One that went away meanwhile, or is being read, is no
+ * failure. */
 static bool
 move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 {
@@ -419,7 +436,8 @@ move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 		move_failed(w, SWAP_FAILED_WRITE, to, write_error);
 	if (!error) {
 		swap_commit(d->swap, to);
-		error = compressor_place_moved(d->compressor, away->segment, away->place, (struct cplace){ to.v });
+		error = compressor_place_moved(
+		    d->compressor, away->segment, away->place, (struct cplace){ to.v });
 	}
 	swap_release(d->swap, error ? to : from);
 	swap_channel_buffer_put(d->writeback.mover, buffer);
@@ -427,8 +445,8 @@ move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 	return (read_error == 0 || read_error == -ESTALE) && write_error == 0;
 }
 
-/* What cannot be read stays, and the rest is moved all the same; where nothing can be written nothing more is tried. Either way
- * the file cannot be emptied for now. */
+/* What cannot be read stays, and the rest is moved all the same; where nothing can be written
+ * nothing more is tried. Either way the file cannot be emptied for now. */
 static void
 drain(struct writer *w)
 {
@@ -445,9 +463,9 @@ drain(struct writer *w)
 	release_places(d);
 }
 
-/* While a range is evicted as much memory is emptied by the writer as is filled by the workers. Then what it empties in one go
- * is kept for them: giving it back and taking it anew costs a quarter of a compression. This ends it, after a pass, when nothing is
- * evicted any more. */
+/* While a range is evicted as much memory is emptied by the writer as is filled by the workers.
+ * Then what it empties in one go is kept for them: giving it back and taking it anew costs a
+ * quarter of a compression. This ends it, after a pass, when nothing is evicted any more. */
 static void
 spares_end(struct writer *w)
 {
@@ -463,8 +481,8 @@ spares_end(struct writer *w)
 		compressor_spare_set(d->compressor, 0);
 }
 
-/* A client that has just been served should not wait for a compaction to end: behind clients and fault servers, but not so
- * far that others on the machine could starve it. */
+/* A client that has just been served should not wait for a compaction to end: behind clients and
+ * fault servers, but not so far that others on the machine could starve it. */
 #define WRITER_NICE 5
 
 static void *
@@ -532,7 +550,8 @@ writeback_start(struct daemon *d)
 	if (d->swap) {
 		error = swap_channel_create(d->swap, wb->writer->depth, 4096, &wb->channel);
 		if (!error)
-			error = swap_channel_create(d->swap, 1, round_up_u64(compressor_segment_bytes(d->compressor), 4096),
+			error = swap_channel_create(d->swap, 1,
+			    round_up_u64(compressor_segment_bytes(d->compressor), 4096),
 			    &wb->mover);
 		if (error)
 			return error;

@@ -23,16 +23,16 @@
 #include "pager/uffd_compat.h"
 #include "watch.h"
 
-#define HW_PAGE       4096u
-#define EAGAIN_TRIES  64
-#define MESSAGES_MAX  32u
-#define PUNCH_TRIES   8
-/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. What is away there is at an address that nobody
- * knows, and SIGBUS; without, it would read as zeroes. */
+#define HW_PAGE      4096u
+#define EAGAIN_TRIES 64
+#define MESSAGES_MAX 32u
+#define PUNCH_TRIES  8
+/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. What is away there is
+ * at an address that nobody knows, and SIGBUS; without, it would read as zeroes. */
 #define FEATURES                                                                                   \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |  \
-	 UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EXACT_ADDRESS |   \
-	 UFFD_FEATURE_POISON | UFFD_FEATURE_EVENT_REMAP)
+	    UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID |                             \
+	    UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_POISON | UFFD_FEATURE_EVENT_REMAP)
 
 static atomic_ullong retries;
 
@@ -55,7 +55,8 @@ uffd_features(void)
 	return FEATURES;
 }
 
-/* Its line "API:" in fdinfo says what UFFDIO_API was asked for, with a bit of the kernel's own when it has been done. */
+/* Its line "API:" in fdinfo says what UFFDIO_API was asked for, with a bit of the kernel's own when
+ * it has been done. */
 #define FEATURE_INITIALIZED (1ull << 31)
 
 int
@@ -96,7 +97,8 @@ probe_register(int uffd, int memfd, char *message, size_t message_size)
 
 	if (error) {
 		snprintf(message, message_size,
-		    "this kernel's userfaultfd lacks a feature that pagerd needs (write protection and minor faults "
+		    "this kernel's userfaultfd lacks a feature that pagerd needs (write protection "
+		    "and minor faults "
 		    "on shared memory, poison, thread ids): Linux 6.6 or newer is required");
 		return error;
 	}
@@ -107,14 +109,17 @@ probe_register(int uffd, int memfd, char *message, size_t message_size)
 	}
 	reg = (struct uffdio_register){
 		.range = { (uint64_t)(uintptr_t)memory, HW_PAGE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP,
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
+			UFFDIO_REGISTER_MODE_WP,
 	};
 	error = ioctl(uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : 0;
 	munmap(memory, HW_PAGE);
 	if (error)
 		snprintf(message, message_size,
-		    "userfaultfd cannot watch shared memory for missing, minor and write-protect faults "
-		    "together (%s): Linux 6.6 or newer is required", strerror(-error));
+		    "userfaultfd cannot watch shared memory for missing, minor and write-protect "
+		    "faults "
+		    "together (%s): Linux 6.6 or newer is required",
+		    strerror(-error));
 	return error;
 }
 
@@ -128,18 +133,22 @@ uffd_probe(int *ret_device, char *message, size_t message_size)
 		error = -errno;
 		if (error == -ENOENT)
 			snprintf(message, message_size,
-			    "/dev/userfaultfd does not exist: the kernel must be built with CONFIG_USERFAULTFD "
+			    "/dev/userfaultfd does not exist: the kernel must be built with "
+			    "CONFIG_USERFAULTFD "
 			    "(Linux 6.6 or newer); in a container, pass the device in");
 		else
 			snprintf(message, message_size,
-			    "cannot open /dev/userfaultfd: %s. Allow it with `setfacl -m u:%u:rw /dev/userfaultfd`, or "
-			    "start pagerd as root", strerror(-error), (unsigned)geteuid());
+			    "cannot open /dev/userfaultfd: %s. Allow it with `setfacl -m u:%u:rw "
+			    "/dev/userfaultfd`, or "
+			    "start pagerd as root",
+			    strerror(-error), (unsigned)geteuid());
 		return error;
 	}
 	uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
 	if (uffd < 0) {
 		error = -errno;
-		snprintf(message, message_size, "/dev/userfaultfd makes no userfaultfd: %s", strerror(-error));
+		snprintf(message, message_size, "/dev/userfaultfd makes no userfaultfd: %s",
+		    strerror(-error));
 		close(device);
 		return error;
 	}
@@ -182,14 +191,15 @@ messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fa
 		uint64_t flags = m->arg.pagefault.flags;
 
 		if (m->event == UFFD_EVENT_REMAP)
-			ret[count++] = (struct uffd_fault){ .address = m->arg.remap.to, .flags = UFFD_FAULT_MOVED };
+			ret[count++] = (struct uffd_fault){ .address = m->arg.remap.to,
+				.flags = UFFD_FAULT_MOVED };
 		if (m->event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		ret[count].address = m->arg.pagefault.address;
 		ret[count].thread = m->arg.pagefault.feat.ptid;
 		ret[count].flags = (flags & UFFD_PAGEFAULT_FLAG_WRITE ? UFFD_FAULT_WRITE : 0u) |
-		    (flags & UFFD_PAGEFAULT_FLAG_WP ? UFFD_FAULT_WP : 0u) |
-		    (flags & UFFD_PAGEFAULT_FLAG_MINOR ? UFFD_FAULT_MINOR : 0u);
+				   (flags & UFFD_PAGEFAULT_FLAG_WP ? UFFD_FAULT_WP : 0u) |
+				   (flags & UFFD_PAGEFAULT_FLAG_MINOR ? UFFD_FAULT_MINOR : 0u);
 		count++;
 	}
 	return count;
@@ -211,7 +221,8 @@ uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
 	size_t bytes = min_u64(max, MESSAGES_MAX) * sizeof(messages[0]);
 	ssize_t got;
 
-	/* The client has the same open file and may have cleared its O_NONBLOCK: a server must not sleep for that. */
+	/* The client has the same open file and may have cleared its O_NONBLOCK: a server must not
+	 * sleep for that. */
 	got = preadv2(uffd, &(struct iovec){ messages, bytes }, 1, -1, RWF_NOWAIT);
 	if (got < 0 && errno == EOPNOTSUPP) /* Linux before 6.10 */
 		got = read(uffd, messages, bytes);
@@ -264,7 +275,7 @@ uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode
 			.src = (uint64_t)(uintptr_t)source + done,
 			.len = bytes - done,
 			.mode = (mode & UFFD_MODE_WP ? UFFDIO_COPY_MODE_WP : 0u) |
-			    (mode & UFFD_MODE_DONTWAKE ? UFFDIO_COPY_MODE_DONTWAKE : 0u),
+				(mode & UFFD_MODE_DONTWAKE ? UFFDIO_COPY_MODE_DONTWAKE : 0u),
 		};
 
 		error = failpt_hit(FAIL_UFFD_COPY_EAGAIN);
@@ -310,12 +321,13 @@ continue_range(int uffd, uint64_t address, size_t bytes, int mode)
 		struct uffdio_continue more = {
 			.range = { address + done, bytes - done },
 			.mode = (mode & UFFD_MODE_WP ? UFFDIO_CONTINUE_MODE_WP : 0u) |
-			    (mode & UFFD_MODE_DONTWAKE ? UFFDIO_CONTINUE_MODE_DONTWAKE : 0u),
+				(mode & UFFD_MODE_DONTWAKE ? UFFDIO_CONTINUE_MODE_DONTWAKE : 0u),
 		};
 		int error = failpt_hit(FAIL_UFFD_CONTINUE_EAGAIN);
 
 		if (!error)
-			error = progress(uffd, UFFDIO_CONTINUE, &more, (int64_t *)&more.mapped, &done);
+			error =
+			    progress(uffd, UFFDIO_CONTINUE, &more, (int64_t *)&more.mapped, &done);
 		if (error == -EEXIST) {
 			/* Mapped already: the kernel wakes nobody for it. */
 			done += HW_PAGE;
@@ -371,8 +383,8 @@ write_protect_parts(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 
 	if (error != -ENOENT)
 		return error;
-	/* The kernel stops at the first part that is not registered (being given back, most likely) and leaves what lies
-	 * behind it as it was. */
+	/* The kernel stops at the first part that is not registered (being given back, most likely)
+	 * and leaves what lies behind it as it was. */
 	for (size_t at = 0; at < bytes; at += HW_PAGE) {
 		error = write_protect(uffd, address + at, HW_PAGE, mode);
 		if (error && error != -ENOENT)
@@ -402,8 +414,9 @@ uffd_wake(int uffd, uint64_t address, size_t bytes)
 	ioctl(uffd, UFFDIO_WAKE, &range);
 }
 
-/* One hardware page. The entry may hold a write-protection marker, left by the laundering that took the page away: it
- * must go before the poison fits. A page that is mapped looks the same from here: only the caller knows. */
+/* One hardware page. The entry may hold a write-protection marker, left by the laundering that took
+ * the page away: it must go before the poison fits. A page that is mapped looks the same from here:
+ * only the caller knows. */
 static int
 poison_hw(int uffd, uint64_t address, int mode)
 {
@@ -413,7 +426,8 @@ poison_hw(int uffd, uint64_t address, int mode)
 	for (;;) {
 		struct uffdio_poison poison = { .range = { address, HW_PAGE } };
 		size_t done = 0;
-		int error = progress(uffd, UFFDIO_POISON, &poison, (int64_t *)&poison.updated, &done);
+		int error =
+		    progress(uffd, UFFDIO_POISON, &poison, (int64_t *)&poison.updated, &done);
 
 		if (error == -EEXIST && !cleared) {
 			cleared = true;
@@ -438,7 +452,8 @@ uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
 	return error;
 }
 
-/* Root may make any file immutable, a memfd that it was handed too. => whether it is not any more */
+/* Root may make any file immutable, a memfd that it was handed too. => whether it is not any more
+ */
 static bool
 make_mutable(int memfd)
 {
@@ -459,14 +474,19 @@ uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 	locks_assert_none();
 	watch_enter(WATCH_MEMFD, memfd);
 	for (unsigned tries = 0; tries < PUNCH_TRIES; tries++) {
-		error = fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) < 0 ? -errno : 0;
+		error = fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			    (off_t)bytes) < 0
+			    ? -errno
+			    : 0;
 		if (error == 0 || (error != -EINTR && (error != -EPERM || !make_mutable(memfd))))
 			break;
 	}
 	watch_leave();
 	if (error)
-		log_warning_limited("pages of a client could not be taken out of its memory: %s. They stay with it, beyond what is "
-				    "counted, until it ends", strerror(-error));
+		log_warning_limited("pages of a client could not be taken out of its memory: %s. "
+				    "They stay with it, beyond what is "
+				    "counted, until it ends",
+		    strerror(-error));
 	return error;
 }
 

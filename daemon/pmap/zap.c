@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Taking mappings away for ageing, so that the next touch is seen as a soft fault. Best effort by design: a page that keeps
- * its mapping only looks unreferenced. Two ways: a message to the client's agent, which drops a whole batch with one call and
- * without pageout's waiting for it; or, where the agent does not keep up, MADV_PAGEOUT on the client by the daemon (works on a
- * machine without system swap: shared memory loses its page-table entries and stays in the memfd).
+ * Taking mappings away for ageing, so that the next touch is seen as a soft fault. Best effort by
+ * design: a page that keeps its mapping only looks unreferenced. Two ways: a message to the
+ * client's agent, which drops a whole batch with one call and without pageout's waiting for it; or,
+ * where the agent does not keep up, MADV_PAGEOUT on the client by the daemon (works on a machine
+ * without system swap: shared memory loses its page-table entries and stays in the memfd).
  *
- * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment, and each processor keeps
- * up to 15 of those it put back last. zap_now, which must not miss one, looks at the client's page tables and tries again
- * from the other processors. Runs on: pageout workers; zap_now also on fault servers and jobs.
+ * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment,
+ * and each processor keeps up to 15 of those it put back last. zap_now, which must not miss one,
+ * looks at the client's page tables and tries again from the other processors. Runs on: pageout
+ * workers; zap_now also on fault servers and jobs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,38 +46,49 @@ zap_init(struct daemon *d)
 {
 	if (!system_swap_is_on())
 		return;
-	log_warning("the system has swap: the kernel may page out what pagerd keeps resident; consider swapoff. "
+	log_warning("the system has swap: the kernel may page out what pagerd keeps resident; "
+		    "consider swapoff. "
 		    "Ageing goes through the clients' agents");
 	store_relaxed(&d->zap_agent, 1);
 }
 
-/* The processors on which a client faults so often that it is read by their direct servers: one server for each processor. */
+/* The processors on which a client faults so often that it is read by their direct servers: one
+ * server for each processor. */
 static uint64_t
 hot_processors(struct daemon *d, struct session *s)
 {
-	return d->server_count == d->cpus && load_acquire(&s->is_direct) ? load_relaxed(&s->servers_polling) : 0;
+	return d->server_count == d->cpus && load_acquire(&s->is_direct)
+		   ? load_relaxed(&s->servers_polling)
+		   : 0;
 }
 
 /* => whether the agent took the message. */
 static bool
 zap_by_agent(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count)
 {
-	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = count, .value = hot_processors(d, s) };
-	size_t bytes = offsetof(struct pager_agent_message, ranges) + count * sizeof(message.ranges[0]);
+	struct pager_agent_message message = {
+		.op = PAGER_AGENT_ZAP, .count = count, .value = hot_processors(d, s)
+	};
+	size_t bytes =
+	    offsetof(struct pager_agent_message, ranges) + count * sizeof(message.ranges[0]);
 
 	for (unsigned i = 0; i < count; i++)
-		message.ranges[i] = (struct pager_agent_range){ (uint64_t)(uintptr_t)ranges[i].iov_base, ranges[i].iov_len };
+		message.ranges[i] =
+		    (struct pager_agent_range){ (uint64_t)(uintptr_t)ranges[i].iov_base,
+			    ranges[i].iov_len };
 	/* A full socket is an agent that does not keep up: nobody waits for it. */
 	return send(s->agent, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
 static void
-zap_ranges(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
+zap_ranges(
+    struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
 {
 	unsigned done = 0;
 
 	locks_assert_none();
-	/* A thread of another lane does not wait for it: what its agent does not take stays mapped. */
+	/* A thread of another lane does not wait for it: what its agent does not take stays mapped.
+	 */
 	if (load_acquire(&s->lane) != watch_lane()) {
 		zap_by_agent(d, s, ranges, count);
 		return;
@@ -92,7 +105,8 @@ zap_ranges(struct daemon *d, struct session *s, const struct iovec *ranges, unsi
 		int error;
 
 		watch_enter(WATCH_ADVICE, -1);
-		advised = syscall(SYS_process_madvise, s->pidfd, ranges + done, (size_t)(count - done), MADV_PAGEOUT, 0u);
+		advised = syscall(SYS_process_madvise, s->pidfd, ranges + done,
+		    (size_t)(count - done), MADV_PAGEOUT, 0u);
 		error = errno;
 		watch_leave();
 		if (advised < 0) {
@@ -141,7 +155,8 @@ pagemap_of(struct session *s)
 static bool
 is_mapped(struct daemon *d, struct session *s, const struct iovec *range)
 {
-	uint64_t entries[64], at = (uintptr_t)range->iov_base / d->hw_bytes, end = at + range->iov_len / d->hw_bytes;
+	uint64_t entries[64], at = (uintptr_t)range->iov_base / d->hw_bytes,
+			      end = at + range->iov_len / d->hw_bytes;
 	int fd = pagemap_of(s);
 
 	while (fd >= 0 && at < end) {
@@ -149,7 +164,8 @@ is_mapped(struct daemon *d, struct session *s, const struct iovec *range)
 		ssize_t got;
 
 		watch_enter(WATCH_PAGEMAP, -1);
-		got = pread(fd, entries, want * sizeof(entries[0]), (off_t)(at * sizeof(entries[0])));
+		got =
+		    pread(fd, entries, want * sizeof(entries[0]), (off_t)(at * sizeof(entries[0])));
 		watch_leave();
 		if (got <= 0)
 			return false;
@@ -172,7 +188,8 @@ zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, 
 	if (load_relaxed(&d->zap_agent) || sched_getaffinity(0, sizeof(before), &before) != 0)
 		return;
 	for (unsigned i = 0; i < count; i++)
-		for (int cpu = 0; cpu < cpus && cpu < CPU_SETSIZE && is_mapped(d, s, &ranges[i]); cpu++) {
+		for (int cpu = 0; cpu < cpus && cpu < CPU_SETSIZE && is_mapped(d, s, &ranges[i]);
+		     cpu++) {
 			CPU_ZERO(&one);
 			CPU_SET(cpu, &one);
 			if (sched_setaffinity(0, sizeof(one), &one) != 0)
@@ -185,7 +202,8 @@ zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, 
 }
 
 static void
-zap_client(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
+zap_client(
+    struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
 {
 	watch_client(session_cookie(s));
 	zap_ranges(d, s, ranges, count, now);
@@ -207,11 +225,13 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 
 		uint64_t first = v[i].page - o->slot_base, end = first + 1;
 
-		/* Over stored pages too: they have no mapping to lose. One that comes back just now may lose its own. */
+		/* Over stored pages too: they have no mapping to lose. One that comes back just now
+		 * may lose its own. */
 		for (; i + n < count && v[i + n].object == o; n++) {
 			uint64_t page = v[i + n].page - o->slot_base;
 
-			if (page != end && (now || page - end > VM_GAP_MAX || !vm_object_all_stored(o, end, page)))
+			if (page != end &&
+			    (now || page - end > VM_GAP_MAX || !vm_object_all_stored(o, end, page)))
 				break;
 			end = page + 1;
 		}
@@ -220,8 +240,8 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 			used = 0;
 		}
 		session = o->session;
-		ranges[used++] = (struct iovec){
-			(void *)(uintptr_t)vm_object_address(o, first), (size_t)(end - first) << d->page_shift };
+		ranges[used++] = (struct iovec){ (void *)(uintptr_t)vm_object_address(o, first),
+			(size_t)(end - first) << d->page_shift };
 		i += n;
 	}
 	if (used > 0)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks: memory of the tables that grow with use. A block is SLOTS_PER_BLOCK slots, which are one hardware page of the slot
- * arena, and as many entries of the page-out policy. It gets memory before its first page comes (populate), is billed to its
- * client, and gives it back when its last page has gone (release). Without memory nobody looks at its slots
- * (vm_object_slot), since reading a hole of the arena would fill it.
+ * Blocks: memory of the tables that grow with use. A block is SLOTS_PER_BLOCK slots, which are one
+ * hardware page of the slot arena, and as many entries of the page-out policy. It gets memory
+ * before its first page comes (populate), is billed to its client, and gives it back when its last
+ * page has gone (release). Without memory nobody looks at its slots (vm_object_slot), since reading
+ * a hole of the arena would fill it.
  *
- * A release is a punch, so no lock is held across it: the blocks are a hole meanwhile (struct hole), in which no page comes.
+ * A release is a punch, so no lock is held across it: the blocks are a hole meanwhile (struct
+ * hole), in which no page comes.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -34,10 +36,12 @@ bill(struct vm_object *o, int64_t blocks)
 {
 	struct daemon *d = o->daemon;
 
-	ledger_post_bytes(&o->session->ledger, PAGER_LEDGER_PAGE_TABLE, blocks * (int64_t)TABLE_BLOCK_BYTES);
+	ledger_post_bytes(
+	    &o->session->ledger, PAGER_LEDGER_PAGE_TABLE, blocks * (int64_t)TABLE_BLOCK_BYTES);
 	fetch_add_relaxed(&d->slots.blocks, (unsigned)blocks);
 	if (blocks < 0)
-		share_give(d, o->session->account, SHARE_TABLES, (uint64_t)-blocks * TABLE_BLOCK_BYTES);
+		share_give(
+		    d, o->session->account, SHARE_TABLES, (uint64_t)-blocks * TABLE_BLOCK_BYTES);
 }
 
 static bool
@@ -107,15 +111,18 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	struct page_policy *policies[2] = { NULL };
 	uint32_t first = o->slot_base + (uint32_t)(low * SLOTS_PER_BLOCK);
 	/* Behind the last block nobody has a slot up to the end of the run. */
-	uint64_t end = high < block_count(o) ? high * SLOTS_PER_BLOCK : round_up_u64(o->page_count, SLOTS_PER_RUN);
+	uint64_t end = high < block_count(o) ? high * SLOTS_PER_BLOCK
+					     : round_up_u64(o->page_count, SLOTS_PER_RUN);
 	uint32_t count = (uint32_t)(end - low * SLOTS_PER_BLOCK);
 
-	/* Whoever looks at slots with PAGEQ only has seen, when we have had it, that there is nothing to look at. */
+	/* Whoever looks at slots with PAGEQ only has seen, when we have had it, that there is
+	 * nothing to look at. */
 	lock_acquire(&d->pageq.lock);
 	policies[0] = page_policy_get(d->pageq.policy);
 	policies[1] = page_policy_get(o->session->policy);
 	lock_release(&d->pageq.lock);
-	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8, (off_t)count * 8);
+	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
+	    (off_t)count * 8);
 	for (unsigned i = 0; i < ARRAY_LEN(policies); i++) {
 		page_policy_release(policies[i], first, count);
 		page_policy_destroy(policies[i]);
@@ -125,7 +132,8 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 void
 vm_object_release(struct vm_object *o, uint64_t first, uint64_t last)
 {
-	uint64_t block = first / SLOTS_PER_BLOCK, end = (last + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
+	uint64_t block = first / SLOTS_PER_BLOCK,
+		 end = (last + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
 	unsigned given = 0;
 
 	lock_acquire(&o->lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of frames: what the daemon may hold in memory, one row per unit of budget. A frame is memory of some
- * object's memfd, or memory of the compressor's arena, or free; it has no address of its own. Runs on: any
- * thread, PAGEQ held; the compressor's credit is lock-free.
+ * The table of frames: what the daemon may hold in memory, one row per unit of budget. A frame is
+ * memory of some object's memfd, or memory of the compressor's arena, or free; it has no address of
+ * its own. Runs on: any thread, PAGEQ held; the compressor's credit is lock-free.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -13,7 +13,8 @@
 #include "vm/vm_page.h"
 #include "daemon.h"
 
-/* Of the reserve, what even the compressor leaves until memory is squeezed: it then serves stored pages. */
+/* Of the reserve, what even the compressor leaves until memory is squeezed: it then serves stored
+ * pages. */
 #define FRAMES_LAST 32u
 /* Least distance of the targets from each other and from the reserve. */
 #define TARGET_STEP 32u
@@ -35,13 +36,16 @@ frames_create(struct daemon *d)
 		return -errno;
 	if (ftruncate(t->fd, (off_t)(count * sizeof(struct vm_page))) < 0)
 		return -errno;
-	memory = mmap(NULL, count * sizeof(struct vm_page), PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+	memory = mmap(
+	    NULL, count * sizeof(struct vm_page), PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	t->pages = memory;
-	/* A worker needs room for one batch of raw pages, and a segment's growth, before it can free their frames. */
+	/* A worker needs room for one batch of raw pages, and a segment's growth, before it can
+	 * free their frames. */
 	reserved = max_u64(param(d, reserved_frames),
-	    FRAMES_LAST + workers * (param(d, pageout_batch) * 3 / 2 + (64u << 10) / d->page_bytes + 8));
+	    FRAMES_LAST +
+		workers * (param(d, pageout_batch) * 3 / 2 + (64u << 10) / d->page_bytes + 8));
 	t->reserved = (uint32_t)min_u64(reserved, count / 8);
 	t->last = (uint32_t)min_u64(FRAMES_LAST, t->reserved / 4);
 	t->free_head = FRAME_NONE;
@@ -69,7 +73,8 @@ void
 frames_targets_refresh(struct daemon *d)
 {
 	struct frame_table *t = &d->frames;
-	uint64_t movable = frames_movable(d), room = movable > t->reserved ? movable - t->reserved : 0;
+	uint64_t movable = frames_movable(d),
+		 room = movable > t->reserved ? movable - t->reserved : 0;
 	uint64_t low = movable * param(d, free_min_permille) / 1000;
 	uint64_t high = movable * param(d, free_target_permille) / 1000;
 
@@ -99,9 +104,11 @@ frames_resident_movable(const struct daemon *d)
 uint64_t
 frames_wire_most(const struct daemon *d)
 {
-	/* The reserve, targets that differ, segments that are being filled, and as much again for pages. */
+	/* The reserve, targets that differ, segments that are being filled, and as much again for
+	 * pages. */
 	uint64_t count = d->frames.count;
-	uint64_t kept = d->frames.reserved + 4 * TARGET_STEP + min_u64(compressor_share_least(d), count / 4);
+	uint64_t kept =
+	    d->frames.reserved + 4 * TARGET_STEP + min_u64(compressor_share_least(d), count / 4);
 
 	return min_u64(count * param(d, wire_percent) / 100, count > kept ? count - kept : 0);
 }
@@ -125,7 +132,8 @@ uint32_t
 frames_available_for(const struct daemon *d, enum frame_use use)
 {
 	bool squeezed = load_relaxed(&d->pageq.squeezed);
-	uint32_t free_count = load_relaxed(&d->frames.free_count), floor = frames_floor(&d->frames, use, squeezed);
+	uint32_t free_count = load_relaxed(&d->frames.free_count),
+		 floor = frames_floor(&d->frames, use, squeezed);
 	uint32_t available = free_count > floor ? free_count - floor : 0;
 	uint64_t limit = param(d, resident_frames), resident;
 
@@ -192,7 +200,8 @@ frames_credit_compressor_locked(struct daemon *d, size_t bytes)
 	struct frame_table *t = &d->frames;
 	uint32_t taken = 0, floor = frames_floor(t, FRAME_STORE, load_relaxed(&d->pageq.squeezed));
 
-	while (load_relaxed(&t->compressor_credit) < (long long)bytes && load_relaxed(&t->free_count) > floor) {
+	while (load_relaxed(&t->compressor_credit) < (long long)bytes &&
+	       load_relaxed(&t->free_count) > floor) {
 		uint32_t frame = pop_free(t);
 
 		store_relaxed(&t->pages[frame].word, FRAME_COMPRESSOR);
@@ -230,7 +239,8 @@ frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes)
 	return given;
 }
 
-/* The compressor grows only on credit that a worker has taken before, so that the budget is never exceeded. */
+/* The compressor grows only on credit that a worker has taken before, so that the budget is never
+ * exceeded. */
 static int
 memory_take(void *ctx, size_t bytes)
 {

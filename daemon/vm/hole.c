@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Holes, which are the lock of pages without a frame, and the waits of jobs for pages that are busy or in one. Runs on: any
- * thread that has O; the waits on jobs.
+ * Holes, which are the lock of pages without a frame, and the waits of jobs for pages that are busy
+ * or in one. Runs on: any thread that has O; the waits on jobs.
  */
 #include "pmap/uffd.h"
 #include "session.h"

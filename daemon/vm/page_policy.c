@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Instances of page-out policies. Runs on: whoever holds PAGEQ; made and destroyed by jobs and at start.
+ * Instances of page-out policies. Runs on: whoever holds PAGEQ; made and destroyed by jobs and at
+ * start.
  */
 #include "vm/page_policy.h"
 
@@ -32,14 +33,18 @@ policy_state(const void *core, pol_page page)
 	}
 }
 
-/* Sparse: a policy's memory is touched only where pages are. entries: offset of what shall begin at a hardware page.
+/* Sparse: a policy's memory is touched only where pages are. entries: offset of what shall begin at
+ * a hardware page.
  * => the first of `bytes`, or NULL */
 static void *
 sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct policy_memory *ret)
 {
-	/* Those of a policy that does not say POL_ENTRIES lie as they come, and share pages at the ends of what is released. */
-	size_t before = entries % _Alignof(max_align_t) == 0 ? round_up_u64(entries, d->hw_bytes) - entries : 0;
-	void *mapping = mmap(NULL, before + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* Those of a policy that does not say POL_ENTRIES lie as they come, and share pages at the
+	 * ends of what is released. */
+	size_t before =
+	    entries % _Alignof(max_align_t) == 0 ? round_up_u64(entries, d->hw_bytes) - entries : 0;
+	void *mapping = mmap(NULL, before + bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (mapping == MAP_FAILED)
 		return NULL;
@@ -86,8 +91,8 @@ instance_init(struct page_policy *pp, const char *params)
 	if (!pp->memory)
 		return -ENOMEM;
 	if (!pp->ops->deactivate) {
-		pp->window = sparse_memory(d, pol_window_footprint(env.npages), offsetof(struct pol_window, nodes),
-		    &pp->window_memory);
+		pp->window = sparse_memory(d, pol_window_footprint(env.npages),
+		    offsetof(struct pol_window, nodes), &pp->window_memory);
 		if (!pp->window)
 			return -ENOMEM;
 		pol_window_init(pp->window, 0);
@@ -163,10 +168,12 @@ page_policy_destroy(struct page_policy *pp)
 
 /* Whole hardware pages of it. */
 static void
-entries_release(const struct daemon *d, char *entries, size_t stride, pol_page first, uint32_t count)
+entries_release(
+    const struct daemon *d, char *entries, size_t stride, pol_page first, uint32_t count)
 {
 	uintptr_t from = round_up_u64((uintptr_t)entries + (size_t)first * stride, d->hw_bytes);
-	uintptr_t to = round_down_u64((uintptr_t)entries + ((size_t)first + count) * stride, d->hw_bytes);
+	uintptr_t to =
+	    round_down_u64((uintptr_t)entries + ((size_t)first + count) * stride, d->hw_bytes);
 
 	/* The daemon's memory is locked, where it may be. */
 	if (from < to)
@@ -181,14 +188,17 @@ page_policy_release(struct page_policy *pp, pol_page first, uint32_t count)
 
 	if (!pp)
 		return;
-	for (array = pp->ops->arrays; array < pp->ops->arrays + POL_ARRAYS_MAX && array->stride != 0; array++) {
+	for (array = pp->ops->arrays;
+	     array < pp->ops->arrays + POL_ARRAYS_MAX && array->stride != 0; array++) {
 		if (array->offset != 0)
 			offset = array->offset;
-		entries_release(pp->daemon, (char *)pp->memory + offset, array->stride, first, count);
+		entries_release(
+		    pp->daemon, (char *)pp->memory + offset, array->stride, first, count);
 		offset += array->stride * pp->daemon->slots.count;
 	}
 	if (pp->window)
-		entries_release(pp->daemon, (char *)pp->window->nodes, sizeof(struct pol_node), first, count);
+		entries_release(
+		    pp->daemon, (char *)pp->window->nodes, sizeof(struct pol_node), first, count);
 }
 
 void
@@ -272,7 +282,8 @@ unsigned
 page_policy_make_room(struct page_policy *pp, unsigned want, bool stalled, pol_page *out)
 {
 	if (!pp->window)
-		return pp->ops->deactivate(pp->memory, pp->ops->flags & POL_KEEPS_TARGET ? want : 1, out);
+		return pp->ops->deactivate(
+		    pp->memory, pp->ops->flags & POL_KEEPS_TARGET ? want : 1, out);
 	if (stalled || pp->resident == pp->window->lists[1].count)
 		return pol_window_deactivate(pp->window, 0, 1, out);
 	return 0;
@@ -286,7 +297,9 @@ page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page 
 	/* Two thirds stay mapped, as in page_policy_deactivate. */
 	if (pp->window)
 		return pol_window_deactivate(pp->window, frames - frames / 3, want, out);
-	return scarce && pp->ops->flags & POL_KEEPS_TARGET ? pp->ops->deactivate(pp->memory, want, out) : 0;
+	return scarce && pp->ops->flags & POL_KEEPS_TARGET
+		   ? pp->ops->deactivate(pp->memory, want, out)
+		   : 0;
 }
 
 void
@@ -326,8 +339,10 @@ page_policy_describe(struct page_policy *pp, char *text, size_t text_size)
 	if (pp->cost)
 		snprintf(tuned, sizeof(tuned), "measured: cost=%u\n", pp->cost);
 	snprintf(text, text_size,
-	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target %llu\n%sparameters: %s\n", pp->text,
-	    pp->ops->help, (unsigned long long)stats.resident, (unsigned long long)stats.mapped,
-	    (unsigned long long)stats.inactive, (unsigned long long)stats.ghosts, (unsigned long long)stats.target, tuned,
+	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target "
+	    "%llu\n%sparameters: %s\n",
+	    pp->text, pp->ops->help, (unsigned long long)stats.resident,
+	    (unsigned long long)stats.mapped, (unsigned long long)stats.inactive,
+	    (unsigned long long)stats.ghosts, (unsigned long long)stats.target, tuned,
 	    pp->ops->params ? pp->ops->params : "none");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Running policies: the daemon's, and those of clients that asked for their own. An instance owns the order of the pages of
- * its clients; this file hands it events and takes its proposals. A policy without deactivate() gets the core's window
- * (policy/pol_window.h). Every function but _create, _get, _destroy and _release is called with PAGEQ held.
+ * Running policies: the daemon's, and those of clients that asked for their own. An instance owns
+ * the order of the pages of its clients; this file hands it events and takes its proposals. A
+ * policy without deactivate() gets the core's window (policy/pol_window.h). Every function but
+ * _create, _get, _destroy and _release is called with PAGEQ held.
  */
 #ifndef PAGE_POLICY_H
 #define PAGE_POLICY_H
@@ -10,12 +11,15 @@
 #include "daemon.h"
 #include "pol_window.h"
 
-/* What "default" stands for. A major fault that the compressor answers costs about two soft ones here (doc/performance.md):
- * few are worth it. Its cost is written out and so is not replaced by the measured one, which gained nothing (policies.md).
- * Lint doc_names finds the text in the manual pages. */
-#define POLICY_DEFAULT "mach2q:inactive=8,adapt=1,cost=2,overhead=1,near=100,refault=25,trial=10,turns=3"
+/* What "default" stands for. A major fault that the compressor answers costs about two soft ones
+ * here (doc/performance.md): few are worth it. Its cost is written out and so is not replaced by
+ * the measured one, which gained nothing (policies.md). Lint doc_names finds the text in the manual
+ * pages. */
+#define POLICY_DEFAULT                                                                             \
+	"mach2q:inactive=8,adapt=1,cost=2,overhead=1,near=100,refault=25,trial=10,turns=3"
 
-/* Memory in which the entries of a page that has not come take none: they begin at a hardware page, as does every run of slots. */
+/* Memory in which the entries of a page that has not come take none: they begin at a hardware page,
+ * as does every run of slots. */
 struct policy_memory {
 	void *mapping;
 	size_t bytes; /* of the mapping */
@@ -36,7 +40,8 @@ struct page_policy {
 	char text[256];    /* "name[:params]" */
 };
 
-/* text: "name[:param=value,...]", or "default"; a name with a slash is a shared object. => 0, -ENOENT, -EINVAL, -ENOMEM */
+/* text: "name[:param=value,...]", or "default"; a name with a slash is a shared object. => 0,
+ * -ENOENT, -EINVAL, -ENOMEM */
 int page_policy_create(struct daemon *d, const char *text, struct page_policy **ret);
 /* Another reference; NULL: none. => PAGEQ held, or a reference */
 struct page_policy *page_policy_get(struct page_policy *pp);
@@ -56,15 +61,17 @@ void page_policy_done(struct page_policy *pp, pol_page page, enum pol_outcome ou
 void page_policy_unmapped(struct page_policy *pp, pol_page page);
 /* needed: victims are wanted and none was found. => pages to unmap */
 unsigned page_policy_deactivate(struct page_policy *pp, unsigned want, bool needed, pol_page *out);
-/* With resident_frames: the page is not resident and waits for a frame. page_policy_fault says it otherwise. */
+/* With resident_frames: the page is not resident and waits for a frame. page_policy_fault says it
+ * otherwise. */
 void page_policy_miss(struct page_policy *pp, pol_page page);
-/* With resident_frames, the order of pagersim: what is unmapped before each look for a victim, and after each fault (scarce:
- * as many pages are resident as may be). => pages to unmap */
+/* With resident_frames, the order of pagersim: what is unmapped before each look for a victim, and
+ * after each fault (scarce: as many pages are resident as may be). => pages to unmap */
 unsigned page_policy_make_room(struct page_policy *pp, unsigned want, bool stalled, pol_page *out);
 unsigned page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page *out);
 /* The number of frames that the policy may assume has changed. */
 void page_policy_resize(struct page_policy *pp);
-/* A major fault costs so many soft ones. Not for policies that do not care, nor where a user has said cost=. */
+/* A major fault costs so many soft ones. Not for policies that do not care, nor where a user has
+ * said cost=. */
 void page_policy_tune(struct page_policy *pp, uint32_t cost);
 unsigned page_policy_select(struct page_policy *pp, unsigned want, pol_page *out);
 void page_policy_describe(struct page_policy *pp, char *text, size_t text_size);

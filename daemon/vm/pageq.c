@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Page queues. Runs on: fault servers, workers, jobs; PAGEQ held in every _locked function. Allocates nothing but at
- * a switch of policy.
+ * Page queues. Runs on: fault servers, workers, jobs; PAGEQ held in every _locked function.
+ * Allocates nothing but at a switch of policy.
  */
 #include "vm/pageq.h"
 
@@ -87,8 +87,8 @@ speculative_remove(struct daemon *d, uint32_t frame)
 
 /* --- in, touched, gone --- */
 
-/* A page is gone for good, or wired. The daemon's policy may remember one from before its client had a policy of its own, and
- * memory of entries goes with the page (vm/block.c). */
+/* A page is gone for good, or wired. The daemon's policy may remember one from before its client
+ * had a policy of its own, and memory of entries goes with the page (vm/block.c). */
 static void
 forget(struct daemon *d, struct vm_object *o, pol_page page, bool resident)
 {
@@ -100,7 +100,8 @@ forget(struct daemon *d, struct vm_object *o, pol_page page, bool resident)
 }
 
 void
-pageq_filled_locked(struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf)
+pageq_filled_locked(
+    struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf)
 {
 	vm_page_commit(d, o, frame, PAGE_FILLING, to);
 	if (to == PAGE_ACTIVE)
@@ -205,21 +206,24 @@ pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t ind
 	word = load_acquire(&page_of(d, slot_frame(slot))->word);
 	if (page_word_state(word) != PAGE_ACTIVE || word & PAGE_BUSY)
 		return false;
-	/* The policy did not propose it: for the policy it stays mapped until it is evicted (done) or touched (soft). */
+	/* The policy did not propose it: for the policy it stays mapped until it is evicted (done)
+	 * or touched (soft). */
 	vm_page_commit(d, o, slot_frame(slot), PAGE_ACTIVE, PAGE_INACTIVE);
 	page_policy_unmapped(policy_of(d, o), vm_object_pol_page(o, index));
 	return true;
 }
 
 bool
-pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret)
+pageq_deactivate_frame_locked(
+    struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret)
 {
 	struct vm_object *o;
 
 	if (state_of(d, frame) != PAGE_ACTIVE)
 		return false;
 	o = d->objects.objects[page_of(d, frame)->object];
-	if ((!session_names_all(name) && !session_is_named(o->session, name)) || !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
+	if ((!session_names_all(name) && !session_is_named(o->session, name)) ||
+	    !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
 		return false;
 	vm_object_get(o);
 	*ret = (struct victim){ pol_of(d, o, frame), frame, o };
@@ -231,7 +235,8 @@ pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret
 {
 	uint32_t frame = frame_of(d, page);
 
-	return frame != FRAME_NONE && pageq_deactivate_frame_locked(d, frame, (struct session_name){ 0 }, ret);
+	return frame != FRAME_NONE &&
+	       pageq_deactivate_frame_locked(d, frame, (struct session_name){ 0 }, ret);
 }
 
 bool
@@ -240,7 +245,8 @@ pageq_slot_is_coming_locked(struct daemon *d, pol_page page)
 	uint32_t frame = frame_of(d, page);
 	uint32_t word = frame == FRAME_NONE ? 0 : load_acquire(&page_of(d, frame)->word);
 
-	return word & PAGE_BUSY && (page_word_state(word) == PAGE_ACTIVE || page_word_state(word) == PAGE_FILLING);
+	return word & PAGE_BUSY &&
+	       (page_word_state(word) == PAGE_ACTIVE || page_word_state(word) == PAGE_FILLING);
 }
 
 bool
@@ -260,7 +266,8 @@ pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, 
 }
 
 unsigned
-pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_page *pages, unsigned proposed, struct victim *ret)
+pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_page *pages,
+    unsigned proposed, struct victim *ret)
 {
 	unsigned count = 0;
 
@@ -272,7 +279,8 @@ pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_pag
 		/* Cooled down by its owner before the policy came to it. */
 		if (frame != FRAME_NONE && page_word_state(word) == PAGE_INACTIVE)
 			continue;
-		if (frame == FRAME_NONE || page_word_state(word) != PAGE_ACTIVE || word & PAGE_BUSY) {
+		if (frame == FRAME_NONE || page_word_state(word) != PAGE_ACTIVE ||
+		    word & PAGE_BUSY) {
 			/* In transit by a fault: that is a reference. */
 			page_policy_soft(policy, pages[i], 0);
 			continue;
@@ -286,10 +294,12 @@ pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_pag
 }
 
 static unsigned
-deactivate_by(struct daemon *d, struct page_policy *policy, unsigned want, bool needed, struct victim *ret)
+deactivate_by(
+    struct daemon *d, struct page_policy *policy, unsigned want, bool needed, struct victim *ret)
 {
 	pol_page pages[DEACTIVATE_MAX];
-	unsigned proposed = page_policy_deactivate(policy, want > DEACTIVATE_MAX ? DEACTIVATE_MAX : want, needed, pages);
+	unsigned proposed = page_policy_deactivate(
+	    policy, want > DEACTIVATE_MAX ? DEACTIVATE_MAX : want, needed, pages);
 
 	return pageq_unmap_proposed(d, policy, pages, proposed, ret);
 }
@@ -323,8 +333,8 @@ pageq_policy_turn(struct daemon *d)
 }
 
 static void
-choose_neighbours(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, struct victim *ret,
-    unsigned *count)
+choose_neighbours(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
+    struct victim *ret, unsigned *count)
 {
 	uint64_t cluster = param(d, pageout_cluster);
 	uint64_t first = index - index % cluster;
@@ -394,8 +404,8 @@ pageq_choose_speculative(struct daemon *d, struct victim *ret)
 }
 
 unsigned
-pageq_round_locked(struct daemon *d, unsigned want, unsigned want_aged, bool needed, struct victim *aged,
-    unsigned *ret_aged, struct victim *ret)
+pageq_round_locked(struct daemon *d, unsigned want, unsigned want_aged, bool needed,
+    struct victim *aged, unsigned *ret_aged, struct victim *ret)
 {
 	struct page_policy *policy = pageq_policy_turn(d);
 	unsigned count = 0;
@@ -431,7 +441,8 @@ pageq_choose_clean_locked(struct daemon *d, unsigned want, struct victim *ret)
 		if (++d->pageq.clean_hand == d->frames.count)
 			d->pageq.clean_hand = 0;
 		/* Neither busy nor dirty: it has a copy. */
-		if ((state != PAGE_INACTIVE && state != PAGE_ACTIVE) || word & (PAGE_BUSY | PAGE_DIRTY))
+		if ((state != PAGE_INACTIVE && state != PAGE_ACTIVE) ||
+		    word & (PAGE_BUSY | PAGE_DIRTY))
 			continue;
 		o = d->objects.objects[p->object];
 		if (state == PAGE_ACTIVE)
@@ -460,7 +471,8 @@ void
 pageq_victim_stays_locked(struct daemon *d, const struct victim *v)
 {
 	if (is_victim(d, v))
-		pageq_reactivate_locked(d, d->objects.objects[page_of(d, v->frame)->object], v->frame, 0);
+		pageq_reactivate_locked(
+		    d, d->objects.objects[page_of(d, v->frame)->object], v->frame, 0);
 }
 
 bool
@@ -472,7 +484,8 @@ pageq_launder_begin_locked(struct daemon *d, struct victim *v)
 		return false;
 	v->object = d->objects.objects[p->object];
 	if (!vm_page_busy_only(p)) {
-		/* Not every holder takes it off the laundry (compaction does not), and nobody else would come for it. */
+		/* Not every holder takes it off the laundry (compaction does not), and nobody else
+		 * would come for it. */
 		pageq_reactivate_locked(d, v->object, v->frame, 0);
 		return false;
 	}
@@ -482,7 +495,8 @@ pageq_launder_begin_locked(struct daemon *d, struct victim *v)
 }
 
 enum pageq_eviction
-pageq_evict_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret)
+pageq_evict_page_locked(
+    struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret)
 {
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
 	uint32_t frame = slot_frame(slot), word;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The page queues: the mechanism around the page-out policy. Order is the policy's, states are vm_page's; this file joins
- * the two under one lock and enforces "mapped means referenced": what leaves has been deactivated first.
+ * The page queues: the mechanism around the page-out policy. Order is the policy's, states are
+ * vm_page's; this file joins the two under one lock and enforces "mapped means referenced": what
+ * leaves has been deactivated first.
  */
 #ifndef PAGEQ_H
 #define PAGEQ_H
@@ -14,8 +15,10 @@
 int pageq_create(struct daemon *d, const char *policy);
 void pageq_destroy(struct daemon *d);
 /* A page has been filled: FILLING -> to (ACTIVE, SPECULATIVE, WIRED). pf: PF_*. => PAGEQ held */
-void pageq_filled_locked(struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf);
-/* A resident page was touched by a fault. => whether it was not active; PAGEQ held, page busy or PAGEQ-protected */
+void pageq_filled_locked(
+    struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf);
+/* A resident page was touched by a fault. => whether it was not active; PAGEQ held, page busy or
+ * PAGEQ-protected */
 bool pageq_reactivate_locked(struct daemon *d, struct vm_object *o, uint32_t frame, unsigned pf);
 void pageq_written_locked(struct daemon *d, struct vm_object *o, uint32_t frame);
 /* any resident state -> ABSENT. => PAGEQ and O held, page busy */
@@ -32,44 +35,50 @@ struct victim {
 	uint32_t frame;
 	struct vm_object *object; /* valid as vm_page.h says; launder_begin takes a reference */
 };
-/* One round of a policy (the daemon's and the clients' own take turns): ACTIVE -> INACTIVE for up to want_aged pages, whose
- * mappings the caller takes away afterwards and whose objects carry a reference; and INACTIVE (or SPECULATIVE) -> LAUNDRY
- * for up to want victims with their inactive neighbours. needed: where the policy proposes nothing it is pressed, and at last
- * the core chooses by itself. => victims; PAGEQ held */
-unsigned pageq_round_locked(struct daemon *d, unsigned want, unsigned want_aged, bool needed, struct victim *aged,
-    unsigned *ret_aged, struct victim *ret);
-/* -> LAUNDRY for up to want pages whose stored copy is good, referenced or not: they can leave when nothing can be
- * stored. Looks at a bounded number of frames a call. => victims; PAGEQ held */
+/* One round of a policy (the daemon's and the clients' own take turns): ACTIVE -> INACTIVE for up
+ * to want_aged pages, whose mappings the caller takes away afterwards and whose objects carry a
+ * reference; and INACTIVE (or SPECULATIVE) -> LAUNDRY for up to want victims with their inactive
+ * neighbours. needed: where the policy proposes nothing it is pressed, and at last the core chooses
+ * by itself. => victims; PAGEQ held */
+unsigned pageq_round_locked(struct daemon *d, unsigned want, unsigned want_aged, bool needed,
+    struct victim *aged, unsigned *ret_aged, struct victim *ret);
+/* -> LAUNDRY for up to want pages whose stored copy is good, referenced or not: they can leave when
+ * nothing can be stored. Looks at a bounded number of frames a call. => victims; PAGEQ held */
 unsigned pageq_choose_clean_locked(struct daemon *d, unsigned want, struct victim *ret);
-/* With resident_frames set, instead: one victim, and no more unmapped (up to room) than it takes to find it: the order of
- * events is pagersim's, so that counts can be compared. => victims, 0 or 1; PAGEQ held */
-unsigned pageq_round_exact_locked(struct daemon *d, struct victim *aged, unsigned room, unsigned *ret_aged,
-    struct victim *ret);
+/* With resident_frames set, instead: one victim, and no more unmapped (up to room) than it takes to
+ * find it: the order of events is pagersim's, so that counts can be compared. => victims, 0 or 1;
+ * PAGEQ held */
+unsigned pageq_round_exact_locked(
+    struct daemon *d, struct victim *aged, unsigned room, unsigned *ret_aged, struct victim *ret);
 /* And what policies want unmapped after a fault. => pages in ret, as aged above; PAGEQ held */
 unsigned pageq_settle_locked(struct daemon *d, struct victim *ret, unsigned want);
-/* resident_frames: a fault has found no frame; the policy hears of the miss before it is asked for a victim. */
+/* resident_frames: a fault has found no frame; the policy hears of the miss before it is asked for
+ * a victim. */
 void pageq_missed(struct daemon *d, struct vm_object *o, uint64_t index);
 /* resident_frames has changed. => PAGEQ held */
 void pageq_resize_locked(struct daemon *d);
-/* One page that the caller names: ACTIVE -> INACTIVE or INACTIVE -> LAUNDRY. => false: not in that state or busy. */
+/* One page that the caller names: ACTIVE -> INACTIVE or INACTIVE -> LAUNDRY. => false: not in that
+ * state or busy. */
 bool pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t index);
 /* The same for a page named by its number; with a reference on its object. */
 bool pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret);
 /* The same for what is in a frame, if it belongs to who is named (nobody: any). */
-bool pageq_deactivate_frame_locked(struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret);
+bool pageq_deactivate_frame_locked(
+    struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret);
 /* Whether somebody is mapping that page right now. => PAGEQ held */
 bool pageq_slot_is_coming_locked(struct daemon *d, pol_page page);
-/* One page that the caller names, whatever its state: -> CLEANING, as pageq_launder_begin_locked. clean_only: only if it has a
- * good copy. */
+/* One page that the caller names, whatever its state: -> CLEANING, as pageq_launder_begin_locked.
+ * clean_only: only if it has a good copy. */
 enum pageq_eviction {
 	EVICTION_TAKEN,
-	EVICTION_NONE, /* not resident, or wired */
+	EVICTION_NONE,  /* not resident, or wired */
 	EVICTION_DIRTY, /* and that was not wanted */
 	EVICTION_BUSY,  /* in transit by somebody else */
 };
-enum pageq_eviction pageq_evict_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only,
-    struct victim *ret);
-bool pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
+enum pageq_eviction pageq_evict_page_locked(
+    struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret);
+bool pageq_choose_page_locked(
+    struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
 /* The lane of a victim's client. => LANE_COMMON too if it is no victim any more; PAGEQ held */
 unsigned pageq_victim_lane_locked(struct daemon *d, const struct victim *v);
 /* A victim that nobody launders. => PAGEQ held */
@@ -82,12 +91,14 @@ void pageq_launder_finish_locked(struct daemon *d, const struct victim *v);
 void pageq_launder_abort_locked(struct daemon *d, const struct victim *v, bool rescued);
 /* The policy of a client (NULL: the daemon's) as text for people. => PAGEQ held */
 void pageq_policy_text_locked(struct daemon *d, struct session *s, char *text, size_t text_size);
-/* Switches the policy of the daemon (s NULL) or gives a client its own ("": back to the daemon's) while running:
- * residency is replayed into it. => 0, -ENOENT, -EINVAL, -ENOMEM */
+/* Switches the policy of the daemon (s NULL) or gives a client its own ("": back to the daemon's)
+ * while running: residency is replayed into it. => 0, -ENOENT, -EINVAL, -ENOMEM */
 int pageq_policy_switch(struct daemon *d, struct session *s, const char *policy);
-/* Measures what a major fault costs in soft ones and tells the policies. Runs on: the control loop, every few seconds */
+/* Measures what a major fault costs in soft ones and tells the policies. Runs on: the control loop,
+ * every few seconds */
 void pageq_cost_refresh(struct daemon *d);
-/* From differences of counters. now: the last measurement, 0: none. => whether it is clearly another */
+/* From differences of counters. now: the last measurement, 0: none. => whether it is clearly
+ * another */
 bool pageq_cost_measure(const struct fault_times *times, uint32_t now, uint32_t *ret_cost);
 /* A session ends: its pages are gone, its own policy goes. */
 void pageq_policy_drop(struct daemon *d, struct session *s);

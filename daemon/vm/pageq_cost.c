@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a major fault costs, in soft faults: measured from counters, told to the policies that want to know (tune). Runs on: the
- * control loop's timer.
+ * What a major fault costs, in soft faults: measured from counters, told to the policies that want
+ * to know (tune). Runs on: the control loop's timer.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "vm/pageq_priv.h"
 
-/* Message, wake-up and the switches, which each fault has beside what its server does (the userfaultfd echo of
- * doc/performance.md). Without it a soft fault would seem to cost next to nothing. */
+/* Message, wake-up and the switches, which each fault has beside what its server does (the
+ * userfaultfd echo of doc/performance.md). Without it a soft fault would seem to cost next to
+ * nothing. */
 #define DELIVERY_NS 7000u
 /* Fewer are chance. */
 #define SOFT_LEAST    200u
@@ -45,7 +46,8 @@ read_times(const struct daemon *d)
 		.soft_ns = stats_counter(&d->stats, STAT_SOFT_FAULT_NS),
 		.refills = stats_counter(&d->stats, STAT_REFILLS),
 		.refill_ns = stats_counter(&d->stats, STAT_REFILL_NS),
-		.pages = stats_counter(&d->stats, STAT_DECOMPRESSIONS) + stats_counter(&d->stats, STAT_SWAPINS),
+		.pages = stats_counter(&d->stats, STAT_DECOMPRESSIONS) +
+			 stats_counter(&d->stats, STAT_SWAPINS),
 	};
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * resident_frames: demand paging to the letter, in the order of events of pagersim (tools/pagersim/sim.c: sim_make_room,
- * sim_settle), so that live counts can be compared with predicted ones. Runs on: fault servers, pageout worker 0.
+ * resident_frames: demand paging to the letter, in the order of events of pagersim
+ * (tools/pagersim/sim.c: sim_make_room, sim_settle), so that live counts can be compared with
+ * predicted ones. Runs on: fault servers, pageout worker 0.
  */
 #include "vm/pageq_priv.h"
 
@@ -9,7 +10,8 @@
 #define EXACT_STALLS 4u
 
 unsigned
-pageq_round_exact_locked(struct daemon *d, struct victim *aged, unsigned room, unsigned *ret_aged, struct victim *ret)
+pageq_round_exact_locked(
+    struct daemon *d, struct victim *aged, unsigned room, unsigned *ret_aged, struct victim *ret)
 {
 	struct page_policy *policy = pageq_policy_turn(d);
 	pol_page pages[DEACTIVATE_MAX];
@@ -18,7 +20,8 @@ pageq_round_exact_locked(struct daemon *d, struct victim *aged, unsigned room, u
 	if (pageq_choose_speculative(d, ret))
 		return 1;
 	for (unsigned stalls = 0; stalls < EXACT_STALLS && *ret_aged < room;) {
-		unsigned most = room - *ret_aged < DEACTIVATE_MAX ? room - *ret_aged : DEACTIVATE_MAX;
+		unsigned most =
+		    room - *ret_aged < DEACTIVATE_MAX ? room - *ret_aged : DEACTIVATE_MAX;
 		unsigned proposed = page_policy_make_room(policy, most, stalls > 0, pages);
 
 		*ret_aged += pageq_unmap_proposed(d, policy, pages, proposed, aged + *ret_aged);
@@ -34,9 +37,11 @@ pageq_round_exact_locked(struct daemon *d, struct victim *aged, unsigned room, u
 static unsigned
 settle_by(struct daemon *d, struct page_policy *policy, struct victim *ret, unsigned want)
 {
-	bool scarce = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) >= param(d, resident_frames);
+	bool scarce = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) >=
+		      param(d, resident_frames);
 	pol_page pages[DEACTIVATE_MAX];
-	unsigned proposed = page_policy_settle(policy, want > DEACTIVATE_MAX ? DEACTIVATE_MAX : want, scarce, pages);
+	unsigned proposed = page_policy_settle(
+	    policy, want > DEACTIVATE_MAX ? DEACTIVATE_MAX : want, scarce, pages);
 
 	return pageq_unmap_proposed(d, policy, pages, proposed, ret);
 }

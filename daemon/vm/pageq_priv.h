@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shared by pageq.c (queues and rounds), pageq_exact.c (rounds in the order of pagersim) and pageq_switch.c (policies
- * change). Everything here is called with PAGEQ held.
+ * Shared by pageq.c (queues and rounds), pageq_exact.c (rounds in the order of pagersim) and
+ * pageq_switch.c (policies change). Everything here is called with PAGEQ held.
  */
 #ifndef PAGEQ_PRIV_H
 #define PAGEQ_PRIV_H
@@ -51,17 +51,20 @@ pageq_count(struct daemon *d, enum stat_index index)
 	stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_PAGEQ)), index, 1);
 }
 
-/* ACTIVE -> INACTIVE for what the policy has proposed. => pages in ret, with references on their objects */
-unsigned pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_page *pages, unsigned proposed,
-    struct victim *ret);
+/* ACTIVE -> INACTIVE for what the policy has proposed. => pages in ret, with references on their
+ * objects */
+unsigned pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_page *pages,
+    unsigned proposed, struct victim *ret);
 /* Whose turn it is: the daemon's policy and those of clients, each in proportion to its pages. */
 struct page_policy *pageq_policy_turn(struct daemon *d);
 /* The oldest page that was brought in ahead of use. => false: there is none */
 bool pageq_choose_speculative(struct daemon *d, struct victim *ret);
 /* What the policy proposes, with neighbours. => victims */
-unsigned pageq_choose_by(struct daemon *d, struct page_policy *policy, unsigned want, struct victim *ret);
-/* The core's own choice (pageq_fallback.c): as pageq_round_locked, of the pages of that policy. => victims */
-unsigned pageq_fall_back(struct daemon *d, struct page_policy *policy, unsigned want, unsigned want_aged, struct victim *aged,
-    unsigned *ret_aged, struct victim *ret);
+unsigned pageq_choose_by(
+    struct daemon *d, struct page_policy *policy, unsigned want, struct victim *ret);
+/* The core's own choice (pageq_fallback.c): as pageq_round_locked, of the pages of that policy. =>
+ * victims */
+unsigned pageq_fall_back(struct daemon *d, struct page_policy *policy, unsigned want,
+    unsigned want_aged, struct victim *aged, unsigned *ret_aged, struct victim *ret);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Policies change while pages are under way: what is resident is replayed into the one that comes. Runs on: jobs, and the
- * control loop at a session's end.
+ * Policies change while pages are under way: what is resident is replayed into the one that comes.
+ * Runs on: jobs, and the control loop at a session's end.
  */
 #include "vm/pageq_priv.h"
 
-/* What is resident leaves its policy and enters the one that is in force now, as if just faulted in: inactive pages first,
- * and active again, which costs each at most one more turn. `s` NULL: pages of clients without a policy of their own. */
+/* What is resident leaves its policy and enters the one that is in force now, as if just faulted
+ * in: inactive pages first, and active again, which costs each at most one more turn. `s` NULL:
+ * pages of clients without a policy of their own. */
 static void
 replay_locked(struct daemon *d, struct session *s)
 {
@@ -44,7 +45,8 @@ withdraw_locked(struct daemon *d, struct session *s)
 		enum page_state state = state_of(d, frame);
 		struct vm_object *o;
 
-		if (state != PAGE_INACTIVE && state != PAGE_ACTIVE && state != PAGE_LAUNDRY && state != PAGE_CLEANING)
+		if (state != PAGE_INACTIVE && state != PAGE_ACTIVE && state != PAGE_LAUNDRY &&
+		    state != PAGE_CLEANING)
 			continue;
 		o = d->objects.objects[page_of(d, frame)->object];
 		if (o->session == s)
@@ -52,7 +54,8 @@ withdraw_locked(struct daemon *d, struct session *s)
 	}
 }
 
-/* Pages on their way out at the moment of a switch: the new policy must know them, for it will hear how they end. */
+/* Pages on their way out at the moment of a switch: the new policy must know them, for it will hear
+ * how they end. */
 static void
 replay_leaving_locked(struct daemon *d, struct session *s)
 {

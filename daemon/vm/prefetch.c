@@ -63,8 +63,9 @@ load_away(struct daemon *d, struct cref cref)
 	error = compressor_read_begin(d->compressor, cref, &read);
 	if (!error) {
 		from = (uint32_t)round_down_u64(read.offset, 512);
-		error = swap_channel_submit(p->channel, SWAP_READ, (struct swap_slot){ read.place.v }, from,
-		    round_up_u64(read.offset + read.length, 512) - from, buffer, 0);
+		error =
+		    swap_channel_submit(p->channel, SWAP_READ, (struct swap_slot){ read.place.v },
+			from, round_up_u64(read.offset + read.length, 512) - from, buffer, 0);
 		if (!error) {
 			swap_channel_flush(p->channel);
 			do
@@ -73,7 +74,8 @@ load_away(struct daemon *d, struct cref cref)
 			error = completion.result;
 		}
 		if (!error)
-			error = compressor_read_decode(d->compressor, cref, (char *)buffer + (read.offset - from), p->page);
+			error = compressor_read_decode(
+			    d->compressor, cref, (char *)buffer + (read.offset - from), p->page);
 		compressor_read_end(d->compressor, cref);
 	}
 	swap_channel_buffer_put(p->channel, buffer);
@@ -104,7 +106,8 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 	error = compressor_load(d->compressor, cref, p->page);
 	if (error == -EAGAIN)
 		error = load_away(d, cref);
-	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is left for that touch. */
+	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is
+	 * left for that touch. */
 	if (error || !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
 		uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
 		fill_abort(d, &fill, 0);

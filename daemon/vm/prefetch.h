@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * WILLNEED: stored pages come into the memfd ahead of use, unmapped (SPECULATIVE), as far as frames are free beyond what
- * pageout wants. Runs on: jobs, which may wait for its own I/O channel.
+ * WILLNEED: stored pages come into the memfd ahead of use, unmapped (SPECULATIVE), as far as frames
+ * are free beyond what pageout wants. Runs on: jobs, which may wait for its own I/O channel.
  */
 #ifndef PREFETCH_H
 #define PREFETCH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The slot arena: one 8-byte slot per page of every object, in one sparse memfd, handed out in runs. Runs on: control
- * loop and jobs. The lock is a leaf.
+ * The slot arena: one 8-byte slot per page of every object, in one sparse memfd, handed out in
+ * runs. Runs on: control loop and jobs. The lock is a leaf.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +99,8 @@ slots_put(struct daemon *d, uint32_t start, uint64_t count)
 
 	count = round_up_u64(count, SLOTS_PER_RUN);
 	/* All slots are ABSENT (zero) by now: only the memory is given back. */
-	fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start * 8, (off_t)count * 8);
+	fallocate(
+	    t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start * 8, (off_t)count * 8);
 	lock_acquire(&t->lock);
 	while (i < t->extent_count && t->extents[i].start < start)
 		i++;
@@ -116,7 +117,8 @@ slots_put(struct daemon *d, uint32_t start, uint64_t count)
 		t->extents[i].count += (uint32_t)count;
 	} else {
 		CHECK(t->extent_count < t->extent_room);
-		memmove(&t->extents[i + 1], &t->extents[i], (t->extent_count - i) * sizeof(t->extents[0]));
+		memmove(&t->extents[i + 1], &t->extents[i],
+		    (t->extent_count - i) * sizeof(t->extents[0]));
 		t->extents[i] = (struct slot_extent){ start, (uint32_t)count };
 		t->extent_count++;
 	}

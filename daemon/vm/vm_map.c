@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Client maps. Runs on: fault servers (lookup), control loop and jobs (changes). M held; never blocks.
+ * Client maps. Runs on: fault servers (lookup), control loop and jobs (changes). M held; never
+ * blocks.
  */
 #include "vm/vm_map.h"
 
@@ -24,7 +25,9 @@ static int
 map_bill(struct vm_map *m, uint32_t entries)
 {
 	uint64_t bytes = entries * sizeof(*m->entries);
-	int error = m->session ? share_take(m->session->daemon, m->session->account, SHARE_TABLES, bytes) : 0;
+	int error = m->session
+			? share_take(m->session->daemon, m->session->account, SHARE_TABLES, bytes)
+			: 0;
 
 	if (m->session && !error)
 		ledger_post_bytes(&m->session->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
@@ -172,9 +175,9 @@ static bool
 can_merge(const struct vm_entry *a, const struct vm_entry *b)
 {
 	return a->end == b->start && a->object == b->object &&
-	    a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
-	    a->wired_count == b->wired_count && a->protection == b->protection &&
-	    a->max_protection == b->max_protection;
+	       a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
+	       a->wired_count == b->wired_count && a->protection == b->protection &&
+	       a->max_protection == b->max_protection;
 }
 
 static void

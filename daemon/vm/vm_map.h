@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client's map: entries sorted by address, each a range of one object with its attributes. Adjacent entries of the
- * same object with equal attributes and contiguous offsets are one entry. Ranged operations clip first.
+ * A client's map: entries sorted by address, each a range of one object with its attributes.
+ * Adjacent entries of the same object with equal attributes and contiguous offsets are one entry.
+ * Ranged operations clip first.
  */
 #ifndef VM_MAP_H
 #define VM_MAP_H
@@ -13,10 +14,10 @@
 struct vm_object;
 
 struct vm_entry {
-	uint64_t start, end;       /* client addresses */
-	struct vm_object *object;  /* one reference per entry */
-	uint64_t offset;           /* bytes in the object */
-	uint32_t behavior;         /* enum pager_behavior, the lasting ones */
+	uint64_t start, end;      /* client addresses */
+	struct vm_object *object; /* one reference per entry */
+	uint64_t offset;          /* bytes in the object */
+	uint32_t behavior;        /* enum pager_behavior, the lasting ones */
 	uint32_t wired_count;
 	uint32_t protection, max_protection;
 };
@@ -27,9 +28,11 @@ struct vm_map {
 	uint32_t count, room;     /* (M) */
 	uint32_t hint;            /* (M) last entry found */
 	uint64_t virtual_bytes;   /* (M) */
-	uint64_t wired_bytes;     /* (M) of wired entries: what may become wired by touching it. Changed by jobs alone */
-	struct session *session;  /* (C) whose it is, who pays for its memory; NULL: nobody does */
-	struct vm_object *growing; /* (M) the last object that was made for more than one allocation; with a reference */
+	uint64_t wired_bytes; /* (M) of wired entries: what may become wired by touching it. Changed
+				 by jobs alone */
+	struct session *session;   /* (C) whose it is, who pays for its memory; NULL: nobody does */
+	struct vm_object *growing; /* (M) the last object that was made for more than one
+				      allocation; with a reference */
 };
 
 void vm_map_init(struct vm_map *m);
@@ -38,9 +41,11 @@ void vm_map_fini(struct vm_map *m);
 struct vm_entry *vm_map_lookup(struct vm_map *m, uint64_t address);
 /* The entry that holds the address or the first above it, or NULL. => M held */
 struct vm_entry *vm_map_lookup_from(struct vm_map *m, uint64_t address);
-/* Makes room so that the next insert and two clips cannot fail. => 0, -ENOMEM, or what share_take says; M held */
+/* Makes room so that the next insert and two clips cannot fail. => 0, -ENOMEM, or what share_take
+ * says; M held */
 int vm_map_reserve(struct vm_map *m);
-/* Puts an entry in (its range must be free; takes over the object reference) and merges it with its neighbours.
+/* Puts an entry in (its range must be free; takes over the object reference) and merges it with its
+ * neighbours.
  * => M held */
 void vm_map_insert(struct vm_map *m, const struct vm_entry *entry);
 /* Whether [start, end) is covered without holes. => M held */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * VM objects: life, slots, discard. Runs on: control loop (create), jobs (discard, end), fault servers and workers (get,
- * put, unbusy). O is never held across a system call on the memfd or the userfaultfd.
+ * VM objects: life, slots, discard. Runs on: control loop (create), jobs (discard, end), fault
+ * servers and workers (get, put, unbusy). O is never held across a system call on the memfd or the
+ * userfaultfd.
  */
 #include "vm/vm_object.h"
 
@@ -94,12 +95,15 @@ memfd_open(uint64_t bytes)
 static const struct {
 	enum share share;
 	bool is_virtual; /* its addresses, else one */
-} object_shares[] = { { SHARE_OBJECTS, false }, { SHARE_DESCRIPTORS, false }, { SHARE_VIRTUAL, true } };
+} object_shares[] = { { SHARE_OBJECTS, false }, { SHARE_DESCRIPTORS, false },
+	{ SHARE_VIRTUAL, true } };
 
 static uint64_t
 share_amount(const struct vm_object *o, unsigned i)
 {
-	return object_shares[i].is_virtual ? round_up_u64(o->page_count, SLOTS_PER_RUN) << o->daemon->page_shift : 1;
+	return object_shares[i].is_virtual
+		   ? round_up_u64(o->page_count, SLOTS_PER_RUN) << o->daemon->page_shift
+		   : 1;
 }
 
 /* The first `count` of them. */
@@ -107,14 +111,16 @@ static void
 shares_give(struct vm_object *o, unsigned count)
 {
 	while (count-- > 0)
-		share_give(o->daemon, o->session->account, object_shares[count].share, share_amount(o, count));
+		share_give(o->daemon, o->session->account, object_shares[count].share,
+		    share_amount(o, count));
 }
 
 static int
 shares_take(struct vm_object *o)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(object_shares); i++) {
-		int error = share_take(o->daemon, o->session->account, object_shares[i].share, share_amount(o, i));
+		int error = share_take(
+		    o->daemon, o->session->account, object_shares[i].share, share_amount(o, i));
 
 		if (error) {
 			shares_give(o, i);
@@ -146,7 +152,8 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	if (error)
 		goto fail_shares;
 	error = -ENOMEM;
-	o->blocks = calloc((page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK, sizeof(*o->blocks));
+	o->blocks =
+	    calloc((page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK, sizeof(*o->blocks));
 	if (!o->blocks)
 		goto fail_blocks;
 	o->memfd = memfd_open(page_count << d->page_shift);
@@ -227,8 +234,9 @@ get_unless_ending(struct vm_object *o)
 	return NULL;
 }
 
-/* Owner: low bits of the object's id 10 | its index in the table 20 | page 34. Most of an id is missing: who finds an
- * object must look whether the page has the handle, which no other page has as long as the stored page lives. */
+/* Owner: low bits of the object's id 10 | its index in the table 20 | page 34. Most of an id is
+ * missing: who finds an object must look whether the page has the handle, which no other page has
+ * as long as the stored page lives. */
 #define OWNER_PAGE_BITS  34
 #define OWNER_INDEX_BITS 20
 _Static_assert(OBJECTS_MAX == 1u << OWNER_INDEX_BITS, "an owner has room for each index");
@@ -237,7 +245,8 @@ struct cowner
 vm_object_owner(const struct vm_object *o, uint64_t page)
 {
 	INVARIANT(page >> OWNER_PAGE_BITS == 0);
-	return (struct cowner){ o->id << (OWNER_PAGE_BITS + OWNER_INDEX_BITS) | (uint64_t)o->index << OWNER_PAGE_BITS | page };
+	return (struct cowner){ o->id << (OWNER_PAGE_BITS + OWNER_INDEX_BITS) |
+				(uint64_t)o->index << OWNER_PAGE_BITS | page };
 }
 
 struct vm_object *
@@ -275,7 +284,8 @@ vm_object_next(struct daemon *d, uint32_t *cursor)
 	return o;
 }
 
-/* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs on: writeback. */
+/* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs
+ * on: writeback. */
 bool
 daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 {
@@ -320,7 +330,8 @@ vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 	if ((slot_kind(old) == SLOT_ABSENT) != (slot_kind(slot) == SLOT_ABSENT)) {
 		unsigned short word = load_relaxed(block);
 
-		store_relaxed(block, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? word - 1 : word + 1));
+		store_relaxed(
+		    block, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? word - 1 : word + 1));
 	}
 	store_release(p, slot);
 }
@@ -358,7 +369,8 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 
 #define DISCARD_RUN 256u
 
-/* Copies whose pages are gone, to be freed when O is not held: that may punch the compressor's memory. */
+/* Copies whose pages are gone, to be freed when O is not held: that may punch the compressor's
+ * memory. */
 struct copies {
 	struct cref crefs[DISCARD_RUN];
 	unsigned count;
@@ -391,7 +403,8 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies 
 	return gone;
 }
 
-/* Makes the resident pages of [first, last) busy, waiting for those that are. => O held, dropped and retaken */
+/* Makes the resident pages of [first, last) busy, waiting for those that are. => O held, dropped
+ * and retaken */
 static unsigned
 busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames)
 {
@@ -412,8 +425,9 @@ busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *fram
 	return count;
 }
 
-/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. In our hole nothing else
- * moves a page without a frame, so nobody's page can be hit. => no lock held */
+/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. In
+ * our hole nothing else moves a page without a frame, so nobody's page can be hit. => no lock
+ * held */
 static void
 unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 {
@@ -425,7 +439,8 @@ unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 		if (slot_kind(load_acquire(vm_object_slot(o, i))) != SLOT_POISONED)
 			continue;
 		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
-			uffd_zeropage(o->session->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
+			uffd_zeropage(
+			    o->session->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
 		uffd_punch(o->memfd, i << d->page_shift, d->page_bytes);
 	}
 }
@@ -474,7 +489,8 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 			copies.crefs[copies.count++] = cref;
 		if (trace_is_on(d))
 			trace_forgotten(d, o, index);
-		/* WANTED may have been set until the frame was freed; those threads are woken below. */
+		/* WANTED may have been set until the frame was freed; those threads are woken
+		 * below. */
 		wanted[i] = word & PAGE_WANTED;
 		frames[i] = (uint32_t)(index - first);
 	}
@@ -486,21 +502,24 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		compressor_free(d->compressor, copies.crefs[i]);
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
-			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
+			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]),
+			    d->page_bytes);
 	vm_object_hole_close(o, &hole);
 	if (count > 0)
 		pageout_freed(d);
 	return gone;
 }
 
-/* The same for pages that were refused: nothing is there any more, unless somebody has been served after all. */
+/* The same for pages that were refused: nothing is there any more, unless somebody has been served
+ * after all. */
 static void
 unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 {
 	struct daemon *d = o->daemon;
 	uint64_t address;
 
-	while (park_refused_take(d, o->session, vm_object_address(o, first), vm_object_address(o, end), &address)) {
+	while (park_refused_take(
+	    d, o->session, vm_object_address(o, first), vm_object_address(o, end), &address)) {
 		uint64_t start = round_down_u64(address, d->page_bytes);
 		uint64_t index = (start - o->base_address) >> d->page_shift;
 		bool resident;
@@ -527,7 +546,8 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count, gone = 0;
 
-	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among what goes. */
+	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among
+	 * what goes. */
 	lock_acquire(&o->lock);
 	vm_object_wait_holes(o, first, end);
 	lock_release(&o->lock);

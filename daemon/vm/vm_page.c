@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The page's state machine (text in vm_page.h). Runs on: any thread. Allocates nothing, never blocks.
+ * The page's state machine (text in vm_page.h). Runs on: any thread. Allocates nothing, never
+ * blocks.
  */
 #include "vm/vm_page.h"
 
@@ -8,7 +9,7 @@
 #include "session.h"
 #include "vm/vm_object.h"
 
-#define NO_GAUGE (-1)
+#define NO_GAUGE         (-1)
 #define STAT_FRAMES_NONE NO_GAUGE
 
 static const struct {
@@ -103,31 +104,34 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	level_add(d, STAT_PAGES_INTERNAL, arrow->internal);
 	level_add(d, STAT_PAGES_COMPRESSED, arrow->compressed);
 	vm_queues_change_end(d);
-	if (gauge_from != gauge_to && (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
+	if (gauge_from != gauge_to &&
+	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
 	if (arrow->internal | arrow->compressed | arrow->wired)
-		ledger_post_pages(&o->session->ledger, arrow->internal, arrow->compressed, arrow->wired);
+		ledger_post_pages(
+		    &o->session->ledger, arrow->internal, arrow->compressed, arrow->wired);
 	if (arrow->internal)
-		store_relaxed(&o->session->task->resident, load_relaxed(&o->session->task->resident) + arrow->internal);
+		store_relaxed(&o->session->task->resident,
+		    load_relaxed(&o->session->task->resident) + arrow->internal);
 }
 
 void
-vm_page_commit(struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state from,
-    enum page_state to)
+vm_page_commit(
+    struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state from, enum page_state to)
 {
 	struct vm_page *p = &d->frames.pages[frame];
 	uint32_t old = load_acquire(&p->word);
 	uint32_t expected = states[from].resident ? from : FRAME_FREE;
 
 	lock_assert_held(&d->pageq.lock);
-	CHECKF(arrows[from][to].allowed, "page %llu/%u: no arrow %s -> %s", (unsigned long long)o->id,
-	    p->index, page_state_name(from), page_state_name(to));
-	CHECKF((old & PAGE_STATE_MASK) == expected, "page %llu/%u: is %s, not %s (word %x, going to %s)",
-	    (unsigned long long)o->id, p->index, page_state_name(page_word_state(old)),
-	    page_state_name(from), old, page_state_name(to));
+	CHECKF(arrows[from][to].allowed, "page %llu/%u: no arrow %s -> %s",
+	    (unsigned long long)o->id, p->index, page_state_name(from), page_state_name(to));
+	CHECKF((old & PAGE_STATE_MASK) == expected,
+	    "page %llu/%u: is %s, not %s (word %x, going to %s)", (unsigned long long)o->id,
+	    p->index, page_state_name(page_word_state(old)), page_state_name(from), old,
+	    page_state_name(to));
 	if (states[to].resident) {
-		while (!cas_acq_rel(&p->word, &old, (old & ~PAGE_STATE_MASK) | to)) {
-		}
+		while (!cas_acq_rel(&p->word, &old, (old & ~PAGE_STATE_MASK) | to)) {}
 	} else {
 		frame_put_locked(d, frame);
 	}
@@ -161,7 +165,7 @@ vm_page_busy_try(struct vm_page *p)
 	uint32_t old = load_acquire(&p->word);
 
 	for (;;) {
-		uint32_t new = old & PAGE_BUSY ? old | PAGE_WANTED : old | PAGE_BUSY;
+		uint32_t new = old &PAGE_BUSY ? old | PAGE_WANTED : old | PAGE_BUSY;
 
 		if (cas_acq_rel(&p->word, &old, new))
 			return !(old & PAGE_BUSY);

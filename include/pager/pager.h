@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * libpager: memory served by pagerd. Every function returns 0 or a negative errno and gives its results
- * through the last pointers, which it leaves alone on failure. All are thread-safe. Addresses and sizes are in
- * bytes; sizes are rounded up to the system page size of the daemon (pager_statistics tells it).
+ * libpager: memory served by pagerd. Every function returns 0 or a negative errno and gives its
+ * results through the last pointers, which it leaves alone on failure. All are thread-safe.
+ * Addresses and sizes are in bytes; sizes are rounded up to the system page size of the daemon
+ * (pager_statistics tells it).
  */
 #ifndef PAGER_PAGER_H
 #define PAGER_PAGER_H
@@ -19,39 +20,44 @@ extern "C" {
 struct pager;
 
 enum pager_event {
-	PAGER_EVENT_DAEMON_DIED = 1, /* the daemon is gone: threads that touch absent pages block from now on */
-	PAGER_EVENT_PRESSURE = 2,    /* value: pressure level, 0 normal .. 3 critical */
-	PAGER_EVENT_LIMIT = 3,       /* value: percent of the session's limit that is used */
+	PAGER_EVENT_DAEMON_DIED =
+	    1, /* the daemon is gone: threads that touch absent pages block from now on */
+	PAGER_EVENT_PRESSURE = 2, /* value: pressure level, 0 normal .. 3 critical */
+	PAGER_EVENT_LIMIT = 3,    /* value: percent of the session's limit that is used */
 };
 
 struct pager_options {
-	uint32_t size; /* sizeof(struct pager_options) of the caller */
+	uint32_t size;  /* sizeof(struct pager_options) of the caller */
 	uint32_t flags; /* must be 0 */
-	/* Called on a thread of libpager's; must not call pager_disconnect. May be NULL: then there is no such thread. */
+	/* Called on a thread of libpager's; must not call pager_disconnect. May be NULL: then there
+	 * is no such thread. */
 	void (*event)(void *context, enum pager_event event, uint64_t value);
 	void *event_context;
 	const char *name; /* how pagerctl shows this client; NULL: the program's name */
 };
 
-/* socket NULL: $PAGERD_SOCKET, else $XDG_RUNTIME_DIR/pagerd.sock if it exists, else /run/pagerd/pagerd.sock.
- * Errors: -ENOENT, -ECONNREFUSED (no daemon), -EACCES (not allowed on the socket), -EPROTO (version or answer),
- * -EPERM (the daemon could hand out no userfaultfd), -ENFILE (it has no descriptor left), -EDQUOT (descriptors that this user has
- * given it cannot be closed), -ENOMEM, -EMFILE, -EINVAL. */
-PAGER_API int pager_connect(const char *socket, const struct pager_options *options, struct pager **ret);
-/* Unmaps everything this connection has allocated and frees p. No other thread may use p or its memory. */
+/* socket NULL: $PAGERD_SOCKET, else $XDG_RUNTIME_DIR/pagerd.sock if it exists, else
+ * /run/pagerd/pagerd.sock. Errors: -ENOENT, -ECONNREFUSED (no daemon), -EACCES (not allowed on the
+ * socket), -EPROTO (version or answer), -EPERM (the daemon could hand out no userfaultfd), -ENFILE
+ * (it has no descriptor left), -EDQUOT (descriptors that this user has given it cannot be closed),
+ * -ENOMEM, -EMFILE, -EINVAL. */
+PAGER_API int pager_connect(
+    const char *socket, const struct pager_options *options, struct pager **ret);
+/* Unmaps everything this connection has allocated and frees p. No other thread may use p or its
+ * memory. */
 PAGER_API int pager_disconnect(struct pager *p);
 
-/* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0.
- * Errors: -EINVAL (size 0, unknown flag), -ENOMEM (address space or the daemon's limits), -EMFILE (no descriptor is free for the
- * moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's descriptors). Whatever the error, nothing is
- * left allocated. */
+/* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0. Errors: -EINVAL (size 0,
+ * unknown flag), -ENOMEM (address space or the daemon's limits), -EMFILE (no descriptor is free for
+ * the moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's descriptors).
+ * Whatever the error, nothing is left allocated. */
 PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr);
-/* Any page-aligned part of what was allocated. -EINVAL when part of the range is not. Memory that the program itself has unmapped
- * there, or has mapped there since, is left alone. */
+/* Any page-aligned part of what was allocated. -EINVAL when part of the range is not. Memory that
+ * the program itself has unmapped there, or has mapped there since, is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
 
-/* Brings the range in and keeps it resident and writable without faults until unwired as often as wired.
- * Long-lived pins (registered I/O buffers, RDMA) must be wired. -EAGAIN: the wire limit. */
+/* Brings the range in and keeps it resident and writable without faults until unwired as often as
+ * wired. Long-lived pins (registered I/O buffers, RDMA) must be wired. -EAGAIN: the wire limit. */
 PAGER_API int pager_wire(struct pager *p, void *addr, size_t size);
 PAGER_API int pager_unwire(struct pager *p, void *addr, size_t size);
 
@@ -65,12 +71,14 @@ enum pager_behavior {
 	PAGER_BEHAVIOR_FREE = 6,     /* once: discard; the range reads as zeroes afterwards */
 	PAGER_BEHAVIOR_PAGEOUT = 7,  /* once: take out now; content is kept */
 };
-/* Returns when the lasting behaviour is set, or the other has been carried out. PAGEOUT returns when the pages have left (are
- * stored by the compressor; its segments go on to swap as usual) or nothing more can leave (memory and swap full): 0 in either
- * case. What is wired stays; what is touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile, further
- * calls on this connection wait.
- * Errors: -EINVAL (a part of the range is not allocated; no such behaviour), -ENOMEM (a lasting one: too many regions). */
-PAGER_API int pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
+/* Returns when the lasting behaviour is set, or the other has been carried out. PAGEOUT returns
+ * when the pages have left (are stored by the compressor; its segments go on to swap as usual) or
+ * nothing more can leave (memory and swap full): 0 in either case. What is wired stays; what is
+ * touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile, further
+ * calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated; no such
+ * behaviour), -ENOMEM (a lasting one: too many regions). */
+PAGER_API int pager_behavior(
+    struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
 
 struct pager_region_info {
 	void *addr; /* start of the region that holds the address, or of the next one above it */

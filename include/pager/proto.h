@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The wire between libpager / tools and the daemon: SOCK_SEQPACKET on a unix socket, one message a packet,
- * fixed-width fields, host byte order (both ends are one machine), reserved fields zero. A request is answered
- * by one reply with the same type and sequence; error != 0 means the body is absent. A malformed request ends
- * the session. Messages are rows of tbl/msg.h.
+ * The wire between libpager / tools and the daemon: SOCK_SEQPACKET on a unix socket, one message a
+ * packet, fixed-width fields, host byte order (both ends are one machine), reserved fields zero. A
+ * request is answered by one reply with the same type and sequence; error != 0 means the body is
+ * absent. A malformed request ends the session. Messages are rows of tbl/msg.h.
  */
 #ifndef PAGER_PROTO_H
 #define PAGER_PROTO_H
@@ -52,21 +52,24 @@ struct pager_rep_hello {
 	uint64_t uffd_features; /* what a client must ask UFFDIO_API for: these and no others */
 };
 
-/* Hardware pages of the range by which a client proves that its userfaultfd watches its own memory. */
+/* Hardware pages of the range by which a client proves that its userfaultfd watches its own memory.
+ */
 #define PAGER_PROBE_PAGES 64
 struct pager_req_attach { /* carries the userfaultfd, on which UFFDIO_API has been done */
-	/* PAGER_PROBE_PAGES pages of private anonymous memory that nothing has touched, registered with it for MISSING.
-	 * The daemon fills some of them with zeroes. */
+	/* PAGER_PROBE_PAGES pages of private anonymous memory that nothing has touched, registered
+	 * with it for MISSING. The daemon fills some of them with zeroes. */
 	uint64_t probe_address, probe_size;
 };
 struct pager_rep_attach { /* carries the agent's socket */
-	uint32_t proven; /* 0: the daemon may not look at this process's page tables, and goes by its word */
+	uint32_t proven;  /* 0: the daemon may not look at this process's page tables, and goes by
+			     its word */
 	uint32_t reserved;
 };
 
-/* The client has reserved [address, address + size) with PROT_NONE; on success it maps the memfd there
- * (MAP_SHARED | MAP_FIXED, PROT_READ | PROT_WRITE, at object_offset), registers MISSING | MINOR | WP and sets
- * MADV_DONTFORK. If that fails it must DEALLOCATE. address and size are multiples of the page size. */
+/* The client has reserved [address, address + size) with PROT_NONE; on success it maps the memfd
+ * there (MAP_SHARED | MAP_FIXED, PROT_READ | PROT_WRITE, at object_offset), registers MISSING |
+ * MINOR | WP and sets MADV_DONTFORK. If that fails it must DEALLOCATE. address and size are
+ * multiples of the page size. */
 struct pager_req_allocate {
 	uint64_t address, size;
 	uint32_t flags;
@@ -158,10 +161,12 @@ struct pager_req_clients {
 struct pager_rep_clients {
 	uint64_t next_cursor; /* 0: that was all */
 	uint32_t count, reserved;
-	struct pager_wire_client clients[PAGER_CLIENTS_PER_REPLY]; /* only `count` of them are sent */
+	struct pager_wire_client
+	    clients[PAGER_CLIENTS_PER_REPLY]; /* only `count` of them are sent */
 };
 
-/* Which client is meant in the following: with `session` the one of that id, else all sessions of process `pid` together. */
+/* Which client is meant in the following: with `session` the one of that id, else all sessions of
+ * process `pid` together. */
 
 #define PAGER_REGIONS_PER_REPLY 64
 struct pager_req_map {
@@ -172,7 +177,8 @@ struct pager_req_map {
 struct pager_rep_map {
 	uint64_t next_cursor; /* 0: that was all */
 	uint32_t count, reserved;
-	struct pager_wire_region regions[PAGER_REGIONS_PER_REPLY]; /* only `count` of them are sent */
+	struct pager_wire_region
+	    regions[PAGER_REGIONS_PER_REPLY]; /* only `count` of them are sent */
 };
 
 struct pager_req_footprint {
@@ -202,7 +208,12 @@ struct pager_rep_check {
 	char text[2048]; /* one line per failure, NUL-terminated */
 };
 
-enum pager_debug_op { PAGER_DEBUG_FAIL_ARM = 1, PAGER_DEBUG_FAIL_DISARM = 2, PAGER_DEBUG_LOG_LEVEL = 3, PAGER_DEBUG_SHOW = 4 };
+enum pager_debug_op {
+	PAGER_DEBUG_FAIL_ARM = 1,
+	PAGER_DEBUG_FAIL_DISARM = 2,
+	PAGER_DEBUG_LOG_LEVEL = 3,
+	PAGER_DEBUG_SHOW = 4
+};
 struct pager_req_debug {
 	uint32_t op, reserved;
 	char argument[256]; /* NUL-terminated */
@@ -212,10 +223,11 @@ struct pager_rep_debug {
 };
 
 struct pager_req_policy {
-	uint32_t pid;     /* with session 0, 0: the daemon's policy, else that client's own */
-	uint32_t set;     /* 0 show, 1 switch */
+	uint32_t pid; /* with session 0, 0: the daemon's policy, else that client's own */
+	uint32_t set; /* 0 show, 1 switch */
 	uint64_t session;
-	char policy[256]; /* "name[:param=value,...]" or "default"; "" of a client and set: back to the daemon's */
+	char policy[256]; /* "name[:param=value,...]" or "default"; "" of a client and set: back to
+			     the daemon's */
 };
 struct pager_rep_policy {
 	char text[4096];
@@ -245,11 +257,12 @@ struct pager_rep_param {
 	uint32_t reserved;
 };
 
-/* The agent's socket (SEQPACKET, made by the daemon): the daemon sends these, the agent answers nothing; what
- * the agent does is best effort. */
+/* The agent's socket (SEQPACKET, made by the daemon): the daemon sends these, the agent answers
+ * nothing; what the agent does is best effort. */
 enum pager_agent_op {
-	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of processors (bit n: processor n) on which the
-	 * client's threads fault often: it is best done there if that is one, elsewhere if they are several; 0: none known */
+	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of processors
+	 * (bit n: processor n) on which the client's threads fault often: it is best done there if
+	 * that is one, elsewhere if they are several; 0: none known */
 	PAGER_AGENT_ZAP = 1,
 	PAGER_AGENT_PRESSURE = 2, /* value: level */
 	PAGER_AGENT_LIMIT = 3,    /* value: percent used */
@@ -268,7 +281,8 @@ _Static_assert(sizeof(struct pager_msg_header) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_hello) == 88, "wire layout");
 _Static_assert(sizeof(struct pager_req_allocate) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_wire_region) == 88, "wire layout");
-_Static_assert(sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+_Static_assert(
+    sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 
 /* The name of a message type, or NULL. */
@@ -313,8 +327,8 @@ pager_msg_request_fds(const struct pager_msg_header *header)
 	}
 }
 
-/* Whether `received` bytes with `fds` descriptors are a well-formed request. Used by the daemon, by the
- * library's tests and by the fuzzer. => NULL, or a text that names what is wrong. */
+/* Whether `received` bytes with `fds` descriptors are a well-formed request. Used by the daemon, by
+ * the library's tests and by the fuzzer. => NULL, or a text that names what is wrong. */
 static inline const char *
 pager_msg_request_check(const void *message, size_t received, unsigned fds)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The file in which pagerd records its page faults (pagerctl trace) and which pagersim replays. Types and
- * constants only; policy/trace_codec.[ch] encode and decode blocks.
+ * The file in which pagerd records its page faults (pagerctl trace) and which pagersim replays.
+ * Types and constants only; policy/trace_codec.[ch] encode and decode blocks.
  *
  *   file   := header block*
  *   block  := block header, payload of payload_bytes
@@ -13,11 +13,11 @@
  *
  * A record is a tag byte and then, in this order, what the tag says:
  *
- *   event    varint   number of this event minus that of the record before, if not
- * PAGER_TRACE_NEXT_EVENT (then 1) object   varint   zigzag difference to the last object id, if not
- * PAGER_TRACE_SAME_OBJECT thread   varint   number of the faulting thread, if not
- * PAGER_TRACE_SAME_THREAD page     varint   zigzag difference to the last record's page index in
- * its object
+ *   event    varint   number of this event minus that of the record before,
+ *                     if not PAGER_TRACE_NEXT_EVENT (then 1)
+ *   object   varint   zigzag difference to the last object id, if not PAGER_TRACE_SAME_OBJECT
+ *   thread   varint   number of the faulting thread, if not PAGER_TRACE_SAME_THREAD
+ *   page     varint   zigzag difference to the last record's page index in its object
  *
  * varint: 7 bits a byte, low ones first, bit 7 set on all but the last byte, at most 10 bytes.
  * zigzag: (d << 1) ^ (d >> 63). At the start of a block the last event is first_event - 1, the last

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * LEDGER(NAME, name, unit, kind, text): the entries of a client's ledger. kind: PAGES are balances in pages,
- * posted only by the rows of tbl/page_arrow.h (shown in bytes); BYTES is a balance in bytes, posted from any thread; COUNT and TIME_NS only grow. Names and
- * equations are XNU's: phys_footprint = internal + internal_compressed (the other terms of XNU's sum join with
- * their features). A page being filled or laundered is billed as internal until it has left.
+ * LEDGER(NAME, name, unit, kind, text): the entries of a client's ledger. kind: PAGES are balances
+ * in pages, posted only by the rows of tbl/page_arrow.h (shown in bytes); BYTES is a balance in
+ * bytes, posted from any thread; COUNT and TIME_NS only grow. Names and equations are XNU's:
+ * phys_footprint = internal + internal_compressed (the other terms of XNU's sum join with their
+ * features). A page being filled or laundered is billed as internal until it has left.
  */
 LEDGER(PHYS_MEM, phys_mem, "bytes", PAGES, "resident pages mapped by the client")
 LEDGER(INTERNAL, internal, "bytes", PAGES, "resident anonymous pages")
-LEDGER(INTERNAL_COMPRESSED, internal_compressed, "bytes", PAGES, "anonymous pages kept by the compressor or swap, at full size")
+LEDGER(INTERNAL_COMPRESSED, internal_compressed, "bytes", PAGES,
+    "anonymous pages kept by the compressor or swap, at full size")
 LEDGER(WIRED_MEM, wired_mem, "bytes", PAGES, "wired pages (also in internal)")
 LEDGER(PHYS_FOOTPRINT, phys_footprint, "bytes", PAGES, "internal + internal_compressed")
 LEDGER(FAULTS, faults, "count", COUNT, "faults answered, of every kind")
 LEDGER(ZERO_FILLS, zero_fills, "count", COUNT, "pages filled with zeroes at first touch")
 LEDGER(SOFT_FAULTS, soft_faults, "count", COUNT, "touches of resident pages that were not mapped")
-LEDGER(REACTIVATIONS, reactivations, "count", COUNT, "of those: inactive pages that became active again")
+LEDGER(REACTIVATIONS, reactivations, "count", COUNT,
+    "of those: inactive pages that became active again")
 LEDGER(DECOMPRESSIONS, decompressions, "count", COUNT, "pages expanded from memory")
 LEDGER(SWAPINS, swapins, "count", COUNT, "pages read back from a swap file")
 LEDGER(WP_FAULTS, write_protect_faults, "count", COUNT, "first writes to clean pages")
@@ -22,6 +25,8 @@ LEDGER(PAGES_LOST, pages_lost, "count", COUNT, "pages poisoned by I/O errors")
 LEDGER(STALL_FILL, stall_fill_ns, "ns", TIME_NS, "time faults took to be filled from memory")
 LEDGER(STALL_SWAP, stall_swap_ns, "ns", TIME_NS, "time faults waited for a swap file")
 LEDGER(STALL_FRAME, stall_frame_ns, "ns", TIME_NS, "time faults waited for a free frame")
-LEDGER(STALL_LIMIT, stall_limit_ns, "ns", TIME_NS, "time faults waited because of the client's own limit")
-LEDGER(PAGE_TABLE, page_table, "bytes", BYTES, "table memory of the daemon that the client's pages take, at most (not in the footprint)")
+LEDGER(STALL_LIMIT, stall_limit_ns, "ns", TIME_NS,
+    "time faults waited because of the client's own limit")
+LEDGER(PAGE_TABLE, page_table, "bytes", BYTES,
+    "table memory of the daemon that the client's pages take, at most (not in the footprint)")
 #undef LEDGER

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * RANK(NAME, what it covers): the lock order, outermost first. A thread may only take a lock whose row
- * stands below all those it holds. No row may be held across I/O or a userfaultfd call; a page's busy
- * bit (between OBJECT and PAGEQ, not a lock) is what spans those.
+ * RANK(NAME, what it covers): the lock order, outermost first. A thread may only take a lock whose
+ * row stands below all those it holds. No row may be held across I/O or a userfaultfd call; a
+ * page's busy bit (between OBJECT and PAGEQ, not a lock) is what spans those.
  */
 RANK(SESSION_TABLE, "the table of sessions: slots and their reference counts")
 RANK(SESSION, "one session: life cycle, requests under way")

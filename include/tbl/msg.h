@@ -5,9 +5,13 @@
  * access: CLIENT needs an attached session, ANY only a hello, CONTROL root or the daemon's own user
  * (or, where the text says so, the owner of the client asked about).
  */
-MSG(1, HELLO, hello, 1, NONE, "agree on version and role; a client is handed the /dev/userfaultfd descriptor")
-MSG(2, ATTACH, attach, 1, ANY, "gives the daemon the client's userfaultfd, and proves that it is; answers with the agent's socket")
-MSG(3, ALLOCATE, allocate, 1, CLIENT, "an anonymous range at a reserved address; answers with its object's memfd")
+MSG(1, HELLO, hello, 1, NONE,
+    "agree on version and role; a client is handed the /dev/userfaultfd descriptor")
+MSG(2, ATTACH, attach, 1, ANY,
+    "gives the daemon the client's userfaultfd, and proves that it is; answers with the agent's "
+    "socket")
+MSG(3, ALLOCATE, allocate, 1, CLIENT,
+    "an anonymous range at a reserved address; answers with its object's memfd")
 MSG(4, DEALLOCATE, deallocate, 0, CLIENT, "gives a range back")
 MSG(5, WIRE, wire, 0, CLIENT, "keeps a range resident (the library touches it afterwards)")
 MSG(6, UNWIRE, unwire, 0, CLIENT, "undoes one wire")
@@ -23,6 +27,7 @@ MSG(24, LIMIT, limit, 0, CONTROL, "sets or lifts a client's hard limit")
 MSG(25, CHECK, check, 0, CONTROL, "walks every invariant")
 MSG(26, DEBUG, debug, 0, CONTROL, "fail points and log level of the running daemon")
 MSG(27, POLICY, policy, 0, ANY, "shows the page-out policy; switching it needs CONTROL")
-MSG(28, TRACE, trace, 0, CONTROL, "starts or stops recording page references into the descriptor given")
+MSG(28, TRACE, trace, 0, CONTROL,
+    "starts or stops recording page references into the descriptor given")
 MSG(29, PARAM, param, 0, ANY, "lists parameters; changing one needs CONTROL")
 #undef MSG

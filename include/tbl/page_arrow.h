@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * PAGE_ARROW(FROM, TO, function, internal, compressed, wired): every allowed change of a page's state, the function
- * (some of them end in _locked) that makes it, and what it posts to the owner's ledger (pages). vm_page_commit
- * refuses all others. The frame moves between queue gauges as the states' rows say.
+ * PAGE_ARROW(FROM, TO, function, internal, compressed, wired): every allowed change of a page's
+ * state, the function (some of them end in _locked) that makes it, and what it posts to the owner's
+ * ledger (pages). vm_page_commit refuses all others. The frame moves between queue gauges as the
+ * states' rows say.
  */
 PAGE_ARROW(ABSENT, FILLING, fill_begin, 1, 0, 0)
 PAGE_ARROW(STORED, FILLING, fill_begin, 1, -1, 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * PAGE_STATE(NAME, letter, resident, queue, text): the states of a page. resident: a frame holds it. queue: the
- * gauge (STAT_FRAMES_<queue>) its frame counts in; NONE without one.
+ * PAGE_STATE(NAME, letter, resident, queue, text): the states of a page. resident: a frame holds
+ * it. queue: the gauge (STAT_FRAMES_<queue>) its frame counts in; NONE without one.
  */
 PAGE_STATE(ABSENT, '-', 0, NONE, "never touched or discarded: reads as zeroes")
 PAGE_STATE(STORED, 'S', 0, NONE, "kept by the compressor, in memory or away")

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * STAT(NAME, name, kind, unit, text): the daemon's statistics. QUEUE rows are gauges that change together under
- * the PAGEQ lock and are read under the segment's sequence count: free + active + inactive + laundry + wired +
- * speculative + compressor == total at any moment. GAUGE rows are levels, refreshed now and then. COUNTER rows
- * only grow; each thread adds to its own shard.
+ * STAT(NAME, name, kind, unit, text): the daemon's statistics. QUEUE rows are gauges that change
+ * together under the PAGEQ lock and are read under the segment's sequence count: free + active +
+ * inactive + laundry + wired + speculative + compressor == total at any moment. GAUGE rows are
+ * levels, refreshed now and then. COUNTER rows only grow; each thread adds to its own shard.
  */
 STAT(FRAMES_TOTAL, total, QUEUE, "pages", "frames that the daemon may hold")
 STAT(FRAMES_FREE, free, QUEUE, "pages", "free frames")
@@ -11,42 +11,61 @@ STAT(FRAMES_ACTIVE, active, QUEUE, "pages", "active pages, those being filled in
 STAT(FRAMES_INACTIVE, inactive, QUEUE, "pages", "inactive pages: resident, unmapped")
 STAT(FRAMES_LAUNDRY, laundry, QUEUE, "pages", "pages chosen to leave, those being cleaned included")
 STAT(FRAMES_WIRED, wired, QUEUE, "pages", "wired pages")
-STAT(FRAMES_SPECULATIVE, speculative, QUEUE, "pages", "pages brought in ahead of use and not touched yet")
+STAT(FRAMES_SPECULATIVE, speculative, QUEUE, "pages",
+    "pages brought in ahead of use and not touched yet")
 STAT(FRAMES_COMPRESSOR, compressor, QUEUE, "pages", "frames occupied by the compressor")
 STAT(PAGES_INTERNAL, internal, QUEUE, "pages", "resident anonymous pages of all clients")
-STAT(PAGES_COMPRESSED, internal_compressed, QUEUE, "pages", "anonymous pages of all clients kept by the compressor or swap")
+STAT(PAGES_COMPRESSED, internal_compressed, QUEUE, "pages",
+    "anonymous pages of all clients kept by the compressor or swap")
 STAT(PAGE_SIZE, page_size, GAUGE, "bytes", "system page size")
 STAT(FREE_TARGET, free_target, GAUGE, "pages", "pageout works until this many frames are free")
 STAT(FREE_MIN, free_min, GAUGE, "pages", "pageout starts below this many free frames")
 STAT(SESSIONS, sessions, GAUGE, "count", "clients connected")
-STAT(TABLE_LIMIT, table_limit, GAUGE, "bytes", "most table memory that clients may take (max_table_bytes)")
+STAT(TABLE_LIMIT, table_limit, GAUGE, "bytes",
+    "most table memory that clients may take (max_table_bytes)")
 STAT(TABLE_BYTES, table_bytes, GAUGE, "bytes", "of that taken: what clients are billed for")
-STAT(TABLE_SLOTS, table_slots_bytes, GAUGE, "bytes", "memory of slots, 8 bytes for each page of a block of 512 in use")
-STAT(TABLE_POLICY, table_policy_bytes, GAUGE, "bytes", "memory of the page-out policy for them, at most")
+STAT(TABLE_SLOTS, table_slots_bytes, GAUGE, "bytes",
+    "memory of slots, 8 bytes for each page of a block of 512 in use")
+STAT(TABLE_POLICY, table_policy_bytes, GAUGE, "bytes",
+    "memory of the page-out policy for them, at most")
 STAT(TABLE_MAPS, table_maps_bytes, GAUGE, "bytes", "memory of clients' maps")
-STAT(TABLE_FRAMES, table_frames_bytes, GAUGE, "bytes", "memory of the table of frames, taken at start")
-STAT(STORED_PAGES, stored_pages, GAUGE, "pages", "pages the compressor holds, in memory or away, retained clean copies included")
-STAT(STORED_SINGLE_VALUE, stored_single_value, GAUGE, "pages", "of those: pages of one repeated word, which take no space")
+STAT(TABLE_FRAMES, table_frames_bytes, GAUGE, "bytes",
+    "memory of the table of frames, taken at start")
+STAT(STORED_PAGES, stored_pages, GAUGE, "pages",
+    "pages the compressor holds, in memory or away, retained clean copies included")
+STAT(STORED_SINGLE_VALUE, stored_single_value, GAUGE, "pages",
+    "of those: pages of one repeated word, which take no space")
 STAT(STORED_RAW, stored_raw, GAUGE, "pages", "of those: incompressible")
 STAT(STORED_AWAY, stored_away, GAUGE, "pages", "of those: in segments on disk")
-STAT(COMPRESSOR_LIMIT, compressor_limit, GAUGE, "pages", "frames that the compressor may occupy; beyond it segments go to swap")
+STAT(COMPRESSOR_LIMIT, compressor_limit, GAUGE, "pages",
+    "frames that the compressor may occupy; beyond it segments go to swap")
 STAT(COMPRESSED_BYTES, compressed_bytes, GAUGE, "bytes", "bytes of compressed pages in memory")
-STAT(RETAINED_COPIES, retained_copies, GAUGE, "pages", "resident clean pages that still have their stored copy")
+STAT(RETAINED_COPIES, retained_copies, GAUGE, "pages",
+    "resident clean pages that still have their stored copy")
 STAT(SWAP_FILES, swap_files, GAUGE, "count", "swap files")
 STAT(SWAP_BYTES, swap_bytes, GAUGE, "bytes", "bytes of swap files")
 STAT(SWAP_USED_BYTES, swap_used_bytes, GAUGE, "bytes", "bytes of swap slots in use")
-STAT(SWAP_FULL, swap_full, GAUGE, "bool", "no place in swap can be had now: it has all it may have, or cannot be written")
-STAT(LATENCY_HELD, latency_held, GAUGE, "bool", "processors are asked not to sleep now, since many pages come from disk")
+STAT(SWAP_FULL, swap_full, GAUGE, "bool",
+    "no place in swap can be had now: it has all it may have, or cannot be written")
+STAT(LATENCY_HELD, latency_held, GAUGE, "bool",
+    "processors are asked not to sleep now, since many pages come from disk")
 STAT(PARKED, parked, GAUGE, "count", "faults waiting for a frame now")
-STAT(SQUEEZED, squeezed, GAUGE, "bool", "nothing could leave: memory is squeezed until there is room again")
-STAT(CLOSES_STUCK, closes_stuck, GAUGE, "count", "close calls on what clients had made that have not come back in time: others go on beside them")
-STAT(CLOSES_WAITING, closes_waiting, GAUGE, "count", "descriptors of clients that wait to be closed")
-STAT(PRESSURE, pressure, GAUGE, "level", "pressure level: 0 normal, 1 warning, 2 urgent, 3 critical")
+STAT(SQUEEZED, squeezed, GAUGE, "bool",
+    "nothing could leave: memory is squeezed until there is room again")
+STAT(CLOSES_STUCK, closes_stuck, GAUGE, "count",
+    "close calls on what clients had made that have not come back in time: others go on beside "
+    "them")
+STAT(
+    CLOSES_WAITING, closes_waiting, GAUGE, "count", "descriptors of clients that wait to be closed")
+STAT(
+    PRESSURE, pressure, GAUGE, "level", "pressure level: 0 normal, 1 warning, 2 urgent, 3 critical")
 STAT(FAULTS, faults, COUNTER, "count", "faults answered, of every kind")
 STAT(ZERO_FILLS, zero_fills, COUNTER, "pages", "pages zero filled")
 STAT(SOFT_FAULTS, soft_faults, COUNTER, "count", "faults on resident pages")
-STAT(SOFT_FAULT_NS, soft_fault_ns, COUNTER, "ns", "time that they took, from the message's arrival to the answer")
-STAT(AROUND, around, COUNTER, "pages", "resident pages mapped as neighbours of a soft fault, in a run")
+STAT(SOFT_FAULT_NS, soft_fault_ns, COUNTER, "ns",
+    "time that they took, from the message's arrival to the answer")
+STAT(AROUND, around, COUNTER, "pages",
+    "resident pages mapped as neighbours of a soft fault, in a run")
 STAT(REFILLS, refills, COUNTER, "count", "faults on stored pages that had not to wait for a frame")
 STAT(REFILL_NS, refill_ns, COUNTER, "ns", "time that those took")
 STAT(REACTIVATIONS, reactivations, COUNTER, "pages", "inactive pages touched again")
@@ -54,16 +73,20 @@ STAT(RESCUES, rescues, COUNTER, "pages", "pages touched while they were being ta
 STAT(WP_FAULTS, write_protect_faults, COUNTER, "count", "first writes to clean pages")
 STAT(DECOMPRESSIONS, decompressions, COUNTER, "pages", "pages expanded from memory")
 STAT(COMPRESSIONS, compressions, COUNTER, "pages", "pages compressed")
-STAT(LIGHT_COMPRESSIONS, light_compressions, COUNTER, "pages", "of those: with an LZ4 acceleration above compress_acceleration, to save time")
+STAT(LIGHT_COMPRESSIONS, light_compressions, COUNTER, "pages",
+    "of those: with an LZ4 acceleration above compress_acceleration, to save time")
 STAT(DENSE_COMPRESSIONS, dense_compressions, COUNTER, "pages", "of those: with zstd")
 STAT(SWAPINS, swapins, COUNTER, "pages", "pages read from swap")
 STAT(SWAPIN_BYTES, swapin_bytes, COUNTER, "bytes", "bytes read from swap")
-STAT(LATENCY_REQUESTS, latency_requests, COUNTER, "count", "times that processors were asked not to sleep, since many pages came from disk")
+STAT(LATENCY_REQUESTS, latency_requests, COUNTER, "count",
+    "times that processors were asked not to sleep, since many pages came from disk")
 STAT(SWAPOUTS, swapouts, COUNTER, "segments", "segments written to swap")
 STAT(SWAPOUT_BYTES, swapout_bytes, COUNTER, "bytes", "bytes written to swap")
 STAT(PAGEOUTS, pageouts, COUNTER, "pages", "pages taken away")
-STAT(CLEAN_PAGEOUTS, clean_pageouts, COUNTER, "pages", "of those: clean, their stored copy was still good")
-STAT(EVICTIONS, evictions, COUNTER, "pages", "of those taken away: by PAGEOUT, their owner wanted it")
+STAT(CLEAN_PAGEOUTS, clean_pageouts, COUNTER, "pages",
+    "of those: clean, their stored copy was still good")
+STAT(EVICTIONS, evictions, COUNTER, "pages",
+    "of those taken away: by PAGEOUT, their owner wanted it")
 STAT(HOLES, holes, COUNTER, "ranges", "ranges that were punched for them: neighbours leave in one")
 STAT(DEACTIVATIONS, deactivations, COUNTER, "pages", "active pages made inactive")
 STAT(ZAPPED, zapped, COUNTER, "pages", "pages whose mappings were taken away for ageing")
@@ -73,27 +96,46 @@ STAT(DISCARDS, discards, COUNTER, "pages", "pages discarded by their owner")
 STAT(PLANTED, planted, COUNTER, "pages", "planted pages overwritten with the truth")
 STAT(BUSY_WAITS, busy_waits, COUNTER, "count", "faults on pages in transit")
 STAT(PARKS, parks, COUNTER, "count", "faults that had to wait for a frame")
-STAT(LIMIT_PARKS, limit_parks, COUNTER, "count", "faults that had to wait for their client's own pages to leave")
-STAT(PAGEOUT_FAILURES, pageout_failures, COUNTER, "pages", "pages that could not be stored and stayed")
-STAT(PAGES_LOST, pages_lost, COUNTER, "pages", "pages poisoned: their content could not be read back")
-STAT(REFUSED_ZERO_FILLS, refused_zero_fills, COUNTER, "pages", "first touches answered with SIGBUS: memory and swap are full")
-STAT(REFUSED_REFILLS, refused_refills, COUNTER, "count", "faults on stored pages answered with SIGBUS: memory and swap are full; their content stays")
-STAT(REFUSED_TABLES, refused_tables, COUNTER, "count", "first touches answered with SIGBUS: no table memory for them (max_table_bytes, or the user's share of it)")
-STAT(DIRECT_BEGINS, direct_begins, COUNTER, "count", "times that a client began to be read by direct servers")
+STAT(LIMIT_PARKS, limit_parks, COUNTER, "count",
+    "faults that had to wait for their client's own pages to leave")
+STAT(PAGEOUT_FAILURES, pageout_failures, COUNTER, "pages",
+    "pages that could not be stored and stayed")
+STAT(PAGES_LOST, pages_lost, COUNTER, "pages",
+    "pages poisoned: their content could not be read back")
+STAT(REFUSED_ZERO_FILLS, refused_zero_fills, COUNTER, "pages",
+    "first touches answered with SIGBUS: memory and swap are full")
+STAT(REFUSED_REFILLS, refused_refills, COUNTER, "count",
+    "faults on stored pages answered with SIGBUS: memory and swap are full; their content stays")
+STAT(REFUSED_TABLES, refused_tables, COUNTER, "count",
+    "first touches answered with SIGBUS: no table memory for them (max_table_bytes, or the user's "
+    "share of it)")
+STAT(DIRECT_BEGINS, direct_begins, COUNTER, "count",
+    "times that a client began to be read by direct servers")
 STAT(DIRECT_ENDS, direct_ends, COUNTER, "count", "times that it went back to being polled")
 STAT(DIRECT_FAULTS, direct_faults, COUNTER, "count", "fault messages that direct servers have read")
-STAT(HANDED_FAULTS, handed_faults, COUNTER, "count", "of those: handed over, since they needed a read from disk")
-STAT(UFFD_RETRIES, uffd_retries, COUNTER, "count", "userfaultfd calls repeated after EAGAIN or EEXIST")
+STAT(HANDED_FAULTS, handed_faults, COUNTER, "count",
+    "of those: handed over, since they needed a read from disk")
+STAT(UFFD_RETRIES, uffd_retries, COUNTER, "count",
+    "userfaultfd calls repeated after EAGAIN or EEXIST")
 STAT(SWAP_ERRORS, swap_errors, COUNTER, "count", "failed swap reads and writes")
-STAT(CLOSES_LATE, closes_late, COUNTER, "count", "close calls on what clients had made that did not come back in time")
-STAT(PROTOCOL_ERRORS, protocol_errors, COUNTER, "count", "sessions ended because of a malformed message")
-STAT(HELLO_TIMEOUTS, hello_timeouts, COUNTER, "count", "connections ended because they said no HELLO in time")
-STAT(SHARES_REFUSED, shares_refused, COUNTER, "count", "requests and connections refused because a user had its share, or all was in use")
+STAT(CLOSES_LATE, closes_late, COUNTER, "count",
+    "close calls on what clients had made that did not come back in time")
+STAT(PROTOCOL_ERRORS, protocol_errors, COUNTER, "count",
+    "sessions ended because of a malformed message")
+STAT(HELLO_TIMEOUTS, hello_timeouts, COUNTER, "count",
+    "connections ended because they said no HELLO in time")
+STAT(SHARES_REFUSED, shares_refused, COUNTER, "count",
+    "requests and connections refused because a user had its share, or all was in use")
 STAT(COMPACTIONS, compactions, COUNTER, "count", "steps of compaction that gave memory back")
-STAT(HELD_CALLS, held_calls, COUNTER, "count", "calls of the daemon that a client's locks did not let come back for long")
-STAT(RELIEVED_THREADS, relieved_threads, COUNTER, "count", "threads of the daemon in whose place another went on meanwhile")
-STAT(CLIENTS_APART, clients_apart, COUNTER, "count", "times that such a client was moved to threads of its own kind")
-STAT(HOLDERS_ENDED, holders_ended, COUNTER, "count", "clients ended because they held such a call for too long")
-STAT(POLICY_VIOLATIONS, policy_violations, COUNTER, "count", "victims the policy proposed that were not inactive")
+STAT(HELD_CALLS, held_calls, COUNTER, "count",
+    "calls of the daemon that a client's locks did not let come back for long")
+STAT(RELIEVED_THREADS, relieved_threads, COUNTER, "count",
+    "threads of the daemon in whose place another went on meanwhile")
+STAT(CLIENTS_APART, clients_apart, COUNTER, "count",
+    "times that such a client was moved to threads of its own kind")
+STAT(HOLDERS_ENDED, holders_ended, COUNTER, "count",
+    "clients ended because they held such a call for too long")
+STAT(POLICY_VIOLATIONS, policy_violations, COUNTER, "count",
+    "victims the policy proposed that were not inactive")
 STAT(POLICY_FALLBACKS, policy_fallbacks, COUNTER, "count", "times the core had to choose itself")
 #undef STAT

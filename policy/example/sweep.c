@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A policy from outside, as short as they come: a hand sweeps over the page numbers and takes what is inactive.
- * The core's window decides what is unmapped. One byte a page. Explained in doc/policies.md.
+ * A policy from outside, as short as they come: a hand sweeps over the page numbers and takes what
+ * is inactive. The core's window decides what is unmapped. One byte a page. Explained in
+ * doc/policies.md.
  */
 #include "policy.h"
 
@@ -64,8 +65,16 @@ sweep_done(void *mem, pol_page page, enum pol_outcome outcome)
 
 extern const struct pol_ops pagerd_policy;
 __attribute__((visibility("default"))) const struct pol_ops pagerd_policy = {
-	.abi = POLICY_ABI, .name = "sweep", .help = "a hand over the page numbers", .params = "",
-	.arrays = {{offsetof(struct sweep, page), sizeof(uint8_t)}}, .footprint = sweep_footprint, .init = sweep_init,
-	.fault = sweep_touch, .soft = sweep_touch,
-	.forget = sweep_forget, .select = sweep_select, .done = sweep_done,
+	.abi = POLICY_ABI,
+	.name = "sweep",
+	.help = "a hand over the page numbers",
+	.params = "",
+	.arrays = { { offsetof(struct sweep, page), sizeof(uint8_t) } },
+	.footprint = sweep_footprint,
+	.init = sweep_init,
+	.fault = sweep_touch,
+	.soft = sweep_touch,
+	.forget = sweep_forget,
+	.select = sweep_select,
+	.done = sweep_done,
 };

@@ -79,7 +79,8 @@ histogram_small_and_huge(void **state)
 static void
 spreads(void **state)
 {
-	const double odd[] = {5, 1, 3}, even[] = {4, 1, 2, 3}, a[] = {1, 2, 0}, b[] = {2, 0, 1};
+	const double odd[] = { 5, 1, 3 }, even[] = { 4, 1, 2, 3 }, a[] = { 1, 2, 0 },
+		     b[] = { 2, 0, 1 };
 	double ratios[3];
 	struct spread s = spread_of(odd, 3);
 
@@ -97,7 +98,7 @@ spreads(void **state)
 static void
 permutations(void **state)
 {
-	static const uint64_t sizes[] = {1, 2, 3, 100, 1024, 5000};
+	static const uint64_t sizes[] = { 1, 2, 3, 100, 1024, 5000 };
 
 	(void)state;
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
@@ -117,7 +118,7 @@ permutations(void **state)
 static void
 zipf_shape(void **state)
 {
-	struct rng r = {1};
+	struct rng r = { 1 };
 	struct zipf z;
 	unsigned first = 0, total = 200000;
 
@@ -220,7 +221,7 @@ told_counts(void *state, struct fault_counts *ret)
 		told[length] = m->letter;
 	if (m->letter == 'b')
 		memset(m->base + 7 * UNIT_BYTES, 0, sizeof(uint64_t));
-	*ret = (struct fault_counts){.minor = length};
+	*ret = (struct fault_counts){ .minor = length };
 	return 0;
 }
 
@@ -240,23 +241,23 @@ told_close(void *state)
 static void
 slices_alternate(void **state)
 {
-	static const struct backend_ops ops = {.name = "told",
-					       .open = told_open,
-					       .close = told_close,
-					       .allocate = told_allocate,
-					       .deallocate = told_deallocate,
-					       .counts = told_counts,
-					       .daemon_pid = told_daemon_pid};
+	static const struct backend_ops ops = { .name = "told",
+		.open = told_open,
+		.close = told_close,
+		.allocate = told_allocate,
+		.deallocate = told_deallocate,
+		.counts = told_counts,
+		.daemon_pid = told_daemon_pid };
 	struct workload_result *results = test_calloc(2, sizeof(*results));
 	struct pool pool;
-	struct workload_config configs[2] = {{.scenario = scenario_find("fits"),
-					      .ops = &ops,
-					      .socket = "a",
-					      .pool = &pool,
-					      .units = 64,
-					      .threads = 1,
-					      .seconds = 0.1,
-					      .seed = 3}};
+	struct workload_config configs[2] = { { .scenario = scenario_find("fits"),
+	    .ops = &ops,
+	    .socket = "a",
+	    .pool = &pool,
+	    .units = 64,
+	    .threads = 1,
+	    .seconds = 0.1,
+	    .seed = 3 } };
 
 	(void)state;
 	ticks_init();
@@ -265,7 +266,10 @@ slices_alternate(void **state)
 	configs[1].socket = "b";
 	assert_int_equal(workload_run(configs, 2, results), 0);
 	/* Four turns: each side twice the first, and none within the other's slice. */
-	assert_string_equal(told, "aabb" "bbaa" "aabb" "bbaa");
+	assert_string_equal(told, "aabb"
+				  "bbaa"
+				  "aabb"
+				  "bbaa");
 	for (unsigned i = 0; i < 2; i++) {
 		assert_true(results[i].touches > 0);
 		assert_int_equal(results[i].touch.count * WORKLOAD_BATCH, results[i].touches);
@@ -314,7 +318,7 @@ static void
 cgroup_version_2(void **state)
 {
 	char directory[] = "/tmp/pagerbench-test.XXXXXX", mounts[300], line[600];
-	struct cgroup_root root = {0};
+	struct cgroup_root root = { 0 };
 	uint64_t usage = 0;
 
 	(void)state;
@@ -353,14 +357,13 @@ static void
 cgroup_version_1(void **state)
 {
 	char directory[] = "/tmp/pagerbench-test.XXXXXX", mounts[300], line[600];
-	struct cgroup_root root = {0};
+	struct cgroup_root root = { 0 };
 
 	(void)state;
 	assert_non_null(mkdtemp(directory));
 	snprintf(mounts, sizeof(mounts), "%s/mounts", directory);
 	snprintf(line, sizeof(line),
-		 "cgroup /x cgroup rw,relatime,cpu 0 0\ncgroup %s cgroup rw,memory 0 0\n",
-		 directory);
+	    "cgroup /x cgroup rw,relatime,cpu 0 0\ncgroup %s cgroup rw,memory 0 0\n", directory);
 	put(directory, "mounts", line);
 	assert_int_equal(cgroup_find(mounts, &root), 0);
 	assert_int_equal(root.version, 1);
@@ -378,10 +381,10 @@ cgroup_version_1(void **state)
 static void
 rows_as_json(void **state)
 {
-	struct sample a[2] = {0}, b[2] = {0};
-	struct row_result r = {.row = compare_rows[0], .pairs = 2, .a = a, .b = b};
+	struct sample a[2] = { 0 }, b[2] = { 0 };
+	struct row_result r = { .row = compare_rows[0], .pairs = 2, .a = a, .b = b };
 	struct options options;
-	struct floors floors = {.echo_p50_ns = 5000};
+	struct floors floors = { .echo_p50_ns = 5000 };
 	json_object *o;
 	double ratio;
 
@@ -413,7 +416,8 @@ rows_as_json(void **state)
 static void
 builds_take_turns(void **state)
 {
-	unsigned places[BUILD_RUNS][BUILD_RUNS] = {{0}}, behind[BUILD_RUNS][BUILD_RUNS] = {{0}};
+	unsigned places[BUILD_RUNS][BUILD_RUNS] = { { 0 } },
+		 behind[BUILD_RUNS][BUILD_RUNS] = { { 0 } };
 
 	(void)state;
 	for (unsigned round = 0; round < 12; round++)
@@ -432,10 +436,12 @@ builds_take_turns(void **state)
 static void
 builds_have_noise(void **state)
 {
-	struct sample a[3] = {0}, b[3] = {0}, again[3] = {0}, by = {0};
-	struct row_result r = {.row = compare_rows[0], .pairs = 3, .a = a, .b = b, .again = again};
+	struct sample a[3] = { 0 }, b[3] = { 0 }, again[3] = { 0 }, by = { 0 };
+	struct row_result r = {
+		.row = compare_rows[0], .pairs = 3, .a = a, .b = b, .again = again
+	};
 	struct options options;
-	struct floors floors = {0};
+	struct floors floors = { 0 };
 	json_object *o, *target;
 	double ratio;
 
@@ -487,19 +493,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(histogram_percentiles),
-	    cmocka_unit_test(histogram_small_and_huge),
-	    cmocka_unit_test(spreads),
-	    cmocka_unit_test(permutations),
-	    cmocka_unit_test(zipf_shape),
-	    cmocka_unit_test(patterns_tell_bad_pages),
-	    cmocka_unit_test(pool_is_half_compressible),
-	    cmocka_unit_test(slices_alternate),
-	    cmocka_unit_test(cgroup_version_2),
-	    cmocka_unit_test(cgroup_version_1),
-	    cmocka_unit_test(rows_as_json),
-	    cmocka_unit_test(builds_take_turns),
-	    cmocka_unit_test(builds_have_noise),
+		cmocka_unit_test(histogram_percentiles),
+		cmocka_unit_test(histogram_small_and_huge),
+		cmocka_unit_test(spreads),
+		cmocka_unit_test(permutations),
+		cmocka_unit_test(zipf_shape),
+		cmocka_unit_test(patterns_tell_bad_pages),
+		cmocka_unit_test(pool_is_half_compressible),
+		cmocka_unit_test(slices_alternate),
+		cmocka_unit_test(cgroup_version_2),
+		cmocka_unit_test(cgroup_version_1),
+		cmocka_unit_test(rows_as_json),
+		cmocka_unit_test(builds_take_turns),
+		cmocka_unit_test(builds_have_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What clients hand in, and how they end: descriptors whose close(2) waits, too many of them, of the wrong kind or another process's;
- * sockets that hold each other, processes that end in the middle. An honest client beside all that goes on, and SIGTERM ends the
- * daemon.
+ * What clients hand in, and how they end: descriptors whose close(2) waits, too many of them, of
+ * the wrong kind or another process's; sockets that hold each other, processes that end in the
+ * middle. An honest client beside all that goes on, and SIGTERM ends the daemon.
  *
  * usage: f_foreign linger|back|attach|unread|surplus|crowded|agent|other|orphan|dies|stuck
  */
@@ -26,10 +26,10 @@
 #include "pager/uffd_compat.h"
 #include "raw.h"
 
-#define NOBODY       65534
-#define FDS_MAX      253
-#define LINGER_S     3600 /* longer than any test: what waits for it hangs */
-#define OF_ONE_USER  4    /* closes that may be late before he is refused */
+#define NOBODY      65534
+#define FDS_MAX     253
+#define LINGER_S    3600 /* longer than any test: what waits for it hangs */
+#define OF_ONE_USER 4    /* closes that may be late before he is refused */
 
 static const struct mixture mixture = { 5, 10, 30 };
 
@@ -106,17 +106,21 @@ end(struct live *d)
 static int
 lingering(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct linger linger = { 1, LINGER_S };
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 2048, fd;
 	socklen_t length = sizeof(address);
 	static char bytes[65536];
 
 	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	REQUIRE(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(listener, 4) == 0 &&
-	    getsockname(listener, (struct sockaddr *)&address, &length) == 0, "%s", strerror(errno));
+	REQUIRE(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		    listen(listener, 4) == 0 &&
+		    getsockname(listener, (struct sockaddr *)&address, &length) == 0,
+	    "%s", strerror(errno));
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	REQUIRE(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
+	REQUIRE(
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
 	/* The other end stays open with the process, and is never read. */
 	REQUIRE(accept4(listener, NULL, NULL, SOCK_CLOEXEC) >= 0, "%s", strerror(errno));
 	close(listener);
@@ -135,7 +139,9 @@ send_fds(int fd, const void *bytes, size_t size, int *fds, unsigned count)
 		char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
 	} control = { 0 };
 	struct iovec iov = { (void *)(uintptr_t)bytes, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr message = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
 		.msg_controllen = CMSG_SPACE(sizeof(int) * count) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
@@ -151,7 +157,9 @@ send_fds(int fd, const void *bytes, size_t size, int *fds, unsigned count)
 static size_t
 message_make(void *to, uint16_t type, const void *body, size_t body_bytes)
 {
-	struct pager_msg_header header = { .type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = 1 };
+	struct pager_msg_header header = {
+		.type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = 1
+	};
 
 	memcpy(to, &header, sizeof(header));
 	memcpy((char *)to + sizeof(header), body, body_bytes);
@@ -166,7 +174,8 @@ socket_open(struct live *d)
 
 	REQUIRE(strlen(d->socket) < sizeof(address.sun_path), "%s", d->socket);
 	strcpy(address.sun_path, d->socket);
-	REQUIRE(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
+	REQUIRE(
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
 	return fd;
 }
 
@@ -213,8 +222,8 @@ struct actor {
 	atomic_int number;
 };
 
-/* What is sent in between is closed here before the daemon can: it has the last ones. Once in a test: being stopped ends a close(2) that
- * lingers. */
+/* What is sent in between is closed here before the daemon can: it has the last ones. Once in a
+ * test: being stopped ends a close(2) that lingers. */
 static void
 daemon_stop(struct live *d, struct actor *a)
 {
@@ -241,7 +250,8 @@ stop_for(struct live *d, struct actor *a)
 	siginfo_t info;
 
 	atomic_store(&a->stop, false);
-	REQUIRE(kill(d->pid, SIGSTOP) == 0 && waitid(P_PID, (id_t)d->pid, &info, WSTOPPED) == 0, "%s", strerror(errno));
+	REQUIRE(kill(d->pid, SIGSTOP) == 0 && waitid(P_PID, (id_t)d->pid, &info, WSTOPPED) == 0,
+	    "%s", strerror(errno));
 	atomic_store(&a->stopped, true);
 	WAIT_UNTIL(d, !atomic_load(&a->stopped));
 	REQUIRE(kill(d->pid, SIGCONT) == 0);
@@ -268,7 +278,8 @@ lingers(struct live *d, void *argument)
 {
 	struct actor *a = argument;
 	_Alignas(8) unsigned char message[256];
-	struct pager_req_hello hello = { PAGER_PROTO_VERSION, PAGER_PROTO_VERSION, PAGER_ROLE_TOOL, 0, 0, "lingers" };
+	struct pager_req_hello hello = { PAGER_PROTO_VERSION, PAGER_PROTO_VERSION, PAGER_ROLE_TOOL,
+		0, 0, "lingers" };
 	struct pager_req_statistics statistics = { 0 };
 	int sockets[OF_ONE_USER], late[OF_ONE_USER];
 
@@ -278,8 +289,9 @@ lingers(struct live *d, void *argument)
 	}
 	daemon_stop(d, a);
 	for (unsigned i = 0; i < OF_ONE_USER; i++) {
-		size_t size = i % 2 ? message_make(message, PAGER_MSG_HELLO, &hello, sizeof(hello)) :
-		    message_make(message, PAGER_MSG_STATISTICS, &statistics, sizeof(statistics));
+		size_t size = i % 2 ? message_make(message, PAGER_MSG_HELLO, &hello, sizeof(hello))
+				    : message_make(message, PAGER_MSG_STATISTICS, &statistics,
+					  sizeof(statistics));
 
 		/* One of them is no message at all. */
 		send_fds(sockets[i], message, i == 2 ? 3 : size, &late[i], 1);
@@ -311,7 +323,8 @@ test_linger(void)
 	if (as_nobody) {
 		/* Root and the daemon's user are let in all the same: is_served is one of them. */
 		REQUIRE(atomic_load(&a->refused));
-		REQUIRE(live_log_count(&d, "takes long") > 0 && live_log_count(&d, "cannot be closed") > 0);
+		REQUIRE(live_log_count(&d, "takes long") > 0 &&
+			live_log_count(&d, "cannot be closed") > 0);
 	}
 	/* They are still stuck when the daemon ends. */
 	d.refuses = true;
@@ -403,7 +416,8 @@ leaves_unread(struct live *d, void *argument)
 	raw_map(&r, base, bytes, memfd, offset);
 	for (size_t i = 0; i < bytes; i += d->page_bytes)
 		base[i] = 1;
-	/* Behind a request that takes a while. If that has ended by then, this one ends the session as well. */
+	/* Behind a request that takes a while. If that has ended by then, this one ends the session
+	 * as well. */
 	size = message_make(message, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
 	late = lingering();
 	daemon_stop(d, a);
@@ -532,7 +546,8 @@ agent(struct live *d, void *argument)
 
 	(void)argument;
 	raw_connect(d, &r);
-	REQUIRE(send(r.agent, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE, "%s", strerror(errno));
+	REQUIRE(send(r.agent, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE, "%s",
+	    strerror(errno));
 	if (geteuid() == 0)
 		REQUIRE(r.proven);
 	raw_close(&r);
@@ -644,7 +659,8 @@ dies(struct live *d, void *argument)
 	const unsigned *round = argument;
 	const size_t bytes = 2000 * d->page_bytes;
 	unsigned char *base = raw_reserve(bytes);
-	struct pager_req_behavior behavior = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_WILLNEED + *round % 4, 0 };
+	struct pager_req_behavior behavior = { (uintptr_t)base, bytes,
+		PAGER_BEHAVIOR_WILLNEED + *round % 4, 0 };
 	struct pager_req_wire range = { (uintptr_t)base, bytes };
 	_Alignas(8) unsigned char message[256];
 	uint64_t offset;
@@ -657,8 +673,10 @@ dies(struct live *d, void *argument)
 	raw_map(&r, base, bytes, memfd, offset);
 	for (size_t i = 0; i < bytes; i += d->page_bytes)
 		base[i] = 1;
-	size = *round % 3 ? message_make(message, PAGER_MSG_BEHAVIOR, &behavior, sizeof(behavior)) :
-	    message_make(message, *round % 2 ? PAGER_MSG_WIRE : PAGER_MSG_DEALLOCATE, &range, sizeof(range));
+	size = *round % 3
+		   ? message_make(message, PAGER_MSG_BEHAVIOR, &behavior, sizeof(behavior))
+		   : message_make(message, *round % 2 ? PAGER_MSG_WIRE : PAGER_MSG_DEALLOCATE,
+			 &range, sizeof(range));
 	REQUIRE(send(r.chan.fd, message, size, MSG_NOSIGNAL) == (ssize_t)size);
 	kill(getpid(), SIGKILL);
 }
@@ -744,7 +762,8 @@ test_stuck(void)
 		continue;
 	REQUIRE(fcntl(ends[1], F_SETFL, 0) == 0);
 	fd = dup(d.chan.fd);
-	send_fds(fd, message, message_make(message, PAGER_MSG_TRACE, &trace, sizeof(trace)), &ends[1], 1);
+	send_fds(fd, message, message_make(message, PAGER_MSG_TRACE, &trace, sizeof(trace)),
+	    &ends[1], 1);
 	close(fd);
 	while (!thread_waits_in(d.pid, "pipe_write"))
 		live_tick(&d);
@@ -752,7 +771,8 @@ test_stuck(void)
 	REQUIRE(kill(d.pid, SIGTERM) == 0);
 	while (waitid(P_PID, (id_t)d.pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
 		continue;
-	REQUIRE(info.si_code == CLD_EXITED && info.si_status == 0, "code %d status %d", info.si_code, info.si_status);
+	REQUIRE(info.si_code == CLD_EXITED && info.si_status == 0, "code %d status %d",
+	    info.si_code, info.si_status);
 	REQUIRE(live_log_count(&d, "without waiting for them") == 1);
 	REQUIRE(access(d.socket, F_OK) < 0 && errno == ENOENT);
 	EQ(names_in(swap), 0);
@@ -766,9 +786,10 @@ main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} tests[] = { { "linger", test_linger }, { "back", test_back }, { "attach", test_attach }, { "unread", test_unread },
-		{ "surplus", test_surplus }, { "crowded", test_crowded }, { "agent", test_agent }, { "other", test_other },
-		{ "orphan", test_orphan }, { "dies", test_dies }, { "stuck", test_stuck } };
+	} tests[] = { { "linger", test_linger }, { "back", test_back }, { "attach", test_attach },
+		{ "unread", test_unread }, { "surplus", test_surplus }, { "crowded", test_crowded },
+		{ "agent", test_agent }, { "other", test_other }, { "orphan", test_orphan },
+		{ "dies", test_dies }, { "stuck", test_stuck } };
 	const char *name = argc > 1 ? argv[1] : "";
 
 	live_init(argc, argv);

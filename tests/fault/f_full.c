@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory that is full, with nowhere else to go. What is stored can always be read; what fits can be exchanged for as much
- * again; what does not fit is SIGBUS, counted, and what it would have overwritten stays; and when there is room again all
- * goes on, also where SIGBUS was. Nothing hangs and nothing churns.
+ * Memory that is full, with nowhere else to go. What is stored can always be read; what fits can be
+ * exchanged for as much again; what does not fit is SIGBUS, counted, and what it would have
+ * overwritten stays; and when there is room again all goes on, also where SIGBUS was. Nothing hangs
+ * and nothing churns.
  *
  * usage: f_full exchange|exchange-swap|threads|room|chunks
  */
@@ -20,7 +21,8 @@ struct shared {
 };
 static struct shared *shared;
 
-/* Writes noise until no more is taken. => how many pages have content; the next one is that which was refused */
+/* Writes noise until no more is taken. => how many pages have content; the next one is that which
+ * was refused */
 static uint32_t
 fill(struct book *b)
 {
@@ -35,7 +37,8 @@ fill(struct book *b)
 static void
 discard(struct pager *p, struct book *b, uint32_t from, uint32_t count)
 {
-	OK(pager_behavior(p, b->base + from * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_FREE));
+	OK(pager_behavior(
+	    p, b->base + from * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_FREE));
 	for (uint32_t i = from; i < from + count; i++)
 		book_forget(b, i);
 }
@@ -53,14 +56,19 @@ exchanger(struct live *d, void *argument)
 	expect_bus();
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	filled = fill(&b);
-	printf("%u pages of %llu and then no more\n", filled, (unsigned long long)(d->memory_bytes / d->page_bytes));
-	/* The one that was refused may have been touched before: it has no content that anybody knows. */
+	printf("%u pages of %llu and then no more\n", filled,
+	    (unsigned long long)(d->memory_bytes / d->page_bytes));
+	/* The one that was refused may have been touched before: it has no content that anybody
+	 * knows. */
 	for (unsigned pass = 0; pass < (with_swap ? 1 : 3); pass++)
 		for (uint32_t n = 0; n < filled; n++)
-			REQUIRE(verify(&b, (uint32_t)rng_below(&rng, filled)), "a read was refused");
-	/* On swap, what is overwritten leaves holes that nothing can be written to: some of it must be refused. */
+			REQUIRE(
+			    verify(&b, (uint32_t)rng_below(&rng, filled)), "a read was refused");
+	/* On swap, what is overwritten leaves holes that nothing can be written to: some of it must
+	 * be refused. */
 	refused = 0;
-	for (uint64_t n = 0, most = live_scaled((with_swap ? 1 : 4) * filled); n < most && refused < 30; n++) {
+	for (uint64_t n = 0, most = live_scaled((with_swap ? 1 : 4) * filled);
+	     n < most && refused < 30; n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, filled);
 
 		refused = atomic_load(&shared->stored);
@@ -137,7 +145,8 @@ threads(struct live *d, void *argument)
 	filled = fill(&b);
 	printf("%u pages and then no more\n", filled);
 	for (uint32_t i = 0; i < THREADS; i++) {
-		t[i] = (struct thread){ p, &b, filled / THREADS * i, filled / THREADS, live_seed + i, 0 };
+		t[i] = (struct thread){ p, &b, filled / THREADS * i, filled / THREADS,
+			live_seed + i, 0 };
 		REQUIRE(pthread_create(&t[i].thread, NULL, thread_main, &t[i]) == 0);
 	}
 	/* And one that wants more, now and then. */
@@ -167,7 +176,8 @@ hog(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* Each wish that was refused comes true, where it was refused, as soon as somebody else has left. */
+/* Each wish that was refused comes true, where it was refused, as soon as somebody else has left.
+ */
 static void
 needy(struct live *d, void *argument)
 {
@@ -189,7 +199,8 @@ needy(struct live *d, void *argument)
 	REQUIRE(refused > 0);
 	atomic_fetch_add(&shared->first, refused);
 	for (uint32_t i = 0; i < WISHES; i++)
-		REQUIRE(touch(&b, filled + 1 + i, false) == !gone[i], "page %u: before there is room", i);
+		REQUIRE(touch(&b, filled + 1 + i, false) == !gone[i],
+		    "page %u: before there is room", i);
 	/* One is given back before: it works as soon as there is room, too. */
 	discard(p, &b, filled + 1, 1);
 	gone[0] = false;
@@ -209,8 +220,8 @@ needy(struct live *d, void *argument)
 
 /* --- the arena has no more segments --- */
 
-/* Segments are emptied to a little more than half, which nobody would merge if there were others: their memory comes back, the
- * room in the arena does not. */
+/* Segments are emptied to a little more than half, which nobody would merge if there were others:
+ * their memory comes back, the room in the arena does not. */
 static void
 sparse(struct live *d, void *argument)
 {
@@ -248,9 +259,11 @@ main(int argc, char **argv)
 	live_init(argc, argv);
 	shared = shared_alloc(sizeof(*shared));
 	if (swap)
-		live_start(&d, "8M", "--swap-max", "8M", "--param", "swap_file_bytes=8388608", NULL);
+		live_start(
+		    &d, "8M", "--swap-max", "8M", "--param", "swap_file_bytes=8388608", NULL);
 	else
-		live_start(&d, "8M", "--no-swap", "--param", chunks ? "arena_factor=1" : "arena_factor=8", NULL);
+		live_start(&d, "8M", "--no-swap", "--param",
+		    chunks ? "arena_factor=1" : "arena_factor=8", NULL);
 	if (swap || strcmp(name, "exchange") == 0) {
 		client_join(&d, client_start(&d, exchanger, swap ? &d : NULL), true);
 	} else if (strcmp(name, "threads") == 0) {
@@ -265,15 +278,17 @@ main(int argc, char **argv)
 	} else {
 		FAIL("no such test: \"%s\"", name);
 	}
-	printf("SIGBUS: %llu first touches, %llu stored pages; counted %lld, %lld; pageouts %lld, failures %lld, compactions "
+	printf("SIGBUS: %llu first touches, %llu stored pages; counted %lld, %lld; pageouts %lld, "
+	       "failures %lld, compactions "
 	       "%lld\n",
-	    (unsigned long long)atomic_load(&shared->first), (unsigned long long)atomic_load(&shared->stored),
-	    (long long)live_stat(&d, "refused_zero_fills"), (long long)live_stat(&d, "refused_refills"),
-	    (long long)live_stat(&d, "pageouts"), (long long)live_stat(&d, "pageout_failures"),
-	    (long long)live_stat(&d, "compactions"));
+	    (unsigned long long)atomic_load(&shared->first),
+	    (unsigned long long)atomic_load(&shared->stored),
+	    (long long)live_stat(&d, "refused_zero_fills"),
+	    (long long)live_stat(&d, "refused_refills"), (long long)live_stat(&d, "pageouts"),
+	    (long long)live_stat(&d, "pageout_failures"), (long long)live_stat(&d, "compactions"));
 	/* A page that has been refused is SIGBUS again until there is room, and counted once. */
 	REQUIRE(live_stat(&d, "refused_zero_fills") + live_stat(&d, "refused_refills") <=
-	    (int64_t)(atomic_load(&shared->first) + atomic_load(&shared->stored)));
+		(int64_t)(atomic_load(&shared->first) + atomic_load(&shared->stored)));
 	if (atomic_load(&shared->stored) > 0)
 		REQUIRE(live_stat(&d, "refused_refills") > 0);
 	if (chunks)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fail points off the disk: userfaultfd calls that must be repeated, no room in the compressor, no frame, no memory for
- * an object or a session. Content stays right, nothing hangs, nothing leaks, and the client hears an error or nothing.
+ * Fail points off the disk: userfaultfd calls that must be repeated, no room in the compressor, no
+ * frame, no memory for an object or a session. Content stays right, nothing hangs, nothing leaks,
+ * and the client hears an error or nothing.
  *
- * usage: f_points copy-eagain|copy-eexist|continue-eagain|protect-eagain|compress|frame|submit|object|session
+ * usage: f_points
+ * copy-eagain|copy-eexist|continue-eagain|protect-eagain|compress|frame|submit|object|session
  */
 #include "harness.h"
 
@@ -29,7 +31,8 @@ worker(struct live *d, void *argument)
 		book_write(&b, i, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
 	atomic_store(&s->filled, true);
 	WAIT_UNTIL(d, atomic_load(&s->go));
-	/* How many soft faults there are in so many touches, and how many copies, depends on who gets the processor. */
+	/* How many soft faults there are in so many touches, and how many copies, depends on who
+	 * gets the processor. */
 	for (uint32_t n = 0; n < 3 * count || !atomic_load(&s->enough); n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);
 
@@ -38,7 +41,8 @@ worker(struct live *d, void *argument)
 			book_write(&b, page, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
 		if (n % 50 == 0) {
 			page = (uint32_t)rng_below(&rng, count - 32);
-			OK(pager_behavior(p, b.base + page * d->page_bytes, 32 * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
+			OK(pager_behavior(p, b.base + page * d->page_bytes, 32 * d->page_bytes,
+			    PAGER_BEHAVIOR_DONTNEED));
 			for (uint32_t i = page; i < page + 32; i++)
 				book_verify(&b, i);
 		}
@@ -111,7 +115,9 @@ session_sweep(struct live *d, void *argument)
 			int error = pager_connect(d->socket, NULL, &p);
 
 			if (error) {
-				REQUIRE(error == -ENOTCONN || error == -ECONNREFUSED || error == -ENOMEM, "%s", strerror(-error));
+				REQUIRE(error == -ENOTCONN || error == -ECONNREFUSED ||
+					    error == -ENOMEM,
+				    "%s", strerror(-error));
 				EQ(i, n);
 				failed++;
 				continue;
@@ -130,8 +136,8 @@ main(int argc, char **argv)
 	struct live d;
 
 	live_init(argc, argv);
-	live_start(&d, "4M", "--param", "compressor_percent=40", "--param", "swap_file_bytes=8388608", "--param",
-	    "retain_copies=1", NULL);
+	live_start(&d, "4M", "--param", "compressor_percent=40", "--param",
+	    "swap_file_bytes=8388608", "--param", "retain_copies=1", NULL);
 	if (strcmp(name, "copy-eagain") == 0)
 		test_worker(&d, "UFFD_COPY_EAGAIN", "UFFD_COPY_EAGAIN:10:2000", 2000);
 	else if (strcmp(name, "copy-eexist") == 0)
@@ -139,7 +145,8 @@ main(int argc, char **argv)
 	else if (strcmp(name, "continue-eagain") == 0)
 		test_worker(&d, "UFFD_CONTINUE_EAGAIN", "UFFD_CONTINUE_EAGAIN:0:500", 100);
 	else if (strcmp(name, "protect-eagain") == 0)
-		test_worker(&d, "UFFD_WRITEPROTECT_EAGAIN", "UFFD_WRITEPROTECT_EAGAIN:10:2000", 2000);
+		test_worker(
+		    &d, "UFFD_WRITEPROTECT_EAGAIN", "UFFD_WRITEPROTECT_EAGAIN:10:2000", 2000);
 	else if (strcmp(name, "compress") == 0)
 		test_worker(&d, "COMPRESS_NO_SPACE", "COMPRESS_NO_SPACE:10:500", 500);
 	else if (strcmp(name, "frame") == 0)

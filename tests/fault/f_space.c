@@ -46,8 +46,8 @@ go_on(struct live *d, unsigned from)
 static void
 discard(struct pager *p, struct book *b, uint32_t from, uint32_t count)
 {
-	OK(pager_behavior(p, b->base + from * b->page_bytes, count * b->page_bytes,
-			  PAGER_BEHAVIOR_FREE));
+	OK(pager_behavior(
+	    p, b->base + from * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_FREE));
 	for (uint32_t i = from; i < from + count; i++)
 		book_forget(b, i);
 }
@@ -97,7 +97,7 @@ sufferer(struct live *d, void *argument)
 		WAIT_UNTIL(d, touch(&b, filled + i, false));
 	for (uint32_t i = 0; i < WISHES; i++)
 		REQUIRE(write_noise(&b, filled + i), "page %u is refused although swap works again",
-			filled + i);
+		    filled + i);
 	EQ(fill(&b, filled + WISHES), count);
 	verify_all(&b, count);
 	phase(d, 2);
@@ -116,7 +116,7 @@ seconds(void)
 static void
 test_failing(struct live *d, const char *param)
 {
-	static const char *const points[] = {"SWAP_WRITE_ENOSPC:0:0", "SWAP_WRITE_EIO:0:0"};
+	static const char *const points[] = { "SWAP_WRITE_ENOSPC:0:0", "SWAP_WRITE_EIO:0:0" };
 	enum { DEPTH = 8, ROUND = 3 * DEPTH };
 
 	/* compressor_percent as it is by default: swap is needed only at the end. */
@@ -137,8 +137,8 @@ test_failing(struct live *d, const char *param)
 		rounds = 1 + (seconds() - begin) / 5 + 1;
 		errors = live_stat(d, "swap_errors") - errors;
 		printf("%s: %lld failed writes in %llu rounds, %u pages of %llu\n", points[i],
-		       (long long)errors, (unsigned long long)rounds, atomic_load(&shared->filled),
-		       (unsigned long long)(d->memory_bytes / d->page_bytes));
+		    (long long)errors, (unsigned long long)rounds, atomic_load(&shared->filled),
+		    (unsigned long long)(d->memory_bytes / d->page_bytes));
 		REQUIRE(errors > 0 && errors <= (int64_t)(rounds * ROUND));
 		EQ(live_stat(d, "swapouts"), swapouts);
 		REQUIRE(live_stat(d, "refused_zero_fills") > 0);
@@ -175,8 +175,8 @@ exchanger(struct live *d, void *argument)
 	expect_bus();
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	filled = fill(&b, 0);
-	printf("%u pages, where the disk has room for %u and memory for %u\n", filled, disk,
-	       memory);
+	printf(
+	    "%u pages, where the disk has room for %u and memory for %u\n", filled, disk, memory);
 	REQUIRE(filled > memory / 2 + disk / 2, "%u pages, and then no more", filled);
 	REQUIRE(filled < disk + memory, "more than there is room for");
 	verify_all(&b, filled);
@@ -209,10 +209,10 @@ test_disk(struct live *d, bool sparse)
 	}
 	/* swap_file_bytes as it is by default. */
 	live_start(d, "8M", "--swap-dir", disk, sparse ? "--fail" : NULL,
-		   "SWAP_ALLOCATE_EOPNOTSUPP:0:0", NULL);
+	    "SWAP_ALLOCATE_EOPNOTSUPP:0:0", NULL);
 	client_join(d, client_start(d, exchanger, NULL), true);
 	printf("%lld swapouts, %lld errors, %lld files\n", (long long)live_stat(d, "swapouts"),
-	       (long long)live_stat(d, "swap_errors"), (long long)live_stat(d, "swap_files"));
+	    (long long)live_stat(d, "swap_errors"), (long long)live_stat(d, "swap_files"));
 	REQUIRE(live_stat(d, "swapouts") > 0);
 	if (!sparse)
 		EQ(live_stat(d, "swap_errors"), 0);
@@ -323,12 +323,12 @@ honest(struct live *d, void *argument)
 static void
 test_wired(struct live *d, const char *memory, const char *percent, const char *more)
 {
-	struct wish wish = {(unsigned)atoi(percent)};
+	struct wish wish = { (unsigned)atoi(percent) };
 	const char *option = more && strchr(more, '=') ? "--param" : more ? "--page-size" : NULL;
 	pid_t pid;
 
 	live_start(d, memory, "--param", "wire_percent=95", "--param", "swap_file_bytes=16M",
-		   option, more, NULL);
+	    option, more, NULL);
 	pid = client_start(d, wirer, &wish);
 	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
 	EQ(live_stat(d, "wired"), atomic_load(&shared->filled));
@@ -338,8 +338,8 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	REQUIRE(live_stat(d, "free_min") < live_stat(d, "free_target"));
 	client_join(d, client_start(d, honest, NULL), true);
 	printf("%u frames wired of %llu; %lld segments written to swap\n",
-	       atomic_load(&shared->filled), (unsigned long long)(d->memory_bytes / d->page_bytes),
-	       (long long)live_stat(d, "swapouts"));
+	    atomic_load(&shared->filled), (unsigned long long)(d->memory_bytes / d->page_bytes),
+	    (long long)live_stat(d, "swapouts"));
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
 	REQUIRE(live_stat(d, "swapouts") > 0);
 	live_check(d);
@@ -414,7 +414,7 @@ pagerd_says(const char *option, const char *value, char *text, size_t size)
 		dup2(output[1], STDOUT_FILENO);
 		dup2(output[1], STDERR_FILENO);
 		execl(getenv("PAGERD"), getenv("PAGERD"), "--socket", socket, "--memory", "4M",
-		      option, value, (char *)NULL);
+		    option, value, (char *)NULL);
 		_exit(127);
 	}
 	REQUIRE(pid > 0);
@@ -427,8 +427,8 @@ pagerd_says(const char *option, const char *value, char *text, size_t size)
 	}
 	text[have] = '\0';
 	close(output[0]);
-	REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s %s: %s", option, value,
-		text);
+	REQUIRE(
+	    waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s %s: %s", option, value, text);
 	return WEXITSTATUS(status);
 }
 
@@ -438,20 +438,20 @@ test_options(void)
 	static const struct {
 		const char *option, *value, *cause, *remedy;
 	} rows[] = {
-	    {"--swap-max", "1", "--swap-max is 1 byte", "--no-swap"},
-	    {"--swap-max", "0", "--swap-max 0 leaves no room", "--no-swap"},
-	    {"--swap-max", "many", "--swap-max wants a size", "64M"},
-	    {"--swap-dir", "", "--swap-dir wants a directory", "--no-swap"},
-	    {"--swap-dir", "/proc", "no file can be made in the swap directory /proc",
-	     "another --swap-dir"},
-	    {"--swap-dir", "/dev/null", "is a file, no directory", "another --swap-dir"},
-	    {"--swap-dir", "/dev/null/swap",
-	     "cannot make the swap directory /dev/null/swap: Not a directory",
-	     "another --swap-dir"},
-	    {"--swap-dir", "/tmp/no-such-directory/swap",
-	     "the directory it would be in does not exist", "make that"},
-	    {"--param", "swap_low_slots=65000",
-	     "swap_low_slots (65000) must be at most swap_high_slots (2048)", ""},
+		{ "--swap-max", "1", "--swap-max is 1 byte", "--no-swap" },
+		{ "--swap-max", "0", "--swap-max 0 leaves no room", "--no-swap" },
+		{ "--swap-max", "many", "--swap-max wants a size", "64M" },
+		{ "--swap-dir", "", "--swap-dir wants a directory", "--no-swap" },
+		{ "--swap-dir", "/proc", "no file can be made in the swap directory /proc",
+		    "another --swap-dir" },
+		{ "--swap-dir", "/dev/null", "is a file, no directory", "another --swap-dir" },
+		{ "--swap-dir", "/dev/null/swap",
+		    "cannot make the swap directory /dev/null/swap: Not a directory",
+		    "another --swap-dir" },
+		{ "--swap-dir", "/tmp/no-such-directory/swap",
+		    "the directory it would be in does not exist", "make that" },
+		{ "--param", "swap_low_slots=65000",
+		    "swap_low_slots (65000) must be at most swap_high_slots (2048)", "" },
 	};
 	char text[4000];
 

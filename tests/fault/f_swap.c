@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap that fails. Writes that fail cost nothing: the data stays in memory. Reads that fail, or bring damaged bytes, cost
- * the pages they were for: SIGBUS for whoever touches those, a counter, a line in the log, POISONED in the answer of
- * page_query; never a wrong byte, and a discarded page works again.
+ * Swap that fails. Writes that fail cost nothing: the data stays in memory. Reads that fail, or
+ * bring damaged bytes, cost the pages they were for: SIGBUS for whoever touches those, a counter, a
+ * line in the log, POISONED in the answer of page_query; never a wrong byte, and a discarded page
+ * works again.
  *
- * usage: f_swap read-eio|read-bitflip|read-short|write-eio|write-enospc|write-short|create|full|truncated [param]
+ * usage: f_swap
+ * read-eio|read-bitflip|read-short|write-eio|write-enospc|write-short|create|full|truncated [param]
  */
 #include "harness.h"
 
@@ -70,7 +72,8 @@ reader(struct live *d, void *argument)
 	for (uint32_t page = 0; page < count; page++) {
 		if (!gone[page])
 			continue;
-		OK(pager_behavior(p, b.base + page * b.page_bytes, b.page_bytes, PAGER_BEHAVIOR_FREE));
+		OK(pager_behavior(
+		    p, b.base + page * b.page_bytes, b.page_bytes, PAGER_BEHAVIOR_FREE));
 		book_forget(&b, page);
 		book_verify(&b, page);
 		book_write(&b, page, KIND_NOISE);
@@ -93,13 +96,15 @@ test_read(struct live *d, const char *point, uint64_t times)
 	atomic_store(&shared->phase, 1);
 	WAIT_UNTIL(d, atomic_load(&shared->reached) == 2);
 	printf("%s fired %llu times, %llu pages lost, swap errors %lld\n", point,
-	    (unsigned long long)live_fail_count(d, point), (unsigned long long)atomic_load(&shared->lost),
-	    (long long)live_stat(d, "swap_errors"));
+	    (unsigned long long)live_fail_count(d, point),
+	    (unsigned long long)atomic_load(&shared->lost), (long long)live_stat(d, "swap_errors"));
 	/* The thread whose page is lost goes on before all of it has been told. */
 	live_rest(d);
 	EQ(live_fail_count(d, point), times);
-	/* A read fails for the page it was for; what it would have brought along goes back and is read again. */
-	REQUIRE(atomic_load(&shared->lost) <= times, "%llu pages lost", (unsigned long long)atomic_load(&shared->lost));
+	/* A read fails for the page it was for; what it would have brought along goes back and is
+	 * read again. */
+	REQUIRE(atomic_load(&shared->lost) <= times, "%llu pages lost",
+	    (unsigned long long)atomic_load(&shared->lost));
 	EQ(live_stat(d, "pages_lost"), atomic_load(&shared->lost));
 	if (strstr(point, "EIO"))
 		EQ(atomic_load(&shared->lost), times);
@@ -180,7 +185,8 @@ test_create(struct live *d)
 	WAIT_UNTIL(d, live_fail_count(d, "SWAP_CREATE_ENOSPC") > 0);
 	atomic_store(&shared->enough, true);
 	WAIT_UNTIL(d, atomic_load(&shared->reached) == 2);
-	printf("refused %llu times, %lld files\n", (unsigned long long)live_fail_count(d, "SWAP_CREATE_ENOSPC"),
+	printf("refused %llu times, %lld files\n",
+	    (unsigned long long)live_fail_count(d, "SWAP_CREATE_ENOSPC"),
 	    (long long)live_stat(d, "swap_files"));
 	EQ(live_stat(d, "swap_files"), 0);
 	live_debug_fail(d, NULL);
@@ -190,7 +196,8 @@ test_create(struct live *d)
 	client_join(d, pid, true);
 }
 
-/* Memory and swap are full: first touches are refused with SIGBUS, what is there stays right, and room helps. */
+/* Memory and swap are full: first touches are refused with SIGBUS, what is there stays right, and
+ * room helps. */
 static void
 glutton(struct live *d, void *argument)
 {
@@ -217,7 +224,8 @@ glutton(struct live *d, void *argument)
 		book_forget(&b, i);
 	for (uint32_t i = 0; i < filled; i++)
 		book_verify(&b, i);
-	printf("%u pages of %llu and then no more\n", filled, (unsigned long long)(d->memory_bytes / d->page_bytes));
+	printf("%u pages of %llu and then no more\n", filled,
+	    (unsigned long long)(d->memory_bytes / d->page_bytes));
 	OK(pager_disconnect(p));
 }
 
@@ -261,14 +269,15 @@ test_truncated(struct live *d)
 int
 main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "", *param = argc > 2 ? argv[2] : "swap_force_sync=0";
+	const char *name = argc > 1 ? argv[1] : "",
+		   *param = argc > 2 ? argv[2] : "swap_force_sync=0";
 	bool full = strcmp(name, "full") == 0;
 	struct live d;
 
 	live_init(argc, argv);
 	shared = shared_alloc(sizeof(*shared));
-	live_start(&d, "8M", "--param", "compressor_percent=20", "--param", "swap_file_bytes=8388608", "--param", param,
-	    full ? "--swap-max" : NULL, "16M", NULL);
+	live_start(&d, "8M", "--param", "compressor_percent=20", "--param",
+	    "swap_file_bytes=8388608", "--param", param, full ? "--swap-max" : NULL, "16M", NULL);
 	if (strcmp(name, "read-eio") == 0)
 		test_read(&d, "SWAP_READ_EIO", 5);
 	else if (strcmp(name, "read-bitflip") == 0)

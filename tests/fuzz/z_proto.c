@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The control socket under bad messages: random, truncated, oversized, out of order, with wrong, missing and surplus
- * descriptors, in every state of a session; requests of the right form with wild values. A well-behaved client beside
- * it must notice nothing, and the daemon ends no session but the offender's. Seeded and bounded.
+ * The control socket under bad messages: random, truncated, oversized, out of order, with wrong,
+ * missing and surplus descriptors, in every state of a session; requests of the right form with
+ * wild values. A well-behaved client beside it must notice nothing, and the daemon ends no session
+ * but the offender's. Seeded and bounded.
  *
  * usage: z_proto messages|check|descriptors|liar|hangup
  */
@@ -66,7 +67,8 @@ socket_open(struct live *d)
 
 	REQUIRE(strlen(d->socket) < sizeof(address.sun_path), "%s", d->socket);
 	strcpy(address.sun_path, d->socket);
-	REQUIRE(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
+	REQUIRE(
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
 	return fd;
 }
 
@@ -94,7 +96,8 @@ send_fds(int fd, const void *bytes, size_t size, const int *fds, unsigned count)
 	return sendmsg(fd, &message, MSG_NOSIGNAL) >= 0;
 }
 
-/* One answer, or the end of the connection. Any descriptor in it is closed. => bytes, 0 at the end */
+/* One answer, or the end of the connection. Any descriptor in it is closed. => bytes, 0 at the end
+ */
 static ssize_t
 receive(int fd, void *bytes, size_t size)
 {
@@ -103,7 +106,9 @@ receive(int fd, void *bytes, size_t size)
 		char bytes[CMSG_SPACE(sizeof(int) * 8)];
 	} control;
 	struct iovec iov = { bytes, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr message = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes) };
 	ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 
@@ -126,7 +131,8 @@ hello(void *to, uint32_t role, uint64_t sequence)
 	struct {
 		struct pager_msg_header header;
 		struct pager_req_hello body;
-	} m = { { sizeof(m), PAGER_MSG_HELLO, 0, sequence, 0, 0 }, { PAGER_PROTO_VERSION, PAGER_PROTO_VERSION, role, 0, 0, "fuzz" } };
+	} m = { { sizeof(m), PAGER_MSG_HELLO, 0, sequence, 0, 0 },
+		{ PAGER_PROTO_VERSION, PAGER_PROTO_VERSION, role, 0, 0, "fuzz" } };
 
 	memcpy(to, &m, sizeof(m));
 	return sizeof(m);
@@ -140,13 +146,16 @@ static const uint16_t types[] = {
 static uint64_t
 wild(uint64_t *rng)
 {
-	static const uint64_t values[] = { 0, 1, 15, 4095, 4096, 4097, 65536, 1ull << 20, 1ull << 31, (1ull << 32) - 1,
-		1ull << 32, (1ull << 47) - 4096, 1ull << 47, 1ull << 63, UINT64_MAX, UINT64_MAX - 4095, 0x700000000000 };
+	static const uint64_t values[] = { 0, 1, 15, 4095, 4096, 4097, 65536, 1ull << 20,
+		1ull << 31, (1ull << 32) - 1, 1ull << 32, (1ull << 47) - 4096, 1ull << 47,
+		1ull << 63, UINT64_MAX, UINT64_MAX - 4095, 0x700000000000 };
 
-	return rng_below(rng, 3) ? values[rng_below(rng, sizeof(values) / sizeof(values[0]))] : rng_next(rng);
+	return rng_below(rng, 3) ? values[rng_below(rng, sizeof(values) / sizeof(values[0]))]
+				 : rng_next(rng);
 }
 
-/* A message that is right in form, or nearly. What stops the test's own use of the daemon is left out. */
+/* A message that is right in form, or nearly. What stops the test's own use of the daemon is left
+ * out. */
 static size_t
 make_message(unsigned char *to, uint64_t *rng)
 {
@@ -154,8 +163,8 @@ make_message(unsigned char *to, uint64_t *rng)
 	struct pager_msg_header header = { .type = type, .sequence = rng_next(rng) };
 	size_t body, size;
 
-	if (type == PAGER_MSG_DEBUG || type == PAGER_MSG_LIMIT || type == PAGER_MSG_POLICY || type == PAGER_MSG_TRACE ||
-	    type == PAGER_MSG_PARAM)
+	if (type == PAGER_MSG_DEBUG || type == PAGER_MSG_LIMIT || type == PAGER_MSG_POLICY ||
+	    type == PAGER_MSG_TRACE || type == PAGER_MSG_PARAM)
 		type = header.type = PAGER_MSG_REGION;
 	body = pager_msg_request_bytes(type);
 	for (size_t i = 0; i + 8 <= body; i += 8) {
@@ -200,7 +209,8 @@ make_message(unsigned char *to, uint64_t *rng)
 static unsigned
 make_fds(int *fds, uint64_t *rng, const int *pool, unsigned pool_count)
 {
-	unsigned count = rng_below(rng, 5) ? (unsigned)rng_below(rng, 4) % 3 : (unsigned)rng_below(rng, 20);
+	unsigned count =
+	    rng_below(rng, 5) ? (unsigned)rng_below(rng, 4) % 3 : (unsigned)rng_below(rng, 20);
 
 	for (unsigned i = 0; i < count; i++)
 		fds[i] = pool[rng_below(rng, pool_count)];
@@ -235,12 +245,14 @@ fuzzer(struct live *d, void *argument)
 			fd = own = socket_open(d);
 		}
 		if (state == 1 || state == 2) {
-			size_t size = hello(message, state == 1 ? PAGER_ROLE_TOOL : PAGER_ROLE_CLIENT, 1);
+			size_t size =
+			    hello(message, state == 1 ? PAGER_ROLE_TOOL : PAGER_ROLE_CLIENT, 1);
 
 			REQUIRE(send_fds(fd, message, size, NULL, 0));
 			REQUIRE(receive(fd, reply, sizeof(reply)) > 0);
 		}
-		/* Until the daemon has had enough, or the dice say so; sometimes without waiting for answers. */
+		/* Until the daemon has had enough, or the dice say so; sometimes without waiting
+		 * for answers. */
 		for (unsigned i = 0; i < 20; i++) {
 			int fds[32];
 			size_t size = make_message(message, &rng);
@@ -266,8 +278,8 @@ fuzzer(struct live *d, void *argument)
 		else
 			raw_close(&r);
 	}
-	printf("%llu bad messages, %llu answers, %llu sessions ended by the daemon\n", (unsigned long long)sent,
-	    (unsigned long long)answered, (unsigned long long)ended);
+	printf("%llu bad messages, %llu answers, %llu sessions ended by the daemon\n",
+	    (unsigned long long)sent, (unsigned long long)answered, (unsigned long long)ended);
 }
 
 /* --- descriptors of the right kind in the wrong place --- */
@@ -295,7 +307,8 @@ descriptors(struct live *d, void *argument)
 	EQ(raw_attach(&r, r.uffd, others), -ENOENT);
 	EQ(raw_attach(&r, r.uffd, probe + 1), -EINVAL);
 	EQ(raw_attach(&r, r.uffd, NULL), -EINVAL);
-	REQUIRE(ioctl(r.uffd, UFFDIO_ZEROPAGE, &(struct uffdio_zeropage){ .range = { (uintptr_t)probe, 4096 } }) == 0);
+	REQUIRE(ioctl(r.uffd, UFFDIO_ZEROPAGE,
+		    &(struct uffdio_zeropage){ .range = { (uintptr_t)probe, 4096 } }) == 0);
 	if (geteuid() == 0)
 		EQ(raw_attach(&r, r.uffd, probe), -EPERM);
 	REQUIRE(madvise(probe, PAGER_PROBE_PAGES * 4096, MADV_DONTNEED) == 0);
@@ -309,7 +322,8 @@ descriptors(struct live *d, void *argument)
 		struct pager_req_stat_segment request = { 0 };
 		struct pager_rep_stat_segment reply;
 		int fd, again;
-		struct chan_call call = { CHAN_CALL(STAT_SEGMENT, &request, &reply), .ret_fd = &fd };
+		struct chan_call call = { CHAN_CALL(STAT_SEGMENT, &request, &reply),
+			.ret_fd = &fd };
 		char path[64];
 
 		OK(chan_exchange(&r.chan, &call));
@@ -319,7 +333,8 @@ descriptors(struct live *d, void *argument)
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		again = open(path, O_RDWR | O_CLOEXEC);
 		if (again >= 0) {
-			REQUIRE(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0) == MAP_FAILED);
+			REQUIRE(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0) ==
+				MAP_FAILED);
 			REQUIRE(pwrite(again, "x", 1, 0) < 0);
 			close(again);
 		}
@@ -370,11 +385,13 @@ liar(struct live *d, void *argument)
 	(void)toucher;
 	raw_connect(d, &r);
 	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-	/* Private memory where the object should be, every second page there already: what the daemon would bring along
-	 * meets EEXIST, and no hole in the object helps. */
-	REQUIRE(mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
+	/* Private memory where the object should be, every second page there already: what the
+	 * daemon would bring along meets EEXIST, and no hole in the object helps. */
+	REQUIRE(mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		    -1, 0) == base);
 	{
-		struct uffdio_register reg = { .range = { (uintptr_t)base, bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+		struct uffdio_register reg = { .range = { (uintptr_t)base, bytes },
+			.mode = UFFDIO_REGISTER_MODE_MISSING };
 
 		REQUIRE(ioctl(r.uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
 	}
@@ -383,7 +400,8 @@ liar(struct live *d, void *argument)
 		REQUIRE(ioctl(r.uffd, UFFDIO_ZEROPAGE, &zero) == 0, "%s", strerror(errno));
 	}
 	{
-		struct pager_req_behavior request = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_SEQUENTIAL, 0 };
+		struct pager_req_behavior request = { (uintptr_t)base, bytes,
+			PAGER_BEHAVIOR_SEQUENTIAL, 0 };
 		struct pager_rep_behavior reply;
 		struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
 
@@ -396,7 +414,8 @@ liar(struct live *d, void *argument)
 	touch_in_time(d, &r);
 	for (unsigned i = 0; i < PAGES; i += 2)
 		EQ(base[i * 4096], 1);
-	/* The same object mapped a second time, without any watch: written while the daemon takes it away. */
+	/* The same object mapped a second time, without any watch: written while the daemon takes
+	 * it away. */
 	{
 		unsigned char *right = raw_reserve(bytes), *wrong;
 
@@ -406,8 +425,10 @@ liar(struct live *d, void *argument)
 		REQUIRE(wrong != MAP_FAILED);
 		for (unsigned round = 0; round < 50; round++) {
 			struct pager_req_behavior request = { (uintptr_t)right, bytes,
-				round % 4 == 3 ? PAGER_BEHAVIOR_FREE : round % 4 == 2 ? PAGER_BEHAVIOR_PAGEOUT :
-				PAGER_BEHAVIOR_DONTNEED, 0 };
+				round % 4 == 3   ? PAGER_BEHAVIOR_FREE
+				: round % 4 == 2 ? PAGER_BEHAVIOR_PAGEOUT
+						 : PAGER_BEHAVIOR_DONTNEED,
+				0 };
 			struct pager_rep_behavior reply;
 			struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
 
@@ -422,7 +443,8 @@ liar(struct live *d, void *argument)
 	touch_in_time(d, &r);
 	/* An agent that never reads. */
 	for (unsigned i = 0; i < 2000; i++) {
-		struct pager_req_behavior request = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_DONTNEED, 0 };
+		struct pager_req_behavior request = { (uintptr_t)base, bytes,
+			PAGER_BEHAVIOR_DONTNEED, 0 };
 		struct pager_rep_behavior reply;
 		struct chan_call call = { CHAN_CALL(BEHAVIOR, &request, &reply) };
 
@@ -437,7 +459,9 @@ static void
 send_request(int fd, uint16_t type, const void *body, size_t body_bytes)
 {
 	_Alignas(8) unsigned char message[256];
-	struct pager_msg_header header = { .type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = type };
+	struct pager_msg_header header = {
+		.type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = type
+	};
 
 	memcpy(message, &header, sizeof(header));
 	memcpy(message + sizeof(header), body, body_bytes);
@@ -451,8 +475,10 @@ hangup(struct live *d, void *argument)
 	for (unsigned round = 0; round < 20; round++) {
 		const size_t bytes = 1000 * d->page_bytes;
 		unsigned char *base = raw_reserve(bytes);
-		struct pager_req_behavior release = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_FREE, 0 };
-		struct pager_req_allocate more = { .address = (uintptr_t)base + (1u << 30), .size = d->page_bytes };
+		struct pager_req_behavior release = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_FREE,
+			0 };
+		struct pager_req_allocate more = { .address = (uintptr_t)base + (1u << 30),
+			.size = d->page_bytes };
 		_Alignas(8) unsigned char answer[4096];
 		struct pager_msg_header *header = (void *)answer;
 		uint64_t offset;
@@ -492,7 +518,8 @@ test_check(void)
 		if (wrong)
 			continue;
 		good++;
-		REQUIRE(size == sizeof(*header) + pager_msg_request_bytes(header->type) && header->length == size);
+		REQUIRE(size == sizeof(*header) + pager_msg_request_bytes(header->type) &&
+			header->length == size);
 		REQUIRE(header->reserved == 0 && header->reserved2 == 0 && header->error == 0);
 		REQUIRE(pager_msg_name(header->type) != NULL);
 	}
@@ -515,8 +542,11 @@ main(int argc, char **argv)
 		test_check();
 		return 0;
 	}
-	body = strcmp(name, "messages") == 0 ? fuzzer : strcmp(name, "descriptors") == 0 ? descriptors :
-	    strcmp(name, "liar") == 0 ? liar : strcmp(name, "hangup") == 0 ? hangup : NULL;
+	body = strcmp(name, "messages") == 0      ? fuzzer
+	       : strcmp(name, "descriptors") == 0 ? descriptors
+	       : strcmp(name, "liar") == 0        ? liar
+	       : strcmp(name, "hangup") == 0      ? hangup
+						  : NULL;
 	REQUIRE(body, "no such test: \"%s\"", name);
 	s = shared_alloc(sizeof(*s));
 	live_start(&d, "8M", "--log-level", "error", NULL);

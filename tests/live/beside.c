@@ -32,9 +32,11 @@ place_path(const char *name)
 }
 
 void
-process_start(struct process *p, const char *socket, prepare *before, unsigned argument, const char *const *more)
+process_start(struct process *p, const char *socket, prepare *before, unsigned argument,
+    const char *const *more)
 {
-	const char *argv[24] = { getenv("PAGERD"), "--socket", socket, "--memory", "4M", "--no-swap" };
+	const char *argv[24] = { getenv("PAGERD"), "--socket", socket, "--memory", "4M",
+		"--no-swap" };
 	static unsigned number;
 	int n = 6, fd;
 
@@ -105,7 +107,8 @@ process_stop(struct process *p, int signal)
 	kill(p->pid, signal);
 	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "its end: %x: %s", status, process_text(p));
+	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "its end: %x: %s", status,
+	    process_text(p));
 }
 
 void
@@ -119,7 +122,8 @@ process_refuses(const char *socket, const char *expected)
 		REQUIRE(!process_serves(&p), "it serves on %s", socket);
 		usleep(1000);
 	}
-	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %x: %s", status, process_text(&p));
+	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %x: %s", status,
+	    process_text(&p));
 	REQUIRE(strstr(process_text(&p), expected) && strstr(process_text(&p), socket),
 	    "the message lacks \"%s\": %s", expected, process_text(&p));
 }
@@ -146,8 +150,9 @@ socket_bound(const char *path, int type)
 	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 4) == 0, "%s",
-	    strerror(errno));
+	REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		    listen(fd, 4) == 0,
+	    "%s", strerror(errno));
 	return fd;
 }
 
@@ -156,7 +161,8 @@ file_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	REQUIRE(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path, strerror(errno));
+	REQUIRE(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path,
+	    strerror(errno));
 	close(fd);
 }
 
@@ -208,7 +214,8 @@ break_protocol(const char *socket_path)
 	char byte;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-	REQUIRE(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
+	REQUIRE(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s",
+	    strerror(errno));
 	REQUIRE(send(fd, "x", 1, MSG_NOSIGNAL) == 1, "%s", strerror(errno));
 	/* Until it hangs up. */
 	while (recv(fd, &byte, 1, 0) > 0)

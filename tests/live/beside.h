@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Daemons beside the harness: several at once, some of which do not start, in a directory of the test's own.
+ * Daemons beside the harness: several at once, some of which do not start, in a directory of the
+ * test's own.
  */
 #ifndef LIVE_BESIDE_H
 #define LIVE_BESIDE_H
@@ -24,8 +25,10 @@ unsigned names_in_place(const char *beginning);
 void file_write(const char *path, const char *text);
 void file_is(const char *path, const char *expected);
 
-/* pagerd with 4 MiB and no swap; before: NULL or what the child does first; more: options, ended by NULL. */
-void process_start(struct process *p, const char *socket, prepare *before, unsigned argument, const char *const *more);
+/* pagerd with 4 MiB and no swap; before: NULL or what the child does first; more: options, ended by
+ * NULL. */
+void process_start(struct process *p, const char *socket, prepare *before, unsigned argument,
+    const char *const *more);
 /* What it has said so far. */
 const char *process_text(const struct process *p);
 bool process_serves(const struct process *p);

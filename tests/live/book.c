@@ -18,7 +18,7 @@ static uint64_t
 tag_of(const struct book *b, uint32_t page, const struct page_note *n)
 {
 	return (uint64_t)(b->object & 0xffff) << 48 | (uint64_t)(page & 0xffffff) << 24 |
-	    (uint64_t)(n->generation & 0xfffff) << 4 | n->kind;
+	       (uint64_t)(n->generation & 0xfffff) << 4 | n->kind;
 }
 
 static uint64_t
@@ -32,7 +32,9 @@ word_of(const struct page_note *n, uint64_t tag, uint32_t block, uint32_t word)
 	case KIND_TEXT:
 		return word == 0 ? tag : word == 1 ? block : mix64((word & 3) + 17);
 	default:
-		return word == 0 ? tag : word == 1 ? block : mix64(tag ^ ((uint64_t)block << 40) ^ ((uint64_t)word << 56));
+		return word == 0   ? tag
+		       : word == 1 ? block
+				   : mix64(tag ^ ((uint64_t)block << 40) ^ ((uint64_t)word << 56));
 	}
 }
 
@@ -51,7 +53,9 @@ poke_word(uint64_t tag, uint32_t poke)
 void
 book_open(struct book *b, void *base, size_t page_bytes, uint32_t count, uint32_t object)
 {
-	*b = (struct book){ .base = base, .page_bytes = page_bytes, .count = count, .object = object };
+	*b = (struct book){
+		.base = base, .page_bytes = page_bytes, .count = count, .object = object
+	};
 	b->notes = calloc(count, sizeof(*b->notes));
 	REQUIRE(b->notes, "no memory");
 }
@@ -118,7 +122,8 @@ book_poke(struct book *b, uint32_t page, uint32_t value)
 	volatile uint64_t *words = (volatile uint64_t *)(void *)(b->base + page * b->page_bytes);
 
 	n->poke = value ? value : 1;
-	words[poke_block(b, page) * BLOCK_WORDS + POKE_WORD] = poke_word(tag_of(b, page, n), n->poke);
+	words[poke_block(b, page) * BLOCK_WORDS + POKE_WORD] =
+	    poke_word(tag_of(b, page, n), n->poke);
 }
 
 void
@@ -133,7 +138,8 @@ name_block(const struct book *b, uint32_t page, const uint64_t *block, char *tex
 {
 	uint64_t tag = block[0];
 	unsigned kind = tag & 15;
-	uint32_t generation = (uint32_t)(tag >> 4 & 0xfffff), at = (uint32_t)(tag >> 24 & 0xffffff), object = (uint32_t)(tag >> 48);
+	uint32_t generation = (uint32_t)(tag >> 4 & 0xfffff), at = (uint32_t)(tag >> 24 & 0xffffff),
+		 object = (uint32_t)(tag >> 48);
 	bool zero = true;
 
 	for (uint32_t i = 0; i < BLOCK_WORDS; i++)
@@ -143,8 +149,8 @@ name_block(const struct book *b, uint32_t page, const uint64_t *block, char *tex
 	else if (kind >= KIND_COUNT || kind == KIND_ZERO)
 		snprintf(text, size, "no tag: %016" PRIx64, tag);
 	else if (object != (b->object & 0xffff) || at != page)
-		snprintf(text, size, "page %u of object %u, generation %u, %s (misplaced)", at, object, generation,
-		    kind_names[kind]);
+		snprintf(text, size, "page %u of object %u, generation %u, %s (misplaced)", at,
+		    object, generation, kind_names[kind]);
 	else if (generation != (b->notes[page].generation & 0xfffff))
 		snprintf(text, size, "generation %u, %s (%s)", generation, kind_names[kind],
 		    generation < b->notes[page].generation ? "stale" : "from the future");
@@ -157,7 +163,8 @@ book_verify_copy(const struct book *b, uint32_t page, const void *copy, const ch
 {
 	const struct page_note *n = &b->notes[page];
 	uint64_t tag = tag_of(b, page, n);
-	uint32_t blocks = (uint32_t)(b->page_bytes / BLOCK_BYTES), wrong = 0, first = 0, first_word = 0;
+	uint32_t blocks = (uint32_t)(b->page_bytes / BLOCK_BYTES), wrong = 0, first = 0,
+		 first_word = 0;
 	const volatile uint64_t *words = copy;
 	uint64_t is = 0, want = 0;
 
@@ -165,7 +172,8 @@ book_verify_copy(const struct book *b, uint32_t page, const void *copy, const ch
 		bool block_wrong = false;
 
 		for (uint32_t word = 0; word < BLOCK_WORDS; word++) {
-			uint64_t expected = word_of(n, tag, block, word), found = words[block * BLOCK_WORDS + word];
+			uint64_t expected = word_of(n, tag, block, word),
+				 found = words[block * BLOCK_WORDS + word];
 
 			if (n->poke && word == POKE_WORD && block == poke_block(b, page))
 				expected = poke_word(tag, n->poke);
@@ -184,12 +192,16 @@ book_verify_copy(const struct book *b, uint32_t page, const void *copy, const ch
 	if (wrong) {
 		char text[200], again[200];
 
-		name_block(b, page, (const uint64_t *)copy + first * BLOCK_WORDS, text, sizeof(text));
-		name_block(b, page, (const uint64_t *)copy + (blocks - 1) * BLOCK_WORDS, again, sizeof(again));
-		FAIL("%s: page %u of object %u at %p should be generation %u, %s%s: %u of %u blocks wrong, first %u word %u "
+		name_block(
+		    b, page, (const uint64_t *)copy + first * BLOCK_WORDS, text, sizeof(text));
+		name_block(b, page, (const uint64_t *)copy + (blocks - 1) * BLOCK_WORDS, again,
+		    sizeof(again));
+		FAIL("%s: page %u of object %u at %p should be generation %u, %s%s: %u of %u "
+		     "blocks wrong, first %u word %u "
 		     "(%016" PRIx64 " for %016" PRIx64 "): %s; last block: %s",
-		    way, page, b->object, (const void *)(b->base + page * b->page_bytes), n->generation, kind_names[n->kind],
-		    n->poke ? " poked" : "", wrong, blocks, first, first_word, is, want, text, again);
+		    way, page, b->object, (const void *)(b->base + page * b->page_bytes),
+		    n->generation, kind_names[n->kind], n->poke ? " poked" : "", wrong, blocks,
+		    first, first_word, is, want, text, again);
 	}
 }
 

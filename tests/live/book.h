@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client knows about its own memory: a generation and a kind for each page, from which its whole content can
- * be computed again. Every block of 512 bytes (but of zero pages) carries a tag: object, page, generation, kind;
- * so a page that is stale, lost, torn or another's is named, not merely noticed. One thread owns a page at a time.
+ * What a client knows about its own memory: a generation and a kind for each page, from which its
+ * whole content can be computed again. Every block of 512 bytes (but of zero pages) carries a tag:
+ * object, page, generation, kind; so a page that is stale, lost, torn or another's is named, not
+ * merely noticed. One thread owns a page at a time.
  */
 #ifndef LIVE_BOOK_H
 #define LIVE_BOOK_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Touches that may be refused with SIGBUS, for clients of one thread or several. One that nobody expects ends the process.
+ * Touches that may be refused with SIGBUS, for clients of one thread or several. One that nobody
+ * expects ends the process.
  */
 #ifndef FAULT_BUS_H
 #define FAULT_BUS_H
@@ -57,8 +58,8 @@ touch(struct book *b, uint32_t page, bool write)
 	return true;
 }
 
-/* The next generation of noise. A fault in the middle (the page may leave between two words) is SIGBUS like one at the
- * begin; then part of it is written. => false */
+/* The next generation of noise. A fault in the middle (the page may leave between two words) is
+ * SIGBUS like one at the begin; then part of it is written. => false */
 static inline bool
 write_noise(struct book *b, uint32_t page)
 {

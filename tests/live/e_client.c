@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clients that end, stop, are many, or are nobody; that close all descriptors, have none left, move or unmap paged memory, or
- * are root and make it immutable.
+ * Clients that end, stop, are many, or are nobody; that close all descriptors, have none left, move
+ * or unmap paged memory, or are root and make it immutable.
  *
- * usage: e_client killed|stopped|stopped-agent|many|nobody|sparse|closed|descriptors|moved|unmapped|immutable
+ * usage: e_client
+ * killed|stopped|stopped-agent|many|nobody|sparse|closed|descriptors|moved|unmapped|immutable
  */
 #include "harness.h"
 
@@ -48,7 +49,8 @@ victim_main(void *argument)
 	size_t page = v->daemon->page_bytes;
 	uint64_t rng = v->seed;
 
-	for (uint64_t n = 0; !atomic_load(&v->progress->stop) && (v->rounds == 0 || n < v->rounds); n++) {
+	for (uint64_t n = 0; !atomic_load(&v->progress->stop) && (v->rounds == 0 || n < v->rounds);
+	     n++) {
 		uint32_t count = 16 + (uint32_t)rng_below(&rng, 700);
 		struct book b;
 		void *memory = client_allocate(v->pager, count * page);
@@ -85,7 +87,8 @@ victim(struct live *d, void *argument)
 
 	(void)argument;
 	for (unsigned i = 0; i < 2; i++) {
-		threads[i] = (struct victim_thread){ p, d, progress, mix64((uint64_t)getpid() + i), i, 0 };
+		threads[i] =
+		    (struct victim_thread){ p, d, progress, mix64((uint64_t)getpid() + i), i, 0 };
 		REQUIRE(pthread_create(&ids[i], NULL, victim_main, &threads[i]) == 0);
 	}
 	for (unsigned i = 0; i < 2; i++)
@@ -126,7 +129,8 @@ test_killed(void)
 	pid_t by, pids[2];
 
 	progress = shared_alloc(sizeof(*progress));
-	live_start(&d, "8M", "--param", "compressor_percent=30", "--param", "swap_file_bytes=33554432", NULL);
+	live_start(&d, "8M", "--param", "compressor_percent=30", "--param",
+	    "swap_file_bytes=33554432", NULL);
 	by = client_start(&d, bystander, other);
 	pids[0] = client_start(&d, victim, NULL);
 	pids[1] = client_start(&d, victim, NULL);
@@ -135,7 +139,8 @@ test_killed(void)
 
 		/* Sometimes while it is still connecting. */
 		if (n % 8 != 7)
-			WAIT_UNTIL(&d, (live_sample(&d, false), atomic_load(&progress->operations) >= until));
+			WAIT_UNTIL(&d,
+			    (live_sample(&d, false), atomic_load(&progress->operations) >= until));
 		client_kill(pids[n % 2]);
 		pids[n % 2] = client_start(&d, victim, NULL);
 	}
@@ -145,8 +150,9 @@ test_killed(void)
 	live_check(&d);
 	atomic_store(&other->stop, true);
 	client_join(&d, by, false);
-	printf("%llu killed, %llu operations by them, %llu by the one that stayed\n", (unsigned long long)kills,
-	    (unsigned long long)atomic_load(&progress->operations), (unsigned long long)atomic_load(&other->operations));
+	printf("%llu killed, %llu operations by them, %llu by the one that stayed\n",
+	    (unsigned long long)kills, (unsigned long long)atomic_load(&progress->operations),
+	    (unsigned long long)atomic_load(&other->operations));
 	live_stop(&d);
 }
 
@@ -221,9 +227,10 @@ test_stopped(const char *zap)
 	REQUIRE(before > 0);
 	client_join(&d, client_start(&d, presser, NULL), true);
 	after = resident_of(&d, pid);
-	printf("%s: the stopped client held %lld KiB, and %lld under pressure\n", zap, (long long)before >> 10,
-	    (long long)after >> 10);
-	REQUIRE(after < before / 2, "a stopped client's memory is not taken: %lld of %lld bytes stay", (long long)after,
+	printf("%s: the stopped client held %lld KiB, and %lld under pressure\n", zap,
+	    (long long)before >> 10, (long long)after >> 10);
+	REQUIRE(after < before / 2,
+	    "a stopped client's memory is not taken: %lld of %lld bytes stay", (long long)after,
 	    (long long)before);
 	kill(pid, SIGCONT);
 	atomic_store(&s->go_on, true);
@@ -246,7 +253,8 @@ one_of_many(struct live *d, void *argument)
 	uint64_t rng = mix64((uint64_t)getpid());
 	struct book b;
 
-	book_open(&b, client_allocate(p, 200 * d->page_bytes), d->page_bytes, 200, (uint32_t)getpid());
+	book_open(
+	    &b, client_allocate(p, 200 * d->page_bytes), d->page_bytes, 200, (uint32_t)getpid());
 	atomic_fetch_add(&c->ready, 1);
 	WAIT_UNTIL(d, atomic_load(&c->go));
 	for (uint32_t i = 0; i < b.count; i++)
@@ -317,10 +325,13 @@ nobody(struct live *d, void *argument)
 	{
 		char text[1000];
 
-		REQUIRE(live_pagerctl(d, text, sizeof(text), "debug", "fail", "FRAME_TAKE:0:0", NULL) != 0,
+		REQUIRE(live_pagerctl(
+			    d, text, sizeof(text), "debug", "fail", "FRAME_TAKE:0:0", NULL) != 0,
 		    "nobody may arm fail points");
-		REQUIRE(live_pagerctl(d, text, sizeof(text), "param", "fault_cluster=1", NULL) != 0, "nobody may set parameters");
-		REQUIRE(live_pagerctl(d, text, sizeof(text), "limit", "1", "1M", NULL) != 0, "nobody may set limits");
+		REQUIRE(live_pagerctl(d, text, sizeof(text), "param", "fault_cluster=1", NULL) != 0,
+		    "nobody may set parameters");
+		REQUIRE(live_pagerctl(d, text, sizeof(text), "limit", "1", "1M", NULL) != 0,
+		    "nobody may set limits");
 	}
 	OK(pager_disconnect(p));
 }
@@ -367,11 +378,13 @@ sparse(struct live *d, void *argument)
 	EQ(info.size_bytes, size);
 	rng = seed;
 	for (int i = 0; i < TOUCHED; i++) {
-		uint64_t page = rng_below(&rng, pages), word = *(volatile uint64_t *)(void *)(base + page * d->page_bytes + 8);
+		uint64_t page = rng_below(&rng, pages),
+			 word = *(volatile uint64_t *)(void *)(base + page * d->page_bytes + 8);
 
-		REQUIRE(word == mix64(page), "page %llu has another word: %llx", (unsigned long long)page,
-		    (unsigned long long)word);
-		REQUIRE(*(volatile uint64_t *)(void *)(base + page * d->page_bytes) == 0, "page %llu", (unsigned long long)page);
+		REQUIRE(word == mix64(page), "page %llu has another word: %llx",
+		    (unsigned long long)page, (unsigned long long)word);
+		REQUIRE(*(volatile uint64_t *)(void *)(base + page * d->page_bytes) == 0,
+		    "page %llu", (unsigned long long)page);
 	}
 	for (uint64_t i = 0; i < 200; i++)
 		sum += base[size - 1 - i * (size / 256)];
@@ -448,7 +461,9 @@ static void
 closer(struct live *d, void *argument)
 {
 	struct closer *c = argument;
-	struct pager_options options = { .size = sizeof(options), .event = closer_event, .event_context = c };
+	struct pager_options options = {
+		.size = sizeof(options), .event = closer_event, .event_context = c
+	};
 	struct rlimit all, none;
 	struct pager_statistics statistics;
 	struct pager *p;
@@ -478,9 +493,11 @@ closer(struct live *d, void *argument)
 	atomic_store(&c->verified, true);
 	while (!atomic_load(&c->daemon_gone) || !atomic_load(&c->told))
 		usleep(1000);
-	/* The daemon's descriptor of the userfaultfd has gone with it. Were there no other, what is away would read as zeroes. */
+	/* The daemon's descriptor of the userfaultfd has gone with it. Were there no other, what is
+	 * away would read as zeroes. */
 	REQUIRE(setrlimit(RLIMIT_NOFILE, &all) == 0);
-	atomic_store(&c->watched, is_watched(b.base) && is_watched(b.base + (b.count - 1) * d->page_bytes));
+	atomic_store(
+	    &c->watched, is_watched(b.base) && is_watched(b.base + (b.count - 1) * d->page_bytes));
 	EQ(pager_statistics(p, &statistics), -ENOTCONN);
 	OK(pager_disconnect(p));
 	for (int fd = 3; fd < 43; fd++)
@@ -502,7 +519,8 @@ test_closed(void)
 	live_kill(&d);
 	atomic_store(&c->daemon_gone, true);
 	client_join(&d, pid, false);
-	REQUIRE(atomic_load(&c->watched), "nobody holds the userfaultfd: memory that is away reads as zeroes");
+	REQUIRE(atomic_load(&c->watched),
+	    "nobody holds the userfaultfd: memory that is away reads as zeroes");
 }
 
 /* --- no descriptors left --- */
@@ -542,7 +560,8 @@ few_descriptors(struct live *d, void *argument)
 		less.rlim_cur = (rlim_t)(lowest[0] < lowest[1] ? lowest[0] : lowest[1]) + count;
 		REQUIRE(setrlimit(RLIMIT_NOFILE, &less) == 0);
 		r = pager_connect(d->socket, NULL, &p);
-		REQUIRE(r == 0 || r == -EMFILE, "with %u descriptors pager_connect says %s", count, strerror(-r));
+		REQUIRE(r == 0 || r == -EMFILE, "with %u descriptors pager_connect says %s", count,
+		    strerror(-r));
 		if (r == 0) {
 			void *v = NULL;
 
@@ -550,7 +569,9 @@ few_descriptors(struct live *d, void *argument)
 			less.rlim_cur = 0;
 			REQUIRE(setrlimit(RLIMIT_NOFILE, &less) == 0);
 			for (int i = 0; i < 5; i++)
-				EQ(pager_allocate(p, (1u + (unsigned)i * 10000u) * d->page_bytes, 0, &v), -EMFILE);
+				EQ(pager_allocate(
+				       p, (1u + (unsigned)i * 10000u) * d->page_bytes, 0, &v),
+				    -EMFILE);
 			REQUIRE(!v);
 			REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 			{
@@ -618,7 +639,8 @@ mover(struct live *d, void *argument)
 	/* By the kernel's own means: the daemon cannot know it there. */
 	to = mmap(NULL, b.count * d->page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(to != MAP_FAILED);
-	to = mremap(b.base, b.count * d->page_bytes, b.count * d->page_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	to = mremap(b.base, b.count * d->page_bytes, b.count * d->page_bytes,
+	    MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	REQUIRE(to != MAP_FAILED, "%s", strerror(errno));
 	for (uint32_t i = 0; i < b.count; i++)
 		if (verify_or_bus(&b, i, to + i * d->page_bytes, copy))
@@ -661,8 +683,8 @@ unmapper(struct live *d, void *argument)
 	hole = b.count / 4 * d->page_bytes;
 	size = hole / 2;
 	REQUIRE(munmap(b.base + hole, hole) == 0);
-	REQUIRE(mmap(b.base + hole, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
-	    b.base + hole);
+	REQUIRE(mmap(b.base + hole, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == b.base + hole);
 	book_open(&own, b.base + hole, d->page_bytes, (uint32_t)(size / d->page_bytes), 3);
 	for (uint32_t i = 0; i < own.count; i++)
 		book_write(&own, i, mixture_draw(&mixture, &rng));
@@ -709,7 +731,8 @@ object_of(const void *address)
 
 	REQUIRE(maps);
 	while (fd < 0 && fgets(line, sizeof(line), maps))
-		if (sscanf(line, "%lx-%lx ", &low, &high) == 2 && (uintptr_t)address >= low && (uintptr_t)address < high) {
+		if (sscanf(line, "%lx-%lx ", &low, &high) == 2 && (uintptr_t)address >= low &&
+		    (uintptr_t)address < high) {
 			snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", low, high);
 			fd = open(path, O_RDWR | O_CLOEXEC);
 		}
@@ -729,7 +752,8 @@ immutable(struct live *d, void *argument)
 	write_much(d, p, &b, 1);
 	fd = object_of(b.base);
 	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) {
-		fprintf(stderr, "skipped: this kernel's memfds have no attributes, or map_files cannot be opened\n");
+		fprintf(stderr, "skipped: this kernel's memfds have no attributes, or map_files "
+				"cannot be opened\n");
 		exit(77);
 	}
 	for (uint32_t round = 0; round < 8; round++) {
@@ -737,7 +761,8 @@ immutable(struct live *d, void *argument)
 		REQUIRE(ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0, "%s", strerror(errno));
 		for (uint32_t i = 0; i < b.count / 2; i++) {
 			book_verify(&b, (uint32_t)rng_below(&rng, b.count));
-			book_write(&b, (uint32_t)rng_below(&rng, b.count), mixture_draw(&mixture, &rng));
+			book_write(
+			    &b, (uint32_t)rng_below(&rng, b.count), mixture_draw(&mixture, &rng));
 		}
 		book_verify_all(&b);
 	}

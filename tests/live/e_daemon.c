@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's end as clients see it: whoever touches a page that is away blocks for ever, nobody reads a wrong byte, the
- * library says so once, and requests are refused. Also: limits, and the memory of wired pages.
+ * The daemon's end as clients see it: whoever touches a page that is away blocks for ever, nobody
+ * reads a wrong byte, the library says so once, and requests are refused. Also: limits, and the
+ * memory of wired pages.
  *
  * usage: e_daemon killed|terminated|limit|limit-change|refused
  */
@@ -22,9 +23,9 @@ static const struct mixture mixture = { 5, 10, 30 };
 enum { READERS = 4 };
 struct death {
 	atomic_bool filled;
-	atomic_uint died;             /* events */
+	atomic_uint died; /* events */
 	_Atomic uint64_t reads[READERS];
-	atomic_int thread[READERS];   /* ids, to see them sleep */
+	atomic_int thread[READERS]; /* ids, to see them sleep */
 	atomic_bool checked;
 };
 
@@ -68,7 +69,9 @@ static void
 survivor(struct live *d, void *argument)
 {
 	struct death *s = argument;
-	struct pager_options options = { .size = sizeof(options), .event = on_event, .event_context = s };
+	struct pager_options options = {
+		.size = sizeof(options), .event = on_event, .event_context = s
+	};
 	uint32_t count = (uint32_t)(4 * d->memory_bytes / d->page_bytes);
 	struct reader readers[READERS];
 	pthread_t threads[READERS];
@@ -185,8 +188,10 @@ limited_client(struct live *d, void *argument)
 		if (n % 256 == 0) {
 			OK(pager_statistics(p, &statistics));
 			if (atomic_load(&s->settled) && statistics.limit)
-				REQUIRE(statistics.internal <= statistics.limit, "%llu bytes resident, the limit is %llu",
-				    (unsigned long long)statistics.internal, (unsigned long long)statistics.limit);
+				REQUIRE(statistics.internal <= statistics.limit,
+				    "%llu bytes resident, the limit is %llu",
+				    (unsigned long long)statistics.internal,
+				    (unsigned long long)statistics.limit);
 		}
 		atomic_fetch_add(&s->rounds, 1);
 	}
@@ -303,11 +308,13 @@ refuse(const char *expected, const char *const *more)
 		_exit(127);
 	}
 	close(output[1]);
-	while (used < sizeof(text) - 1 && (got = read(output[0], text + used, sizeof(text) - 1 - used)) > 0)
+	while (used < sizeof(text) - 1 &&
+	       (got = read(output[0], text + used, sizeof(text) - 1 - used)) > 0)
 		used += (size_t)got;
 	close(output[0]);
 	waitpid(pid, &status, 0);
-	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) != 0, "it did not refuse (status %x): %s", status, text);
+	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) != 0, "it did not refuse (status %x): %s",
+	    status, text);
 	REQUIRE(strstr(text, expected), "the message lacks \"%s\": %s", expected, text);
 }
 
@@ -322,18 +329,21 @@ test_refused(void)
 	refuse("no such parameter", (const char *[]){ "--param", "nonsense=1", NULL });
 	refuse("out of range", (const char *[]){ "--param", "pageout_batch=100000", NULL });
 	refuse("fail point", (const char *[]){ "--fail", "NOTHING:0", NULL });
-	refuse("no such policy", (const char *[]){ "--policy", "nonsense", "--memory", "8M", "--no-swap", "--socket",
-		"/var/tmp/none", NULL });
-	refuse("swap directory", (const char *[]){ "--memory", "8M", "--swap-dir", "/proc/none", "--socket", "/var/tmp/none",
-		NULL });
+	refuse("no such policy", (const char *[]){ "--policy", "nonsense", "--memory", "8M",
+				     "--no-swap", "--socket", "/var/tmp/none", NULL });
+	refuse("swap directory", (const char *[]){ "--memory", "8M", "--swap-dir", "/proc/none",
+				     "--socket", "/var/tmp/none", NULL });
 	refuse("at least 512 pages", (const char *[]){ "--memory", "1", NULL });
-	refuse("more than this machine has", (const char *[]){ "--memory", "64T", "--no-swap", NULL });
-	refuse("which no machine has", (const char *[]){ "--memory", "99999999999999999999", "--no-swap", NULL });
+	refuse(
+	    "more than this machine has", (const char *[]){ "--memory", "64T", "--no-swap", NULL });
+	refuse("which no machine has",
+	    (const char *[]){ "--memory", "99999999999999999999", "--no-swap", NULL });
 	refuse("wants a size such as", (const char *[]){ "--memory", "8E", "--no-swap", NULL });
 	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "", NULL });
 	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "888", NULL });
 	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "-1", NULL });
-	refuse("wants an octal mode", (const char *[]){ "--socket-mode", "7777777777777777777777777", NULL });
+	refuse("wants an octal mode",
+	    (const char *[]){ "--socket-mode", "7777777777777777777777777", NULL });
 	refuse("--socket wants a path", (const char *[]){ "--socket", "", NULL });
 	refuse("Is a directory", (const char *[]){ "--config", d.directory, NULL });
 	refuse("/dev/zero:1: no line", (const char *[]){ "--config", "/dev/zero", NULL });
@@ -341,7 +351,8 @@ test_refused(void)
 	refuse("not a number", (const char *[]){ "--param", "pageout_batch=", NULL });
 	refuse("not a number", (const char *[]){ "--param", "pageout_batch=0x10", NULL });
 	/* A second one on the same socket must not take it away from the first. */
-	refuse(d.socket, (const char *[]){ "--memory", "8M", "--no-swap", "--socket", d.socket, NULL });
+	refuse(d.socket,
+	    (const char *[]){ "--memory", "8M", "--no-swap", "--socket", d.socket, NULL });
 	live_check(&d);
 	live_stop(&d);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clients that are read by direct servers (daemon/fault/direct.h): how that begins and ends, and that nothing is lost on the way.
+ * Clients that are read by direct servers (daemon/fault/direct.h): how that begins and ends, and
+ * that nothing is lost on the way.
  *
  * usage: e_direct threads|quiet|disk|disk-sleeping|nonblock|killed|never
  */
@@ -40,7 +41,8 @@ wait_for_ends(struct live *d)
 static void
 touch(struct book *b, uint64_t operations, uint64_t *rng)
 {
-	for (uint64_t n = 0; (operations == 0 || n < operations) && !atomic_load(&shared->stop); n++) {
+	for (uint64_t n = 0; (operations == 0 || n < operations) && !atomic_load(&shared->stop);
+	     n++) {
 		uint32_t page = (uint32_t)rng_below(rng, b->count);
 
 		book_verify(b, page);
@@ -64,8 +66,8 @@ worker_main(void *argument)
 	return NULL;
 }
 
-/* The client's part of a phase: when the test says so, and the test is told. It touches on until it has begun so often to be
- * read directly. */
+/* The client's part of a phase: when the test says so, and the test is told. It touches on until it
+ * has begun so often to be read directly. */
 static void
 touch_in_phase(struct live *d, struct book *b, uint64_t *rng, unsigned phase, int64_t begins)
 {
@@ -105,7 +107,8 @@ test_threads(const char *rate)
 	pid_t pids[2];
 
 	live_start(&d, "8M", "--param", "compressor_percent=80", "--param", rate, NULL);
-	/* Whether a client begins depends on who has the direct servers just then: until one has. */
+	/* Whether a client begins depends on who has the direct servers just then: until one has.
+	 */
 	do {
 		pids[0] = client_start(&d, crowd, NULL);
 		pids[1] = client_start(&d, crowd, NULL);
@@ -148,8 +151,10 @@ test_quiet(const char *rate)
 	for (unsigned phase = 1; phase <= 3; phase++) {
 		atomic_store(&shared->phase, phase);
 		WAIT_UNTIL(&d, atomic_load(&shared->done) >= phase);
-		REQUIRE(live_stat(&d, "direct_begins") >= phase, "in phase %u it was not read directly", phase);
-		WAIT_UNTIL(&d, phase == 3 || live_stat(&d, "direct_ends") == live_stat(&d, "direct_begins"));
+		REQUIRE(live_stat(&d, "direct_begins") >= phase,
+		    "in phase %u it was not read directly", phase);
+		WAIT_UNTIL(&d,
+		    phase == 3 || live_stat(&d, "direct_ends") == live_stat(&d, "direct_begins"));
 	}
 	client_join(&d, pid, false);
 	live_stop(&d);
@@ -161,15 +166,18 @@ static void
 test_disk(const char *latency)
 {
 	struct live d;
-	bool asks = strcmp(latency, "latency_reads=0") != 0 && access("/dev/cpu_dma_latency", W_OK) == 0;
+	bool asks =
+	    strcmp(latency, "latency_reads=0") != 0 && access("/dev/cpu_dma_latency", W_OK) == 0;
 
-	live_start(&d, "8M", "--param", "compressor_percent=10", "--param", "direct_faults=1", "--param",
-	    "swap_file_bytes=16777216", "--param", latency, NULL);
-	/* A client that gets no processor for a while is read directly no more when its pages begin to come from the disk. */
+	live_start(&d, "8M", "--param", "compressor_percent=10", "--param", "direct_faults=1",
+	    "--param", "swap_file_bytes=16777216", "--param", latency, NULL);
+	/* A client that gets no processor for a while is read directly no more when its pages begin
+	 * to come from the disk. */
 	do {
 		client_join(&d, client_start(&d, crowd, NULL), true);
 		WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
-	} while (live_stat(&d, "handed_faults") == 0 || (asks && live_stat(&d, "latency_requests") == 0));
+	} while (live_stat(&d, "handed_faults") == 0 ||
+		 (asks && live_stat(&d, "latency_requests") == 0));
 	EQ(live_stat(&d, "latency_requests") > 0, asks);
 	WAIT_UNTIL(&d, live_stat(&d, "latency_held") == 0);
 	REQUIRE(live_stat(&d, "swapins") > live_stat(&d, "handed_faults"));

@@ -76,7 +76,8 @@ test_successor(void)
 	process_start(&old, path, NULL, 0, NULL);
 	process_wait_serves(&old);
 	process_refuses(path, "another pagerd serves");
-	/* One that does not answer for a while is not dead, and not when its queue is full either. */
+	/* One that does not answer for a while is not dead, and not when its queue is full either.
+	 */
 	kill(old.pid, SIGSTOP);
 	process_refuses(path, "another pagerd serves");
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -126,7 +127,7 @@ test_race(void)
 				serves = (int)i;
 			} else {
 				REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 1 &&
-					strstr(process_text(&p[i]), "another pagerd serves"),
+					    strstr(process_text(&p[i]), "another pagerd serves"),
 				    "status %x: %s", status, process_text(&p[i]));
 			}
 		}
@@ -157,7 +158,8 @@ access_is(struct process *p, const char *path, mode_t mode, gid_t group, bool to
 
 	process_wait_serves(p);
 	REQUIRE(lstat(path, &st) == 0, "%s", strerror(errno));
-	REQUIRE((st.st_mode & 07777) == mode, "mode %o, not %o: %s", st.st_mode & 07777, mode, process_text(p));
+	REQUIRE((st.st_mode & 07777) == mode, "mode %o, not %o: %s", st.st_mode & 07777, mode,
+	    process_text(p));
 	EQ(st.st_gid, group);
 	EQ(strstr(process_text(p), "there is no group pagerd") != NULL, told);
 }
@@ -215,7 +217,8 @@ test_access(void)
 	EQ(answer_to_nobody(path), -EACCES);
 	process_stop(&p, SIGTERM);
 
-	process_start(&p, path, groups_replace, false, (const char *[]){ "--socket-mode", "0666", NULL });
+	process_start(
+	    &p, path, groups_replace, false, (const char *[]){ "--socket-mode", "0666", NULL });
 	access_is(&p, path, 0666, getegid(), false);
 	EQ(answer_to_nobody(path), p.pid);
 	process_stop(&p, SIGTERM);
@@ -348,8 +351,8 @@ test_retry(void)
 		for (unsigned n = 0; n < 1000; n++)
 			live_fail_count(&d, points[i]);
 		tries = live_fail_count(&d, points[i]) - before;
-		REQUIRE(tries <= 2 * ((now_ms() - start) / 200 + 2), "%llu tries in %llu ms", (unsigned long long)tries,
-		    (unsigned long long)(now_ms() - start));
+		REQUIRE(tries <= 2 * ((now_ms() - start) / 200 + 2), "%llu tries in %llu ms",
+		    (unsigned long long)tries, (unsigned long long)(now_ms() - start));
 		EQ(atomic_load(&w->answer), 0);
 		live_debug_fail(&d, NULL);
 		client_join(&d, pid, false);

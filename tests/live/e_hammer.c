@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writers that never rest while their pages are laundered. Each page has a counter that only its writer raises, and
- * remembers: a write that was lost shows at the next one.
+ * Writers that never rest while their pages are laundered. Each page has a counter that only its
+ * writer raises, and remembers: a write that was lost shows at the next one.
  *
  * usage: e_hammer ordered|cooled|evicted|deallocated|unmapped|discarded [page size]
  */
@@ -22,7 +22,7 @@ struct hammer {
 	size_t page_bytes;
 	_Atomic uint64_t counters[HOT]; /* what was written last; 0: page not in use */
 	atomic_bool stop;
-	bool evict;      /* told to leave, not only to cool down */
+	bool evict; /* told to leave, not only to cool down */
 	bool in_order;
 	bool skip_third; /* pages 2, 5, 8... are not the writers' */
 	_Atomic uint64_t writes;
@@ -53,11 +53,13 @@ writer_main(void *argument)
 		unsigned page = (unsigned)rng_below(&rng, HOT / WRITERS) * WRITERS + w->index;
 		uint64_t before;
 
-		/* All of them, one after the other: soft faults map their neighbours, and meet the other thread's. It writes its own. */
+		/* All of them, one after the other: soft faults map their neighbours, and meet the
+		 * other thread's. It writes its own. */
 		if (h->in_order) {
 			page = next++ % HOT;
 			if (page % WRITERS != w->index) {
-				REQUIRE(*word_at(h, page, 8) == 1, "page %u has lost its mark", page);
+				REQUIRE(
+				    *word_at(h, page, 8) == 1, "page %u has lost its mark", page);
 				continue;
 			}
 		}
@@ -65,11 +67,13 @@ writer_main(void *argument)
 			continue;
 		before = atomic_load_explicit(&h->counters[page], memory_order_relaxed);
 		for (unsigned burst = 0; burst < 50; burst++) {
-			uint64_t a = *word_at(h, page, 0), b = *word_at(h, page, middle), c = *word_at(h, page, last);
+			uint64_t a = *word_at(h, page, 0), b = *word_at(h, page, middle),
+				 c = *word_at(h, page, last);
 
 			REQUIRE(a == before && b == before && c == before,
-			    "page %u: written %llu, reads %llu, %llu and %llu", page, (unsigned long long)before,
-			    (unsigned long long)a, (unsigned long long)b, (unsigned long long)c);
+			    "page %u: written %llu, reads %llu, %llu and %llu", page,
+			    (unsigned long long)before, (unsigned long long)a,
+			    (unsigned long long)b, (unsigned long long)c);
 			before++;
 			*word_at(h, page, 0) = before;
 			*word_at(h, page, middle) = before;
@@ -107,18 +111,22 @@ cool(struct hammer *h, uint64_t *rng)
 	unsigned first = (unsigned)rng_below(rng, HOT / 3 - 6) * 3;
 
 	if (h->evict) {
-		OK(pager_behavior(h->pager, h->base + first * h->page_bytes, 16 * h->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+		OK(pager_behavior(h->pager, h->base + first * h->page_bytes, 16 * h->page_bytes,
+		    PAGER_BEHAVIOR_PAGEOUT));
 		return;
 	}
 	if (!h->skip_third) {
-		OK(pager_behavior(h->pager, h->base + first * h->page_bytes, 16 * h->page_bytes, PAGER_BEHAVIOR_DONTNEED));
+		OK(pager_behavior(h->pager, h->base + first * h->page_bytes, 16 * h->page_bytes,
+		    PAGER_BEHAVIOR_DONTNEED));
 		return;
 	}
 	for (unsigned i = first; i < first + 18; i += 3)
-		OK(pager_behavior(h->pager, h->base + i * h->page_bytes, 2 * h->page_bytes, PAGER_BEHAVIOR_DONTNEED));
+		OK(pager_behavior(h->pager, h->base + i * h->page_bytes, 2 * h->page_bytes,
+		    PAGER_BEHAVIOR_DONTNEED));
 }
 
-/* One region after another is allocated, hammered, and loses every third page while it is hammered. */
+/* One region after another is allocated, hammered, and loses every third page while it is hammered.
+ */
 static void
 run_region(struct hammer *h, uint64_t rounds, const char *way)
 {
@@ -137,17 +145,21 @@ run_region(struct hammer *h, uint64_t rounds, const char *way)
 		writers[i] = (struct writer){ h, i };
 		REQUIRE(pthread_create(&threads[i], NULL, writer_main, &writers[i]) == 0);
 	}
-	/* In order: until soft faults have mapped neighbours, which takes writers that run after the agent has. */
-	for (uint64_t n = 0; n < rounds || (h->in_order && live_stat(h->daemon, "around") == 0); n++) {
+	/* In order: until soft faults have mapped neighbours, which takes writers that run after
+	 * the agent has. */
+	for (uint64_t n = 0; n < rounds || (h->in_order && live_stat(h->daemon, "around") == 0);
+	     n++) {
 		cool(h, &rng);
 		if (n % 8 != 0 || gone >= HOT || !h->skip_third)
 			continue;
 		if (strcmp(way, "deallocated") == 0)
-			OK(pager_deallocate(h->pager, h->base + gone * h->page_bytes, h->page_bytes));
+			OK(pager_deallocate(
+			    h->pager, h->base + gone * h->page_bytes, h->page_bytes));
 		else if (strcmp(way, "unmapped") == 0)
 			REQUIRE(munmap(h->base + gone * h->page_bytes, h->page_bytes) == 0);
 		else if (strcmp(way, "discarded") == 0)
-			OK(pager_behavior(h->pager, h->base + gone * h->page_bytes, h->page_bytes, PAGER_BEHAVIOR_FREE));
+			OK(pager_behavior(h->pager, h->base + gone * h->page_bytes, h->page_bytes,
+			    PAGER_BEHAVIOR_FREE));
 		gone += 3;
 	}
 	atomic_store(&h->stop, true);
@@ -207,11 +219,12 @@ main(int argc, char **argv)
 	struct live d;
 
 	live_init(argc, argv);
-	live_start(&d, strcmp(size, "4K") == 0 ? "4M" : "32M", "--page-size", size, "--param", "retain_copies=1", NULL);
+	live_start(&d, strcmp(size, "4K") == 0 ? "4M" : "32M", "--page-size", size, "--param",
+	    "retain_copies=1", NULL);
 	client_join(&d, client_start(&d, client, &a), true);
-	printf("rescues %lld, busy waits %lld, pageouts %lld, write-protect faults %lld\n", (long long)live_stat(&d, "rescues"),
-	    (long long)live_stat(&d, "busy_waits"), (long long)live_stat(&d, "pageouts"),
-	    (long long)live_stat(&d, "write_protect_faults"));
+	printf("rescues %lld, busy waits %lld, pageouts %lld, write-protect faults %lld\n",
+	    (long long)live_stat(&d, "rescues"), (long long)live_stat(&d, "busy_waits"),
+	    (long long)live_stat(&d, "pageouts"), (long long)live_stat(&d, "write_protect_faults"));
 	if (strcmp(a.way, "ordered") == 0)
 		REQUIRE(live_stat(&d, "around") > 0);
 	REQUIRE(live_stat(&d, "pageouts") > 0);

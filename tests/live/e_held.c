@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client holds the lock of its memfd's inode: a write(2) to it copies from a page whose fault nobody answers. Whatever thread
- * of the daemon needs that lock waits uninterruptibly. Another client, under pressure all the time, must go on, the attacker
- * must be ended, and nothing of it may be left.
+ * A client holds the lock of its memfd's inode: a write(2) to it copies from a page whose fault
+ * nobody answers. Whatever thread of the daemon needs that lock waits uninterruptibly. Another
+ * client, under pressure all the time, must go on, the attacker must be ended, and nothing of it
+ * may be left.
  *
  * usage: e_held worker|server|jobs|handed-on|dies|terminate
  *   worker     its pages must leave: pageout workers wait
  *   server     it has planted pages and touches them: fault servers wait
- *   jobs       it gives pages back: a jobs thread waits, and other clients' requests must be answered
+ *   jobs       it gives pages back: a jobs thread waits, and other clients' requests must be
+ *              answered
  *   handed-on  another process holds the lock, and the client ends: so does its teardown wait
  *   dies       the same, and the client is killed
  *   terminate  the same, and the daemon is told to end
@@ -67,7 +69,8 @@ honest(struct live *d, void *argument)
 		if (rng_below(&rng, 2))
 			book_write(&b, page, mixture_draw(&mixture, &rng));
 		if (rng_below(&rng, 64) == 0) {
-			OK(pager_behavior(p, b.base + page * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
+			OK(pager_behavior(
+			    p, b.base + page * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
 			book_forget(&b, page);
 			atomic_fetch_add(&shared->requests, 1);
 		}
@@ -78,7 +81,8 @@ honest(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* A write(2) to a memfd from a page whose fault nobody answers: of a userfaultfd that nobody reads. */
+/* A write(2) to a memfd from a page whose fault nobody answers: of a userfaultfd that nobody reads.
+ */
 struct held_write {
 	int uffd, memfd;
 	void *page;
@@ -106,9 +110,12 @@ hold(struct held_write *w, int device, int memfd, uint64_t offset, size_t page_b
 
 	*w = (struct held_write){ .memfd = memfd, .bytes = page_bytes, .offset = offset };
 	w->uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	w->page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(w->uffd >= 0 && w->page != MAP_FAILED && ioctl(w->uffd, UFFDIO_API, &api) == 0, "%s", strerror(errno));
-	reg = (struct uffdio_register){ .range = { (uintptr_t)w->page, page_bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	w->page =
+	    mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(w->uffd >= 0 && w->page != MAP_FAILED && ioctl(w->uffd, UFFDIO_API, &api) == 0,
+	    "%s", strerror(errno));
+	reg = (struct uffdio_register){ .range = { (uintptr_t)w->page, page_bytes },
+		.mode = UFFDIO_REGISTER_MODE_MISSING };
 	REQUIRE(ioctl(w->uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
 	REQUIRE(pthread_create(&thread, NULL, write_for_ever, w) == 0);
 	fault = (struct pollfd){ .fd = w->uffd, .events = POLLIN };
@@ -144,13 +151,15 @@ attacker(struct live *d, void *argument)
 	for (uint32_t i = 0; i < PLANTED; i++)
 		*(uint64_t *)(void *)(memory + i * page) = mix64(i);
 	for (uint32_t i = PLANTED; i < PLANTED + PLANTS; i++)
-		REQUIRE(pwrite(memfd, memory, page, (off_t)(offset + i * page)) == (ssize_t)page, "%s", strerror(errno));
+		REQUIRE(pwrite(memfd, memory, page, (off_t)(offset + i * page)) == (ssize_t)page,
+		    "%s", strerror(errno));
 	shared->memfd = memfd;
 	shared->end_of_memory = offset + bytes - page;
 	if (is_mode("worker") || is_mode("server") || is_mode("jobs"))
 		hold(&held, r.device, memfd, offset + bytes - page, page);
 	atomic_store(&shared->attacked, true);
-	while (!is_mode("worker") && !is_mode("server") && !is_mode("jobs") && !atomic_load(&shared->handed_on))
+	while (!is_mode("worker") && !is_mode("server") && !is_mode("jobs") &&
+	       !atomic_load(&shared->handed_on))
 		usleep(1000);
 	for (uint32_t i = PLANTED; is_mode("server") && i < PLANTED + PLANTS; i++) {
 		pthread_t thread;
@@ -158,7 +167,8 @@ attacker(struct live *d, void *argument)
 		REQUIRE(pthread_create(&thread, NULL, touch, memory + i * page) == 0);
 	}
 	if (is_mode("jobs")) {
-		struct pager_req_deallocate request = { .address = (uintptr_t)memory, .size = bytes };
+		struct pager_req_deallocate request = { .address = (uintptr_t)memory,
+			.size = bytes };
 		struct pager_rep_deallocate reply;
 		struct chan_call call = { CHAN_CALL(DEALLOCATE, &request, &reply) };
 
@@ -198,7 +208,8 @@ require_killed(pid_t pid)
 
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the client that held the lock ended with status %#x", status);
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	    "the client that held the lock ended with status %#x", status);
 }
 
 static void
@@ -242,7 +253,8 @@ attack(struct live *d)
 	WAIT_UNTIL(d, atomic_load(&shared->filled));
 	operations = atomic_load(&shared->operations);
 	requests = atomic_load(&shared->requests);
-	WAIT_UNTIL(d, atomic_load(&shared->operations) > operations + 1000 && atomic_load(&shared->requests) > requests);
+	WAIT_UNTIL(d, atomic_load(&shared->operations) > operations + 1000 &&
+			  atomic_load(&shared->requests) > requests);
 	live_check(d);
 	atomic_store(&shared->stop, true);
 	client_join(d, honest_pid, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernel touches paged memory for the program: read(2), write(2), O_DIRECT both ways, pipes, sockets, and
- * process_vm_readv from another process; under pressure, so that most of it is away.
+ * The kernel touches paged memory for the program: read(2), write(2), O_DIRECT both ways, pipes,
+ * sockets, and process_vm_readv from another process; under pressure, so that most of it is away.
  *
  * usage: e_kernel direct|buffered|remote [page size]
  */
@@ -39,7 +39,8 @@ through_file(struct live *d, int flags)
 		book_write(&b, i, mixture_draw(&mixture, &rng));
 	for (round = 0; round < live_scaled(2500); round++) {
 		uint32_t pages = 1 + (uint32_t)rng_below(&rng, 8);
-		uint32_t from = (uint32_t)rng_below(&rng, count - pages), to = (uint32_t)rng_below(&rng, count - pages);
+		uint32_t from = (uint32_t)rng_below(&rng, count - pages),
+			 to = (uint32_t)rng_below(&rng, count - pages);
 		size_t bytes = pages * d->page_bytes;
 		off_t at = (off_t)(rng_below(&rng, 64) * 8 * 65536);
 		static unsigned char copy[8 * 65536] __attribute__((aligned(4096)));
@@ -122,17 +123,20 @@ test_remote(struct live *d)
 	for (uint32_t i = 0; i < r->count; i++)
 		book_note(&b, i, (enum page_kind)(i % KIND_COUNT));
 	for (uint32_t i = 0; i < r->count; i++) {
-		struct iovec here = { copy, d->page_bytes }, there = { b.base + i * d->page_bytes, d->page_bytes };
+		struct iovec here = { copy, d->page_bytes },
+			     there = { b.base + i * d->page_bytes, d->page_bytes };
 		ssize_t n = process_vm_readv(pid, &here, 1, &there, 1, 0);
 
-		REQUIRE(n == (ssize_t)d->page_bytes, "process_vm_readv: %zd %s", n, strerror(errno));
+		REQUIRE(
+		    n == (ssize_t)d->page_bytes, "process_vm_readv: %zd %s", n, strerror(errno));
 		book_verify_copy(&b, i, copy, "process_vm_readv");
 		if (i % 3)
 			continue;
 		book_note(&b, i, KIND_NOISE);
 		page_expect(&b, i, copy);
 		n = process_vm_writev(pid, &here, 1, &there, 1, 0);
-		REQUIRE(n == (ssize_t)d->page_bytes, "process_vm_writev: %zd %s", n, strerror(errno));
+		REQUIRE(
+		    n == (ssize_t)d->page_bytes, "process_vm_writev: %zd %s", n, strerror(errno));
 	}
 	free(copy);
 	book_close(&b);
@@ -147,8 +151,9 @@ main(int argc, char **argv)
 	struct live d;
 
 	live_init(argc, argv);
-	/* A page that is pinned for DMA must stay for as long as the transfer takes: with a memory of a thousand pages or
-	 * less it does not, and O_DIRECT into paged memory loses data (KERNEL_MEMORY=2M shows it). */
+	/* A page that is pinned for DMA must stay for as long as the transfer takes: with a memory
+	 * of a thousand pages or less it does not, and O_DIRECT into paged memory loses data
+	 * (KERNEL_MEMORY=2M shows it). */
 	memory = getenv("KERNEL_MEMORY");
 	if (!memory)
 		memory = strcmp(size, "4K") == 0 ? "16M" : "192M";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A limit is a process's, whatever sessions it has or makes; and who is meant can be said by session.
+ * A limit is a process's, whatever sessions it has or makes; and who is meant can be said by
+ * session.
  *
  * usage: e_limits process|later|wired|named
  */
@@ -15,7 +16,8 @@ static const uint64_t LIMIT = 4 * MIB, SIZE = 24 * MIB;
 
 /* pagerctl with some words about this process, or another client. => its exit status */
 static int
-control(struct live *d, char *text, size_t text_size, const char *verb, const char *client, const char *more)
+control(struct live *d, char *text, size_t text_size, const char *verb, const char *client,
+    const char *more)
 {
 	return live_pagerctl(d, text, text_size, verb, client, more, NULL);
 }
@@ -61,9 +63,10 @@ several(struct live *d, void *argument)
 	for (unsigned round = 0; round < 2; round++) {
 		for (unsigned i = 0; i < SESSIONS; i++) {
 			fill(d, base[i], SIZE, i + round);
-			/* One after the other is the one that has all, and must give to the next. */
-			REQUIRE((uint64_t)live_stat(d, "internal") * d->page_bytes <= LIMIT, "%lld pages",
-			    (long long)live_stat(d, "internal"));
+			/* One after the other is the one that has all, and must give to the next.
+			 */
+			REQUIRE((uint64_t)live_stat(d, "internal") * d->page_bytes <= LIMIT,
+			    "%lld pages", (long long)live_stat(d, "internal"));
 		}
 		for (unsigned i = 0; i < SESSIONS; i++)
 			verify(d, base[i], SIZE, i + round);
@@ -120,7 +123,8 @@ later(struct live *d, void *argument)
 		other_process(d, NULL);
 		_exit(0);
 	}
-	REQUIRE(waitpid(child, &status, 0) == child && status == 0, "the child ends with %d", status);
+	REQUIRE(
+	    waitpid(child, &status, 0) == child && status == 0, "the child ends with %d", status);
 	WAIT_UNTIL(d, live_stat(d, "sessions") == 0);
 	limit_self(d, "none");
 	EQ(limit_of_new_session(d), 0);
@@ -209,7 +213,9 @@ named(struct live *d, void *argument)
 	EQ(live_pagerctl(d, text, sizeof(text), "policy", "none", "--client", pid, NULL), 0);
 	/* Only the one session's touches are recorded. */
 	snprintf(directory, sizeof(directory), "%s/trace", d->directory);
-	EQ(live_pagerctl(d, text, sizeof(text), "trace", "start", directory, "--client", names[0], NULL), 0);
+	EQ(live_pagerctl(
+	       d, text, sizeof(text), "trace", "start", directory, "--client", names[0], NULL),
+	    0);
 	OK(pager_behavior(p[1], base[1], 2 * MIB, PAGER_BEHAVIOR_FREE));
 	fill(d, base[1], 2 * MIB, 3);
 	EQ(live_pagerctl(d, text, sizeof(text), "trace", NULL), 0);
@@ -232,8 +238,11 @@ int
 main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
-	client_body *body = strcmp(name, "process") == 0 ? several : strcmp(name, "later") == 0 ? later
-	    : strcmp(name, "wired") == 0 ? wired : strcmp(name, "named") == 0 ? named : NULL;
+	client_body *body = strcmp(name, "process") == 0 ? several
+			    : strcmp(name, "later") == 0 ? later
+			    : strcmp(name, "wired") == 0 ? wired
+			    : strcmp(name, "named") == 0 ? named
+							 : NULL;
 	struct live d;
 
 	live_init(argc, argv);

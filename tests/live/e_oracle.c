@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The content oracle under pressure: clients x threads read, write, discard, allocate, deallocate, wire, unwire and give
- * hints, with a memory that is a fraction of their working set; every page read is checked against the book. The
- * first process samples queues and memory all the while.
+ * The content oracle under pressure: clients x threads read, write, discard, allocate, deallocate,
+ * wire, unwire and give hints, with a memory that is a fraction of their working set; every page
+ * read is checked against the book. The first process samples queues and memory all the while.
  *
- * usage: e_oracle name=value...   page=4K memory=8M ratio=4 (working set / memory) store=compressor|swap|both
+ * usage: e_oracle name=value...
+ *        page=4K memory=8M ratio=4 (working set / memory) store=compressor|swap|both
  *        retain=0|1|2 clients=2 threads=3 ops=N (per thread) sync=0|1
  */
 #include "harness.h"
@@ -49,7 +50,8 @@ owned_page(struct worker *w)
 	uint32_t groups = s->book.count / (s->stripe * config.threads);
 	uint32_t group = (uint32_t)rng_below(&w->rng, groups);
 
-	return (group * config.threads + w->index) * s->stripe + (uint32_t)rng_below(&w->rng, s->stripe);
+	return (group * config.threads + w->index) * s->stripe +
+	       (uint32_t)rng_below(&w->rng, s->stripe);
 }
 
 static void
@@ -64,15 +66,17 @@ behave(struct worker *w, void *address, size_t bytes, enum pager_behavior behavi
 static void
 hint(struct worker *w)
 {
-	static const enum pager_behavior hints[] = { PAGER_BEHAVIOR_DEFAULT, PAGER_BEHAVIOR_RANDOM, PAGER_BEHAVIOR_SEQUENTIAL,
-		PAGER_BEHAVIOR_REVERSE_SEQUENTIAL, PAGER_BEHAVIOR_WILLNEED, PAGER_BEHAVIOR_DONTNEED,
-		PAGER_BEHAVIOR_PAGEOUT };
+	static const enum pager_behavior hints[] = { PAGER_BEHAVIOR_DEFAULT, PAGER_BEHAVIOR_RANDOM,
+		PAGER_BEHAVIOR_SEQUENTIAL, PAGER_BEHAVIOR_REVERSE_SEQUENTIAL,
+		PAGER_BEHAVIOR_WILLNEED, PAGER_BEHAVIOR_DONTNEED, PAGER_BEHAVIOR_PAGEOUT };
 	struct book *b = &w->shared->book;
-	uint32_t first = (uint32_t)rng_below(&w->rng, b->count), count = 1 + (uint32_t)rng_below(&w->rng, 64);
+	uint32_t first = (uint32_t)rng_below(&w->rng, b->count),
+		 count = 1 + (uint32_t)rng_below(&w->rng, 64);
 
 	if (first + count > b->count)
 		count = b->count - first;
-	behave(w, b->base + first * b->page_bytes, count * b->page_bytes, hints[rng_below(&w->rng, 7)]);
+	behave(w, b->base + first * b->page_bytes, count * b->page_bytes,
+	    hints[rng_below(&w->rng, 7)]);
 }
 
 static void
@@ -102,15 +106,19 @@ through_pipe(struct worker *w)
 	{
 		static _Thread_local unsigned char back[4096];
 
-		REQUIRE(read(w->pipe[0], back, bytes) == (ssize_t)bytes, "read: %s", strerror(errno));
-		REQUIRE(memcmp(back, copy, bytes) == 0, "write(2) from page %u of object %u gave other bytes", page, b->object);
+		REQUIRE(
+		    read(w->pipe[0], back, bytes) == (ssize_t)bytes, "read: %s", strerror(errno));
+		REQUIRE(memcmp(back, copy, bytes) == 0,
+		    "write(2) from page %u of object %u gave other bytes", page, b->object);
 	}
 	/* Where all must fit, what does not compress must not pile up. */
 	book_note(b, page, mixture.noise ? KIND_NOISE : KIND_TEXT);
 	page_expect(b, page, copy);
 	for (size_t done = 0; done < b->page_bytes; done += bytes) {
-		REQUIRE(write(w->pipe[1], copy + done, bytes) == (ssize_t)bytes, "write: %s", strerror(errno));
-		REQUIRE(read(w->pipe[0], at + done, bytes) == (ssize_t)bytes, "read(2) into page %u: %s", page, strerror(errno));
+		REQUIRE(write(w->pipe[1], copy + done, bytes) == (ssize_t)bytes, "write: %s",
+		    strerror(errno));
+		REQUIRE(read(w->pipe[0], at + done, bytes) == (ssize_t)bytes,
+		    "read(2) into page %u: %s", page, strerror(errno));
 	}
 }
 
@@ -171,7 +179,8 @@ own_close(struct worker *w, struct own *own)
 
 	book_verify_all(b);
 	if (b->count - keep > 0)
-		OK(pager_deallocate(w->pager, b->base + keep * b->page_bytes, (b->count - keep) * b->page_bytes));
+		OK(pager_deallocate(
+		    w->pager, b->base + keep * b->page_bytes, (b->count - keep) * b->page_bytes));
 	b->count = keep;
 	if (keep == 0) {
 		book_close(b);
@@ -221,8 +230,8 @@ query(struct worker *w)
 	OK(pager_page_query(w->pager, b->base + page * b->page_bytes, &disposition));
 	REQUIRE(!(disposition & PAGER_PAGE_POISONED), "page %u is poisoned", page);
 	OK(pager_region(w->pager, b->base + page * b->page_bytes, &info));
-	REQUIRE((unsigned char *)info.addr <= b->base + page * b->page_bytes &&
-	    info.size_bytes > 0, "region of page %u", page);
+	REQUIRE((unsigned char *)info.addr <= b->base + page * b->page_bytes && info.size_bytes > 0,
+	    "region of page %u", page);
 	OK(pager_statistics(w->pager, &statistics));
 	EQ(statistics.phys_footprint, statistics.internal + statistics.internal_compressed);
 }
@@ -282,10 +291,15 @@ client(struct live *d, void *argument)
 	uint32_t group = shared.stripe * config.threads;
 	uint32_t pages = (uint32_t)(bytes / d->page_bytes / group * group);
 
-	book_open(&shared.book, client_allocate(p, pages * d->page_bytes), d->page_bytes, pages, index + 1);
+	book_open(&shared.book, client_allocate(p, pages * d->page_bytes), d->page_bytes, pages,
+	    index + 1);
 	for (unsigned i = 0; i < config.threads; i++) {
-		workers[i] = (struct worker){ .pager = p, .shared = &shared, .index = i, .client = index,
-			.rng = mix64(live_seed * 1000 + index * 16 + i), .ops = config.ops };
+		workers[i] = (struct worker){ .pager = p,
+			.shared = &shared,
+			.index = i,
+			.client = index,
+			.rng = mix64(live_seed * 1000 + index * 16 + i),
+			.ops = config.ops };
 		REQUIRE(pthread_create(&threads[i], NULL, worker_main, &workers[i]) == 0, "thread");
 	}
 	for (unsigned i = 0; i < config.threads; i++)
@@ -300,7 +314,7 @@ set(const char *word)
 	char name[16], value[16];
 
 	REQUIRE(sscanf(word, "%15[^=]=%15s", name, value) == 2);
-#define TEXT(field)                                                                               \
+#define TEXT(field)                                                                                \
 	if (strcmp(name, #field) == 0)                                                             \
 	snprintf(config.field, sizeof(config.field), "%s", value)
 #define NUMBER(field)                                                                              \
@@ -334,29 +348,34 @@ main(int argc, char **argv)
 	no_swap = strcmp(config.store, "compressor") == 0;
 	/* Without swap all must fit, compressed; and first touches are never refused then. */
 	if (no_swap)
-		mixture = config.ratio > 8 ? (struct mixture){ 25, 40, 0 } : (struct mixture){ 10, 25, 3 };
+		mixture = config.ratio > 8 ? (struct mixture){ 25, 40, 0 }
+					   : (struct mixture){ 10, 25, 3 };
 	else
 		mixture = (struct mixture){ 5, 10, 40 };
 	snprintf(retain, sizeof(retain), "retain_copies=%s", config.retain);
-	snprintf(percent, sizeof(percent), "compressor_percent=%u", strcmp(config.store, "swap") == 0 ? 5u : 75u);
+	snprintf(percent, sizeof(percent), "compressor_percent=%u",
+	    strcmp(config.store, "swap") == 0 ? 5u : 75u);
 	snprintf(sync, sizeof(sync), "swap_force_sync=%u", config.sync);
-	live_start(&d, config.memory, "--page-size", config.page, "--param", retain, "--param", percent, "--param", sync,
-	    "--param", "swap_file_bytes=33554432", no_swap ? "--no-swap" : NULL, NULL);
+	live_start(&d, config.memory, "--page-size", config.page, "--param", retain, "--param",
+	    percent, "--param", sync, "--param", "swap_file_bytes=33554432",
+	    no_swap ? "--no-swap" : NULL, NULL);
 	for (unsigned i = 0; i < config.clients; i++) {
 		index[i] = i;
 		pids[i] = client_start(&d, client, &index[i]);
 	}
 	for (unsigned i = 0; i < config.clients; i++)
 		client_join(&d, pids[i], true);
-	printf("faults %lld compressions %lld decompressions %lld swapins %lld pageouts %lld clean %lld rescues %lld "
+	printf("faults %lld compressions %lld decompressions %lld swapins %lld pageouts %lld clean "
+	       "%lld rescues %lld "
 	       "parks %lld busy %lld lost %lld\n",
 	    (long long)live_stat(&d, "faults"), (long long)live_stat(&d, "compressions"),
 	    (long long)live_stat(&d, "decompressions"), (long long)live_stat(&d, "swapins"),
 	    (long long)live_stat(&d, "pageouts"), (long long)live_stat(&d, "clean_pageouts"),
-	    (long long)live_stat(&d, "rescues"), (long long)live_stat(&d, "parks"), (long long)live_stat(&d, "busy_waits"),
-	    (long long)live_stat(&d, "pages_lost"));
+	    (long long)live_stat(&d, "rescues"), (long long)live_stat(&d, "parks"),
+	    (long long)live_stat(&d, "busy_waits"), (long long)live_stat(&d, "pages_lost"));
 	REQUIRE(live_stat(&d, "compressions") > 0, "there was no pressure");
-	REQUIRE(live_stat(&d, "holes") < live_stat(&d, "pageouts"), "no two neighbours left together");
+	REQUIRE(
+	    live_stat(&d, "holes") < live_stat(&d, "pageouts"), "no two neighbours left together");
 	if (!no_swap && config.ratio > 8)
 		REQUIRE(live_stat(&d, "swapins") > 0, "nothing came from swap");
 	EQ(live_stat(&d, "pages_lost"), 0);

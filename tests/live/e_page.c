@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One page's life, seen in the counters: zero fills and their clusters, soft faults, clean copies, wiring, planted pages,
- * memory that its owner takes away behind the daemon's back.
+ * One page's life, seen in the counters: zero fills and their clusters, soft faults, clean copies,
+ * wiring, planted pages, memory that its owner takes away behind the daemon's back.
  *
  * usage: e_page zero-fill|soft|around|clean|wire|discard|planted|punched|region|parted [page size]
  */
@@ -23,8 +23,8 @@ byte(void *base, uint64_t page, struct live *d)
 }
 
 struct counters {
-	int64_t faults, zero_fills, soft_faults, reactivations, clustered, compressions, decompressions, swapins, pageouts,
-	    clean_pageouts, wp, planted, discards;
+	int64_t faults, zero_fills, soft_faults, reactivations, clustered, compressions,
+	    decompressions, swapins, pageouts, clean_pageouts, wp, planted, discards;
 };
 
 /* Counters are posted after the thread has been let go: of one reading, with the daemon at rest. */
@@ -32,11 +32,13 @@ static struct counters
 read_counters(struct live *d)
 {
 	/* In the order of the fields. */
-	static const char *const names[] = { "faults", "zero_fills", "soft_faults", "reactivations", "clustered", "compressions",
-		"decompressions", "swapins", "pageouts", "clean_pageouts", "write_protect_faults", "planted", "discards" };
+	static const char *const names[] = { "faults", "zero_fills", "soft_faults", "reactivations",
+		"clustered", "compressions", "decompressions", "swapins", "pageouts",
+		"clean_pageouts", "write_protect_faults", "planted", "discards" };
 	struct counters now;
 
-	_Static_assert(sizeof(now) == sizeof(names) / sizeof(names[0]) * sizeof(int64_t), "a name for each");
+	_Static_assert(
+	    sizeof(now) == sizeof(names) / sizeof(names[0]) * sizeof(int64_t), "a name for each");
 	live_rest(d);
 	live_stats(d, names, sizeof(names) / sizeof(names[0]), &now.faults);
 	return now;
@@ -71,7 +73,8 @@ zero_fill(struct live *d, void *argument)
 		*byte(base, i, d) = 1;
 	b = read_counters(d);
 	EQ(b.zero_fills - a.zero_fills, PAGES);
-	REQUIRE(b.faults - a.faults < PAGES / 4, "%lld faults for %d pages", (long long)(b.faults - a.faults), PAGES);
+	REQUIRE(b.faults - a.faults < PAGES / 4, "%lld faults for %d pages",
+	    (long long)(b.faults - a.faults), PAGES);
 	OK(pager_deallocate(p, base, PAGES * d->page_bytes));
 	/* Downwards. */
 	base = client_allocate(p, PAGES * d->page_bytes);
@@ -80,7 +83,8 @@ zero_fill(struct live *d, void *argument)
 		*byte(base, i, d) = 1;
 	b = read_counters(d);
 	EQ(b.zero_fills - a.zero_fills, PAGES);
-	REQUIRE(b.faults - a.faults < PAGES / 4, "%lld faults for %d pages", (long long)(b.faults - a.faults), PAGES);
+	REQUIRE(b.faults - a.faults < PAGES / 4, "%lld faults for %d pages",
+	    (long long)(b.faults - a.faults), PAGES);
 	EQ(b.wp - a.wp, 0);
 	OK(pager_disconnect(p));
 }
@@ -98,7 +102,8 @@ mapped_pages(struct live *d, const void *base, unsigned pages)
 	for (unsigned i = 0; i < pages; i++) {
 		uint64_t entry;
 
-		REQUIRE(pread(fd, &entry, 8, (off_t)(((uintptr_t)base + i * d->page_bytes) / 4096 * 8)) == 8);
+		REQUIRE(pread(fd, &entry, 8,
+			    (off_t)(((uintptr_t)base + i * d->page_bytes) / 4096 * 8)) == 8);
 		count += (unsigned)(entry >> 63);
 	}
 	close(fd);
@@ -124,7 +129,8 @@ soft(struct live *d, void *argument)
 	EQ(live_stat(d, "inactive"), PAGES);
 	OK(pager_page_query(p, book.base, &disposition));
 	EQ(disposition & (PAGER_PAGE_PRESENT | PAGER_PAGE_REFERENCED), PAGER_PAGE_PRESENT);
-	/* The agent takes its time. Then each page comes back by one soft fault, with its content. */
+	/* The agent takes its time. Then each page comes back by one soft fault, with its content.
+	 */
 	WAIT_UNTIL(d, mapped_pages(d, book.base, PAGES) == 0);
 	book_verify_all(&book);
 	EQ(mapped_pages(d, book.base, PAGES), PAGES);
@@ -170,10 +176,13 @@ around(struct live *d, void *argument)
 		live_rest(d);
 		soft_faults = live_stat(d, "soft_faults") - soft_faults;
 		around_pages = live_stat(d, "around") - around_pages;
-		/* Some may have been mapped twice: touched while their neighbours were being mapped. */
+		/* Some may have been mapped twice: touched while their neighbours were being
+		 * mapped. */
 		printf("%d pages by %lld soft faults\n", PAGES, (long long)soft_faults);
-		REQUIRE(soft_faults < PAGES / 4 && around_pages > PAGES / 2 && soft_faults + around_pages >= PAGES,
-		    "%lld soft faults, %lld pages around them", (long long)soft_faults, (long long)around_pages);
+		REQUIRE(soft_faults < PAGES / 4 && around_pages > PAGES / 2 &&
+			    soft_faults + around_pages >= PAGES,
+		    "%lld soft faults, %lld pages around them", (long long)soft_faults,
+		    (long long)around_pages);
 		EQ(live_stat(d, "inactive"), 0);
 		EQ(mapped_pages(d, book.base, PAGES), PAGES);
 		/* What came so is as writable as it should be: nothing of this may be lost. */
@@ -182,7 +191,8 @@ around(struct live *d, void *argument)
 	}
 	/* Pages of others' kinds end a run: discarded ones in between. */
 	for (uint32_t i = 10; i < PAGES; i += 20) {
-		OK(pager_behavior(p, book.base + i * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
+		OK(pager_behavior(
+		    p, book.base + i * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
 		book_forget(&book, i);
 	}
 	cool(d, p, &book);
@@ -210,7 +220,8 @@ clean(struct live *d, void *argument)
 	book_open(&book, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (uint32_t i = 0; i < count; i++)
 		book_write(&book, i, mixture_draw(&(struct mixture){ 5, 10, 10 }, &rng));
-	/* After this all dirty pages have left once; and some of what has come back has left again. */
+	/* After this all dirty pages have left once; and some of what has come back has left again.
+	 */
 	OK(pager_behavior(p, book.base, count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
 	book_verify_all(&book);
 	a = read_counters(d);
@@ -260,7 +271,8 @@ wire(struct live *d, void *argument)
 	for (uint32_t i = 0; i < count; i++)
 		book_write(&other, i, mixture_draw(&(struct mixture){ 5, 10, 10 }, &rng));
 	book_verify_all(&other);
-	/* All the rest has been through the compressor; these have not moved, and need no fault, written or read. */
+	/* All the rest has been through the compressor; these have not moved, and need no fault,
+	 * written or read. */
 	live_rest(d);
 	OK(pager_statistics(p, &statistics));
 	faults = (int64_t)statistics.faults;
@@ -303,7 +315,8 @@ discard(struct live *d, void *argument)
 	for (uint32_t i = 0; i < count; i++)
 		book_write(&book, i, mixture_draw(&(struct mixture){ 5, 10, 40 }, &rng));
 	for (uint32_t i = 0; i < count; i += 3) {
-		OK(pager_behavior(p, book.base + i * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
+		OK(pager_behavior(
+		    p, book.base + i * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
 		book_forget(&book, i);
 	}
 	book_verify_all(&book);
@@ -340,15 +353,18 @@ planted(struct live *d, void *argument)
 		book_write(&book, i, mixture_draw(&(struct mixture){ 5, 10, 40 }, &rng));
 	/* Pages that are away, and pages never touched, get content through the descriptor. */
 	for (uint32_t i = 0; i < 32; i++)
-		REQUIRE(pwrite(memfd, evil, d->page_bytes, (off_t)(offset + i * d->page_bytes)) == (ssize_t)d->page_bytes);
+		REQUIRE(pwrite(memfd, evil, d->page_bytes, (off_t)(offset + i * d->page_bytes)) ==
+			(ssize_t)d->page_bytes);
 	for (uint32_t i = 0; i < zeroes; i++)
-		REQUIRE(pwrite(memfd, evil, d->page_bytes, (off_t)(offset + (count + i) * d->page_bytes)) ==
-		    (ssize_t)d->page_bytes);
+		REQUIRE(
+		    pwrite(memfd, evil, d->page_bytes,
+			(off_t)(offset + (count + i) * d->page_bytes)) == (ssize_t)d->page_bytes);
 	for (uint32_t i = 0; i < zeroes; i++)
 		EQ(base[(count + i) * d->page_bytes], 0);
 	book_verify_all(&book);
 	live_rest(d);
-	REQUIRE(live_stat(d, "planted") - before >= zeroes, "%lld", (long long)(live_stat(d, "planted") - before));
+	REQUIRE(live_stat(d, "planted") - before >= zeroes, "%lld",
+	    (long long)(live_stat(d, "planted") - before));
 	/* The descriptor cannot be shrunk under the daemon, nor grown. */
 	REQUIRE(ftruncate(memfd, 0) < 0);
 	REQUIRE(ftruncate(memfd, (off_t)bytes * 4) < 0 || true);
@@ -377,13 +393,16 @@ punched(struct live *d, void *argument)
 	for (unsigned round = 0; round < 3; round++) {
 		for (uint32_t i = 0; i < count; i++)
 			book_write(&book, i, mixture_draw(&(struct mixture){ 5, 10, 40 }, &rng));
-		/* What is resident goes; what is stored stays. Either way: no hang, and nothing but zeroes or the truth. */
+		/* What is resident goes; what is stored stays. Either way: no hang, and nothing but
+		 * zeroes or the truth. */
 		for (uint32_t i = 0; i < count; i += 5) {
 			unsigned char *page = base + i * d->page_bytes;
 
-			REQUIRE(fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				    (off_t)(offset + i * d->page_bytes), (off_t)d->page_bytes) == 0);
-			if (book.notes[i].kind != KIND_ZERO && *(volatile uint64_t *)(void *)page == 0)
+			REQUIRE(
+			    fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)(offset + i * d->page_bytes), (off_t)d->page_bytes) == 0);
+			if (book.notes[i].kind != KIND_ZERO &&
+			    *(volatile uint64_t *)(void *)page == 0)
 				book_forget(&book, i);
 			book_verify(&book, i);
 		}
@@ -411,7 +430,8 @@ parted_word(void *base, uint64_t page, unsigned part, struct live *d)
 }
 
 static void
-parted_verify(struct live *d, void *base, unsigned pages, unsigned guarded, unsigned guard, bool downwards)
+parted_verify(
+    struct live *d, void *base, unsigned pages, unsigned guarded, unsigned guard, bool downwards)
 {
 	for (unsigned n = 0; n < pages; n++) {
 		unsigned page = downwards ? pages - 1 - n : n;
@@ -425,7 +445,8 @@ parted_verify(struct live *d, void *base, unsigned pages, unsigned guarded, unsi
 static void
 parted(struct live *d, void *argument)
 {
-	static const int behaviors[] = { PAGER_BEHAVIOR_SEQUENTIAL, PAGER_BEHAVIOR_REVERSE_SEQUENTIAL };
+	static const int behaviors[] = { PAGER_BEHAVIOR_SEQUENTIAL,
+		PAGER_BEHAVIOR_REVERSE_SEQUENTIAL };
 	enum { PAGES = 64, GUARDED = 20 };
 	struct pager *p = client_connect(d);
 	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
@@ -441,13 +462,15 @@ parted(struct live *d, void *argument)
 
 		base[k] = client_allocate(p, PAGES * d->page_bytes);
 		OK(pager_behavior(p, base[k], PAGES * d->page_bytes, behaviors[k]));
-		REQUIRE(mprotect((char *)base[k] + GUARDED * d->page_bytes + guard * 4096, 4096, PROT_NONE) == 0);
+		REQUIRE(mprotect((char *)base[k] + GUARDED * d->page_bytes + guard * 4096, 4096,
+			    PROT_NONE) == 0);
 		for (unsigned n = 0; n < PAGES; n++) {
 			unsigned page = downwards ? PAGES - 1 - n : n;
 
 			for (unsigned part = 0; part < d->page_bytes / 4096; part++)
 				if (page != GUARDED || part != guard)
-					*parted_word(base[k], page, part, d) = page * 100 + part + 1;
+					*parted_word(base[k], page, part, d) =
+					    page * 100 + part + 1;
 		}
 		/* Soft faults. */
 		live_rest(d);
@@ -492,12 +515,14 @@ region(struct live *d, void *argument)
 	OK(pager_region(p, base, &info));
 	EQ((uintptr_t)info.addr, (uintptr_t)base);
 	EQ(info.size_bytes, PAGES * d->page_bytes);
-	OK(pager_behavior(p, base + 16 * d->page_bytes, 16 * d->page_bytes, PAGER_BEHAVIOR_SEQUENTIAL));
+	OK(pager_behavior(
+	    p, base + 16 * d->page_bytes, 16 * d->page_bytes, PAGER_BEHAVIOR_SEQUENTIAL));
 	OK(pager_region(p, base + 20 * d->page_bytes, &info));
 	EQ((uintptr_t)info.addr, (uintptr_t)(base + 16 * d->page_bytes));
 	EQ(info.size_bytes, 16 * d->page_bytes);
 	EQ(info.behavior, PAGER_BEHAVIOR_SEQUENTIAL);
-	OK(pager_behavior(p, base + 16 * d->page_bytes, 16 * d->page_bytes, PAGER_BEHAVIOR_DEFAULT));
+	OK(pager_behavior(
+	    p, base + 16 * d->page_bytes, 16 * d->page_bytes, PAGER_BEHAVIOR_DEFAULT));
 	OK(pager_region(p, base + 20 * d->page_bytes, &info));
 	EQ(info.size_bytes, PAGES * d->page_bytes);
 	for (int i = 0; i < PAGES; i++)
@@ -533,7 +558,8 @@ region(struct live *d, void *argument)
 	EQ(pager_allocate(p, 1ull << 46, 0, &nothing), -ENOMEM);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "map", pid, "--json", NULL) == 0, "%s", text);
-	REQUIRE(live_pagerctl(d, text, sizeof(text), "footprint", pid, "--json", NULL) == 0, "%s", text);
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "footprint", pid, "--json", NULL) == 0, "%s",
+	    text);
 	EQ(base[0], 1);
 	EQ(base[64 * d->page_bytes], 1);
 	OK(pager_disconnect(p));
@@ -569,7 +595,8 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		if (strcmp(name, tests[i].name) != 0)
 			continue;
-		live_start(&d, memory_size, "--page-size", page_size, "--param", tests[i].param, NULL);
+		live_start(
+		    &d, memory_size, "--page-size", page_size, "--param", tests[i].param, NULL);
 		client_join(&d, client_start(&d, tests[i].body, NULL), false);
 		live_stop(&d);
 		return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * PAGER_BEHAVIOR_PAGEOUT: what is told to leave has left when the call returns, and comes back with its content.
+ * PAGER_BEHAVIOR_PAGEOUT: what is told to leave has left when the call returns, and comes back with
+ * its content.
  *
  * usage: e_pageout states|swap|full|faulted|killed [page size]
  */
@@ -25,7 +26,8 @@ disposition_of(struct pager *p, const struct book *b, uint32_t page)
 static void
 page_out(struct pager *p, const struct book *b, uint32_t first, uint32_t count)
 {
-	OK(pager_behavior(p, b->base + first * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+	OK(pager_behavior(
+	    p, b->base + first * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
 }
 
 static void
@@ -70,9 +72,11 @@ states(struct live *d, void *argument)
 	page_out(p, &b, 3 * PART, 2 * PART);
 	EQ(live_stat(d, "evictions"), 2 * PART);
 	EQ(live_stat(d, "light_compressions"), 0);
-	OK(pager_behavior(p, b.base + PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
+	OK(pager_behavior(
+	    p, b.base + PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
 	OK(pager_wire(p, b.base + 2 * PART * d->page_bytes, PART * d->page_bytes));
-	OK(pager_behavior(p, b.base + 3 * PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_WILLNEED));
+	OK(pager_behavior(
+	    p, b.base + 3 * PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_WILLNEED));
 	for (uint32_t i = 4 * PART; i < 5 * PART; i++)
 		book_verify(&b, i);
 	EQ(live_stat(d, "speculative"), PART);
@@ -109,15 +113,19 @@ states(struct live *d, void *argument)
 	EQ(resident(p, &b, 0, PAGES), 0);
 	book_verify_all(&b);
 	/* Parted into entries: one request walks them all. */
-	OK(pager_behavior(p, b.base + PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_SEQUENTIAL));
+	OK(pager_behavior(
+	    p, b.base + PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_SEQUENTIAL));
 	page_out(p, &b, 0, PAGES);
 	EQ(resident(p, &b, 0, PAGES), 0);
 	book_verify_all(&b);
 	/* As of the other behaviours. */
 	OK(pager_deallocate(p, b.base + PART * d->page_bytes, d->page_bytes));
 	EQ(pager_behavior(p, b.base, PAGES * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT), -EINVAL);
-	EQ(pager_behavior(p, b.base + PART * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_PAGEOUT), -EINVAL);
-	EQ(pager_behavior(p, b.base, d->page_bytes, (enum pager_behavior)(PAGER_BEHAVIOR_PAGEOUT + 1)), -EINVAL);
+	EQ(pager_behavior(p, b.base + PART * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_PAGEOUT),
+	    -EINVAL);
+	EQ(pager_behavior(
+	       p, b.base, d->page_bytes, (enum pager_behavior)(PAGER_BEHAVIOR_PAGEOUT + 1)),
+	    -EINVAL);
 	EQ(resident(p, &b, 0, PART), PART);
 	OK(pager_disconnect(p));
 }
@@ -135,7 +143,8 @@ swap(struct live *d, void *argument)
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (unsigned round = 0; round < 3; round++) {
-		int64_t swapouts = live_stat(d, "swapouts"), light = live_stat(d, "light_compressions");
+		int64_t swapouts = live_stat(d, "swapouts"),
+			light = live_stat(d, "light_compressions");
 
 		fill(&b, 0, count, &rng);
 		page_out(p, &b, 0, count);
@@ -144,8 +153,9 @@ swap(struct live *d, void *argument)
 		/* What goes straight on to the disk is pressed lightly. */
 		REQUIRE(live_stat(d, "light_compressions") > light);
 		/* What is beyond its share is on its way to the disk. */
-		WAIT_UNTIL(d, live_stat(d, "compressor") <=
-			live_stat(d, "compressor_limit") + 512 * 1024 / (int64_t)d->page_bytes);
+		WAIT_UNTIL(
+		    d, live_stat(d, "compressor") <=
+			   live_stat(d, "compressor_limit") + 512 * 1024 / (int64_t)d->page_bytes);
 		/* What was kept for the pages to come is given back. */
 		live_check(d);
 		book_verify_all(&b);
@@ -153,8 +163,9 @@ swap(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* --- no room for all of it: what fits leaves, the rest stays, and the call returns. With small pages: with large ones the
- * reserve is so large that what fits in memory fits in the compressor too --- */
+/* --- no room for all of it: what fits leaves, the rest stays, and the call returns. With small
+ * pages: with large ones the reserve is so large that what fits in memory fits in the compressor
+ * too --- */
 
 static void
 full(struct live *d, void *argument)
@@ -246,7 +257,8 @@ victim(struct live *d, void *argument)
 	struct book b;
 
 	(void)argument;
-	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, (uint32_t)getpid());
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count,
+	    (uint32_t)getpid());
 	for (;;) {
 		fill(&b, 0, count, &rng);
 		atomic_fetch_add(calls, 1);
@@ -296,8 +308,8 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		if (strcmp(name, tests[i].name) != 0)
 			continue;
-		live_start(&d, strcmp(page_size, "64K") == 0 ? "96M" : "16M", "--page-size", page_size, "--param",
-		    tests[i].param, tests[i].more, NULL);
+		live_start(&d, strcmp(page_size, "64K") == 0 ? "96M" : "16M", "--page-size",
+		    page_size, "--param", tests[i].param, tests[i].more, NULL);
 		if (tests[i].body)
 			client_join(&d, client_start(&d, tests[i].body, NULL), false);
 		else

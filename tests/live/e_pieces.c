@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests for ranges that take many pieces: what they count and do is the same as in one. Another session's requests pass
- * meanwhile.
+ * Requests for ranges that take many pieces: what they count and do is the same as in one. Another
+ * session's requests pass meanwhile.
  *
  * usage: e_pieces
  */
@@ -12,7 +12,8 @@
 
 #include "raw.h"
 
-/* More than one piece's look at pages, and many pieces of what is done with them. They take no space: a word each. */
+/* More than one piece's look at pages, and many pieces of what is done with them. They take no
+ * space: a word each. */
 #define PAGES 80000u
 
 struct beside {
@@ -99,7 +100,8 @@ mapped(struct raw *r)
 	EQ(reply.count, 2);
 	EQ(reply.next_cursor, 0);
 	for (unsigned i = 0; i < reply.count; i++)
-		pages += reply.regions[i].pages_resident + reply.regions[i].pages_compressed + reply.regions[i].pages_swapped;
+		pages += reply.regions[i].pages_resident + reply.regions[i].pages_compressed +
+			 reply.regions[i].pages_swapped;
 	return pages;
 }
 
@@ -147,7 +149,8 @@ large(struct live *d, void *argument)
 	EQ(mapped(&r), 1);
 	fill(&r, base);
 	verify(&r, base);
-	REQUIRE(mmap(base, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == base);
+	REQUIRE(mmap(base, bytes, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == base);
 	EQ(deallocate(&r, base), PAGES);
 	EQ(other[0], 1);
 	raw_close(&r);
@@ -190,7 +193,8 @@ main(int argc, char **argv)
 	client_join(&d, client_start(&d, wires, NULL), true);
 	atomic_store(&s->stop, true);
 	client_join(&d, pid, false);
-	printf("%llu other requests were answered meanwhile\n", (unsigned long long)atomic_load(&s->answers));
+	printf("%llu other requests were answered meanwhile\n",
+	    (unsigned long long)atomic_load(&s->answers));
 	live_stop(&d);
 	return 0;
 }

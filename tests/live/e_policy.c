@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Policies change under clients that do not stop: the daemon's, one client's own, one from a shared object. Whatever is
- * switched, every invariant holds (pagerctl check) and every page reads as it was written.
+ * Policies change under clients that do not stop: the daemon's, one client's own, one from a shared
+ * object. Whatever is switched, every invariant holds (pagerctl check) and every page reads as it
+ * was written.
  *
  * usage: e_policy switch|own|load|lazy EXAMPLE.so LAZY.so
  */
@@ -16,8 +17,9 @@
 #define CLIENTS      3u
 #define CLIENT_PAGES 4096u
 
-static const char *const shipped[] = { "mach2q", "fifo", "random", "lru", "clock", "clock-hand", "2q", "arc", "s3fifo",
-	"sieve", "car", "generations", "clock-pro", "mach2q:inactive=60", "mach2q:adapt=1", "2q:in=50,out=10" };
+static const char *const shipped[] = { "mach2q", "fifo", "random", "lru", "clock", "clock-hand",
+	"2q", "arc", "s3fifo", "sieve", "car", "generations", "clock-pro", "mach2q:inactive=60",
+	"mach2q:adapt=1", "2q:in=50,out=10" };
 #define SHIPPED (sizeof(shipped) / sizeof(shipped[0]))
 
 static const struct mixture mixture = { 5, 10, 20 };
@@ -102,9 +104,11 @@ client(struct live *d, void *argument)
 	pthread_t threads[THREADS];
 	struct book book;
 
-	book_open(&book, client_allocate(p, CLIENT_PAGES * d->page_bytes), d->page_bytes, CLIENT_PAGES, index + 1);
+	book_open(&book, client_allocate(p, CLIENT_PAGES * d->page_bytes), d->page_bytes,
+	    CLIENT_PAGES, index + 1);
 	for (unsigned i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker){ p, &book, i, mix64(live_seed * 1000 + index * 16 + i) };
+		workers[i] =
+		    (struct worker){ p, &book, i, mix64(live_seed * 1000 + index * 16 + i) };
 		REQUIRE(pthread_create(&threads[i], NULL, worker_main, &workers[i]) == 0, "thread");
 	}
 	for (unsigned i = 0; i < THREADS; i++)
@@ -135,7 +139,8 @@ switch_to(struct live *d, pid_t pid, const char *text)
 	int error = policy_call(d, pid, text, shown, sizeof(shown));
 
 	REQUIRE(error == 0, "policy %s for %d: %s", text, (int)pid, strerror(-error));
-	REQUIRE(text[0] == '\0' || strncmp(shown, text, strlen(text)) == 0, "asked for %s, shown is %s", text, shown);
+	REQUIRE(text[0] == '\0' || strncmp(shown, text, strlen(text)) == 0,
+	    "asked for %s, shown is %s", text, shown);
 }
 
 /* Until the clients have worked some more under it. */
@@ -163,10 +168,12 @@ clients_end(struct live *d, const pid_t *pids, unsigned count)
 	atomic_store(ending, true);
 	for (unsigned i = 0; i < count; i++)
 		client_join(d, pids[i], true);
-	printf("operations %llu pageouts %lld reactivations %lld rescues %lld violations %lld fallbacks %lld\n",
+	printf("operations %llu pageouts %lld reactivations %lld rescues %lld violations %lld "
+	       "fallbacks %lld\n",
 	    (unsigned long long)atomic_load(operations), (long long)live_stat(d, "pageouts"),
 	    (long long)live_stat(d, "reactivations"), (long long)live_stat(d, "rescues"),
-	    (long long)live_stat(d, "policy_violations"), (long long)live_stat(d, "policy_fallbacks"));
+	    (long long)live_stat(d, "policy_violations"),
+	    (long long)live_stat(d, "policy_fallbacks"));
 	EQ(live_stat(d, "pages_lost"), 0);
 	EQ(live_stat(d, "refused_zero_fills"), 0);
 	live_stop(d);
@@ -183,7 +190,8 @@ test_switch(struct live *d)
 	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
 	REQUIRE(live_pagerctl(d, first, sizeof(first), "policy", NULL) == 0, "%s", first);
 	*strchrnul(first, ' ') = '\0';
-	REQUIRE(strncmp(first, "mach2q:", 7) == 0 && strstr(first, "adapt=1"), "by default it runs %s", first);
+	REQUIRE(strncmp(first, "mach2q:", 7) == 0 && strstr(first, "adapt=1"),
+	    "by default it runs %s", first);
 	clients_start(d, pids, index, CLIENTS);
 	for (uint64_t i = 0; i < times; i++) {
 		switch_to(d, 0, shipped[i % SHIPPED]);
@@ -298,10 +306,12 @@ test_load(struct live *d, const char *object)
 
 	REQUIRE(object, "which shared object?");
 	/* Its hand sweeps over all page numbers that there can be, with the queues locked. */
-	live_start(d, "16M", "--param", "compressor_percent=50", "--param", "max_virtual_bytes=4294967296", NULL);
+	live_start(d, "16M", "--param", "compressor_percent=50", "--param",
+	    "max_virtual_bytes=4294967296", NULL);
 	clients_start(d, pids, index, CLIENTS);
 	for (uint64_t i = 0; i < live_scaled(10); i++) {
-		REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", object, NULL) == 0, "%s", text);
+		REQUIRE(
+		    live_pagerctl(d, text, sizeof(text), "policy", object, NULL) == 0, "%s", text);
 		REQUIRE(strstr(text, object), "shown is %s", text);
 		let_work(d, 2000);
 		live_check(d);
@@ -309,8 +319,10 @@ test_load(struct live *d, const char *object)
 		let_work(d, 200);
 		live_check(d);
 	}
-	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "/no/such/object.so", NULL) != 0, "%s", text);
-	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "/etc/passwd", NULL) != 0, "%s", text);
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "/no/such/object.so", NULL) != 0,
+	    "%s", text);
+	REQUIRE(
+	    live_pagerctl(d, text, sizeof(text), "policy", "/etc/passwd", NULL) != 0, "%s", text);
 	live_check(d);
 	clients_end(d, pids, CLIENTS);
 }

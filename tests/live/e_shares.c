@@ -34,7 +34,8 @@ meet(struct live *d, client_body *greedy, client_body *other)
 	pid_t nobody = client_start_as(d, NOBODY, greedy, m);
 
 	WAIT_UNTIL(d, m->taken > 0);
-	REQUIRE(live_log_count(d, "user 65534 has its share") > 0, "the log does not say whose share");
+	REQUIRE(
+	    live_log_count(d, "user 65534 has its share") > 0, "the log does not say whose share");
 	client_join(d, client_start(d, other, m), true);
 	live_check(d);
 	m->over = true;
@@ -189,7 +190,8 @@ test_descriptors(void)
 	struct live d;
 
 	/* Of the hard limit, since the daemon raises the other. */
-	REQUIRE(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 256, 256 }) == 0, "setrlimit: %s", strerror(errno));
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 256, 256 }) == 0, "setrlimit: %s",
+	    strerror(errno));
 	live_start(&d, "16M", "--socket-mode", "0666", NULL);
 	meet(&d, allocates_many, allocates_one);
 	EQ(live_log_count(&d, "no descriptor"), 0);
@@ -231,8 +233,10 @@ wires_some(struct live *d, void *argument)
 	uint64_t wired = wire_all(d, 16 * MIB);
 
 	/* Three parts of four are the other user's. */
-	REQUIRE(wired >= m->taken / 4, "%llu bytes beside %llu", (unsigned long long)wired, (unsigned long long)m->taken);
-	REQUIRE(wired <= m->taken / 2, "%llu bytes beside %llu", (unsigned long long)wired, (unsigned long long)m->taken);
+	REQUIRE(wired >= m->taken / 4, "%llu bytes beside %llu", (unsigned long long)wired,
+	    (unsigned long long)m->taken);
+	REQUIRE(wired <= m->taken / 2, "%llu bytes beside %llu", (unsigned long long)wired,
+	    (unsigned long long)m->taken);
 }
 
 static void

@@ -54,14 +54,16 @@ test_closed(void)
 
 		process_start(&p, d.socket, streams_close, which, NULL);
 		while (who_answers(d.socket) != p.pid) {
-			REQUIRE(!process_ended(&p, &status), "it ended: %x: %s", status, process_text(&p));
+			REQUIRE(!process_ended(&p, &status), "it ended: %x: %s", status,
+			    process_text(&p));
 			usleep(1000);
 		}
 		for (int fd = 0; fd < 3; fd++) {
 			char path[64], target[64] = "";
 
 			snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)p.pid, fd);
-			REQUIRE(readlink(path, target, sizeof(target) - 1) > 0, "%s", strerror(errno));
+			REQUIRE(
+			    readlink(path, target, sizeof(target) - 1) > 0, "%s", strerror(errno));
 			if (which & (1u << fd))
 				REQUIRE(strcmp(target, "/dev/null") == 0, "%d is %s", fd, target);
 		}
@@ -82,7 +84,8 @@ closed_client(struct live *d, void *argument)
 	OK(pager_connect(d->socket, NULL, &p));
 	for (int fd = 0; fd < 3; fd++)
 		if ((uintptr_t)argument & (1u << fd))
-			REQUIRE(write(fd, "progress\n", 9) < 0 && errno == EBADF, "libpager uses %d", fd);
+			REQUIRE(write(fd, "progress\n", 9) < 0 && errno == EBADF,
+			    "libpager uses %d", fd);
 	fill_and_check(p, 4096);
 	for (int fd = 0; fd < 3; fd++)
 		if ((uintptr_t)argument & (1u << fd))
@@ -169,33 +172,44 @@ test_recording(void)
 	snprintf(fresh, sizeof(fresh), "%s", place_path("fresh"));
 	live_start(&d, "4M", "--no-swap", NULL);
 	file_write(kept, "an older recording");
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s", text);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s",
+	    text);
 	client_join(&d, client_start(&d, ordinary_client, NULL), false);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, NULL) == 1, "%s", text);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", fresh, NULL) == 1, "%s", text);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 1, "%s", text);
+	REQUIRE(
+	    live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, NULL) == 1, "%s", text);
+	REQUIRE(
+	    live_pagerctl(&d, text, sizeof(text), "trace", "start", fresh, NULL) == 1, "%s", text);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 1, "%s",
+	    text);
 	file_is(kept, "an older recording");
 	EQ(access(fresh, F_OK), -1);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 0, "%s", text);
-	REQUIRE(stat(recording, &st) == 0 && st.st_size > 64, "the recording has %lld bytes", (long long)st.st_size);
+	REQUIRE(stat(recording, &st) == 0 && st.st_size > 64, "the recording has %lld bytes",
+	    (long long)st.st_size);
 	/* No window is that small, and no process has that number. */
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--window", "3", NULL) == 1, "%s", text);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--client", "2147483646", NULL) == 1,
+	REQUIRE(live_pagerctl(
+		    &d, text, sizeof(text), "trace", "start", kept, "--window", "3", NULL) == 1,
+	    "%s", text);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", kept, "--client",
+		    "2147483646", NULL) == 1,
 	    "%s", text);
 	file_is(kept, "an older recording");
 	/* One that nobody reads any more is told of, in the log and at the end. */
 	REQUIRE(pipe2(ends, O_CLOEXEC) == 0, "%s", strerror(errno));
 	snprintf(broken, sizeof(broken), "/proc/%d/fd/%d", (int)getpid(), ends[1]);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", broken, NULL) == 0, "%s", text);
+	REQUIRE(
+	    live_pagerctl(&d, text, sizeof(text), "trace", "start", broken, NULL) == 0, "%s", text);
 	close(ends[0]);
 	close(ends[1]);
 	/* Until there is a block to write. */
 	while (live_log_count(&d, "a recording cannot be written (Broken pipe)") == 0)
 		client_join(&d, client_start(&d, ordinary_client, NULL), false);
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 1 && strstr(text, "Broken pipe"),
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 1 &&
+		    strstr(text, "Broken pipe"),
 	    "%s", text);
 	/* What is agreed on begins anew. */
-	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s", text);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s",
+	    text);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 0, "%s", text);
 	REQUIRE(stat(recording, &st) == 0);
 	EQ(st.st_size, 64);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap gives its files back: when half of what is on disk has been discarded, in stretches that leave something alive in
- * each file, the writer moves the segments that live (pageout/writeback.c) until files can be deleted; what was moved
- * reads as it was written. Where what lives cannot be read, that is tried now and then, and not all the time.
+ * Swap gives its files back: when half of what is on disk has been discarded, in stretches that
+ * leave something alive in each file, the writer moves the segments that live (pageout/writeback.c)
+ * until files can be deleted; what was moved reads as it was written. Where what lives cannot be
+ * read, that is tried now and then, and not all the time.
  *
  * usage: e_swap drained|drained-read-eio|drained-broken [page size] [param]
  */
@@ -49,7 +50,8 @@ client(struct live *d, void *argument)
 		if (!page_is_discarded(&b, page))
 			continue;
 		if (page % stretch == 0)
-			OK(pager_behavior(p, b.base + page * b.page_bytes, stretch * b.page_bytes, PAGER_BEHAVIOR_FREE));
+			OK(pager_behavior(p, b.base + page * b.page_bytes, stretch * b.page_bytes,
+			    PAGER_BEHAVIOR_FREE));
 		book_forget(&b, page);
 	}
 	phase(d, 2);
@@ -83,7 +85,8 @@ require_rest(struct live *d)
 	failures = live_fail_count(d, "SWAP_READ_EIO");
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	rounds = 2 + (uint64_t)(end.tv_sec - begin.tv_sec) / 5;
-	printf("%llu failed reads in at most %llu rounds\n", (unsigned long long)failures, (unsigned long long)rounds);
+	printf("%llu failed reads in at most %llu rounds\n", (unsigned long long)failures,
+	    (unsigned long long)rounds);
 	REQUIRE(failures <= rounds * (file_bytes / slot_bytes));
 	REQUIRE(live_stat(d, "swap_errors") > 0);
 	EQ(live_log_count(d, "cannot be read"), 1);
@@ -109,8 +112,9 @@ main(int argc, char **argv)
 	REQUIRE(failing || broken || strcmp(argv[1], "drained") == 0, "no test %s", argv[1]);
 	reached = shared_alloc(sizeof(*reached));
 	allowed = shared_alloc(sizeof(*allowed));
-	/* Segments have some 16 pages at least, of neighbours for the most part: a stretch must have several of them, and a file
-	 * two halves of stretches. One worker fills them: with two of them, each taking pages of all stretches, few segments empty. */
+	/* Segments have some 16 pages at least, of neighbours for the most part: a stretch must
+	 * have several of them, and a file two halves of stretches. One worker fills them: with two
+	 * of them, each taking pages of all stretches, few segments empty. */
 	file_bytes = large ? 8u << 20 : 2u << 20;
 	slot_bytes = small ? 64u << 10 : large ? 1u << 20 : 256u << 10;
 	low = small ? 4 : 1;
@@ -119,8 +123,9 @@ main(int argc, char **argv)
 	snprintf(file, sizeof(file), "swap_file_bytes=%llu", (unsigned long long)file_bytes);
 	snprintf(low_text, sizeof(low_text), "swap_low_slots=%u", low);
 	snprintf(high_text, sizeof(high_text), "swap_high_slots=%u", high);
-	live_start(&d, large ? "32M" : "8M", "--page-size", page, "--param", "compressor_percent=5", "--param", "pageout_workers=1",
-	    "--param", file, "--param", low_text, "--param", high_text, argc > 3 ? "--param" : NULL, argc > 3 ? argv[3] : NULL, NULL);
+	live_start(&d, large ? "32M" : "8M", "--page-size", page, "--param", "compressor_percent=5",
+	    "--param", "pageout_workers=1", "--param", file, "--param", low_text, "--param",
+	    high_text, argc > 3 ? "--param" : NULL, argc > 3 ? argv[3] : NULL, NULL);
 	pid = client_start(&d, client, NULL);
 	WAIT_UNTIL(&d, atomic_load(reached) == 1);
 	/* The statistic comes a little later. */
@@ -137,11 +142,13 @@ main(int argc, char **argv)
 	if (broken)
 		require_rest(&d);
 	WAIT_UNTIL(&d, live_stat(&d, "swap_used_bytes") < used * 9 / 10);
-	/* Something lives in nearly every file: only moving leaves so few slots free, and so few files. */
+	/* Something lives in nearly every file: only moving leaves so few slots free, and so few
+	 * files. */
 	WAIT_UNTIL(&d, unused_slots(&d) <= high + (int64_t)(file_bytes / slot_bytes) + 1);
 	live_check(&d);
-	printf("%lld swap files, %lld after half was discarded; %lld bytes in use, now %lld\n", (long long)files,
-	    (long long)live_stat(&d, "swap_files"), (long long)used, (long long)live_stat(&d, "swap_used_bytes"));
+	printf("%lld swap files, %lld after half was discarded; %lld bytes in use, now %lld\n",
+	    (long long)files, (long long)live_stat(&d, "swap_files"), (long long)used,
+	    (long long)live_stat(&d, "swap_used_bytes"));
 	REQUIRE(live_stat(&d, "swap_files") < files, "no file was deleted");
 	if (failing)
 		EQ(live_fail_count(&d, "SWAP_READ_EIO"), 5);

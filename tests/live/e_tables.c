@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory of the tables that grow with use: it comes with the first touch, is bounded and billed, and goes with the last page.
+ * Memory of the tables that grow with use: it comes with the first touch, is bounded and billed,
+ * and goes with the last page.
  *
  * usage: e_tables returned|refused|share|ghosts
  */
@@ -56,7 +57,8 @@ verify_blocks(struct live *d, unsigned char *base, uint64_t from, uint64_t to)
 	for (uint64_t n = from; n < to; n++) {
 		uint64_t word = *(volatile uint64_t *)(void *)block_at(d, base, n);
 
-		REQUIRE(word == mix64(n), "block %llu reads %llx", (unsigned long long)n, (unsigned long long)word);
+		REQUIRE(word == mix64(n), "block %llu reads %llx", (unsigned long long)n,
+		    (unsigned long long)word);
 	}
 }
 
@@ -81,7 +83,8 @@ resident_bytes(const struct live *d)
 static void
 returned(struct live *d, void *argument)
 {
-	uint64_t size = (uint64_t)RETURNED_BLOCKS * BLOCK_PAGES * d->page_bytes, before = *(uint64_t *)argument;
+	uint64_t size = (uint64_t)RETURNED_BLOCKS * BLOCK_PAGES * d->page_bytes,
+		 before = *(uint64_t *)argument;
 	struct pager *p = client_connect(d);
 	unsigned char *base = client_allocate(p, size);
 	char text[4096];
@@ -94,25 +97,29 @@ returned(struct live *d, void *argument)
 		for (uint64_t i = 0; i < 1000; i++) {
 			unsigned disposition;
 
-			OK(pager_page_query(p, base + i * 4096 * d->page_bytes % size, &disposition));
+			OK(pager_page_query(
+			    p, base + i * 4096 * d->page_bytes % size, &disposition));
 		}
 		live_check(d);
 		if (round == 0)
-			/* In pieces, none of them as long as what one page of a policy's bytes serves. */
+			/* In pieces, none of them as long as what one page of a policy's bytes
+			 * serves. */
 			for (uint64_t n = 0; n < RETURNED_BLOCKS; n++)
-				OK(pager_behavior(p, base + n * BLOCK_PAGES * d->page_bytes, BLOCK_PAGES * d->page_bytes,
-				    PAGER_BEHAVIOR_FREE));
+				OK(pager_behavior(p, base + n * BLOCK_PAGES * d->page_bytes,
+				    BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
 		else if (round == 1)
 			OK(pager_deallocate(p, base, size));
 		if (round < 2) {
 			WAIT_UNTIL(d, live_stat(d, "table_slots_bytes") == 0);
-			REQUIRE(resident_bytes(d) < before + 16 * MIB, "%llu bytes", (unsigned long long)resident_bytes(d));
+			REQUIRE(resident_bytes(d) < before + 16 * MIB, "%llu bytes",
+			    (unsigned long long)resident_bytes(d));
 		}
 		if (round == 1)
 			base = client_allocate(p, size);
 	}
 	snprintf(text, sizeof(text), "%d", (int)getpid());
-	REQUIRE(live_pagerctl(d, text, sizeof(text), "footprint", strdup(text), NULL) == 0, "footprint");
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "footprint", strdup(text), NULL) == 0,
+	    "footprint");
 	REQUIRE(strstr(text, "page_table"), "%s", text);
 	/* The rest at its end, without a word. */
 	_exit(0);
@@ -126,14 +133,15 @@ test_returned(void)
 	struct live d;
 
 	/* With AddressSanitizer freed requests stay in memory for a while: not here. */
-	snprintf(options, sizeof(options), "%s:quarantine_size_mb=1", getenv("ASAN_OPTIONS") ? getenv("ASAN_OPTIONS") : "");
+	snprintf(options, sizeof(options), "%s:quarantine_size_mb=1",
+	    getenv("ASAN_OPTIONS") ? getenv("ASAN_OPTIONS") : "");
 	setenv("ASAN_OPTIONS", options, 1);
 	live_start(&d, "16M", "--param", "max_table_bytes=256M", NULL);
 	before = resident_bytes(&d);
 	client_join(&d, client_start(&d, returned, &before), true);
 	WAIT_UNTIL(&d, live_stat(&d, "table_bytes") == 0);
-	REQUIRE(resident_bytes(&d) < before + 16 * MIB, "%llu bytes, %llu at the start", (unsigned long long)resident_bytes(&d),
-	    (unsigned long long)before);
+	REQUIRE(resident_bytes(&d) < before + 16 * MIB, "%llu bytes, %llu at the start",
+	    (unsigned long long)resident_bytes(&d), (unsigned long long)before);
 	live_stop(&d);
 }
 
@@ -166,7 +174,8 @@ refused(struct live *d, void *argument)
 	REQUIRE(wrote + 1 < blocks, "nothing was refused");
 	OK(pager_behavior(p, base, blocks * BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
 	for (uint64_t n = wrote + 2; n-- > wrote;)
-		REQUIRE(try_write(block_at(d, base, n), mix64(n)), "block %llu is still refused", (unsigned long long)n);
+		REQUIRE(try_write(block_at(d, base, n), mix64(n)), "block %llu is still refused",
+		    (unsigned long long)n);
 	OK(pager_disconnect(p));
 }
 
@@ -191,7 +200,8 @@ static void
 greedy(struct live *d, void *argument)
 {
 	struct meeting *m = argument;
-	unsigned char *base = client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
+	unsigned char *base =
+	    client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
 	uint64_t wrote = write_blocks(d, base, 1024);
 
 	REQUIRE(wrote < 1024, "nothing was refused");
@@ -205,12 +215,13 @@ static void
 modest(struct live *d, void *argument)
 {
 	struct meeting *m = argument;
-	unsigned char *base = client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
+	unsigned char *base =
+	    client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
 	uint64_t wrote = write_blocks(d, base, 1024);
 
 	/* Of four parts the other user has three. */
-	REQUIRE(wrote >= m->wrote / 4, "%llu blocks beside another user's %llu", (unsigned long long)wrote,
-	    (unsigned long long)m->wrote);
+	REQUIRE(wrote >= m->wrote / 4, "%llu blocks beside another user's %llu",
+	    (unsigned long long)wrote, (unsigned long long)m->wrote);
 	verify_blocks(d, base, 0, wrote);
 }
 
@@ -238,7 +249,8 @@ own_policy(struct live *d, const char *name)
 	char pid[16], text[4096];
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "--client", pid, name, NULL) == 0, "%s", text);
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "--client", pid, name, NULL) == 0,
+	    "%s", text);
 }
 
 static void
@@ -252,9 +264,11 @@ ghosts(struct live *d, void *argument)
 	(void)argument;
 	for (unsigned round = 0; round < 6; round++) {
 		for (uint64_t i = 0; i < size / d->page_bytes; i++)
-			*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8) = mix64(i + round);
+			*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8) =
+			    mix64(i + round);
 		OK(pager_behavior(p, base, size, PAGER_BEHAVIOR_PAGEOUT));
-		/* Stored pages come back ahead of use, and wired: of the last ones to leave, which policies remember longest. */
+		/* Stored pages come back ahead of use, and wired: of the last ones to leave, which
+		 * policies remember longest. */
 		OK(pager_behavior(p, last, part, PAGER_BEHAVIOR_WILLNEED));
 		REQUIRE(live_stat(d, "speculative") > 0, "nothing came ahead of use");
 		OK(pager_wire(p, last - part, part));
@@ -263,7 +277,8 @@ ghosts(struct live *d, void *argument)
 		OK(pager_behavior(p, last - part, 2 * part, PAGER_BEHAVIOR_FREE));
 		live_check(d);
 		for (uint64_t i = 0; i < (size - 2 * part) / d->page_bytes; i++)
-			EQ(*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8), mix64(i + round));
+			EQ(*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8),
+			    mix64(i + round));
 		OK(pager_unwire(p, last - part, part));
 		OK(pager_behavior(p, base, size, PAGER_BEHAVIOR_FREE));
 		if (round % 2 == 1)

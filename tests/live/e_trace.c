@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The recorder: an exact recording is the string of touches as the window of mapped pages reduces it, record by record;
- * nothing is lost without being counted; clients that die while they are recorded; what it costs.
+ * The recorder: an exact recording is the string of touches as the window of mapped pages reduces
+ * it, record by record; nothing is lost without being counted; clients that die while they are
+ * recorded; what it costs.
  *
  * usage: e_trace exact|dropped|killed|overhead
  */
@@ -21,7 +22,7 @@ static struct stage {
 	atomic_int reached, allowed; /* client: reached; test: allowed to go on to */
 	atomic_bool ending;
 	uint64_t ns;
-} *stage;
+} * stage;
 
 static void
 stage_wait(struct live *d, int to)
@@ -49,7 +50,8 @@ static struct touch
 touch_draw(uint64_t *rng, uint32_t last)
 {
 	uint64_t draw = rng_next(rng);
-	uint32_t page = draw & 1 ? (last + (uint32_t)(draw >> 8) % 8) % PAGES : (uint32_t)(draw >> 8) % PAGES;
+	uint32_t page =
+	    draw & 1 ? (last + (uint32_t)(draw >> 8) % 8) % PAGES : (uint32_t)(draw >> 8) % PAGES;
 
 	return (struct touch){ page, (draw >> 1) % 10 < 3 };
 }
@@ -92,10 +94,12 @@ client_string(struct live *d, void *argument)
 /* --- recordings --- */
 
 static int
-trace_call(struct live *d, enum pager_trace_op op, int fd, pid_t pid, uint32_t window, struct pager_rep_trace *reply)
+trace_call(struct live *d, enum pager_trace_op op, int fd, pid_t pid, uint32_t window,
+    struct pager_rep_trace *reply)
 {
 	struct pager_req_trace request = { .op = op, .pid = (uint32_t)pid, .window = window };
-	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = &fd, .fds_out_count = fd >= 0 };
+	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = &fd,
+		.fds_out_count = fd >= 0 };
 
 	return chan_exchange(&d->chan, &call);
 }
@@ -131,8 +135,8 @@ read_block(struct recording *r, void *bytes, size_t size)
 			r->records = realloc(r->records, (r->count + 65536) * sizeof(record));
 			REQUIRE(r->records, "memory");
 		}
-		REQUIRE(record.event > r->last_event, "event %llu behind %llu", (unsigned long long)record.event,
-		    (unsigned long long)r->last_event);
+		REQUIRE(record.event > r->last_event, "event %llu behind %llu",
+		    (unsigned long long)record.event, (unsigned long long)r->last_event);
 		r->last_event = record.event;
 		r->records[r->count++] = record;
 	}
@@ -146,14 +150,17 @@ recording_read(const char *path)
 	FILE *f = fopen(path, "re");
 	struct pager_trace_block head;
 
-	REQUIRE(f && fread(&r.header, sizeof(r.header), 1, f) == 1, "%s: %s", path, strerror(errno));
+	REQUIRE(
+	    f && fread(&r.header, sizeof(r.header), 1, f) == 1, "%s: %s", path, strerror(errno));
 	OK(trace_header_check(&r.header));
 	while (fread(&head, sizeof(head), 1, f) == 1) {
 		size_t size = sizeof(head) + head.payload_bytes;
 		char *bytes = malloc(size);
 
 		memcpy(bytes, &head, sizeof(head));
-		REQUIRE(fread(bytes + sizeof(head), head.payload_bytes, 1, f) == 1 || head.payload_bytes == 0, "cut off");
+		REQUIRE(fread(bytes + sizeof(head), head.payload_bytes, 1, f) == 1 ||
+			    head.payload_bytes == 0,
+		    "cut off");
 		if (head.records > 0)
 			read_block(&r, bytes, size);
 		r.dropped += head.dropped;
@@ -172,8 +179,9 @@ require_accounted(const struct recording *r, const struct pager_rep_trace *reply
 	EQ(r->count, reply->records);
 	EQ(r->dropped, reply->dropped);
 	/* Events are numbered from 1; those dropped last have no record behind them. */
-	REQUIRE(r->last_event <= r->count + r->dropped && (r->dropped || r->last_event == r->count), "%llu events, %zu records, %llu dropped",
-	    (unsigned long long)r->last_event, r->count, (unsigned long long)r->dropped);
+	REQUIRE(r->last_event <= r->count + r->dropped && (r->dropped || r->last_event == r->count),
+	    "%llu events, %zu records, %llu dropped", (unsigned long long)r->last_event, r->count,
+	    (unsigned long long)r->dropped);
 	REQUIRE(stat(path, &st) == 0, "%s", strerror(errno));
 	EQ(st.st_size, reply->bytes);
 }
@@ -227,12 +235,14 @@ require_exact(const struct recording *r, const struct string *s, uint32_t window
 		if (!model_touch(&m, t, &want))
 			continue;
 		REQUIRE(n < r->count, "the recording ends with record %zu, before touch %u", n, i);
-		if (have->page != want.page || have->kind != want.kind || have->written != want.written ||
-		    have->thread != (uint32_t)thread)
-			FAIL("window %u, record %zu, touch %u: page %llu kind %u written %u thread %u, should be page %llu "
+		if (have->page != want.page || have->kind != want.kind ||
+		    have->written != want.written || have->thread != (uint32_t)thread)
+			FAIL("window %u, record %zu, touch %u: page %llu kind %u written %u thread "
+			     "%u, should be page %llu "
 			     "kind %u written %u thread %d",
-			    window, n, i, (unsigned long long)have->page, have->kind, have->written, have->thread,
-			    (unsigned long long)want.page, want.kind, want.written, (int)thread);
+			    window, n, i, (unsigned long long)have->page, have->kind, have->written,
+			    have->thread, (unsigned long long)want.page, want.kind, want.written,
+			    (int)thread);
 		n++;
 	}
 	EQ(r->count, n);
@@ -266,8 +276,9 @@ test_exact(struct live *d)
 		EQ(r.dropped, 0);
 		require_accounted(&r, &reply, path);
 		require_exact(&r, &s, windows[i], pid);
-		snprintf(text, sizeof(text), "%s replay %s --policy mach2q --frames 100 --tsv >%s/tsv", getenv("PAGERSIM"), path,
-		    d->directory);
+		snprintf(text, sizeof(text),
+		    "%s replay %s --policy mach2q --frames 100 --tsv >%s/tsv", getenv("PAGERSIM"),
+		    path, d->directory);
 		REQUIRE(system(text) == 0, "%s", text);
 		free(r.records);
 		close(fd);
@@ -298,7 +309,9 @@ client_hammer(struct live *d, void *argument)
 
 	(void)argument;
 	for (int i = 0; i < 2; i++)
-		REQUIRE(pthread_create(&threads[i], NULL, hammer_main, client_allocate(p, PAGES * d->page_bytes)) == 0, "thread");
+		REQUIRE(pthread_create(&threads[i], NULL, hammer_main,
+			    client_allocate(p, PAGES * d->page_bytes)) == 0,
+		    "thread");
 	atomic_store(&stage->reached, 1);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
@@ -387,7 +400,8 @@ test_killed(struct live *d)
 	OK(trace_call(d, PAGER_TRACE_START, fd, pid, 16, &reply));
 	EQ(trace_call(d, PAGER_TRACE_START, fd, pid, 16, &reply), -EBUSY);
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "trace", "start", "/dev/null", NULL) != 0 &&
-	    strstr(text, "under way"), "%s", text);
+		    strstr(text, "under way"),
+	    "%s", text);
 	atomic_store(&stage->allowed, 1);
 	WAIT_UNTIL(d, show(d).records > 5000);
 	client_kill(pid);
@@ -401,12 +415,13 @@ test_killed(struct live *d)
 	r = recording_read(path);
 	require_accounted(&r, &reply, path);
 	for (size_t i = 0; i < r.count; i++) {
-		REQUIRE(r.records[i].object == r.records[0].object, "record %zu is of another client", i);
+		REQUIRE(r.records[i].object == r.records[0].object,
+		    "record %zu is of another client", i);
 		forgotten += r.records[i].kind == PAGER_TRACE_FORGET;
 	}
 	/* Each once, unless it was among what was dropped. */
-	REQUIRE(forgotten <= PAGES && forgotten + r.dropped >= PAGES, "%zu pages ended, %llu records were dropped", forgotten,
-	    (unsigned long long)r.dropped);
+	REQUIRE(forgotten <= PAGES && forgotten + r.dropped >= PAGES,
+	    "%zu pages ended, %llu records were dropped", forgotten, (unsigned long long)r.dropped);
 	printf("%zu records, %zu of them pages that ended with their client\n", r.count, forgotten);
 	free(r.records);
 	close(fd);
@@ -429,7 +444,8 @@ client_timed(struct live *d, void *argument)
 	for (unsigned i = 0; i < touches; i++)
 		*(volatile unsigned char *)(base + rng_below(&rng, 2 * PAGES) * d->page_bytes) = 2;
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	stage->ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)(b.tv_nsec - a.tv_nsec);
+	stage->ns =
+	    (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)(b.tv_nsec - a.tv_nsec);
 	OK(pager_disconnect(p));
 }
 
@@ -448,14 +464,19 @@ test_overhead(struct live *d)
 			pid_t pid;
 
 			if (windows[i] >= 0)
-				OK(trace_call(d, PAGER_TRACE_START, fd, 0, (uint32_t)windows[i], &reply));
+				OK(trace_call(
+				    d, PAGER_TRACE_START, fd, 0, (uint32_t)windows[i], &reply));
 			pid = client_start(d, client_timed, &touches);
 			client_join(d, pid, false);
 			if (windows[i] >= 0)
 				OK(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply));
-			printf("%-22s %llu ns a touch, %lld faults, %llu records, %.2f bytes each, %llu dropped\n",
-			    windows[i] < 0 ? "not recording" : windows[i] == 0 ? "recording" : "exact, window of 32",
-			    (unsigned long long)(stage->ns / touches), (long long)(live_stat(d, "faults") - faults),
+			printf("%-22s %llu ns a touch, %lld faults, %llu records, %.2f bytes each, "
+			       "%llu dropped\n",
+			    windows[i] < 0    ? "not recording"
+			    : windows[i] == 0 ? "recording"
+					      : "exact, window of 32",
+			    (unsigned long long)(stage->ns / touches),
+			    (long long)(live_stat(d, "faults") - faults),
 			    (unsigned long long)reply.records,
 			    reply.records ? (double)reply.bytes / (double)reply.records : 0.0,
 			    (unsigned long long)reply.dropped);

@@ -14,22 +14,23 @@
 
 #include "threads.h"
 
-#define CHILDREN_MAX 1024
+#define CHILDREN_MAX  1024
 #define ARGUMENTS_MAX 64
 
 uint64_t live_seed;
 static uint64_t scale = 100;
 static const char *pagerd_program, *pagerctl_program;
 static pid_t first_process;
-static pid_t children[CHILDREN_MAX]; /* clients; the daemon */
-static char directories_left[2][128]; /* to be removed at the end */
+static pid_t children[CHILDREN_MAX];                     /* clients; the daemon */
+static char directories_left[2][128];                    /* to be removed at the end */
 static char *const directory_left = directories_left[0]; /* the daemon's */
 static pid_t daemon_pid;
 static struct live *current; /* for show_state and the alarm; NULL: no daemon */
 
-/* A test that makes no progress for so long hangs; one that does may take ten times as long, on a slow or busy machine. */
+/* A test that makes no progress for so long hangs; one that does may take ten times as long, on a
+ * slow or busy machine. */
 #define PATIENCE_TIMES 10u
-#define LOOK_S	       5u
+#define LOOK_S         5u
 static unsigned patience_s; /* LIVE_TIMEOUT */
 
 /* --- ways out --- */
@@ -120,11 +121,13 @@ show_state(void)
 
 	if (!directory_left[0])
 		return;
-	if (current && current->pid && current->stats.header && statread_snapshot(&current->stats, values) == 0) {
+	if (current && current->pid && current->stats.header &&
+	    statread_snapshot(&current->stats, values) == 0) {
 		fprintf(stderr, "---");
 		for (uint32_t i = 0; i < current->stats.count; i++)
 			if (values[i])
-				fprintf(stderr, " %s %lld", current->stats.descriptors[i].name, (long long)values[i]);
+				fprintf(stderr, " %s %lld", current->stats.descriptors[i].name,
+				    (long long)values[i]);
 		fprintf(stderr, "\n");
 	}
 	snprintf(path, sizeof(path), "%s/log", directory_left);
@@ -143,8 +146,8 @@ live_fail(const char *file, int line, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	fprintf(stderr, "FAILED (process %d, seed %llu): %s:%d: %s\n", (int)getpid(), (unsigned long long)live_seed,
-	    file, line, text);
+	fprintf(stderr, "FAILED (process %d, seed %llu): %s:%d: %s\n", (int)getpid(),
+	    (unsigned long long)live_seed, file, line, text);
 	if (getpid() != first_process)
 		_exit(1);
 	show_state();
@@ -163,7 +166,8 @@ live_fail_condition(const char *file, int line, const char *condition, const cha
 	live_fail(file, line, "not: %s%s%s", condition, text[1] ? ":" : "", text[1] ? text : "");
 }
 
-/* Everything that happens in the daemon is counted somewhere. Where no daemon runs nobody can tell. */
+/* Everything that happens in the daemon is counted somewhere. Where no daemon runs nobody can tell.
+ */
 static bool
 makes_progress(void)
 {
@@ -171,7 +175,8 @@ makes_progress(void)
 	int64_t sum = 0;
 	bool changed;
 
-	if (!current || !current->pid || !current->stats.header || statread_snapshot(&current->stats, values) != 0)
+	if (!current || !current->pid || !current->stats.header ||
+	    statread_snapshot(&current->stats, values) != 0)
 		return true;
 	for (uint32_t i = 0; i < current->stats.count; i++)
 		if (current->stats.descriptors[i].kind == SHMSTAT_COUNTER)
@@ -231,14 +236,17 @@ live_init(int argc, char **argv)
 
 	(void)argc;
 	if (fd < 0) {
-		fprintf(stderr, "skipped: /dev/userfaultfd cannot be opened: %s\n", strerror(errno));
+		fprintf(
+		    stderr, "skipped: /dev/userfaultfd cannot be opened: %s\n", strerror(errno));
 		exit(77);
 	}
 	close(fd);
 	pagerd_program = getenv("PAGERD");
 	pagerctl_program = getenv("PAGERCTL");
 	if (!pagerd_program || !pagerctl_program) {
-		fprintf(stderr, "%s: PAGERD and PAGERCTL must name the built programs (meson test does it)\n", argv[0]);
+		fprintf(stderr,
+		    "%s: PAGERD and PAGERCTL must name the built programs (meson test does it)\n",
+		    argv[0]);
 		exit(2);
 	}
 	first_process = getpid();
@@ -287,8 +295,8 @@ static void
 daemon_exec(struct live *d, const char *memory, va_list args, int output)
 {
 	/* Clients of any user: for most tests who may connect is not the question. */
-	const char *argv[ARGUMENTS_MAX] = { pagerd_program, "--socket", d->socket, "--memory", memory, "--socket-mode",
-		"0666" };
+	const char *argv[ARGUMENTS_MAX] = { pagerd_program, "--socket", d->socket, "--memory",
+		memory, "--socket-mode", "0666" };
 	char swap[160], log[160];
 	bool no_swap = false, own_swap = false;
 	int n = 7, fd;
@@ -419,11 +427,12 @@ clients_must_be_well(void)
 
 		if (children[i] <= 0 || children[i] == daemon_pid)
 			continue;
-		if (waitid(P_PID, (id_t)children[i], &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+		if (waitid(P_PID, (id_t)children[i], &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		    info.si_pid == 0)
 			continue;
 		if (info.si_code != CLD_EXITED)
-			FAIL("client %d was ended by signal %d (%s)", (int)children[i], info.si_status,
-			    strsignal(info.si_status));
+			FAIL("client %d was ended by signal %d (%s)", (int)children[i],
+			    info.si_status, strsignal(info.si_status));
 		if (info.si_status != 0)
 			FAIL("client %d ended with status %d", (int)children[i], info.si_status);
 	}
@@ -485,11 +494,12 @@ live_rest(struct live *d)
 {
 	uint64_t before;
 
-	WAIT_UNTIL(d, (before = threads_asleep(d->pid, 0)) != 0 && threads_asleep(d->pid, 0) == before);
+	WAIT_UNTIL(
+	    d, (before = threads_asleep(d->pid, 0)) != 0 && threads_asleep(d->pid, 0) == before);
 }
 
-static const char *const queue_names[] = { "free", "active", "inactive", "laundry", "wired", "speculative",
-	"compressor" };
+static const char *const queue_names[] = { "free", "active", "inactive", "laundry", "wired",
+	"speculative", "compressor" };
 
 uint64_t
 live_held_bytes(struct live *d)
@@ -529,7 +539,8 @@ sample_exact(struct live *d)
 	uint64_t held;
 
 	kill(d->pid, SIGSTOP);
-	while (waitid(P_PID, (id_t)d->pid, &info, WSTOPPED | WEXITED | WNOWAIT) < 0 && errno == EINTR)
+	while (
+	    waitid(P_PID, (id_t)d->pid, &info, WSTOPPED | WEXITED | WNOWAIT) < 0 && errno == EINTR)
 		continue;
 	if (info.si_code != CLD_STOPPED)
 		must_be_alive(d);
@@ -538,8 +549,8 @@ sample_exact(struct live *d)
 	kill(d->pid, SIGCONT);
 	if (held > d->held_peak)
 		d->held_peak = held;
-	REQUIRE(held <= d->memory_bytes, "the daemon holds %llu bytes, --memory is %llu", (unsigned long long)held,
-	    (unsigned long long)d->memory_bytes);
+	REQUIRE(held <= d->memory_bytes, "the daemon holds %llu bytes, --memory is %llu",
+	    (unsigned long long)held, (unsigned long long)d->memory_bytes);
 	d->exact_samples++;
 }
 
@@ -555,11 +566,13 @@ live_sample(struct live *d, bool exact)
 		int64_t value = values[stat_row(d, queue_names[i])];
 
 		sum += value;
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %s %lld", queue_names[i], (long long)value);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %s %lld",
+		    queue_names[i], (long long)value);
 		REQUIRE(value >= 0, "queue %s is %lld", queue_names[i], (long long)value);
 	}
 	if (sum != values[stat_row(d, "total")])
-		FAIL("queues sum to %lld, total is %lld:%s", (long long)sum, (long long)values[stat_row(d, "total")], text);
+		FAIL("queues sum to %lld, total is %lld:%s", (long long)sum,
+		    (long long)values[stat_row(d, "total")], text);
 	d->samples++;
 	if (exact)
 		sample_exact(d);
@@ -591,7 +604,8 @@ live_pagerctl(struct live *d, char *text, size_t text_size, ...)
 	}
 	REQUIRE(pid > 0, "%s", strerror(errno));
 	close(output[1]);
-	while (used + 1 < text_size && (got = read(output[0], text + used, text_size - 1 - used)) != 0) {
+	while (used + 1 < text_size &&
+	       (got = read(output[0], text + used, text_size - 1 - used)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -617,7 +631,8 @@ live_check(struct live *d)
 }
 
 static void
-debug_call(struct live *d, enum pager_debug_op op, const char *argument, struct pager_rep_debug *reply)
+debug_call(
+    struct live *d, enum pager_debug_op op, const char *argument, struct pager_rep_debug *reply)
 {
 	struct pager_req_debug request = { .op = op };
 	struct chan_call call = { CHAN_CALL(DEBUG, &request, reply) };
@@ -740,12 +755,14 @@ require_clean_log(struct live *d)
 		REQUIRE(live_log_count(d, bad[i]) == 0, "the log says \"%s\"", bad[i]);
 }
 
-/* All that clients had has come back. What stays with the compressor is its credit and its open segments. */
+/* All that clients had has come back. What stays with the compressor is its credit and its open
+ * segments. */
 static void
 require_nothing_left(struct live *d)
 {
-	static const char *const zero[] = { "sessions", "active", "inactive", "laundry", "wired", "speculative", "internal",
-		"internal_compressed", "stored_pages", "swap_used_bytes", "parked" };
+	static const char *const zero[] = { "sessions", "active", "inactive", "laundry", "wired",
+		"speculative", "internal", "internal_compressed", "stored_pages", "swap_used_bytes",
+		"parked" };
 
 	for (size_t i = 0; i < sizeof(zero) / sizeof(zero[0]); i++)
 		WAIT_UNTIL(d, live_stat(d, zero[i]) == 0);
@@ -767,7 +784,8 @@ live_stop(struct live *d)
 	if (!getenv("LIVE_KEEP"))
 		remove_directory(d->directory);
 	directory_left[0] = '\0';
-	printf("daemon ended well: %llu samples, %llu of them exact, at most %llu of %llu KiB held\n",
+	printf(
+	    "daemon ended well: %llu samples, %llu of them exact, at most %llu of %llu KiB held\n",
 	    (unsigned long long)d->samples, (unsigned long long)d->exact_samples,
 	    (unsigned long long)d->held_peak >> 10, (unsigned long long)d->memory_bytes >> 10);
 }
@@ -806,7 +824,8 @@ client_start_as(struct live *d, uid_t uid, client_body *body, void *argument)
 	signal(SIGALRM, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
-	if (uid && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
+	if (uid && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
+		       setresuid(uid, uid, uid) < 0))
 		FAIL("cannot become uid %d: %s", (int)uid, strerror(errno));
 	/* After the change of uid, which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -830,7 +849,8 @@ client_join(struct live *d, pid_t pid, bool sample)
 	REQUIRE(r == pid, "waitpid: %s", strerror(errno));
 	child_remove(pid);
 	if (WIFSIGNALED(status))
-		FAIL("client %d was ended by signal %d (%s)", (int)pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+		FAIL("client %d was ended by signal %d (%s)", (int)pid, WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
 	if (WEXITSTATUS(status) != 0)
 		FAIL("client %d ended with status %d", (int)pid, WEXITSTATUS(status));
 }
@@ -845,7 +865,8 @@ client_kill(pid_t pid)
 		continue;
 	child_remove(pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		FAIL("client %d ended with status %d before it was killed", (int)pid, WEXITSTATUS(status));
+		FAIL("client %d ended with status %d before it was killed", (int)pid,
+		    WEXITSTATUS(status));
 }
 
 void

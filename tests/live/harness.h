@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Live tests: the built daemon in a directory of its own, client processes that are killed on every way out, its
- * statistics, its own invariant check, and an audit of what it holds in memory from outside.
+ * Live tests: the built daemon in a directory of its own, client processes that are killed on every
+ * way out, its statistics, its own invariant check, and an audit of what it holds in memory from
+ * outside.
  *
- * The test's first process has one thread, forks clients (each connects by itself) and watches; whatever goes wrong
- * in it or in a client ends the test with a text that names it. Waiting is always for a counter or an event, never for a
- * time. A wait in vain is ended by the alarm, when the daemon has counted nothing for LIVE_TIMEOUT seconds, or after ten
- * times as long in any case; it shows what every thread of the daemon was doing.
+ * The test's first process has one thread, forks clients (each connects by itself) and watches;
+ * whatever goes wrong in it or in a client ends the test with a text that names it. Waiting is
+ * always for a counter or an event, never for a time. A wait in vain is ended by the alarm, when
+ * the daemon has counted nothing for LIVE_TIMEOUT seconds, or after ten times as long in any case;
+ * it shows what every thread of the daemon was doing.
  *
- * A touch returns before the server that has answered it has counted it, and a worker may give memory back after the
- * request that it worked for. So what the daemon says of what a test has just done is either waited for (WAIT_UNTIL, for
- * what must come), or read when the daemon is at rest (live_rest, for what must not be more or less than so much).
+ * A touch returns before the server that has answered it has counted it, and a worker may give
+ * memory back after the request that it worked for. So what the daemon says of what a test has just
+ * done is either waited for (WAIT_UNTIL, for what must come), or read when the daemon is at rest
+ * (live_rest, for what must not be more or less than so much).
  *
- * Environment: PAGERD, PAGERCTL (programs), LIVE_SEED, LIVE_SCALE (percent of operations), LIVE_TIMEOUT (seconds),
- * LIVE_KEEP (leave the directory).
+ * Environment: PAGERD, PAGERCTL (programs), LIVE_SEED, LIVE_SCALE (percent of operations),
+ * LIVE_TIMEOUT (seconds), LIVE_KEEP (leave the directory).
  */
 #ifndef LIVE_HARNESS_H
 #define LIVE_HARNESS_H
@@ -39,12 +42,14 @@ struct live {
 	struct chan chan;
 	struct statread stats;
 	uint64_t samples, exact_samples; /* of live_sample */
-	uint64_t held_peak; /* bytes of its memfds */
-	bool refuses;       /* the end: ledgers and gauges need not be zero (clients are left on purpose) */
+	uint64_t held_peak;              /* bytes of its memfds */
+	bool refuses; /* the end: ledgers and gauges need not be zero (clients are left on purpose)
+		       */
 };
 
 /* The test's end, from any process of it: prints and fails. */
-void live_fail(const char *file, int line, const char *fmt, ...) __attribute__((noreturn, format(printf, 3, 4)));
+void live_fail(const char *file, int line, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
 void live_fail_condition(const char *file, int line, const char *condition, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 4, 5)));
 #define FAIL(...) live_fail(__FILE__, __LINE__, __VA_ARGS__)
@@ -81,7 +86,8 @@ uint64_t live_scaled(uint64_t n);
 void live_directory_make(char *path, size_t path_size);
 /* Starts pagerd with --memory and the words given (until NULL). => it serves */
 void live_start(struct live *d, const char *memory, ...) __attribute__((sentinel));
-/* Every client is gone: check, zero ledgers, swap and frames come back; then SIGTERM, exit status 0, a clean log. */
+/* Every client is gone: check, zero ledgers, swap and frames come back; then SIGTERM, exit status
+ * 0, a clean log. */
 void live_stop(struct live *d);
 /* SIGKILL, no checks. */
 void live_kill(struct live *d);
@@ -92,11 +98,12 @@ void live_tick(struct live *d);
 int64_t live_stat(struct live *d, const char *name);
 /* Several rows of one reading. */
 void live_stats(struct live *d, const char *const *names, size_t count, int64_t *ret);
-/* Waits until all threads of the daemon sleep: what clients have asked of it and been answered is done and counted. For who
- * has kept its clients from touching anything; what goes on by itself (I/O, ageing) may begin again at any time. */
+/* Waits until all threads of the daemon sleep: what clients have asked of it and been answered is
+ * done and counted. For who has kept its clients from touching anything; what goes on by itself
+ * (I/O, ageing) may begin again at any time. */
 void live_rest(struct live *d);
-/* One reading: queues must sum to the total. Now and then with the daemon stopped: its memfds must not hold more than
- * --memory. `exact` asks for that. */
+/* One reading: queues must sum to the total. Now and then with the daemon stopped: its memfds must
+ * not hold more than --memory. `exact` asks for that. */
 void live_sample(struct live *d, bool exact);
 /* Bytes in objects' memfds and the compressor's arena. */
 uint64_t live_held_bytes(struct live *d);
@@ -112,7 +119,8 @@ void live_limit(struct live *d, pid_t pid, uint64_t bytes);
 void live_param(struct live *d, const char *name, const char *value);
 /* How many lines of the log have the text. */
 unsigned live_log_count(struct live *d, const char *text);
-/* How often the text was to be said: with what the log says was left out, once it does (a limit's window has to end first). */
+/* How often the text was to be said: with what the log says was left out, once it does (a limit's
+ * window has to end first). */
 unsigned live_log_told(struct live *d, const char *text);
 
 /* --- clients --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A policy from outside that never proposes anything: the daemon must live with it. With the parameter "broken" its
- * check fails: whoever walks the invariants must hear of it.
+ * A policy from outside that never proposes anything: the daemon must live with it. With the
+ * parameter "broken" its check fails: whoever walks the invariants must hear of it.
  */
 #include "policy.h"
 

@@ -36,9 +36,11 @@ raw_probe(int uffd)
 {
 	size_t bytes = PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE);
 	void *probe = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_register reg = { .range = { (uintptr_t)probe, bytes }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register reg = { .range = { (uintptr_t)probe, bytes },
+		.mode = UFFDIO_REGISTER_MODE_MISSING };
 
-	REQUIRE(probe != MAP_FAILED && ioctl(uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
+	REQUIRE(
+	    probe != MAP_FAILED && ioctl(uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
 	return probe;
 }
 
@@ -48,8 +50,8 @@ raw_attach(struct raw *r, int uffd, void *probe)
 	struct pager_req_attach request = { .probe_address = (uintptr_t)probe,
 		.probe_size = PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE) };
 	struct pager_rep_attach reply;
-	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = &uffd, .fds_out_count = 1,
-		.ret_fd = &r->agent };
+	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = &uffd,
+		.fds_out_count = 1, .ret_fd = &r->agent };
 	int error = chan_exchange(&r->chan, &call);
 
 	if (!error)
@@ -85,7 +87,8 @@ void *
 raw_reserve(size_t bytes)
 {
 	size_t align = 2u << 20;
-	void *memory = mmap(NULL, bytes + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(
+	    NULL, bytes + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	REQUIRE(memory != MAP_FAILED, "%s", strerror(errno));
 	return (void *)(((uintptr_t)memory + align - 1) & ~(uintptr_t)(align - 1));
@@ -96,7 +99,8 @@ raw_register(struct raw *r, void *at, size_t bytes)
 {
 	struct uffdio_register reg = {
 		.range = { .start = (uintptr_t)at, .len = bytes },
-		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR | UFFDIO_REGISTER_MODE_WP,
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
+			UFFDIO_REGISTER_MODE_WP,
 	};
 
 	return ioctl(r->uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : 0;
@@ -105,8 +109,9 @@ raw_register(struct raw *r, void *at, size_t bytes)
 void
 raw_map(struct raw *r, void *at, size_t bytes, int memfd, uint64_t offset)
 {
-	REQUIRE(mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) == at, "%s",
-	    strerror(errno));
+	REQUIRE(mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd,
+		    (off_t)offset) == at,
+	    "%s", strerror(errno));
 	OK(raw_register(r, at, bytes));
 }
 

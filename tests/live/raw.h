@@ -10,7 +10,7 @@
 struct raw {
 	struct chan chan;
 	uint64_t page_bytes;
-	uint64_t uffd_features; /* that the daemon wants */
+	uint64_t uffd_features;  /* that the daemon wants */
 	int device, uffd, agent; /* agent: our end */
 	bool proven;             /* the daemon has looked whose the userfaultfd is */
 };
@@ -26,7 +26,8 @@ int raw_attach(struct raw *r, int uffd, void *probe);
 /* And attached. */
 void raw_connect(struct live *d, struct raw *r);
 /* ALLOCATE at a reserved address, without mapping it. => 0 or -errno */
-int raw_allocate(struct raw *r, uint64_t address, uint64_t bytes, int *ret_memfd, uint64_t *ret_offset);
+int raw_allocate(
+    struct raw *r, uint64_t address, uint64_t bytes, int *ret_memfd, uint64_t *ret_offset);
 void *raw_reserve(size_t bytes);
 /* Mapped there and registered for everything. */
 void raw_map(struct raw *r, void *at, size_t bytes, int memfd, uint64_t offset);

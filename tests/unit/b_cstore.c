@@ -111,8 +111,7 @@ slots_are_bounded(void **state)
 		memcpy(page + 1000, &i, sizeof(i));
 		page[0] = 1;
 		assert_int_equal(
-		    compressor_store(t.c, 0, page, ct_owner(1, i), 1, &cref[i], &bytes),
-		    0);
+		    compressor_store(t.c, 0, page, ct_owner(1, i), 1, &cref[i], &bytes), 0);
 		assert_true(bytes < 128);
 	}
 	assert_int_equal(ct_stats(&t).segments_core, 2);
@@ -173,8 +172,8 @@ refusals_leave_all_intact(void **state)
 				int error;
 
 				ct_page(page, sizes[z], (struct ct_id){ 5, i, 9 });
-				error = compressor_store(
-				    t.c, 0, page, ct_owner(5, i), 1, &was, &bytes);
+				error =
+				    compressor_store(t.c, 0, page, ct_owner(5, i), 1, &was, &bytes);
 				cref[i] = CREF_NONE;
 				if (error == 0) {
 					cref[i] = was;
@@ -228,14 +227,13 @@ chunks_and_rows_run_out(void **state)
 		/* Two segments of 63 raw pages, and no third. */
 		for (n = 0; n < 200; n++) {
 			ct_page_of_kind(page, 4096, (struct ct_id){ 1, n, 0 }, CT_RANDOM);
-			if (compressor_store(
-				t.c, 0, page, ct_owner(1, n), 1, &cref[n], &bytes) != 0)
+			if (compressor_store(t.c, 0, page, ct_owner(1, n), 1, &cref[n], &bytes) !=
+			    0)
 				break;
 		}
 		assert_int_equal(n, 126);
 		assert_int_equal(
-		    compressor_store(t.c, 0, page, ct_owner(1, n), 1, &none, &bytes),
-		    -ENOSPC);
+		    compressor_store(t.c, 0, page, ct_owner(1, n), 1, &none, &bytes), -ENOSPC);
 		ct_check(&t);
 		/* One segment's pages freed: 63 fit again. */
 		for (uint64_t i = 0; i < 63; i++)
@@ -243,8 +241,7 @@ chunks_and_rows_run_out(void **state)
 		for (uint64_t i = 0; i < 63; i++)
 			cref[i] = ct_store_kind(&t, (struct ct_id){ 1, i, 0 }, CT_RANDOM);
 		assert_int_equal(
-		    compressor_store(t.c, 0, page, ct_owner(1, n), 1, &none, &bytes),
-		    -ENOSPC);
+		    compressor_store(t.c, 0, page, ct_owner(1, n), 1, &none, &bytes), -ENOSPC);
 		ct_check(&t);
 		for (uint64_t i = 0; i < n; i++) {
 			assert_int_equal(compressor_load(t.c, cref[i], page), 0);
@@ -266,12 +263,9 @@ the_fail_point_refuses_once(void **state)
 
 	ct_create(&t, 4096, 8 << 20, 1);
 	assert_int_equal(failpt_arm("COMPRESS_NO_SPACE:1:1"), 0);
-	assert_int_equal(
-	    compressor_store(t.c, 0, page, ct_owner(1, 1), 1, &cref, &bytes), 0);
-	assert_int_equal(
-	    compressor_store(t.c, 0, page, ct_owner(1, 2), 1, &cref, &bytes), -ENOSPC);
-	assert_int_equal(
-	    compressor_store(t.c, 0, page, ct_owner(1, 2), 1, &cref, &bytes), 0);
+	assert_int_equal(compressor_store(t.c, 0, page, ct_owner(1, 1), 1, &cref, &bytes), 0);
+	assert_int_equal(compressor_store(t.c, 0, page, ct_owner(1, 2), 1, &cref, &bytes), -ENOSPC);
+	assert_int_equal(compressor_store(t.c, 0, page, ct_owner(1, 2), 1, &cref, &bytes), 0);
 	failpt_disarm_all();
 	assert_int_equal(ct_stats(&t).pages, 2);
 	ct_check(&t);
@@ -294,8 +288,8 @@ acceleration_is_honoured(void **state)
 		ct_create(&t, 4096, 8 << 20, 1);
 		for (uint64_t i = 0; i < 50; i++) {
 			ct_page_of_kind(page, 4096, (struct ct_id){ 1, i, 0 }, CT_TEXT);
-			assert_int_equal(compressor_store(t.c, 0, page, ct_owner(1, i),
-					     ways[way], &cref, &bytes),
+			assert_int_equal(compressor_store(t.c, 0, page, ct_owner(1, i), ways[way],
+					     &cref, &bytes),
 			    0);
 			assert_int_equal(compressor_load(t.c, cref, page), 0);
 			ct_check_page_of_kind(page, 4096, (struct ct_id){ 1, i, 0 }, CT_TEXT);

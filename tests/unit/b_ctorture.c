@@ -124,8 +124,8 @@ entry_step(struct torture *x, unsigned worker, uint64_t *random)
 		uint32_t bytes;
 
 		ct_page(page, x->t.config.page_bytes, id);
-		int error = compressor_store(x->t.c, worker, page,
-		    ct_owner(id.object, id.page), 1 + (int)(r >> 60), &cref, &bytes);
+		int error = compressor_store(x->t.c, worker, page, ct_owner(id.object, id.page),
+		    1 + (int)(r >> 60), &cref, &bytes);
 		if (error == 0) {
 			if (e->cref.v != 0)
 				entry_drop(x, e);
@@ -269,8 +269,11 @@ run_worker(void *arg)
 	struct runner *r = arg;
 	uint64_t random = r->x->seed * 31 + r->worker;
 
-	/* On until the compactor and the swapper have had their say, too: when they get a processor is not known. */
-	for (unsigned i = 0; i < r->x->steps || load_relaxed(&r->x->relocated) == 0 || load_relaxed(&r->x->away_reads) == 0; i++)
+	/* On until the compactor and the swapper have had their say, too: when they get a processor
+	 * is not known. */
+	for (unsigned i = 0; i < r->x->steps || load_relaxed(&r->x->relocated) == 0 ||
+			     load_relaxed(&r->x->away_reads) == 0;
+	     i++)
 		entry_step(r->x, r->worker, &random);
 	return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vacancies: a page goes where one was freed that was not much larger, and nowhere where that would be wrong.
+ * Vacancies: a page goes where one was freed that was not much larger, and nowhere where that would
+ * be wrong.
  */
 #include "ct.h"
 
@@ -142,7 +143,8 @@ sized_store(struct ct *t, uint64_t i, uint32_t random)
 
 	sized_random[i] = random;
 	sized_page(page, i);
-	assert_int_equal(compressor_store(t->c, 0, page, ct_owner(0x512ed, i), 1, &sized[i], &bytes), 0);
+	assert_int_equal(
+	    compressor_store(t->c, 0, page, ct_owner(0x512ed, i), 1, &sized[i], &bytes), 0);
 	assert_in_range(bytes, random + 12, random + 60);
 	return bytes;
 }
@@ -154,7 +156,8 @@ sized_drop(struct ct *t, uint64_t i)
 	sized[i] = CREF_NONE;
 }
 
-/* Three full segments of 129 pages, and a part of one; their ends of 1480 bytes are too small for others. */
+/* Three full segments of 129 pages, and a part of one; their ends of 1480 bytes are too small for
+ * others. */
 static void
 sized_fill(struct ct *t)
 {
@@ -341,7 +344,9 @@ a_segment_being_written_has_no_vacancies(void **state)
 	store(&t, 9, CT_RANDOM);
 	assert_int_equal(ct_stats(&t).refilled, 0);
 	/* Back in memory it has those that appear from then on. */
-	assert_int_equal(compressor_swapin_segment(t.c, segment, disk.blob[place.v].bytes, disk.blob[place.v].length), 0);
+	assert_int_equal(compressor_swapin_segment(
+			     t.c, segment, disk.blob[place.v].bytes, disk.blob[place.v].length),
+	    0);
 	check_pages(&t);
 	drop(&t, 11);
 	store(&t, 11, CT_RANDOM);

@@ -23,7 +23,7 @@
 #include "swap.h"
 
 #define DISK_DIRECTORY "/var/tmp"
-#define SHM_DIRECTORY "/dev/shm"
+#define SHM_DIRECTORY  "/dev/shm"
 
 static inline uint64_t
 test_random(uint64_t *seed)

@@ -46,8 +46,8 @@ int
 __wrap_io_uring_register_buffers(struct io_uring *ring, const void *iov, unsigned n)
 {
 	return refuse_registration & REFUSE_BUFFERS
-	    ? -ENOMEM
-	    : __real_io_uring_register_buffers(ring, iov, n);
+		   ? -ENOMEM
+		   : __real_io_uring_register_buffers(ring, iov, n);
 }
 
 int

@@ -155,7 +155,7 @@ test_depth(void **state)
 		assert_int_equal((uintptr_t)buffers[i] % 4096, 0);
 		for (unsigned k = 0; k < i; k++)
 			assert_true(buffers[i] - buffers[k] >= SLOT_BYTES ||
-			    buffers[k] - buffers[i] >= SLOT_BYTES);
+				    buffers[k] - buffers[i] >= SLOT_BYTES);
 	}
 	assert_null(swap_channel_buffer_get(f->ch));
 	for (unsigned i = 0; i < DEPTH; i++)
@@ -300,7 +300,8 @@ test_release_in_flight(void **state)
 	assert_true(late.v != slots[1].v);
 	slots[1] = late;
 
-	/* A file with such a slot is not deleted, though it should go. (What was written once lets another be made at once.) */
+	/* A file with such a slot is not deleted, though it should go. (What was written once lets
+	 * another be made at once.) */
 	swap_commit(f->s, slots[0]);
 	assert_int_equal(swap_channel_submit(f->ch, SWAP_WRITE, late, 0, 512, b, 1), 0);
 	swap_mark_error(f->s, late, -EIO);

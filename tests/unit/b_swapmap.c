@@ -268,7 +268,8 @@ run_oracle(struct fixture *f, uint64_t seed)
 			(void)balance(s);
 		} else if (op == 14 && count && held[pick].state == MODEL_RESERVED) {
 			/* It could not be written. */
-			swap_mark_error(s, held[pick].slot, test_random(&seed) % 2 ? -EIO : -ENOSPC);
+			swap_mark_error(
+			    s, held[pick].slot, test_random(&seed) % 2 ? -EIO : -ENOSPC);
 			swap_release(s, held[pick].slot);
 			held[pick] = held[--count];
 			failures++;
@@ -369,12 +370,13 @@ test_misuse_panics(void **state)
 
 /* --- balance ------------------------------------------------------------------------- */
 
-/* A script of words: rN reserves N slots; F-N gives back N slots of file F that were not written; cF commits file F's newest
- * slot, uF gives a committed one back; eF marks a write error on file F's newest slot, fF one that says that the disk is
- * full, vF commits that and marks an error; tN: N seconds go by; n: the next creation finds the disk full; p: what drains
- * cannot be moved. What the next swap_balance must do: C created, X deleted, I idle,
- * DF drain file F, Q failed by the limit of bytes, S failed with ENOSPC. =N: N slots are free. 8
- * slots a file, low 4, high 10, so a drain is given up below 7. */
+/* A script of words: rN reserves N slots; F-N gives back N slots of file F that were not written;
+ * cF commits file F's newest slot, uF gives a committed one back; eF marks a write error on file
+ * F's newest slot, fF one that says that the disk is full, vF commits that and marks an error; tN:
+ * N seconds go by; n: the next creation finds the disk full; p: what drains cannot be moved. What
+ * the next swap_balance must do: C created, X deleted, I idle, DF drain file F, Q failed by the
+ * limit of bytes, S failed with ENOSPC. =N: N slots are free. 8 slots a file, low 4, high 10, so a
+ * drain is given up below 7. */
 static const struct {
 	const char *text, *script;
 	unsigned max_files;
@@ -411,15 +413,19 @@ static const struct {
 	{ "else they go one file at a time",
 	    "C r8 c0 C e0 r2 e1 =0 I t5 C =8 r4 =4 I =4 t4 I =4 t1 I =10", 3 },
 	{ "the second file that fails with no success in between marks all",
-	    "C r8 c0 C r8 c1 C r1 c2 =7 e0 =7 e1 =0 C =8 r1 e3 =0 I t4 I t1 Q =0 t5 Q =0 t5 I =7", 4 },
-	{ "suspects are tried again when no file can be made", "C r8 e0 0-1 =0 I t5 Q =1 r1 =0 I t5 Q =0", 1 },
+	    "C r8 c0 C r8 c1 C r1 c2 =7 e0 =7 e1 =0 C =8 r1 e3 =0 I t4 I t1 Q =0 t5 Q =0 t5 I =7",
+	    4 },
+	{ "suspects are tried again when no file can be made",
+	    "C r8 e0 0-1 =0 I t5 Q =1 r1 =0 I t5 Q =0", 1 },
 	{ "and not before", "C r8 c0 e0 0-1 C =8 I r4 =4 c1 I =4 r1 C =11", 0 },
 	{ "disk full: places that were written before are used, and no others",
 	    "C r3 c0 c0 f0 =0 I u0 =1 r1 =0 c0 u0 =1 I t4 I t1 n S =6", 0 },
-	{ "disk full where nothing was written: another file after 5 s", "C r1 f0 =0 I 0-1 X I t4 I t1 C =8", 0 },
+	{ "disk full where nothing was written: another file after 5 s",
+	    "C r1 f0 =0 I 0-1 X I t4 I t1 C =8", 0 },
 	{ "disk full, as said of a place that was written before, is an error like others",
 	    "C r1 c0 u0 r1 f0 =0 t5 I =7 0-1 =7 X", 0 },
-	{ "what cannot be moved is left alone for 5 s", "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 p I =19 t4 I t1 D2", 0 },
+	{ "what cannot be moved is left alone for 5 s",
+	    "C r8 C r8 C r8 C 0-6 1-5 X 2-7 1-1 D2 p I =19 t4 I t1 D2", 0 },
 	{ "read error marks nothing", "C r3 =5 v0 =5 I", 0 },
 	{ "a file with an error is drained first, when its slots find room",
 	    "C r8 C r8 C r8 C 0-6 1-1 2-1 =16 I e0 =10 2-2 =12 I 2-1 =13 D0 r2 0-2 X =11 I", 0 },
@@ -490,7 +496,8 @@ script_word(struct script_run *run, const char *word)
 	unsigned n = (unsigned)atoi(word + 1), i;
 
 	if (word[0] >= '0' && word[0] <= '9') {
-		script_give_back(run, (unsigned)atoi(word), (unsigned)atoi(strchr(word, '-') + 1), false);
+		script_give_back(
+		    run, (unsigned)atoi(word), (unsigned)atoi(strchr(word, '-') + 1), false);
 		return true;
 	}
 	switch (word[0]) {
@@ -577,7 +584,8 @@ test_smaller_files(void **state)
 	static const struct {
 		const char *fail;
 		unsigned slots;
-	} rows[] = { { "SWAP_CREATE_ENOSPC:0:1", 16 }, { "SWAP_CREATE_ENOSPC:0:2", 8 }, { "SWAP_CREATE_ENOSPC:0:3", 0 } };
+	} rows[] = { { "SWAP_CREATE_ENOSPC:0:1", 16 }, { "SWAP_CREATE_ENOSPC:0:2", 8 },
+		{ "SWAP_CREATE_ENOSPC:0:3", 0 } };
 
 	f->config.file_bytes = 32 * SLOT_BYTES;
 	assert_int_equal(swap_file_bytes_min(&f->config), 8 * SLOT_BYTES);
@@ -585,7 +593,8 @@ test_smaller_files(void **state)
 		struct swap *s = swap_start(f);
 
 		assert_int_equal(failpt_arm(rows[i].fail), 0);
-		assert_int_equal(balance(s), rows[i].slots ? SWAP_BALANCE_CREATED : SWAP_BALANCE_FAILED);
+		assert_int_equal(
+		    balance(s), rows[i].slots ? SWAP_BALANCE_CREATED : SWAP_BALANCE_FAILED);
 		failpt_disarm_all();
 		assert_int_equal(stats_of(s).slots_total, rows[i].slots);
 		assert_int_equal(stats_of(s).bytes_allocated, rows[i].slots * SLOT_BYTES);
@@ -626,7 +635,8 @@ file_touch(const char *directory, const char *name)
 	close(fd);
 }
 
-/* The directory goes: it is made again for the next file. So does what it was in: that is told, until it is back. */
+/* The directory goes: it is made again for the next file. So does what it was in: that is told,
+ * until it is back. */
 static void
 test_directory_vanishes(void **state)
 {
@@ -674,7 +684,8 @@ test_name_taken(void **state)
 	DIR *stream = opendir(f->path);
 	for (struct dirent *d; (d = readdir(stream)) != NULL;)
 		if (strstr(d->d_name, ".0"))
-			snprintf(name, sizeof(name), "%.*s.1", (int)(strlen(d->d_name) - 2), d->d_name);
+			snprintf(
+			    name, sizeof(name), "%.*s.1", (int)(strlen(d->d_name) - 2), d->d_name);
 	closedir(stream);
 	assert_true(name[0] != '\0');
 	file_touch(f->path, name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory of blocks: none before the first page, none after the last, billed in between, refused beyond a user's share.
+ * Memory of blocks: none before the first page, none after the last, billed in between, refused
+ * beyond a user's share.
  */
 #include "c_unit.h"
 
@@ -121,7 +122,8 @@ looking_takes_no_memory(void **state)
 	assert_int_equal(slots_bytes(&u), 0);
 	come(&u, 700);
 	for (uint64_t i = 0; i < UNIT_PAGES; i += 7)
-		assert_int_equal(slot_kind(load_relaxed(vm_object_slot(u.object, i))), i == 700 ? SLOT_POISONED : SLOT_ABSENT);
+		assert_int_equal(slot_kind(load_relaxed(vm_object_slot(u.object, i))),
+		    i == 700 ? SLOT_POISONED : SLOT_ABSENT);
 	assert_int_equal(slots_bytes(&u), 4096);
 	assert_int_equal(billed(&u), 1);
 	go(&u, 700);
@@ -144,7 +146,8 @@ memory_goes_with_the_last_page(void **state)
 		come(&u, b * SLOTS_PER_BLOCK + 511);
 	}
 	assert_int_equal(billed(&u), BLOCKS);
-	/* A page of nodes for each block; and one of bytes for all of them, which the first forgotten page brings. */
+	/* A page of nodes for each block; and one of bytes for all of them, which the first
+	 * forgotten page brings. */
 	assert_int_equal(policy_pages(&u), BLOCKS);
 	for (uint64_t b = 0; b < BLOCKS; b++) {
 		go(&u, b * SLOTS_PER_BLOCK);
@@ -187,7 +190,8 @@ runs_end_where_the_share_does(void **state)
 	assert_int_equal(billed(&u), 2);
 	assert_int_equal(share_room(u.daemon, u.session->account, SHARE_TABLES), 0);
 	lock_acquire(&u.object->lock);
-	assert_int_equal(fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), FAULT_NO_TABLE);
+	assert_int_equal(
+	    fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), FAULT_NO_TABLE);
 	lock_release(&u.object->lock);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
 	/* Of all but what is kept somebody else has a block. */

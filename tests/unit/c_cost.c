@@ -13,7 +13,8 @@
 static struct fault_times
 times(uint64_t soft, uint64_t soft_us, uint64_t refills, uint64_t refill_us, uint64_t pages)
 {
-	return (struct fault_times){ soft, soft * soft_us * US, refills, refills * refill_us * US, pages };
+	return (struct fault_times){ soft, soft * soft_us * US, refills, refills * refill_us * US,
+		pages };
 }
 
 static uint32_t
@@ -29,27 +30,28 @@ test_cost(void **state)
 {
 	static const struct {
 		uint64_t soft_us, refill_us, pages; /* of 1000 faults of each kind */
-		uint32_t now, cost; /* cost 0: stays */
+		uint32_t now, cost;                 /* cost 0: stays */
 	} rows[] = {
-		{ 3, 13, 1000, 0, 2 },  /* 20 / 10 */
-		{ 3, 13, 1000, 2, 0 },  /* the same again */
-		{ 3, 93, 1000, 2, 10 }, /* from disk */
-		{ 3, 93, 1000, 9, 0 },  /* not clearly another */
-		{ 3, 93, 1000, 16, 10 },
-		{ 3, 1993, 1000, 2, 16 }, /* 200: the most */
-		{ 3, 13, 8000, 2, 1 },    /* runs: a page costs a quarter of a soft fault */
+		{ 3, 13, 1000, 0, 2 },                             /* 20 / 10 */
+		{ 3, 13, 1000, 2, 0 },                             /* the same again */
+		{ 3, 93, 1000, 2, 10 },                            /* from disk */
+		{ 3, 93, 1000, 9, 0 },                             /* not clearly another */
+		{ 3, 93, 1000, 16, 10 }, { 3, 1993, 1000, 2, 16 }, /* 200: the most */
+		{ 3, 13, 8000, 2, 1 }, /* runs: a page costs a quarter of a soft fault */
 		{ 3, 13, 8000, 1, 0 },
-		{ 3, 19, 1000, 2, 0 },  /* 2.6: what rounds to 3 may as well be 2 */
-		{ 3, 20, 1000, 2, 3 },  /* 2.7 */
-		{ 3, 17, 1000, 3, 0 },  /* 2.4 */
-		{ 3, 15, 1000, 3, 2 },  /* 2.2 */
+		{ 3, 19, 1000, 2, 0 }, /* 2.6: what rounds to 3 may as well be 2 */
+		{ 3, 20, 1000, 2, 3 }, /* 2.7 */
+		{ 3, 17, 1000, 3, 0 }, /* 2.4 */
+		{ 3, 15, 1000, 3, 2 }, /* 2.2 */
 		{ 0, 0, 1000, 0, 1 },
 		{ 93, 13, 1000, 8, 1 }, /* soft faults that cost more than major ones */
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		uint32_t cost = measured(times(1000, rows[i].soft_us, 1000, rows[i].refill_us, rows[i].pages), rows[i].now);
+		uint32_t cost =
+		    measured(times(1000, rows[i].soft_us, 1000, rows[i].refill_us, rows[i].pages),
+			rows[i].now);
 
 		if (cost != rows[i].cost)
 			fail_msg("row %zu: %u instead of %u", i, cost, rows[i].cost);

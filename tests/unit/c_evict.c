@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eviction without its threads: what each state of a page says to it, and jobs that are carried out in pieces.
+ * Eviction without its threads: what each state of a page says to it, and jobs that are carried out
+ * in pieces.
  */
 #include "c_unit.h"
 
@@ -19,7 +20,8 @@ page_make(struct unit *u, uint64_t index, enum page_state state)
 	struct fill fill = { 0 };
 
 	lock_acquire(&u->object->lock);
-	assert_int_equal(fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	assert_int_equal(
+	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
 	lock_release(&u->object->lock);
 	fill_finish(NULL, &fill, 1, state, false);
 	return fill.frames[0];
@@ -58,10 +60,10 @@ static void
 every_state_has_its_answer(void **state)
 {
 	enum { ACTIVE, INACTIVE, LAUNDRY, WIRED, BUSY, SPECULATIVE, CLEAN, COUNT, ABSENT = COUNT };
-	static const enum pageq_eviction any[] = { EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_NONE,
-		EVICTION_BUSY, EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_NONE };
-	static const enum pageq_eviction clean[] = { EVICTION_DIRTY, EVICTION_DIRTY, EVICTION_DIRTY, EVICTION_NONE,
-		EVICTION_BUSY, EVICTION_DIRTY, EVICTION_TAKEN, EVICTION_NONE };
+	static const enum pageq_eviction any[] = { EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_TAKEN,
+		EVICTION_NONE, EVICTION_BUSY, EVICTION_TAKEN, EVICTION_TAKEN, EVICTION_NONE };
+	static const enum pageq_eviction clean[] = { EVICTION_DIRTY, EVICTION_DIRTY, EVICTION_DIRTY,
+		EVICTION_NONE, EVICTION_BUSY, EVICTION_DIRTY, EVICTION_TAKEN, EVICTION_NONE };
 	struct victim others, v[COUNT + 1];
 	uint32_t frame[COUNT];
 	unsigned references;
@@ -88,10 +90,12 @@ every_state_has_its_answer(void **state)
 	lock_acquire(&d->pageq.lock);
 	for (uint64_t i = 0; i < COUNT + 1; i++)
 		if (i != CLEAN)
-			assert_int_equal(pageq_evict_page_locked(d, u.object, i, true, &v[i]), clean[i]);
+			assert_int_equal(
+			    pageq_evict_page_locked(d, u.object, i, true, &v[i]), clean[i]);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_LAUNDRY), 1);
 	for (uint64_t i = 0; i < COUNT + 1; i++)
-		assert_int_equal(pageq_evict_page_locked(d, u.object, i, i == CLEAN, &v[i]), any[i]);
+		assert_int_equal(
+		    pageq_evict_page_locked(d, u.object, i, i == CLEAN, &v[i]), any[i]);
 	/* Whose victim it was comes too late. */
 	assert_false(pageq_launder_begin_locked(d, &others));
 	lock_release(&d->pageq.lock);
@@ -118,8 +122,8 @@ every_state_has_its_answer(void **state)
 
 /* --- a worker is relieved --- */
 
-/* The part of a range that somebody waits for goes on, unless its own pages are what holds the worker up; so do clients at
- * their limit. */
+/* The part of a range that somebody waits for goes on, unless its own pages are what holds the
+ * worker up; so do clients at their limit. */
 static void
 parts_are_handed_over(void **state)
 {
@@ -263,7 +267,8 @@ lanes_have_their_threads(void **state)
 	}
 }
 
-/* Up by half each time, to the most, back by half where no room was found, by the usual rule where pages stay in memory. */
+/* Up by half each time, to the most, back by half where no room was found, by the usual rule where
+ * pages stay in memory. */
 static void
 presses_lightly_what_goes_on(void **state)
 {
@@ -272,25 +277,22 @@ presses_lightly_what_goes_on(void **state)
 		bool goes_on, refused;
 		unsigned next;
 	} rows[] = {
-		{ 0, 1, 16, true, false, 1 },
-		{ 1, 1, 16, true, false, 2 },
-		{ 2, 1, 16, true, false, 4 },
-		{ 7, 1, 16, true, false, 11 },
-		{ 11, 1, 16, true, false, 16 },
-		{ 16, 1, 16, true, false, 16 },
-		{ 16, 1, 16, true, true, 8 },
-		{ 1, 1, 16, true, true, 1 },
-		{ 0, 1, 16, true, true, 1 },
-		{ 16, 1, 16, false, false, 0 },
+		{ 0, 1, 16, true, false, 1 }, { 1, 1, 16, true, false, 2 },
+		{ 2, 1, 16, true, false, 4 }, { 7, 1, 16, true, false, 11 },
+		{ 11, 1, 16, true, false, 16 }, { 16, 1, 16, true, false, 16 },
+		{ 16, 1, 16, true, true, 8 }, { 1, 1, 16, true, true, 1 },
+		{ 0, 1, 16, true, true, 1 }, { 16, 1, 16, false, false, 0 },
 		{ 16, 1, 16, false, true, 0 },
 		{ 16, 1, 4, true, false, 4 }, /* the parameter was lowered */
 		{ 3, 4, 16, true, true, 4 },
-		{ 2, 8, 1, true, false, 8 }, /* compress_acceleration is above: never pressed harder for this */
+		{ 2, 8, 1, true, false,
+		    8 }, /* compress_acceleration is above: never pressed harder for this */
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-		assert_int_equal(evict_acceleration(rows[i].now, rows[i].least, rows[i].most, rows[i].goes_on, rows[i].refused),
+		assert_int_equal(evict_acceleration(rows[i].now, rows[i].least, rows[i].most,
+				     rows[i].goes_on, rows[i].refused),
 		    rows[i].next);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults, one at a time, on tables without threads: userfaultfd is made of the functions below, so that what another thread
- * would do at the worst moment can be done in them.
+ * Faults, one at a time, on tables without threads: userfaultfd is made of the functions below, so
+ * that what another thread would do at the worst moment can be done in them.
  */
 #include "c_unit.h"
 
@@ -94,7 +94,9 @@ __wrap_compressor_free(struct compressor *c, struct cref cref)
 static struct fault_server *
 faults_start(struct unit *u)
 {
-	struct vm_entry entry = { .start = UNIT_BASE, .end = UNIT_BASE + UNIT_PAGES * 4096ull, .protection = PROT_READ | PROT_WRITE };
+	struct vm_entry entry = { .start = UNIT_BASE,
+		.end = UNIT_BASE + UNIT_PAGES * 4096ull,
+		.protection = PROT_READ | PROT_WRITE };
 	struct fault_server *server = calloc(1, sizeof(*server));
 	struct daemon *d;
 
@@ -139,7 +141,10 @@ faults_stop(struct unit *u)
 static struct fault
 fault_at(struct unit *u, uint64_t index, uint32_t flags)
 {
-	return (struct fault){ .session = u->session, .address = UNIT_BASE + index * 4096, .flags = flags, .thread = 1 };
+	return (struct fault){ .session = u->session,
+		.address = UNIT_BASE + index * 4096,
+		.flags = flags,
+		.thread = 1 };
 }
 
 static enum slot_kind
@@ -192,7 +197,8 @@ nobody_fills_what_is_refused(void **state)
 	/* And then it can be filled; a resident page is not refused. */
 	lock_acquire(&u.object->lock);
 	assert_null(vm_object_hole_at(u.object, 7));
-	assert_int_equal(fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
+	assert_int_equal(
+	    fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
 	lock_release(&u.object->lock);
 	world.on_poison = NULL;
 	assert_false(fault_refuse(server, &f, FAULT_NO_FRAME));
@@ -247,7 +253,8 @@ late_thread(void *argument)
 	/* find_target has been here. The other one waits for us, or passes by. */
 	while (!atomic_load(&late->passed) && !thread_sleeps(getpid(), late->other))
 		sched_yield();
-	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	assert_int_equal(
+	    fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
 	lock_release(&u->object->lock);
 	fill.write = fill.wired = false;
 	fill_finish(NULL, &fill, 1, PAGE_ACTIVE, false);
@@ -287,7 +294,10 @@ discard_waits_for_who_was_first(void **state)
 static int
 request(struct unit *u, int (*handle)(struct request *r), const void *body, void *reply)
 {
-	struct request r = { .session = u->session, .daemon = u->daemon, .body = body, .reply = reply,
+	struct request r = { .session = u->session,
+		.daemon = u->daemon,
+		.body = body,
+		.reply = reply,
 		.stats = stats_shard(&u->daemon->stats, shard_index_extra(u->daemon, SHARD_JOBS)) };
 
 	return handle(&r);
@@ -315,7 +325,8 @@ wire_waits_for_who_was_first(void **state)
 
 /* --- wired --- */
 
-/* A page that is not wired though its range is: it came ahead of use, or was being filled. Its first touch wires it. */
+/* A page that is not wired though its range is: it came ahead of use, or was being filled. Its
+ * first touch wires it. */
 static void
 touch_wires(void **state)
 {
@@ -333,7 +344,8 @@ touch_wires(void **state)
 
 		u.daemon->pageq.speculative_head = u.daemon->pageq.speculative_tail = FRAME_NONE;
 		lock_acquire(&u.object->lock);
-		assert_int_equal(fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+		assert_int_equal(
+		    fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
 		lock_release(&u.object->lock);
 		fill.write = fill.wired = false;
 		fill_finish(NULL, &fill, 1, from[i], false);
@@ -429,7 +441,8 @@ kept_is_not_woken(void **state)
 
 		/* In the middle of what would be brought in. */
 		lock_acquire(&u.object->lock);
-		assert_int_equal(fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), FAULT_ANSWERED);
+		assert_int_equal(
+		    fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), FAULT_ANSWERED);
 		assert_int_equal(fill.first, 3);
 		if (wanted)
 			assert_false(vm_page_busy_try(&u.daemon->frames.pages[fill.frames[3]]));
@@ -491,7 +504,8 @@ holes_make_no_objects(void **state)
 	}
 	/* All in one piece again. */
 	assert_int_equal(u.session->map.count, 2);
-	/* Elsewhere: another, and as many as the client may have. Then the holes of both are still found, below and above. */
+	/* Elsewhere: another, and as many as the client may have. Then the holes of both are still
+	 * found, below and above. */
 	store_relaxed(&u.daemon->params.max_client_objects, 3);
 	assert_int_equal(allocate(&u, base + (1ull << 32), 1, &offset), 0);
 	assert_int_equal(allocate(&u, base + (2ull << 32), 1, &offset), -ENOMEM);
@@ -519,7 +533,8 @@ holes_make_no_objects(void **state)
 /* --- parked --- */
 
 static void
-park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count, enum fault_outcome why)
+park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count,
+    enum fault_outcome why)
 {
 	for (uint64_t i = first; i < first + count; i++) {
 		struct fault f = fault_at(u, i, UFFD_FAULT_WRITE);
@@ -528,7 +543,8 @@ park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count
 	}
 }
 
-/* A client may have its share of the places; those beyond are woken when it has room, also if all of its faults are. */
+/* A client may have its share of the places; those beyond are woken when it has room, also if all
+ * of its faults are. */
 static void
 overflow_is_woken(void **state)
 {
@@ -607,7 +623,8 @@ store_page(struct unit *u, uint64_t index)
 	struct fill fill;
 
 	lock_acquire(&u->object->lock);
-	assert_int_equal(fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	assert_int_equal(
+	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
 	lock_release(&u->object->lock);
 	u->daemon->frames.pages[fill.frames[0]].cref = 1;
 	fill_abort(u->daemon, &fill, 0);
@@ -615,8 +632,8 @@ store_page(struct unit *u, uint64_t index)
 	assert_int_equal(kind_at(u, index), SLOT_STORED);
 }
 
-/* A fault that cannot be read now, and for which there is no place, is sent back: its thread sleeps in the page that holds the
- * address, which a message gives exactly. */
+/* A fault that cannot be read now, and for which there is no place, is sent back: its thread sleeps
+ * in the page that holds the address, which a message gives exactly. */
 static void
 no_place_is_sent_back(void **state)
 {
@@ -645,7 +662,8 @@ no_place_is_sent_back(void **state)
 	faults_stop(&u);
 }
 
-/* Who ends while it waits for a frame may have been the only one for whom clients of side lanes wait. */
+/* Who ends while it waits for a frame may have been the only one for whom clients of side lanes
+ * wait. */
 static void
 last_waiter_ends(void **state)
 {
@@ -670,7 +688,8 @@ last_waiter_ends(void **state)
 	faults_stop(&u);
 }
 
-/* A client in a side lane gets no frame while another's fault waits for one, and gets it as soon as none does. */
+/* A client in a side lane gets no frame while another's fault waits for one, and gets it as soon as
+ * none does. */
 static void
 side_lane_waits(void **state)
 {
@@ -734,7 +753,8 @@ limit_holds_up_nobody(void **state)
 	store_relaxed(&d->pageq.rounds, 9);
 	assert_true(park_longest(d, &t));
 	assert_int_equal(t.passes, 9);
-	/* A frame is free: the last of them all gets it (its session has no such page, that is an answer). */
+	/* A frame is free: the last of them all gets it (its session has no such page, that is an
+	 * answer). */
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
 	park_serve(server);
 	assert_int_equal(world.poisons, 1);

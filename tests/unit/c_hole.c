@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * A range that is about to be punched: nobody fills a page in it, whoever tries is woken, and what may stand in one.
+ * A range that is about to be punched: nobody fills a page in it, whoever tries is woken, and what
+ * may stand in one.
  */
 #include "c_unit.h"
 
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 
-/* Pages [0, count) become stored, by every arrow on the way. Handles are only carried about here. */
+/* Pages [0, count) become stored, by every arrow on the way. Handles are only carried about here.
+ */
 static void
 store_pages(struct unit *u, uint64_t count)
 {
-	static const enum page_state way[] = { PAGE_ABSENT, PAGE_FILLING, PAGE_ACTIVE, PAGE_INACTIVE, PAGE_LAUNDRY,
-		PAGE_CLEANING, PAGE_STORED };
+	static const enum page_state way[] = { PAGE_ABSENT, PAGE_FILLING, PAGE_ACTIVE,
+		PAGE_INACTIVE, PAGE_LAUNDRY, PAGE_CLEANING, PAGE_STORED };
 	struct daemon *d = u->daemon;
 
 	for (uint64_t i = 0; i < count; i++) {
@@ -127,7 +129,8 @@ only_stored_pages_stand_between(void **state)
 	store_pages(&u, 32);
 	assert_true(vm_object_all_stored(u.object, 3, 3));
 	assert_true(vm_object_all_stored(u.object, 0, 32));
-	assert_false(vm_object_all_stored(u.object, 0, 33)); /* absent: perhaps not even allocated */
+	assert_false(
+	    vm_object_all_stored(u.object, 0, 33)); /* absent: perhaps not even allocated */
 	assert_int_equal(begin(&u, 9, 1, 1, &fill), FAULT_ANSWERED);
 	assert_false(vm_object_all_stored(u.object, 8, 11)); /* being filled */
 	assert_true(vm_object_all_stored(u.object, 10, 32));

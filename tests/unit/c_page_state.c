@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The page's state machine, all pairs: an allowed arrow moves the frame between gauges and posts the ledger as the states
- * say, computed here from what the states mean and not from the table; any other is a panic.
+ * The page's state machine, all pairs: an allowed arrow moves the frame between gauges and posts
+ * the ledger as the states say, computed here from what the states mean and not from the table; any
+ * other is a panic.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -70,10 +71,13 @@ struct books {
 static struct books
 books_of(struct unit *u)
 {
-	struct books b = { .internal = (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_INTERNAL),
-		.compressed = (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_INTERNAL_COMPRESSED),
+	struct books b = { .internal =
+			       (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_INTERNAL),
+		.compressed =
+		    (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_INTERNAL_COMPRESSED),
 		.wired = (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_WIRED_MEM),
-		.footprint = (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_PHYS_FOOTPRINT) };
+		.footprint =
+		    (long long)ledger_pages(&u->session->ledger, PAGER_LEDGER_PHYS_FOOTPRINT) };
 
 	for (int i = 0; i < STAT_COUNT; i++)
 		b.gauges[i] = unit_level(u, (enum stat_index)i);
@@ -138,7 +142,8 @@ test_arrows(void **state)
 	(void)state;
 	for (int from = 0; from < PAGE_STATE_COUNT; from++)
 		for (int to = 0; to < PAGE_STATE_COUNT; to++) {
-			assert_int_equal(page_arrow_allowed((enum page_state)from, (enum page_state)to),
+			assert_int_equal(
+			    page_arrow_allowed((enum page_state)from, (enum page_state)to),
 			    picture_allows((enum page_state)from, (enum page_state)to));
 			allowed += page_arrow_allowed((enum page_state)from, (enum page_state)to);
 		}
@@ -161,25 +166,31 @@ check_pair(enum page_state from, enum page_state to)
 	step(&u, &frame, from, to);
 	after = books_of(&u);
 	for (int i = STAT_FRAMES_FREE; i <= STAT_FRAMES_COMPRESSOR; i++) {
-		long long want = (gauge_of(to) == (enum stat_index)i) - (gauge_of(from) == (enum stat_index)i);
+		long long want =
+		    (gauge_of(to) == (enum stat_index)i) - (gauge_of(from) == (enum stat_index)i);
 
 		if (after.gauges[i] - before.gauges[i] != want)
-			fail_msg("%s -> %s: gauge %d moved by %lld, not %lld", page_state_name(from), page_state_name(to), i,
+			fail_msg("%s -> %s: gauge %d moved by %lld, not %lld",
+			    page_state_name(from), page_state_name(to), i,
 			    after.gauges[i] - before.gauges[i], want);
 	}
 	assert_int_equal(after.internal - before.internal, has_frame(to) - has_frame(from));
-	assert_int_equal(after.compressed - before.compressed, (to == PAGE_STORED) - (from == PAGE_STORED));
+	assert_int_equal(
+	    after.compressed - before.compressed, (to == PAGE_STORED) - (from == PAGE_STORED));
 	assert_int_equal(after.wired - before.wired, (to == PAGE_WIRED) - (from == PAGE_WIRED));
 	assert_int_equal(after.footprint, after.internal + after.compressed);
 	assert_int_equal(after.gauges[STAT_PAGES_INTERNAL], after.internal);
 	assert_int_equal(after.gauges[STAT_PAGES_COMPRESSED], after.compressed);
-	assert_int_equal(load_relaxed(&u.daemon->frames.free_count), after.gauges[STAT_FRAMES_FREE]);
+	assert_int_equal(
+	    load_relaxed(&u.daemon->frames.free_count), after.gauges[STAT_FRAMES_FREE]);
 	assert_int_equal(u.daemon->stats.header->sequence % 2, 0);
 	if (frame != FRAME_NONE)
-		assert_int_equal(page_word_state(load_relaxed(&u.daemon->frames.pages[frame].word)), to);
+		assert_int_equal(
+		    page_word_state(load_relaxed(&u.daemon->frames.pages[frame].word)), to);
 	/* Home again: nothing is left in the books. */
 	for (enum page_state at = to; at != PAGE_ABSENT;) {
-		enum page_state next = page_arrow_allowed(at, PAGE_ABSENT) ? PAGE_ABSENT : PAGE_ACTIVE;
+		enum page_state next =
+		    page_arrow_allowed(at, PAGE_ABSENT) ? PAGE_ABSENT : PAGE_ACTIVE;
 
 		step(&u, &frame, at, next);
 		at = next;
@@ -201,7 +212,8 @@ test_allowed_post(void **state)
 
 /* => whether the function panics, in a child whose complaint nobody hears */
 static bool
-panics(void (*function)(enum page_state from, enum page_state to), enum page_state from, enum page_state to)
+panics(void (*function)(enum page_state from, enum page_state to), enum page_state from,
+    enum page_state to)
 {
 	pid_t pid = fork();
 	int status;
@@ -267,7 +279,8 @@ test_forbidden_panic(void **state)
 				continue;
 			forbidden++;
 			if (!panics(try_pair, (enum page_state)from, (enum page_state)to))
-				fail_msg("%s -> %s is no arrow, and did not panic", page_state_name((enum page_state)from),
+				fail_msg("%s -> %s is no arrow, and did not panic",
+				    page_state_name((enum page_state)from),
 				    page_state_name((enum page_state)to));
 		}
 	assert_int_equal(forbidden, PAGE_STATE_COUNT * PAGE_STATE_COUNT - 29);

@@ -38,7 +38,10 @@ stop(void **state)
 static void
 map_pages(uint64_t first, uint64_t last)
 {
-	struct vm_entry e = { .start = FAR_BASE + first * PAGE, .end = FAR_BASE + last * PAGE, .object = large, .offset = first * PAGE };
+	struct vm_entry e = { .start = FAR_BASE + first * PAGE,
+		.end = FAR_BASE + last * PAGE,
+		.object = large,
+		.offset = first * PAGE };
 
 	vm_object_get(large);
 	lock_acquire(&u.session->map.lock);
@@ -53,7 +56,8 @@ is_live(uint64_t page)
 	return vm_object_next_live(large, page, page + 1) == page;
 }
 
-/* Goes through [first, last) of the large object. Pages that no entry has are not met. => how many pieces */
+/* Goes through [first, last) of the large object. Pages that no entry has are not met. => how many
+ * pieces */
 static unsigned
 walk(uint64_t first, uint64_t last, unsigned cost, uint64_t *ret_met)
 {
@@ -68,7 +72,8 @@ walk(uint64_t first, uint64_t last, unsigned cost, uint64_t *ret_met)
 
 		while (piece_next(&p, &part)) {
 			assert_ptr_equal(part.entry.object, large);
-			assert_true(part.first >= at && part.first < part.last && part.last <= last);
+			assert_true(
+			    part.first >= at && part.first < part.last && part.last <= last);
 			for (uint64_t i = part.first; i < part.last; i++)
 				looked_at += is_live(i);
 			met += part.last - part.first;
@@ -101,7 +106,8 @@ all_of_it(void **state)
 
 		assert_int_equal(met, PAGES);
 		assert_true(pieces >= (uint64_t)PAGES * costs[i] / (PIECE_WORK + costs[i]));
-		assert_true(pieces <= (uint64_t)PAGES * costs[i] / (PIECE_WORK - PIECE_ENTRY - costs[i]) + 2);
+		assert_true(pieces <=
+			    (uint64_t)PAGES * costs[i] / (PIECE_WORK - PIECE_ENTRY - costs[i]) + 2);
 	}
 	/* From the middle of a block to the middle of another. */
 	walk(77, PAGES - 99, 8, &met);
@@ -171,7 +177,8 @@ sessions_end(void **state)
 	while (session_teardown(u.session)) {
 		uint64_t less = left - u.session->map.virtual_bytes;
 
-		assert_true(less > 0 && less <= (PIECE_WORK / PIECE_DISCARD + SLOTS_PER_BLOCK) * PAGE);
+		assert_true(
+		    less > 0 && less <= (PIECE_WORK / PIECE_DISCARD + SLOTS_PER_BLOCK) * PAGE);
 		left -= less;
 		pieces++;
 	}

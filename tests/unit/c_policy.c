@@ -60,10 +60,11 @@ static void
 core_open(struct core *c, const struct pol_ops *ops, const char *params, uint32_t nframes)
 {
 	struct pol_env env = {
-	    .npages = NPAGES, .nframes = nframes, .seed = 7, .state = core_state, .core = c};
+		.npages = NPAGES, .nframes = nframes, .seed = 7, .state = core_state, .core = c
+	};
 	size_t bytes;
 
-	*c = (struct core){.ops = ops, .nframes = nframes, .rng = 12345};
+	*c = (struct core){ .ops = ops, .nframes = nframes, .rng = 12345 };
 	env.next_use = is_min(c) ? core_next_use : NULL;
 	bytes = ops->footprint(&env, params);
 	assert_true(bytes > 0 && bytes <= 512 + 16 * NPAGES);
@@ -83,7 +84,7 @@ core_close(struct core *c)
 static void
 core_check(const struct core *c, const char *what)
 {
-	struct pol_stats stats = {0};
+	struct pol_stats stats = { 0 };
 	const char *wrong = c->ops->check(c->mem);
 
 	if (wrong != NULL)
@@ -91,7 +92,7 @@ core_check(const struct core *c, const char *what)
 	c->ops->stats(c->mem, &stats);
 	if (stats.resident != c->resident && policy_find(c->ops->name) == c->ops)
 		fail_msg("%s after %s: %u pages are resident, the policy says %u", c->ops->name,
-			 what, c->resident, (unsigned)stats.resident);
+		    what, c->resident, (unsigned)stats.resident);
 	if (stats.mapped + stats.inactive > 0)
 		assert_int_equal(stats.mapped + stats.inactive, stats.resident);
 }
@@ -201,8 +202,8 @@ core_make_room(struct core *c)
 			core_answer(c, below(c, NPAGES));
 	}
 	if (c->resident >= c->nframes)
-		fail_msg("%s: no victim, %u of %u frames in use", c->ops->name, c->resident,
-			 c->nframes);
+		fail_msg(
+		    "%s: no victim, %u of %u frames in use", c->ops->name, c->resident, c->nframes);
 }
 
 static void
@@ -315,7 +316,7 @@ torture(const struct pol_ops *ops, const char *params, uint32_t nframes)
 static void
 test_torture(void **state)
 {
-	static const uint32_t sizes[] = {NFRAMES, 1, 2, 9};
+	static const uint32_t sizes[] = { NFRAMES, 1, 2, 9 };
 
 	for (unsigned i = 0; policy_at(i) != NULL; i++)
 		for (unsigned k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++)
@@ -323,7 +324,8 @@ test_torture(void **state)
 	torture(policy_find("mach2q"), "inactive=50,adapt=1,cost=100,overhead=5", NFRAMES);
 	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85", NFRAMES);
 	torture(policy_find("mach2q"), "near=85,refault=25,trial=10", NFRAMES);
-	torture(policy_find("mach2q"), "inactive=8,adapt=1,cost=2,overhead=1,near=85,refault=400,trial=100", NFRAMES);
+	torture(policy_find("mach2q"),
+	    "inactive=8,adapt=1,cost=2,overhead=1,near=85,refault=400,trial=100", NFRAMES);
 	torture(policy_find("mach2q"), "refault=25,turns=15", 2);
 	torture(policy_find("mach2q"), "near=85,refault=100,trial=10,turns=15", NFRAMES);
 	torture(policy_find("2q"), "in=50,out=100", NFRAMES);
@@ -338,46 +340,46 @@ test_params(void **state)
 		const char *policy, *params;
 		bool good;
 	} rows[] = {
-	    {"mach2q", NULL, true},
-	    {"mach2q", "", true},
-	    {"mach2q", "inactive=1", true},
-	    {"mach2q", "inactive=90", true},
-	    {"mach2q", "inactive=0", false},
-	    {"mach2q", "inactive=91", false},
-	    {"mach2q", "inactive=99999999999999999999", false},
-	    {"mach2q", "inactive=", false},
-	    {"mach2q", "inactive", false},
-	    {"mach2q", "inactive=33,", false},
-	    {"mach2q", "inactive=33,adapt=1", true},
-	    {"mach2q", "inactive=33 adapt=1", false},
-	    {"mach2q", ",inactive=33", false},
-	    {"mach2q", "Inactive=33", false},
-	    {"mach2q", "inactiv=33", false},
-	    {"mach2q", "inactive=-1", false},
-	    {"mach2q", "refault=0,trial=1", true},
-	    {"mach2q", "refault=400,trial=100", true},
-	    {"mach2q", "refault=401", false},
-	    {"mach2q", "trial=0", false},
-	    {"mach2q", "turns=0", true},
-	    {"mach2q", "turns=15", true},
-	    {"mach2q", "turns=16", false},
-	    {"fifo", "x=1", false},
-	    {"clock", "insert=1", true},
-	    {"clock", "insert=2", false},
-	    {"clock-hand", "insert=1", false},
-	    {"s3fifo", "threshold=0", false},
+		{ "mach2q", NULL, true },
+		{ "mach2q", "", true },
+		{ "mach2q", "inactive=1", true },
+		{ "mach2q", "inactive=90", true },
+		{ "mach2q", "inactive=0", false },
+		{ "mach2q", "inactive=91", false },
+		{ "mach2q", "inactive=99999999999999999999", false },
+		{ "mach2q", "inactive=", false },
+		{ "mach2q", "inactive", false },
+		{ "mach2q", "inactive=33,", false },
+		{ "mach2q", "inactive=33,adapt=1", true },
+		{ "mach2q", "inactive=33 adapt=1", false },
+		{ "mach2q", ",inactive=33", false },
+		{ "mach2q", "Inactive=33", false },
+		{ "mach2q", "inactiv=33", false },
+		{ "mach2q", "inactive=-1", false },
+		{ "mach2q", "refault=0,trial=1", true },
+		{ "mach2q", "refault=400,trial=100", true },
+		{ "mach2q", "refault=401", false },
+		{ "mach2q", "trial=0", false },
+		{ "mach2q", "turns=0", true },
+		{ "mach2q", "turns=15", true },
+		{ "mach2q", "turns=16", false },
+		{ "fifo", "x=1", false },
+		{ "clock", "insert=1", true },
+		{ "clock", "insert=2", false },
+		{ "clock-hand", "insert=1", false },
+		{ "s3fifo", "threshold=0", false },
 	};
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct pol_ops *ops = policy_find(rows[i].policy);
-		struct pol_env env = {.npages = 8, .nframes = 4};
+		struct pol_env env = { .npages = 8, .nframes = 4 };
 		size_t bytes = ops->footprint(&env, rows[i].params);
 		void *mem = calloc(1, 4096);
 
 		if ((bytes > 0) != rows[i].good ||
 		    (ops->init(mem, &env, rows[i].params) == 0) != rows[i].good)
 			fail_msg("%s \"%s\": should be %s", rows[i].policy, rows[i].params,
-				 rows[i].good ? "good" : "refused");
+			    rows[i].good ? "good" : "refused");
 		free(mem);
 	}
 }
@@ -390,15 +392,15 @@ test_mach2q_target(void **state)
 		const char *params;
 		uint32_t resident, inactive;
 	} rows[] = {
-	    {NULL, 1, 1},
-	    {NULL, 2, 1},
-	    {NULL, 5, 1},
-	    {NULL, 6, 2},
-	    {NULL, 285, 95},
-	    {"inactive=34", 285, 96},
-	    {"inactive=50", 285, 142},
-	    {"inactive=90", 10, 9},
-	    {"inactive=1", 99, 1},
+		{ NULL, 1, 1 },
+		{ NULL, 2, 1 },
+		{ NULL, 5, 1 },
+		{ NULL, 6, 2 },
+		{ NULL, 285, 95 },
+		{ "inactive=34", 285, 96 },
+		{ "inactive=50", 285, 142 },
+		{ "inactive=90", 10, 9 },
+		{ "inactive=1", 99, 1 },
 	};
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -453,8 +455,10 @@ test_mach2q_near(void **state)
 {
 	static const struct {
 		const char *params;
-		unsigned blocks, young; /* of page 0's block: so many of its old pages, and of its young ones */
-	} rows[] = {{"inactive=50,near=0", 1, 0}, {"inactive=50,near=50", 8, 0}, {"inactive=50,near=100", 8, 8}};
+		unsigned blocks,
+		    young; /* of page 0's block: so many of its old pages, and of its young ones */
+	} rows[] = { { "inactive=50,near=0", 1, 0 }, { "inactive=50,near=50", 8, 0 },
+		{ "inactive=50,near=100", 8, 8 } };
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		pol_page out[16];
@@ -483,7 +487,8 @@ test_mach2q_near(void **state)
 	}
 }
 
-/* A first touch of everything lets the share grow; when pages are used again it falls within a few epochs. */
+/* A first touch of everything lets the share grow; when pages are used again it falls within a few
+ * epochs. */
 static void
 test_mach2q_adapt_fast(void **state)
 {
@@ -524,8 +529,9 @@ fault_in(struct core *c, pol_page page)
 	core_check(c, "fault");
 }
 
-/* Of 20 pages the first two leave. One comes back at once and is active; those on trial go before it, whenever they came. The other
- * comes back when more than a quarter has left: on trial like a page that was never there. */
+/* Of 20 pages the first two leave. One comes back at once and is active; those on trial go before
+ * it, whenever they came. The other comes back when more than a quarter has left: on trial like a
+ * page that was never there. */
 static void
 test_mach2q_refault(void **state)
 {
@@ -557,11 +563,13 @@ test_mach2q_refault(void **state)
 	core_close(&c);
 }
 
-/* Page 2 comes back after one other has left, page 0 after three: the first has a turn more, so the second goes before it. */
+/* Page 2 comes back after one other has left, page 0 after three: the first has a turn more, so the
+ * second goes before it. */
 static void
 test_mach2q_turns(void **state)
 {
-	static const char *const params[] = {"inactive=1,refault=25,trial=1", "inactive=1,refault=25,trial=1,turns=3"};
+	static const char *const params[] = { "inactive=1,refault=25,trial=1",
+		"inactive=1,refault=25,trial=1,turns=3" };
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct core c;
@@ -603,8 +611,8 @@ test_mach2q_turns_end(void **state)
 	core_close(&c);
 }
 
-/* All pages came back at once, so each has its turns: a call passes eight of them for the one that it is asked for, and takes the next,
- * turns or not. */
+/* All pages came back at once, so each has its turns: a call passes eight of them for the one that
+ * it is asked for, and takes the next, turns or not. */
 static void
 test_mach2q_turns_bound(void **state)
 {
@@ -619,7 +627,8 @@ test_mach2q_turns_bound(void **state)
 		fault_in(&c, page);
 	}
 	evict_one(&c, PASSED);
-	/* The eight wait behind the others now, with two turns left; those behind the victim are passed next. */
+	/* The eight wait behind the others now, with two turns left; those behind the victim are
+	 * passed next. */
 	evict_one(&c, 2 * PASSED + 1);
 	core_close(&c);
 }
@@ -656,13 +665,14 @@ misses(struct core *c, unsigned touches, enum load load)
 	return count;
 }
 
-/* Where some pages are touched more than others parting saves faults, and turns save some more; by chance alone pages are not
- * parted, and turns make no difference to speak of. */
+/* Where some pages are touched more than others parting saves faults, and turns save some more; by
+ * chance alone pages are not parted, and turns make no difference to speak of. */
 static void
 test_mach2q_skew(void **state)
 {
-	static const char *const params[] = {"inactive=8,adapt=1,cost=2,overhead=1",
-	    "inactive=8,adapt=1,cost=2,overhead=1,refault=25", "inactive=8,adapt=1,cost=2,overhead=1,refault=25,trial=10,turns=3"};
+	static const char *const params[] = { "inactive=8,adapt=1,cost=2,overhead=1",
+		"inactive=8,adapt=1,cost=2,overhead=1,refault=25",
+		"inactive=8,adapt=1,cost=2,overhead=1,refault=25,trial=10,turns=3" };
 	unsigned even[3], skewed[3], steep[3];
 
 	for (unsigned i = 0; i < 3; i++) {
@@ -678,8 +688,10 @@ test_mach2q_skew(void **state)
 		steep[i] = misses(&c, 120000, STEEP);
 		core_close(&c);
 	}
-	print_message("misses, without and with refault, with turns: even %u %u %u, skewed %u %u %u, steep %u %u %u\n", even[0], even[1],
-	    even[2], skewed[0], skewed[1], skewed[2], steep[0], steep[1], steep[2]);
+	print_message("misses, without and with refault, with turns: even %u %u %u, skewed %u %u "
+		      "%u, steep %u %u %u\n",
+	    even[0], even[1], even[2], skewed[0], skewed[1], skewed[2], steep[0], steep[1],
+	    steep[2]);
 	assert_int_equal(even[0], even[1]);
 	assert_true(skewed[1] < skewed[0] - skewed[0] / 20);
 	assert_true(even[2] < even[0] + even[0] / 50);
@@ -695,12 +707,13 @@ test_sparse(void **state)
 	for (unsigned i = 0; policy_at(i) != NULL; i++) {
 		const struct pol_ops *ops = policy_at(i);
 		struct pol_env env = {
-		    .npages = 1u << 26, .nframes = 1u << 20, .next_use = core_next_use};
-		struct core clock = {.clock = 1};
+			.npages = 1u << 26, .nframes = 1u << 20, .next_use = core_next_use
+		};
+		struct core clock = { .clock = 1 };
 		size_t bytes = ops->footprint(&env, NULL), touched = 0;
 		unsigned char *in_core = malloc(bytes / 4096 + 1);
 		char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		assert_true(mem != MAP_FAILED && in_core != NULL);
 		env.core = &clock;
@@ -755,13 +768,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_table),         cmocka_unit_test(test_params),
-	    cmocka_unit_test(test_mach2q_target), cmocka_unit_test(test_mach2q_adapt), cmocka_unit_test(test_mach2q_near), cmocka_unit_test(test_mach2q_adapt_fast),
-	    cmocka_unit_test(test_mach2q_refault), cmocka_unit_test(test_mach2q_turns),
-	    cmocka_unit_test(test_mach2q_turns_end), cmocka_unit_test(test_mach2q_turns_bound),
-	    cmocka_unit_test(test_mach2q_skew),
-	    cmocka_unit_test(test_sparse),        cmocka_unit_test(test_torture),
-	    cmocka_unit_test(test_load),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_params),
+		cmocka_unit_test(test_mach2q_target),
+		cmocka_unit_test(test_mach2q_adapt),
+		cmocka_unit_test(test_mach2q_near),
+		cmocka_unit_test(test_mach2q_adapt_fast),
+		cmocka_unit_test(test_mach2q_refault),
+		cmocka_unit_test(test_mach2q_turns),
+		cmocka_unit_test(test_mach2q_turns_end),
+		cmocka_unit_test(test_mach2q_turns_bound),
+		cmocka_unit_test(test_mach2q_skew),
+		cmocka_unit_test(test_sparse),
+		cmocka_unit_test(test_torture),
+		cmocka_unit_test(test_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

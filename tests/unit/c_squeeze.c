@@ -44,14 +44,17 @@ test_patience(void **state)
 		assert_true(squeeze_refuses(uses[i], tried(1u << 20, 1u << 20), true));
 		/* Never refused before the squeeze has begun for it. */
 		for (uint32_t n = 0; n < 1000; n++)
-			assert_true(!squeeze_refuses(uses[i], tried(n, n), false) || squeeze_begins(tried(n, n)));
+			assert_true(!squeeze_refuses(uses[i], tried(n, n), false) ||
+				    squeeze_begins(tried(n, n)));
 	}
 	/* Content that exists is waited for longer than content that does not. */
 	for (uint32_t n = 0; n < 1000; n++)
-		assert_true(!squeeze_refuses(FRAME_READ, tried(4 * n, n), false) || squeeze_refuses(FRAME_FIRST, tried(4 * n, n), false));
+		assert_true(!squeeze_refuses(FRAME_READ, tried(4 * n, n), false) ||
+			    squeeze_refuses(FRAME_FIRST, tried(4 * n, n), false));
 }
 
-/* Wired or not: what a share leaves is enough for the frames that pageout keeps free, and for some pages. */
+/* Wired or not: what a share leaves is enough for the frames that pageout keeps free, and for some
+ * pages. */
 static void
 test_share(void **state)
 {
@@ -60,16 +63,20 @@ test_share(void **state)
 		for (uint64_t percent = 1; percent <= 95; percent += 2)
 			for (uint64_t beside = 16; beside < movable / 2; beside *= 2) {
 				uint64_t least = min_u64(80, movable / 4);
-				uint64_t share = compressor_share_of(movable, percent, least, beside, true);
+				uint64_t share =
+				    compressor_share_of(movable, percent, least, beside, true);
 
 				assert_true(share >= least);
 				assert_true(share <= max_u64(least, movable * percent / 100));
 				assert_true(share == least || share + beside < movable);
-				assert_true(compressor_share_of(movable, percent, least, beside, false) >= share);
+				assert_true(compressor_share_of(
+						movable, percent, least, beside, false) >= share);
 				/* What is wired is taken off all shares alike. */
-				assert_true(compressor_share_of(movable / 2, percent, least / 2, beside / 2, true) <= share);
+				assert_true(compressor_share_of(movable / 2, percent, least / 2,
+						beside / 2, true) <= share);
 			}
-	/* Where there is plenty the percentage is what counts; where nothing can go to swap it is 90. */
+	/* Where there is plenty the percentage is what counts; where nothing can go to swap it
+	 * is 90. */
 	assert_int_equal(compressor_share_of(16384, 88, 320, 258, true), 14417);
 	assert_int_equal(compressor_share_of(16384, 88, 320, 258, false), 14745);
 	/* Never all, however large the segments. */
@@ -88,20 +95,28 @@ test_floors(void **state)
 		uint64_t share = count * 9ull / 10;
 
 		for (uint32_t reserved = 64; reserved <= count / 8; reserved *= 2) {
-			struct frame_table t = { .count = count, .reserved = reserved,
+			struct frame_table t = { .count = count,
+				.reserved = reserved,
 				.last = reserved / 4 < 32 ? reserved / 4 : 32 };
 
-			/* A stored page can always be read; and each use leaves something to the one below. */
+			/* A stored page can always be read; and each use leaves something to the
+			 * one below. */
 			assert_int_equal(frames_floor(&t, FRAME_READ, true), 0);
 			assert_true(frames_floor(&t, FRAME_STORE, true) > 0);
-			assert_true(frames_floor(&t, FRAME_WRITE, true) > frames_floor(&t, FRAME_STORE, true));
-			assert_true(frames_floor(&t, FRAME_FIRST, true) > frames_floor(&t, FRAME_WRITE, true));
-			/* What the compressor leaves until then is enough for each of those that come after. */
-			assert_true(frames_floor(&t, FRAME_STORE, false) > frames_floor(&t, FRAME_WRITE, true));
+			assert_true(frames_floor(&t, FRAME_WRITE, true) >
+				    frames_floor(&t, FRAME_STORE, true));
+			assert_true(frames_floor(&t, FRAME_FIRST, true) >
+				    frames_floor(&t, FRAME_WRITE, true));
+			/* What the compressor leaves until then is enough for each of those that
+			 * come after. */
+			assert_true(frames_floor(&t, FRAME_STORE, false) >
+				    frames_floor(&t, FRAME_WRITE, true));
 			assert_true(frames_floor(&t, FRAME_READ, false) < t.reserved);
-			/* Room for the pages that are left over at the segments' ends, and never all. */
+			/* Room for the pages that are left over at the segments' ends, and never
+			 * all. */
 			assert_true(squeeze_compressor_limit(share, count, t.last) >= share);
-			assert_true(squeeze_compressor_limit(share, count, t.last) + t.last < count);
+			assert_true(
+			    squeeze_compressor_limit(share, count, t.last) + t.last < count);
 		}
 	}
 	assert_int_equal(squeeze_compressor_limit(1843, 2048, 32), 2048 - 64);
@@ -114,7 +129,8 @@ fault_at(struct unit *u, uint64_t page)
 	return (struct fault){ .session = u->session, .address = UNIT_BASE + page * 4096 };
 }
 
-/* The longest that waits decides; serving one of its use begins its wait anew. Refused ones are found by address. */
+/* The longest that waits decides; serving one of its use begins its wait anew. Refused ones are
+ * found by address. */
 static void
 test_park(void **state)
 {
@@ -137,7 +153,10 @@ test_park(void **state)
 
 		store_relaxed(&d->pageq.rounds, 10 * i);
 		store_relaxed(&d->writeback.passes, i);
-		park_fault(&server, &f, i == 0 ? FAULT_OVER_LIMIT : i == 1 ? FAULT_NO_FRAME_WRITE : FAULT_NO_FRAME);
+		park_fault(&server, &f,
+		    i == 0   ? FAULT_OVER_LIMIT
+		    : i == 1 ? FAULT_NO_FRAME_WRITE
+			     : FAULT_NO_FRAME);
 	}
 	store_relaxed(&d->pageq.rounds, 100);
 	store_relaxed(&d->writeback.passes, 10);
@@ -158,12 +177,16 @@ test_park(void **state)
 	assert_int_equal(load_relaxed(&d->park.refused_count), 10);
 	assert_false(park_refused_take(d, u.session, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
 	for (unsigned i = 0; i < 2; i++)
-		assert_true(park_refused_take(d, u.session, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
+		assert_true(park_refused_take(
+		    d, u.session, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	assert_int_equal(address, UNIT_BASE + 13 * 4096);
-	assert_false(park_refused_take(d, u.session, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
+	assert_false(park_refused_take(
+	    d, u.session, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	/* The first and the last of the list. */
-	assert_true(park_refused_take(d, u.session, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
-	assert_true(park_refused_take(d, u.session, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
+	assert_true(park_refused_take(
+	    d, u.session, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
+	assert_true(park_refused_take(
+	    d, u.session, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
 	assert_int_equal(load_relaxed(&d->park.refused_count), 6);
 	park_drop(d, u.session);
 	assert_int_equal(load_relaxed(&d->park.refused_count), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's small tables: ledgers, parameters, the statistics segment, runs of slots, free frames.
+ * The daemon's small tables: ledgers, parameters, the statistics segment, runs of slots, free
+ * frames.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -76,7 +77,8 @@ test_params(void **state)
 	(void)state;
 	params_init(&params);
 	for (; param_describe(&params, count, &row) == 0; count++) {
-		uint64_t value = strtoull(row.value, NULL, 10), low = strtoull(row.minimum, NULL, 10),
+		uint64_t value = strtoull(row.value, NULL, 10),
+			 low = strtoull(row.minimum, NULL, 10),
 			 high = strtoull(row.maximum, NULL, 10);
 		char text[32];
 
@@ -125,15 +127,20 @@ test_params_file(void **state)
 
 	(void)state;
 	params_init(&params);
-	assert_int_equal(load_text(&params, "# a comment\n\n  pageout_batch = 64  \nfault_cluster=8\n", message,
-			     sizeof(message)), 0);
+	assert_int_equal(
+	    load_text(&params, "# a comment\n\n  pageout_batch = 64  \nfault_cluster=8\n", message,
+		sizeof(message)),
+	    0);
 	assert_int_equal(load_relaxed(&params.pageout_batch), 64);
 	assert_int_equal(load_relaxed(&params.fault_cluster), 8);
-	assert_int_not_equal(load_text(&params, "pageout_batch = 64\nnonsense = 1\n", message, sizeof(message)), 0);
+	assert_int_not_equal(
+	    load_text(&params, "pageout_batch = 64\nnonsense = 1\n", message, sizeof(message)), 0);
 	assert_non_null(strstr(message, "2")); /* the line */
 	assert_int_not_equal(load_text(&params, "pageout_batch\n", message, sizeof(message)), 0);
-	assert_int_not_equal(load_text(&params, "pageout_batch = 100000000\n", message, sizeof(message)), 0);
-	assert_int_not_equal(params_load(&params, "/nonexistent/file", message, sizeof(message)), 0);
+	assert_int_not_equal(
+	    load_text(&params, "pageout_batch = 100000000\n", message, sizeof(message)), 0);
+	assert_int_not_equal(
+	    params_load(&params, "/nonexistent/file", message, sizeof(message)), 0);
 	assert_true(message[0]);
 }
 
@@ -142,7 +149,8 @@ test_params_file(void **state)
 static const struct shmstat_descriptor *
 descriptor_of(const struct shmstat_header *h, const char *name)
 {
-	const struct shmstat_descriptor *d = (const void *)((const char *)h + h->descriptors_offset);
+	const struct shmstat_descriptor *d =
+	    (const void *)((const char *)h + h->descriptors_offset);
 
 	for (uint32_t i = 0; i < h->stat_count; i++)
 		if (strcmp(d[i].name, name) == 0)
@@ -178,7 +186,9 @@ test_stats(void **state)
 	assert_int_equal(stats_counter(&u.daemon->stats, STAT_FAULTS), 7);
 	assert_int_equal(stats_counter(&u.daemon->stats, STAT_ZERO_FILLS), 0);
 	/* Nobody else may write it. */
-	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, u.daemon->stats.fd, 0), MAP_FAILED);
+	assert_ptr_equal(
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, u.daemon->stats.fd, 0),
+	    MAP_FAILED);
 	munmap((void *)(uintptr_t)h, u.daemon->stats.bytes);
 	unit_stop(&u);
 }
@@ -268,7 +278,8 @@ test_slots(void **state)
 		counts[i] = 1 + (uint64_t)i * 37 % 500;
 		assert_int_equal(slots_take(u.daemon, counts[i], &starts[i]), 0);
 		for (int k = 0; k < i; k++)
-			assert_true(starts[k] + counts[k] <= starts[i] || starts[i] + counts[i] <= starts[k]);
+			assert_true(starts[k] + counts[k] <= starts[i] ||
+				    starts[i] + counts[i] <= starts[k]);
 	}
 	for (int i = 0; i < RUNS; i += 2)
 		slots_put(u.daemon, starts[i], counts[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether threads sleep: who spins, or waits for a processor, does not; who has run in between is told from who has not.
+ * Whether threads sleep: who spins, or waits for a processor, does not; who has run in between is
+ * told from who has not.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,25 +14,30 @@
 #include "trace_codec.h"
 
 static const struct trace_record samples[] = {
-    {.event = 1, .object = 1, .page = 0, .thread = 0, .kind = PAGER_TRACE_MAJOR},
-    {.event = 2, .object = 1, .page = 1, .thread = 0, .kind = PAGER_TRACE_MAJOR, .written = 1},
-    {.event = 3, .object = 1, .page = 0, .thread = 7, .kind = PAGER_TRACE_SOFT},
-    {.event = 300,
-     .object = 9,
-     .page = UINT64_MAX,
-     .thread = UINT32_MAX,
-     .kind = PAGER_TRACE_WRITE,
-     .written = 1},
-    {.event = 301,
-     .object = UINT64_MAX,
-     .page = 1,
-     .thread = UINT32_MAX,
-     .kind = PAGER_TRACE_FORGET},
-    {.event = UINT64_MAX,
-     .object = 0,
-     .page = UINT64_C(1) << 63,
-     .thread = 1,
-     .kind = PAGER_TRACE_SOFT},
+	{ .event = 1, .object = 1, .page = 0, .thread = 0, .kind = PAGER_TRACE_MAJOR },
+	{ .event = 2,
+	    .object = 1,
+	    .page = 1,
+	    .thread = 0,
+	    .kind = PAGER_TRACE_MAJOR,
+	    .written = 1 },
+	{ .event = 3, .object = 1, .page = 0, .thread = 7, .kind = PAGER_TRACE_SOFT },
+	{ .event = 300,
+	    .object = 9,
+	    .page = UINT64_MAX,
+	    .thread = UINT32_MAX,
+	    .kind = PAGER_TRACE_WRITE,
+	    .written = 1 },
+	{ .event = 301,
+	    .object = UINT64_MAX,
+	    .page = 1,
+	    .thread = UINT32_MAX,
+	    .kind = PAGER_TRACE_FORGET },
+	{ .event = UINT64_MAX,
+	    .object = 0,
+	    .page = UINT64_C(1) << 63,
+	    .thread = 1,
+	    .kind = PAGER_TRACE_SOFT },
 };
 enum { SAMPLES = sizeof(samples) / sizeof(samples[0]) };
 
@@ -88,8 +93,8 @@ test_size(void **state)
 
 	trace_block_begin(&block, buffer, sizeof(buffer));
 	for (uint64_t i = 0; i < 1000; i++)
-		assert_int_equal(
-		    trace_block_put(&block, &(struct trace_record){.event = 5 + i, .page = i / 2}),
+		assert_int_equal(trace_block_put(&block,
+				     &(struct trace_record){ .event = 5 + i, .page = i / 2 }),
 		    0);
 	assert_int_equal(trace_block_end(&block, 0), sizeof(struct pager_trace_block) + 2000);
 }
@@ -133,7 +138,7 @@ test_damage(void **state)
 		/* first_event and dropped are not under the checksum; all else must be refused. */
 		if (result == 0 && n == 0)
 			assert_in_range(bit / 8, offsetof(struct pager_trace_block, first_event),
-					sizeof(struct pager_trace_block) - 1);
+			    sizeof(struct pager_trace_block) - 1);
 		free(copy);
 	}
 	for (size_t length = 0; length < bytes; length++) {
@@ -165,9 +170,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_size),
-	    cmocka_unit_test(test_full),       cmocka_unit_test(test_damage),
-	    cmocka_unit_test(test_header),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A daemon's tables without its threads: frames, slots, statistics, one session and one object. For tests that link the
- * daemon's library.
+ * A daemon's tables without its threads: frames, slots, statistics, one session and one object. For
+ * tests that link the daemon's library.
  */
 #ifndef C_UNIT_H
 #define C_UNIT_H

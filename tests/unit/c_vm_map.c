@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Client maps: clipping, merging and covering by tables, then at random against an array that holds each page's truth.
+ * Client maps: clipping, merging and covering by tables, then at random against an array that holds
+ * each page's truth.
  */
 #include "c_unit.h"
 
@@ -22,8 +23,11 @@ objects_reset(void)
 static struct vm_entry
 entry(uint64_t first, uint64_t pages, unsigned object, uint64_t offset, uint32_t behavior)
 {
-	return (struct vm_entry){ .start = UNIT_BASE + first * PAGE, .end = UNIT_BASE + (first + pages) * PAGE,
-		.object = &objects[object], .offset = offset * PAGE, .behavior = behavior };
+	return (struct vm_entry){ .start = UNIT_BASE + first * PAGE,
+		.end = UNIT_BASE + (first + pages) * PAGE,
+		.object = &objects[object],
+		.offset = offset * PAGE,
+		.behavior = behavior };
 }
 
 static void
@@ -51,8 +55,8 @@ expect(struct vm_map *m, const char *want)
 	char text[512] = "";
 
 	for (uint32_t i = 0; i < m->count; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%llu+%llu", i ? " " : "",
-		    (unsigned long long)((m->entries[i].start - UNIT_BASE) / PAGE),
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%llu+%llu",
+		    i ? " " : "", (unsigned long long)((m->entries[i].start - UNIT_BASE) / PAGE),
 		    (unsigned long long)((m->entries[i].end - m->entries[i].start) / PAGE));
 	assert_string_equal(text, want);
 }
@@ -70,11 +74,16 @@ test_merge(void **state)
 		const char *want;
 	} rows[] = {
 		{ { 0, 4, 0, 0, 0 }, { 4, 4, 0, 4, 0 }, { 8, 4, 0, 8, 0 }, "0+12" },
-		{ { 0, 4, 0, 0, 0 }, { 8, 4, 0, 8, 0 }, { 4, 4, 0, 4, 0 }, "0+12" }, /* the one between joins both */
-		{ { 0, 4, 0, 0, 0 }, { 4, 4, 0, 5, 0 }, { 8, 4, 0, 8, 0 }, "0+4 4+4 8+4" }, /* offsets do not continue */
-		{ { 0, 4, 0, 0, 0 }, { 4, 4, 1, 4, 0 }, { 8, 4, 0, 8, 0 }, "0+4 4+4 8+4" }, /* another object */
-		{ { 0, 4, 0, 0, 0 }, { 4, 4, 0, 4, 1 }, { 8, 4, 0, 8, 1 }, "0+4 4+8" }, /* another behaviour */
-		{ { 0, 4, 0, 0, 0 }, { 5, 4, 0, 5, 0 }, { 10, 4, 0, 10, 0 }, "0+4 5+4 10+4" }, /* gaps */
+		{ { 0, 4, 0, 0, 0 }, { 8, 4, 0, 8, 0 }, { 4, 4, 0, 4, 0 },
+		    "0+12" }, /* the one between joins both */
+		{ { 0, 4, 0, 0, 0 }, { 4, 4, 0, 5, 0 }, { 8, 4, 0, 8, 0 },
+		    "0+4 4+4 8+4" }, /* offsets do not continue */
+		{ { 0, 4, 0, 0, 0 }, { 4, 4, 1, 4, 0 }, { 8, 4, 0, 8, 0 },
+		    "0+4 4+4 8+4" }, /* another object */
+		{ { 0, 4, 0, 0, 0 }, { 4, 4, 0, 4, 1 }, { 8, 4, 0, 8, 1 },
+		    "0+4 4+8" }, /* another behaviour */
+		{ { 0, 4, 0, 0, 0 }, { 5, 4, 0, 5, 0 }, { 10, 4, 0, 10, 0 },
+		    "0+4 5+4 10+4" }, /* gaps */
 	};
 
 	(void)state;
@@ -84,7 +93,9 @@ test_merge(void **state)
 		objects_reset();
 		vm_map_init(&m);
 		lock_acquire(&m.lock);
-#define INSERT(x) insert(&m, entry(rows[i].x.first, rows[i].x.pages, rows[i].x.object, rows[i].x.offset, rows[i].x.behavior))
+#define INSERT(x)                                                                                  \
+	insert(&m, entry(rows[i].x.first, rows[i].x.pages, rows[i].x.object, rows[i].x.offset,     \
+		       rows[i].x.behavior))
 		INSERT(a);
 		INSERT(b);
 		INSERT(c);
@@ -197,8 +208,9 @@ compare(struct vm_map *m)
 			assert_true(before->end <= e->start);
 			/* Equal neighbours are one entry. */
 			assert_false(before->end == e->start && before->object == e->object &&
-			    before->offset + (before->end - before->start) == e->offset &&
-			    before->behavior == e->behavior && before->wired_count == e->wired_count);
+				     before->offset + (before->end - before->start) == e->offset &&
+				     before->behavior == e->behavior &&
+				     before->wired_count == e->wired_count);
 		}
 		pages += (e->end - e->start) / PAGE;
 	}
@@ -211,7 +223,8 @@ compare(struct vm_map *m)
 		if (!e)
 			continue;
 		assert_ptr_equal(e->object, &objects[truth[i].object]);
-		assert_int_equal(e->offset + (UNIT_BASE + i * PAGE - e->start), truth[i].offset * PAGE);
+		assert_int_equal(
+		    e->offset + (UNIT_BASE + i * PAGE - e->start), truth[i].offset * PAGE);
 		assert_int_equal(e->behavior, truth[i].behavior);
 		assert_int_equal(e->wired_count, truth[i].wired);
 	}
@@ -302,7 +315,8 @@ test_clips(void **state)
 	static const struct {
 		uint64_t first, pages;
 		unsigned clips;
-	} rows[] = { { 0, 10, 0 }, { 0, 5, 1 }, { 5, 5, 1 }, { 2, 5, 2 }, { 0, 20, 0 }, { 5, 10, 2 }, { 5, 15, 1 } };
+	} rows[] = { { 0, 10, 0 }, { 0, 5, 1 }, { 5, 5, 1 }, { 2, 5, 2 }, { 0, 20, 0 },
+		{ 5, 10, 2 }, { 5, 15, 1 } };
 	struct vm_map m;
 
 	(void)state;
@@ -311,7 +325,8 @@ test_clips(void **state)
 	insert(&m, entry(0, 10, 0, 0, 0));
 	insert(&m, entry(10, 10, 1, 0, 0));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		uint64_t start = UNIT_BASE + rows[i].first * PAGE, end = start + rows[i].pages * PAGE;
+		uint64_t start = UNIT_BASE + rows[i].first * PAGE,
+			 end = start + rows[i].pages * PAGE;
 		uint32_t count = m.count;
 
 		assert_int_equal(vm_map_clips(&m, start, end), rows[i].clips);

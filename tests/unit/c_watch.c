@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watcher, a look at a time: which threads it takes for held up, what becomes of their clients, and who takes over.
+ * The watcher, a look at a time: which threads it takes for held up, what becomes of their clients,
+ * and who takes over.
  */
 #include "c_unit.h"
 
@@ -131,7 +132,9 @@ start(struct unit *u, struct actor *a, enum watch_call call)
 	d->seats = calloc(seat_count(d), sizeof(*d->seats));
 	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
 	for (unsigned i = 0; i < seat_count(d); i++)
-		d->seats[i] = (struct fault_seat){ .lane = i < d->server_count ? LANE_COMMON : 1, .epoll = -1, .kick = -1 };
+		d->seats[i] = (struct fault_seat){
+			.lane = i < d->server_count ? LANE_COMMON : 1, .epoll = -1, .kick = -1
+		};
 	lock_init(&d->direct_lock, RANK_DIRECT);
 	assert_int_equal(side_create(d), 0);
 	store_release(&u->session->state, SESSION_CLIENT);
@@ -169,7 +172,8 @@ counted(struct unit *u, enum stat_index index)
 	return stats_counter(&u->daemon->stats, index);
 }
 
-/* Held up: relieved once, for good; the client is apart. The thread learns of it when it comes back. */
+/* Held up: relieved once, for good; the client is apart. The thread learns of it when it comes
+ * back. */
 static void
 held_up(void **state)
 {
@@ -221,7 +225,8 @@ nobody_stands_by(void **state)
 	stop(&u, &a);
 }
 
-/* Calls that come back in time, however many; and a thread that runs, or waits for a processor, inside of one. */
+/* Calls that come back in time, however many; and a thread that runs, or waits for a processor,
+ * inside of one. */
 static void
 not_held_up(void **state)
 {
@@ -251,8 +256,8 @@ not_held_up(void **state)
 	stop(&u, &a);
 }
 
-/* No call is long, but whenever one looks there is one: the client is apart, nobody is relieved. After a while it is back; the second
- * time it takes longer. */
+/* No call is long, but whenever one looks there is one: the client is apart, nobody is relieved.
+ * After a while it is back; the second time it takes longer. */
 static void
 often(void **state)
 {
@@ -279,7 +284,8 @@ often(void **state)
 	stop(&u, &a);
 }
 
-/* The lock of a memfd: three looks are enough, for nobody honest holds it. Unless another thread of ours may have it. */
+/* The lock of a memfd: three looks are enough, for nobody honest holds it. Unless another thread of
+ * ours may have it. */
 static void
 memfd_often(void **state)
 {
@@ -312,7 +318,8 @@ memfd_often(void **state)
 	stop(&u, &a);
 }
 
-/* What nobody honest holds is held for long: the session ends, and its user begins in a side lane for a while. */
+/* What nobody honest holds is held for long: the session ends, and its user begins in a side lane
+ * for a while. */
 static void
 ended(void **state)
 {
@@ -339,7 +346,8 @@ ended(void **state)
 	stop(&u, &a);
 }
 
-/* The lock is with another thread of ours that has no processor: that is not the client's doing, however long it lasts. */
+/* The lock is with another thread of ours that has no processor: that is not the client's doing,
+ * however long it lasts. */
 static void
 ours_is_excused(void **state)
 {
@@ -368,7 +376,8 @@ ours_is_excused(void **state)
 	stop(&u, &a);
 }
 
-/* Others of a side lane wait for who waits there for a client of the lane, but not for one that has been ended in vain. */
+/* Others of a side lane wait for who waits there for a client of the lane, but not for one that has
+ * been ended in vain. */
 static void
 waits_without_end(void **state)
 {
@@ -394,7 +403,8 @@ waits_without_end(void **state)
 	stop(&u, &a);
 }
 
-/* No descriptor is left: who runs is not taken for asleep, and who was looked at before is seen as before. */
+/* No descriptor is left: who runs is not taken for asleep, and who was looked at before is seen as
+ * before. */
 static void
 without_descriptors(void **state)
 {
@@ -427,8 +437,8 @@ without_descriptors(void **state)
 	stop(&u, &a);
 }
 
-/* Clients that hold threads up before they are attached: from the third on those of the same user that come, and those that are
- * there, wait in a side lane. */
+/* Clients that hold threads up before they are attached: from the third on those of the same user
+ * that come, and those that are there, wait in a side lane. */
 static void
 held_before_attached(void **state)
 {
@@ -441,7 +451,8 @@ held_before_attached(void **state)
 	begin(&u, &a[1], WATCH_PAGEMAP);
 	begin(&u, &a[2], WATCH_PAGEMAP);
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &sessions[i]), 0);
+		assert_int_equal(
+		    session_create(u.daemon, -1, getpid(), getuid(), -1, &sessions[i]), 0);
 		store_release(&sessions[i]->state, SESSION_ATTACHING);
 	}
 	for (unsigned i = 0; i < 3; i++) {
@@ -452,7 +463,8 @@ held_before_attached(void **state)
 		assert_int_equal(a[i].relieved, 1);
 	}
 	assert_int_not_equal(watch_lane_of(u.daemon, getuid()), LANE_COMMON);
-	assert_int_equal(load_relaxed(&sessions[3]->lane_before), watch_lane_of(u.daemon, getuid()));
+	assert_int_equal(
+	    load_relaxed(&sessions[3]->lane_before), watch_lane_of(u.daemon, getuid()));
 	for (unsigned i = 0; i < 3; i++)
 		tell(&a[i], LEAVE);
 	for (unsigned i = 0; i < 4; i++) {

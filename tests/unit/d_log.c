@@ -44,7 +44,8 @@ setup(void **state)
 	kept_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	captured = memfd_create("log", MFD_CLOEXEC);
 	assert_true(kept_stderr >= 0 && captured >= 0);
-	/* The kernel does not lock a memfd's position as it does a file's: threads would write over one another. */
+	/* The kernel does not lock a memfd's position as it does a file's: threads would write over
+	 * one another. */
 	assert_int_equal(fcntl(captured, F_SETFL, O_APPEND), 0);
 	assert_int_equal(dup2(captured, STDERR_FILENO), STDERR_FILENO);
 	/* A clean start: what another test's places have left out is told, and not read. */
@@ -233,7 +234,8 @@ full_pipe(bool named)
 	assert_true(got > 0);
 	drain[got] = '\0';
 	got = read(ends[0], drain + got, sizeof(drain) - 1 - (size_t)got);
-	assert_non_null(strstr(drain, "2 lines could not be written here and are lost\npagerd: warning: heard\n"));
+	assert_non_null(strstr(
+	    drain, "2 lines could not be written here and are lost\npagerd: warning: heard\n"));
 	dup2(captured, STDERR_FILENO);
 	close(ends[0]);
 	close(ends[1]);
@@ -278,22 +280,32 @@ test_text_is_clean_for_terminals(void **state)
 		    "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80" },
 		{ "\033[31mred\a\x7f\t\n", "?[31mred????" },
 		/* CSI as one byte, and the same character in UTF-8 */
-		{ "\x9b" "31m", "?31m" },
-		{ "\xc2\x9b" "31m", "??31m" },
+		{ "\x9b"
+		  "31m",
+		    "?31m" },
+		{ "\xc2\x9b"
+		  "31m",
+		    "??31m" },
 		{ "\xc2\x80\xc2\x9f\xc2\xa0", "????\xc2\xa0" },
 		/* Cut short, at the end and in the middle */
 		{ "\xe2\x82", "??" },
 		{ "\xe2\x82!", "??\x21" },
 		{ "\xf0\x9f\x98", "???" },
-		/* Longer than needed, a surrogate, beyond the last character, bytes that never occur */
+		/* Longer than needed, a surrogate, beyond the last character, bytes that never
+		   occur */
 		{ "\xc0\x9b\xc1\xbf", "????" },
 		{ "\xe0\x80\x9b", "???" },
 		{ "\xed\xa0\x80", "???" },
 		{ "\xf4\x90\x80\x80", "????" },
 		{ "\xff\xfe\xf8\x88", "????" },
 		/* Direction and line separators */
-		{ "a\xe2\x80\xae" "b\xe2\x81\xa6" "c\xe2\x80\xa8", "a???b???c???" },
-		{ "\xef\xbb\xbf" "name", "???name" },
+		{ "a\xe2\x80\xae"
+		  "b\xe2\x81\xa6"
+		  "c\xe2\x80\xa8",
+		    "a???b???c???" },
+		{ "\xef\xbb\xbf"
+		  "name",
+		    "???name" },
 	};
 
 	(void)state;
@@ -304,7 +316,8 @@ test_text_is_clean_for_terminals(void **state)
 		text_clean(text);
 		assert_string_equal(text, rows[i].clean);
 	}
-	log_warning("name \x9b%s\n", "\xc2\x9b" "2J");
+	log_warning("name \x9b%s\n", "\xc2\x9b"
+				     "2J");
 	assert_string_equal(take(), "pagerd: warning: name ???2J?\n");
 }
 
@@ -327,10 +340,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_line_has_its_level, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_place_is_limited, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_next_line_tells_what_was_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_next_line_tells_what_was_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_places_do_not_share, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_threads_are_counted_once_each, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_full_pipe_does_not_stop_anybody, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_threads_are_counted_once_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_a_full_pipe_does_not_stop_anybody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_socket_takes_lines_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_text_is_clean_for_terminals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_long_line_is_one_line, setup, teardown),

@@ -275,7 +275,8 @@ daemon_refuses(void **state)
 	assert_null(keep);
 	assert_int_equal(pager_allocate(p, PAGE, 0, &b), 0);
 	assert_ptr_equal(b, (char *)a + PAGE); /* the refused address was not lost */
-	/* One that has no room to part a region: the memory is as it was, and it can be tried again. */
+	/* One that has no room to part a region: the memory is as it was, and it can be tried
+	 * again. */
 	*(volatile char *)b = 7;
 	fake_fail_next(d->fake, PAGER_MSG_DEALLOCATE, -ENOMEM);
 	assert_int_equal(pager_deallocate(p, b, PAGE), -ENOMEM);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * libpager while the kernel refuses: the n-th system call of a scenario fails, for each n until none does; then the same with
- * all that follow in the same library call failing too. After each call: what the program believes it has is there, with its
- * content, and nothing else; the daemon's books say the same.
+ * libpager while the kernel refuses: the n-th system call of a scenario fails, for each n until
+ * none does; then the same with all that follow in the same library call failing too. After each
+ * call: what the program believes it has is there, with its content, and nothing else; the daemon's
+ * books say the same.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +21,11 @@
 #define LARGE ((size_t)64 << 20)
 
 static struct {
-	atomic_bool armed;  /* a call of the library is under way */
-	atomic_bool go_on;  /* what follows the failure in that call fails as well */
-	atomic_bool full;   /* nothing is mapped any more: the process has more mappings than it may */
-	atomic_int left;    /* system calls until the one that fails */
+	atomic_bool armed; /* a call of the library is under way */
+	atomic_bool go_on; /* what follows the failure in that call fails as well */
+	atomic_bool
+	    full;        /* nothing is mapped any more: the process has more mappings than it may */
+	atomic_int left; /* system calls until the one that fails */
 	atomic_uint failed; /* in this scenario */
 	pid_t main;
 } fault;
@@ -64,7 +66,8 @@ __wrap_mmap64(void *address, size_t size, int protection, int flags, int fd, off
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
-	return fails(ENOMEM) ? MAP_FAILED : __real_mmap64(address, size, protection, flags, fd, offset);
+	return fails(ENOMEM) ? MAP_FAILED
+			     : __real_mmap64(address, size, protection, flags, fd, offset);
 }
 
 int __real_munmap(void *address, size_t size);
@@ -115,10 +118,13 @@ __wrap_eventfd(unsigned value, int flags)
 	return fails(EMFILE) ? -1 : __real_eventfd(value, flags);
 }
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+int __real_pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+int __wrap_pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
 int
-__wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+__wrap_pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
 	return fails(EAGAIN) ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
 }
@@ -135,17 +141,19 @@ __wrap_syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(list, long);
 	va_end(list);
-	return (number == SYS_close_range || number == SYS_ioctl) && fails(ENOMEM) ? -1 : __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return (number == SYS_close_range || number == SYS_ioctl) && fails(ENOMEM)
+		   ? -1
+		   : __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* A call of the library, during which what is to fail may do so. */
-#define CALL(call)                                   \
-	({                                           \
-		int call_result;                     \
-		atomic_store(&fault.armed, true);    \
-		call_result = (call);                \
-		atomic_store(&fault.armed, false);   \
-		call_result;                         \
+#define CALL(call)                                                                                 \
+	({                                                                                         \
+		int call_result;                                                                   \
+		atomic_store(&fault.armed, true);                                                  \
+		call_result = (call);                                                              \
+		atomic_store(&fault.armed, false);                                                 \
+		call_result;                                                                       \
 	})
 
 #define PIECES 6
@@ -161,7 +169,7 @@ struct scenario {
 static bool
 is_written(const unsigned char *memory, size_t bytes, unsigned char value)
 {
-	for (size_t i = 0; i < bytes; i += bytes > LARGE / 2 ? LARGE / 16 : 1)
+	for (size_t i = 0; i<bytes; i += bytes> LARGE / 2 ? LARGE / 16 : 1)
 		if (memory[i] != value)
 			return false;
 	return true;
@@ -170,7 +178,7 @@ is_written(const unsigned char *memory, size_t bytes, unsigned char value)
 static void
 write_piece(unsigned char *memory, size_t bytes, unsigned char value)
 {
-	for (size_t i = 0; i < bytes; i += bytes > LARGE / 2 ? LARGE / 16 : 1)
+	for (size_t i = 0; i<bytes; i += bytes> LARGE / 2 ? LARGE / 16 : 1)
 		memory[i] = value;
 }
 
@@ -184,7 +192,8 @@ look(struct scenario *s)
 		if (!s->pieces[i].memory)
 			continue;
 		bytes += s->pieces[i].bytes;
-		assert_true(is_written(s->pieces[i].memory, s->pieces[i].bytes, (unsigned char)(i + 1)));
+		assert_true(
+		    is_written(s->pieces[i].memory, s->pieces[i].bytes, (unsigned char)(i + 1)));
 		write_piece(s->pieces[i].memory, s->pieces[i].bytes, (unsigned char)(i + 1));
 	}
 	assert_int_equal(fake_allocated_bytes(s->d->fake), bytes + s->others);
@@ -226,7 +235,8 @@ put(struct scenario *s, unsigned i, size_t bytes, int refusal)
 	if (r == -ENOMEM) {
 		look(s);
 		r = pager_deallocate(s->d->pager, memory, bytes);
-	} else if (r == -EIO) { /* could not be opened again: out of reach, and to be told to the daemon yet */
+	} else if (r == -EIO) { /* could not be opened again: out of reach, and to be told to the
+				   daemon yet */
 		s->others = bytes;
 		r = 0;
 	}
@@ -294,7 +304,8 @@ all_further_calls_fail(void **state)
 	sweep(true);
 }
 
-/* A process that is over vm.max_map_count maps nothing, and can unmap: what it gives back must make its mappings fewer. */
+/* A process that is over vm.max_map_count maps nothing, and can unmap: what it gives back must make
+ * its mappings fewer. */
 static void
 over_the_limit(void **state)
 {
@@ -342,7 +353,9 @@ static void
 connect_fails(void **state)
 {
 	struct d_fixture *d = *state;
-	struct pager_options options = { .size = sizeof(options), .event = d_event, .event_context = d };
+	struct pager_options options = {
+		.size = sizeof(options), .event = d_event, .event_context = d
+	};
 	unsigned n = 0, before = fds_open();
 	int r = -1;
 

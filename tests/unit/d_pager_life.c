@@ -143,24 +143,27 @@ zap_one_by_one(void **state)
 	zap(state);
 }
 
-/* Zaps a page of 7s with a mask of processors, and waits for that: the page then comes back by a MINOR fault. => where the agent
- * may run after it */
+/* Zaps a page of 7s with a mask of processors, and waits for that: the page then comes back by a
+ * MINOR fault. => where the agent may run after it */
 static cpu_set_t
 zapped_with(struct d_fixture *d, char *page, uint64_t processors)
 {
-	struct pager_agent_message message = { .op = PAGER_AGENT_ZAP, .count = 1, .value = processors };
+	struct pager_agent_message message = {
+		.op = PAGER_AGENT_ZAP, .count = 1, .value = processors
+	};
 	unsigned seen = fake_minor(d->fake);
 	cpu_set_t set;
 
 	message.ranges[0] = (struct pager_agent_range){ (uintptr_t)page, PAGE };
-	fake_agent_send(d->fake, &message, offsetof(struct pager_agent_message, ranges) + sizeof(message.ranges[0]));
+	fake_agent_send(d->fake, &message,
+	    offsetof(struct pager_agent_message, ranges) + sizeof(message.ranges[0]));
 	WAIT_UNTIL(*(volatile char *)page == 7 && fake_minor(d->fake) == seen + 1);
 	assert_int_equal(pthread_getaffinity_np(d->pager->agent.thread, sizeof(set), &set), 0);
 	return set;
 }
 
-/* The agent goes to the one processor where threads fault, and leaves several to them, as long as one is left; and one that
- * somebody else has taken from it stays taken. */
+/* The agent goes to the one processor where threads fault, and leaves several to them, as long as
+ * one is left; and one that somebody else has taken from it stays taken. */
 static void
 agent_chooses_processors(void **state)
 {
@@ -170,7 +173,8 @@ agent_chooses_processors(void **state)
 	char *page;
 	void *v;
 
-	assert_int_equal(pthread_getaffinity_np(d->pager->agent.thread, sizeof(allowed), &allowed), 0);
+	assert_int_equal(
+	    pthread_getaffinity_np(d->pager->agent.thread, sizeof(allowed), &allowed), 0);
 	for (int cpu = 63; cpu >= 0; cpu--)
 		if (CPU_ISSET(cpu, &allowed)) {
 			second = first;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What programs do behind libpager's back: no descriptor left, all descriptors closed and their numbers used again, managed
- * addresses unmapped and mapped anew, memory moved.
+ * What programs do behind libpager's back: no descriptor left, all descriptors closed and their
+ * numbers used again, managed addresses unmapped and mapped anew, memory moved.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,8 @@ fds_allow(rlim_t most)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-/* The reply's descriptor has no number to come to: the call says so, and the daemon has its range back. */
+/* The reply's descriptor has no number to come to: the call says so, and the daemon has its range
+ * back. */
 static void
 allocate_without_a_descriptor(void **state)
 {
@@ -60,7 +61,8 @@ allocate_without_a_descriptor(void **state)
 	memset(a, 6, 8 * PAGE);
 	fds_use_up();
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(pager_allocate(d->pager, (i == 2 ? 20000 : 1) * PAGE, 0, &none), -EMFILE);
+		assert_int_equal(
+		    pager_allocate(d->pager, (i == 2 ? 20000 : 1) * PAGE, 0, &none), -EMFILE);
 	assert_null(none);
 	assert_int_equal(fake_allocated_bytes(d->fake), 8 * PAGE);
 	assert_int_equal(pager_statistics(d->pager, &stat), 0);
@@ -97,8 +99,9 @@ is_watched(const void *address)
 	return watched;
 }
 
-/* As closefrom(3) does it: the program's descriptors of the connection are closed, and their numbers are another file's soon.
- * Memory goes on, calls say what is missing, nobody writes into the other file, and nobody closes it. */
+/* As closefrom(3) does it: the program's descriptors of the connection are closed, and their
+ * numbers are another file's soon. Memory goes on, calls say what is missing, nobody writes into
+ * the other file, and nobody closes it. */
 static void
 descriptors_closed(void **state)
 {
@@ -134,7 +137,8 @@ descriptors_closed(void **state)
 		assert_int_equal(a[i], i < 8 * PAGE ? 3 : 0);
 	assert_int_equal(fake_sessions(d->fake), 1);
 	assert_int_equal(atomic_load(&d->died), 0);
-	/* The daemon dies, and with it its descriptor of the userfaultfd: there is another one still. */
+	/* The daemon dies, and with it its descriptor of the userfaultfd: there is another one
+	 * still. */
 	fake_kill(d->fake);
 	WAIT_UNTIL(atomic_load(&d->died) == 1);
 	assert_true(is_watched(a));
@@ -148,7 +152,8 @@ descriptors_closed(void **state)
 	close(other[1]);
 }
 
-/* What the keeper's table holds is not the program's: a pipe that the program closes has no writer. */
+/* What the keeper's table holds is not the program's: a pipe that the program closes has no writer.
+ */
 static void
 nothing_else_is_kept(void **state)
 {
@@ -171,7 +176,8 @@ put_own(void *address, size_t bytes, unsigned char value)
 	void *own;
 
 	assert_int_equal(munmap(address, bytes), 0);
-	own = mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	own = mmap(address, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	assert_ptr_equal(own, address);
 	memset(own, value, bytes);
 	return own;
@@ -186,8 +192,8 @@ is_all(const unsigned char *memory, size_t bytes, unsigned char value)
 	return true;
 }
 
-/* Memory of the program's own in the place of managed memory: not dropped by the agent, not hidden or unmapped by
- * pager_deallocate, not given out again, not unmapped at the end. */
+/* Memory of the program's own in the place of managed memory: not dropped by the agent, not hidden
+ * or unmapped by pager_deallocate, not given out again, not unmapped at the end. */
 static void
 own_memory_in_the_place(void **state)
 {
@@ -258,7 +264,8 @@ own_memory_and_a_refusal(void **state)
 	assert_int_equal(mprotect(own, PAGE, PROT_READ), 0);
 	fake_fail_next(d->fake, PAGER_MSG_DEALLOCATE, -ENOMEM);
 	assert_int_equal(pager_deallocate(d->pager, a, 16 * PAGE), -ENOMEM);
-	assert_true(is_all(a, 4 * PAGE, 7) && is_all(own, PAGE, 42) && is_all(a + 5 * PAGE, 11 * PAGE, 7));
+	assert_true(
+	    is_all(a, 4 * PAGE, 7) && is_all(own, PAGE, 42) && is_all(a + 5 * PAGE, 11 * PAGE, 7));
 	a[0] = 8;
 	assert_int_equal(pager_deallocate(d->pager, a, 16 * PAGE), 0);
 	assert_true(is_all(own, PAGE, 42));
@@ -280,7 +287,8 @@ note_event(void *context, enum pager_event event, uint64_t value)
 	(void)value;
 	pthread_mutex_lock(&n->lock);
 	/* The function sees the program's descriptors. */
-	n->can_write = pipe2(fds, O_CLOEXEC) == 0 && write(fds[1], "x", 1) == 1 && fcntl(STDERR_FILENO, F_GETFD) >= 0;
+	n->can_write = pipe2(fds, O_CLOEXEC) == 0 && write(fds[1], "x", 1) == 1 &&
+		       fcntl(STDERR_FILENO, F_GETFD) >= 0;
 	close(fds[0]);
 	close(fds[1]);
 	n->died += event == PAGER_EVENT_DAEMON_DIED;
@@ -303,7 +311,9 @@ events_see_descriptors(void **state)
 {
 	struct d_fixture *d = *state;
 	struct noted noted = { .lock = PTHREAD_MUTEX_INITIALIZER };
-	struct pager_options options = { .size = sizeof(options), .event = note_event, .event_context = &noted };
+	struct pager_options options = {
+		.size = sizeof(options), .event = note_event, .event_context = &noted
+	};
 	struct pager *p;
 
 	assert_int_equal(pager_connect(fake_socket(d->fake), &options, &p), 0);

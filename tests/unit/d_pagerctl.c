@@ -37,10 +37,10 @@ run(void **state, const char *arguments)
 }
 
 #define RUN(arguments, status) assert_int_equal(run(state, arguments), status)
-#define SAYS(text)                                                  \
-	do {                                                        \
-		if (!strstr(output, text))                          \
-			fail_msg("no \"%s\" in: %s", text, output); \
+#define SAYS(text)                                                                                 \
+	do {                                                                                       \
+		if (!strstr(output, text))                                                         \
+			fail_msg("no \"%s\" in: %s", text, output);                                \
 	} while (0)
 
 static int64_t
@@ -65,8 +65,9 @@ stat_all(void **state)
 	RUN("stat --json", 0);
 	object = json_tokener_parse(output);
 	assert_int_equal(number(object, "free") + number(object, "active") +
-		number(object, "inactive") + number(object, "laundry") + number(object, "wired") +
-		number(object, "speculative") + number(object, "compressor"),
+			     number(object, "inactive") + number(object, "laundry") +
+			     number(object, "wired") + number(object, "speculative") +
+			     number(object, "compressor"),
 	    number(object, "total"));
 	assert_int_equal(number(object, "faults"), 21); /* three shards of 7 */
 	assert_int_equal(number(object, "a_row_nobody_knows"), -5);
@@ -238,10 +239,11 @@ usage(void **state)
 static void
 output_is_lost(void **state)
 {
-	static const char *const commands[] = { "stat", "stat --json", "stat -i 0.01 -c 2", "top -i 0.01 -c 2",
-		"clients", "clients --json", "map 4242", "map 4242 --json", "footprint 4242", "limit 4242 64M", "debug show",
-		"policy", "param", "param get fault_cluster", "trace show", "trace show --json", "--help", "map --help",
-		"--version" };
+	static const char *const commands[] = { "stat", "stat --json", "stat -i 0.01 -c 2",
+		"top -i 0.01 -c 2", "clients", "clients --json", "map 4242", "map 4242 --json",
+		"footprint 4242", "limit 4242 64M", "debug show", "policy", "param",
+		"param get fault_cluster", "trace show", "trace show --json", "--help",
+		"map --help", "--version" };
 	char command[128];
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -257,7 +259,8 @@ output_is_lost(void **state)
 	}
 }
 
-/* A file that is to hold a recording is the daemon's to empty: what it refuses leaves everything as it is. */
+/* A file that is to hold a recording is the daemon's to empty: what it refuses leaves everything as
+ * it is. */
 static void
 trace_refused(void **state)
 {
@@ -287,9 +290,9 @@ bad_daemon(void **state)
 	for (enum fake_mangle mangle = FAKE_MANGLE_SEQUENCE; mangle < FAKE_MANGLE_COUNT; mangle++) {
 		fake_mangle_next(d->fake, PAGER_MSG_STAT_SEGMENT, mangle);
 		RUN("stat", 1);
-		SAYS(mangle == FAKE_MANGLE_HANGUP ? "pagerd hung up" :
-			mangle == FAKE_MANGLE_FD  ? "" :
-						    "made no sense");
+		SAYS(mangle == FAKE_MANGLE_HANGUP ? "pagerd hung up"
+		     : mangle == FAKE_MANGLE_FD   ? ""
+						  : "made no sense");
 	}
 	fake_fail_next(d->fake, PAGER_MSG_CHECK, -EPERM);
 	RUN("check", 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every program of ours, as somebody starts it who has closed its standard streams, or filled the disk behind them.
- * argv: pagerd, pagerctl, pagersim, pagerbench.
+ * Every program of ours, as somebody starts it who has closed its standard streams, or filled the
+ * disk behind them. argv: pagerd, pagerctl, pagersim, pagerbench.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,8 +46,8 @@ run(size_t row, const char *redirections)
 	FILE *pipe;
 	int status;
 
-	snprintf(command, sizeof(command), "{ %s %s %s; } 2>&1 >/dev/null", programs[rows[row].program],
-	    rows[row].arguments, redirections);
+	snprintf(command, sizeof(command), "{ %s %s %s; } 2>&1 >/dev/null",
+	    programs[rows[row].program], rows[row].arguments, redirections);
 	pipe = popen(command, "r");
 	assert_non_null(pipe);
 	output[fread(output, 1, sizeof(output) - 1, pipe)] = '\0';
@@ -85,8 +85,8 @@ other_streams_are_not_needed(void **state)
 			int status = run(row, closed[i]);
 
 			if (status != 0)
-				fail_msg("%s %s %s: status %d", programs[rows[row].program], rows[row].arguments,
-				    closed[i], status);
+				fail_msg("%s %s %s: status %d", programs[rows[row].program],
+				    rows[row].arguments, closed[i], status);
 		}
 }
 

@@ -24,17 +24,35 @@ static const struct row rows[] = {
 	{ .what = "attach", .type = PAGER_MSG_ATTACH, .fds = 1, .good = true },
 	{ .what = "attach without a descriptor", .type = PAGER_MSG_ATTACH },
 	{ .what = "attach with two descriptors", .type = PAGER_MSG_ATTACH, .fds = 2 },
-	{ .what = "trace start", .type = PAGER_MSG_TRACE, .op = PAGER_TRACE_START, .fds = 1, .good = true },
-	{ .what = "trace start without a descriptor", .type = PAGER_MSG_TRACE, .op = PAGER_TRACE_START },
+	{ .what = "trace start",
+	    .type = PAGER_MSG_TRACE,
+	    .op = PAGER_TRACE_START,
+	    .fds = 1,
+	    .good = true },
+	{ .what = "trace start without a descriptor",
+	    .type = PAGER_MSG_TRACE,
+	    .op = PAGER_TRACE_START },
 	{ .what = "trace stop", .type = PAGER_MSG_TRACE, .op = PAGER_TRACE_STOP, .good = true },
-	{ .what = "trace stop with a descriptor", .type = PAGER_MSG_TRACE, .op = PAGER_TRACE_STOP, .fds = 1 },
+	{ .what = "trace stop with a descriptor",
+	    .type = PAGER_MSG_TRACE,
+	    .op = PAGER_TRACE_STOP,
+	    .fds = 1 },
 	{ .what = "allocate", .type = PAGER_MSG_ALLOCATE, .good = true },
-	{ .what = "allocate cut short", .type = PAGER_MSG_ALLOCATE, .length_delta = -1, .body_delta = -1 },
-	{ .what = "allocate one byte long", .type = PAGER_MSG_ALLOCATE, .length_delta = 1, .body_delta = 1 },
+	{ .what = "allocate cut short",
+	    .type = PAGER_MSG_ALLOCATE,
+	    .length_delta = -1,
+	    .body_delta = -1 },
+	{ .what = "allocate one byte long",
+	    .type = PAGER_MSG_ALLOCATE,
+	    .length_delta = 1,
+	    .body_delta = 1 },
 	{ .what = "length says less than came", .type = PAGER_MSG_ALLOCATE, .length_delta = -8 },
 	{ .what = "length says more than came", .type = PAGER_MSG_ALLOCATE, .length_delta = 8 },
 	{ .what = "length of nearly 2^32", .type = PAGER_MSG_ALLOCATE, .length_delta = -25 - 24 },
-	{ .what = "another message's size", .type = PAGER_MSG_DEALLOCATE, .length_delta = 8, .body_delta = 8 },
+	{ .what = "another message's size",
+	    .type = PAGER_MSG_DEALLOCATE,
+	    .length_delta = 8,
+	    .body_delta = 8 },
 	{ .what = "reserved is set", .type = PAGER_MSG_ALLOCATE, .reserved = 1 },
 	{ .what = "reserved2 is set", .type = PAGER_MSG_ALLOCATE, .reserved2 = 0x80000000u },
 	{ .what = "a request with an error", .type = PAGER_MSG_ALLOCATE, .error = -1 },
@@ -64,28 +82,32 @@ proto_rows(void **state)
 		message.header.reserved2 = row->reserved2;
 		message.header.error = row->error;
 		message.words[sizeof(message.header) / 4] = row->op;
-		fault = pager_msg_request_check(&message, (size_t)((int)bytes + row->body_delta), row->fds);
+		fault = pager_msg_request_check(
+		    &message, (size_t)((int)bytes + row->body_delta), row->fds);
 		if ((fault == NULL) != row->good)
 			fail_msg("%s: %s", row->what, fault ? fault : "accepted");
 	}
 }
 
-/* Every type: its own size is right, each shorter one is wrong, and nothing beyond the bytes given is read (the
- * message stands at the end of its allocation, where ASan watches). */
+/* Every type: its own size is right, each shorter one is wrong, and nothing beyond the bytes given
+ * is read (the message stands at the end of its allocation, where ASan watches). */
 static void
 proto_truncation(void **state)
 {
 	for (unsigned type = 0; type < 64; type++) {
-		size_t body = pager_msg_request_bytes((uint16_t)type), whole = sizeof(struct pager_msg_header) + body;
+		size_t body = pager_msg_request_bytes((uint16_t)type),
+		       whole = sizeof(struct pager_msg_header) + body;
 
 		assert_int_equal(body == 0, pager_msg_name((uint16_t)type) == NULL);
 		for (size_t bytes = 0; body && bytes <= whole; bytes++) {
-			struct pager_msg_header h = { .length = (uint32_t)bytes, .type = (uint16_t)type };
+			struct pager_msg_header h = { .length = (uint32_t)bytes,
+				.type = (uint16_t)type };
 			char *copy = calloc(1, bytes ? bytes : 1);
 			unsigned fds = type == PAGER_MSG_ATTACH ? 1 : 0;
 
 			memcpy(copy, &h, bytes < sizeof(h) ? bytes : sizeof(h));
-			assert_int_equal(pager_msg_request_check(copy, bytes, fds) == NULL, bytes == whole);
+			assert_int_equal(
+			    pager_msg_request_check(copy, bytes, fds) == NULL, bytes == whole);
 			free(copy);
 		}
 	}

@@ -19,10 +19,10 @@
 #include "pager/pager.h"
 
 /* There is no limit of time in here: a test that waits in vain is ended by the test runner. */
-#define WAIT_UNTIL(condition)        \
-	do {                         \
-		while (!(condition)) \
-			usleep(500); \
+#define WAIT_UNTIL(condition)                                                                      \
+	do {                                                                                       \
+		while (!(condition))                                                               \
+			usleep(500);                                                               \
 	} while (0)
 
 struct d_fixture {

@@ -141,10 +141,9 @@ fake_reply(struct fake *f, struct fake_session *s, const struct pager_msg_header
 		perror("fake daemon: sendmsg");
 }
 
-#define FAKE_UFFD_FEATURES                                                   \
-	(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |             \
-	 UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | \
-	 UFFD_FEATURE_WP_UNPOPULATED)
+#define FAKE_UFFD_FEATURES                                                                         \
+	(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_PAGEFAULT_FLAG_WP |  \
+	    UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED)
 
 /* The probe must be absent and watched: one page of it is filled, as the daemon does. */
 static int
@@ -440,7 +439,7 @@ fake_fault_run(void *arg)
 			if (f->hold)
 				f->held++;
 			else if (read(fds[i].fd, &msg, sizeof(msg)) == sizeof(msg) &&
-			    msg.event == UFFD_EVENT_PAGEFAULT)
+				 msg.event == UFFD_EVENT_PAGEFAULT)
 				fake_fault(f, &f->sessions[i], &msg);
 		}
 		pthread_mutex_unlock(&f->lock);
@@ -565,14 +564,14 @@ fake_agent_zap(struct fake *f, const struct pager_agent_range *ranges, uint32_t 
 	    f, &message, offsetof(struct pager_agent_message, ranges) + count * sizeof(ranges[0]));
 }
 
-#define FAKE_GETTER(type, name, parameter, value) \
-	type name parameter                       \
-	{                                         \
-		type result;                      \
-		pthread_mutex_lock(&f->lock);     \
-		result = (value);                 \
-		pthread_mutex_unlock(&f->lock);   \
-		return result;                    \
+#define FAKE_GETTER(type, name, parameter, value)                                                  \
+	type name parameter                                                                        \
+	{                                                                                          \
+		type result;                                                                       \
+		pthread_mutex_lock(&f->lock);                                                      \
+		result = (value);                                                                  \
+		pthread_mutex_unlock(&f->lock);                                                    \
+		return result;                                                                     \
 	}
 
 FAKE_GETTER(unsigned, fake_requests, (struct fake * f, enum pager_msg_type type), f->requests[type])
@@ -592,7 +591,7 @@ fake_allocated_bytes(struct fake *f)
 	for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
 		for (size_t k = 0; f->sessions[i].used && k < f->sessions[i].ranges.count; k++)
 			bytes += f->sessions[i].ranges.ranges[k].end -
-			    f->sessions[i].ranges.ranges[k].start;
+				 f->sessions[i].ranges.ranges[k].start;
 	}
 	pthread_mutex_unlock(&f->lock);
 	return bytes;

@@ -93,7 +93,8 @@ inspect_segment(uint64_t *ret_bytes, int *ret_fd)
 static void
 inspect_client(struct pager_wire_client *c, uint32_t pid)
 {
-	static const char name[] = "evil\033[2J\"\x9b" "3J\\n\xc3\xa4me";
+	static const char name[] = "evil\033[2J\"\x9b"
+				   "3J\\n\xc3\xa4me";
 
 	*c = (struct pager_wire_client){ .session_id = pid,
 		.pid = pid,

@@ -6,4 +6,4 @@
 
 extern const struct pol_ops pagerd_policy;
 __attribute__((visibility("default")))
-const struct pol_ops pagerd_policy = {.abi = POLICY_ABI + 1, .name = "future"};
+const struct pol_ops pagerd_policy = { .abi = POLICY_ABI + 1, .name = "future" };

@@ -23,10 +23,14 @@ static const char convert_usage[] =
     "      --collapse          runs of references to one page become one\n";
 
 static const struct option convert_options[] = {
-    {"to", required_argument, NULL, 't'},     {"output", required_argument, NULL, 'o'},
-    {"format", required_argument, NULL, 'f'}, {"page-size", required_argument, NULL, 's'},
-    {"instructions", no_argument, NULL, 'i'}, {"collapse", no_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+	{ "to", required_argument, NULL, 't' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "format", required_argument, NULL, 'f' },
+	{ "page-size", required_argument, NULL, 's' },
+	{ "instructions", no_argument, NULL, 'i' },
+	{ "collapse", no_argument, NULL, 'c' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
 };
 
 /* A page's first reference becomes a major fault, the others soft ones: what a pager with a frame
@@ -44,8 +48,7 @@ convert_events(const struct trace *trace, struct trace_writer *w)
 		uint64_t id = trace->ids[page];
 
 		error = trace_writer_put(w, id >> 36, id & ((UINT64_C(1) << 36) - 1),
-					 forget ? PAGER_TRACE_FORGET : kind,
-					 trace->events[i] & TRACE_WRITE);
+		    forget ? PAGER_TRACE_FORGET : kind, trace->events[i] & TRACE_WRITE);
 		resident[page] = !forget;
 		if ((i & 0xfffff) == 0)
 			progress_update("writing", i, trace->count);
@@ -57,7 +60,7 @@ convert_events(const struct trace *trace, struct trace_writer *w)
 
 static int
 convert(const char *from, const char *to, enum trace_write_format format,
-	const struct trace_options *options)
+    const struct trace_options *options)
 {
 	struct trace trace;
 	struct trace_writer w;
@@ -81,7 +84,7 @@ convert(const char *from, const char *to, enum trace_write_format format,
 int
 cmd_convert(int argc, char **argv)
 {
-	struct trace_options options = {.page_size = 4096};
+	struct trace_options options = { .page_size = 4096 };
 	enum trace_write_format format = TRACE_WRITE_TEXT;
 	const char *output = NULL, *to = NULL;
 	int option;
@@ -97,8 +100,8 @@ cmd_convert(int argc, char **argv)
 		case 'f':
 			options.format = optarg;
 			if (!trace_format_known(optarg)) {
-				error_print(0, "--format %s: text, hex, lackey, oracle or pagerd",
-					    optarg);
+				error_print(
+				    0, "--format %s: text, hex, lackey, oracle or pagerd", optarg);
 				return EXIT_USAGE;
 			}
 			break;

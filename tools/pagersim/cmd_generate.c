@@ -29,18 +29,18 @@ static const char generate_usage[] =
 enum { OPT_WRITES = 256, OPT_HOT, OPT_HOT_PERCENT, OPT_PHASES, OPT_THETA, OPT_TO, OPT_HELP };
 
 static const struct option generate_options[] = {
-    {"pages", required_argument, NULL, 'n'},
-    {"references", required_argument, NULL, 'r'},
-    {"seed", required_argument, NULL, 's'},
-    {"output", required_argument, NULL, 'o'},
-    {"writes", required_argument, NULL, OPT_WRITES},
-    {"hot", required_argument, NULL, OPT_HOT},
-    {"hot-percent", required_argument, NULL, OPT_HOT_PERCENT},
-    {"phases", required_argument, NULL, OPT_PHASES},
-    {"theta", required_argument, NULL, OPT_THETA},
-    {"to", required_argument, NULL, OPT_TO},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
+	{ "pages", required_argument, NULL, 'n' },
+	{ "references", required_argument, NULL, 'r' },
+	{ "seed", required_argument, NULL, 's' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "writes", required_argument, NULL, OPT_WRITES },
+	{ "hot", required_argument, NULL, OPT_HOT },
+	{ "hot-percent", required_argument, NULL, OPT_HOT_PERCENT },
+	{ "phases", required_argument, NULL, OPT_PHASES },
+	{ "theta", required_argument, NULL, OPT_THETA },
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void
@@ -61,7 +61,7 @@ parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 	v = strtoull(text, &end, 10);
 	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || v < min || v > max)
 		return error_print(-EINVAL, "\"%s\" is not a number from %llu to %llu", text,
-				   (unsigned long long)min, (unsigned long long)max);
+		    (unsigned long long)min, (unsigned long long)max);
 	*ret = v;
 	return 0;
 }
@@ -114,8 +114,8 @@ generate(const struct generator *g, const struct generate_params *p, struct trac
 	int error = 0;
 
 	if (resident == NULL || (g->prepare != NULL && table == NULL))
-		error = error_print(-ENOMEM, "not enough memory for %llu pages",
-				    (unsigned long long)p->pages);
+		error = error_print(
+		    -ENOMEM, "not enough memory for %llu pages", (unsigned long long)p->pages);
 	for (uint64_t i = 0; i < p->references && error == 0; i++) {
 		uint64_t page = g->page(p, &rng, table, i);
 		bool write = generate_unit(&write_rng) * 100 < p->writes;
@@ -157,7 +157,8 @@ int
 cmd_generate(int argc, char **argv)
 {
 	struct generate_params params = {
-	    .seed = 1, .hot_percent = 80, .phases = 10, .theta = 0.9, .writes = -1};
+		.seed = 1, .hot_percent = 80, .phases = 10, .theta = 0.9, .writes = -1
+	};
 	enum trace_write_format format = TRACE_WRITE_TEXT;
 	const struct generator *generator;
 	const char *output = NULL;

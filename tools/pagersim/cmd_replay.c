@@ -53,24 +53,24 @@ enum {
 };
 
 static const struct option replay_options[] = {
-    {"policy", required_argument, NULL, 'p'},
-    {"frames", required_argument, NULL, 'f'},
-    {"model", required_argument, NULL, 'm'},
-    {"window", required_argument, NULL, 'w'},
-    {"jobs", required_argument, NULL, 'j'},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"tsv", no_argument, NULL, OPT_TSV},
-    {"plot", required_argument, NULL, OPT_PLOT},
-    {"seed", required_argument, NULL, OPT_SEED},
-    {"format", required_argument, NULL, OPT_FORMAT},
-    {"page-size", required_argument, NULL, OPT_PAGE_SIZE},
-    {"instructions", no_argument, NULL, OPT_INSTRUCTIONS},
-    {"collapse", no_argument, NULL, OPT_COLLAPSE},
-    {"no-baseline", no_argument, NULL, OPT_NO_BASELINE},
-    {"no-one-pass", no_argument, NULL, OPT_NO_ONE_PASS},
-    {"check", no_argument, NULL, OPT_CHECK},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
+	{ "policy", required_argument, NULL, 'p' },
+	{ "frames", required_argument, NULL, 'f' },
+	{ "model", required_argument, NULL, 'm' },
+	{ "window", required_argument, NULL, 'w' },
+	{ "jobs", required_argument, NULL, 'j' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "tsv", no_argument, NULL, OPT_TSV },
+	{ "plot", required_argument, NULL, OPT_PLOT },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "format", required_argument, NULL, OPT_FORMAT },
+	{ "page-size", required_argument, NULL, OPT_PAGE_SIZE },
+	{ "instructions", no_argument, NULL, OPT_INSTRUCTIONS },
+	{ "collapse", no_argument, NULL, OPT_COLLAPSE },
+	{ "no-baseline", no_argument, NULL, OPT_NO_BASELINE },
+	{ "no-one-pass", no_argument, NULL, OPT_NO_ONE_PASS },
+	{ "check", no_argument, NULL, OPT_CHECK },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 },
 };
 
 struct replay_args {
@@ -107,7 +107,7 @@ replay_add_policy(struct replay *r, const char *text, size_t length)
 		return -ENOMEM;
 	r->policies = larger;
 	p = &r->policies[r->nall];
-	*p = (struct replay_policy){.label = strndup(text, length)};
+	*p = (struct replay_policy){ .label = strndup(text, length) };
 	if (p->label == NULL)
 		return -ENOMEM;
 	r->nall++;
@@ -126,8 +126,8 @@ replay_add_policy(struct replay *r, const char *text, size_t length)
 		p->ops = policy_find(p->label);
 	}
 	if (p->ops == NULL)
-		return error_print(-ENOENT, "no policy is called \"%s\" (see: pagersim policies)",
-				   p->label);
+		return error_print(
+		    -ENOENT, "no policy is called \"%s\" (see: pagersim policies)", p->label);
 	if (colon != NULL)
 		*colon = ':';
 	text_clean(p->label); /* from here on it is only shown, and no parameter looks so */
@@ -216,9 +216,9 @@ replay_parse_frames(struct replay *r, const char *list)
 	}
 	if (error == 0 && (p == NULL || r->nframes == 0))
 		error = error_print(-EINVAL,
-				    "--frames %s: expected N, N%% or FROM..TO/COUNT, at most %" PRIu32
-				    " frames (the trace has %" PRIu32 " pages)",
-				    list, UINT32_MAX, r->trace->npages);
+		    "--frames %s: expected N, N%% or FROM..TO/COUNT, at most %" PRIu32
+		    " frames (the trace has %" PRIu32 " pages)",
+		    list, UINT32_MAX, r->trace->npages);
 	return error;
 }
 
@@ -338,7 +338,8 @@ replay_check_plot(const struct replay *r, const char *plot)
 	struct stat trace, picture;
 
 	if (plot == NULL || stat(plot, &picture) != 0 ||
-	    (strcmp(r->path, "-") == 0 ? fstat(STDIN_FILENO, &trace) : stat(r->path, &trace)) != 0 ||
+	    (strcmp(r->path, "-") == 0 ? fstat(STDIN_FILENO, &trace) : stat(r->path, &trace)) !=
+		0 ||
 	    trace.st_dev != picture.st_dev || trace.st_ino != picture.st_ino)
 		return 0;
 	return error_print(-EINVAL, "--plot %s: that is the trace", plot);
@@ -361,8 +362,8 @@ replay_all(struct replay *r, const struct replay_args *args)
 		return error;
 	if (r->trace->dropped > 0)
 		fprintf(stderr,
-			"pagersim: %s: the recorder lost %llu records; counts are approximate\n",
-			r->path, (unsigned long long)r->trace->dropped);
+		    "pagersim: %s: the recorder lost %llu records; counts are approximate\n",
+		    r->path, (unsigned long long)r->trace->dropped);
 	r->cells = calloc((size_t)r->nall * r->nframes, sizeof(*r->cells));
 	if (r->cells == NULL || trace_link(r->trace) != 0)
 		return error_print(-ENOMEM, "not enough memory");
@@ -375,15 +376,15 @@ cmd_replay(int argc, char **argv)
 {
 	struct trace trace;
 	struct replay r = {
-	    .trace = &trace,
-	    .window = 25,
-	    .window_percent = true,
-	    .one_pass = true,
-	    .baseline = true,
-	    .seed = 1,
-	    .jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
+		.trace = &trace,
+		.window = 25,
+		.window_percent = true,
+		.one_pass = true,
+		.baseline = true,
+		.seed = 1,
+		.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
 	};
-	struct replay_args args = {.trace.page_size = 4096};
+	struct replay_args args = { .trace.page_size = 4096 };
 	int option, error;
 
 	while ((option = getopt_long(argc, argv, "p:f:m:w:j:", replay_options, NULL)) != -1) {

@@ -155,8 +155,8 @@ stack_events(struct stack *s, enum curve_kind kind, atomic_ullong *progress)
 		 * stack, always. */
 		s->curve->misses[depth == 0 ? beyond : depth - 1]++;
 		if (t->has_writes)
-			stack_dirty(s, page, depth != 0 ? depth : beyond + 1,
-				    t->events[i] & TRACE_WRITE);
+			stack_dirty(
+			    s, page, depth != 0 ? depth : beyond + 1, t->events[i] & TRACE_WRITE);
 		if (progress != NULL && (i & 0xffff) == 0xffff)
 			atomic_fetch_add_explicit(progress, 1 << 16, memory_order_relaxed);
 	}
@@ -197,15 +197,15 @@ curve_accumulate(struct curve *c)
 
 int
 curve_make(const struct trace *trace, enum curve_kind kind, uint32_t max_frames,
-	   atomic_ullong *progress, struct curve *ret)
+    atomic_ullong *progress, struct curve *ret)
 {
 	size_t n = trace->npages;
-	struct curve curve = {.npages = trace->npages};
+	struct curve curve = { .npages = trace->npages };
 	struct stack s = {
-	    .trace = trace,
-	    .curve = &curve,
-	    .slots = (uint32_t)(2 * n + 64),
-	    .depth_max = max_frames < n ? max_frames : trace->npages,
+		.trace = trace,
+		.curve = &curve,
+		.slots = (uint32_t)(2 * n + 64),
+		.depth_max = max_frames < n ? max_frames : trace->npages,
 	};
 	struct timespec t0, t1;
 	int error = -ENOMEM;
@@ -247,7 +247,7 @@ curve_fini(struct curve *c)
 {
 	free(c->misses);
 	free(c->written);
-	*c = (struct curve){0};
+	*c = (struct curve){ 0 };
 }
 
 void
@@ -256,10 +256,10 @@ curve_result(const struct curve *c, uint32_t nframes, struct sim_result *ret)
 	uint32_t frames = nframes < c->npages ? nframes : c->npages;
 
 	*ret = (struct sim_result){
-	    .majors = c->misses[frames],
-	    .cold = c->cold,
-	    .written = c->written[frames],
-	    .ns = c->ns,
+		.majors = c->misses[frames],
+		.cold = c->cold,
+		.written = c->written[frames],
+		.ns = c->ns,
 	};
 	ret->clean = ret->majors - frames - ret->written;
 }

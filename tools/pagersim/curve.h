@@ -21,7 +21,7 @@ struct curve {
 /* The trace must have no TRACE_FORGET; CURVE_MIN also needs trace_link(). max_frames: the largest c
  * of interest; MIN's stack is kept no deeper. => 0 or -ENOMEM. */
 int curve_make(const struct trace *trace, enum curve_kind kind, uint32_t max_frames,
-	       atomic_ullong *progress, struct curve *ret);
+    atomic_ullong *progress, struct curve *ret);
 void curve_fini(struct curve *c);
 /* As sim_run would report it in the textbook model, but for bytes_per_page. */
 void curve_result(const struct curve *c, uint32_t nframes, struct sim_result *ret);

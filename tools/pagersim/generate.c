@@ -117,16 +117,17 @@ page_write_once(const struct generate_params *p, uint64_t *rng, const void *tabl
 }
 
 static const struct generator generators[] = {
-    {"loop", "pages 0..N-1 in order, again and again: LRU and FIFO miss always if N > frames",
-     page_loop, NULL},
-    {"scan+hot", "a hot set and a sequential scan beside it", page_scan_hot, NULL},
-    {"phase", "disjoint working sets, one after the other", page_phase, NULL},
-    {"zipf", "independent references, rank r with weight 1/r^theta", page_zipf, prepare_zipf},
-    {"uniform", "independent references, all pages alike: all policies but MIN are equal",
-     page_uniform, NULL},
-    {"write-once",
-     "each page written once in order, never used again: all misses cold, all evictions dirty",
-     page_write_once, NULL},
+	{ "loop", "pages 0..N-1 in order, again and again: LRU and FIFO miss always if N > frames",
+	    page_loop, NULL },
+	{ "scan+hot", "a hot set and a sequential scan beside it", page_scan_hot, NULL },
+	{ "phase", "disjoint working sets, one after the other", page_phase, NULL },
+	{ "zipf", "independent references, rank r with weight 1/r^theta", page_zipf, prepare_zipf },
+	{ "uniform", "independent references, all pages alike: all policies but MIN are equal",
+	    page_uniform, NULL },
+	{ "write-once",
+	    "each page written once in order, never used again: all misses cold, all evictions "
+	    "dirty",
+	    page_write_once, NULL },
 };
 
 const struct generator *

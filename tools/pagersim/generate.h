@@ -21,8 +21,8 @@ struct generate_params {
 struct generator {
 	const char *name, *help;
 	/* Reference number i goes to which page? Called for i = 0, 1, 2... */
-	uint64_t (*page)(const struct generate_params *p, uint64_t *rng, const void *table,
-			 uint64_t i);
+	uint64_t (*page)(
+	    const struct generate_params *p, uint64_t *rng, const void *table, uint64_t i);
 	/* NULL, or makes what page() wants as table, to be freed. => NULL: no memory */
 	void *(*prepare)(const struct generate_params *p, uint64_t *rng);
 };

@@ -66,7 +66,7 @@ gz_begin(struct input *in)
 {
 	if (in->gz_open)
 		inflateEnd(&in->gz);
-	in->gz = (z_stream){0};
+	in->gz = (z_stream){ 0 };
 	in->gz_open = inflateInit2(&in->gz, 15 + 16) == Z_OK;
 	return in->gz_open ? 0 : -ENOMEM;
 }
@@ -105,8 +105,8 @@ zstd_begin(struct input *in)
 static int
 zstd_decode(struct input *in, const char **ret_why)
 {
-	ZSTD_inBuffer from = {in->raw, in->raw_end, in->raw_at};
-	ZSTD_outBuffer to = {in->plain, in->plain_bytes, in->plain_end};
+	ZSTD_inBuffer from = { in->raw, in->raw_end, in->raw_at };
+	ZSTD_outBuffer to = { in->plain, in->plain_bytes, in->plain_end };
 	size_t result = ZSTD_decompressStream(in->zstd, &to, &from);
 
 	in->raw_at = from.pos;
@@ -157,18 +157,20 @@ xz_decode(struct input *in, const char **ret_why)
 }
 
 static const struct codec codecs[] = {
-    {"gzip", "\x1f\x8b", 2, 0xff, gz_begin, gz_decode},
-    {"zstd", "\x28\xb5\x2f\xfd", 4, 0xff, zstd_begin, zstd_decode},
-    {"zstd", "\x50\x2a\x4d\x18", 4, 0xf0, zstd_begin, zstd_decode}, /* a frame to be skipped */
-    {"xz", "\xfd"
-	   "7zXZ\0",
-     6, 0xff, xz_begin, xz_decode},
-    {"bzip2", "BZh", 3, 0xff, NULL, NULL},
-    {"lz4", "\x04\x22\x4d\x18", 4, 0xff, NULL, NULL},
-    {"lzip", "LZIP", 4, 0xff, NULL, NULL},
-    {"compress", "\x1f\x9d", 2, 0xff, NULL, NULL},
-    {"zip", "PK\x03\x04", 4, 0xff, NULL, NULL},
-    {"7-Zip", "7z\xbc\xaf\x27\x1c", 6, 0xff, NULL, NULL},
+	{ "gzip", "\x1f\x8b", 2, 0xff, gz_begin, gz_decode },
+	{ "zstd", "\x28\xb5\x2f\xfd", 4, 0xff, zstd_begin, zstd_decode },
+	{ "zstd", "\x50\x2a\x4d\x18", 4, 0xf0, zstd_begin,
+	    zstd_decode }, /* a frame to be skipped */
+	{ "xz",
+	    "\xfd"
+	    "7zXZ\0",
+	    6, 0xff, xz_begin, xz_decode },
+	{ "bzip2", "BZh", 3, 0xff, NULL, NULL },
+	{ "lz4", "\x04\x22\x4d\x18", 4, 0xff, NULL, NULL },
+	{ "lzip", "LZIP", 4, 0xff, NULL, NULL },
+	{ "compress", "\x1f\x9d", 2, 0xff, NULL, NULL },
+	{ "zip", "PK\x03\x04", 4, 0xff, NULL, NULL },
+	{ "7-Zip", "7z\xbc\xaf\x27\x1c", 6, 0xff, NULL, NULL },
 };
 
 /* Reads until there are `want` raw bytes (few) or the file is over. */
@@ -230,14 +232,14 @@ input_begin_member(struct input *in)
 	codec = codec_find(in->raw + in->raw_at, in->raw_end - in->raw_at);
 	if (codec != NULL && codec->begin == NULL)
 		return error_print(-EINVAL,
-				   "%s: byte %" PRIu64 ": %s data, which is not unpacked here "
-				   "(gzip, zstd and xz are)",
-				   in->path, input_offset(in), codec->name);
+		    "%s: byte %" PRIu64 ": %s data, which is not unpacked here "
+		    "(gzip, zstd and xz are)",
+		    in->path, input_offset(in), codec->name);
 	if (codec == NULL && in->state == INPUT_BETWEEN)
 		return error_print(-EBADMSG,
-				   "%s: byte %" PRIu64 ": the %s data ends here, and what follows "
-				   "is neither compressed data nor zeros",
-				   in->path, input_offset(in), in->codec->name);
+		    "%s: byte %" PRIu64 ": the %s data ends here, and what follows "
+		    "is neither compressed data nor zeros",
+		    in->path, input_offset(in), in->codec->name);
 	in->state = codec == NULL ? INPUT_UNPACKED : INPUT_MEMBER;
 	in->codec = codec;
 	return codec == NULL ? 0 : codec->begin(in);
@@ -259,11 +261,11 @@ input_decode_member(struct input *in)
 		in->state = INPUT_BETWEEN;
 	if (result == -EBADMSG)
 		return error_print(result, "%s: byte %" PRIu64 ": damaged %s data (%s)", in->path,
-				   input_offset(in), in->codec->name, why);
+		    input_offset(in), in->codec->name, why);
 	if (result == 0 && in->raw_over && input_offset(in) == before &&
 	    in->plain_end == plain_before)
 		return error_print(-EBADMSG, "%s: truncated: its %s data is not complete", in->path,
-				   in->codec->name);
+		    in->codec->name);
 	return result < 0 ? result : 0;
 }
 

@@ -89,7 +89,7 @@ output_open(struct output *o, const char *path)
 	bool to_stdout = path == NULL || strcmp(path, "-") == 0;
 	int fd, error;
 
-	*o = (struct output){.name = to_stdout ? "standard output" : path};
+	*o = (struct output){ .name = to_stdout ? "standard output" : path };
 	if (to_stdout) {
 		o->file = stdout;
 		return 0;

@@ -21,10 +21,10 @@ static const struct {
 	const char *name, *help;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-    {"replay", "run policies over a trace and count", cmd_replay},
-    {"generate", "write a synthetic trace", cmd_generate},
-    {"convert", "write a trace in another format", cmd_convert},
-    {"policies", "list policies and their parameters", cmd_policies},
+	{ "replay", "run policies over a trace and count", cmd_replay },
+	{ "generate", "write a synthetic trace", cmd_generate },
+	{ "convert", "write a trace in another format", cmd_convert },
+	{ "policies", "list policies and their parameters", cmd_policies },
 };
 
 int
@@ -72,8 +72,8 @@ progress_update(const char *what, uint64_t done, uint64_t total)
 	progress.shown = true;
 	if (total > 0)
 		fprintf(stderr, "\r%s [%.*s%*s] %3.0f %%  %.0f s ", what, filled,
-			"########################################", WIDTH - filled, "", part * 100,
-			elapsed);
+		    "########################################", WIDTH - filled, "", part * 100,
+		    elapsed);
 	else
 		fprintf(stderr, "\r%s %" PRIu64 " bytes  %.0f s ", what, done, elapsed);
 }

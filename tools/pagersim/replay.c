@@ -62,14 +62,14 @@ runner_config(struct runner *run, unsigned policy, unsigned size)
 	struct replay *r = run->replay;
 
 	return (struct sim_config){
-	    .ops = r->policies[policy].ops,
-	    .params = r->policies[policy].params,
-	    .nframes = r->frames[size],
-	    .model = r->model,
-	    .window = replay_window(r, r->frames[size]),
-	    .seed = r->seed,
-	    .check = r->check,
-	    .progress = &run->progress,
+		.ops = r->policies[policy].ops,
+		.params = r->policies[policy].params,
+		.nframes = r->frames[size],
+		.model = r->model,
+		.window = replay_window(r, r->frames[size]),
+		.seed = r->seed,
+		.check = r->check,
+		.progress = &run->progress,
 	};
 }
 
@@ -155,7 +155,8 @@ runner_fill(struct runner *run)
 		bool row = replay_by_row(r, p);
 
 		for (unsigned i = 0; i < (row ? 1 : r->nframes); i++)
-			run->jobs[run->njobs++] = (struct job){.policy = p, .size = i, .row = row};
+			run->jobs[run->njobs++] =
+			    (struct job){ .policy = p, .size = i, .row = row };
 	}
 	return 0;
 }
@@ -174,8 +175,8 @@ runner_wait(struct runner *run)
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&run->idle, &run->mutex, &until);
-		progress_update("replaying",
-				atomic_load_explicit(&run->progress, memory_order_relaxed), total);
+		progress_update(
+		    "replaying", atomic_load_explicit(&run->progress, memory_order_relaxed), total);
 	}
 	pthread_mutex_unlock(&run->mutex);
 	progress_end();
@@ -191,14 +192,14 @@ replay_report_errors(const struct replay *r)
 
 			if (cell->error == -EINVAL)
 				return error_print(-EINVAL, "%s: bad parameters (known: %s)", label,
-						   r->policies[p].ops->params);
+				    r->policies[p].ops->params);
 			if (cell->error != 0)
-				return error_print(cell->error, "%s: %s", label,
-						   strerror(-cell->error));
-			if (cell->result.broken != NULL)
 				return error_print(
-				    -EPROTO, "%s, %u frames: check failed after event %llu: %s",
-				    label, r->frames[i], (unsigned long long)cell->result.broken_at,
+				    cell->error, "%s: %s", label, strerror(-cell->error));
+			if (cell->result.broken != NULL)
+				return error_print(-EPROTO,
+				    "%s, %u frames: check failed after event %llu: %s", label,
+				    r->frames[i], (unsigned long long)cell->result.broken_at,
 				    cell->result.broken);
 		}
 	}
@@ -209,9 +210,9 @@ int
 replay_run(struct replay *r)
 {
 	struct runner run = {
-	    .replay = r,
-	    .mutex = PTHREAD_MUTEX_INITIALIZER,
-	    .idle = PTHREAD_COND_INITIALIZER,
+		.replay = r,
+		.mutex = PTHREAD_MUTEX_INITIALIZER,
+		.idle = PTHREAD_COND_INITIALIZER,
 	};
 	pthread_t *threads = calloc(r->jobs, sizeof(*threads));
 	unsigned started = 0;

@@ -53,27 +53,26 @@ report_table(const struct replay *r, FILE *out)
 			    ? (int)strlen(r->policies[p].label)
 			    : width;
 	fprintf(out, "%s: %zu references to %" PRIu32 " pages, %s model", r->title,
-		r->trace->references, r->trace->npages, model_name(r));
+	    r->trace->references, r->trace->npages, model_name(r));
 	if (r->model == SIM_PAGER)
-		fprintf(out, ", window %" PRIu32 "%s", r->window,
-			r->window_percent ? "%" : " pages");
+		fprintf(
+		    out, ", window %" PRIu32 "%s", r->window, r->window_percent ? "%" : " pages");
 	fprintf(out, "\n\n%-*s %8s %10s %9s %10s %10s %9s %9s %6s %6s %7s %7s %5s %5s\n", width,
-		"policy", "frames", "major", "cold", "capacity", "soft", "wfault", "written",
-		"xMIN", "gap", "ns/ev", "B/page", "viol", "fall");
+	    "policy", "frames", "major", "cold", "capacity", "soft", "wfault", "written", "xMIN",
+	    "gap", "ns/ev", "B/page", "viol", "fall");
 	for (unsigned p = 0; p < r->npolicies; p++) {
 		for (unsigned i = 0; i < r->nframes; i++) {
 			const struct sim_result *c = &replay_cell(r, p, i)->result;
 
 			fprintf(out,
-				"%-*s %8" PRIu32 " %10" PRIu64 " %9" PRIu64 " %10" PRIu64
-				" %10" PRIu64 " %9" PRIu64 " %9" PRIu64,
-				width, r->policies[p].label, r->frames[i], c->majors, c->cold,
-				c->majors - c->cold, c->soft, c->write_faults, c->written);
+			    "%-*s %8" PRIu32 " %10" PRIu64 " %9" PRIu64 " %10" PRIu64 " %10" PRIu64
+			    " %9" PRIu64 " %9" PRIu64,
+			    width, r->policies[p].label, r->frames[i], c->majors, c->cold,
+			    c->majors - c->cold, c->soft, c->write_faults, c->written);
 			print_ratio(out, " ", 6, replay_x_min(r, p, i));
 			print_ratio(out, " ", 6, replay_gap(r, p, i));
 			fprintf(out, " %7.1f %7.1f %5" PRIu64 " %5" PRIu64 "\n",
-				cell_ns_event(r, c), c->bytes_per_page, c->violations,
-				c->fallbacks);
+			    cell_ns_event(r, c), c->bytes_per_page, c->violations, c->fallbacks);
 		}
 	}
 }
@@ -85,28 +84,27 @@ report_tsv(const struct replay *r, FILE *out)
 	      "e_faults\t"
 	      "written\tclean\tmiss_ratio\tx_min\tgap_closed\tns_event\tbytes_"
 	      "page\tviolations\tfallbacks\n",
-	      out);
+	    out);
 	for (unsigned p = 0; p < r->npolicies; p++) {
 		for (unsigned i = 0; i < r->nframes; i++) {
 			const struct sim_result *c = &replay_cell(r, p, i)->result;
 
 			fprintf(out, "%s\t%zu\t%" PRIu32 "\t%s\t", r->title, r->trace->references,
-				r->trace->npages, model_name(r));
+			    r->trace->npages, model_name(r));
 			if (uses_window(r, p))
 				fprintf(out, "%" PRIu32, replay_window(r, r->frames[i]));
 			else
 				fputs("-", out);
 			fprintf(out,
-				"\t%s\t%" PRIu32 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
-				"\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%.6f",
-				r->policies[p].label, r->frames[i], c->majors, c->cold,
-				c->majors - c->cold, c->soft, c->write_faults, c->written, c->clean,
-				(double)c->majors / (double)r->trace->references);
+			    "\t%s\t%" PRIu32 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
+			    "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%.6f",
+			    r->policies[p].label, r->frames[i], c->majors, c->cold,
+			    c->majors - c->cold, c->soft, c->write_faults, c->written, c->clean,
+			    (double)c->majors / (double)r->trace->references);
 			print_ratio(out, "\t", 0, replay_x_min(r, p, i));
 			print_ratio(out, "\t", 0, replay_gap(r, p, i));
 			fprintf(out, "\t%.1f\t%.1f\t%" PRIu64 "\t%" PRIu64 "\n",
-				cell_ns_event(r, c), c->bytes_per_page, c->violations,
-				c->fallbacks);
+			    cell_ns_event(r, c), c->bytes_per_page, c->violations, c->fallbacks);
 		}
 	}
 }

@@ -150,9 +150,9 @@ sim_make_room(struct sim *s)
 			stalls = unmapped > 0 ? stalls : stalls + 1;
 			continue;
 		}
-		if (victim < s->npages &&
-		    ((s->pages[victim] & STATE) == POL_INACTIVE ||
-		     ((s->ops->flags & POL_WANTS_EVERY_REFERENCE) && (s->pages[victim] & STATE)))) {
+		if (victim < s->npages && ((s->pages[victim] & STATE) == POL_INACTIVE ||
+					      ((s->ops->flags & POL_WANTS_EVERY_REFERENCE) &&
+						  (s->pages[victim] & STATE)))) {
 			sim_evict(s, victim);
 			return;
 		}
@@ -269,7 +269,7 @@ static void
 sim_events_checked(struct sim *s, const struct trace *trace, size_t begin, size_t end)
 {
 	for (size_t i = begin; i < end && s->result.broken == NULL; i++) {
-		struct pol_stats stats = {0};
+		struct pol_stats stats = { 0 };
 
 		sim_events(s, trace, i, i + 1);
 		s->ops->stats(s->mem, &stats);
@@ -285,7 +285,7 @@ static void *
 sim_map_memory(size_t bytes)
 {
 	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return mem == MAP_FAILED ? NULL : mem;
 }
@@ -316,7 +316,8 @@ double
 sim_bytes_per_page(const struct trace *trace, const struct sim_config *config)
 {
 	const struct pol_env env = {
-	    .npages = trace->npages, .nframes = config->nframes, .seed = config->seed};
+		.npages = trace->npages, .nframes = config->nframes, .seed = config->seed
+	};
 
 	return (double)config->ops->footprint(&env, config->params) / trace->npages;
 }
@@ -326,19 +327,20 @@ sim_run(const struct trace *trace, const struct sim_config *config, struct sim_r
 {
 	const struct pol_ops *ops = config->ops;
 	struct sim s = {
-	    .ops = ops,
-	    .npages = trace->npages,
-	    .nframes = config->nframes,
-	    .textbook = config->model == SIM_TEXTBOOK || (ops->flags & POL_WANTS_EVERY_REFERENCE),
-	    .keeps_target = (ops->flags & POL_KEEPS_TARGET) && ops->deactivate != NULL,
+		.ops = ops,
+		.npages = trace->npages,
+		.nframes = config->nframes,
+		.textbook =
+		    config->model == SIM_TEXTBOOK || (ops->flags & POL_WANTS_EVERY_REFERENCE),
+		.keeps_target = (ops->flags & POL_KEEPS_TARGET) && ops->deactivate != NULL,
 	};
 	struct pol_env env = {
-	    .npages = trace->npages,
-	    .nframes = config->nframes,
-	    .seed = config->seed,
-	    .state = sim_state,
-	    .next_use = ops->flags & POL_OFFLINE_ONLY ? sim_next_use : NULL,
-	    .core = &s,
+		.npages = trace->npages,
+		.nframes = config->nframes,
+		.seed = config->seed,
+		.state = sim_state,
+		.next_use = ops->flags & POL_OFFLINE_ONLY ? sim_next_use : NULL,
+		.core = &s,
 	};
 	size_t bytes = ops->footprint(&env, config->params);
 	size_t window_bytes = pol_window_footprint(trace->npages);

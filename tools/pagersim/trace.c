@@ -13,7 +13,7 @@
 void
 trace_init(struct trace *t)
 {
-	*t = (struct trace){0};
+	*t = (struct trace){ 0 };
 }
 
 void

@@ -84,7 +84,8 @@ is_wide(const uint8_t *data, size_t bytes, size_t width, size_t place)
 {
 	bytes -= bytes % width;
 	for (size_t i = 0; i < bytes; i++) {
-		bool shown = (data[i] >= ' ' && data[i] < 0x7f) || (data[i] >= '\t' && data[i] <= '\r');
+		bool shown =
+		    (data[i] >= ' ' && data[i] < 0x7f) || (data[i] >= '\t' && data[i] <= '\r');
 
 		if (i % width == place ? !shown : data[i] != 0)
 			return false;
@@ -100,8 +101,10 @@ trace_guess_wide(const uint8_t *data, size_t bytes)
 		uint8_t width, place, mark_bytes;
 		uint8_t mark[4];
 	} encodings[] = {
-	    {"UTF-32LE", 4, 0, 4, {0xff, 0xfe, 0, 0}}, {"UTF-32BE", 4, 3, 4, {0, 0, 0xfe, 0xff}},
-	    {"UTF-16LE", 2, 0, 2, {0xff, 0xfe}},       {"UTF-16BE", 2, 1, 2, {0xfe, 0xff}},
+		{ "UTF-32LE", 4, 0, 4, { 0xff, 0xfe, 0, 0 } },
+		{ "UTF-32BE", 4, 3, 4, { 0, 0, 0xfe, 0xff } },
+		{ "UTF-16LE", 2, 0, 2, { 0xff, 0xfe } },
+		{ "UTF-16BE", 2, 1, 2, { 0xfe, 0xff } },
 	};
 
 	if (bytes > TRACE_GUESS_BYTES)
@@ -111,8 +114,8 @@ trace_guess_wide(const uint8_t *data, size_t bytes)
 
 		if (bytes >= mark && memcmp(data, encodings[i].mark, mark) == 0) {
 			/* Two bytes may be chance. */
-			if (is_wide(data + mark, bytes - mark, encodings[i].width,
-				    encodings[i].place))
+			if (is_wide(
+				data + mark, bytes - mark, encodings[i].width, encodings[i].place))
 				return encodings[i].name;
 		} else if (is_wide(data, bytes, encodings[i].width, encodings[i].place)) {
 			return encodings[i].name;
@@ -124,7 +127,7 @@ trace_guess_wide(const uint8_t *data, size_t bytes)
 const char *
 trace_guess(const uint8_t *data, size_t bytes)
 {
-	static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+	static const uint8_t mark[] = { 0xef, 0xbb, 0xbf };
 
 	if (bytes >= 8 && memcmp(data, PAGER_TRACE_MAGIC, 8) == 0)
 		return "pagerd";
@@ -149,8 +152,8 @@ oracle_record_get(const uint8_t *data, struct oracle_record *ret)
 }
 
 const char *
-oracle_record_check(const struct oracle_record *r, const struct oracle_record *before,
-		    uint64_t number)
+oracle_record_check(
+    const struct oracle_record *r, const struct oracle_record *before, uint64_t number)
 {
 	if (number > 0 && r->time < before->time)
 		return "a time before that of the record before it";

@@ -15,10 +15,11 @@
 
 /* libCacheSim's oracleGeneral: packed, little-endian, in this order. */
 struct oracle_record {
-	uint32_t time;   /* seconds */
+	uint32_t time; /* seconds */
 	uint64_t object;
 	uint32_t bytes;
-	int64_t next; /* number of the record with the object's next access, -1 or INT64_MAX: none */
+	int64_t
+	    next; /* number of the record with the object's next access, -1 or INT64_MAX: none */
 };
 
 /* => the name of the format that the file has most likely; "oracle" for all that is binary and no
@@ -30,8 +31,8 @@ const char *trace_guess_wide(const uint8_t *data, size_t bytes);
 void oracle_record_get(const uint8_t *data, struct oracle_record *ret);
 /* before: the record before, when number (from 0) is not 0. => what it has that no trace has, or
  * NULL */
-const char *oracle_record_check(const struct oracle_record *r, const struct oracle_record *before,
-				uint64_t number);
+const char *oracle_record_check(
+    const struct oracle_record *r, const struct oracle_record *before, uint64_t number);
 
 /* Whether the line is not of the trace, but what valgrind itself says. */
 bool trace_is_valgrind(const char *p, const char *end);

@@ -67,7 +67,7 @@ reader_bad_line(struct reader *r, const char *line, size_t length, const char *e
 	text[shown] = '\0';
 	text_clean(text);
 	return error_print(-EINVAL, "%s:%" PRIu64 ": expected %s, found \"%s\"%s", r->path, r->line,
-			   expected, text, length > 60 ? "..." : "");
+	    expected, text, length > 60 ? "..." : "");
 }
 
 static int
@@ -111,13 +111,14 @@ read_lackey_line(struct reader *r, const char *p, const char *end)
 	if (trace_is_valgrind(p, end))
 		return 0;
 	p = trace_skip_blanks(p + 1, end);
-	if (memchr("ILSM", kind, 4) == NULL || !trace_parse_number(&p, end, 16, &address) || p == end ||
-	    *p++ != ',' || !trace_parse_number(&p, end, 10, &size) || trace_skip_blanks(p, end) != end)
-		return reader_bad_line(r, line, (size_t)(end - line),
-				       "a lackey record (L, S, M or I addr,size)");
+	if (memchr("ILSM", kind, 4) == NULL || !trace_parse_number(&p, end, 16, &address) ||
+	    p == end || *p++ != ',' || !trace_parse_number(&p, end, 10, &size) ||
+	    trace_skip_blanks(p, end) != end)
+		return reader_bad_line(
+		    r, line, (size_t)(end - line), "a lackey record (L, S, M or I addr,size)");
 	if (size == 0 || size > LACKEY_SIZE_MAX || address + size - 1 < address)
 		return reader_bad_line(r, line, (size_t)(end - line),
-				       "an access of 1 to 65536 bytes below address 2^64");
+		    "an access of 1 to 65536 bytes below address 2^64");
 	if (kind == 'I' && !r->options->instructions)
 		return 0;
 	last = (address + size - 1) >> r->page_shift;
@@ -148,7 +149,7 @@ next_line(struct reader *r, const char **ret, const char **ret_end)
 		want = bytes + 4096;
 		if (newline == NULL && bytes > 1 << 20)
 			return error_print(-EINVAL, "%s:%" PRIu64 ": line longer than 1 MiB",
-					   r->path, r->line + 1);
+			    r->path, r->line + 1);
 	} while (newline == NULL);
 	if (bytes == 0)
 		return 0;
@@ -164,7 +165,7 @@ next_line(struct reader *r, const char **ret, const char **ret_end)
 static int
 text_begin(struct reader *r)
 {
-	static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
+	static const uint8_t mark[] = { 0xef, 0xbb, 0xbf };
 	const uint8_t *data;
 	const char *wide;
 	size_t bytes;
@@ -175,8 +176,8 @@ text_begin(struct reader *r)
 	wide = trace_guess_wide(data, bytes);
 	if (wide != NULL)
 		return error_print(-EINVAL,
-				   "%s: its text is %s, which is not read: iconv -f %s -t UTF-8",
-				   r->path, wide, wide);
+		    "%s: its text is %s, which is not read: iconv -f %s -t UTF-8", r->path, wide,
+		    wide);
 	/* A file of an old Mac has lines that end with CR alone; else a CR is a blank. */
 	r->newline = '\n';
 	if (memchr(data, '\n', bytes) == NULL && memchr(data, '\r', bytes) != NULL)
@@ -227,7 +228,7 @@ read_lackey(struct reader *r)
 static int
 read_oracle(struct reader *r)
 {
-	struct oracle_record record, before = {0};
+	struct oracle_record record, before = { 0 };
 	const uint8_t *data;
 	const char *why;
 	size_t bytes;
@@ -240,10 +241,10 @@ read_oracle(struct reader *r)
 		why = r->guessed ? oracle_record_check(&record, &before, r->line) : NULL;
 		if (why != NULL)
 			return error_print(-EINVAL,
-					   "%s: no trace: it holds zero bytes, and read as "
-					   "oracleGeneral, record %" PRIu64
-					   " has %s (--format oracle reads it all the same)",
-					   r->path, r->line + 1, why);
+			    "%s: no trace: it holds zero bytes, and read as "
+			    "oracleGeneral, record %" PRIu64
+			    " has %s (--format oracle reads it all the same)",
+			    r->path, r->line + 1, why);
 		before = record;
 		r->line++;
 		input_take(r->in, ORACLE_RECORD_BYTES);
@@ -253,7 +254,7 @@ read_oracle(struct reader *r)
 	}
 	if (error == 0 && bytes > 0)
 		error = error_print(-EINVAL, "%s: record %" PRIu64 " is cut off (%zu of %d bytes)",
-				    r->path, r->line + 1, bytes, ORACLE_RECORD_BYTES);
+		    r->path, r->line + 1, bytes, ORACLE_RECORD_BYTES);
 	return error;
 }
 
@@ -267,16 +268,16 @@ read_recorded_block(struct reader *r, uint8_t *data, size_t bytes)
 
 	if (result != 0)
 		return error_print(result, "%s: block behind record %" PRIu64 " has a bad checksum",
-				   r->path, r->line);
+		    r->path, r->line);
 	while ((result = trace_block_get(&block, &record)) > 0) {
 		unsigned flags =
 		    record.written || record.kind == PAGER_TRACE_WRITE ? TRACE_WRITE : 0;
 
 		r->line++;
 		if (record.page >> 36 != 0 || record.object >> 28 != 0)
-			return error_print(
-			    -ERANGE, "%s: record %" PRIu64 ": object or page number too large",
-			    r->path, r->line);
+			return error_print(-ERANGE,
+			    "%s: record %" PRIu64 ": object or page number too large", r->path,
+			    r->line);
 		if (record.kind == PAGER_TRACE_FORGET)
 			flags = TRACE_FORGET;
 		result = reader_add(r, record.object << 36 | record.page, flags);
@@ -302,13 +303,12 @@ read_recording(struct reader *r)
 	if (bytes >= sizeof(header))
 		memcpy(&header, data, sizeof(header));
 	if (bytes < sizeof(header) || trace_header_check(&header) != 0)
-		return error_print(-EINVAL, "%s: not a recording of version %d", r->path,
-				   PAGER_TRACE_VERSION);
+		return error_print(
+		    -EINVAL, "%s: not a recording of version %d", r->path, PAGER_TRACE_VERSION);
 	if (header.page_size == 0 || (header.page_size & (header.page_size - 1)) != 0)
 		return error_print(-EINVAL,
-				   "%s: damaged recording: pages of %" PRIu32
-				   " bytes, which is no power of two",
-				   r->path, header.page_size);
+		    "%s: damaged recording: pages of %" PRIu32 " bytes, which is no power of two",
+		    r->path, header.page_size);
 	r->trace->page_size = header.page_size;
 	r->trace->window = header.window_pages;
 	input_take(r->in, sizeof(header));
@@ -319,8 +319,8 @@ read_recording(struct reader *r)
 		memcpy(&block, data, sizeof(block));
 		if (block.magic != PAGER_TRACE_BLOCK_MAGIC ||
 		    block.payload_bytes > PAGER_TRACE_PAYLOAD_MAX)
-			return error_print(-EINVAL, "%s: no block behind record %" PRIu64, r->path,
-					   r->line);
+			return error_print(
+			    -EINVAL, "%s: no block behind record %" PRIu64, r->path, r->line);
 		whole = sizeof(block) + block.payload_bytes;
 		error = input_fill(r->in, whole, &data, &bytes);
 		if (error != 0 || bytes < whole)
@@ -336,9 +336,9 @@ read_recording(struct reader *r)
 	}
 	if (error == 0 && bytes > 0)
 		fprintf(stderr,
-			"pagersim: %s: cut off in the block behind record %" PRIu64
-			"; using what is whole\n",
-			r->path, r->line);
+		    "pagersim: %s: cut off in the block behind record %" PRIu64
+		    "; using what is whole\n",
+		    r->path, r->line);
 	return error;
 }
 
@@ -346,8 +346,11 @@ static const struct trace_format {
 	const char *name;
 	int (*read)(struct reader *r);
 } trace_formats[] = {
-    {"text", read_text},     {"hex", read_hex},          {"lackey", read_lackey},
-    {"oracle", read_oracle}, {"pagerd", read_recording},
+	{ "text", read_text },
+	{ "hex", read_hex },
+	{ "lackey", read_lackey },
+	{ "oracle", read_oracle },
+	{ "pagerd", read_recording },
 };
 
 static int
@@ -371,8 +374,8 @@ trace_page_size_parse(const char *text, uint32_t *ret)
 
 	if (!trace_parse_number(&p, end, 10, &v) || p != end || v == 0 || v > 1 << 30 ||
 	    (v & (v - 1)) != 0)
-		return error_print(-EINVAL, "--page-size %s: a power of two, at most 1073741824",
-				   text);
+		return error_print(
+		    -EINVAL, "--page-size %s: a power of two, at most 1073741824", text);
 	*ret = (uint32_t)v;
 	return 0;
 }
@@ -389,9 +392,9 @@ trace_format_known(const char *name)
 int
 trace_load(struct trace *t, const char *path, const struct trace_options *options)
 {
-	struct reader r = {.trace = t,
-			   .path = strcmp(path, "-") == 0 ? "standard input" : path,
-			   .options = options};
+	struct reader r = { .trace = t,
+		.path = strcmp(path, "-") == 0 ? "standard input" : path,
+		.options = options };
 	const char *format = options->format;
 	int error = input_open(path, &r.in);
 

@@ -16,7 +16,7 @@ enum { BLOCK_BYTES = 64 << 10 };
 int
 trace_write_format(const char *name, enum trace_write_format *ret)
 {
-	static const char *const names[] = {"text", "hex", "pagerd"};
+	static const char *const names[] = { "text", "hex", "pagerd" };
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (strcmp(names[i], name) == 0) {
@@ -29,12 +29,12 @@ trace_write_format(const char *name, enum trace_write_format *ret)
 
 int
 trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
-		  uint32_t page_size, uint32_t window)
+    uint32_t page_size, uint32_t window)
 {
 	struct pager_trace_header header;
 	int error;
 
-	*w = (struct trace_writer){.format = format, .page_size = page_size};
+	*w = (struct trace_writer){ .format = format, .page_size = page_size };
 	error = output_open(&w->output, path);
 	if (error != 0 || format != TRACE_WRITE_RECORDING)
 		return error;
@@ -62,11 +62,11 @@ static int
 writer_put_record(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind, bool write)
 {
 	struct trace_record record = {
-	    .event = w->event++,
-	    .object = object,
-	    .page = page,
-	    .kind = (uint8_t)kind,
-	    .written = write,
+		.event = w->event++,
+		.object = object,
+		.page = page,
+		.kind = (uint8_t)kind,
+		.written = write,
 	};
 	int error = 0;
 
@@ -87,18 +87,18 @@ trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigne
 	if (w->format == TRACE_WRITE_RECORDING)
 		return writer_put_record(w, object, page, kind, write);
 	if (kind == PAGER_TRACE_FORGET)
-		return error_print(-EINVAL,
-				   "the trace has discards, which only the format pagerd can hold");
+		return error_print(
+		    -EINVAL, "the trace has discards, which only the format pagerd can hold");
 	if (w->format == TRACE_WRITE_HEX && id > UINT64_MAX / w->page_size)
 		return error_print(-ERANGE,
-				   "page %" PRIu64 " has no address of 64 bits with pages of %" PRIu32
-				   " bytes (--page-size)",
-				   id, w->page_size);
+		    "page %" PRIu64 " has no address of 64 bits with pages of %" PRIu32
+		    " bytes (--page-size)",
+		    id, w->page_size);
 	if (w->format == TRACE_WRITE_TEXT)
 		n = fprintf(w->output.file, "%" PRIu64 "\n", id);
 	else
-		n = fprintf(w->output.file, "%" PRIx64 " %c\n", id * w->page_size,
-			    write ? 'W' : 'R');
+		n = fprintf(
+		    w->output.file, "%" PRIx64 " %c\n", id * w->page_size, write ? 'W' : 'R');
 	return n > 0 ? 0 : output_failed(&w->output);
 }
 

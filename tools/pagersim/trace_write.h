@@ -25,13 +25,13 @@ struct trace_writer {
 int trace_write_format(const char *name, enum trace_write_format *ret);
 /* path NULL or "-": standard output. Messages are printed. => 0 or a negative errno. */
 int trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
-		      uint32_t page_size, uint32_t window);
+    uint32_t page_size, uint32_t window);
 /* kind: PAGER_TRACE_*. Only a recording holds it; a discard cannot be written in another format and
  * is refused, as is a page whose address does not fit into 64 bits. */
-int trace_writer_put(struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind,
-		     bool write);
-/* Also after a failed put; good false: the file that was there stays. => 0 or a negative errno: then
- * the file is not good. */
+int trace_writer_put(
+    struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind, bool write);
+/* Also after a failed put; good false: the file that was there stays. => 0 or a negative errno:
+ * then the file is not good. */
 int trace_writer_close(struct trace_writer *w, bool good);
 
 #endif
