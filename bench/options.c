@@ -241,10 +241,26 @@ take_number(struct options *o, int option, const char *text)
 }
 
 static int
-take(struct options *o, int option, const char *text)
+take_peer(struct options *o, const char *text)
 {
 	static const char *const peers[] = { "none", "kernel-zram", "kernel-swapfile", NULL };
-	static const char peer_build[] = "pagerd=";
+	static const char build[] = "pagerd=";
+	int choice;
+
+	if (strncmp(text, build, strlen(build)) == 0 && text[strlen(build)]) {
+		o->peer = PEER_PAGERD;
+		o->peer_path = text + strlen(build);
+		return 0;
+	}
+	choice = parse_choice(text, peers);
+	if (choice >= 0)
+		o->peer = (enum peer_kind)choice;
+	return choice < 0 ? choice : 0;
+}
+
+static int
+take(struct options *o, int option, const char *text)
+{
 	static const char *const sizes[] = { "4K", "16K", "64K", NULL };
 	static const char *const data[] = { "half", "real", NULL };
 	static const char *const backends[] = { "pagerd", "plain", NULL };
@@ -269,16 +285,7 @@ take(struct options *o, int option, const char *text)
 		o->data = choice == 1 ? POOL_REAL : POOL_HALF;
 		return choice < 0 ? choice : 0;
 	case OPT_PEER:
-		if (strncmp(text, peer_build, strlen(peer_build)) == 0 &&
-		    text[strlen(peer_build)]) {
-			o->peer = PEER_PAGERD;
-			o->peer_path = text + strlen(peer_build);
-			return 0;
-		}
-		choice = parse_choice(text, peers);
-		if (choice >= 0)
-			o->peer = (enum peer_kind)choice;
-		return choice < 0 ? choice : 0;
+		return take_peer(o, text);
 	case OPT_SOCKET:
 		o->socket = text;
 		return 0;

@@ -27,7 +27,7 @@ JOBS=${JOBS:-$(nproc)}
 TIMES=${TIMES:-10}
 TAIL=${TAIL:-40}
 PACKAGES='meson ninja-build pkg-config gcc clang libc6-dev liburing-dev liblz4-dev libuv1-dev libxxhash-dev
-	libjson-c-dev libcmocka-dev zlib1g-dev libzstd-dev liblzma-dev gnuplot-nox python3 util-linux mount man-db'
+	libjson-c-dev libcmocka-dev zlib1g-dev libzstd-dev liblzma-dev gnuplot-nox python3 clang-format-14 util-linux mount man-db'
 ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
 UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:exitcode=66:second_deadlock_stack=1}
