@@ -5,8 +5,8 @@
  * for the directory of their pages) lives in memfd-backed arenas without pointers; the rest can be
  * rebuilt from them.
  *
- * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the session table's
- * lock, (S) session lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs
+ * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the task table's
+ * lock, (S) task lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs
  * lock, (D) the direct lock, (K) the park lock, (L) the control loop's thread alone.
  */
 #ifndef DAEMON_H
@@ -25,7 +25,7 @@
 #include "lock.h"
 #include "log.h"
 #include "memorystatus/shares.h"
-#include "memorystatus/task.h"
+#include "memorystatus/process.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"
@@ -143,9 +143,9 @@ struct pageq { /* vm/pageq.c */
 	    eviction_done; /* waited by jobs, broadcast by the worker that ends a last part */
 	struct eviction *evictions;         /* (Q) under way, the oldest first */
 	struct side_queue side[SIDE_LANES]; /* of side lane i + 1 */
-	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (session.h) */
-	struct page_policy **session_policies; /* (Q) by session index; NULL: none of its own */
-	uint32_t own_policies;                 /* (Q) of those that are not NULL */
+	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (task.h) */
+	struct page_policy **task_policies; /* (Q) by task index; NULL: none of its own */
+	uint32_t own_policies;              /* (Q) of those that are not NULL */
 	uint32_t clean_hand;     /* (Q) frame at which the next search for clean pages begins */
 	uint32_t policy_turn;    /* (Q) whose pages are looked at next */
 	uint32_t fallback_hand;  /* (Q) frame that the core looks at next when a policy proposes
@@ -173,9 +173,9 @@ struct park { /* fault/park.c */
 	uint32_t free_head;                        /* (K) */
 	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults waiting for a frame, FIFO: the head
 						      speaks for its list */
-	struct session *
-	    limited; /* (K) clients of which faults wait for their own pages to leave (session.h) */
-	struct session
+	struct task
+	    *limited; /* (K) clients of which faults wait for their own pages to leave (task.h) */
+	struct task
 	    *overflowed; /* (K) clients some of whose faults found no place; with a reference */
 	struct park_list
 	    refused; /* (K) answered with SIGBUS: answered truly when there is room again */
@@ -192,10 +192,10 @@ struct park { /* fault/park.c */
 				     tableless: they are looked at again */
 };
 
-struct session_table { /* session.c */
+struct task_table { /* task.c */
 	struct lock lock;
-	struct session **sessions; /* (T) */
-	uint32_t *generations;     /* (T) */
+	struct task **tasks;   /* (T) */
+	uint32_t *generations; /* (T) */
 	uint32_t room, count;
 };
 
@@ -244,9 +244,9 @@ struct daemon {
 	struct object_table objects;
 	struct pageq pageq;
 	struct park park;
-	struct session_table sessions;
+	struct task_table tasks;
 	struct shares shares;
-	struct tasks tasks;
+	struct processes processes;
 	struct compressor *compressor;
 	struct swap *swap;        /* NULL: --no-swap */
 	struct fault_seat *seats; /* what servers poll: server_count of the common lane, then one
@@ -262,8 +262,7 @@ struct daemon {
 	struct lock duty_lock;   /* covers duties (watch.h); leaf */
 	struct cond duty_given;  /* waited for by those who stand by, broadcast by the watcher */
 	bool duties_end;         /* under duty_lock */
-	atomic_bool
-	    sessions_end_wanted; /* (A) some session has end_wanted: the control loop looks */
+	atomic_bool tasks_end_wanted; /* (A) some task has end_wanted: the control loop looks */
 	struct writeback writeback;
 	struct latency latency; /* fault/latency.c */
 	struct jobs *jobs;

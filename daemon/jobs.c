@@ -43,10 +43,10 @@ jobs_own_number(void)
 static struct list *
 queue_of(struct jobs *jobs, const struct job *job)
 {
-	struct session *s = job->session;
+	struct task *task = job->task;
 
 	return &jobs->queued[load_acquire(
-	    load_acquire(&s->state) == SESSION_ATTACHING ? &s->lane_before : &s->lane)];
+	    load_acquire(&task->state) == SESSION_ATTACHING ? &task->lane_before : &task->lane)];
 }
 
 /* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS
@@ -92,7 +92,7 @@ serve_lane(struct jobs_thread *t, unsigned lane, struct stat_shard stats)
 			continue;
 		}
 		lock_release(&jobs->lock);
-		watch_client(session_cookie(job->session));
+		watch_client(task_cookie(job->task));
 		job->again = false;
 		job->run(job, stats);
 		lock_acquire(&jobs->lock);

@@ -9,13 +9,13 @@
 #define JOBS_H
 
 #include "daemon.h"
-#include "session.h"
+#include "task.h"
 
 struct job {
 	struct list node;
 	void (*run)(struct job *job, struct stat_shard stats); /* on a jobs thread */
 	void (*done)(struct job *job); /* on the control loop; frees the job */
-	struct session *session;       /* with a reference */
+	struct task *task;             /* with a reference */
 	bool again; /* set by run: it has more to do, which may come behind what waits by now */
 };
 

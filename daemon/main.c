@@ -359,7 +359,7 @@ create_parts(struct daemon *d)
 	if (!error)
 		error = watch_create(d);
 	if (!error)
-		error = session_table_create(d);
+		error = task_table_create(d);
 	if (!error)
 		error = object_table_create(d);
 	if (!error)
@@ -421,7 +421,7 @@ destroy_parts(struct daemon *d)
 	prefetch_destroy(d);
 	trace_destroy(d);
 	park_destroy(d);
-	session_table_destroy(d);
+	task_table_destroy(d);
 	compressor_destroy(d->compressor);
 	if (d->swap)
 		swap_destroy(d->swap);

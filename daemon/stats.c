@@ -15,7 +15,7 @@
 #include "daemon.h"
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 
 enum { QUEUE = SHMSTAT_QUEUE, GAUGE = SHMSTAT_GAUGE, COUNTER = SHMSTAT_COUNTER };
@@ -155,7 +155,7 @@ stats_refresh(struct daemon *d)
 	stat_level(stats, STAT_COMPRESSOR_LIMIT, (int64_t)compressor_frames_limit(d));
 	stat_level(stats, STAT_FREE_TARGET, d->frames.free_target);
 	stat_level(stats, STAT_FREE_MIN, d->frames.free_min);
-	stat_level(stats, STAT_SESSIONS, session_count(d));
+	stat_level(stats, STAT_SESSIONS, task_count(d));
 	refresh_tables(d);
 	stat_level(stats, STAT_PARKED, load_relaxed(&d->park.count));
 	closer_counts(d, &late, &waiting);

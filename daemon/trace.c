@@ -17,7 +17,7 @@
 #include "control/closer.h"
 #include "pageout/pageout.h"
 #include "pol_window.h"
-#include "session.h"
+#include "task.h"
 #include "trace_codec.h"
 #include "vm/pageq.h"
 
@@ -30,8 +30,8 @@ struct recorder {
 	struct cond full; /* waited by the writer; signalled when a block is full, and to stop */
 	pthread_t thread;
 	int fd;
-	struct session_name name; /* of which clients; of neither: all */
-	int error;                /* the first that writing met */
+	struct task_name name; /* of which clients; of neither: all */
+	int error;             /* the first that writing met */
 	bool stopping;
 	uint64_t events, records, dropped, dropped_since, bytes;
 	/* Ring of blocks: [written, current) are full and wait for the writer, current is being
@@ -66,9 +66,9 @@ block_turn(struct recorder *r)
 }
 
 static bool
-is_recorded(const struct recorder *r, const struct session *s)
+is_recorded(const struct recorder *r, const struct task *task)
 {
-	return session_names_all(r->name) || session_is_named(s, r->name);
+	return task_names_all(r->name) || task_is_named(task, r->name);
 }
 
 void
@@ -85,7 +85,7 @@ trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32
 	};
 
 	lock_acquire(&r->lock);
-	if (load_relaxed(&d->trace_on) && is_recorded(r, o->session)) {
+	if (load_relaxed(&d->trace_on) && is_recorded(r, o->task)) {
 		record.event = ++r->events;
 		if (trace_block_put(&r->block, &record) == 0 ||
 		    (block_turn(r) && trace_block_put(&r->block, &record) == 0)) {
@@ -176,7 +176,7 @@ trace_destroy(struct daemon *d)
 
 /* Only now that there is a recording: what the file had before is gone. */
 static int
-file_begin(struct daemon *d, int fd, mode_t mode, struct session_name name, uint32_t window)
+file_begin(struct daemon *d, int fd, mode_t mode, struct task_name name, uint32_t window)
 {
 	struct pager_trace_header header;
 	struct timespec now;
@@ -229,7 +229,7 @@ buffers_drop(struct recorder *r)
 /* What was mapped before the recording began is not in its window: its touches would not be seen.
  */
 static void
-unmap_recorded(struct daemon *d, struct session_name name, struct stat_shard stats)
+unmap_recorded(struct daemon *d, struct task_name name, struct stat_shard stats)
 {
 	struct victim victims[UNMAP_BATCH];
 	uint32_t frame = 0;
@@ -247,7 +247,7 @@ unmap_recorded(struct daemon *d, struct session_name name, struct stat_shard sta
 
 int
 trace_start(
-    struct daemon *d, int fd, struct session_name name, uint32_t window, struct stat_shard stats)
+    struct daemon *d, int fd, struct task_name name, uint32_t window, struct stat_shard stats)
 {
 	struct recorder *r = d->recorder;
 	struct stat st;
@@ -256,7 +256,7 @@ trace_start(
 	if (r->fd >= 0)
 		return -EBUSY;
 	/* A process need not be a client yet. */
-	if (name.id ? !session_exists(d, name.id)
+	if (name.id ? !task_exists(d, name.id)
 		    : name.pid && kill(name.pid, 0) < 0 && errno == ESRCH)
 		return -ESRCH;
 	if (window > WINDOW_MAX || (window > 0 && window < 4) || fstat(fd, &st) < 0)
@@ -351,12 +351,12 @@ trace_show(struct daemon *d, struct pager_rep_trace *ret)
 
 /* => the page that leaves the window, or POL_NONE */
 static pol_page
-window_turn(struct recorder *r, const struct session *s, pol_page page)
+window_turn(struct recorder *r, const struct task *task, pol_page page)
 {
 	pol_page oldest = POL_NONE;
 
 	lock_acquire(&r->lock);
-	if (r->window && is_recorded(r, s)) {
+	if (r->window && is_recorded(r, task)) {
 		pol_window_map(r->window, page);
 		pol_window_deactivate(r->window, r->window->width, 1, &oldest);
 	}
@@ -368,7 +368,7 @@ void
 trace_window_push(struct fault_server *server, struct vm_object *o, uint64_t index)
 {
 	struct daemon *d = server->daemon;
-	pol_page oldest = window_turn(d->recorder, o->session, vm_object_pol_page(o, index));
+	pol_page oldest = window_turn(d->recorder, o->task, vm_object_pol_page(o, index));
 	struct victim victim;
 	bool found = false, coming = oldest != POL_NONE;
 

@@ -22,7 +22,7 @@ void trace_destroy(struct daemon *d);
  * => 0, -EBUSY, -EINVAL, -ESRCH, -EBADF: neither a file, a pipe nor a character device; -errno of
  * the file */
 int trace_start(
-    struct daemon *d, int fd, struct session_name name, uint32_t window, struct stat_shard stats);
+    struct daemon *d, int fd, struct task_name name, uint32_t window, struct stat_shard stats);
 /* => 0, -ENOENT (none is running), or the first error that writing met. Waits for the file. */
 int trace_stop(struct daemon *d);
 void trace_show(struct daemon *d, struct pager_rep_trace *ret);

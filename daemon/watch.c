@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "fault/lane.h"
-#include "session.h"
+#include "task.h"
 #include "watch_holder.h"
 
 /* Looks in a row that found the same call asleep. */
@@ -59,9 +59,9 @@ static const struct {
 
 /* A client that was met blocking lately, or is in a side lane. */
 struct observed {
-	struct session *session; /* with a reference */
-	uint32_t history;        /* bit i: blocking, i ticks ago */
-	uint32_t memfd; /* the same of its memfd's lock alone, when no thread of ours had it */
+	struct task *task; /* with a reference */
+	uint32_t history;  /* bit i: blocking, i ticks ago */
+	uint32_t memfd;    /* the same of its memfd's lock alone, when no thread of ours had it */
 	uint64_t apart_until; /* tick; 0: in the common lane */
 };
 
@@ -198,18 +198,18 @@ lock_is_ours(struct watcher *r, uint64_t client)
 }
 
 static struct observed *
-observe(struct watcher *r, struct session *s)
+observe(struct watcher *r, struct task *task)
 {
 	struct observed *unused = NULL;
 
 	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
-		if (r->observed[i].session == s)
+		if (r->observed[i].task == task)
 			return &r->observed[i];
-		if (!r->observed[i].session)
+		if (!r->observed[i].task)
 			unused = &r->observed[i];
 	}
 	if (unused)
-		*unused = (struct observed){ .session = session_get(s) };
+		*unused = (struct observed){ .task = task_get(task) };
 	return unused;
 }
 
@@ -260,8 +260,8 @@ watch_lane_of(struct daemon *d, uid_t uid)
 static void
 set_apart(struct watcher *r, struct observed *o)
 {
-	struct session *s = o->session;
-	enum session_state state = load_acquire(&s->state);
+	struct task *task = o->task;
+	enum session_state state = load_acquire(&task->state);
 	unsigned apart = 0;
 
 	/* Before it is attached nobody polls it, and only its own request waits. */
@@ -269,27 +269,27 @@ set_apart(struct watcher *r, struct observed *o)
 		return;
 	o->apart_until =
 	    r->tick + ((uint64_t)APART_TICKS
-			  << (s->times_apart < APART_TIMES ? s->times_apart : APART_TIMES));
-	s->times_apart++;
+			  << (task->times_apart < APART_TIMES ? task->times_apart : APART_TIMES));
+	task->times_apart++;
 	stat_add(r->stats, STAT_CLIENTS_APART, 1);
-	lane_move(r->daemon, s, lane_for(s->uid), r->stats);
+	lane_move(r->daemon, task, lane_for(task->uid), r->stats);
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
-		apart += r->observed[i].session && r->observed[i].apart_until != 0 &&
-			 r->observed[i].session->uid == s->uid;
+		apart += r->observed[i].task && r->observed[i].apart_until != 0 &&
+			 r->observed[i].task->uid == task->uid;
 	if (apart >= SUSPECT_CLIENTS)
-		suspect(r, s->uid);
+		suspect(r, task->uid);
 }
 
 static void
-set_suspect_apart(struct watcher *r, struct session *s)
+set_suspect_apart(struct watcher *r, struct task *task)
 {
-	enum session_state state = load_acquire(&s->state);
-	struct observed *o = state == SESSION_CLIENT ? observe(r, s) : NULL;
+	enum session_state state = load_acquire(&task->state);
+	struct observed *o = state == SESSION_CLIENT ? observe(r, task) : NULL;
 
 	if (o)
 		set_apart(r, o);
 	else if (state == SESSION_NEW || state == SESSION_ATTACHING)
-		store_release(&s->lane_before, lane_for(s->uid));
+		store_release(&task->lane_before, lane_for(task->uid));
 }
 
 /* All clients of users that are suspect. */
@@ -298,14 +298,14 @@ set_suspects_apart(struct watcher *r)
 {
 	struct daemon *d = r->daemon;
 
-	for (uint32_t i = 0; r->suspects_until > r->tick && i < d->sessions.room; i++) {
-		struct session *s = session_at(d, i);
+	for (uint32_t i = 0; r->suspects_until > r->tick && i < d->tasks.room; i++) {
+		struct task *task = task_at(d, i);
 
-		if (!s)
+		if (!task)
 			continue;
-		if (is_suspect(r, s->uid))
-			set_suspect_apart(r, s);
-		session_put(s);
+		if (is_suspect(r, task->uid))
+			set_suspect_apart(r, task);
+		task_put(task);
 	}
 }
 
@@ -317,65 +317,65 @@ holds_up_many(const struct watcher *r, uid_t uid)
 	unsigned count = 0;
 
 	for (const struct watch *w = r->first; w; w = w->next) {
-		struct session *s = w->ticks >= STUCK_TICKS
-					? session_find_cookie(r->daemon, load_relaxed(&w->client))
+		struct task *task = w->ticks >= STUCK_TICKS
+					? task_find_cookie(r->daemon, load_relaxed(&w->client))
 					: NULL;
 
-		if (!s)
+		if (!task)
 			continue;
-		count += s->uid == uid && load_acquire(&s->state) == SESSION_ATTACHING;
-		session_put(s);
+		count += task->uid == uid && load_acquire(&task->state) == SESSION_ATTACHING;
+		task_put(task);
 	}
 	return count >= SUSPECT_CLIENTS;
 }
 
-/* The client, and with it the session, which ends with its process. Where it may not be killed the
- * session ends all the same. */
+/* The client, and with it the task, which ends with its process. Where it may not be killed the
+ * task ends all the same. */
 static void
-end_client(struct watcher *r, struct session *s, const struct watch *w)
+end_client(struct watcher *r, struct task *task, const struct watch *w)
 {
-	if (exchange_acq_rel(&s->end_wanted, true))
+	if (exchange_acq_rel(&task->end_wanted, true))
 		return;
 	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
-	suspect(r, s->uid);
+	suspect(r, task->uid);
 	log_error_limited("process %d (session %llu) does not let go of %s: it is ended",
-	    (int)s->pid, (unsigned long long)s->id, calls[load_relaxed(&w->call)].text);
-	if (s->pidfd < 0 || syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0u) < 0)
+	    (int)task->pid, (unsigned long long)task->id, calls[load_relaxed(&w->call)].text);
+	if (task->pidfd < 0 || syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0u) < 0)
 		log_error_limited("process %d cannot be killed (%s): only its session ends",
-		    (int)s->pid, s->pidfd < 0 ? "not to be seen from here" : strerror(errno));
-	store_release(&r->daemon->sessions_end_wanted, true);
+		    (int)task->pid, task->pidfd < 0 ? "not to be seen from here" : strerror(errno));
+	store_release(&r->daemon->tasks_end_wanted, true);
 }
 
 /* The thread has not come back from its call for w->ticks looks. */
 static void
-stuck(struct watcher *r, struct watch *w, struct session *s, struct observed *o)
+stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 {
 	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks;
 	bool is_over, is_hopeless;
 
 	if (w->ticks == STUCK_TICKS) {
 		stat_add(r->stats, STAT_HELD_CALLS, 1);
-		log_notice_limited("process %d (session %llu) holds up %s", (int)s->pid,
-		    (unsigned long long)s->id, calls[load_relaxed(&w->call)].text);
+		log_notice_limited("process %d (session %llu) holds up %s", (int)task->pid,
+		    (unsigned long long)task->id, calls[load_relaxed(&w->call)].text);
 	}
 	if (o)
 		set_apart(r, o);
-	if (load_acquire(&s->state) == SESSION_ATTACHING && holds_up_many(r, s->uid))
-		suspect(r, s->uid);
+	if (load_acquire(&task->state) == SESSION_ATTACHING && holds_up_many(r, task->uid))
+		suspect(r, task->uid);
 	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
 		end_ticks = HASTY_TICKS;
 	is_over = end_ticks && w->ticks >= end_ticks &&
 		  (w->ticks - w->excused >= end_ticks || w->ticks >= EXCUSED_TICKS);
 	if (is_over)
-		end_client(r, s, w);
+		end_client(r, task, w);
 	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD &&
 	    (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
-		watch_holders_end(s, load_relaxed(&w->fd));
+		watch_holders_end(task, load_relaxed(&w->fd));
 	/* In a side lane others of its kind may wait; they do not wait for what has no end. A wait
 	 * has none where the client has been ended and whoever has its pages does not come back
 	 * even so. */
 	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT
-			  ? load_acquire(&s->end_wanted) && w->ticks >= HOLDER_TICKS
+			  ? load_acquire(&task->end_wanted) && w->ticks >= HOLDER_TICKS
 			  : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
 	if (w->relieve && !(load_relaxed(&w->word) & WATCH_RELIEVED) &&
 	    (load_relaxed(&w->lane) == LANE_COMMON || is_hopeless)) {
@@ -390,7 +390,7 @@ look_at(struct watcher *r, struct watch *w)
 {
 	unsigned word = load_acquire(&w->word), call = word & ~WATCH_RELIEVED;
 	struct observed *o;
-	struct session *s;
+	struct task *task;
 
 	r->calls_seen += word;
 	if (!(word & WATCH_INSIDE) || call != (w->seen & ~WATCH_RELIEVED))
@@ -399,9 +399,9 @@ look_at(struct watcher *r, struct watch *w)
 	if (!(word & WATCH_INSIDE) || !sleeps(w))
 		return;
 	w->ticks++;
-	/* The reference that the thread has for the time of its call keeps the session there. */
-	s = session_find_cookie(r->daemon, load_relaxed(&w->client));
-	if (!s)
+	/* The reference that the thread has for the time of its call keeps the task there. */
+	task = task_find_cookie(r->daemon, load_relaxed(&w->client));
+	if (!task)
 		return;
 	o = NULL;
 	if (load_acquire(&w->word) == word) {
@@ -412,17 +412,17 @@ look_at(struct watcher *r, struct watch *w)
 		bool is_ours = is_memfd && lock_is_ours(r, load_relaxed(&w->client));
 
 		w->excused += is_ours;
-		o = is_wait ? NULL : observe(r, s);
+		o = is_wait ? NULL : observe(r, task);
 		if (o)
 			o->history |= 1;
 		if (o && is_memfd && !is_ours)
 			o->memfd |= 1;
 		if (w->ticks >= STUCK_TICKS &&
-		    (!is_wait || load_relaxed(&s->lane) != load_relaxed(&w->lane) ||
-			load_acquire(&s->end_wanted)))
-			stuck(r, w, s, o);
+		    (!is_wait || load_relaxed(&task->lane) != load_relaxed(&w->lane) ||
+			load_acquire(&task->end_wanted)))
+			stuck(r, w, task, o);
 	}
-	session_put(s);
+	task_put(task);
 }
 
 static unsigned
@@ -435,18 +435,18 @@ lately(uint32_t history)
 static void
 judge(struct watcher *r, struct observed *o)
 {
-	struct session *s = o->session;
+	struct task *task = o->task;
 
 	if (lately(o->history) >= OFTEN_LOOKS || lately(o->memfd) >= OFTEN_MEMFD)
 		set_apart(r, o);
 	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 &&
-	    !session_is_dead(s)) {
+	    !task_is_dead(task)) {
 		o->apart_until = 0;
-		lane_move(r->daemon, s, LANE_COMMON, r->stats);
+		lane_move(r->daemon, task, LANE_COMMON, r->stats);
 	}
-	if (o->history == 0 && (o->apart_until == 0 || session_is_dead(s))) {
-		o->session = NULL;
-		session_put(s);
+	if (o->history == 0 && (o->apart_until == 0 || task_is_dead(task))) {
+		o->task = NULL;
+		task_put(task);
 	}
 }
 
@@ -466,7 +466,7 @@ watch_look(struct daemon *d)
 		look_at(r, w);
 	set_suspects_apart(r);
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
-		if (r->observed[i].session)
+		if (r->observed[i].task)
 			judge(r, &r->observed[i]);
 	r->idle = before == r->calls_seen ? r->idle + 1 : 0;
 }
@@ -481,7 +481,7 @@ is_idle(const struct watcher *r)
 		if (w->ticks > 0)
 			return false;
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
-		if (r->observed[i].session)
+		if (r->observed[i].task)
 			return false;
 	return true;
 }
@@ -503,8 +503,8 @@ watcher_main(void *argument)
 	}
 	lock_release(&r->lock);
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
-		if (r->observed[i].session)
-			session_put(r->observed[i].session);
+		if (r->observed[i].task)
+			task_put(r->observed[i].task);
 	return NULL;
 }
 

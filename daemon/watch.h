@@ -7,7 +7,7 @@
  * its own, looks every WATCH_TICK_MS milliseconds and
  *
  *   moves a client that was met blocking often, or once for long, to a side lane: servers, workers
- *     and jobs that serve such clients only (struct session: lane). There it waits for itself.
+ *     and jobs that serve such clients only (struct task: lane). There it waits for itself.
  *     After a while that gets longer each time it comes back;
  *   relieves a thread of the common lane that does not come back: another takes its duty over, with
  *     all that it has not begun. The thread learns of it when it does come back
@@ -29,7 +29,7 @@
 #include "base.h"
 
 struct daemon;
-struct session;
+struct task;
 
 #define WATCH_TICK_MS 25u
 
@@ -48,7 +48,7 @@ enum watch_call {
 struct watch {
 	atomic_uint word;
 	atomic_ullong
-	    client; /* (A) cookie of the session whose memory the next calls are on; 0: nobody's */
+	    client; /* (A) cookie of the task whose memory the next calls are on; 0: nobody's */
 	atomic_uint call; /* (A) enum watch_call */
 	atomic_int fd;    /* (A) the memfd of a WATCH_MEMFD */
 	atomic_int tid;   /* (A) 0: has not begun */

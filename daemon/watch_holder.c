@@ -132,7 +132,7 @@ is_of(pid_t pid, uid_t uid)
 }
 
 static bool
-end_process(const struct session *s, pid_t pid, uint64_t inode)
+end_process(const struct task *task, pid_t pid, uint64_t inode)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0u), fd;
 	bool ended = false;
@@ -141,18 +141,18 @@ end_process(const struct session *s, pid_t pid, uint64_t inode)
 		return false;
 	/* Looked at again now that the process cannot be another one. */
 	fd = descriptor_of(pid, inode);
-	if (fd >= 0 && (is_of(pid, s->uid) || is_inside(pid, fd)))
+	if (fd >= 0 && (is_of(pid, task->uid) || is_inside(pid, fd)))
 		ended = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0u) == 0;
 	close(pidfd);
 	if (ended)
 		log_error_limited("process %d is ended: it has the memory of process %d, which is "
 				  "gone, and keeps its lock",
-		    (int)pid, (int)s->pid);
+		    (int)pid, (int)task->pid);
 	return ended;
 }
 
 unsigned
-watch_holders_end(const struct session *s, int memfd)
+watch_holders_end(const struct task *task, int memfd)
 {
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
@@ -168,7 +168,7 @@ watch_holders_end(const struct session *s, int memfd)
 		pid_t pid = is_number(entry->d_name) ? (pid_t)atoi(entry->d_name) : 0;
 
 		if (pid != 0 && pid != getpid() && descriptor_of(pid, st.st_ino) >= 0)
-			ended += end_process(s, pid, st.st_ino);
+			ended += end_process(task, pid, st.st_ino);
 	}
 	closedir(directory);
 	return ended;

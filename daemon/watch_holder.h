@@ -6,11 +6,11 @@
 #ifndef WATCH_HOLDER_H
 #define WATCH_HOLDER_H
 
-#include "session.h"
+#include "task.h"
 
 /* Kills the processes that have the memfd open and belong to the client's user, or are inside of a
  * call on it. Walks /proc.
  * => how many. Runs on: the watcher. */
-unsigned watch_holders_end(const struct session *s, int memfd);
+unsigned watch_holders_end(const struct task *task, int memfd);
 
 #endif

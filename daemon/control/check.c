@@ -81,9 +81,9 @@ check_policies_locked(struct daemon *d, struct report *r)
 	unsigned own = 0;
 
 	q->policy->counted = 0;
-	for (uint32_t i = 0; i < d->sessions.room; i++)
-		if (q->session_policies[i])
-			q->session_policies[i]->counted = 0;
+	for (uint32_t i = 0; i < d->tasks.room; i++)
+		if (q->task_policies[i])
+			q->task_policies[i]->counted = 0;
 	for (uint32_t f = 0; f < d->frames.count; f++) {
 		const struct vm_page *p = &d->frames.pages[f];
 		const struct vm_object *o;
@@ -91,18 +91,18 @@ check_policies_locked(struct daemon *d, struct report *r)
 		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
 			continue;
 		o = d->objects.objects[p->object];
-		(o->session->policy ? o->session->policy : q->policy)->counted++;
+		(o->task->policy ? o->task->policy : q->policy)->counted++;
 	}
 	check_policy(r, q->policy, 0);
-	for (uint32_t i = 0; i < d->sessions.room; i++) {
-		const struct session *s = d->sessions.sessions[i];
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		const struct task *task = d->tasks.tasks[i];
 
-		if (!q->session_policies[i])
+		if (!q->task_policies[i])
 			continue;
 		own++;
-		check_policy(r, q->session_policies[i], s ? (int)s->pid : -1);
-		verify(r, s && s->policy == q->session_policies[i],
-		    "the policy %s belongs to no client", q->session_policies[i]->text);
+		check_policy(r, q->task_policies[i], task ? (int)task->pid : -1);
+		verify(r, task && task->policy == q->task_policies[i],
+		    "the policy %s belongs to no client", q->task_policies[i]->text);
 	}
 	verify(r, own == q->own_policies,
 	    "%u clients have a policy of their own, the count says %u", own, q->own_policies);
@@ -124,7 +124,7 @@ check_frames(struct daemon *d, struct report *r)
 	long long counts[STAT_COUNT + 1] = { 0 }, sum = 0, pages = 0;
 	uint32_t free_listed = 0;
 
-	lock_acquire(&d->sessions.lock);
+	lock_acquire(&d->tasks.lock);
 	lock_acquire(&d->pageq.lock);
 	for (uint32_t f = 0; f < d->frames.count; f++) {
 		enum page_state state = page_word_state(load_relaxed(&d->frames.pages[f].word));
@@ -153,18 +153,18 @@ check_frames(struct daemon *d, struct report *r)
 	    "%lld resident pages, the gauge says %lld", pages, level(d, STAT_PAGES_INTERNAL));
 	check_policies_locked(d, r);
 	lock_release(&d->pageq.lock);
-	lock_release(&d->sessions.lock);
+	lock_release(&d->tasks.lock);
 }
 
 static long long
-tasks_resident(struct daemon *d)
+processes_resident(struct daemon *d)
 {
 	long long sum = 0;
 
-	lock_acquire(&d->tasks.lock);
-	for (const struct task *task = d->tasks.list; task; task = task->next)
-		sum += load_relaxed(&((struct task *)(uintptr_t)task)->resident);
-	lock_release(&d->tasks.lock);
+	lock_acquire(&d->processes.lock);
+	for (const struct process *process = d->processes.list; process; process = process->next)
+		sum += load_relaxed(&((struct process *)(uintptr_t)process)->resident);
+	lock_release(&d->processes.lock);
 	return sum;
 }
 
@@ -175,28 +175,28 @@ check_ledgers(struct daemon *d, struct report *r)
 {
 	long long internal = 0, compressed = 0, wired = 0;
 
-	lock_acquire(&d->sessions.lock);
+	lock_acquire(&d->tasks.lock);
 	lock_acquire(&d->pageq.lock);
-	for (uint32_t i = 0; i < d->sessions.room; i++) {
-		struct session *s = d->sessions.sessions[i];
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		struct task *task = d->tasks.tasks[i];
 		long long in, out;
 
-		if (!s)
+		if (!task)
 			continue;
-		in = (long long)ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL);
-		out = (long long)ledger_pages(&s->ledger, PAGER_LEDGER_INTERNAL_COMPRESSED);
+		in = (long long)ledger_pages(&task->ledger, PAGER_LEDGER_INTERNAL);
+		out = (long long)ledger_pages(&task->ledger, PAGER_LEDGER_INTERNAL_COMPRESSED);
 		internal += in;
 		compressed += out;
-		wired += (long long)ledger_pages(&s->ledger, PAGER_LEDGER_WIRED_MEM);
+		wired += (long long)ledger_pages(&task->ledger, PAGER_LEDGER_WIRED_MEM);
 		verify(r,
-		    in + out == (long long)ledger_pages(&s->ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
-		    "process %d: footprint is not internal + internal_compressed", (int)s->pid);
+		    in + out == (long long)ledger_pages(&task->ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
+		    "process %d: footprint is not internal + internal_compressed", (int)task->pid);
 	}
 	verify(r, internal == level(d, STAT_PAGES_INTERNAL),
 	    "clients are billed %lld resident pages, the gauge says %lld", internal,
 	    level(d, STAT_PAGES_INTERNAL));
-	verify(r, internal == tasks_resident(d),
-	    "processes have %lld resident pages, clients are billed %lld", tasks_resident(d),
+	verify(r, internal == processes_resident(d),
+	    "processes have %lld resident pages, clients are billed %lld", processes_resident(d),
 	    internal);
 	verify(r, compressed == level(d, STAT_PAGES_COMPRESSED),
 	    "clients are billed %lld compressed pages, the gauge says %lld", compressed,
@@ -205,7 +205,7 @@ check_ledgers(struct daemon *d, struct report *r)
 	    "clients are billed %lld wired pages, the gauge says %lld", wired,
 	    level(d, STAT_FRAMES_WIRED));
 	lock_release(&d->pageq.lock);
-	lock_release(&d->sessions.lock);
+	lock_release(&d->tasks.lock);
 }
 
 struct object_pages {
@@ -365,12 +365,11 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 
 	fstat(d->slots.fd, &st);
 	held = (unsigned long long)st.st_blocks * 512;
-	lock_acquire(&d->sessions.lock);
-	for (uint32_t i = 0; i < d->sessions.room; i++)
-		if (d->sessions.sessions[i])
-			billed +=
-			    ledger_pages(&d->sessions.sessions[i]->ledger, PAGER_LEDGER_PAGE_TABLE);
-	lock_release(&d->sessions.lock);
+	lock_acquire(&d->tasks.lock);
+	for (uint32_t i = 0; i < d->tasks.room; i++)
+		if (d->tasks.tasks[i])
+			billed += ledger_pages(&d->tasks.tasks[i]->ledger, PAGER_LEDGER_PAGE_TABLE);
+	lock_release(&d->tasks.lock);
 	snprintf(message, message_size,
 	    "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held,
 	    billed, used, (unsigned long long)share_total(d, SHARE_TABLES));

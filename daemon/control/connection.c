@@ -21,7 +21,7 @@
 
 struct connection {
 	struct connections *all;
-	struct session *session;
+	struct task *task;
 	uv_poll_t socket, process;
 	unsigned handles; /* of these, that the loop still has: the socket's first */
 	bool ending;
@@ -29,9 +29,9 @@ struct connection {
 };
 
 static struct connection *
-connection_of(const struct session *s)
+connection_of(const struct task *task)
 {
-	return s->loop_data;
+	return task->loop_data;
 }
 
 /* --- the end --- */
@@ -40,7 +40,7 @@ static void
 teardown_run(struct job *job, struct stat_shard stats)
 {
 	(void)stats;
-	job->again = session_teardown(job->session);
+	job->again = task_teardown(job->task);
 }
 
 static void
@@ -50,8 +50,8 @@ teardown_done(struct job *job)
 	struct connections *all = connection->all;
 
 	/* Others may hold it yet. */
-	connection->session->loop_data = NULL;
-	session_put(connection->session);
+	connection->task->loop_data = NULL;
+	task_put(connection->task);
 	free(connection);
 	if (--all->count == 0 && all->empty)
 		all->empty(all->daemon);
@@ -62,26 +62,26 @@ teardown_done(struct job *job)
 static void
 teardown_submit(struct connection *connection)
 {
-	struct session *s = connection->session;
+	struct task *task = connection->task;
 
-	if (!connection->ending || connection->handles > 0 || s->job_running)
+	if (!connection->ending || connection->handles > 0 || task->job_running)
 		return;
 	/* Again: an ATTACH that was under way may have added it since. */
-	if (s->uffd >= 0)
-		fault_servers_remove(s->daemon, s);
+	if (task->uffd >= 0)
+		fault_servers_remove(task->daemon, task);
 	connection->teardown =
-	    (struct job){ .run = teardown_run, .done = teardown_done, .session = s };
+	    (struct job){ .run = teardown_run, .done = teardown_done, .task = task };
 	list_init(&connection->teardown.node);
-	jobs_submit(s->daemon, &connection->teardown);
+	jobs_submit(task->daemon, &connection->teardown);
 }
 
 static void
 handles_gone(struct connection *connection)
 {
-	struct session *s = connection->session;
+	struct task *task = connection->task;
 
-	closer_close(s->daemon, s->socket, s->pid, s->uid);
-	s->socket = -1;
+	closer_close(task->daemon, task->socket, task->pid, task->uid);
+	task->socket = -1;
 	teardown_submit(connection);
 }
 
@@ -95,19 +95,19 @@ handle_closed(uv_handle_t *handle)
 }
 
 static void
-session_end(struct session *s)
+session_end(struct task *task)
 {
-	struct connection *connection = connection_of(s);
+	struct connection *connection = connection_of(task);
 
 	if (connection->ending)
 		return;
 	connection->ending = true;
 	/* First, so that a server that begins to poll it just now sees that it must not
 	 * (affinity.c), and ATTACH that it comes too late. */
-	if (exchange_acq_rel(&s->state, SESSION_DEAD) == SESSION_CLIENT)
-		fault_servers_remove(s->daemon, s);
+	if (exchange_acq_rel(&task->state, SESSION_DEAD) == SESSION_CLIENT)
+		fault_servers_remove(task->daemon, task);
 	/* The peer is told now: closing may take a while. */
-	shutdown(s->socket, SHUT_RDWR);
+	shutdown(task->socket, SHUT_RDWR);
 	connection->socket.data = connection->process.data = connection;
 	if (connection->handles > 1)
 		uv_close((uv_handle_t *)&connection->process, handle_closed);
@@ -120,14 +120,14 @@ session_end(struct session *s)
 static void
 sessions_end(struct daemon *d, bool all)
 {
-	for (uint32_t i = 0; i < d->sessions.room; i++) {
-		struct session *s = session_at(d, i);
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		struct task *task = task_at(d, i);
 
-		if (!s)
+		if (!task)
 			continue;
-		if (connection_of(s) && (all || load_acquire(&s->end_wanted)))
-			session_end(s);
-		session_put(s);
+		if (connection_of(task) && (all || load_acquire(&task->end_wanted)))
+			session_end(task);
+		task_put(task);
 	}
 }
 
@@ -143,19 +143,19 @@ connections_end_silent(struct connections *all)
 	struct daemon *d = all->daemon;
 	uint64_t allowed = param(d, hello_seconds) * 1000000000u, now = clock_now_ns();
 	uint32_t cursor = 0;
-	struct session *s;
+	struct task *task;
 
-	while (now > allowed && (s = session_next_silent(d, &cursor, now - allowed)) != NULL) {
-		if (connection_of(s) && !connection_of(s)->ending) {
+	while (now > allowed && (task = task_next_silent(d, &cursor, now - allowed)) != NULL) {
+		if (connection_of(task) && !connection_of(task)->ending) {
 			log_notice_limited("process %d of user %u has said no HELLO in %llu s "
 					   "(parameter hello_seconds): its connection ends",
-			    (int)s->pid, (unsigned)s->uid,
+			    (int)task->pid, (unsigned)task->uid,
 			    (unsigned long long)param(d, hello_seconds));
 			stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)),
 			    STAT_HELLO_TIMEOUTS, 1);
-			session_end(s);
+			session_end(task);
 		}
-		session_put(s);
+		task_put(task);
 	}
 }
 
@@ -175,13 +175,13 @@ process_ended(uv_poll_t *poll, int status, int events)
 	struct connection *connection = poll->data;
 
 	(void)status, (void)events;
-	session_end(connection->session);
+	session_end(connection->task);
 }
 
 /* --- requests --- */
 
 static bool
-send_reply(struct session *s, const void *reply, size_t bytes, int fd)
+send_reply(struct task *task, const void *reply, size_t bytes, int fd)
 {
 	struct iovec iov = { (void *)(uintptr_t)reply, bytes };
 	union {
@@ -202,7 +202,7 @@ send_reply(struct session *s, const void *reply, size_t bytes, int fd)
 		memcpy(CMSG_DATA(c), &fd, sizeof(int));
 	}
 	/* A client that does not take its one outstanding reply has broken the protocol. */
-	return sendmsg(s->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
+	return sendmsg(task->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
 static void socket_readable(uv_poll_t *poll, int status, int events);
@@ -211,20 +211,20 @@ static void
 request_done(struct job *job)
 {
 	struct request_job *j = container_of(job, struct request_job, job);
-	struct session *s = job->session;
-	struct connection *connection = connection_of(s);
+	struct task *task = job->task;
+	struct connection *connection = connection_of(task);
 
-	s->job_running = false;
+	task->job_running = false;
 	if (connection->ending) {
 		teardown_submit(connection);
-	} else if (send_reply(s, j->reply, j->reply_bytes, j->reply_fd)) {
+	} else if (send_reply(task, j->reply, j->reply_bytes, j->reply_fd)) {
 		uv_poll_start(&connection->socket, UV_READABLE, socket_readable);
 	} else {
-		session_end(s);
+		session_end(task);
 	}
 	if (j->reply_fd_given)
-		closer_close(s->daemon, j->reply_fd, s->pid, s->uid);
-	session_put(s);
+		closer_close(task->daemon, j->reply_fd, task->pid, task->uid);
+	task_put(task);
 	free(j);
 }
 
@@ -232,11 +232,11 @@ static void
 request_receive(struct connection *connection)
 {
 	struct connections *all = connection->all;
-	struct session *s = connection->session;
+	struct task *task = connection->task;
 	int fd, reply_fd = -1, error = 0;
 	size_t reply_bytes = 0;
 
-	switch (receive_packet(s, all->packet, &fd, &error)) {
+	switch (receive_packet(task, all->packet, &fd, &error)) {
 	case RECEIVED_PACKET:
 		break;
 	case RECEIVED_NOTHING:
@@ -244,27 +244,27 @@ request_receive(struct connection *connection)
 	case RECEIVED_REFUSED:
 		dispatch_error(
 		    (struct pager_msg_header *)all->packet, error, all->reply, &reply_bytes);
-		send_reply(s, all->reply, reply_bytes, -1);
-		session_end(s);
+		send_reply(task, all->reply, reply_bytes, -1);
+		session_end(task);
 		return;
 	case RECEIVED_END:
-		session_end(s);
+		session_end(task);
 		return;
 	}
 	switch (dispatch_packet(
-	    s, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
+	    task, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
 	case DISPATCH_REPLY:
-		if (!send_reply(s, all->reply, reply_bytes, reply_fd))
-			session_end(s);
+		if (!send_reply(task, all->reply, reply_bytes, reply_fd))
+			session_end(task);
 		break;
 	case DISPATCH_JOB:
 		/* One request at a time: the next is read when this one has been answered. Hang-ups
 		 * are still seen. */
-		s->job_running = true;
+		task->job_running = true;
 		uv_poll_start(&connection->socket, UV_DISCONNECT, socket_readable);
 		break;
 	case DISPATCH_END:
-		session_end(s);
+		session_end(task);
 		break;
 	}
 }
@@ -277,8 +277,8 @@ socket_readable(uv_poll_t *poll, int status, int events)
 	(void)events;
 	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read.
 	 */
-	if (status < 0 || connection->session->job_running)
-		session_end(connection->session);
+	if (status < 0 || connection->task->job_running)
+		session_end(connection->task);
 	else
 		request_receive(connection);
 }
@@ -307,13 +307,13 @@ peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
 static int
 connection_watch(struct connection *connection)
 {
-	struct session *s = connection->session;
+	struct task *task = connection->task;
 	uv_loop_t *loop = connection->all->loop;
-	int error = uv_poll_init(loop, &connection->socket, s->socket);
+	int error = uv_poll_init(loop, &connection->socket, task->socket);
 
 	connection->handles += !error;
 	if (!error)
-		error = uv_poll_init(loop, &connection->process, s->pidfd);
+		error = uv_poll_init(loop, &connection->process, task->pidfd);
 	if (error)
 		return error;
 	connection->handles++;
@@ -331,7 +331,7 @@ connection_open(struct connections *all, int fd)
 	int pidfd = -1, error = connection ? peer_check(d, fd, &peer, &pidfd) : -ENOMEM;
 
 	if (!error)
-		error = session_create(d, fd, peer.pid, peer.uid, pidfd, &connection->session);
+		error = task_create(d, fd, peer.pid, peer.uid, pidfd, &connection->task);
 	if (error) {
 		if (error != -EDQUOT)
 			log_warning_limited("process %d of user %u was refused: %s", (int)peer.pid,
@@ -342,12 +342,12 @@ connection_open(struct connections *all, int fd)
 		return;
 	}
 	connection->all = all;
-	connection->session->loop_data = connection;
+	connection->task->loop_data = connection;
 	all->count++;
 	error = connection_watch(connection);
 	if (error) {
 		log_warning_limited(
 		    "process %d cannot be watched: %s", (int)peer.pid, strerror(-error));
-		session_end(connection->session);
+		session_end(connection->task);
 	}
 }

@@ -9,12 +9,12 @@
 
 #include "daemon.h"
 #include "jobs.h"
-#include "session.h"
+#include "task.h"
 
 /* One request while it is being handled. */
 struct request {
 	struct daemon *daemon;
-	struct session *session;
+	struct task *task;
 	struct stat_shard stats;
 	const void *body;   /* struct pager_req_<name> */
 	void *reply;        /* struct pager_rep_<name>, zeroed; PAGER_MSG_BYTES_MAX bytes of room */
@@ -54,20 +54,20 @@ enum received { RECEIVED_PACKET, RECEIVED_NOTHING, RECEIVED_REFUSED, RECEIVED_EN
 /* RECEIVED_PACKET: it is at `packet`, which has room for PAGER_MSG_BYTES_MAX; *ret_fd: its
  * descriptor, or -1. RECEIVED_REFUSED: the header is there, and *ret_error is for the peer; the
  * session ends after that. RECEIVED_END: it ends. */
-enum received receive_packet(struct session *s, void *packet, int *ret_fd, int *ret_error);
+enum received receive_packet(struct task *task, void *packet, int *ret_fd, int *ret_error);
 
 /* control/dispatch.c */
 enum dispatch { DISPATCH_REPLY, DISPATCH_JOB, DISPATCH_END };
 /* Takes a received packet. DISPATCH_REPLY: *reply_bytes of `reply` (and reply_fd) are to be sent.
  * DISPATCH_JOB: the answer comes later, with a struct request_job for which `done` is called.
  * DISPATCH_END: the session ends. Takes over fd. */
-enum dispatch dispatch_packet(struct session *s, const void *packet, int fd,
+enum dispatch dispatch_packet(struct task *task, const void *packet, int fd,
     void (*done)(struct job *job), void *reply, size_t *reply_bytes, int *reply_fd);
 /* A reply without a body. */
 void dispatch_error(
     const struct pager_msg_header *request, int error, void *reply, size_t *reply_bytes);
 /* The session ends because of what the peer sent. */
-void protocol_error(struct session *s, const char *what);
+void protocol_error(struct task *task, const char *what);
 
 /* control/loop.c */
 int control_create(struct daemon *d, char *message, size_t message_size);
@@ -95,6 +95,6 @@ void listen_name_remove(const struct options *options, const struct listening *l
 unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
 /* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on:
  * jobs */
-bool session_teardown(struct session *s);
+bool task_teardown(struct task *task);
 
 #endif

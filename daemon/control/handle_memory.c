@@ -53,7 +53,7 @@ object_around(struct vm_map *m, uint64_t address, uint64_t pages)
 static int
 object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object **ret)
 {
-	struct vm_map *m = &r->session->map;
+	struct vm_map *m = &r->task->map;
 	struct daemon *d = r->daemon;
 	uint64_t chunk = max_u64(VM_OBJECT_CHUNK_BYTES >> d->page_shift, SLOTS_PER_RUN);
 	struct vm_object *o = object_around(m, address, pages);
@@ -64,12 +64,12 @@ object_for(struct request *r, uint64_t address, uint64_t pages, struct vm_object
 		*ret = o;
 		return 0;
 	}
-	if (load_relaxed(&r->session->objects) >= param(d, max_client_objects))
+	if (load_relaxed(&r->task->objects) >= param(d, max_client_objects))
 		return -EDQUOT;
 	/* The lock is dropped: making an object is slow. Only the control loop allocates for this
 	 * map. */
 	lock_release(&m->lock);
-	error = vm_object_create(d, r->session, pages * 2 > chunk ? pages : chunk, address, &o);
+	error = vm_object_create(d, r->task, pages * 2 > chunk ? pages : chunk, address, &o);
 	lock_acquire(&m->lock);
 	if (error)
 		return error;
@@ -102,7 +102,7 @@ handle_allocate(struct request *r)
 	const struct pager_req_allocate *in = r->body;
 	struct pager_rep_allocate *out = r->reply;
 	struct daemon *d = r->daemon;
-	struct vm_map *m = &r->session->map;
+	struct vm_map *m = &r->task->map;
 	uint64_t pages = in->size >> d->page_shift;
 	struct vm_object *o = NULL;
 	int error = range_check(r, in->address, in->size);
@@ -184,7 +184,7 @@ walk_piece(struct walk *w, uint64_t address, uint64_t size, unsigned cost)
 static bool
 parts_too_many(struct request *r, uint64_t start, uint64_t end)
 {
-	struct vm_map *m = &r->session->map;
+	struct vm_map *m = &r->task->map;
 
 	return m->count + 1 > param(r->daemon, max_client_regions) &&
 	       vm_map_clips(m, start, end) == 2 && vm_map_index(m, start) == vm_map_index(m, end);
@@ -195,7 +195,7 @@ parts_too_many(struct request *r, uint64_t start, uint64_t end)
 static int
 deallocate_begin(struct request *r, uint64_t start, uint64_t end)
 {
-	struct vm_map *m = &r->session->map;
+	struct vm_map *m = &r->task->map;
 	int error = 0;
 
 	lock_acquire(&m->lock);
@@ -216,7 +216,7 @@ static bool
 deallocate_take(
     struct request *r, uint64_t start, uint64_t end, unsigned *work, struct vm_entry *ret)
 {
-	struct vm_map *m = &r->session->map;
+	struct vm_map *m = &r->task->map;
 	uint32_t i;
 	bool found;
 
@@ -252,7 +252,7 @@ handle_deallocate(struct request *r)
 	out->pages += gone;
 	stat_add(r->stats, STAT_DISCARDS, gone);
 	if (!r->again)
-		session_wired_settle(r->session);
+		task_wired_settle(r->task);
 	return 0;
 }
 
@@ -272,7 +272,7 @@ struct change {
 static int
 entries_change(struct change *c)
 {
-	struct vm_map *m = &c->r->session->map;
+	struct vm_map *m = &c->r->task->map;
 	int error = 0;
 
 	lock_acquire(&m->lock);
@@ -362,13 +362,13 @@ unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
 static void
 entry_wire(struct change *c, struct vm_entry *e)
 {
-	vm_map_wire(&c->r->session->map, e, 1);
+	vm_map_wire(&c->r->task->map, e, 1);
 }
 
 static void
 entry_unwire(struct change *c, struct vm_entry *e)
 {
-	vm_map_wire(&c->r->session->map, e, -1);
+	vm_map_wire(&c->r->task->map, e, -1);
 }
 
 static int
@@ -391,17 +391,17 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 static int
 take_wired(struct change *c)
 {
-	struct session *s = c->r->session;
-	struct task *task = s->task;
-	uint64_t limit = load_relaxed(&task->limit_pages) << c->r->daemon->page_shift;
-	uint64_t wired = fetch_add_relaxed(&task->wired_bytes, c->wired_bytes) + c->wired_bytes;
+	struct task *task = c->r->task;
+	struct process *process = task->process;
+	uint64_t limit = load_relaxed(&process->limit_pages) << c->r->daemon->page_shift;
+	uint64_t wired = fetch_add_relaxed(&process->wired_bytes, c->wired_bytes) + c->wired_bytes;
 
 	if ((limit && c->wired_bytes && wired > limit / 2) ||
-	    share_take(c->r->daemon, s->account, SHARE_WIRED, c->wired_bytes) != 0) {
-		fetch_sub_relaxed(&task->wired_bytes, c->wired_bytes);
+	    share_take(c->r->daemon, task->account, SHARE_WIRED, c->wired_bytes) != 0) {
+		fetch_sub_relaxed(&process->wired_bytes, c->wired_bytes);
 		return -EAGAIN;
 	}
-	s->wired_billed += c->wired_bytes;
+	task->wired_billed += c->wired_bytes;
 	return 0;
 }
 
@@ -445,7 +445,7 @@ handle_unwire(struct request *r)
 	if (!error)
 		walk_piece(&w, in->address, in->size, COST_WIRE);
 	if (!error && !r->again)
-		session_wired_settle(r->session);
+		task_wired_settle(r->task);
 	return error;
 }
 
@@ -561,9 +561,9 @@ range_is_covered(struct request *r, uint64_t address, uint64_t size)
 {
 	bool covered;
 
-	lock_acquire(&r->session->map.lock);
-	covered = vm_map_is_covered(&r->session->map, address, address + size);
-	lock_release(&r->session->map.lock);
+	lock_acquire(&r->task->map.lock);
+	covered = vm_map_is_covered(&r->task->map, address, address + size);
+	lock_release(&r->task->map.lock);
 	return covered;
 }
 

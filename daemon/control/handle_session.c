@@ -20,7 +20,7 @@ handle_hello(struct request *r)
 {
 	const struct pager_req_hello *in = r->body;
 	struct pager_rep_hello *out = r->reply;
-	struct session *s = r->session;
+	struct task *task = r->task;
 
 	if (in->version_min > PAGER_PROTO_VERSION || in->version_max < PAGER_PROTO_VERSION)
 		return -EPROTONOSUPPORT;
@@ -28,17 +28,18 @@ handle_hello(struct request *r)
 	    memchr(in->name, '\0', sizeof(in->name)) == NULL ||
 	    (in->role != PAGER_ROLE_CLIENT && in->role != PAGER_ROLE_TOOL))
 		return -EINVAL;
-	snprintf(s->name, sizeof(s->name), "%s", in->name);
+	snprintf(task->name, sizeof(task->name), "%s", in->name);
 	/* It is shown on terminals. */
-	text_clean(s->name);
-	store_release(&s->state, in->role == PAGER_ROLE_CLIENT ? SESSION_ATTACHING : SESSION_TOOL);
+	text_clean(task->name);
+	store_release(
+	    &task->state, in->role == PAGER_ROLE_CLIENT ? SESSION_ATTACHING : SESSION_TOOL);
 	if (in->role == PAGER_ROLE_CLIENT)
 		r->reply_fd = r->daemon->uffd_device;
 	*out = (struct pager_rep_hello){
 		.version = PAGER_PROTO_VERSION,
 		.daemon_pid = (uint32_t)getpid(),
 		.page_size = r->daemon->page_bytes,
-		.session_id = s->id,
+		.session_id = task->id,
 		.uffd_features = uffd_features(),
 	};
 	return 0;
@@ -64,7 +65,7 @@ static int
 attach_check(struct request *r, bool *ret_proven)
 {
 	const struct pager_req_attach *in = r->body;
-	struct session *s = r->session;
+	struct task *task = r->task;
 	uint64_t page = r->daemon->hw_bytes;
 	int error = uffd_check(r->fd);
 
@@ -73,11 +74,11 @@ attach_check(struct request *r, bool *ret_proven)
 	if (in->probe_address == 0 || in->probe_address % page != 0 ||
 	    in->probe_address >= 1ull << 47 || in->probe_size != PAGER_PROBE_PAGES * page)
 		return -EINVAL;
-	error = userfaultfd_prove(s, r->fd, in->probe_address, ret_proven);
+	error = userfaultfd_prove(task, r->fd, in->probe_address, ret_proven);
 	if (error == -EPERM)
 		log_notice_limited(
 		    "process %d was not attached: its userfaultfd watches another process's memory",
-		    (int)s->pid);
+		    (int)task->pid);
 	return error;
 }
 
@@ -85,12 +86,12 @@ int
 handle_attach(struct request *r)
 {
 	struct pager_rep_attach *out = r->reply;
-	struct session *s = r->session;
+	struct task *task = r->task;
 	enum session_state state = SESSION_ATTACHING;
 	bool proven;
 	int error;
 
-	if (load_acquire(&s->state) != SESSION_ATTACHING || s->uffd >= 0)
+	if (load_acquire(&task->state) != SESSION_ATTACHING || task->uffd >= 0)
 		return -EALREADY;
 	error = attach_check(r, &proven);
 	if (error)
@@ -98,17 +99,17 @@ handle_attach(struct request *r)
 	/* Servers must never sleep in a read. */
 	error = uffd_never_wait(r->fd);
 	if (!error)
-		error = agent_open(&s->agent, &r->reply_fd);
+		error = agent_open(&task->agent, &r->reply_fd);
 	if (error)
 		return error;
 	r->reply_fd_given = true;
-	s->uffd = r->fd;
+	task->uffd = r->fd;
 	r->fd = -1;
 	out->proven = proven;
-	error = fault_servers_add(r->daemon, s);
+	error = fault_servers_add(r->daemon, task);
 	/* A session that has ended meanwhile stays so, and is taken from the servers before it is
 	 * taken apart. */
-	if (!error && !cas_acq_rel(&s->state, &state, SESSION_CLIENT))
+	if (!error && !cas_acq_rel(&task->state, &state, SESSION_CLIENT))
 		error = -ESHUTDOWN;
 	return error;
 }

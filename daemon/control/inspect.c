@@ -71,17 +71,17 @@ region_count(struct daemon *d, const struct vm_entry *e, uint64_t *done, unsigne
 
 /* The region at or above the address, with a reference on its object. => false: none */
 static bool
-region_get(struct session *s, uint64_t address, struct vm_entry *ret)
+region_get(struct task *task, uint64_t address, struct vm_entry *ret)
 {
 	struct vm_entry *e;
 
-	lock_acquire(&s->map.lock);
-	e = vm_map_lookup_from(&s->map, address);
+	lock_acquire(&task->map.lock);
+	e = vm_map_lookup_from(&task->map, address);
 	if (e) {
 		*ret = *e;
 		vm_object_get(e->object);
 	}
-	lock_release(&s->map.lock);
+	lock_release(&task->map.lock);
 	return e != NULL;
 }
 
@@ -93,7 +93,7 @@ handle_region(struct request *r)
 	unsigned work = 0;
 	struct vm_entry e;
 
-	if (!region_get(r->session, in->address, &e))
+	if (!region_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (!r->resumed)
 		out->region = region_describe(&e);
@@ -140,7 +140,7 @@ handle_page_query(struct request *r)
 	struct pager_rep_page_query *out = r->reply;
 	struct vm_entry e;
 
-	if (!region_get(r->session, in->address, &e))
+	if (!region_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (in->address >= e.start) {
 		lock_acquire(&e.object->lock);
@@ -156,13 +156,13 @@ int
 handle_statistics(struct request *r)
 {
 	struct pager_rep_statistics *out = r->reply;
-	struct session *s = r->session;
+	struct task *task = r->task;
 	struct pager_statistics *st = &out->statistics;
 	uint64_t page = r->daemon->page_bytes;
 
 	/* Held so that the balances agree with each other. */
 	lock_acquire(&r->daemon->pageq.lock);
-#define L(NAME) ledger_value(&s->ledger, PAGER_LEDGER_##NAME, page)
+#define L(NAME) ledger_value(&task->ledger, PAGER_LEDGER_##NAME, page)
 	*st = (struct pager_statistics){
 		.page_size = page,
 		.phys_footprint = L(PHYS_FOOTPRINT),
@@ -170,8 +170,8 @@ handle_statistics(struct request *r)
 		.internal = L(INTERNAL),
 		.internal_compressed = L(INTERNAL_COMPRESSED),
 		.wired_mem = L(WIRED_MEM),
-		.phys_footprint_peak = (uint64_t)load_relaxed(&s->ledger.footprint_peak) * page,
-		.limit = load_relaxed(&s->task->limit_pages) * page,
+		.phys_footprint_peak = (uint64_t)load_relaxed(&task->ledger.footprint_peak) * page,
+		.limit = load_relaxed(&task->process->limit_pages) * page,
 		.faults = L(FAULTS),
 		.zero_fills = L(ZERO_FILLS),
 		.soft_faults = L(SOFT_FAULTS),
@@ -186,9 +186,9 @@ handle_statistics(struct request *r)
 	};
 #undef L
 	lock_release(&r->daemon->pageq.lock);
-	lock_acquire(&s->map.lock);
-	st->virtual_size = s->map.virtual_bytes;
-	lock_release(&s->map.lock);
+	lock_acquire(&task->map.lock);
+	st->virtual_size = task->map.virtual_bytes;
+	lock_release(&task->map.lock);
 	return 0;
 }
 
@@ -204,26 +204,26 @@ handle_stat_segment(struct request *r)
 }
 
 static void
-client_describe(struct daemon *d, struct session *s, struct pager_wire_client *ret)
+client_describe(struct daemon *d, struct task *task, struct pager_wire_client *ret)
 {
 	*ret = (struct pager_wire_client){
-		.session_id = s->id,
-		.pid = (uint32_t)s->pid,
-		.uid = s->uid,
-		.limit_bytes = load_relaxed(&s->task->limit_pages) * d->page_bytes,
+		.session_id = task->id,
+		.pid = (uint32_t)task->pid,
+		.uid = task->uid,
+		.limit_bytes = load_relaxed(&task->process->limit_pages) * d->page_bytes,
 		.phys_footprint_peak =
-		    (uint64_t)load_relaxed(&s->ledger.footprint_peak) * d->page_bytes,
+		    (uint64_t)load_relaxed(&task->ledger.footprint_peak) * d->page_bytes,
 	};
 	lock_acquire(&d->pageq.lock);
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
 		ret->ledger[i] =
-		    ledger_value(&s->ledger, (enum pager_ledger_entry)i, d->page_bytes);
+		    ledger_value(&task->ledger, (enum pager_ledger_entry)i, d->page_bytes);
 	lock_release(&d->pageq.lock);
-	lock_acquire(&s->map.lock);
-	ret->virtual_bytes = s->map.virtual_bytes;
-	ret->regions = s->map.count;
-	lock_release(&s->map.lock);
-	snprintf(ret->name, sizeof(ret->name), "%s", s->name);
+	lock_acquire(&task->map.lock);
+	ret->virtual_bytes = task->map.virtual_bytes;
+	ret->regions = task->map.count;
+	lock_release(&task->map.lock);
+	snprintf(ret->name, sizeof(ret->name), "%s", task->name);
 }
 
 int
@@ -232,14 +232,14 @@ handle_clients(struct request *r)
 	const struct pager_req_clients *in = r->body;
 	struct pager_rep_clients *out = r->reply;
 	uint32_t cursor = (uint32_t)in->cursor;
-	struct session *s = NULL;
+	struct task *task = NULL;
 
 	while (out->count < PAGER_CLIENTS_PER_REPLY &&
-	       (s = session_next(r->daemon, &cursor)) != NULL) {
-		client_describe(r->daemon, s, &out->clients[out->count++]);
-		session_put(s);
+	       (task = task_next(r->daemon, &cursor)) != NULL) {
+		client_describe(r->daemon, task, &out->clients[out->count++]);
+		task_put(task);
 	}
-	out->next_cursor = s ? cursor : 0;
+	out->next_cursor = task ? cursor : 0;
 	r->reply_bytes =
 	    offsetof(struct pager_rep_clients, clients) + out->count * sizeof(out->clients[0]);
 	return 0;
@@ -248,33 +248,33 @@ handle_clients(struct request *r)
 /* The clients asked about, one after the other. */
 struct clients {
 	struct request *r;
-	struct session_name name;
+	struct task_name name;
 	uint32_t cursor;
 	int error; /* -ESRCH: none yet; -EPERM: some that are another user's; 0 */
 };
 
 static struct clients
-clients_named(struct request *r, uint32_t pid, uint64_t session)
+clients_named(struct request *r, uint32_t pid, uint64_t task)
 {
-	return (struct clients){ .r = r, .name = { session, (pid_t)pid }, .error = -ESRCH };
+	return (struct clients){ .r = r, .name = { task, (pid_t)pid }, .error = -ESRCH };
 }
 
 /* => with a reference, or NULL */
-static struct session *
+static struct task *
 clients_next(struct clients *c)
 {
-	struct session *own = c->r->session, *s;
+	struct task *own = c->r->task, *task;
 
-	while ((s = session_next(c->r->daemon, &c->cursor)) != NULL) {
-		bool named = session_is_named(s, c->name);
+	while ((task = task_next(c->r->daemon, &c->cursor)) != NULL) {
+		bool named = task_is_named(task, c->name);
 
-		if (named && (own->is_control || own->uid == s->uid)) {
+		if (named && (own->is_control || own->uid == task->uid)) {
 			c->error = 0;
-			return s;
+			return task;
 		}
 		if (named && c->error)
 			c->error = -EPERM;
-		session_put(s);
+		task_put(task);
 	}
 	return NULL;
 }
@@ -284,13 +284,13 @@ clients_next(struct clients *c)
 static bool
 lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret_error)
 {
-	struct session *s;
+	struct task *task;
 	bool any = false;
 
-	while ((s = clients_next(&c)) != NULL) {
+	while ((task = clients_next(&c)) != NULL) {
 		struct vm_entry e;
 
-		if (region_get(s, address, &e)) {
+		if (region_get(task, address, &e)) {
 			bool lower = !any || e.start < ret->start;
 
 			if (any || !lower)
@@ -299,7 +299,7 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 				*ret = e;
 			any = true;
 		}
-		session_put(s);
+		task_put(task);
 	}
 	*ret_error = c.error;
 	return any;
@@ -386,17 +386,17 @@ handle_footprint(struct request *r)
 	const struct pager_req_footprint *in = r->body;
 	struct pager_rep_footprint *out = r->reply;
 	struct clients clients = clients_named(r, in->pid, in->session);
-	struct session *s;
+	struct task *task;
 
-	while ((s = clients_next(&clients)) != NULL) {
+	while ((task = clients_next(&clients)) != NULL) {
 		struct pager_wire_client c;
 
-		client_describe(r->daemon, s, &c);
+		client_describe(r->daemon, task, &c);
 		if (out->sessions++ == 0)
 			out->client = c;
 		else
 			client_add(&out->client, &c);
-		session_put(s);
+		task_put(task);
 	}
 	return clients.error;
 }
@@ -409,19 +409,19 @@ handle_limit(struct request *r)
 	struct daemon *d = r->daemon;
 	struct clients clients = clients_named(r, in->pid, in->session);
 	uint64_t pages = in->bytes >> d->page_shift, previous;
-	struct session *s;
+	struct task *task;
 
 	/* Less than a few pages would stop the client for good: an instruction may touch several.
 	 */
 	if (in->bytes && pages < 16)
 		return -ERANGE;
-	s = clients_next(&clients);
-	if (s) {
-		previous = exchange_acq_rel(&s->task->limit_pages, pages);
-		pageout_want_session(d, s);
-		session_put(s);
+	task = clients_next(&clients);
+	if (task) {
+		previous = exchange_acq_rel(&task->process->limit_pages, pages);
+		pageout_want_task(d, task);
+		task_put(task);
 	} else if (clients.error != -ESRCH || in->session ||
-		   !task_limit_set(d, (pid_t)in->pid, pages, &previous)) {
+		   !process_limit_set(d, (pid_t)in->pid, pages, &previous)) {
 		return clients.error;
 	}
 	out->previous_bytes = previous << d->page_shift;
@@ -478,30 +478,30 @@ handle_policy(struct request *r)
 	struct pager_rep_policy *out = r->reply;
 	struct daemon *d = r->daemon;
 	struct clients clients = clients_named(r, in->pid, in->session);
-	struct session *s = NULL;
+	struct task *task = NULL;
 	bool one = in->pid || in->session;
 	int error = 0;
 
 	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
 		return -EINVAL;
-	if (in->set && !r->session->is_control)
+	if (in->set && !r->task->is_control)
 		return -EPERM;
 	do {
 		if (one) {
-			s = clients_next(&clients);
+			task = clients_next(&clients);
 			error = clients.error;
 		}
-		if (error || (one && !s))
+		if (error || (one && !task))
 			break;
 		if (in->set)
-			error = pageq_policy_switch(d, s, in->policy);
+			error = pageq_policy_switch(d, task, in->policy);
 		if (!error) {
 			lock_acquire(&d->pageq.lock);
-			pageq_policy_text_locked(d, s, out->text, sizeof(out->text));
+			pageq_policy_text_locked(d, task, out->text, sizeof(out->text));
 			lock_release(&d->pageq.lock);
 		}
-		if (s)
-			session_put(s);
+		if (task)
+			task_put(task);
 	} while (one && !error);
 	return error;
 }
@@ -515,7 +515,7 @@ handle_trace(struct request *r)
 
 	switch (in->op) {
 	case PAGER_TRACE_START:
-		error = trace_start(d, r->fd, (struct session_name){ in->session, (pid_t)in->pid },
+		error = trace_start(d, r->fd, (struct task_name){ in->session, (pid_t)in->pid },
 		    in->window, r->stats);
 		if (!error)
 			r->fd = -1;
@@ -545,7 +545,7 @@ handle_param(struct request *r)
 		return -EINVAL;
 	if (!in->set)
 		return param_describe(&d->params, in->index, r->reply);
-	if (!r->session->is_control)
+	if (!r->task->is_control)
 		return -EPERM;
 	error = param_index(in->name, &index);
 	if (!error && !param_is_live(in->name))

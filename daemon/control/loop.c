@@ -90,13 +90,13 @@ refresh(uv_timer_t *timer)
 	stats_refresh(control->daemon);
 	direct_refresh(control->daemon);
 	latency_refresh(control->daemon, REFRESH_MS);
-	if (exchange_acq_rel(&control->daemon->sessions_end_wanted, false))
+	if (exchange_acq_rel(&control->daemon->tasks_end_wanted, false))
 		connections_end_wanted(&control->connections);
 	if (++control->ticks % COST_TICKS == 0)
 		pageq_cost_refresh(control->daemon);
 	if (control->ticks % SILENT_TICKS == 0) {
 		connections_end_silent(&control->connections);
-		tasks_sweep(control->daemon);
+		processes_sweep(control->daemon);
 	}
 }
 

@@ -8,7 +8,7 @@ struct piece
 piece_begin(struct request *r, uint64_t address, uint64_t size, unsigned cost)
 {
 	return (struct piece){
-		.map = &r->session->map,
+		.map = &r->task->map,
 		.page_shift = r->daemon->page_shift,
 		.at = address + r->progress,
 		.end = address + size,

@@ -14,7 +14,7 @@
 
 #include "control/closer.h"
 #include "pmap/uffd.h"
-#include "session.h"
+#include "task.h"
 #include "watch.h"
 
 #define PAGEMAP_PRESENT (1ull << 63)
@@ -24,28 +24,28 @@ _Static_assert(PAGER_PROBE_PAGES == 64, "a bit for each page of the probe");
 
 /* Until it has been waited for its number is nobody else's. */
 static bool
-process_is_there(const struct session *s)
+process_is_there(const struct task *task)
 {
-	return syscall(SYS_pidfd_send_signal, s->pidfd, 0, NULL, 0u) == 0 || errno == EPERM;
+	return syscall(SYS_pidfd_send_signal, task->pidfd, 0, NULL, 0u) == 0 || errno == EPERM;
 }
 
 /* => the process's page tables, or -errno. -EACCES: they may not be looked at, or it has no number
  * here */
 static int
-pagemap_open(const struct session *s)
+pagemap_open(const struct task *task)
 {
 	char path[64];
 	int fd, error;
 
 	/* Of another namespace of processes. */
-	if (s->pid == 0)
+	if (task->pid == 0)
 		return -EACCES;
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)s->pid);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)task->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	error = fd < 0 ? -errno : 0;
 	/* It had that number before, and has it still: what was opened in between is its. */
-	if (!process_is_there(s)) {
-		closer_close(s->daemon, fd, s->pid, s->uid);
+	if (!process_is_there(task)) {
+		closer_close(task->daemon, fd, task->pid, task->uid);
 		return -ESRCH;
 	}
 	/* ENOENT: /proc hides other users' processes. */
@@ -54,14 +54,14 @@ pagemap_open(const struct session *s)
 
 /* Which pages of the probe are there. => 0 or -errno */
 static int
-present_pages(const struct session *s, int pagemap, uint64_t address, uint64_t *ret)
+present_pages(const struct task *task, int pagemap, uint64_t address, uint64_t *ret)
 {
 	uint64_t entries[PAGER_PROBE_PAGES], present = 0;
 	ssize_t got;
 
 	watch_enter(WATCH_PAGEMAP, -1);
 	got = pread(pagemap, entries, sizeof(entries),
-	    (off_t)(address / s->daemon->hw_bytes * sizeof(entries[0])));
+	    (off_t)(address / task->daemon->hw_bytes * sizeof(entries[0])));
 	watch_leave();
 	if (got < 0)
 		return -errno;
@@ -76,9 +76,9 @@ present_pages(const struct session *s, int pagemap, uint64_t address, uint64_t *
 }
 
 static int
-zero_fill(const struct session *s, int uffd, uint64_t address, uint64_t pages)
+zero_fill(const struct task *task, int uffd, uint64_t address, uint64_t pages)
 {
-	size_t bytes = s->daemon->hw_bytes, done;
+	size_t bytes = task->daemon->hw_bytes, done;
 	int error = 0;
 
 	for (unsigned i = 0; i < PAGER_PROBE_PAGES && !error; i++)
@@ -88,37 +88,37 @@ zero_fill(const struct session *s, int uffd, uint64_t address, uint64_t pages)
 }
 
 static int
-probe(const struct session *s, int uffd, int pagemap, uint64_t address)
+probe(const struct task *task, int uffd, int pagemap, uint64_t address)
 {
 	uint64_t chosen, before, after;
 	int error;
 
 	if (getrandom(&chosen, sizeof(chosen), 0) != sizeof(chosen))
 		return -EIO;
-	error = present_pages(s, pagemap, address, &before);
+	error = present_pages(task, pagemap, address, &before);
 	if (!error && before != 0)
 		error = -EPERM;
 	if (!error)
-		error = zero_fill(s, uffd, address, chosen);
+		error = zero_fill(task, uffd, address, chosen);
 	if (!error)
-		error = present_pages(s, pagemap, address, &after);
+		error = present_pages(task, pagemap, address, &after);
 	if (!error && after != chosen)
 		error = -EPERM;
 	return error;
 }
 
 int
-userfaultfd_prove(struct session *s, int uffd, uint64_t address, bool *ret_proven)
+userfaultfd_prove(struct task *task, int uffd, uint64_t address, bool *ret_proven)
 {
-	int pagemap = pagemap_open(s), error;
+	int pagemap = pagemap_open(task), error;
 
 	*ret_proven = false;
 	if (pagemap == -EACCES)
 		return 0;
 	if (pagemap < 0)
 		return pagemap;
-	error = probe(s, uffd, pagemap, address);
-	closer_close(s->daemon, pagemap, s->pid, s->uid);
+	error = probe(task, uffd, pagemap, address);
+	closer_close(task->daemon, pagemap, task->pid, task->uid);
 	*ret_proven = !error;
 	return error;
 }

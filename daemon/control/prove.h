@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct session;
+struct task;
 
 /* address: of PAGER_PROBE_PAGES hardware pages that are registered with uffd and absent. Some of
  * them are zero filled through uffd, by chance, and the process's page tables must show exactly
  * those.
  * => 0; *ret_proven false: the daemon may not look at this process. -EPERM: it is not its memory,
  * or not as said; -ESRCH: the process has ended; -errno of the userfaultfd. */
-int userfaultfd_prove(struct session *s, int uffd, uint64_t address, bool *ret_proven);
+int userfaultfd_prove(struct task *task, int uffd, uint64_t address, bool *ret_proven);
 
 #endif

@@ -22,17 +22,17 @@ struct stop {
 static void NORETURN
 end_by_force(struct daemon *d)
 {
-	unsigned late, waiting, sessions;
+	unsigned late, waiting, tasks;
 
 	closer_counts(d, &late, &waiting);
-	lock_acquire(&d->sessions.lock);
-	sessions = d->sessions.count;
-	lock_release(&d->sessions.lock);
+	lock_acquire(&d->tasks.lock);
+	tasks = d->tasks.count;
+	lock_release(&d->tasks.lock);
 	log_limits_tell(true);
 	log_warning_limited("not everything has ended in time (%u sessions are not taken apart "
 			    "yet, %u close calls have not come back): the "
 			    "daemon ends without waiting for them",
-	    sessions, late);
+	    tasks, late);
 	control_name_remove(d);
 	if (d->swap)
 		swap_abandon(d->swap);

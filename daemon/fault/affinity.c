@@ -59,145 +59,147 @@ thread_cpu(pid_t pid, uint32_t thread)
 }
 
 static void
-apply(struct daemon *d, struct session *s, uint64_t wanted)
+apply(struct daemon *d, struct task *task, uint64_t wanted)
 {
-	uint64_t polling = load_relaxed(&s->servers_polling);
+	uint64_t polling = load_relaxed(&task->servers_polling);
 
 	/* First those that join, then those that leave: somebody always polls. */
 	for (unsigned i = 0; i < d->server_count; i++) {
 		if (!(wanted & ~polling & 1ull << i))
 			continue;
-		if (fault_seat_watch(&d->seats[i], s) != 0)
+		if (fault_seat_watch(&d->seats[i], task) != 0)
 			return;
 		/* Its end takes it from all servers; what came after that is ours to take back. */
-		if (session_is_dead(s)) {
-			fault_seat_unwatch(&d->seats[i], s);
+		if (task_is_dead(task)) {
+			fault_seat_unwatch(&d->seats[i], task);
 			return;
 		}
 	}
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (polling & ~wanted & 1ull << i) {
-			fault_seat_unwatch(&d->seats[i], s);
+			fault_seat_unwatch(&d->seats[i], task);
 			fault_server_give_way(fault_seat_server(d, i), false);
 		}
-	store_relaxed(&s->servers_polling, wanted);
+	store_relaxed(&task->servers_polling, wanted);
 }
 
 /* => the servers of the CPUs that were seen often; all weights are halved */
 static uint64_t
-often_seen(struct session *s, unsigned servers)
+often_seen(struct task *task, unsigned servers)
 {
 	unsigned total = 0;
 	uint64_t often = 0;
 
 	for (unsigned i = 0; i < servers; i++)
-		total += s->seen[i];
+		total += task->seen[i];
 	for (unsigned i = 0; i < servers; i++) {
-		if (s->seen[i] > 0 && s->seen[i] * AFFINITY_SHARE >= total)
+		if (task->seen[i] > 0 && task->seen[i] * AFFINITY_SHARE >= total)
 			often |= 1ull << i;
-		s->seen[i] /= 2;
+		task->seen[i] /= 2;
 	}
-	return often ? often : load_relaxed(&s->servers_polling);
+	return often ? often : load_relaxed(&task->servers_polling);
 }
 
 /* Looks at the faults since the last sample. */
 static bool
-is_fit_for_direct(struct daemon *d, struct session *s)
+is_fit_for_direct(struct daemon *d, struct task *task)
 {
-	uint64_t now = clock_now_ns(), elapsed = now - s->sampled_ns, interval = s->sample_interval;
-	uint64_t swapins = (uint64_t)load_relaxed(&s->ledger.entries[PAGER_LEDGER_SWAPINS]);
-	uint64_t rate = param(d, direct_faults), swapped_in = swapins - s->sampled_swapins;
+	uint64_t now = clock_now_ns(), elapsed = now - task->sampled_ns,
+		 interval = task->sample_interval;
+	uint64_t swapins = (uint64_t)load_relaxed(&task->ledger.entries[PAGER_LEDGER_SWAPINS]);
+	uint64_t rate = param(d, direct_faults), swapped_in = swapins - task->sampled_swapins;
 	bool is_often = rate > 0 && elapsed < interval * 1000000000u / rate;
 
-	s->sampled_ns = now;
-	s->sampled_swapins = swapins;
-	return is_often && !s->direct_refused && swapped_in * DIRECT_SWAPINS <= interval;
+	task->sampled_ns = now;
+	task->sampled_swapins = swapins;
+	return is_often && !task->direct_refused && swapped_in * DIRECT_SWAPINS <= interval;
 }
 
 /* Who reads the client from now on. */
 static void
-assign(struct fault_server *server, struct session *s, uint64_t wanted, bool direct)
+assign(struct fault_server *server, struct task *task, uint64_t wanted, bool direct)
 {
 	struct daemon *d = server->daemon;
 
-	if (direct && load_relaxed(&s->servers_polling) == wanted && load_acquire(&s->is_direct))
+	if (direct && load_relaxed(&task->servers_polling) == wanted &&
+	    load_acquire(&task->is_direct))
 		return;
-	if (direct && direct_set(server, s, wanted))
+	if (direct && direct_set(server, task, wanted))
 		return;
-	if (load_acquire(&s->is_direct)) {
-		direct_leave(d, s, server->stats);
-		s->busy_samples = 0;
+	if (load_acquire(&task->is_direct)) {
+		direct_leave(d, task, server->stats);
+		task->busy_samples = 0;
 	} else {
-		apply(d, s, wanted);
+		apply(d, task, wanted);
 	}
 }
 
 static void
-sample(struct fault_server *server, struct session *s, uint32_t thread)
+sample(struct fault_server *server, struct task *task, uint32_t thread)
 {
 	struct daemon *d = server->daemon;
-	bool is_direct = load_acquire(&s->is_direct);
-	int cpu = thread_cpu(s->pid, thread);
-	uint64_t polling = load_relaxed(&s->servers_polling), wanted = polling;
+	bool is_direct = load_acquire(&task->is_direct);
+	int cpu = thread_cpu(task->pid, thread);
+	uint64_t polling = load_relaxed(&task->servers_polling), wanted = polling;
 	bool period_ends;
 
 	/* Threads that cannot be found (another namespace of processes) would take all direct
 	 * servers. */
-	s->busy_samples = is_fit_for_direct(d, s) && cpu >= 0 ? s->busy_samples + 1 : 0;
+	task->busy_samples = is_fit_for_direct(d, task) && cpu >= 0 ? task->busy_samples + 1 : 0;
 	if (cpu >= 0) {
 		unsigned at = (unsigned)cpu % d->server_count;
 
-		s->seen[at]++;
+		task->seen[at]++;
 		wanted |= 1ull << at; /* seen where nobody listens: at once */
 	}
-	period_ends = ++s->samples >= AFFINITY_PERIOD;
+	period_ends = ++task->samples >= AFFINITY_PERIOD;
 	if (period_ends) {
-		wanted = often_seen(s, d->server_count);
-		s->samples = 0;
+		wanted = often_seen(task, d->server_count);
+		task->samples = 0;
 	}
 	/* A direct client stays so while it is fit; another one begins at the end of a period, when
 	 * it is known where it runs. */
 	if (is_direct || period_ends || wanted != polling)
-		assign(server, s, wanted,
-		    is_direct ? s->busy_samples > 0
-			      : period_ends && s->busy_samples >= DIRECT_SAMPLES);
+		assign(server, task, wanted,
+		    is_direct ? task->busy_samples > 0
+			      : period_ends && task->busy_samples >= DIRECT_SAMPLES);
 	if (wanted != polling)
-		s->sample_interval = INTERVAL_MIN;
+		task->sample_interval = INTERVAL_MIN;
 	else if (period_ends)
-		s->sample_interval = (unsigned)min_u64(2 * s->sample_interval, INTERVAL_MAX);
+		task->sample_interval = (unsigned)min_u64(2 * task->sample_interval, INTERVAL_MAX);
 }
 
 /* The one of a pair that reads the client. */
 static struct fault_server *
-reader(struct daemon *d, struct session *s, unsigned i)
+reader(struct daemon *d, struct task *task, unsigned i)
 {
-	return load_acquire(&s->is_direct) ? &d->servers[d->server_count + i]
-					   : fault_seat_server(d, i);
+	return load_acquire(&task->is_direct) ? &d->servers[d->server_count + i]
+					      : fault_seat_server(d, i);
 }
 
 void
-affinity_note(struct fault_server *server, struct session *s, uint32_t thread, unsigned faults)
+affinity_note(struct fault_server *server, struct task *task, uint32_t thread, unsigned faults)
 {
 	struct daemon *d = server->daemon;
-	unsigned left = load_relaxed(&s->faults_to_sample);
+	unsigned left = load_relaxed(&task->faults_to_sample);
 	uint64_t polling;
 
 	if (left > faults) {
 		/* Lost updates only move the next sample. */
-		store_relaxed(&s->faults_to_sample, left - faults);
+		store_relaxed(&task->faults_to_sample, left - faults);
 		return;
 	}
-	store_relaxed(&s->faults_to_sample, INTERVAL_MIN);
-	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&s->affinity_busy, true))
+	store_relaxed(&task->faults_to_sample, INTERVAL_MIN);
+	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&task->affinity_busy, true))
 		return;
-	s->sample_interval = (unsigned)max_u64(s->sample_interval, INTERVAL_MIN);
+	task->sample_interval = (unsigned)max_u64(task->sample_interval, INTERVAL_MIN);
 	/* In a side lane one server polls it, and nothing is chosen. */
-	if (!session_is_dead(s) && load_acquire(&s->lane) == LANE_COMMON)
-		sample(server, s, thread);
-	store_relaxed(&s->faults_to_sample, s->sample_interval);
-	polling = load_relaxed(&s->servers_polling);
+	if (!task_is_dead(task) && load_acquire(&task->lane) == LANE_COMMON)
+		sample(server, task, thread);
+	store_relaxed(&task->faults_to_sample, task->sample_interval);
+	polling = load_relaxed(&task->servers_polling);
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (polling & 1ull << i)
-			fault_server_give_way(reader(d, s, i), (polling & (polling - 1)) != 0);
-	store_release(&s->affinity_busy, false);
+			fault_server_give_way(reader(d, task, i), (polling & (polling - 1)) != 0);
+	store_release(&task->affinity_busy, false);
 }

@@ -43,7 +43,7 @@ direct_hand_over(struct fault_server *server, const struct fault *f)
 	if (in - load_acquire(&home->handed_out) == FAULT_HANDED_MAX)
 		return false;
 	home->handed[in % FAULT_HANDED_MAX] = *f;
-	session_get(f->session);
+	task_get(f->task);
 	store_release(&home->handed_in, in + 1);
 	stat_add(server->stats, STAT_HANDED_FAULTS, 1);
 	fault_seat_kick(home);
@@ -56,9 +56,9 @@ direct_serve_handed(struct fault_server *server)
 	struct fault f;
 
 	while (!watch_is_relieved() && ring_take(server->seat, &f)) {
-		if (!session_is_dead(f.session))
+		if (!task_is_dead(f.task))
 			fault_dispatch(server, &f);
-		session_put(f.session);
+		task_put(f.task);
 	}
 }
 
@@ -81,37 +81,37 @@ call_off(struct fault_server *server)
 /* The client, or who has the file from it, made it nonblocking, or it cannot be read so: it is
  * polled from now on. */
 static void
-refuse(struct fault_server *server, struct session *s)
+refuse(struct fault_server *server, struct task *task)
 {
-	if (exchange_acq_rel(&s->affinity_busy, true)) {
+	if (exchange_acq_rel(&task->affinity_busy, true)) {
 		sched_yield();
 		return;
 	}
 	if (!load_acquire(&server->leaving)) {
-		s->direct_refused = true;
-		direct_leave(server->daemon, s, server->stats);
+		task->direct_refused = true;
+		direct_leave(server->daemon, task, server->stats);
 		/* Nobody could be made to poll it: it waits again, rather than spin. */
-		if (load_acquire(&s->is_direct))
-			uffd_may_wait(s->uffd);
+		if (load_acquire(&task->is_direct))
+			uffd_may_wait(task->uffd);
 	}
-	store_release(&s->affinity_busy, false);
+	store_release(&task->affinity_busy, false);
 }
 
 static void
-serve(struct fault_server *server, struct session *s)
+serve(struct fault_server *server, struct task *task)
 {
 	struct uffd_fault fault;
 
 	while (!load_acquire(&server->leaving) && !load_acquire(&server->stopping) &&
-	       !session_is_dead(s)) {
-		int count = uffd_read_wait(s->uffd, &fault);
+	       !task_is_dead(task)) {
+		int count = uffd_read_wait(task->uffd, &fault);
 
 		if (count > 0) {
 			store_relaxed(&server->served, load_relaxed(&server->served) + 1);
 			stat_add(server->stats, STAT_DIRECT_FAULTS, 1);
-			fault_server_answer(server, s, &fault, 1);
+			fault_server_answer(server, task, &fault, 1);
 		} else if (count < 0 && count != -EINTR && !load_acquire(&server->leaving)) {
-			refuse(server, s);
+			refuse(server, task);
 		}
 		fault_server_look_at_parked(server);
 	}
@@ -128,19 +128,19 @@ direct_main(void *argument)
 	lock_acquire(&d->direct_lock);
 	/* A client that came just before the end is let go as any other. */
 	while (server->client || !load_acquire(&server->stopping)) {
-		struct session *s = server->client;
+		struct task *task = server->client;
 
-		if (!s) {
+		if (!task) {
 			cond_wait(&server->assigned, &d->direct_lock);
 			continue;
 		}
 		lock_release(&d->direct_lock);
-		serve(server, s);
+		serve(server, task);
 		lock_acquire(&d->direct_lock);
 		server->client = NULL;
 		store_release(&server->leaving, false);
 		lock_release(&d->direct_lock);
-		session_put(s);
+		task_put(task);
 		lock_acquire(&d->direct_lock);
 	}
 	lock_release(&d->direct_lock);
@@ -149,9 +149,9 @@ direct_main(void *argument)
 
 /* DIRECT held */
 static bool
-can_be_had(struct daemon *d, struct session *s, uint64_t wanted)
+can_be_had(struct daemon *d, struct task *task, uint64_t wanted)
 {
-	if (session_is_dead(s) || load_acquire(&s->lane) != LANE_COMMON)
+	if (task_is_dead(task) || load_acquire(&task->lane) != LANE_COMMON)
 		return false;
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct fault_server *server = direct_of(d, i);
@@ -159,28 +159,28 @@ can_be_had(struct daemon *d, struct session *s, uint64_t wanted)
 		/* One that is leaving may have looked at that flag for the last time. */
 		if (wanted & 1ull << i &&
 		    (load_relaxed(&server->stopping) || load_relaxed(&server->leaving) ||
-			(server->client && server->client != s)))
+			(server->client && server->client != task)))
 			return false;
 	}
 	return true;
 }
 
 bool
-direct_set(struct fault_server *server, struct session *s, uint64_t wanted)
+direct_set(struct fault_server *server, struct task *task, uint64_t wanted)
 {
 	struct daemon *d = server->daemon;
 	bool begins;
 
 	lock_acquire(&d->direct_lock);
-	begins = !load_relaxed(&s->is_direct);
-	if (!can_be_had(d, s, wanted)) {
+	begins = !load_relaxed(&task->is_direct);
+	if (!can_be_had(d, task, wanted)) {
 		lock_release(&d->direct_lock);
 		return false;
 	}
-	/* First: who still polls must not make it nonblocking again (serve_session). */
-	store_release(&s->is_direct, true);
-	if (begins && uffd_may_wait(s->uffd) != 0) {
-		store_release(&s->is_direct, false);
+	/* First: who still polls must not make it nonblocking again (serve_task). */
+	store_release(&task->is_direct, true);
+	if (begins && uffd_may_wait(task->uffd) != 0) {
+		store_release(&task->is_direct, false);
 		lock_release(&d->direct_lock);
 		return false;
 	}
@@ -188,22 +188,22 @@ direct_set(struct fault_server *server, struct session *s, uint64_t wanted)
 		struct fault_server *direct = direct_of(d, i);
 
 		if (wanted & 1ull << i && !direct->client) {
-			direct->client = session_get(s);
+			direct->client = task_get(task);
 			direct->quiet_ticks = 0;
 			cond_signal(&direct->assigned);
-		} else if (!(wanted & 1ull << i) && direct->client == s) {
+		} else if (!(wanted & 1ull << i) && direct->client == task) {
 			call_off(direct);
 		}
 	}
 	lock_release(&d->direct_lock);
 	if (begins) {
 		for (unsigned i = 0; i < d->server_count; i++) {
-			fault_seat_unwatch(&d->seats[i], s);
+			fault_seat_unwatch(&d->seats[i], task);
 			fault_server_give_way(fault_seat_server(d, i), false);
 		}
 		stat_add(server->stats, STAT_DIRECT_BEGINS, 1);
 	}
-	store_relaxed(&s->servers_polling, wanted);
+	store_relaxed(&task->servers_polling, wanted);
 	return true;
 }
 
@@ -214,55 +214,55 @@ control_stats(struct daemon *d)
 }
 
 static void
-call_all_off(struct daemon *d, struct session *s, struct stat_shard stats)
+call_all_off(struct daemon *d, struct task *task, struct stat_shard stats)
 {
 	lock_acquire(&d->direct_lock);
-	if (load_relaxed(&s->is_direct)) {
+	if (load_relaxed(&task->is_direct)) {
 		stat_add(stats, STAT_DIRECT_ENDS, 1);
-		store_release(&s->is_direct, false);
-		uffd_never_wait(s->uffd);
+		store_release(&task->is_direct, false);
+		uffd_never_wait(task->uffd);
 		for (unsigned i = 0; i < d->server_count; i++)
-			if (direct_of(d, i)->client == s)
+			if (direct_of(d, i)->client == task)
 				call_off(direct_of(d, i));
 	}
 	lock_release(&d->direct_lock);
 }
 
 void
-direct_leave(struct daemon *d, struct session *s, struct stat_shard stats)
+direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 {
 	uint64_t polling = 0;
 
-	if (!load_acquire(&s->is_direct))
+	if (!load_acquire(&task->is_direct))
 		return;
 	/* Before direct servers leave: somebody always reads. */
 	for (unsigned i = 0; i < d->server_count; i++)
-		if (fault_seat_watch(&d->seats[i], s) == 0)
+		if (fault_seat_watch(&d->seats[i], task) == 0)
 			polling |= 1ull << i;
 	if (polling == 0)
 		return;
-	store_relaxed(&s->servers_polling, polling);
-	call_all_off(d, s, stats);
+	store_relaxed(&task->servers_polling, polling);
+	call_all_off(d, task, stats);
 	/* Its end takes it from all servers; what came after that is ours to take back. */
-	if (session_is_dead(s))
+	if (task_is_dead(task))
 		for (unsigned i = 0; i < d->server_count; i++)
-			fault_seat_unwatch(&d->seats[i], s);
+			fault_seat_unwatch(&d->seats[i], task);
 }
 
 void
-direct_remove(struct daemon *d, struct session *s)
+direct_remove(struct daemon *d, struct task *task)
 {
-	call_all_off(d, s, control_stats(d));
+	call_all_off(d, task, control_stats(d));
 }
 
 /* All of its direct servers. DIRECT held */
 static bool
-is_quiet(struct daemon *d, const struct session *s)
+is_quiet(struct daemon *d, const struct task *task)
 {
 	for (unsigned i = 0; i < d->server_count; i++) {
 		const struct fault_server *server = direct_of(d, i);
 
-		if (server->client == s && server->quiet_ticks < QUIET_TICKS)
+		if (server->client == task && server->quiet_ticks < QUIET_TICKS)
 			return false;
 	}
 	return true;
@@ -294,17 +294,17 @@ direct_refresh(struct daemon *d)
 	lock_acquire(&d->direct_lock);
 	count_quiet_ticks(d);
 	for (unsigned i = 0; i < d->server_count; i++) {
-		struct session *s = direct_of(d, i)->client;
+		struct task *task = direct_of(d, i)->client;
 
-		if (!s || load_acquire(&direct_of(d, i)->leaving) || !is_quiet(d, s))
+		if (!task || load_acquire(&direct_of(d, i)->leaving) || !is_quiet(d, task))
 			continue;
-		session_get(s);
+		task_get(task);
 		lock_release(&d->direct_lock);
-		if (!exchange_acq_rel(&s->affinity_busy, true)) {
-			direct_leave(d, s, control_stats(d));
-			store_release(&s->affinity_busy, false);
+		if (!exchange_acq_rel(&task->affinity_busy, true)) {
+			direct_leave(d, task, control_stats(d));
+			store_release(&task->affinity_busy, false);
 		}
-		session_put(s);
+		task_put(task);
 		lock_acquire(&d->direct_lock);
 	}
 	lock_release(&d->direct_lock);
@@ -316,19 +316,19 @@ static void
 relieve(struct daemon *d, struct watch *w)
 {
 	struct fault_server *server = container_of(w, struct fault_server, watch);
-	struct session *s = NULL;
+	struct task *task = NULL;
 
 	lock_acquire(&d->direct_lock);
 	if (server->client && !load_relaxed(&server->leaving))
-		s = session_get(server->client);
+		task = task_get(server->client);
 	lock_release(&d->direct_lock);
-	if (!s)
+	if (!task)
 		return;
-	if (!exchange_acq_rel(&s->affinity_busy, true)) {
-		direct_leave(d, s, stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH)));
-		store_release(&s->affinity_busy, false);
+	if (!exchange_acq_rel(&task->affinity_busy, true)) {
+		direct_leave(d, task, stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH)));
+		store_release(&task->affinity_busy, false);
 	}
-	session_put(s);
+	task_put(task);
 }
 
 int
@@ -385,7 +385,7 @@ direct_fini(struct daemon *d)
 
 	for (unsigned i = 0; i < d->server_count; i++) {
 		while (ring_take(&d->seats[i], &f))
-			session_put(f.session);
+			task_put(f.task);
 		cond_fini(&direct_of(d, i)->assigned);
 	}
 	lock_fini(&d->direct_lock);

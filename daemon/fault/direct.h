@@ -22,18 +22,18 @@ void direct_stop(struct daemon *d);
 void direct_fini(struct daemon *d);
 /* What the direct server of its seat hands over is answered. Runs on: the server. */
 void direct_serve_handed(struct fault_server *server);
-/* To the server's home, which gets its own reference to the session. => false: no place, nothing is
+/* To the server's home, which gets its own reference to the task. => false: no place, nothing is
  * kept. */
 bool direct_hand_over(struct fault_server *server, const struct fault *f);
 
-/* The session's own direct servers are those of the servers in the mask, and nobody polls it. =>
+/* The task's own direct servers are those of the servers in the mask, and nobody polls it. =>
  * false: they are not to be had, or it is dead; nothing has changed. Held: affinity_busy. */
-bool direct_set(struct fault_server *server, struct session *s, uint64_t wanted);
+bool direct_set(struct fault_server *server, struct task *task, uint64_t wanted);
 /* All servers poll it again, and direct servers leave as soon as they have read once more. Held:
  * affinity_busy. */
-void direct_leave(struct daemon *d, struct session *s, struct stat_shard stats);
-/* The session is dead. Runs on: the control loop. */
-void direct_remove(struct daemon *d, struct session *s);
+void direct_leave(struct daemon *d, struct task *task, struct stat_shard stats);
+/* The task is dead. Runs on: the control loop. */
+void direct_remove(struct daemon *d, struct task *task);
 /* Whoever is quiet goes back to the poll; direct servers that should have left are called again.
  * Runs on: the control loop's timer. */
 void direct_refresh(struct daemon *d);

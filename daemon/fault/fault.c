@@ -27,10 +27,10 @@ struct target {
 /* Follows one thread's run of faults. => how many pages the next fill should bring. M held */
 static unsigned
 stream_follow(
-    struct daemon *d, struct session *s, const struct fault *f, uint32_t behavior, int *direction)
+    struct daemon *d, struct task *task, const struct fault *f, uint32_t behavior, int *direction)
 {
 	uint64_t page = round_down_u64(f->address, d->page_bytes);
-	struct stream *stream = &s->streams[f->thread % STREAMS];
+	struct stream *stream = &task->streams[f->thread % STREAMS];
 	unsigned most = (unsigned)param(d, fault_cluster), want;
 
 	*direction = behavior == PAGER_BEHAVIOR_REVERSE_SEQUENTIAL ? -1 : 1;
@@ -65,16 +65,16 @@ static void
 stream_advance(
     struct daemon *d, const struct fault *f, struct vm_object *o, uint64_t index, unsigned count)
 {
-	struct session *s = f->session;
-	struct stream *stream = &s->streams[f->thread % STREAMS];
+	struct task *task = f->task;
+	struct stream *stream = &task->streams[f->thread % STREAMS];
 	uint64_t start = vm_object_address(o, index);
 
-	lock_acquire(&s->map.lock);
+	lock_acquire(&task->map.lock);
 	if (stream->thread == f->thread) {
 		stream->next_up = start + ((uint64_t)count << d->page_shift);
 		stream->next_down = start - d->page_bytes;
 	}
-	lock_release(&s->map.lock);
+	lock_release(&task->map.lock);
 }
 
 /* => returns with the object locked: taken while the map still says that the page belongs to the
@@ -82,7 +82,7 @@ stream_advance(
 static bool
 find_target(struct daemon *d, const struct fault *f, struct target *ret)
 {
-	struct vm_map *m = &f->session->map;
+	struct vm_map *m = &f->task->map;
 	struct vm_entry *e;
 
 	lock_acquire(&m->lock);
@@ -95,7 +95,7 @@ find_target(struct daemon *d, const struct fault *f, struct target *ret)
 		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);
 		ret->behavior = e->behavior;
 		ret->wired = e->wired_count > 0;
-		ret->want = stream_follow(d, f->session, f, e->behavior, &ret->direction);
+		ret->want = stream_follow(d, f->task, f, e->behavior, &ret->direction);
 		lock_acquire(&e->object->lock);
 	}
 	lock_release(&m->lock);
@@ -133,7 +133,7 @@ answer_resident(
 	struct daemon *d = server->daemon;
 	struct vm_page *p = &d->frames.pages[frame];
 	uint64_t address = vm_object_address(o, index);
-	int uffd = f->session->uffd;
+	int uffd = f->task->uffd;
 	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
 	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
 	struct cref given_up = CREF_NONE;
@@ -164,13 +164,13 @@ answer_resident(
 	if (f->flags & UFFD_FAULT_WP) {
 		error = uffd_unprotect(uffd, address, d->page_bytes);
 		stat_add(server->stats, STAT_WP_FAULTS, 1);
-		ledger_count(&o->session->ledger, PAGER_LEDGER_WP_FAULTS, 1);
+		ledger_count(&o->task->ledger, PAGER_LEDGER_WP_FAULTS, 1);
 	} else {
 		/* An exact recording must see the first write behind a read. */
 		error = uffd_continue(uffd, address, d->page_bytes,
 		    dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
-		ledger_count(&o->session->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
+		ledger_count(&o->task->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
 			/* A hole in what we hold resident: its owner punched its own memory. It
 			 * reads as zeroes. */
@@ -184,7 +184,7 @@ answer_resident(
 	}
 	if (reactivated) {
 		stat_add(server->stats, STAT_REACTIVATIONS, 1);
-		ledger_count(&o->session->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
+		ledger_count(&o->task->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
 	}
 	/* Still changing, or the mapping is gone: it faults again, or never. */
 	if (error)
@@ -267,13 +267,13 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
 	/* Where that fails, for the owner has punched or unmapped some, they fault by themselves.
 	 */
-	(void)uffd_continue(f->session->uffd, vm_object_address(o, a->index),
+	(void)uffd_continue(f->task->uffd, vm_object_address(o, a->index),
 	    (uint64_t)a->count << d->page_shift, dirty ? 0 : UFFD_MODE_WP);
 	for (unsigned i = 0; i < a->count; i++)
 		vm_object_unbusy(o, a->index + i, pages[i]);
 	stat_add(server->stats, STAT_AROUND, a->count);
 	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
-	ledger_count(&o->session->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
 	stream_advance(d, f, o, t->direction > 0 ? t->index : a->index, a->count + 1);
 	pageout_settle(d, server->stats);
 }
@@ -288,9 +288,9 @@ answer_unknown(struct fault_server *server, const struct fault *f)
 	/* Nobody holds it: protection stays what it is, for it may be somebody's page by now. But
 	 * memory that its owner has moved here has brought its write-protection markers along,
 	 * which stay in the poison's way. */
-	uffd_poison(f->session->uffd, address, server->daemon->hw_bytes,
-	    load_relaxed(&f->session->has_moved) ? UFFD_MODE_HELD : 0);
-	uffd_wake(f->session->uffd, round_down_u64(address, page), page);
+	uffd_poison(f->task->uffd, address, server->daemon->hw_bytes,
+	    load_relaxed(&f->task->has_moved) ? UFFD_MODE_HELD : 0);
+	uffd_wake(f->task->uffd, round_down_u64(address, page), page);
 }
 
 void
@@ -300,12 +300,12 @@ fault_poison_hole(struct fault_server *server, struct vm_object *o)
 	size_t page = server->daemon->page_bytes;
 	bool wanted;
 
-	uffd_poison(o->session->uffd, address, page, UFFD_MODE_HELD);
+	uffd_poison(o->task->uffd, address, page, UFFD_MODE_HELD);
 	lock_acquire(&o->lock);
 	wanted = vm_object_hole_end(o, &server->hole);
 	lock_release(&o->lock);
 	if (wanted)
-		uffd_wake(o->session->uffd, address, page);
+		uffd_wake(o->task->uffd, address, page);
 }
 
 /* A page without a frame that shall get poison. => false: others are at it and will wake; O held */
@@ -439,9 +439,9 @@ fault_handle(struct fault_server *server, const struct fault *f)
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 	if (outcome == FAULT_ANSWERED) {
 		stat_add(server->stats, STAT_FAULTS, 1);
-		ledger_count(&f->session->ledger, PAGER_LEDGER_FAULTS, 1);
+		ledger_count(&f->task->ledger, PAGER_LEDGER_FAULTS, 1);
 		ns = clock_now_ns() - f->start_ns;
-		ledger_count(&f->session->ledger, PAGER_LEDGER_STALL_FILL, ns);
+		ledger_count(&f->task->ledger, PAGER_LEDGER_STALL_FILL, ns);
 		if (soft)
 			stat_add(server->stats, STAT_SOFT_FAULT_NS, ns);
 		else if (slot_kind(slot) == SLOT_STORED)
@@ -459,7 +459,7 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outc
 	struct target t;
 	enum slot_kind kind;
 
-	watch_client(session_cookie(f->session));
+	watch_client(task_cookie(f->task));
 	if (!find_target(d, f, &t)) {
 		answer_unknown(server, f);
 		return true;
@@ -487,7 +487,7 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outc
 			log_error_limited("memory and swap are full: process %d gets SIGBUS for "
 					  "its %s %#llx (give pagerd more "
 					  "--memory or swap, or the client a limit)",
-			    (int)f->session->pid,
+			    (int)f->task->pid,
 			    first ? "first touch of"
 				  : "touch of the stored page (which is kept) at",
 			    (unsigned long long)f->address);
@@ -504,7 +504,7 @@ send_back(const struct fault_server *server, const struct fault *f)
 {
 	size_t bytes = server->daemon->hw_bytes;
 
-	uffd_wake(f->session->uffd, round_down_u64(f->address, bytes), bytes);
+	uffd_wake(f->task->uffd, round_down_u64(f->address, bytes), bytes);
 }
 
 /* => false: no place */
@@ -516,7 +516,7 @@ defer(struct fault_seat *seat, const struct fault *f)
 	if (seat->deferred_count == FAULT_DEFERRED_MAX)
 		return false;
 	seat->deferred[at] = *f;
-	session_get(f->session);
+	task_get(f->task);
 	seat->deferred_count++;
 	return true;
 }
@@ -528,11 +528,11 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 
 	/* Served by others by now: it faults again, and they are told. So it is with one of a batch
 	 * whose server has been relieved. */
-	if (unlikely(load_acquire(&f->session->lane) != server->lane || watch_is_relieved())) {
+	if (unlikely(load_acquire(&f->task->lane) != server->lane || watch_is_relieved())) {
 		send_back(server, f);
 		return;
 	}
-	watch_client(session_cookie(f->session));
+	watch_client(task_cookie(f->task));
 	outcome = fault_handle(server, f);
 	switch (outcome) {
 	case FAULT_ANSWERED:

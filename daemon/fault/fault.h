@@ -10,7 +10,7 @@
 
 #include "daemon.h"
 #include "pmap/uffd.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 #include "watch.h"
 
@@ -20,7 +20,7 @@
 #define FAULT_SIDE_DEPTH 4u
 
 struct fault {
-	struct session *session; /* with a reference where the fault is kept */
+	struct task *task; /* with a reference where the fault is kept */
 	uint64_t address;
 	uint32_t flags; /* UFFD_FAULT_* */
 	uint32_t thread;
@@ -54,7 +54,7 @@ struct fill {
 };
 
 struct swapin {             /* fault/swapin.c: one read under way */
-	struct fault fault; /* with a session reference */
+	struct fault fault; /* with a task reference */
 	struct fill fill;
 	void *buffer;
 	uint32_t offset, length; /* of what is read, in the slot */
@@ -106,7 +106,7 @@ struct fault_server {
 	void *bounce;         /* FAULT_CLUSTER_MAX pages */
 	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
 	struct fault_seat *home; /* (C) NULL: this is none */
-	struct session *client;  /* (D) with a reference; NULL: waits for one */
+	struct task *client;     /* (D) with a reference; NULL: waits for one */
 	struct cond assigned;    /* (D) */
 	atomic_bool leaving;     /* (A) set under DIRECT: no more reads */
 	atomic_uint served;      /* (A) reads that brought messages */
@@ -131,11 +131,11 @@ int fault_servers_start(struct daemon *d);
 void fault_servers_stop(struct daemon *d);
 void fault_servers_fini(struct daemon *d);
 /* Every server polls the client's userfaultfd from now on. => 0 or -errno */
-int fault_servers_add(struct daemon *d, struct session *s);
-void fault_servers_remove(struct daemon *d, struct session *s);
+int fault_servers_add(struct daemon *d, struct task *task);
+void fault_servers_remove(struct daemon *d, struct task *task);
 /* One server begins or ceases to poll it. */
-int fault_seat_watch(struct fault_seat *seat, struct session *s);
-void fault_seat_unwatch(struct fault_seat *seat, struct session *s);
+int fault_seat_watch(struct fault_seat *seat, struct task *task);
+void fault_seat_unwatch(struct fault_seat *seat, struct task *task);
 /* While several servers poll a client a fault wakes them all, and the one on the faulting thread's
  * CPU runs as soon as that thread blocks. The others shall not interrupt what their CPUs do for an
  * empty look: in a virtual machine that interrupt costs the faulting thread more than the rest of
@@ -148,7 +148,7 @@ int fault_server_start(struct fault_server *server, void *(*run)(void *));
 /* First in its thread, and when it takes another seat. */
 void fault_server_begin(struct fault_server *server, const char *name);
 /* Answers messages of one client that arrived together. */
-void fault_server_answer(struct fault_server *server, struct session *s,
+void fault_server_answer(struct fault_server *server, struct task *task,
     const struct uffd_fault *faults, unsigned count);
 /* After each wake-up: what waits may have become possible. */
 void fault_server_look_at_parked(struct fault_server *server);
@@ -160,14 +160,14 @@ fault_seat_server(const struct daemon *d, unsigned i)
 }
 /* The server that has the seat wakes from its poll. Any thread. */
 void fault_seat_kick(struct fault_seat *seat);
-/* Frames are free, or a session is below its limit again: some server looks at the parked faults.
+/* Frames are free, or a task is below its limit again: some server looks at the parked faults.
  * Any thread. */
 void fault_servers_kick(struct daemon *d);
 
 /* fault/affinity.c: which servers poll a client. Called after faults have been answered; cheap but
  * for the one in 32 to 256 that is a sample. Runs on: fault servers, direct servers */
 void affinity_note(
-    struct fault_server *server, struct session *s, uint32_t thread, unsigned faults);
+    struct fault_server *server, struct task *task, uint32_t thread, unsigned faults);
 
 /* fault/fault.c */
 enum fault_outcome fault_handle(struct fault_server *server, const struct fault *fault);
@@ -225,7 +225,7 @@ void swapin_collect(struct fault_seat *seat);
 /* fault/park.c */
 int park_create(struct daemon *d);
 void park_destroy(struct daemon *d);
-void park_session_init(struct session *s);
+void park_task_init(struct task *task);
 /* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is
  * over. FIFO. Where there is no place, or the client has its share of them: forgotten, and the
  * client's threads are woken when there is. */
@@ -246,8 +246,8 @@ void park_refused(struct daemon *d, const struct fault *fault, enum fault_outcom
 void park_tables_freed(struct daemon *d);
 /* Takes one of those out whose address is in [start, end). => false: none */
 bool park_refused_take(
-    struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address);
-/* Drops a dead session's faults. No lock held. */
-void park_drop(struct daemon *d, struct session *s);
+    struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address);
+/* Drops a dead task's faults. No lock held. */
+void park_drop(struct daemon *d, struct task *task);
 
 #endif

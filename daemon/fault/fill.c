@@ -63,7 +63,7 @@ enum fault_outcome
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret)
 {
-	uint32_t room = task_room(o->session->task);
+	uint32_t room = process_room(o->task->process);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
 	struct hole *hole = vm_object_hole_at(o, index);
 
@@ -71,7 +71,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		hole->wanted = true;
 		return FAULT_BUSY;
 	}
-	if (room == 0 || lane_must_wait(d, o->session))
+	if (room == 0 || lane_must_wait(d, o->task))
 		return FAULT_OVER_LIMIT;
 	if (count > room)
 		count = room;
@@ -212,7 +212,7 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	if (wanted || (wake_first && from <= fill->first))
-		uffd_wake(o->session->uffd, fill_address(fill, from),
+		uffd_wake(o->task->uffd, fill_address(fill, from),
 		    (size_t)(fill->count - from) << d->page_shift);
 	fill->count = from;
 }
@@ -263,12 +263,12 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	lock_release(&o->lock);
 	compressor_free(d->compressor, cref);
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
-	ledger_count(&o->session->ledger, PAGER_LEDGER_PAGES_LOST, 1);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_PAGES_LOST, 1);
 	fault_poison_hole(server, o);
 	log_error_limited(
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "
 	    "touching it is SIGBUS",
-	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->session->pid);
+	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->task->pid);
 }
 
 /* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page
@@ -307,9 +307,9 @@ put_parts(struct fault_server *server, struct fill *fill, unsigned at, const cha
 	for (size_t part = 0; part < d->page_bytes && whole;) {
 		uint64_t address = fill_address(fill, at) + part;
 		size_t done;
-		int error = page ? uffd_copy(o->session->uffd, address, page + part, d->hw_bytes,
-				       mode, &done)
-				 : uffd_zeropage(o->session->uffd, address, d->hw_bytes, &done);
+		int error =
+		    page ? uffd_copy(o->task->uffd, address, page + part, d->hw_bytes, mode, &done)
+			 : uffd_zeropage(o->task->uffd, address, d->hw_bytes, &done);
 
 		if (error == -EEXIST && clear_the_way(server, fill, at, &last, &tries)) {
 			/* All of it is gone. */
@@ -347,7 +347,7 @@ copy_run(struct fault_server *server, struct fill *fill, unsigned from, const vo
 	while (in_place < count) {
 		unsigned at = from + in_place;
 		size_t done = 0;
-		int error = uffd_copy(fill->object->session->uffd, fill_address(fill, at),
+		int error = uffd_copy(fill->object->task->uffd, fill_address(fill, at),
 		    (const char *)pages + ((size_t)in_place << d->page_shift),
 		    (size_t)(count - in_place) << d->page_shift, mode, &done);
 
@@ -404,7 +404,7 @@ fill_zero(struct fault_server *server, struct fill *fill)
 
 	while (done_pages < fill->count) {
 		size_t done = 0;
-		int error = uffd_zeropage(o->session->uffd, fill_address(fill, done_pages),
+		int error = uffd_zeropage(o->task->uffd, fill_address(fill, done_pages),
 		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
 
 		done_pages += (unsigned)(done >> d->page_shift);
@@ -419,7 +419,7 @@ fill_zero(struct fault_server *server, struct fill *fill)
 		break;
 	}
 	stat_add(server->stats, STAT_ZERO_FILLS, done_pages);
-	ledger_count(&o->session->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
 	if (done_pages == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);
@@ -474,7 +474,7 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	retain = !fill->wired && fill_retains(d, fill);
 	done = fill_copy(server, fill, server->bounce, loaded, retain);
 	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
-	ledger_count(&o->session->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
 	if (done == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);

@@ -9,20 +9,20 @@
 #define LANE_H
 
 #include "daemon.h"
-#include "session.h"
+#include "task.h"
 
 /* From now on the client is served there. What threads of another lane are at for it they end; its
  * faults that are met there later are woken, and come again in its lane. Runs on: the watcher; no
  * lock held */
-void lane_move(struct daemon *d, struct session *s, unsigned lane, struct stat_shard stats);
+void lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats);
 
 /* Whether the client must do with what it has. Its pages leave no faster than its locks let them:
  * while others wait for frames it would end up with all of them. Where nothing can leave at all it
  * is treated as everybody. */
 static inline bool
-lane_must_wait(const struct daemon *d, const struct session *s)
+lane_must_wait(const struct daemon *d, const struct task *task)
 {
-	return unlikely(load_relaxed(&s->lane) != LANE_COMMON) &&
+	return unlikely(load_relaxed(&task->lane) != LANE_COMMON) &&
 	       load_relaxed(&d->park.frame_count) > 0 && !load_relaxed(&d->pageq.squeezed);
 }
 

@@ -23,7 +23,7 @@
 #define PARK_NONE UINT32_MAX
 
 struct parked_fault {
-	struct fault fault; /* with a session reference */
+	struct fault fault; /* with a task reference */
 	enum fault_outcome why;
 	uint64_t ticket; /* order of arrival, over all lists */
 	uint32_t next;
@@ -59,15 +59,15 @@ park_destroy(struct daemon *d)
 }
 
 void
-park_session_init(struct session *s)
+park_task_init(struct task *task)
 {
-	s->limited = EMPTY;
+	task->limited = EMPTY;
 }
 
 /* Faults of one client that may wait: a client can make as many as it likes, and others need places
  * too. */
 static uint32_t
-session_share(const struct park *k)
+task_share(const struct park *k)
 {
 	return k->room / 4;
 }
@@ -112,7 +112,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 	if (l->tail == i)
 		l->tail = previous;
 	if (count == &k->count)
-		k->pool[i].fault.session->parked--;
+		k->pool[i].fault.task->parked--;
 	if (is_for_frames(k, l))
 		fetch_sub_relaxed(&k->frame_count, 1);
 	store_release(count, load_relaxed(count) - 1);
@@ -133,9 +133,9 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 	k->pool[i].fault = *fault;
 	k->pool[i].why = why;
 	k->pool[i].ticket = k->next_ticket++;
-	session_get(fault->session);
+	task_get(fault->task);
 	if (count == &k->count)
-		fault->session->parked++;
+		fault->task->parked++;
 	if (is_for_frames(k, l))
 		fetch_add_relaxed(&k->frame_count, 1);
 	append_locked(k, l, i);
@@ -144,68 +144,68 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 }
 
 static void
-limited_add_locked(struct park *k, struct session *s)
+limited_add_locked(struct park *k, struct task *task)
 {
-	struct session **at = &k->limited;
+	struct task **at = &k->limited;
 
 	while (*at)
 		at = &(*at)->limited_next;
-	s->limited_next = NULL;
-	*at = s;
+	task->limited_next = NULL;
+	*at = task;
 }
 
 static void
-limited_remove_locked(struct park *k, struct session *s)
+limited_remove_locked(struct park *k, struct task *task)
 {
-	struct session **at = &k->limited;
+	struct task **at = &k->limited;
 
-	while (*at && *at != s)
+	while (*at && *at != task)
 		at = &(*at)->limited_next;
 	if (*at)
-		*at = s->limited_next;
+		*at = task->limited_next;
 }
 
 static void
-overflow_locked(struct park *k, struct session *s)
+overflow_locked(struct park *k, struct task *task)
 {
-	if (s->park_overflow)
+	if (task->park_overflow)
 		return;
-	s->park_overflow = true;
-	s->overflow_next = k->overflowed;
-	k->overflowed = session_get(s);
+	task->park_overflow = true;
+	task->overflow_next = k->overflowed;
+	k->overflowed = task_get(task);
 }
 
 /* A client for whose forgotten faults there is room again, taken out. Not at the first place: a
  * wake-up is for all its threads. */
-static struct session *
+static struct task *
 overflow_next(struct park *k)
 {
-	struct session **at, *s = NULL;
+	struct task **at, *task = NULL;
 
 	lock_acquire(&k->lock);
 	if (load_relaxed(&k->count) <= k->room / 4) {
-		for (at = &k->overflowed; *at && (*at)->parked > session_share(k) / 2;)
+		for (at = &k->overflowed; *at && (*at)->parked > task_share(k) / 2;)
 			at = &(*at)->overflow_next;
-		s = *at;
-		if (s) {
-			*at = s->overflow_next;
-			s->park_overflow = false;
+		task = *at;
+		if (task) {
+			*at = task->overflow_next;
+			task->park_overflow = false;
 		}
 	}
 	lock_release(&k->lock);
-	return s;
+	return task;
 }
 
 /* Whoever has taken entries out. Any thread, no lock held. */
 static void
 overflow_wake(struct daemon *d)
 {
-	struct session *s;
+	struct task *task;
 
-	while ((s = overflow_next(&d->park)) != NULL) {
-		if (!session_is_dead(s))
-			session_wake_all(s);
-		session_put(s);
+	while ((task = overflow_next(&d->park)) != NULL) {
+		if (!task_is_dead(task))
+			task_wake_all(task);
+		task_put(task);
 	}
 }
 
@@ -221,35 +221,35 @@ void
 park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why)
 {
 	bool limit = why == FAULT_OVER_LIMIT;
-	struct session *s = fault->session;
+	struct task *task = fault->task;
 	struct daemon *d = server->daemon;
 	struct park *k = &d->park;
 	uint32_t i = PARK_NONE;
 
 	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
 	lock_acquire(&k->lock);
-	if (session_is_dead(s)) {
+	if (task_is_dead(task)) {
 		/* park_drop has been here, or waits for the lock and finds nothing: nothing is left
 		 * behind it. */
 		lock_release(&k->lock);
 		return;
 	}
-	if (limit && s->limited.head == PARK_NONE && s->parked < session_share(k) &&
+	if (limit && task->limited.head == PARK_NONE && task->parked < task_share(k) &&
 	    k->free_head != PARK_NONE)
-		limited_add_locked(k, s);
-	if (s->parked < session_share(k))
-		i = keep_locked(k, limit ? &s->limited : &k->waiting[use_of(why)], fault, why);
+		limited_add_locked(k, task);
+	if (task->parked < task_share(k))
+		i = keep_locked(k, limit ? &task->limited : &k->waiting[use_of(why)], fault, why);
 	if (i == PARK_NONE)
-		overflow_locked(k, s);
+		overflow_locked(k, task);
 	if (i != PARK_NONE && limit)
-		fetch_add_relaxed(&s->task->limit_parked, 1);
+		fetch_add_relaxed(&task->process->limit_parked, 1);
 	if (i != PARK_NONE && !limit && !fault->has_waited) {
 		k->pool[i].fault.has_waited = true;
 		k->pool[i].fault.since = moment_now(d);
 	}
 	lock_release(&k->lock);
 	if (limit)
-		pageout_want_session(d, s);
+		pageout_want_task(d, task);
 	else
 		pageout_want(d);
 	/* A frame may have been freed between our look and our place in the queue. */
@@ -279,13 +279,14 @@ enum verdict { WAIT, SERVE, REFUSE };
 static enum verdict
 judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment now)
 {
-	struct session *s = parked->fault.session;
+	struct task *task = parked->fault.task;
 	struct park *k = &d->park;
 
-	if (session_is_dead(s))
+	if (task_is_dead(task))
 		return SERVE;
 	if (parked->why == FAULT_OVER_LIMIT)
-		return task_over_limit(s->task, 1) || lane_must_wait(d, s) ? WAIT : SERVE;
+		return process_over_limit(task->process, 1) || lane_must_wait(d, task) ? WAIT
+										       : SERVE;
 	if (frames_available_for(d, use_of(parked->why)) > 0)
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
@@ -325,8 +326,8 @@ take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
 	lock_acquire(&k->lock);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		look_locked(d, &k->waiting[use], now, &best, &verdict);
-	for (struct session *s = k->limited; s; s = s->limited_next)
-		look_locked(d, &s->limited, now, &best, &verdict);
+	for (struct task *task = k->limited; task; task = task->limited_next)
+		look_locked(d, &task->limited, now, &best, &verdict);
 	if (best) {
 		uint32_t i = best->head;
 
@@ -336,7 +337,7 @@ take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
 			k->served[use_of(*ret_why)] = now;
 		unlink_locked(k, best, i, PARK_NONE);
 		if (*ret_why == FAULT_OVER_LIMIT && best->head == PARK_NONE)
-			limited_remove_locked(k, ret->session);
+			limited_remove_locked(k, ret->task);
 	}
 	lock_release(&k->lock);
 	return verdict;
@@ -349,9 +350,9 @@ answer_refused(struct fault_server *server, struct fault *fault)
 	fault->has_waited = false;
 	fault->flags = 0;
 	fault->start_ns = clock_now_ns();
-	if (!session_is_dead(fault->session))
+	if (!task_is_dead(fault->task))
 		fault_dispatch(server, fault);
-	session_put(fault->session);
+	task_put(fault->task);
 }
 
 /* The first of the server's lane whose client may have table memory, taken out: the poison is taken
@@ -365,10 +366,10 @@ tableless_take(struct fault_server *server, struct fault *ret)
 
 	lock_acquire(&k->lock);
 	for (i = k->tableless.head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
-		const struct session *s = k->pool[i].fault.session;
+		const struct task *task = k->pool[i].fault.task;
 
-		if (load_relaxed(&s->lane) == server->lane &&
-		    share_room(d, s->account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
+		if (load_relaxed(&task->lane) == server->lane &&
+		    share_room(d, task->account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
 			break;
 	}
 	if (i != PARK_NONE) {
@@ -424,7 +425,7 @@ serve_refused(struct fault_server *server)
 		 * makes it. */
 		for (i = k->refused.head;
 		     i != PARK_NONE &&
-		     load_relaxed(&k->pool[i].fault.session->lane) != server->lane;) {
+		     load_relaxed(&k->pool[i].fault.task->lane) != server->lane;) {
 			previous = i;
 			i = k->pool[i].next;
 		}
@@ -451,23 +452,23 @@ park_serve(struct fault_server *server)
 
 	while (
 	    most-- > 0 && !watch_is_relieved() && (verdict = take_next(d, &fault, &why)) != WAIT) {
-		struct session *s = fault.session;
+		struct task *task = fault.task;
 		bool limit = why == FAULT_OVER_LIMIT;
 
 		if (limit)
-			fetch_sub_relaxed(&s->task->limit_parked, 1);
-		if (!session_is_dead(s)) {
-			ledger_count(&s->ledger,
+			fetch_sub_relaxed(&task->process->limit_parked, 1);
+		if (!task_is_dead(task)) {
+			ledger_count(&task->ledger,
 			    limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 			    clock_now_ns() - fault.start_ns);
 			fault.start_ns = clock_now_ns();
 			/* Of another lane: woken there (fault_dispatch), where it waits anew if it
 			 * must. */
-			if (verdict == SERVE || load_acquire(&s->lane) != server->lane ||
+			if (verdict == SERVE || load_acquire(&task->lane) != server->lane ||
 			    !fault_refuse(server, &fault, FAULT_NO_FRAME))
 				fault_dispatch(server, &fault);
 		}
-		session_put(s);
+		task_put(task);
 	}
 	overflow_wake(d);
 	serve_refused(server);
@@ -529,21 +530,21 @@ park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why
 	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back.
 	 */
 	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 &&
-	    !session_is_dead(fault->session))
+	    !task_is_dead(fault->task))
 		keep_locked(k, why == FAULT_NO_TABLE ? &k->tableless : &k->refused, fault, why);
 	lock_release(&k->lock);
 }
 
-/* One of the session's in [start, end), taken out. => false: none */
+/* One of the task's in [start, end), taken out. => false: none */
 static bool
-take_in_range_locked(struct park *k, struct park_list *l, struct session *s, uint64_t start,
+take_in_range_locked(struct park *k, struct park_list *l, struct task *task, uint64_t start,
     uint64_t end, uint64_t *ret_address)
 {
 	for (uint32_t i = l->head, previous = PARK_NONE; i != PARK_NONE;
 	     previous = i, i = k->pool[i].next) {
 		const struct fault *f = &k->pool[i].fault;
 
-		if (f->session != s || f->address < start || f->address >= end)
+		if (f->task != task || f->address < start || f->address >= end)
 			continue;
 		*ret_address = f->address;
 		unlink_locked(k, l, i, previous);
@@ -554,7 +555,7 @@ take_in_range_locked(struct park *k, struct park_list *l, struct session *s, uin
 
 bool
 park_refused_take(
-    struct daemon *d, struct session *s, uint64_t start, uint64_t end, uint64_t *ret_address)
+    struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address)
 {
 	struct park *k = &d->park;
 	bool found;
@@ -562,23 +563,23 @@ park_refused_take(
 	if (load_acquire(&k->refused_count) + load_acquire(&k->tableless_count) == 0)
 		return false;
 	lock_acquire(&k->lock);
-	found = take_in_range_locked(k, &k->refused, s, start, end, ret_address) ||
-		take_in_range_locked(k, &k->tableless, s, start, end, ret_address);
+	found = take_in_range_locked(k, &k->refused, task, start, end, ret_address) ||
+		take_in_range_locked(k, &k->tableless, task, start, end, ret_address);
 	lock_release(&k->lock);
 	if (found)
-		session_put(s);
+		task_put(task);
 	return found;
 }
 
 static unsigned
-drop_locked(struct park *k, struct park_list *l, struct session *s)
+drop_locked(struct park *k, struct park_list *l, struct task *task)
 {
 	uint32_t previous = PARK_NONE, next;
 	unsigned dropped = 0;
 
 	for (uint32_t i = l->head; i != PARK_NONE; i = next) {
 		next = k->pool[i].next;
-		if (k->pool[i].fault.session == s) {
+		if (k->pool[i].fault.task == task) {
 			unlink_locked(k, l, i, previous);
 			dropped++;
 		} else {
@@ -588,39 +589,39 @@ drop_locked(struct park *k, struct park_list *l, struct session *s)
 	return dropped;
 }
 
-/* A dead session is taken off the overflowed. => whether a reference is over */
+/* A dead task is taken off the overflowed. => whether a reference is over */
 static bool
-overflow_drop_locked(struct park *k, struct session *s)
+overflow_drop_locked(struct park *k, struct task *task)
 {
-	struct session **at = &k->overflowed;
+	struct task **at = &k->overflowed;
 
-	if (!s->park_overflow)
+	if (!task->park_overflow)
 		return false;
-	while (*at != s)
+	while (*at != task)
 		at = &(*at)->overflow_next;
-	*at = s->overflow_next;
-	s->park_overflow = false;
+	*at = task->overflow_next;
+	task->park_overflow = false;
 	return true;
 }
 
 void
-park_drop(struct daemon *d, struct session *s)
+park_drop(struct daemon *d, struct task *task)
 {
 	struct park *k = &d->park;
 	unsigned dropped, limited;
 
 	lock_acquire(&k->lock);
-	if (s->limited.head != PARK_NONE)
-		limited_remove_locked(k, s);
-	limited = drop_locked(k, &s->limited, s);
-	fetch_sub_relaxed(&s->task->limit_parked, limited);
-	dropped = limited + drop_locked(k, &k->refused, s) + drop_locked(k, &k->tableless, s) +
-		  overflow_drop_locked(k, s);
+	if (task->limited.head != PARK_NONE)
+		limited_remove_locked(k, task);
+	limited = drop_locked(k, &task->limited, task);
+	fetch_sub_relaxed(&task->process->limit_parked, limited);
+	dropped = limited + drop_locked(k, &k->refused, task) +
+		  drop_locked(k, &k->tableless, task) + overflow_drop_locked(k, task);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
-		dropped += drop_locked(k, &k->waiting[use], s);
+		dropped += drop_locked(k, &k->waiting[use], task);
 	lock_release(&k->lock);
 	while (dropped-- > 0)
-		session_put(s);
+		task_put(task);
 	overflow_wake(d);
 	/* Clients of side lanes may have waited for nobody but this one to wait for frames
 	 * (lane_must_wait). */

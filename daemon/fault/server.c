@@ -28,39 +28,39 @@
 
 /* Clients are watched by edges: otherwise each wait begins with a look at what was served last. */
 static struct epoll_event
-session_events(struct session *s)
+task_events(struct task *task)
 {
-	return (struct epoll_event){ .events = EPOLLIN | EPOLLET, .data.u64 = session_cookie(s) };
+	return (struct epoll_event){ .events = EPOLLIN | EPOLLET, .data.u64 = task_cookie(task) };
 }
 
 /* There may be more: the edge once more. It may have been removed meanwhile, then others poll it.
  */
 static void
-watch_again(struct fault_seat *seat, struct session *s)
+watch_again(struct fault_seat *seat, struct task *task)
 {
-	struct epoll_event event = session_events(s);
+	struct epoll_event event = task_events(task);
 
-	epoll_ctl(seat->epoll, EPOLL_CTL_MOD, s->uffd, &event);
+	epoll_ctl(seat->epoll, EPOLL_CTL_MOD, task->uffd, &event);
 }
 
 static void
-client_has_moved(struct session *s)
+client_has_moved(struct task *task)
 {
-	store_relaxed(&s->has_moved, true);
+	store_relaxed(&task->has_moved, true);
 	log_notice_limited(
 	    "process %d has moved paged memory with mremap(2): what is away there is SIGBUS",
-	    (int)s->pid);
+	    (int)task->pid);
 }
 
 void
 fault_server_answer(
-    struct fault_server *server, struct session *s, const struct uffd_fault *faults, unsigned count)
+    struct fault_server *server, struct task *task, const struct uffd_fault *faults, unsigned count)
 {
 	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < count; i++) {
 		struct fault fault = {
-			.session = s,
+			.task = task,
 			.address = faults[i].address,
 			.flags = faults[i].flags,
 			.thread = faults[i].thread,
@@ -68,11 +68,11 @@ fault_server_answer(
 		};
 
 		if (fault.flags & UFFD_FAULT_MOVED)
-			client_has_moved(s);
+			client_has_moved(task);
 		else
 			fault_dispatch(server, &fault);
 	}
-	affinity_note(server, s, faults[count - 1].thread, count);
+	affinity_note(server, task, faults[count - 1].thread, count);
 }
 
 void
@@ -87,32 +87,32 @@ fault_server_look_at_parked(struct fault_server *server)
 }
 
 static void
-serve_session(struct fault_server *server, uint64_t cookie, uint32_t events)
+serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 {
-	struct session *s = session_find_cookie(server->daemon, cookie);
+	struct task *task = task_find_cookie(server->daemon, cookie);
 	struct uffd_fault faults[READ_BATCH];
 	bool more;
 	int count;
 
-	if (!s)
+	if (!task)
 		return;
 	/* It is being moved to another lane, whose server reads what this one leaves. */
-	if (unlikely(load_acquire(&s->lane) != server->lane)) {
-		session_put(s);
+	if (unlikely(load_acquire(&task->lane) != server->lane)) {
+		task_put(task);
 		return;
 	}
 	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error
 	 * for ever: servers would spin. */
-	if (events & EPOLLERR && !load_acquire(&s->is_direct))
-		uffd_never_wait(s->uffd);
+	if (events & EPOLLERR && !load_acquire(&task->is_direct))
+		uffd_never_wait(task->uffd);
 	/* One batch a round, so that one client's storm does not hold up the others. A batch that
 	 * is not full has emptied it: the next message is an edge. */
-	count = uffd_read(s->uffd, faults, READ_BATCH, &more);
+	count = uffd_read(task->uffd, faults, READ_BATCH, &more);
 	if (more)
-		watch_again(server->seat, s);
+		watch_again(server->seat, task);
 	if (count > 0)
-		fault_server_answer(server, s, faults, (unsigned)count);
-	session_put(s);
+		fault_server_answer(server, task, faults, (unsigned)count);
+	task_put(task);
 }
 
 static void
@@ -138,9 +138,9 @@ serve_deferred(struct fault_server *server)
 
 		seat->deferred_head = (seat->deferred_head + 1) % FAULT_DEFERRED_MAX;
 		seat->deferred_count--;
-		if (!session_is_dead(fault.session))
+		if (!task_is_dead(fault.task))
 			fault_dispatch(server, &fault);
-		session_put(fault.session);
+		task_put(fault.task);
 	}
 }
 
@@ -218,14 +218,14 @@ watch_all_again(struct fault_seat *seat)
 {
 	struct daemon *d = seat->daemon;
 
-	for (uint32_t i = 0; i < d->sessions.room; i++) {
-		struct session *s = session_at(d, i);
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		struct task *task = task_at(d, i);
 
-		if (!s)
+		if (!task)
 			continue;
-		if (load_acquire(&s->state) == SESSION_CLIENT)
-			watch_again(seat, s);
-		session_put(s);
+		if (load_acquire(&task->state) == SESSION_CLIENT)
+			watch_again(seat, task);
+		task_put(task);
 	}
 }
 
@@ -250,7 +250,7 @@ serve_seat(struct fault_server *server)
 			else if (events[i].data.u64 == COOKIE_IO)
 				swapin_reap(server);
 			else
-				serve_session(server, events[i].data.u64, events[i].events);
+				serve_task(server, events[i].data.u64, events[i].events);
 		}
 		direct_serve_handed(server);
 		if (!watch_is_relieved())
@@ -462,7 +462,7 @@ seat_destroy(struct fault_seat *seat, struct fault_server *server)
 		swapin_reap(server);
 	}
 	for (; seat->deferred_count > 0; seat->deferred_count--) {
-		session_put(seat->deferred[seat->deferred_head].session);
+		task_put(seat->deferred[seat->deferred_head].task);
 		seat->deferred_head = (seat->deferred_head + 1) % FAULT_DEFERRED_MAX;
 	}
 	if (seat->channel)
@@ -488,32 +488,32 @@ fault_servers_fini(struct daemon *d)
 }
 
 int
-fault_seat_watch(struct fault_seat *seat, struct session *s)
+fault_seat_watch(struct fault_seat *seat, struct task *task)
 {
-	struct epoll_event event = session_events(s);
+	struct epoll_event event = task_events(task);
 
-	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, s->uffd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, task->uffd, &event) < 0 ? -errno : 0;
 }
 
 void
-fault_seat_unwatch(struct fault_seat *seat, struct session *s)
+fault_seat_unwatch(struct fault_seat *seat, struct task *task)
 {
-	epoll_ctl(seat->epoll, EPOLL_CTL_DEL, s->uffd, NULL);
+	epoll_ctl(seat->epoll, EPOLL_CTL_DEL, task->uffd, NULL);
 }
 
 int
-fault_servers_add(struct daemon *d, struct session *s)
+fault_servers_add(struct daemon *d, struct task *task)
 {
-	unsigned lane = watch_lane_of(d, s->uid);
+	unsigned lane = watch_lane_of(d, task->uid);
 	uint64_t polling = d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1;
 
-	store_release(&s->lane, lane);
-	store_relaxed(&s->servers_polling, lane == LANE_COMMON ? polling : 0);
+	store_release(&task->lane, lane);
+	store_relaxed(&task->servers_polling, lane == LANE_COMMON ? polling : 0);
 	for (unsigned i = 0; i < seat_count(d); i++) {
-		int error = d->seats[i].lane == lane ? fault_seat_watch(&d->seats[i], s) : 0;
+		int error = d->seats[i].lane == lane ? fault_seat_watch(&d->seats[i], task) : 0;
 
 		if (error) {
-			fault_servers_remove(d, s);
+			fault_servers_remove(d, task);
 			return error;
 		}
 	}
@@ -521,11 +521,11 @@ fault_servers_add(struct daemon *d, struct session *s)
 }
 
 void
-fault_servers_remove(struct daemon *d, struct session *s)
+fault_servers_remove(struct daemon *d, struct task *task)
 {
-	direct_remove(d, s);
+	direct_remove(d, task);
 	for (unsigned i = 0; i < seat_count(d); i++)
-		fault_seat_unwatch(&d->seats[i], s);
+		fault_seat_unwatch(&d->seats[i], task);
 	for (unsigned i = 0; i < fault_thread_count(d); i++)
 		fault_server_give_way(&d->servers[i], false);
 }

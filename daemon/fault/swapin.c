@@ -125,7 +125,7 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	in->used = true;
 	store_relaxed(&in->finished, false);
 	seat->swapins_used++;
-	session_get(fault->session);
+	task_get(fault->task);
 	/* What the kernel does not take now, the server's loop hands over. */
 	(void)swap_channel_flush(seat->channel);
 	return FAULT_PENDING;
@@ -158,7 +158,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 {
 	struct daemon *d = server->daemon;
 	struct fill *fill = &in->fill;
-	struct ledger *ledger = &fill->object->session->ledger;
+	struct ledger *ledger = &fill->object->task->ledger;
 	bool bad = result != 0, moved;
 	unsigned good = 0, done = 0;
 	uint64_t ns;
@@ -172,7 +172,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	}
 	reads_end(d, fill, 0, fill->count);
 	/* Another lane's by now: its threads fault again, there. */
-	moved = load_acquire(&in->fault.session->lane) != server->lane;
+	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)
 		done = fill_copy(server, fill, server->bounce, good, !fill->wired);
 	stat_add(server->stats, STAT_SWAPINS, done);
@@ -230,11 +230,11 @@ swapin_reap(struct fault_server *server)
 		return;
 	while (!watch_is_relieved() && swap_channel_reap(seat->channel, &completion, 1) > 0) {
 		struct swapin *in = &seat->swapins[completion.cookie];
-		struct session *session = in->fault.session;
+		struct task *task = in->fault.task;
 
-		watch_client(session_cookie(session));
+		watch_client(task_cookie(task));
 		swapin_finish(server, in, completion.result);
-		session_put(session);
+		task_put(task);
 		if (likely(!watch_is_relieved())) {
 			give_back(seat, in);
 			continue;

@@ -105,7 +105,7 @@ share_total(const struct daemon *d, enum share share)
 {
 	switch (share) {
 	case SHARE_SESSIONS:
-		return d->sessions.room;
+		return d->tasks.room;
 	case SHARE_DESCRIPTORS:
 		return d->shares.descriptors;
 	case SHARE_OBJECTS:

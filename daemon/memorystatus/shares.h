@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shares: of each thing in tbl/share.h a user (a uid, with all its sessions) has no more than its
+ * Shares: of each thing in tbl/share.h a user (a uid, with all its tasks) has no more than its
  * share, and some is kept for root and the daemon's own user. Whoever makes a thing takes its
  * amount first and gives it back when the thing is gone. Taking and giving are atomic additions;
- * accounts are made and ended under a lock, at a session's begin and end.
+ * accounts are made and ended under a lock, at a task's begin and end.
  */
 #ifndef SHARES_H
 #define SHARES_H
@@ -26,7 +26,7 @@ enum share {
 /* What one user has. */
 struct share_account {
 	struct share_account *next;      /* under the lock of struct shares */
-	unsigned references;             /* likewise: sessions */
+	unsigned references;             /* likewise: tasks */
 	uid_t uid;                       /* (C) */
 	bool is_privileged;              /* (C) root or the daemon's own user */
 	atomic_ullong used[SHARE_COUNT]; /* (A) */
@@ -40,7 +40,7 @@ struct shares {
 	uint64_t descriptors;            /* (C) that clients may have */
 };
 
-/* Descriptors of a session: socket, process (and its task's), userfaultfd, agent, page map. An
+/* Descriptors of a task: socket, process (and its process's), userfaultfd, agent, page map. An
  * object has one. */
 #define SESSION_DESCRIPTORS 6u
 

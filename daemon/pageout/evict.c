@@ -16,7 +16,7 @@
  * Runs on: pageout workers; evict on jobs. Allocates nothing; no lock is held across I/O.
  */
 #include "pageout/pageout.h"
-#include "session.h"
+#include "task.h"
 
 /* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */
 #define PART_PAGES 128u
@@ -31,7 +31,7 @@ next_locked(const struct daemon *d, unsigned lane)
 {
 	struct eviction *e = d->pageq.evictions;
 
-	while (e && (e->next == e->end || load_acquire(&e->object->session->lane) != lane))
+	while (e && (e->next == e->end || load_acquire(&e->object->task->lane) != lane))
 		e = e->next_asked;
 	return e;
 }
@@ -191,13 +191,13 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	else if (squeeze_refuses(
 		     FRAME_FIRST, moment_tried(e->since, moment_now(d)), swap_has_room(d)))
 		e->stuck = true;
-	if (e->stuck || session_is_dead(o->session)) {
+	if (e->stuck || task_is_dead(o->task)) {
 		e->next = e->end;
 		w->part_low = w->part_high;
 	}
 	/* What is left of the part is for its lane's worker: the whole of the range is gone through
 	 * again (met_busy). */
-	if (unlikely(watch_is_relieved() || load_acquire(&o->session->lane) != w->lane)) {
+	if (unlikely(watch_is_relieved() || load_acquire(&o->task->lane) != w->lane)) {
 		e->met_busy |= w->part_low < w->part_high;
 		w->part_low = w->part_high;
 	}
@@ -252,7 +252,7 @@ answered_locked(struct pageq *q, struct eviction *e)
 static void
 wake_locked(struct daemon *d, const struct vm_object *o)
 {
-	unsigned lane = load_acquire(&o->session->lane);
+	unsigned lane = load_acquire(&o->task->lane);
 	struct pageq *q = &d->pageq;
 
 	if (lane != LANE_COMMON)
@@ -277,7 +277,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		asked_locked(q, &e);
 		store_relaxed(&d->writeback.evicting, true);
 		wake_locked(d, o);
-		watch_client(session_cookie(o->session));
+		watch_client(task_cookie(o->task));
 		while (e.next < e.end || e.parts > 0) {
 			watch_enter(WATCH_WAIT, -1);
 			cond_wait(&q->eviction_done, &q->lock);
@@ -285,7 +285,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		}
 		answered_locked(q, &e);
 		lock_release(&q->lock);
-		if (!e.met_busy || e.stuck || session_is_dead(o->session))
+		if (!e.met_busy || e.stuck || task_is_dead(o->task))
 			break;
 		wait_for_busy(o, first, last);
 	}

@@ -12,7 +12,7 @@
 
 #include "fault/fault.h"
 #include "pageout/pageout.h"
-#include "session.h"
+#include "task.h"
 
 static struct vm_page *
 page_of(struct pageout_worker *w, const struct victim *v)
@@ -261,9 +261,9 @@ leave(struct pageout_worker *w, struct victim *v, unsigned count)
 		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
 		lock_release(&o->lock);
 		if (wanted)
-			uffd_wake(o->session->uffd, vm_object_address(o, hole->low), bytes);
+			uffd_wake(o->task->uffd, vm_object_address(o, hole->low), bytes);
 		stat_add(w->stats, STAT_HOLES, 1);
-		ledger_count(&o->session->ledger, PAGER_LEDGER_PAGEOUTS, n);
+		ledger_count(&o->task->ledger, PAGER_LEDGER_PAGEOUTS, n);
 		for (unsigned i = 0; i < n; i++)
 			vm_object_put(o);
 	}
@@ -306,7 +306,7 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	low = page_of(w, &v[first])->index;
 	high = page_of(w, &v[last])->index + 1;
 	error = uffd_protect(
-	    o->session->uffd, vm_object_address(o, low), (high - low) << w->daemon->page_shift);
+	    o->task->uffd, vm_object_address(o, low), (high - low) << w->daemon->page_shift);
 	/* ENOENT and ESRCH: nobody can write there any more. */
 	if (error && error != -ENOENT && error != -ESRCH)
 		return;
@@ -328,7 +328,7 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 
 	if (count == 0)
 		return 0;
-	watch_client(session_cookie(v[0].object->session));
+	watch_client(task_cookie(v[0].object->task));
 	for (unsigned i = 0; i < count; i++)
 		clean += stored[i] = !is_dirty(w, &v[i]);
 	/* What is clean needs no room. */

@@ -5,7 +5,7 @@
  */
 #include "fault/fault.h"
 #include "pageout/pageout_priv.h"
-#include "session.h"
+#include "task.h"
 
 atomic_bool *
 limits_wanted(struct daemon *d, unsigned lane)
@@ -15,11 +15,11 @@ limits_wanted(struct daemon *d, unsigned lane)
 }
 
 static void
-want_pages_of(struct daemon *d, struct session *s)
+want_pages_of(struct daemon *d, struct task *task)
 {
-	unsigned lane = load_acquire(&s->lane);
+	unsigned lane = load_acquire(&task->lane);
 
-	store_release(&s->reclaim_queued, true);
+	store_release(&task->reclaim_queued, true);
 	store_release(limits_wanted(d, lane), true);
 	if (lane == LANE_COMMON)
 		pageout_want(d);
@@ -28,31 +28,31 @@ want_pages_of(struct daemon *d, struct session *s)
 }
 
 void
-pageout_want_session(struct daemon *d, struct session *s)
+pageout_want_task(struct daemon *d, struct task *task)
 {
-	struct session *other;
+	struct task *other;
 	uint32_t cursor = 0;
 
-	want_pages_of(d, s);
-	if (likely(load_relaxed(&s->task->references) == 1))
+	want_pages_of(d, task);
+	if (likely(load_relaxed(&task->process->references) == 1))
 		return;
-	/* The limit is the process's: its other sessions' pages serve as well. */
-	while ((other = session_next(d, &cursor)) != NULL) {
-		if (other != s && other->task == s->task)
+	/* The limit is the process's: its other tasks' pages serve as well. */
+	while ((other = task_next(d, &cursor)) != NULL) {
+		if (other != task && other->process == task->process)
 			want_pages_of(d, other);
-		session_put(other);
+		task_put(other);
 	}
 }
 
-/* The pages of one object, clock-wise from the session's hand: inactive ones leave, active ones
+/* The pages of one object, clock-wise from the task's hand: inactive ones leave, active ones
  * become inactive.
  * => whether the object had any */
 static bool
 sweep_object(
-    struct pageout_worker *w, struct session *s, struct vm_object *o, unsigned want, unsigned *aged)
+    struct pageout_worker *w, struct task *task, struct vm_object *o, unsigned want, unsigned *aged)
 {
 	struct daemon *d = w->daemon;
-	uint64_t i = s->reclaim_page;
+	uint64_t i = task->reclaim_page;
 	bool any = false;
 
 	for (; w->chosen < want && *aged < want &&
@@ -71,47 +71,47 @@ sweep_object(
 		}
 		lock_release(&d->pageq.lock);
 	}
-	s->reclaim_page = i >= o->page_count ? 0 : (uint32_t)i;
+	task->reclaim_page = i >= o->page_count ? 0 : (uint32_t)i;
 	return any;
 }
 
-/* The next object of the session in its map, at or behind its hand; with a reference, or NULL. */
+/* The next object of the task in its map, at or behind its hand; with a reference, or NULL. */
 static struct vm_object *
-next_object(struct session *s)
+next_object(struct task *task)
 {
 	struct vm_object *o = NULL;
 
-	lock_acquire(&s->map.lock);
-	if (s->map.count > 0) {
-		if (s->reclaim_entry >= s->map.count)
-			s->reclaim_entry = 0;
-		o = s->map.entries[s->reclaim_entry].object;
+	lock_acquire(&task->map.lock);
+	if (task->map.count > 0) {
+		if (task->reclaim_entry >= task->map.count)
+			task->reclaim_entry = 0;
+		o = task->map.entries[task->reclaim_entry].object;
 		vm_object_get(o);
 	}
-	lock_release(&s->map.lock);
+	lock_release(&task->map.lock);
 	return o;
 }
 
 /* Takes pages of a client that is over its limit, and of nobody else. => frames freed; *ret_moved:
  * or pages aged */
 static unsigned
-round_session(struct pageout_worker *w, struct session *s, bool *ret_moved)
+round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 {
 	unsigned want = (unsigned)param(w->daemon, pageout_batch), freed = 0;
-	uint32_t tries = 2 * s->map.count + 2;
+	uint32_t tries = 2 * task->map.count + 2;
 
 	w->refused = false;
 	/* deactivated[] is filled from its beginning below. */
 	worker_age(w);
 	while (tries-- > 0 && freed < want && !w->refused && !watch_is_relieved()) {
-		struct vm_object *o = next_object(s);
+		struct vm_object *o = next_object(task);
 		unsigned aged = 0;
 
 		if (!o)
 			break;
-		sweep_object(w, s, o, w->batch, &aged);
-		if (s->reclaim_page == 0)
-			s->reclaim_entry++;
+		sweep_object(w, task, o, w->batch, &aged);
+		if (task->reclaim_page == 0)
+			task->reclaim_entry++;
 		*ret_moved |= aged + w->chosen > 0;
 		worker_made_inactive(w, aged);
 		worker_age(w);
@@ -128,33 +128,33 @@ unsigned
 round_limits(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	struct session *s;
+	struct task *task;
 	uint32_t cursor = 0;
 	unsigned freed = 0;
 	bool again = false;
 
 	store_release(limits_wanted(d, w->lane), false);
-	while ((s = session_next(d, &cursor)) != NULL) {
-		bool is_ours = load_acquire(&s->lane) == w->lane && !watch_is_relieved();
+	while ((task = task_next(d, &cursor)) != NULL) {
+		bool is_ours = load_acquire(&task->lane) == w->lane && !watch_is_relieved();
 
 		/* Taken back first: a fault that parks from here on asks again. */
-		if (is_ours && exchange_acq_rel(&s->reclaim_queued, false)) {
+		if (is_ours && exchange_acq_rel(&task->reclaim_queued, false)) {
 			bool moved = false, waited_for;
 
-			if (task_over_limit(s->task, LIMIT_SLACK))
-				freed += round_session(w, s, &moved);
-			waited_for = load_acquire(&s->task->limit_parked) > 0;
+			if (process_over_limit(task->process, LIMIT_SLACK))
+				freed += round_task(w, task, &moved);
+			waited_for = load_acquire(&task->process->limit_parked) > 0;
 			/* Below the limit, by our work or its owner's: who waits may go on. */
-			if (waited_for && !task_over_limit(s->task, 1))
+			if (waited_for && !process_over_limit(task->process, 1))
 				fault_servers_kick(d);
 			/* A limit set below what is held is worked down to without a fault, as long
 			 * as pages move. */
-			if (waited_for || (moved && task_over_limit(s->task, 0))) {
-				store_release(&s->reclaim_queued, true);
+			if (waited_for || (moved && process_over_limit(task->process, 0))) {
+				store_release(&task->reclaim_queued, true);
 				again = true;
 			}
 		}
-		session_put(s);
+		task_put(task);
 	}
 	if (again)
 		store_release(limits_wanted(d, w->lane), true);

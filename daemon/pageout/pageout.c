@@ -15,7 +15,7 @@
 
 #include "fault/fault.h"
 #include "pageout/pageout_priv.h"
-#include "session.h"
+#include "task.h"
 
 /* Pages unmapped at a time after a fault; a fault makes one or two due. */
 #define SETTLE_MAX 16u
@@ -101,7 +101,7 @@ worker_age(struct pageout_worker *w)
 		struct victim *v = &w->deactivated[w->aged_begun];
 		unsigned n = 1;
 
-		while (w->aged_begun + n < w->aged && v[n].object->session == v[0].object->session)
+		while (w->aged_begun + n < w->aged && v[n].object->task == v[0].object->task)
 			n++;
 		w->aged_begun += n;
 		if (param(w->daemon, resident_frames)) {

@@ -59,7 +59,7 @@ void pageout_fini(struct daemon *d);
 /* Frames are needed. Any thread, no lock at or below PAGEQ held. */
 void pageout_want(struct daemon *d);
 /* This client's process is over its limit: its own pages must leave. */
-void pageout_want_session(struct daemon *d, struct session *s);
+void pageout_want_task(struct daemon *d, struct task *task);
 /* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread
  * can touch it again. Runs on: fault servers, no lock held. */
 void pageout_settle(struct daemon *d, struct stat_shard stats);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "pageout/pageout.h"
-#include "session.h"
+#include "task.h"
 
 int
 side_create(struct daemon *d)

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "pageout/pageout.h"
-#include "session.h"
+#include "task.h"
 #include "watch.h"
 
 static bool
@@ -55,19 +55,19 @@ zap_init(struct daemon *d)
 /* The processors on which a client faults so often that it is read by their direct servers: one
  * server for each processor. */
 static uint64_t
-hot_processors(struct daemon *d, struct session *s)
+hot_processors(struct daemon *d, struct task *task)
 {
-	return d->server_count == d->cpus && load_acquire(&s->is_direct)
-		   ? load_relaxed(&s->servers_polling)
+	return d->server_count == d->cpus && load_acquire(&task->is_direct)
+		   ? load_relaxed(&task->servers_polling)
 		   : 0;
 }
 
 /* => whether the agent took the message. */
 static bool
-zap_by_agent(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count)
+zap_by_agent(struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count)
 {
 	struct pager_agent_message message = {
-		.op = PAGER_AGENT_ZAP, .count = count, .value = hot_processors(d, s)
+		.op = PAGER_AGENT_ZAP, .count = count, .value = hot_processors(d, task)
 	};
 	size_t bytes =
 	    offsetof(struct pager_agent_message, ranges) + count * sizeof(message.ranges[0]);
@@ -77,25 +77,25 @@ zap_by_agent(struct daemon *d, struct session *s, const struct iovec *ranges, un
 		    (struct pager_agent_range){ (uint64_t)(uintptr_t)ranges[i].iov_base,
 			    ranges[i].iov_len };
 	/* A full socket is an agent that does not keep up: nobody waits for it. */
-	return send(s->agent, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
+	return send(task->agent, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
 static void
 zap_ranges(
-    struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
+    struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count, bool now)
 {
 	unsigned done = 0;
 
 	locks_assert_none();
 	/* A thread of another lane does not wait for it: what its agent does not take stays mapped.
 	 */
-	if (load_acquire(&s->lane) != watch_lane()) {
-		zap_by_agent(d, s, ranges, count);
+	if (load_acquire(&task->lane) != watch_lane()) {
+		zap_by_agent(d, task, ranges, count);
 		return;
 	}
 	if (load_relaxed(&d->zap_agent))
 		now = false;
-	if (!now && param(d, zap) != 1 && zap_by_agent(d, s, ranges, count))
+	if (!now && param(d, zap) != 1 && zap_by_agent(d, task, ranges, count))
 		return;
 	/* With system swap MADV_PAGEOUT would really send the pages there. */
 	if ((param(d, zap) == 2 && !now) || load_relaxed(&d->zap_agent))
@@ -105,7 +105,7 @@ zap_ranges(
 		int error;
 
 		watch_enter(WATCH_ADVICE, -1);
-		advised = syscall(SYS_process_madvise, s->pidfd, ranges + done,
+		advised = syscall(SYS_process_madvise, task->pidfd, ranges + done,
 		    (size_t)(count - done), MADV_PAGEOUT, 0u);
 		error = errno;
 		watch_leave();
@@ -133,18 +133,18 @@ zap_ranges(
 #define PAGEMAP_PRESENT (1ull << 63)
 
 static int
-pagemap_of(struct session *s)
+pagemap_of(struct task *task)
 {
-	int fd = load_acquire(&s->pagemap), none = -1;
+	int fd = load_acquire(&task->pagemap), none = -1;
 	char path[64];
 
 	if (fd != -1)
 		return fd;
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)s->pid);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)task->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		fd = -2;
-	if (cas_acq_rel(&s->pagemap, &none, fd))
+	if (cas_acq_rel(&task->pagemap, &none, fd))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -153,11 +153,11 @@ pagemap_of(struct session *s)
 
 /* => false too where that cannot be told */
 static bool
-is_mapped(struct daemon *d, struct session *s, const struct iovec *range)
+is_mapped(struct daemon *d, struct task *task, const struct iovec *range)
 {
 	uint64_t entries[64], at = (uintptr_t)range->iov_base / d->hw_bytes,
 			      end = at + range->iov_len / d->hw_bytes;
-	int fd = pagemap_of(s);
+	int fd = pagemap_of(task);
 
 	while (fd >= 0 && at < end) {
 		size_t want = min_u64(end - at, ARRAY_LEN(entries));
@@ -179,7 +179,7 @@ is_mapped(struct daemon *d, struct session *s, const struct iovec *range)
 
 /* What is still mapped, from one processor after the other. */
 static void
-zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count)
+zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count)
 {
 	cpu_set_t before, one;
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -188,14 +188,14 @@ zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, 
 	if (load_relaxed(&d->zap_agent) || sched_getaffinity(0, sizeof(before), &before) != 0)
 		return;
 	for (unsigned i = 0; i < count; i++)
-		for (int cpu = 0; cpu < cpus && cpu < CPU_SETSIZE && is_mapped(d, s, &ranges[i]);
+		for (int cpu = 0; cpu < cpus && cpu < CPU_SETSIZE && is_mapped(d, task, &ranges[i]);
 		     cpu++) {
 			CPU_ZERO(&one);
 			CPU_SET(cpu, &one);
 			if (sched_setaffinity(0, sizeof(one), &one) != 0)
 				continue;
 			moved = true;
-			zap_ranges(d, s, &ranges[i], 1, true);
+			zap_ranges(d, task, &ranges[i], 1, true);
 		}
 	if (moved)
 		sched_setaffinity(0, sizeof(before), &before);
@@ -203,19 +203,19 @@ zap_everywhere(struct daemon *d, struct session *s, const struct iovec *ranges, 
 
 static void
 zap_client(
-    struct daemon *d, struct session *s, const struct iovec *ranges, unsigned count, bool now)
+    struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count, bool now)
 {
-	watch_client(session_cookie(s));
-	zap_ranges(d, s, ranges, count, now);
+	watch_client(task_cookie(task));
+	zap_ranges(d, task, ranges, count, now);
 	if (now)
-		zap_everywhere(d, s, ranges, count);
+		zap_everywhere(d, task, ranges, count);
 }
 
 static void
 zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 {
 	struct iovec ranges[PAGEOUT_BATCH_MAX];
-	struct session *session = NULL;
+	struct task *task = NULL;
 	uint64_t client = watch_client(0);
 	unsigned used = 0;
 
@@ -235,17 +235,17 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 				break;
 			end = page + 1;
 		}
-		if (used > 0 && o->session != session) {
-			zap_client(d, session, ranges, used, now);
+		if (used > 0 && o->task != task) {
+			zap_client(d, task, ranges, used, now);
 			used = 0;
 		}
-		session = o->session;
+		task = o->task;
 		ranges[used++] = (struct iovec){ (void *)(uintptr_t)vm_object_address(o, first),
 			(size_t)(end - first) << d->page_shift };
 		i += n;
 	}
 	if (used > 0)
-		zap_client(d, session, ranges, used, now);
+		zap_client(d, task, ranges, used, now);
 	watch_client(client);
 }
 

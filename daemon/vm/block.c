@@ -14,7 +14,7 @@
 
 #include "fault/fault.h"
 #include "pmap/uffd.h"
-#include "session.h"
+#include "task.h"
 #include "vm/page_policy.h"
 #include "vm/vm_object.h"
 
@@ -37,11 +37,11 @@ bill(struct vm_object *o, int64_t blocks)
 	struct daemon *d = o->daemon;
 
 	ledger_post_bytes(
-	    &o->session->ledger, PAGER_LEDGER_PAGE_TABLE, blocks * (int64_t)TABLE_BLOCK_BYTES);
+	    &o->task->ledger, PAGER_LEDGER_PAGE_TABLE, blocks * (int64_t)TABLE_BLOCK_BYTES);
 	fetch_add_relaxed(&d->slots.blocks, (unsigned)blocks);
 	if (blocks < 0)
 		share_give(
-		    d, o->session->account, SHARE_TABLES, (uint64_t)-blocks * TABLE_BLOCK_BYTES);
+		    d, o->task->account, SHARE_TABLES, (uint64_t)-blocks * TABLE_BLOCK_BYTES);
 }
 
 static bool
@@ -51,7 +51,7 @@ block_populate(struct vm_object *o, uint64_t block)
 
 	if (likely(load_relaxed(word) & BLOCK_POPULATED))
 		return true;
-	if (share_take(o->daemon, o->session->account, SHARE_TABLES, TABLE_BLOCK_BYTES) != 0)
+	if (share_take(o->daemon, o->task->account, SHARE_TABLES, TABLE_BLOCK_BYTES) != 0)
 		return false;
 	bill(o, 1);
 	store_relaxed(word, load_relaxed(word) | BLOCK_POPULATED);
@@ -119,7 +119,7 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	 * nothing to look at. */
 	lock_acquire(&d->pageq.lock);
 	policies[0] = page_policy_get(d->pageq.policy);
-	policies[1] = page_policy_get(o->session->policy);
+	policies[1] = page_policy_get(o->task->policy);
 	lock_release(&d->pageq.lock);
 	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
 	    (off_t)count * 8);

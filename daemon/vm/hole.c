@@ -4,7 +4,7 @@
  * or in one. Runs on: any thread that has O; the waits on jobs.
  */
 #include "pmap/uffd.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 #include "watch.h"
 
@@ -12,7 +12,7 @@
 static void
 wait_watched(struct vm_object *o)
 {
-	watch_client(session_cookie(o->session));
+	watch_client(task_cookie(o->task));
 	watch_enter(WATCH_WAIT, -1);
 	cond_wait(&o->unbusy, &o->lock);
 	watch_leave();
@@ -90,6 +90,6 @@ vm_object_hole_close(struct vm_object *o, struct hole *hole)
 	wanted = vm_object_hole_end(o, hole);
 	lock_release(&o->lock);
 	if (wanted)
-		uffd_wake(o->session->uffd, vm_object_address(o, hole->low),
+		uffd_wake(o->task->uffd, vm_object_address(o, hole->low),
 		    (hole->high - hole->low) << o->daemon->page_shift);
 }

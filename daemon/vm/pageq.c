@@ -21,8 +21,8 @@ pageq_create(struct daemon *d, const char *policy)
 
 	if (error)
 		return error;
-	q->session_policies = calloc(d->sessions.room, sizeof(*q->session_policies));
-	if (!q->session_policies)
+	q->task_policies = calloc(d->tasks.room, sizeof(*q->task_policies));
+	if (!q->task_policies)
 		return -ENOMEM;
 	q->speculative_head = q->speculative_tail = FRAME_NONE;
 	lock_init(&q->lock, RANK_PAGEQ);
@@ -37,7 +37,7 @@ void
 pageq_destroy(struct daemon *d)
 {
 	page_policy_destroy(d->pageq.policy);
-	free(d->pageq.session_policies);
+	free(d->pageq.task_policies);
 	cond_fini(&d->pageq.pageout_wanted);
 	cond_fini(&d->pageq.help_wanted);
 	cond_fini(&d->pageq.room_wanted);
@@ -47,9 +47,10 @@ pageq_destroy(struct daemon *d)
 }
 
 void
-pageq_policy_text_locked(struct daemon *d, struct session *s, char *text, size_t text_size)
+pageq_policy_text_locked(struct daemon *d, struct task *task, char *text, size_t text_size)
 {
-	page_policy_describe(s && s->policy ? s->policy : d->pageq.policy, text, text_size);
+	page_policy_describe(
+	    task && task->policy ? task->policy : d->pageq.policy, text, text_size);
 }
 
 /* --- the speculative list: pages brought in ahead of use, oldest first --- */
@@ -215,14 +216,14 @@ pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t ind
 
 bool
 pageq_deactivate_frame_locked(
-    struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret)
+    struct daemon *d, uint32_t frame, struct task_name name, struct victim *ret)
 {
 	struct vm_object *o;
 
 	if (state_of(d, frame) != PAGE_ACTIVE)
 		return false;
 	o = d->objects.objects[page_of(d, frame)->object];
-	if ((!session_names_all(name) && !session_is_named(o->session, name)) ||
+	if ((!task_names_all(name) && !task_is_named(o->task, name)) ||
 	    !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
 		return false;
 	vm_object_get(o);
@@ -236,7 +237,7 @@ pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret
 	uint32_t frame = frame_of(d, page);
 
 	return frame != FRAME_NONE &&
-	       pageq_deactivate_frame_locked(d, frame, (struct session_name){ 0 }, ret);
+	       pageq_deactivate_frame_locked(d, frame, (struct task_name){ 0 }, ret);
 }
 
 bool
@@ -312,16 +313,16 @@ pageq_policy_turn(struct daemon *d)
 
 	if (q->own_policies == 0)
 		return q->policy;
-	for (uint32_t i = 0; i < d->sessions.room; i++)
-		if (q->session_policies[i])
-			total += q->session_policies[i]->resident;
+	for (uint32_t i = 0; i < d->tasks.room; i++)
+		if (q->task_policies[i])
+			total += q->task_policies[i]->resident;
 	if (total == 0)
 		return q->policy;
 	/* A stride that is coprime to most totals walks all shares evenly. */
 	q->policy_turn += 2654435761u;
 	ticket = (uint64_t)q->policy_turn * total >> 32;
-	for (uint32_t i = 0; i < d->sessions.room; i++) {
-		struct page_policy *own = q->session_policies[i];
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		struct page_policy *own = q->task_policies[i];
 
 		if (!own)
 			continue;
@@ -464,7 +465,7 @@ pageq_victim_lane_locked(struct daemon *d, const struct victim *v)
 {
 	if (!is_victim(d, v))
 		return LANE_COMMON;
-	return load_acquire(&d->objects.objects[page_of(d, v->frame)->object]->session->lane);
+	return load_acquire(&d->objects.objects[page_of(d, v->frame)->object]->task->lane);
 }
 
 void

@@ -8,7 +8,7 @@
 #define PAGEQ_H
 
 #include "daemon.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
@@ -64,7 +64,7 @@ bool pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_
 bool pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret);
 /* The same for what is in a frame, if it belongs to who is named (nobody: any). */
 bool pageq_deactivate_frame_locked(
-    struct daemon *d, uint32_t frame, struct session_name name, struct victim *ret);
+    struct daemon *d, uint32_t frame, struct task_name name, struct victim *ret);
 /* Whether somebody is mapping that page right now. => PAGEQ held */
 bool pageq_slot_is_coming_locked(struct daemon *d, pol_page page);
 /* One page that the caller names, whatever its state: -> CLEANING, as pageq_launder_begin_locked.
@@ -90,17 +90,17 @@ void pageq_launder_finish_locked(struct daemon *d, const struct victim *v);
 /* CLEANING -> ACTIVE. rescued: touched; else it could not be stored. => PAGEQ held */
 void pageq_launder_abort_locked(struct daemon *d, const struct victim *v, bool rescued);
 /* The policy of a client (NULL: the daemon's) as text for people. => PAGEQ held */
-void pageq_policy_text_locked(struct daemon *d, struct session *s, char *text, size_t text_size);
+void pageq_policy_text_locked(struct daemon *d, struct task *task, char *text, size_t text_size);
 /* Switches the policy of the daemon (s NULL) or gives a client its own ("": back to the daemon's)
  * while running: residency is replayed into it. => 0, -ENOENT, -EINVAL, -ENOMEM */
-int pageq_policy_switch(struct daemon *d, struct session *s, const char *policy);
+int pageq_policy_switch(struct daemon *d, struct task *task, const char *policy);
 /* Measures what a major fault costs in soft ones and tells the policies. Runs on: the control loop,
  * every few seconds */
 void pageq_cost_refresh(struct daemon *d);
 /* From differences of counters. now: the last measurement, 0: none. => whether it is clearly
  * another */
 bool pageq_cost_measure(const struct fault_times *times, uint32_t now, uint32_t *ret_cost);
-/* A session ends: its pages are gone, its own policy goes. */
-void pageq_policy_drop(struct daemon *d, struct session *s);
+/* A task ends: its pages are gone, its own policy goes. */
+void pageq_policy_drop(struct daemon *d, struct task *task);
 
 #endif

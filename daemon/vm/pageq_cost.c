@@ -73,8 +73,8 @@ pageq_cost_refresh(struct daemon *d)
 		return;
 	lock_acquire(&q->lock);
 	page_policy_tune(q->policy, q->cost);
-	for (uint32_t i = 0; q->own_policies > 0 && i < d->sessions.room; i++)
-		if (q->session_policies[i])
-			page_policy_tune(q->session_policies[i], q->cost);
+	for (uint32_t i = 0; q->own_policies > 0 && i < d->tasks.room; i++)
+		if (q->task_policies[i])
+			page_policy_tune(q->task_policies[i], q->cost);
 	lock_release(&q->lock);
 }

@@ -52,9 +52,9 @@ pageq_settle_locked(struct daemon *d, struct victim *ret, unsigned want)
 	struct pageq *q = &d->pageq;
 	unsigned count = settle_by(d, q->policy, ret, want);
 
-	for (uint32_t i = 0; q->own_policies > 0 && count < want && i < d->sessions.room; i++)
-		if (q->session_policies[i])
-			count += settle_by(d, q->session_policies[i], ret + count, want - count);
+	for (uint32_t i = 0; q->own_policies > 0 && count < want && i < d->tasks.room; i++)
+		if (q->task_policies[i])
+			count += settle_by(d, q->task_policies[i], ret + count, want - count);
 	return count;
 }
 
@@ -72,9 +72,9 @@ pageq_resize_locked(struct daemon *d)
 	struct pageq *q = &d->pageq;
 
 	page_policy_resize(q->policy);
-	for (uint32_t i = 0; q->own_policies > 0 && i < d->sessions.room; i++)
-		if (q->session_policies[i])
-			page_policy_resize(q->session_policies[i]);
+	for (uint32_t i = 0; q->own_policies > 0 && i < d->tasks.room; i++)
+		if (q->task_policies[i])
+			page_policy_resize(q->task_policies[i]);
 	if (q->first_asleep)
 		cond_signal(&q->pageout_wanted);
 }

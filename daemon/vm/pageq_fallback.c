@@ -36,7 +36,7 @@ pageq_fall_back(struct daemon *d, struct page_policy *policy, unsigned want, uns
 			    pageq_choose_page_locked(d, o, page_of(d, frame)->index, &ret[count]);
 		else if (*ret_aged < want_aged)
 			*ret_aged += pageq_deactivate_frame_locked(
-			    d, frame, (struct session_name){ 0 }, &aged[*ret_aged]);
+			    d, frame, (struct task_name){ 0 }, &aged[*ret_aged]);
 	}
 	if (count > 0 || *ret_aged > 0)
 		pageq_count(d, STAT_POLICY_FALLBACKS);

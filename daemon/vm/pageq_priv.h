@@ -6,7 +6,7 @@
 #ifndef PAGEQ_PRIV_H
 #define PAGEQ_PRIV_H
 
-#include "session.h"
+#include "task.h"
 #include "vm/page_policy.h"
 #include "vm/pageq.h"
 
@@ -42,7 +42,7 @@ frame_of(struct daemon *d, pol_page page)
 static inline struct page_policy *
 policy_of(struct daemon *d, const struct vm_object *o)
 {
-	return o->session->policy ? o->session->policy : d->pageq.policy;
+	return o->task->policy ? o->task->policy : d->pageq.policy;
 }
 
 static inline void

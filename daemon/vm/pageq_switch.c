@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Policies change while pages are under way: what is resident is replayed into the one that comes.
- * Runs on: jobs, and the control loop at a session's end.
+ * Runs on: jobs, and the control loop at a task's end.
  */
 #include "vm/pageq_priv.h"
 
@@ -9,7 +9,7 @@
  * in: inactive pages first, and active again, which costs each at most one more turn. `s` NULL:
  * pages of clients without a policy of their own. */
 static void
-replay_locked(struct daemon *d, struct session *s)
+replay_locked(struct daemon *d, struct task *task)
 {
 	for (int pass = 0; pass < 2; pass++) {
 		enum page_state want = pass == 0 ? PAGE_INACTIVE : PAGE_ACTIVE;
@@ -21,7 +21,7 @@ replay_locked(struct daemon *d, struct session *s)
 			if (state_of(d, frame) != want)
 				continue;
 			o = d->objects.objects[p->object];
-			if (s ? o->session != s : o->session->policy != NULL)
+			if (task ? o->task != task : o->task->policy != NULL)
 				continue;
 			if (pass == 1 && load_acquire(&p->word) & PAGE_REPLAYED) {
 				vm_page_flags_clear(p, PAGE_REPLAYED);
@@ -39,7 +39,7 @@ replay_locked(struct daemon *d, struct session *s)
 
 /* The pages of a client leave the daemon's policy, or its own, before the other one gets them. */
 static void
-withdraw_locked(struct daemon *d, struct session *s)
+withdraw_locked(struct daemon *d, struct task *task)
 {
 	for (uint32_t frame = 0; frame < d->frames.count; frame++) {
 		enum page_state state = state_of(d, frame);
@@ -49,7 +49,7 @@ withdraw_locked(struct daemon *d, struct session *s)
 		    state != PAGE_CLEANING)
 			continue;
 		o = d->objects.objects[page_of(d, frame)->object];
-		if (o->session == s)
+		if (o->task == task)
 			page_policy_forget(policy_of(d, o), pol_of(d, o, frame), true);
 	}
 }
@@ -57,7 +57,7 @@ withdraw_locked(struct daemon *d, struct session *s)
 /* Pages on their way out at the moment of a switch: the new policy must know them, for it will hear
  * how they end. */
 static void
-replay_leaving_locked(struct daemon *d, struct session *s)
+replay_leaving_locked(struct daemon *d, struct task *task)
 {
 	for (uint32_t frame = 0; frame < d->frames.count; frame++) {
 		enum page_state state = state_of(d, frame);
@@ -66,48 +66,48 @@ replay_leaving_locked(struct daemon *d, struct session *s)
 		if (state != PAGE_LAUNDRY && state != PAGE_CLEANING)
 			continue;
 		o = d->objects.objects[page_of(d, frame)->object];
-		if (s ? o->session == s : o->session->policy == NULL)
+		if (task ? o->task == task : o->task->policy == NULL)
 			page_policy_fault(policy_of(d, o), pol_of(d, o, frame), 0);
 	}
 }
 
 int
-pageq_policy_switch(struct daemon *d, struct session *s, const char *policy)
+pageq_policy_switch(struct daemon *d, struct task *task, const char *policy)
 {
 	struct page_policy *made = NULL, *old;
-	int error = s && policy[0] == '\0' ? 0 : page_policy_create(d, policy, &made);
+	int error = task && policy[0] == '\0' ? 0 : page_policy_create(d, policy, &made);
 
 	if (error)
 		return error;
 	lock_acquire(&d->pageq.lock);
-	if (s) {
-		withdraw_locked(d, s);
-		old = s->policy;
-		s->policy = made;
+	if (task) {
+		withdraw_locked(d, task);
+		old = task->policy;
+		task->policy = made;
 		d->pageq.own_policies += (made != NULL) - (old != NULL);
-		d->pageq.session_policies[s->index] = made;
+		d->pageq.task_policies[task->index] = made;
 	} else {
 		old = d->pageq.policy;
 		d->pageq.policy = made;
 	}
-	replay_locked(d, s);
-	replay_leaving_locked(d, s);
+	replay_locked(d, task);
+	replay_leaving_locked(d, task);
 	lock_release(&d->pageq.lock);
 	page_policy_destroy(old);
 	return 0;
 }
 
 void
-pageq_policy_drop(struct daemon *d, struct session *s)
+pageq_policy_drop(struct daemon *d, struct task *task)
 {
 	struct page_policy *old;
 
 	lock_acquire(&d->pageq.lock);
-	old = s->policy;
-	s->policy = NULL;
+	old = task->policy;
+	task->policy = NULL;
 	if (old) {
 		d->pageq.own_policies--;
-		d->pageq.session_policies[s->index] = NULL;
+		d->pageq.task_policies[task->index] = NULL;
 	}
 	lock_release(&d->pageq.lock);
 	page_policy_destroy(old);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 
 void
@@ -25,12 +25,11 @@ static int
 map_bill(struct vm_map *m, uint32_t entries)
 {
 	uint64_t bytes = entries * sizeof(*m->entries);
-	int error = m->session
-			? share_take(m->session->daemon, m->session->account, SHARE_TABLES, bytes)
-			: 0;
+	int error =
+	    m->task ? share_take(m->task->daemon, m->task->account, SHARE_TABLES, bytes) : 0;
 
-	if (m->session && !error)
-		ledger_post_bytes(&m->session->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
+	if (m->task && !error)
+		ledger_post_bytes(&m->task->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
 	return error;
 }
 
@@ -39,10 +38,10 @@ map_unbill(struct vm_map *m, uint32_t entries)
 {
 	uint64_t bytes = entries * sizeof(*m->entries);
 
-	if (!m->session)
+	if (!m->task)
 		return;
-	ledger_post_bytes(&m->session->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
-	share_give(m->session->daemon, m->session->account, SHARE_TABLES, bytes);
+	ledger_post_bytes(&m->task->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
+	share_give(m->task->daemon, m->task->account, SHARE_TABLES, bytes);
 }
 
 void

@@ -30,7 +30,7 @@ struct vm_map {
 	uint64_t virtual_bytes;   /* (M) */
 	uint64_t wired_bytes; /* (M) of wired entries: what may become wired by touching it. Changed
 				 by jobs alone */
-	struct session *session;   /* (C) whose it is, who pays for its memory; NULL: nobody does */
+	struct task *task;    /* (C) whose it is, who pays for its memory; NULL: nobody does */
 	struct vm_object *growing; /* (M) the last object that was made for more than one
 				      allocation; with a reference */
 };

@@ -17,7 +17,7 @@
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
-#include "session.h"
+#include "task.h"
 #include "trace.h"
 #include "vm/pageq.h"
 
@@ -111,7 +111,7 @@ static void
 shares_give(struct vm_object *o, unsigned count)
 {
 	while (count-- > 0)
-		share_give(o->daemon, o->session->account, object_shares[count].share,
+		share_give(o->daemon, o->task->account, object_shares[count].share,
 		    share_amount(o, count));
 }
 
@@ -120,7 +120,7 @@ shares_take(struct vm_object *o)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(object_shares); i++) {
 		int error = share_take(
-		    o->daemon, o->session->account, object_shares[i].share, share_amount(o, i));
+		    o->daemon, o->task->account, object_shares[i].share, share_amount(o, i));
 
 		if (error) {
 			shares_give(o, i);
@@ -131,7 +131,7 @@ shares_take(struct vm_object *o)
 }
 
 int
-vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint64_t base_address,
+vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint64_t base_address,
     struct vm_object **ret)
 {
 	struct vm_object *o;
@@ -146,7 +146,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	o->daemon = d;
 	o->page_count = page_count;
 	o->base_address = base_address;
-	o->session = session_get(s);
+	o->task = task_get(task);
 	store_relaxed(&o->references, 1);
 	error = shares_take(o);
 	if (error)
@@ -165,7 +165,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 		goto fail_slots;
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
-	fetch_add_relaxed(&s->objects, 1);
+	fetch_add_relaxed(&task->objects, 1);
 	error = table_add(d, o);
 	if (error)
 		goto fail_table;
@@ -173,7 +173,7 @@ vm_object_create(struct daemon *d, struct session *s, uint64_t page_count, uint6
 	return 0;
 
 fail_table:
-	fetch_sub_relaxed(&s->objects, 1);
+	fetch_sub_relaxed(&task->objects, 1);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
 	slots_put(d, o->slot_base, page_count);
@@ -184,7 +184,7 @@ fail_memfd:
 fail_blocks:
 	shares_give(o, ARRAY_LEN(object_shares));
 fail_shares:
-	session_put(s);
+	task_put(task);
 	free(o);
 	return error;
 }
@@ -213,9 +213,9 @@ vm_object_put(struct vm_object *o)
 	slots_put(d, o->slot_base, o->page_count);
 	vm_object_blocks_end(o);
 	close(o->memfd);
-	fetch_sub_relaxed(&o->session->objects, 1);
+	fetch_sub_relaxed(&o->task->objects, 1);
 	shares_give(o, ARRAY_LEN(object_shares));
-	session_put(o->session);
+	task_put(o->task);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
 	free(o->blocks);
@@ -364,7 +364,7 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 		cond_broadcast(&o->unbusy);
 		lock_release(&o->lock);
 	}
-	uffd_wake(o->session->uffd, vm_object_address(o, index), o->daemon->page_bytes);
+	uffd_wake(o->task->uffd, vm_object_address(o, index), o->daemon->page_bytes);
 }
 
 #define DISCARD_RUN 256u
@@ -433,14 +433,14 @@ unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 {
 	struct daemon *d = o->daemon;
 
-	for (uint64_t i = first; i < last && !session_is_dead(o->session); i++) {
+	for (uint64_t i = first; i < last && !task_is_dead(o->task); i++) {
 		size_t done;
 
 		if (slot_kind(load_acquire(vm_object_slot(o, i))) != SLOT_POISONED)
 			continue;
 		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
 			uffd_zeropage(
-			    o->session->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
+			    o->task->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
 		uffd_punch(o->memfd, i << d->page_shift, d->page_bytes);
 	}
 }
@@ -502,8 +502,8 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		compressor_free(d->compressor, copies.crefs[i]);
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
-			uffd_wake(o->session->uffd, vm_object_address(o, first + frames[i]),
-			    d->page_bytes);
+			uffd_wake(
+			    o->task->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
 	vm_object_hole_close(o, &hole);
 	if (count > 0)
 		pageout_freed(d);
@@ -519,14 +519,14 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 	uint64_t address;
 
 	while (park_refused_take(
-	    d, o->session, vm_object_address(o, first), vm_object_address(o, end), &address)) {
+	    d, o->task, vm_object_address(o, first), vm_object_address(o, end), &address)) {
 		uint64_t start = round_down_u64(address, d->page_bytes);
 		uint64_t index = (start - o->base_address) >> d->page_shift;
 		bool resident;
 		struct hole hole;
 		size_t done;
 
-		if (session_is_dead(o->session))
+		if (task_is_dead(o->task))
 			continue;
 		lock_acquire(&o->lock);
 		vm_object_wait_holes(o, index, index + 1);
@@ -534,7 +534,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 		resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
 		lock_release(&o->lock);
 		for (size_t at = 0; at < d->page_bytes && !resident; at += d->hw_bytes)
-			uffd_zeropage(o->session->uffd, start + at, d->hw_bytes, &done);
+			uffd_zeropage(o->task->uffd, start + at, d->hw_bytes, &done);
 		if (!resident)
 			uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
 		vm_object_hole_close(o, &hole);

@@ -28,7 +28,7 @@
 /* Small allocations share objects of this size, or of a run of slots if that is more. */
 #define VM_OBJECT_CHUNK_BYTES (128ull << 20)
 
-struct session;
+struct task;
 
 /* Pages without a frame have no busy bit. Who needs them to stay as they are while no lock is held
  * (a punch that passes over them, poison) puts a hole around them: in it no page is filled, refused
@@ -42,14 +42,14 @@ struct hole {
 struct vm_object {
 	uint32_t magic;
 	atomic_uint references;
-	uint32_t index;          /* (C) in the object table */
-	uint32_t slot_base;      /* (C) first slot */
-	uint64_t id;             /* (C) never used again */
-	uint64_t page_count;     /* (C) */
-	uint64_t base_address;   /* (C) */
-	struct session *session; /* (C) with a reference: who maps and pays for it */
-	struct daemon *daemon;   /* (C) */
-	int memfd;               /* (C) */
+	uint32_t index;        /* (C) in the object table */
+	uint32_t slot_base;    /* (C) first slot */
+	uint64_t id;           /* (C) never used again */
+	uint64_t page_count;   /* (C) */
+	uint64_t base_address; /* (C) */
+	struct task *task;     /* (C) with a reference: who maps and pays for it */
+	struct daemon *daemon; /* (C) */
+	int memfd;             /* (C) */
 	struct lock lock;
 	struct cond
 	    unbusy; /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
@@ -62,7 +62,7 @@ int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
 /* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has
  * its share). One reference for the caller. */
-int vm_object_create(struct daemon *d, struct session *s, uint64_t page_count,
+int vm_object_create(struct daemon *d, struct task *task, uint64_t page_count,
     uint64_t base_address, struct vm_object **ret);
 void vm_object_get(struct vm_object *o);
 /* The last reference frees it: every slot must be ABSENT by then. */

@@ -6,7 +6,7 @@
 #include "vm/vm_page.h"
 
 #include "daemon.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 
 #define NO_GAUGE         (-1)
@@ -109,10 +109,10 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 		frames_targets_refresh(d);
 	if (arrow->internal | arrow->compressed | arrow->wired)
 		ledger_post_pages(
-		    &o->session->ledger, arrow->internal, arrow->compressed, arrow->wired);
+		    &o->task->ledger, arrow->internal, arrow->compressed, arrow->wired);
 	if (arrow->internal)
-		store_relaxed(&o->session->task->resident,
-		    load_relaxed(&o->session->task->resident) + arrow->internal);
+		store_relaxed(&o->task->process->resident,
+		    load_relaxed(&o->task->process->resident) + arrow->internal);
 }
 
 void

@@ -4,7 +4,7 @@
  * row stands below all those it holds. No row may be held across I/O or a userfaultfd call; a
  * page's busy bit (between OBJECT and PAGEQ, not a lock) is what spans those.
  */
-RANK(SESSION_TABLE, "the table of sessions: slots and their reference counts")
+RANK(TASK_TABLE, "the table of tasks: slots and their reference counts")
 RANK(SESSION, "one session: life cycle, requests under way")
 RANK(MAP, "one client's map: its entries")
 RANK(OBJECT, "one VM object: its slots and mappings")

@@ -217,7 +217,7 @@ others_pass_between_pieces(void **state)
 	sem_init(&go_on, 0, 0);
 	assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
 	a.job.run = b.job.run = piece_run;
-	a.job.session = b.job.session = u.session;
+	a.job.task = b.job.task = u.task;
 	list_init(&a.job.node);
 	list_init(&b.job.node);
 	jobs_submit(u.daemon, &a.job);
@@ -250,12 +250,12 @@ lanes_have_their_threads(void **state)
 		struct piece_job a = { .pieces = 99 };
 
 		unit_start(&u);
-		store_relaxed(&u.session->lane_before, 1);
-		store_relaxed(&u.session->lane, 2);
-		store_relaxed(&u.session->state, rows[i].state);
+		store_relaxed(&u.task->lane_before, 1);
+		store_relaxed(&u.task->lane, 2);
+		store_relaxed(&u.task->state, rows[i].state);
 		assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
 		a.job.run = number_run;
-		a.job.session = u.session;
+		a.job.task = u.task;
 		list_init(&a.job.node);
 		jobs_submit(u.daemon, &a.job);
 		duties_stop(u.daemon);

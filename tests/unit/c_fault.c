@@ -116,8 +116,8 @@ faults_start(struct unit *u)
 	d->servers = server;
 	entry.object = u->object;
 	vm_object_get(u->object);
-	assert_int_equal(vm_map_reserve(&u->session->map), 0);
-	vm_map_insert(&u->session->map, &entry);
+	assert_int_equal(vm_map_reserve(&u->task->map), 0);
+	vm_map_insert(&u->task->map, &entry);
 	return server;
 }
 
@@ -125,9 +125,9 @@ static void
 faults_stop(struct unit *u)
 {
 	struct daemon *d = u->daemon;
-	struct vm_entry e = vm_map_remove_at(&u->session->map, 0);
+	struct vm_entry e = vm_map_remove_at(&u->task->map, 0);
 
-	park_drop(d, u->session);
+	park_drop(d, u->task);
 	vm_object_discard(e.object, 0, UNIT_PAGES);
 	vm_object_put(e.object);
 	park_destroy(d);
@@ -141,10 +141,9 @@ faults_stop(struct unit *u)
 static struct fault
 fault_at(struct unit *u, uint64_t index, uint32_t flags)
 {
-	return (struct fault){ .session = u->session,
-		.address = UNIT_BASE + index * 4096,
-		.flags = flags,
-		.thread = 1 };
+	return (struct fault){
+		.task = u->task, .address = UNIT_BASE + index * 4096, .flags = flags, .thread = 1
+	};
 }
 
 static enum slot_kind
@@ -294,7 +293,7 @@ discard_waits_for_who_was_first(void **state)
 static int
 request(struct unit *u, int (*handle)(struct request *r), const void *body, void *reply)
 {
-	struct request r = { .session = u->session,
+	struct request r = { .task = u->task,
 		.daemon = u->daemon,
 		.body = body,
 		.reply = reply,
@@ -374,15 +373,15 @@ wire_counts_promises(void **state)
 	struct pager_req_deallocate part = { .address = UNIT_BASE, .size = 100 * 4096 };
 	struct pager_rep_deallocate reply = { 0 };
 	struct vm_entry entry;
-	struct session *other;
+	struct task *other;
 	struct unit u, second;
 	(void)state;
 
 	faults_start(&u);
 	store_relaxed(&u.daemon->params.wire_percent, 50); /* of 1024 */
-	assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
 	second = (struct unit){ u.daemon, other, u.object };
-	entry = u.session->map.entries[0];
+	entry = u.task->map.entries[0];
 	vm_object_get(entry.object);
 	assert_int_equal(vm_map_reserve(&other->map), 0);
 	vm_map_insert(&other->map, &entry);
@@ -401,24 +400,24 @@ wire_counts_promises(void **state)
 	assert_int_equal(request(&u, handle_deallocate, &part, &reply), 0);
 	assert_int_equal(wire(&second, handle_wire, 112, 100), 0);
 	assert_int_equal(wire(&u, handle_wire, 1000, 1), -EAGAIN);
-	while (session_teardown(other))
+	while (task_teardown(other))
 		continue;
 	assert_int_equal(wire(&u, handle_wire, 1000, 212), 0);
-	assert_int_equal(u.session->map.wired_bytes, 512 * 4096);
+	assert_int_equal(u.task->map.wired_bytes, 512 * 4096);
 	/* A client's own limit: half of it. */
 	assert_int_equal(wire(&u, handle_unwire, 1000, 212), 0);
-	store_relaxed(&u.session->task->limit_pages, 620);
+	store_relaxed(&u.task->process->limit_pages, 620);
 	assert_int_equal(wire(&u, handle_wire, 1000, 11), -EAGAIN);
 	assert_int_equal(wire(&u, handle_wire, 1000, 10), 0);
-	session_put(other);
-	while (session_teardown(u.session))
+	task_put(other);
+	while (task_teardown(u.task))
 		continue;
-	assert_int_equal(u.session->map.wired_bytes, 0);
+	assert_int_equal(u.task->map.wired_bytes, 0);
 	/* As faults_stop wants it. */
 	vm_object_get(u.object);
 	entry.wired_count = 0;
-	assert_int_equal(vm_map_reserve(&u.session->map), 0);
-	vm_map_insert(&u.session->map, &entry);
+	assert_int_equal(vm_map_reserve(&u.task->map), 0);
+	vm_map_insert(&u.task->map, &entry);
 	faults_stop(&u);
 }
 
@@ -488,7 +487,7 @@ holes_make_no_objects(void **state)
 	(void)state;
 
 	faults_start(&u);
-	assert_int_equal(load_relaxed(&u.session->objects), 1);
+	assert_int_equal(load_relaxed(&u.task->objects), 1);
 	for (uint64_t i = 0; i < PAGES; i++) {
 		assert_int_equal(allocate(&u, base + i * 4096, 1, &offset), 0);
 		assert_int_equal(offset, i * 4096);
@@ -500,10 +499,10 @@ holes_make_no_objects(void **state)
 			assert_int_equal(allocate(&u, base + i * 4096, 1, &offset), 0);
 			assert_int_equal(offset, i * 4096);
 		}
-		assert_int_equal(load_relaxed(&u.session->objects), 2);
+		assert_int_equal(load_relaxed(&u.task->objects), 2);
 	}
 	/* All in one piece again. */
-	assert_int_equal(u.session->map.count, 2);
+	assert_int_equal(u.task->map.count, 2);
 	/* Elsewhere: another, and as many as the client may have. Then the holes of both are still
 	 * found, below and above. */
 	store_relaxed(&u.daemon->params.max_client_objects, 3);
@@ -515,18 +514,18 @@ holes_make_no_objects(void **state)
 	assert_int_equal(offset, 4096);
 	assert_int_equal(allocate(&u, base + PAGES * 4096, 2, &offset), 0);
 	assert_int_equal(offset, PAGES * 4096);
-	assert_int_equal(load_relaxed(&u.session->objects), 3);
+	assert_int_equal(load_relaxed(&u.task->objects), 3);
 	/* Not beyond an object's end. */
 	assert_int_equal(allocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 2, &offset), -ENOMEM);
 	assert_int_equal(allocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 1, &offset), 0);
 	assert_int_equal(deallocate(&u, base + VM_OBJECT_CHUNK_BYTES - 4096, 1), 0);
 	assert_int_equal(deallocate(&u, base + 4096, 2), 0);
 	assert_int_equal(deallocate(&u, base + 10 * 4096, PAGES - 8), 0);
-	assert_int_equal(load_relaxed(&u.session->objects), 2);
+	assert_int_equal(load_relaxed(&u.task->objects), 2);
 	assert_int_equal(deallocate(&u, base + (1ull << 32), 1), 0);
-	vm_object_put(u.session->map.growing);
-	u.session->map.growing = NULL;
-	assert_int_equal(load_relaxed(&u.session->objects), 1);
+	vm_object_put(u.task->map.growing);
+	u.task->map.growing = NULL;
+	assert_int_equal(load_relaxed(&u.task->objects), 1);
 	faults_stop(&u);
 }
 
@@ -548,7 +547,7 @@ park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count
 static void
 overflow_is_woken(void **state)
 {
-	struct session *others[4];
+	struct task *others[4];
 	struct fault_server *server;
 	struct unit u, other;
 	struct daemon *d;
@@ -564,10 +563,10 @@ overflow_is_woken(void **state)
 	store_relaxed(&d->frames.free_count, 0);
 	park(server, &u, 0, share + 10, FAULT_NO_FRAME);
 	assert_int_equal(load_relaxed(&d->park.count), share);
-	assert_true(u.session->park_overflow);
+	assert_true(u.task->park_overflow);
 	/* Others fill the pool, and the last of them finds nothing. */
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &others[i]), 0);
+		assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &others[i]), 0);
 		other = (struct unit){ d, others[i], u.object };
 		park(server, &other, 0, i < 3 ? share : 1, FAULT_NO_FRAME);
 	}
@@ -576,21 +575,21 @@ overflow_is_woken(void **state)
 	assert_true(others[3]->park_overflow);
 	/* Nothing is free: nobody is woken to come back at once. */
 	park_serve(server);
-	assert_true(others[3]->park_overflow && u.session->park_overflow);
+	assert_true(others[3]->park_overflow && u.task->park_overflow);
 	assert_int_equal(world.wakes, 0);
 	/* The one that fills the pool ends: there are places for the last one. */
 	for (unsigned i = 0; i < 3; i++)
 		park_drop(d, others[i]);
 	assert_false(others[3]->park_overflow);
-	assert_true(u.session->park_overflow);
+	assert_true(u.task->park_overflow);
 	/* And when the other's faults have been served it is woken for the rest. */
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
 	park_serve(server);
 	assert_true(world.zeropages > 0 && world.wakes > 0);
-	assert_false(u.session->park_overflow);
+	assert_false(u.task->park_overflow);
 	assert_null(d->park.overflowed);
 	for (unsigned i = 0; i < 4; i++)
-		session_put(others[i]);
+		task_put(others[i]);
 	faults_stop(&u);
 }
 
@@ -651,7 +650,7 @@ no_place_is_sent_back(void **state)
 	fault_dispatch(server, &f);
 	assert_int_equal(server->seat->deferred_count, 1);
 	assert_int_equal(world.wakes, 0);
-	session_put(server->seat->deferred[0].session);
+	task_put(server->seat->deferred[0].task);
 	server->seat->deferred_count = FAULT_DEFERRED_MAX;
 	fault_dispatch(server, &f);
 	assert_int_equal(world.wakes, 1);
@@ -668,14 +667,14 @@ static void
 last_waiter_ends(void **state)
 {
 	struct fault_server *server;
-	struct session *other;
+	struct task *other;
 	struct unit u, second;
 	(void)state;
 
 	server = faults_start(&u);
-	assert_int_equal(session_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
 	second = (struct unit){ u.daemon, other, u.object };
-	store_relaxed(&u.session->lane, 1);
+	store_relaxed(&u.task->lane, 1);
 	store_relaxed(&u.daemon->frames.free_count, 0);
 	park(server, &second, 9, 1, FAULT_NO_FRAME);
 	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
@@ -683,8 +682,8 @@ last_waiter_ends(void **state)
 	park_drop(u.daemon, other);
 	assert_true(load_relaxed(&server->seat->kicked));
 	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
-	store_relaxed(&u.session->lane, LANE_COMMON);
-	session_put(other);
+	store_relaxed(&u.task->lane, LANE_COMMON);
+	task_put(other);
 	faults_stop(&u);
 }
 
@@ -699,7 +698,7 @@ side_lane_waits(void **state)
 	(void)state;
 
 	server = faults_start(&u);
-	store_relaxed(&u.session->lane, 1);
+	store_relaxed(&u.task->lane, 1);
 	server->lane = 1;
 	f = fault_at(&u, 3, 0);
 	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
@@ -719,7 +718,7 @@ side_lane_waits(void **state)
 	park_serve(server);
 	assert_int_equal(kind_at(&u, 4), SLOT_RESIDENT);
 	assert_int_equal(load_relaxed(&u.daemon->park.count), 0);
-	store_relaxed(&u.session->lane, LANE_COMMON);
+	store_relaxed(&u.task->lane, LANE_COMMON);
 	faults_stop(&u);
 }
 
@@ -729,7 +728,7 @@ limit_holds_up_nobody(void **state)
 {
 	enum { LIMITED = 700 };
 	struct fault_server *server;
-	struct session *other;
+	struct task *other;
 	struct unit u, second;
 	struct daemon *d;
 	struct moment t;
@@ -737,39 +736,39 @@ limit_holds_up_nobody(void **state)
 
 	server = faults_start(&u);
 	d = u.daemon;
-	assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &other), 0);
+	assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &other), 0);
 	second = (struct unit){ d, other, u.object };
 	/* Both hold more than they may. */
-	store_relaxed(&u.session->task->limit_pages, 1);
-	store_relaxed(&other->task->limit_pages, 1);
-	store_relaxed(&u.session->task->resident, 5);
-	store_relaxed(&other->task->resident, 5);
+	store_relaxed(&u.task->process->limit_pages, 1);
+	store_relaxed(&other->process->limit_pages, 1);
+	store_relaxed(&u.task->process->resident, 5);
+	store_relaxed(&other->process->resident, 5);
 	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
 	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
-	assert_int_equal(load_relaxed(&other->task->limit_parked), LIMITED);
+	assert_int_equal(load_relaxed(&other->process->limit_parked), LIMITED);
 	store_relaxed(&d->frames.free_count, 0);
 	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
 	store_relaxed(&d->writeback.passes, 9);
 	store_relaxed(&d->pageq.rounds, 9);
 	assert_true(park_longest(d, &t));
 	assert_int_equal(t.passes, 9);
-	/* A frame is free: the last of them all gets it (its session has no such page, that is an
+	/* A frame is free: the last of them all gets it (its task has no such page, that is an
 	 * answer). */
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
 	park_serve(server);
 	assert_int_equal(world.poisons, 1);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
 	/* And the client behind the one at its limit. */
-	store_relaxed(&u.session->task->resident, 0);
-	store_relaxed(&u.session->task->limit_pages, 0);
+	store_relaxed(&u.task->process->resident, 0);
+	store_relaxed(&u.task->process->limit_pages, 0);
 	park_serve(server);
 	assert_int_equal(world.zeropages, 3);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
-	store_relaxed(&other->task->resident, 0);
+	store_relaxed(&other->process->resident, 0);
 	park_drop(d, other);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	assert_null(d->park.limited);
-	session_put(other);
+	task_put(other);
 	faults_stop(&u);
 }
 

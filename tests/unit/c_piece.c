@@ -18,7 +18,7 @@ start(void **state)
 {
 	(void)state;
 	unit_start(&u);
-	assert_int_equal(vm_object_create(u.daemon, u.session, PAGES, FAR_BASE, &large), 0);
+	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, FAR_BASE, &large), 0);
 	return 0;
 }
 
@@ -26,8 +26,8 @@ static int
 stop(void **state)
 {
 	(void)state;
-	while (u.session->map.count > 0)
-		vm_object_put(vm_map_remove_at(&u.session->map, u.session->map.count - 1).object);
+	while (u.task->map.count > 0)
+		vm_object_put(vm_map_remove_at(&u.task->map, u.task->map.count - 1).object);
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
 		store_relaxed(&large->blocks[block], 0);
 	vm_object_put(large);
@@ -44,10 +44,10 @@ map_pages(uint64_t first, uint64_t last)
 		.offset = first * PAGE };
 
 	vm_object_get(large);
-	lock_acquire(&u.session->map.lock);
-	assert_int_equal(vm_map_reserve(&u.session->map), 0);
-	vm_map_insert(&u.session->map, &e);
-	lock_release(&u.session->map.lock);
+	lock_acquire(&u.task->map.lock);
+	assert_int_equal(vm_map_reserve(&u.task->map), 0);
+	vm_map_insert(&u.task->map, &e);
+	lock_release(&u.task->map.lock);
 }
 
 static bool
@@ -61,7 +61,7 @@ is_live(uint64_t page)
 static unsigned
 walk(uint64_t first, uint64_t last, unsigned cost, uint64_t *ret_met)
 {
-	struct request r = { .daemon = u.daemon, .session = u.session };
+	struct request r = { .daemon = u.daemon, .task = u.task };
 	uint64_t address = FAR_BASE + first * PAGE, at = first, met = 0;
 	unsigned pieces = 0;
 
@@ -159,7 +159,7 @@ entries(void **state)
 	assert_int_equal(met, mapped - 3);
 }
 
-/* A session's end is as long as what it had is large: others' jobs pass. */
+/* A task's end is as long as what it had is large: others' jobs pass. */
 static void
 sessions_end(void **state)
 {
@@ -172,10 +172,10 @@ sessions_end(void **state)
 	/* As if a page lived in each block. */
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
 		store_relaxed(&large->blocks[block], BLOCK_POPULATED + 1);
-	left = u.session->map.virtual_bytes;
+	left = u.task->map.virtual_bytes;
 	assert_int_equal(left, PAGES * PAGE);
-	while (session_teardown(u.session)) {
-		uint64_t less = left - u.session->map.virtual_bytes;
+	while (task_teardown(u.task)) {
+		uint64_t less = left - u.task->map.virtual_bytes;
 
 		assert_true(
 		    less > 0 && less <= (PIECE_WORK / PIECE_DISCARD + SLOTS_PER_BLOCK) * PAGE);
@@ -183,8 +183,8 @@ sessions_end(void **state)
 		pieces++;
 	}
 	assert_true(pieces > 1);
-	assert_int_equal(u.session->map.count, 0);
-	assert_int_equal(u.session->map.virtual_bytes, 0);
+	assert_int_equal(u.task->map.count, 0);
+	assert_int_equal(u.task->map.virtual_bytes, 0);
 	park_destroy(u.daemon);
 }
 

@@ -126,7 +126,7 @@ test_floors(void **state)
 static struct fault
 fault_at(struct unit *u, uint64_t page)
 {
-	return (struct fault){ .session = u->session, .address = UNIT_BASE + page * 4096 };
+	return (struct fault){ .task = u->task, .address = UNIT_BASE + page * 4096 };
 }
 
 /* The longest that waits decides; serving one of its use begins its wait anew. Refused ones are
@@ -175,20 +175,20 @@ test_park(void **state)
 		park_refused(d, &f, FAULT_NO_FRAME);
 	}
 	assert_int_equal(load_relaxed(&d->park.refused_count), 10);
-	assert_false(park_refused_take(d, u.session, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
+	assert_false(park_refused_take(d, u.task, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
 	for (unsigned i = 0; i < 2; i++)
 		assert_true(park_refused_take(
-		    d, u.session, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
+		    d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	assert_int_equal(address, UNIT_BASE + 13 * 4096);
-	assert_false(park_refused_take(
-	    d, u.session, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
+	assert_false(
+	    park_refused_take(d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	/* The first and the last of the list. */
-	assert_true(park_refused_take(
-	    d, u.session, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
-	assert_true(park_refused_take(
-	    d, u.session, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
+	assert_true(
+	    park_refused_take(d, u.task, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
+	assert_true(
+	    park_refused_take(d, u.task, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
 	assert_int_equal(load_relaxed(&d->park.refused_count), 6);
-	park_drop(d, u.session);
+	park_drop(d, u.task);
 	assert_int_equal(load_relaxed(&d->park.refused_count), 0);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);

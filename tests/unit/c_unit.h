@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A daemon's tables without its threads: frames, slots, statistics, one session and one object. For
+ * A daemon's tables without its threads: frames, slots, statistics, one task and one object. For
  * tests that link the daemon's library.
  */
 #ifndef C_UNIT_H
@@ -17,14 +17,14 @@
 #include <cmocka.h>
 
 #include "daemon.h"
-#include "session.h"
+#include "task.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 #include "watch.h"
 
 struct unit {
 	struct daemon *daemon;
-	struct session *session;
+	struct task *task;
 	struct vm_object *object;
 };
 
@@ -47,7 +47,7 @@ unit_start(struct unit *u)
 	d->options.policy = (char *)(uintptr_t) "mach2q";
 	assert_int_equal(stats_create(&d->stats, shard_count(d)), 0);
 	assert_int_equal(watch_create(d), 0);
-	assert_int_equal(session_table_create(d), 0);
+	assert_int_equal(task_table_create(d), 0);
 	assert_int_equal(object_table_create(d), 0);
 	assert_int_equal(slots_create(d), 0);
 	assert_int_equal(frames_create(d), 0);
@@ -55,8 +55,8 @@ unit_start(struct unit *u)
 	cond_init(&d->pageq.pageout_wanted);
 	cond_init(&d->pageq.help_wanted);
 	u->daemon = d;
-	assert_int_equal(session_create(d, -1, getpid(), getuid(), -1, &u->session), 0);
-	assert_int_equal(vm_object_create(d, u->session, UNIT_PAGES, UNIT_BASE, &u->object), 0);
+	assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &u->task), 0);
+	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, UNIT_BASE, &u->object), 0);
 }
 
 static inline void
@@ -65,8 +65,8 @@ unit_stop(struct unit *u)
 	struct daemon *d = u->daemon;
 
 	vm_object_put(u->object);
-	session_put(u->session);
-	session_table_destroy(d);
+	task_put(u->task);
+	task_table_destroy(d);
 	cond_fini(&d->pageq.pageout_wanted);
 	cond_fini(&d->pageq.help_wanted);
 	lock_fini(&d->pageq.lock);

@@ -105,7 +105,7 @@ begin(struct unit *u, struct actor *a, enum watch_call call)
 {
 	memset(a, 0, sizeof(*a));
 	a->call = call;
-	a->client = session_cookie(u->session);
+	a->client = task_cookie(u->task);
 	sem_init(&a->orders, 0, 0);
 	sem_init(&a->done, 0, 0);
 	watch_add(u->daemon, &a->watch, relieve);
@@ -137,7 +137,7 @@ start(struct unit *u, struct actor *a, enum watch_call call)
 		};
 	lock_init(&d->direct_lock, RANK_DIRECT);
 	assert_int_equal(side_create(d), 0);
-	store_release(&u->session->state, SESSION_CLIENT);
+	store_release(&u->task->state, SESSION_CLIENT);
 	begin(u, a, call);
 }
 
@@ -148,10 +148,10 @@ stop(struct unit *u, struct actor *a)
 
 	finish(a);
 	/* The watcher lets go of whom it has observed. */
-	store_release(&u->session->state, SESSION_DEAD);
+	store_release(&u->task->state, SESSION_DEAD);
 	for (unsigned i = 0; i < 64; i++)
 		watch_look(d);
-	store_release(&u->session->state, SESSION_NEW);
+	store_release(&u->task->state, SESSION_NEW);
 	side_destroy(d);
 	lock_fini(&d->direct_lock);
 	free(d->seats);
@@ -185,13 +185,13 @@ held_up(void **state)
 	tell(&a, ENTER);
 	look(&u, HELD_LOOKS - 1);
 	assert_int_equal(a.relieved, 0);
-	assert_int_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+	assert_int_equal(load_relaxed(&u.task->lane), LANE_COMMON);
 	look(&u, 1);
 	assert_int_equal(a.relieved, 1);
 	assert_int_equal(counted(&u, STAT_HELD_CALLS), 1);
 	assert_int_equal(counted(&u, STAT_RELIEVED_THREADS), 1);
 	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 1);
-	assert_int_not_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+	assert_int_not_equal(load_relaxed(&u.task->lane), LANE_COMMON);
 	tell(&a, LEAVE);
 	assert_true(atomic_load(&a.is_relieved));
 	/* On the way out it makes more calls, and is held up in one: nobody takes over twice. */
@@ -252,7 +252,7 @@ not_held_up(void **state)
 	assert_false(atomic_load(&a.is_relieved));
 	assert_int_equal(counted(&u, STAT_HELD_CALLS), 0);
 	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 0);
-	assert_int_equal(load_relaxed(&u.session->lane), LANE_COMMON);
+	assert_int_equal(load_relaxed(&u.task->lane), LANE_COMMON);
 	stop(&u, &a);
 }
 
@@ -274,8 +274,8 @@ often(void **state)
 			tell(&a, LEAVE);
 		}
 		assert_int_equal(counted(&u, STAT_CLIENTS_APART), time + 1);
-		assert_int_not_equal(load_relaxed(&u.session->lane), LANE_COMMON);
-		for (; load_relaxed(&u.session->lane) != LANE_COMMON; looks[time]++)
+		assert_int_not_equal(load_relaxed(&u.task->lane), LANE_COMMON);
+		for (; load_relaxed(&u.task->lane) != LANE_COMMON; looks[time]++)
 			look(&u, 1);
 		assert_true(looks[time] > 0);
 	}
@@ -318,7 +318,7 @@ memfd_often(void **state)
 	stop(&u, &a);
 }
 
-/* What nobody honest holds is held for long: the session ends, and its user begins in a side lane
+/* What nobody honest holds is held for long: the task ends, and its user begins in a side lane
  * for a while. */
 static void
 ended(void **state)
@@ -329,14 +329,14 @@ ended(void **state)
 	(void)state;
 
 	start(&u, &a, WATCH_MEMFD);
-	uid = u.session->uid;
+	uid = u.task->uid;
 	assert_int_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
 	tell(&a, ENTER);
 	look(&u, HELD_LOOKS);
-	assert_false(load_relaxed(&u.session->end_wanted));
+	assert_false(load_relaxed(&u.task->end_wanted));
 	look(&u, 200 / WATCH_TICK_MS);
-	assert_true(load_relaxed(&u.session->end_wanted));
-	assert_true(load_relaxed(&u.daemon->sessions_end_wanted));
+	assert_true(load_relaxed(&u.task->end_wanted));
+	assert_true(load_relaxed(&u.daemon->tasks_end_wanted));
 	assert_int_equal(counted(&u, STAT_HOLDERS_ENDED), 1);
 	assert_int_not_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
 	assert_int_equal(watch_lane_of(u.daemon, uid + 1), LANE_COMMON);
@@ -363,14 +363,14 @@ ours_is_excused(void **state)
 	tell(&a, ENTER);
 	look(&u, 2 * 200 / WATCH_TICK_MS);
 	assert_int_equal(a.relieved, 1);
-	assert_false(load_relaxed(&u.session->end_wanted));
+	assert_false(load_relaxed(&u.task->end_wanted));
 	atomic_store(&b.spins, false);
 	wait_until_asleep(&b);
 	tell(&b, LEAVE);
 	look(&u, 200 / WATCH_TICK_MS - 1);
-	assert_false(load_relaxed(&u.session->end_wanted));
+	assert_false(load_relaxed(&u.task->end_wanted));
 	look(&u, 1);
-	assert_true(load_relaxed(&u.session->end_wanted));
+	assert_true(load_relaxed(&u.task->end_wanted));
 	tell(&a, LEAVE);
 	finish(&b);
 	stop(&u, &a);
@@ -387,19 +387,19 @@ waits_without_end(void **state)
 
 	start(&u, &a, WATCH_WAIT);
 	store_relaxed(&a.watch.lane, 1);
-	store_relaxed(&u.session->lane, 1);
+	store_relaxed(&u.task->lane, 1);
 	tell(&a, ENTER);
 	look(&u, 100);
 	assert_int_equal(a.relieved, 0);
 	tell(&a, LEAVE);
 	tell(&a, ENTER);
-	store_relaxed(&u.session->end_wanted, true);
+	store_relaxed(&u.task->end_wanted, true);
 	look(&u, HELD_LOOKS);
 	assert_int_equal(a.relieved, 0);
 	look(&u, 500 / WATCH_TICK_MS);
 	assert_int_equal(a.relieved, 1);
 	tell(&a, LEAVE);
-	store_relaxed(&u.session->lane, LANE_COMMON);
+	store_relaxed(&u.task->lane, LANE_COMMON);
 	stop(&u, &a);
 }
 
@@ -442,7 +442,7 @@ without_descriptors(void **state)
 static void
 held_before_attached(void **state)
 {
-	struct session *sessions[4];
+	struct task *tasks[4];
 	struct actor a[3];
 	struct unit u;
 	(void)state;
@@ -451,26 +451,24 @@ held_before_attached(void **state)
 	begin(&u, &a[1], WATCH_PAGEMAP);
 	begin(&u, &a[2], WATCH_PAGEMAP);
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(
-		    session_create(u.daemon, -1, getpid(), getuid(), -1, &sessions[i]), 0);
-		store_release(&sessions[i]->state, SESSION_ATTACHING);
+		assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &tasks[i]), 0);
+		store_release(&tasks[i]->state, SESSION_ATTACHING);
 	}
 	for (unsigned i = 0; i < 3; i++) {
-		a[i].client = session_cookie(sessions[i]);
+		a[i].client = task_cookie(tasks[i]);
 		tell(&a[i], ENTER);
 		assert_int_equal(watch_lane_of(u.daemon, getuid()), LANE_COMMON);
 		look(&u, HELD_LOOKS);
 		assert_int_equal(a[i].relieved, 1);
 	}
 	assert_int_not_equal(watch_lane_of(u.daemon, getuid()), LANE_COMMON);
-	assert_int_equal(
-	    load_relaxed(&sessions[3]->lane_before), watch_lane_of(u.daemon, getuid()));
+	assert_int_equal(load_relaxed(&tasks[3]->lane_before), watch_lane_of(u.daemon, getuid()));
 	for (unsigned i = 0; i < 3; i++)
 		tell(&a[i], LEAVE);
 	for (unsigned i = 0; i < 4; i++) {
-		store_release(&sessions[i]->state, SESSION_DEAD);
+		store_release(&tasks[i]->state, SESSION_DEAD);
 		look(&u, 64);
-		session_put(sessions[i]);
+		task_put(tasks[i]);
 	}
 	finish(&a[2]);
 	finish(&a[1]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A session: one connected client or tool. It is found through an epoll cookie (index and
+ * A task: one connected client or tool. It is found through an epoll cookie (index and
  * generation) or by walking the table, always with a reference; its descriptors are closed when the
  * last reference goes.
  *
@@ -8,14 +8,14 @@
  *         error; when its request has
  *   come back its objects are taken apart by jobs) -> freed.
  */
-#ifndef SESSION_H
-#define SESSION_H
+#ifndef TASK_H
+#define TASK_H
 
 #include "daemon.h"
 #include "memorystatus/ledger.h"
 #include "vm/vm_map.h"
 
-#define SESSION_MAGIC 0x5e551041u
+#define TASK_MAGIC 0x5e551041u
 
 enum session_state { SESSION_NEW, SESSION_TOOL, SESSION_ATTACHING, SESSION_CLIENT, SESSION_DEAD };
 
@@ -28,7 +28,7 @@ struct stream {
 	uint64_t next_down;
 };
 
-struct session {
+struct task {
 	uint32_t magic;
 	atomic_uint references;
 	uint32_t index, generation;       /* (C) in the table */
@@ -46,11 +46,11 @@ struct session {
 	int socket;     /* (L) */
 	int uffd, agent, pidfd; /* (C) once CLIENT; -1 before */
 	atomic_int
-	    pagemap;       /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
-	pid_t pid;         /* (C) */
-	uid_t uid;         /* (C) */
-	bool is_control;   /* (C) root or the daemon's own user */
-	struct task *task; /* (C) the process's, with a reference: its limit */
+	    pagemap;     /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
+	pid_t pid;       /* (C) */
+	uid_t uid;       /* (C) */
+	bool is_control; /* (C) root or the daemon's own user */
+	struct process *process;       /* (C) the process's, with a reference: its limit */
 	struct share_account *account; /* (C) the user's, with a reference */
 	uint64_t created_ns;           /* (C) */
 	uint64_t wired_billed;         /* (M) bytes of the user's share of wired memory */
@@ -62,12 +62,12 @@ struct session {
 	atomic_bool reclaim_queued; /* (A) a worker has been asked to take its pages */
 	uint32_t reclaim_entry;     /* worker 0 only: where own reclaim goes on */
 	uint32_t reclaim_page;
-	struct park_list limited;     /* (K) its faults that wait for that, FIFO */
-	struct session *limited_next; /* (K) on park.limited */
-	uint32_t parked;              /* (K) its faults that wait */
+	struct park_list limited;  /* (K) its faults that wait for that, FIFO */
+	struct task *limited_next; /* (K) on park.limited */
+	uint32_t parked;           /* (K) its faults that wait */
 	bool park_overflow; /* (K) more than may: all its threads are woken when there is a place
 			       again, */
-	struct session *overflow_next;  /* (K) on park.overflowed */
+	struct task *overflow_next;     /* (K) on park.overflowed */
 	struct stream streams[STREAMS]; /* (M) */
 	atomic_uint
 	    faults_to_sample; /* (A) faults until the CPU of a faulting thread is looked at again */
@@ -91,55 +91,54 @@ struct session {
 	bool job_running;          /* (L) its request is with jobs */
 };
 
-int session_table_create(struct daemon *d);
-void session_table_destroy(struct daemon *d);
-/* => 0, -EDQUOT (the user has its share of sessions or descriptors), -ENFILE (all are in use) or
+int task_table_create(struct daemon *d);
+void task_table_destroy(struct daemon *d);
+/* => 0, -EDQUOT (the user has its share of tasks or descriptors), -ENFILE (all are in use) or
  * -ENOMEM. The caller owns the reference. */
-int session_create(
-    struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct session **ret);
-struct session *session_get(struct session *s);
-void session_put(struct session *s);
-/* => the session with a reference, or NULL if it is gone. */
-struct session *session_find_cookie(struct daemon *d, uint64_t cookie);
+int task_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct task **ret);
+struct task *task_get(struct task *task);
+void task_put(struct task *task);
+/* => the task with a reference, or NULL if it is gone. */
+struct task *task_find_cookie(struct daemon *d, uint64_t cookie);
 /* Whatever sits at that index of the table, with a reference, or NULL. */
-struct session *session_at(struct daemon *d, uint32_t index);
-/* Which clients are meant: a session by its id, or with id 0 all of a process. */
-struct session_name {
+struct task *task_at(struct daemon *d, uint32_t index);
+/* Which clients are meant: a task by its id, or with id 0 all of a process. */
+struct task_name {
 	uint64_t id;
 	pid_t pid;
 };
 static inline bool
-session_names_all(struct session_name name)
+task_names_all(struct task_name name)
 {
 	return name.id == 0 && name.pid == 0;
 }
 static inline bool
-session_is_named(const struct session *s, struct session_name name)
+task_is_named(const struct task *task, struct task_name name)
 {
-	return name.id ? s->id == name.id : s->pid == name.pid;
+	return name.id ? task->id == name.id : task->pid == name.pid;
 }
-/* The first client session with an index >= *cursor; moves the cursor behind it. With a reference,
+/* The first client task with an index >= *cursor; moves the cursor behind it. With a reference,
  * or NULL. */
-struct session *session_next(struct daemon *d, uint32_t *cursor);
+struct task *task_next(struct daemon *d, uint32_t *cursor);
 /* The same of connections that were made before a moment and have not said HELLO. */
-struct session *session_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns);
+struct task *task_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns);
 /* Gives back what the map has less of wired memory than the user's share was billed for. Where
  * pages must have gone first: then. */
-void session_wired_settle(struct session *s);
+void task_wired_settle(struct task *task);
 /* Whether there is a client with that id. */
-bool session_exists(struct daemon *d, uint64_t id);
+bool task_exists(struct daemon *d, uint64_t id);
 /* Wakes every thread that waits in a fault: it faults again. */
-void session_wake_all(struct session *s);
-uint32_t session_count(struct daemon *d);
+void task_wake_all(struct task *task);
+uint32_t task_count(struct daemon *d);
 static inline uint64_t
-session_cookie(const struct session *s)
+task_cookie(const struct task *task)
 {
-	return (uint64_t)s->generation << 32 | s->index;
+	return (uint64_t)task->generation << 32 | task->index;
 }
 static inline bool
-session_is_dead(struct session *s)
+task_is_dead(struct task *task)
 {
-	return load_acquire(&s->state) == SESSION_DEAD;
+	return load_acquire(&task->state) == SESSION_DEAD;
 }
 
 #endif
