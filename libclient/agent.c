@@ -208,19 +208,9 @@ agent_receive(struct pager *p)
 		return true;
 	if ((size_t)n != head + message.count * sizeof(message.ranges[0]))
 		return true;
-	switch (message.op) {
-	case PAGER_AGENT_ZAP:
+	if (message.op == PAGER_AGENT_ZAP) {
 		agent_choose_processors(&p->agent, message.value);
 		agent_zap(p, &message);
-		break;
-	case PAGER_AGENT_PRESSURE:
-		event_post(&p->events, PAGER_EVENT_PRESSURE, message.value);
-		break;
-	case PAGER_AGENT_LIMIT:
-		event_post(&p->events, PAGER_EVENT_LIMIT, message.value);
-		break;
-	default:
-		break;
 	}
 	return true;
 }

@@ -55,7 +55,7 @@ struct keeper {
 };
 
 /* What the program is to be told, and the thread that does it (event.c). */
-#define EVENTS_MAX (PAGER_EVENT_LIMIT + 1)
+#define EVENTS_MAX (PAGER_EVENT_DAEMON_DIED + 1)
 struct events {
 	pthread_t thread; /* only with a function */
 	void (*function)(void *context, enum pager_event event,

@@ -69,11 +69,10 @@ enum page_state {
 /* The word of a frame. State in the low bits, changed only by vm_page_commit; the flags by anybody
  * who may. */
 #define PAGE_STATE_MASK 0x0fu
-#define PAGE_BUSY       0x10u  /* see above */
-#define PAGE_WANTED     0x20u  /* somebody faulted on it while it was busy, or waits for it */
-#define PAGE_DIRTY      0x40u  /* (B) differs from every stored copy */
-#define PAGE_PREFETCHED 0x80u  /* came as a neighbour, not by its own fault */
-#define PAGE_REPLAYED   0x100u /* (Q) mark used while a policy is switched */
+#define PAGE_BUSY       0x10u /* see above */
+#define PAGE_WANTED     0x20u /* somebody faulted on it while it was busy, or waits for it */
+#define PAGE_DIRTY      0x40u /* (B) differs from every stored copy */
+#define PAGE_REPLAYED   0x80u /* (Q) mark used while a policy is switched */
 
 #define FRAME_NONE UINT32_MAX
 

@@ -20,10 +20,8 @@ extern "C" {
 struct pager;
 
 enum pager_event {
-	PAGER_EVENT_DAEMON_DIED =
-	    1, /* the daemon is gone: threads that touch absent pages block from now on */
-	PAGER_EVENT_PRESSURE = 2, /* value: pressure level, 0 normal .. 3 critical */
-	PAGER_EVENT_LIMIT = 3,    /* value: percent of the session's limit that is used */
+	/* The daemon is gone: threads that touch absent pages block from now on. value: 0 */
+	PAGER_EVENT_DAEMON_DIED = 1,
 };
 
 struct pager_options {

@@ -264,8 +264,6 @@ enum pager_agent_op {
 	 * (bit n: processor n) on which the client's threads fault often: it is best done there if
 	 * that is one, elsewhere if they are several; 0: none known */
 	PAGER_AGENT_ZAP = 1,
-	PAGER_AGENT_PRESSURE = 2, /* value: level */
-	PAGER_AGENT_LIMIT = 3,    /* value: percent used */
 };
 #define PAGER_AGENT_RANGES_MAX 256
 struct pager_agent_range {

@@ -31,9 +31,8 @@
 #endif
 
 #ifndef UFFDIO_POISON /* 6.6 */
-#define _UFFDIO_POISON              (0x08)
-#define UFFDIO_POISON               _IOWR(UFFDIO, _UFFDIO_POISON, struct uffdio_poison)
-#define UFFDIO_POISON_MODE_DONTWAKE ((__u64)1 << 0)
+#define _UFFDIO_POISON (0x08)
+#define UFFDIO_POISON  _IOWR(UFFDIO, _UFFDIO_POISON, struct uffdio_poison)
 struct uffdio_poison {
 	struct uffdio_range range;
 	__u64 mode;

@@ -2,7 +2,7 @@
  *
  * FAIL(NAME, ERRNO, text): places where a test may make the world fail. Armed with
  * `--fail NAME:after[:times]` or PAGERD_FAIL=NAME:after[:times][,...]: `after` passes go by, then
- * `times` (default 1, 0 = for ever) passes fail.
+ * `times` (default 1; 0: without end) passes fail.
  */
 FAIL(SWAP_READ_EIO, EIO, "a read from a swap file fails")
 FAIL(SWAP_WRITE_EIO, EIO, "a write to a swap file fails")

@@ -3,10 +3,12 @@
  * LEDGER(NAME, name, unit, kind, text): the entries of a client's ledger. kind: PAGES are balances
  * in pages, posted only by the rows of tbl/page_arrow.h (shown in bytes); BYTES is a balance in
  * bytes, posted from any thread; COUNT and TIME_NS only grow. Names and equations are XNU's:
- * phys_footprint = internal + internal_compressed (the other terms of XNU's sum join with their
- * features). A page being filled or laundered is billed as internal until it has left.
+ * phys_footprint = internal + internal_compressed (the other terms of XNU's sum belong to
+ * features that do not exist here). A page being filled or laundered is billed as internal until it
+ * has left.
  */
-LEDGER(PHYS_MEM, phys_mem, "bytes", PAGES, "resident pages mapped by the client")
+LEDGER(PHYS_MEM, phys_mem, "bytes", PAGES,
+    "resident pages, mapped or not (equals internal: all memory is anonymous)")
 LEDGER(INTERNAL, internal, "bytes", PAGES, "resident anonymous pages")
 LEDGER(INTERNAL_COMPRESSED, internal_compressed, "bytes", PAGES,
     "anonymous pages kept by the compressor or swap, at full size")
@@ -26,7 +28,8 @@ LEDGER(STALL_FILL, stall_fill_ns, "ns", TIME_NS, "time faults took to be filled 
 LEDGER(STALL_SWAP, stall_swap_ns, "ns", TIME_NS, "time faults waited for a swap file")
 LEDGER(STALL_FRAME, stall_frame_ns, "ns", TIME_NS, "time faults waited for a free frame")
 LEDGER(STALL_LIMIT, stall_limit_ns, "ns", TIME_NS,
-    "time faults waited because of the client's own limit")
+    "time faults waited because of the process's own limit")
 LEDGER(PAGE_TABLE, page_table, "bytes", BYTES,
-    "table memory of the daemon that the client's pages take, at most (not in the footprint)")
+    "memory of the daemon's tables that is charged to the client, the most that its pages can take "
+    "(not in the footprint)")
 #undef LEDGER

@@ -5,7 +5,6 @@
  * page's busy bit (between OBJECT and PAGEQ, not a lock) is what spans those.
  */
 RANK(TASK_TABLE, "the table of tasks: slots and their reference counts")
-RANK(SESSION, "one session: life cycle, requests under way")
 RANK(MAP, "one client's map: its entries")
 RANK(OBJECT, "one VM object: its slots and mappings")
 RANK(PAGEQ, "page states, queues, policy, free frames, gauges and ledgers")
@@ -16,7 +15,7 @@ RANK(CVACANT, "the compressor's freed places of one size")
 RANK(SWAPMAP, "swap files and the map of their slots")
 RANK(SWAPRING, "an I/O ring shared between threads")
 RANK(DIRECT, "which client each direct fault server reads")
-RANK(JOBS, "the queue of long requests")
-RANK(CLOSER, "descriptors of clients that are to be closed")
+RANK(JOBS, "the queue of long requests, and leaves (doc/locking.md)")
+RANK(CLOSER, "clients' descriptors that wait to be closed")
 RANK(LOG, "the log's output")
 #undef RANK

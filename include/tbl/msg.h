@@ -8,8 +8,8 @@
 MSG(1, HELLO, hello, 1, NONE,
     "agree on version and role; a client is handed the /dev/userfaultfd descriptor")
 MSG(2, ATTACH, attach, 1, ANY,
-    "gives the daemon the client's userfaultfd, and proves that it is; answers with the agent's "
-    "socket")
+    "gives the daemon the client's userfaultfd and proves that it watches the client; answers with "
+    "the agent's socket")
 MSG(3, ALLOCATE, allocate, 1, CLIENT,
     "an anonymous range at a reserved address; answers with its object's memfd")
 MSG(4, DEALLOCATE, deallocate, 0, CLIENT, "gives a range back")
@@ -23,7 +23,7 @@ MSG(20, STAT_SEGMENT, stat_segment, 1, ANY, "the shared statistics segment, read
 MSG(21, CLIENTS, clients, 0, ANY, "lists sessions, a few at a time")
 MSG(22, MAP, map, 0, ANY, "lists a client's regions, a few at a time (owner or CONTROL)")
 MSG(23, FOOTPRINT, footprint, 0, ANY, "a client's whole ledger (owner or CONTROL)")
-MSG(24, LIMIT, limit, 0, CONTROL, "sets or lifts a client's hard limit")
+MSG(24, LIMIT, limit, 0, CONTROL, "sets or lifts a process's hard limit")
 MSG(25, CHECK, check, 0, CONTROL, "walks every invariant")
 MSG(26, DEBUG, debug, 0, CONTROL, "fail points and log level of the running daemon")
 MSG(27, POLICY, policy, 0, ANY, "shows the page-out policy; switching it needs CONTROL")

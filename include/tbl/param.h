@@ -4,17 +4,16 @@
  * lines of the configuration file, `pagerctl param`. live: may be changed while the daemon runs.
  */
 PARAM(free_min_permille, 1, 500, 3, "permille", 1,
-    "pageout starts below this share of free frames, of those that are not wired")
+    "pageout starts when fewer than this share of the frames that are not wired are free")
 PARAM(free_target_permille, 1, 500, 5, "permille", 1,
-    "pageout stops at this share of free frames, of those that are not wired")
+    "pageout stops when this share of the frames that are not wired is free")
 PARAM(reserved_frames, 16, 1048576, 96, "frames", 0,
     "free frames that only the compressor may take (raised with the number of workers)")
 PARAM(resident_frames, 0, 2147483647, 0, "pages", 1,
-    "most resident pages of all clients together, wired ones not counted (0: as many as memory "
-    "holds): every fault beyond makes room for itself alone, in the order of pagersim (for "
-    "comparing policies)")
+    "most resident pages of all clients together, without wired ones (0: as many as memory holds): "
+    "each fault beyond makes room for itself alone, in pagersim's order (for comparing policies)")
 PARAM(pageout_batch, 1, 256, 32, "pages", 1,
-    "victims taken at a time while memory grows; half as many where pages come back")
+    "victims taken at a time while memory grows; half as many when pages come back")
 PARAM(pageout_cluster, 1, 64, 16, "pages", 1,
     "aligned block in which inactive neighbours of a victim leave with it (1: none)")
 PARAM(
@@ -23,24 +22,24 @@ PARAM(compressor_percent, 1, 95, 88, "percent", 1,
     "most memory (share of the frames that are not wired) that compressed pages may occupy; beyond "
     "it segments go to swap")
 PARAM(compress_dense, 0, 2, 0, "choice", 1,
-    "zstd in place of LZ4, a sixth less memory for more time: 0 never, 1 while pageout keeps up, 2 "
+    "zstd in place of LZ4 (a sixth less memory, more time): 0 never, 1 while pageout keeps up, 2 "
     "always")
 PARAM(compress_acceleration, 1, 64, 1, "LZ4 level", 1, "LZ4 acceleration (1: best ratio)")
 PARAM(compress_acceleration_max, 1, 64, 1, "LZ4 level", 1,
     "LZ4 acceleration when pageout lags and memory grows")
 PARAM(compress_acceleration_evict, 1, 64, 16, "LZ4 level", 1,
-    "LZ4 acceleration up to which pages are pressed that go straight on to swap at their owner's "
-    "wish (PAGER_BEHAVIOR_PAGEOUT), while the disk keeps up")
+    "highest LZ4 acceleration of pages that go straight on to swap at their owner's request "
+    "(PAGER_BEHAVIOR_PAGEOUT), while the disk keeps up")
 PARAM(retain_copies, 0, 2, 2, "choice", 1,
     "whether a clean page keeps its compressed copy in memory: 0 never, 1 always, 2 adaptive")
 PARAM(arena_factor, 1, 64, 8, "times", 0,
-    "address space for segments in memory, as a multiple of --memory: a segment takes a whole "
-    "one's, however little is left in it")
+    "address space for segments in memory, as a multiple of --memory; each segment takes all of "
+    "its own, however little is left in it")
 PARAM(compact_waste_permille, 1, 900, 15, "permille", 1,
     "compaction starts when this share of the compressor's memory is waste")
 PARAM(swap_file_bytes, 1048576, 1099511627776, 268435456, "bytes", 0,
-    "size of one swap file, where the disk and --swap-max have room for so much; else half of it, "
-    "and so on")
+    "size of one swap file, if the disk and --swap-max have room for it; else half of it, and so "
+    "on")
 PARAM(swap_low_slots, 1, 65536, 32, "segments", 0,
     "another swap file is made below this many free slots")
 PARAM(swap_high_slots, 2, 1048576, 2048, "segments", 0,
@@ -49,11 +48,11 @@ PARAM(swap_depth, 1, 64, 8, "segments", 0, "segments being written at a time")
 PARAM(swap_force_sync, 0, 1, 0, "bool", 0, "use pread and pwrite instead of io_uring")
 PARAM(fault_servers, 0, 1024, 0, "threads", 0, "fault servers (0: one per CPU)")
 PARAM(direct_faults, 0, 10000000, 2000, "faults/s", 1,
-    "a client that faults as often, and seldom needs the disk, gets servers that block in reading "
-    "its userfaultfd (0: none does)")
+    "a client with this many faults or more that seldom needs the disk is read by servers that "
+    "block on its userfaultfd (0: no client is)")
 PARAM(latency_reads, 0, 10000000, 500, "pages/s", 1,
-    "while so many pages come from disk processors are asked not to sleep (/dev/cpu_dma_latency; "
-    "0: never)")
+    "while this many pages or more come from disk, processors are asked not to sleep "
+    "(/dev/cpu_dma_latency; 0: never)")
 PARAM(pageout_workers, 0, 1024, 0, "threads", 0, "pageout and compressor workers (0: one per CPU)")
 PARAM(max_virtual_bytes, 1073741824, 70368744177664, 1099511627776, "bytes", 0,
     "virtual memory that all clients together may allocate")
@@ -65,23 +64,23 @@ PARAM(max_client_objects, 1, 1048576, 4096, "objects", 1,
     "objects of 128 MiB")
 PARAM(max_objects, 1024, 1048576, 65536, "objects", 1, "objects of all clients together")
 PARAM(hello_seconds, 1, 3600, 10, "seconds", 1,
-    "a connection that has not said HELLO for so long is ended")
+    "a connection that has not sent HELLO after this time is ended")
 PARAM(max_table_bytes, 0, 70368744177664, 0, "bytes", 1,
-    "memory of the tables that grow with use (slots, what the policy keeps of each page, maps), of "
-    "all clients together: 12 KiB for each 512 pages of which one is used (0: 128 MiB and a "
-    "quarter of --memory)")
+    "memory of the tables that grow with use (slots, the policy's entries, maps), all clients "
+    "together: 12 KiB for each 512 pages of which one is used (0: 128 MiB and a quarter of "
+    "--memory)")
 PARAM(user_percent, 1, 100, 75, "percent", 1,
-    "most of each bounded thing (tbl/share.h) that the clients of one user may have together; root "
-    "and the daemon's own user have no such bound")
+    "most of each bounded resource (tbl/share.h) that the clients of one user may have together; "
+    "root and the daemon's own user have no such bound")
 PARAM(reserve_percent, 0, 50, 5, "percent", 1,
-    "so much of each is kept for root and the daemon's own user")
+    "part of each bounded resource that is kept for root and the daemon's own user")
 PARAM(max_sessions, 1, 16384, 1024, "sessions", 0, "clients connected at a time")
 PARAM(wire_percent, 0, 95, 60, "percent", 1,
-    "most memory (share of the frames) that may be wired by all clients together; less where too "
-    "few frames would be left for other pages to come and go")
+    "most memory (share of the frames) that all clients together may wire; less where too few "
+    "frames would be left for other pages to come and go")
 PARAM(zap, 0, 2, 0, "choice", 1,
-    "who takes mappings away for ageing: 1 the daemon (MADV_PAGEOUT), 2 the client's agent, 0 the "
-    "daemon unless the system has swap or refuses it")
+    "how mappings are taken away for ageing: 1 by the daemon (MADV_PAGEOUT), 2 by the client's "
+    "agent, 0 by the daemon unless the system has swap or refuses it")
 PARAM(parked_faults, 64, 1048576, 8192, "faults", 0,
-    "faults that may wait for a frame at a time, a quarter of them of one client")
+    "faults that may wait for a frame at a time; one client may have a quarter of them")
 #undef PARAM

@@ -46,28 +46,24 @@ STAT(SWAP_FILES, swap_files, GAUGE, "count", "swap files")
 STAT(SWAP_BYTES, swap_bytes, GAUGE, "bytes", "bytes of swap files")
 STAT(SWAP_USED_BYTES, swap_used_bytes, GAUGE, "bytes", "bytes of swap slots in use")
 STAT(SWAP_FULL, swap_full, GAUGE, "bool",
-    "no place in swap can be had now: it has all it may have, or cannot be written")
+    "swap has no free place now: its files may not grow, or cannot be written")
 STAT(LATENCY_HELD, latency_held, GAUGE, "bool",
-    "processors are asked not to sleep now, since many pages come from disk")
+    "processors are asked not to sleep now, because many pages come from disk")
 STAT(PARKED, parked, GAUGE, "count", "faults waiting for a frame now")
 STAT(SQUEEZED, squeezed, GAUGE, "bool",
     "nothing could leave: memory is squeezed until there is room again")
 STAT(CLOSES_STUCK, closes_stuck, GAUGE, "count",
-    "close calls on what clients had made that have not come back in time: others go on beside "
-    "them")
-STAT(
-    CLOSES_WAITING, closes_waiting, GAUGE, "count", "descriptors of clients that wait to be closed")
-STAT(
-    PRESSURE, pressure, GAUGE, "level", "pressure level: 0 normal, 1 warning, 2 urgent, 3 critical")
+    "close calls on clients' descriptors that are late and have not returned yet")
+STAT(CLOSES_WAITING, closes_waiting, GAUGE, "count", "clients' descriptors that wait to be closed")
 STAT(FAULTS, faults, COUNTER, "count", "faults answered, of every kind")
 STAT(ZERO_FILLS, zero_fills, COUNTER, "pages", "pages zero filled")
 STAT(SOFT_FAULTS, soft_faults, COUNTER, "count", "faults on resident pages")
 STAT(SOFT_FAULT_NS, soft_fault_ns, COUNTER, "ns",
-    "time that they took, from the message's arrival to the answer")
+    "time that soft faults took, from the arrival of the message to the answer")
 STAT(AROUND, around, COUNTER, "pages",
     "resident pages mapped as neighbours of a soft fault, in a run")
-STAT(REFILLS, refills, COUNTER, "count", "faults on stored pages that had not to wait for a frame")
-STAT(REFILL_NS, refill_ns, COUNTER, "ns", "time that those took")
+STAT(REFILLS, refills, COUNTER, "count", "faults on stored pages that did not wait for a frame")
+STAT(REFILL_NS, refill_ns, COUNTER, "ns", "time that these refills took")
 STAT(REACTIVATIONS, reactivations, COUNTER, "pages", "inactive pages touched again")
 STAT(RESCUES, rescues, COUNTER, "pages", "pages touched while they were being taken away")
 STAT(WP_FAULTS, write_protect_faults, COUNTER, "count", "first writes to clean pages")
@@ -79,21 +75,22 @@ STAT(DENSE_COMPRESSIONS, dense_compressions, COUNTER, "pages", "of those: with z
 STAT(SWAPINS, swapins, COUNTER, "pages", "pages read from swap")
 STAT(SWAPIN_BYTES, swapin_bytes, COUNTER, "bytes", "bytes read from swap")
 STAT(LATENCY_REQUESTS, latency_requests, COUNTER, "count",
-    "times that processors were asked not to sleep, since many pages came from disk")
+    "times that processors were asked not to sleep, because many pages came from disk")
 STAT(SWAPOUTS, swapouts, COUNTER, "segments", "segments written to swap")
 STAT(SWAPOUT_BYTES, swapout_bytes, COUNTER, "bytes", "bytes written to swap")
 STAT(PAGEOUTS, pageouts, COUNTER, "pages", "pages taken away")
 STAT(CLEAN_PAGEOUTS, clean_pageouts, COUNTER, "pages",
-    "of those: clean, their stored copy was still good")
+    "of those: clean pages whose stored copy was still good")
 STAT(EVICTIONS, evictions, COUNTER, "pages",
-    "of those taken away: by PAGEOUT, their owner wanted it")
-STAT(HOLES, holes, COUNTER, "ranges", "ranges that were punched for them: neighbours leave in one")
+    "of those taken away: at their owner's request (PAGEOUT)")
+STAT(HOLES, holes, COUNTER, "ranges",
+    "ranges punched for the pages taken away: neighbours leave in one")
 STAT(DEACTIVATIONS, deactivations, COUNTER, "pages", "active pages made inactive")
 STAT(ZAPPED, zapped, COUNTER, "pages", "pages whose mappings were taken away for ageing")
 STAT(CLUSTERED, clustered, COUNTER, "pages", "pages brought in as neighbours of a faulting page")
 STAT(PREFETCHES, prefetches, COUNTER, "pages", "pages brought in by WILLNEED")
 STAT(DISCARDS, discards, COUNTER, "pages", "pages discarded by their owner")
-STAT(PLANTED, planted, COUNTER, "pages", "planted pages overwritten with the truth")
+STAT(PLANTED, planted, COUNTER, "pages", "planted pages overwritten with the true content")
 STAT(BUSY_WAITS, busy_waits, COUNTER, "count", "faults on pages in transit")
 STAT(PARKS, parks, COUNTER, "count", "faults that had to wait for a frame")
 STAT(LIMIT_PARKS, limit_parks, COUNTER, "count",
@@ -105,37 +102,38 @@ STAT(PAGES_LOST, pages_lost, COUNTER, "pages",
 STAT(REFUSED_ZERO_FILLS, refused_zero_fills, COUNTER, "pages",
     "first touches answered with SIGBUS: memory and swap are full")
 STAT(REFUSED_REFILLS, refused_refills, COUNTER, "count",
-    "faults on stored pages answered with SIGBUS: memory and swap are full; their content stays")
+    "faults on stored pages answered with SIGBUS: memory and swap are full; their content is kept")
 STAT(REFUSED_TABLES, refused_tables, COUNTER, "count",
     "first touches answered with SIGBUS: no table memory for them (max_table_bytes, or the user's "
     "share of it)")
 STAT(DIRECT_BEGINS, direct_begins, COUNTER, "count",
     "times that a client began to be read by direct servers")
-STAT(DIRECT_ENDS, direct_ends, COUNTER, "count", "times that it went back to being polled")
+STAT(DIRECT_ENDS, direct_ends, COUNTER, "count", "times that a client went back to being polled")
 STAT(DIRECT_FAULTS, direct_faults, COUNTER, "count", "fault messages that direct servers have read")
 STAT(HANDED_FAULTS, handed_faults, COUNTER, "count",
-    "of those: handed over, since they needed a read from disk")
+    "of those: handed over, because they needed a read from disk")
 STAT(UFFD_RETRIES, uffd_retries, COUNTER, "count",
     "userfaultfd calls repeated after EAGAIN or EEXIST")
 STAT(SWAP_ERRORS, swap_errors, COUNTER, "count", "failed swap reads and writes")
 STAT(CLOSES_LATE, closes_late, COUNTER, "count",
-    "close calls on what clients had made that did not come back in time")
+    "close calls on clients' descriptors that did not return in time")
 STAT(PROTOCOL_ERRORS, protocol_errors, COUNTER, "count",
     "sessions ended because of a malformed message")
 STAT(HELLO_TIMEOUTS, hello_timeouts, COUNTER, "count",
-    "connections ended because they said no HELLO in time")
+    "connections ended because they did not send HELLO in time")
 STAT(SHARES_REFUSED, shares_refused, COUNTER, "count",
-    "requests and connections refused because a user had its share, or all was in use")
+    "requests and connections refused because a user had used up its share, or all was in use")
 STAT(COMPACTIONS, compactions, COUNTER, "count", "steps of compaction that gave memory back")
 STAT(HELD_CALLS, held_calls, COUNTER, "count",
-    "calls of the daemon that a client's locks did not let come back for long")
+    "calls of the daemon that a client's locks delayed for long")
 STAT(RELIEVED_THREADS, relieved_threads, COUNTER, "count",
-    "threads of the daemon in whose place another went on meanwhile")
+    "threads of the daemon whose duty another thread took over because of such a call")
 STAT(CLIENTS_APART, clients_apart, COUNTER, "count",
-    "times that such a client was moved to threads of its own kind")
+    "times that a client that delayed calls was moved to a side lane")
 STAT(HOLDERS_ENDED, holders_ended, COUNTER, "count",
-    "clients ended because they held such a call for too long")
+    "clients killed because they delayed a call for too long")
 STAT(POLICY_VIOLATIONS, policy_violations, COUNTER, "count",
-    "victims the policy proposed that were not inactive")
-STAT(POLICY_FALLBACKS, policy_fallbacks, COUNTER, "count", "times the core had to choose itself")
+    "victims proposed by the policy that were not inactive")
+STAT(POLICY_FALLBACKS, policy_fallbacks, COUNTER, "count",
+    "times that the core had to choose victims itself")
 #undef STAT

@@ -28,7 +28,7 @@
 struct d_fixture {
 	struct fake *fake;
 	struct pager *pager;
-	atomic_uint died, pressure, limit; /* events so far; the last two: value + 1 */
+	atomic_uint died; /* events so far */
 };
 
 static inline void
@@ -38,10 +38,6 @@ d_event(void *context, enum pager_event event, uint64_t value)
 
 	if (event == PAGER_EVENT_DAEMON_DIED)
 		atomic_fetch_add(&d->died, 1);
-	if (event == PAGER_EVENT_PRESSURE)
-		atomic_store(&d->pressure, (unsigned)value + 1);
-	if (event == PAGER_EVENT_LIMIT)
-		atomic_store(&d->limit, (unsigned)value + 1);
 }
 
 static inline int
