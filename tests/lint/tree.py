@@ -29,8 +29,8 @@ INCLUDE_PATHS = {
     'daemon': ['daemon', 'base', 'include', 'compressor', 'swap', 'policy'],
     'tools': ['tools', 'base', 'libclient', 'include'],
     'tools/pagersim': ['tools/pagersim', 'policy', 'base', 'include'],
-    'bench': ['bench', 'base', 'include', 'libclient', 'compressor', 'swap', 'tools'],
-    'tests': ['bench', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
+    'bench': ['bench', 'bench/compare', 'bench/policies', 'base', 'include', 'libclient', 'compressor', 'swap', 'tools'],
+    'tests': ['bench', 'bench/compare', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
               'tools'],
 }
 # Foreign headers and the only places that may include them; a name that ends with / is a folder.

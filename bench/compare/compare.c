@@ -20,7 +20,7 @@
 #include "options.h"
 #include "pattern.h"
 #include "peer.h"
-#include "plot.h"
+#include "compare_plot.h"
 #include "report.h"
 #include "spread.h"
 #include "ticks.h"

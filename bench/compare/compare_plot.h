@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef BENCH_PLOT_H
-#define BENCH_PLOT_H
+#ifndef BENCH_COMPARE_PLOT_H
+#define BENCH_COMPARE_PLOT_H
 
 #include "compare_rows.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "plot.h"
+#include "compare_plot.h"
 
 #include <errno.h>
 #include <stdio.h>

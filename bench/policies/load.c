@@ -3,7 +3,7 @@
  * One thread, no clock in the loop: the same seed gives the same string of touches on every run,
  * which is what makes a recording of one run a prediction of the others.
  */
-#include "policies.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * A row of pictures a workload, drawn by gnuplot: live miss ratios over sizes with MIN below them
  * all; and soft against major faults, the price of knowing more against what it buys.
  */
-#include "policies.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
  *   policies_report.c   table, TSV, JSON
  *   policies_plot.c     the two pictures
  */
-#ifndef BENCH_POLICIES_H
-#define BENCH_POLICIES_H
+#ifndef BENCH_PLAN_H
+#define BENCH_PLAN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
  * Counts first, times second: a difference in time counts only where its interval leaves 1 out and
  * major faults move the same way.
  */
-#include "policies.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <json-c/json.h>

@@ -2,7 +2,7 @@
  *
  * A pagerd that pages as pagersim does, told what to do over its control socket.
  */
-#include "policies.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <fcntl.h>

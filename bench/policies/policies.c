@@ -4,7 +4,7 @@
  * runs. A block is every policy at every size once, and the default twice, in an order drawn anew:
  * what the machine does meanwhile falls on all.
  */
-#include "policies.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * of mapped pages that the daemon keeps for policies without deactivate() is two thirds of the
  * frames.
  */
-#include "policies.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <json-c/json.h>
