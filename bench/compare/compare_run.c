@@ -179,7 +179,7 @@ gate_open(const struct run_request *r, int gate)
 {
 	uint64_t own_bytes,
 	    tables_bytes = (uint64_t)((double)r->options->memory_bytes * r->row->ratio) / 512;
-	struct peer_journal *j = r->peer->journal;
+	struct journal *j = r->peer->journal;
 	char byte;
 	int error;
 

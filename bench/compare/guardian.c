@@ -11,20 +11,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "peer.h"
 #include "process.h"
 
 #define UNDO_TRIES 60 /* of half a second */
 
-/* Its parent is gone or has let it go. The journal is nobody else's any more. */
+/* The parent has ended, or waits for this process: nobody else uses the journal. */
 static void
-guardian_undo(struct peer_journal *j)
+guardian_undo(struct journal *j)
 {
 	const struct timespec pause_time = { .tv_nsec = 500000000 };
 	int error = 0;
 
 	for (int i = 0; i < UNDO_TRIES; i++) {
-		error = peer_undo(j);
+		error = journal_undo(j);
 		if (!error)
 			break;
 		nanosleep(&pause_time, NULL);
@@ -33,7 +32,7 @@ guardian_undo(struct peer_journal *j)
 		fprintf(stderr, "pagerbench: the guardian could not put everything back: %s\n",
 		    strerror(-error));
 	if (j->directory_made) {
-		/* A daemon that has just lost its parent may still be closing its files there. */
+		/* A daemon whose parent has just died may still be closing its files there. */
 		for (int i = 0; i < UNDO_TRIES && access(j->directory, F_OK) == 0; i++) {
 			directory_remove(j->directory);
 			if (access(j->directory, F_OK) == 0)
@@ -44,12 +43,13 @@ guardian_undo(struct peer_journal *j)
 }
 
 static void
-guardian_main(struct peer *p, int fd)
+guardian_main(struct journal *journal, int fd)
 {
 	char byte;
 	int null;
 
-	/* In a session of its own: what ends the parent's terminal or group does not end this. */
+	/* A session of its own: a signal to the parent's terminal or process group does not come
+	 * here. */
 	setsid();
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
@@ -57,7 +57,7 @@ guardian_main(struct peer *p, int fd)
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "pagerbench-undo");
-	/* Whoever reads our parent's output must not wait for us. */
+	/* A reader of the parent's output must see its end when the parent ends. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
@@ -65,12 +65,12 @@ guardian_main(struct peer *p, int fd)
 	}
 	while (read(fd, &byte, 1) < 0 && errno == EINTR)
 		;
-	guardian_undo(p->journal);
+	guardian_undo(journal);
 	_exit(0);
 }
 
 int
-guardian_start(struct peer *p)
+guardian_start(struct guardian *g, struct journal *journal)
 {
 	int fds[2];
 	pid_t pid;
@@ -87,21 +87,20 @@ guardian_start(struct peer *p)
 	}
 	if (pid == 0) {
 		close(fds[1]);
-		guardian_main(p, fds[0]);
+		guardian_main(journal, fds[0]);
 	}
 	close(fds[0]);
-	p->guardian = pid;
-	p->guardian_fd = fds[1];
+	*g = (struct guardian){ .pid = pid, .fd = fds[1] };
 	return 0;
 }
 
 void
-guardian_stop(struct peer *p)
+guardian_stop(struct guardian *g)
 {
-	if (p->guardian <= 0)
+	if (g->pid <= 0)
 		return;
-	close(p->guardian_fd);
-	while (waitpid(p->guardian, NULL, 0) < 0 && errno == EINTR)
+	close(g->fd);
+	while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	p->guardian = 0;
+	g->pid = 0;
 }

@@ -7,94 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "guardian.h"
 #include "process.h"
+#include "zram.h"
 
-#define PAGE_CLUSTER "/proc/sys/vm/page-cluster"
-#define BUSY_TRIES   500 /* of 10 ms */
-
+/* Finds a zram device that is not in use. => 0 or -errno. */
 static int
-zram_write(const struct peer_journal *j, const char *file, const char *value)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "/sys/block/%s/%s", j->zram, file);
-	return file_write(path, value);
-}
-
-static int
-zram_read(const char *zram, const char *file, char *buf, size_t buf_size)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "/sys/block/%s/%s", zram, file);
-	return file_read(path, buf, buf_size);
-}
-
-/* The device is busy for a moment after swapoff (udev, our own writing). */
-static int
-zram_reset(const struct peer_journal *j)
-{
-	const struct timespec tick = { .tv_nsec = 10000000 };
-	int error = -EBUSY;
-
-	for (int i = 0; i < BUSY_TRIES && error == -EBUSY; i++) {
-		error = zram_write(j, "reset", "1");
-		if (error == -EBUSY)
-			nanosleep(&tick, NULL);
-	}
-	return error;
-}
-
-static void
-undo_one(volatile bool *flag, int result, int *error)
-{
-	if (result == 0)
-		*flag = false;
-	else if (!*error)
-		*error = result;
-}
-
-int
-peer_undo(struct peer_journal *j)
-{
-	int error = 0;
-
-	if (j->cgroup_made)
-		undo_one(&j->cgroup_made, cgroup_remove(j->cgroup), &error);
-	if (j->swap_on) {
-		/* EINVAL: it never came on. */
-		int off = swapoff(j->swap) == 0 || errno == EINVAL || errno == ENOENT ? 0 : -errno;
-
-		undo_one(&j->swap_on, off, &error);
-	}
-	if (j->swap_file_made && !j->swap_on)
-		undo_one(&j->swap_file_made, unlink(j->swap) == 0 || errno == ENOENT ? 0 : -errno,
-		    &error);
-	if (j->zram_changed && !j->swap_on) {
-		int back = zram_reset(j);
-
-		if (!back)
-			back = zram_write(j, "comp_algorithm", j->zram_algorithm);
-		undo_one(&j->zram_changed, back, &error);
-	}
-	if (j->page_cluster_set)
-		undo_one(&j->page_cluster_set, file_write(PAGE_CLUSTER, j->page_cluster), &error);
-	if (j->subtree_set && !j->cgroup_made)
-		undo_one(&j->subtree_set, cgroup_set_subtree(&j->root, false), &error);
-	return error;
-}
-
-/* Finds a zram device that nobody uses. => 0 or -errno. */
-static int
-zram_find(struct peer_journal *j)
+zram_find(struct journal *j)
 {
 	char name[32], text[128];
 	const char *from, *to;
@@ -133,11 +55,11 @@ swap_is_on(void)
 	return on;
 }
 
-/* Says why it cannot be. */
+/* Checks what this machine has, and prints what is missing. => 0 or -errno. */
 static int
 peer_probe(struct peer *p)
 {
-	struct peer_journal *j = p->journal;
+	struct journal *j = p->journal;
 	int error;
 
 	if (geteuid() != 0) {
@@ -167,21 +89,21 @@ peer_probe(struct peer *p)
 		fputs("pagerbench: no zram device (modprobe zram), or use --peer kernel-swapfile\n",
 		    stderr);
 	if (!error)
-		error = file_read(PAGE_CLUSTER, j->page_cluster, sizeof(j->page_cluster));
+		error = file_read(PAGE_CLUSTER_FILE, j->page_cluster, sizeof(j->page_cluster));
 	return error;
 }
 
 int
 peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *directory)
 {
-	struct peer_journal *j =
+	struct journal *j =
 	    mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int error = 0;
 
 	if (j == MAP_FAILED)
 		return -ENOMEM;
 	*p = (struct peer){
-		.kind = kind, .page_cluster = page_cluster, .journal = j, .guardian_fd = -1
+		.kind = kind, .page_cluster = page_cluster, .journal = j
 	};
 	if (kind == PEER_ZRAM || kind == PEER_SWAPFILE)
 		error = peer_probe(p);
@@ -196,10 +118,9 @@ peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *d
 		}
 	}
 	if (!error)
-		error = guardian_start(p);
+		error = guardian_start(&p->guardian, j);
 	if (error) {
-		if (j->directory_made)
-			directory_remove(j->directory);
+		journal_remove_directory(j);
 		munmap(j, sizeof(*j));
 		p->journal = NULL;
 	}
@@ -212,11 +133,8 @@ peer_destroy(struct peer *p)
 	if (!p->journal)
 		return;
 	peer_end(p);
-	if (p->journal->directory_made) {
-		directory_remove(p->journal->directory);
-		p->journal->directory_made = false;
-	}
-	guardian_stop(p);
+	journal_remove_directory(p->journal);
+	guardian_stop(&p->guardian);
 	munmap(p->journal, sizeof(*p->journal));
 	p->journal = NULL;
 }
@@ -248,7 +166,7 @@ swap_format(const char *path, uint64_t bytes)
 }
 
 static int
-swap_file_make(struct peer_journal *j, uint64_t bytes)
+swap_file_make(struct journal *j, uint64_t bytes)
 {
 	int fd, error = 0;
 
@@ -263,7 +181,7 @@ swap_file_make(struct peer_journal *j, uint64_t bytes)
 }
 
 static int
-zram_make(struct peer_journal *j, uint64_t bytes)
+zram_make(struct journal *j, uint64_t bytes)
 {
 	char size[32];
 	int error;
@@ -271,18 +189,18 @@ zram_make(struct peer_journal *j, uint64_t bytes)
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)bytes);
 	snprintf(j->swap, sizeof(j->swap), "/dev/%s", j->zram);
 	j->zram_changed = true;
-	error = zram_reset(j);
+	error = zram_reset(j->zram);
 	if (!error)
-		error = zram_write(j, "comp_algorithm", "lz4");
+		error = zram_write(j->zram, "comp_algorithm", "lz4");
 	if (!error)
-		error = zram_write(j, "disksize", size);
+		error = zram_write(j->zram, "disksize", size);
 	return error;
 }
 
 static int
 peer_begin_steps(struct peer *p, uint64_t swap_bytes)
 {
-	struct peer_journal *j = p->journal;
+	struct journal *j = p->journal;
 	char value[16];
 	int error = p->kind == PEER_ZRAM ? zram_make(j, swap_bytes) : swap_file_make(j, swap_bytes);
 
@@ -296,7 +214,7 @@ peer_begin_steps(struct peer *p, uint64_t swap_bytes)
 	if (p->page_cluster >= 0) {
 		snprintf(value, sizeof(value), "%d", p->page_cluster);
 		j->page_cluster_set = true;
-		error = file_write(PAGE_CLUSTER, value);
+		error = file_write(PAGE_CLUSTER_FILE, value);
 		if (error)
 			return error;
 	}
@@ -327,7 +245,7 @@ peer_begin(struct peer *p, uint64_t swap_bytes)
 int
 peer_end(struct peer *p)
 {
-	int error = peer_undo(p->journal);
+	int error = journal_undo(p->journal);
 
 	if (error)
 		fprintf(
