@@ -8,9 +8,9 @@
 
 #include "base.h"
 #include "options.h"
+#include "scenario.h"
 #include "standard.h"
 #include "ticks.h"
-#include "workload.h"
 
 static const struct {
 	const char *name;

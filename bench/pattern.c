@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pattern.h"
 
+#include <lz4.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -35,4 +36,17 @@ page_verify(
 	       tail->page == page && tail->generation == generation && tail->source == source &&
 	       head->check == pool->check[source] &&
 	       XXH3_64bits((const char *)unit + sizeof(*head), BODY_BYTES) == head->check;
+}
+
+double
+page_compression_ratio(const struct pool *pool)
+{
+	char unit[UNIT_BYTES], out[LZ4_COMPRESSBOUND(UNIT_BYTES)];
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < pool->pages; i++) {
+		page_fill(unit, 1, i, 0, pool);
+		bytes += (uint64_t)LZ4_compress_default(unit, out, UNIT_BYTES, sizeof(out));
+	}
+	return (double)pool->pages * UNIT_BYTES / (double)bytes;
 }

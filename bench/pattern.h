@@ -66,5 +66,7 @@ void page_fill(
 /* Checks the whole unit. */
 bool page_verify(
     void *unit, uint64_t object, uint64_t page, uint32_t generation, const struct pool *pool);
+/* Uncompressed bytes / compressed bytes of one filled unit for each page of the pool, by LZ4. */
+double page_compression_ratio(const struct pool *pool);
 
 #endif

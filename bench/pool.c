@@ -17,7 +17,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "pattern.h"
 #include "rng.h"
 
 #define PIECE_PAGES     16u
@@ -168,19 +167,6 @@ pool_fill(
 		piece_invent(bytes + (size_t)taken * PIECE_BYTES, &r);
 }
 
-static double
-pool_measure(const struct pool *pool)
-{
-	char unit[POOL_PAGE_BYTES], out[LZ4_COMPRESSBOUND(POOL_PAGE_BYTES)];
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < pool->pages; i++) {
-		page_fill(unit, 1, i, 0, pool);
-		bytes += (uint64_t)LZ4_compress_default(unit, out, POOL_PAGE_BYTES, sizeof(out));
-	}
-	return (double)pool->pages * POOL_PAGE_BYTES / (double)bytes;
-}
-
 int
 pool_open(struct pool *pool, int fd)
 {
@@ -202,7 +188,6 @@ pool_open(struct pool *pool, int fd)
 	}
 	for (uint32_t i = 0; i < pool->pages; i++)
 		pool->check[i] = XXH3_64bits(pool_body(pool, i), POOL_BODY_BYTES);
-	pool->compression_ratio = pool_measure(pool);
 	return 0;
 }
 

@@ -22,9 +22,8 @@ enum pool_data {
 struct pool {
 	int fd;
 	uint32_t pages;
-	double compression_ratio; /* LZ4, page by page, of what page_fill makes */
-	const char *bytes;        /* pages * POOL_PAGE_BYTES */
-	uint64_t *check;          /* XXH3 of each body */
+	const char *bytes; /* pages * POOL_PAGE_BYTES */
+	uint64_t *check;   /* XXH3 of each body */
 };
 
 static inline const char *

@@ -24,34 +24,12 @@
 
 static const char ready_text[] = "pagerd: ready on ";
 
-/* => a path, or the bare name for execvp. */
-static const char *
-find_program(const char *given, char *buf, size_t buf_size)
-{
-	static const char *const places[] = { "../daemon/pagerd", "pagerd", "../sbin/pagerd" };
-	char self[PATH_MAX];
-	ssize_t length;
-
-	if (given)
-		return given;
-	if (getenv("PAGERD"))
-		return getenv("PAGERD");
-	length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (length > 0) {
-		self[length] = '\0';
-		*(strrchr(self, '/') + 1) = '\0';
-		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-			if ((size_t)snprintf(buf, buf_size, "%s%s", self, places[i]) < buf_size &&
-			    access(buf, X_OK) == 0)
-				return buf;
-	}
-	return "pagerd";
-}
-
 /* In the child. */
 static void
 daemon_exec(const struct private_daemon_config *c, const struct private_daemon *d, int output)
 {
+	static const char *const places[] = { "../daemon/pagerd", "pagerd", "../sbin/pagerd",
+		NULL };
 	char found[PATH_MAX], memory[32], swap[300], log_path[300], config[300];
 	const char *argv[16];
 	int n = 0, log;
@@ -68,7 +46,8 @@ daemon_exec(const struct private_daemon_config *c, const struct private_daemon *
 	dup2(output, STDOUT_FILENO);
 	if (log >= 0)
 		dup2(log, STDERR_FILENO);
-	argv[n++] = find_program(c->program, found, sizeof(found));
+	argv[n++] = c->program ? c->program
+			       : program_find("PAGERD", places, "pagerd", found, sizeof(found));
 	argv[n++] = "--socket";
 	argv[n++] = d->socket;
 	argv[n++] = "--memory";

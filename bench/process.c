@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,4 +120,25 @@ directory_remove(const char *path)
 			unlink(e->fts_accpath);
 	}
 	fts_close(walk);
+}
+
+const char *
+program_find(
+    const char *variable, const char *const *places, const char *name, char *buf, size_t buf_size)
+{
+	char self[PATH_MAX];
+	ssize_t length;
+
+	if (getenv(variable))
+		return getenv(variable);
+	length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (length > 0) {
+		self[length] = '\0';
+		*(strrchr(self, '/') + 1) = '\0';
+		for (; *places; places++)
+			if ((size_t)snprintf(buf, buf_size, "%s%s", self, *places) < buf_size &&
+			    access(buf, X_OK) == 0)
+				return buf;
+	}
+	return name;
 }

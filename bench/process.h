@@ -1,28 +1,34 @@
 /* SPDX-License-Identifier: MIT
  *
- * What /proc tells of other processes, and the starting of one that dies with its parent.
+ * Other processes and their programs as /proc shows them, and small files.
  */
 #ifndef BENCH_PROCESS_H
 #define BENCH_PROCESS_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* All threads, user and system. 0 when the process cannot be asked. */
+/* User and system time of all threads; 0 when it cannot be read. */
 double process_cpu_seconds(pid_t pid);
-/* What it caused to be written to storage. */
+/* Bytes that the process caused to be written to storage. */
 uint64_t process_write_bytes(pid_t pid);
-/* Anonymous resident memory. */
+/* Bytes of anonymous resident memory. */
 uint64_t process_private_bytes(pid_t pid);
-/* Of the whole system, since boot. */
+/* Bytes swapped out by the whole system since boot. */
 uint64_t swapped_out_bytes(void);
+
+/* Finds a program of this project: $variable, else the first of `places` (relative to the directory
+ * of this program, ended by NULL) that can be executed, else the bare name, for execvp. => buf, or
+ * one of the given texts. */
+const char *program_find(
+    const char *variable, const char *const *places, const char *name, char *buf, size_t buf_size);
 
 /* Reads a small file; the text ends with NUL, without the last newline. => 0 or -errno. */
 int file_read(const char *path, char *buf, size_t buf_size);
 /* One write(2). => 0 or -errno. */
 int file_write(const char *path, const char *text);
-/* Removes what is in a directory (one level of folders below it too) and the directory. */
+/* Removes a directory and everything in it. */
 void directory_remove(const char *path);
 
 #endif

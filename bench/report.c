@@ -85,7 +85,7 @@ report_json(const struct report_head *head, const struct workload_result *r)
 	json_object_object_add(
 	    o, "page_size", json_object_new_string(head->page_size ? head->page_size : "4K"));
 	json_object_object_add(o, "data", json_object_new_string(head->data));
-	add_number(o, "compression_ratio", c->pool->compression_ratio, 3);
+	add_number(o, "compression_ratio", head->compression_ratio, 3);
 	add_count(o, "bad_pages", r->bad_pages);
 	if (head->check_failures >= 0)
 		add_count(o, "check_failures", (uint64_t)head->check_failures);
@@ -121,7 +121,7 @@ report_text(const struct report_head *head, const struct workload_result *r)
 	printf("%s on %s: %s of memory, %s of data (LZ4 %.2f:1), %u thread%s, %.2f s\n",
 	    c->scenario->name, c->ops->name,
 	    size_format(head->memory_bytes, memory, sizeof(memory)),
-	    size_format(c->units * UNIT_BYTES, set, sizeof(set)), c->pool->compression_ratio,
+	    size_format(c->units * UNIT_BYTES, set, sizeof(set)), head->compression_ratio,
 	    c->threads, c->threads == 1 ? "" : "s", r->wall_s);
 	printf("  touch ns   mean %.*f  p50 %.*f  p99 %.*f  p99.9 %.*f  max %.*f  (of which the "
 	       "clock %llu)\n",

@@ -8,13 +8,14 @@
 #include <json-c/json.h>
 #include <stdint.h>
 
-#include "workload.h"
+#include "scenario.h"
 
 struct report_head {
 	const struct workload_config *config;
 	uint64_t memory_bytes;
 	const char *page_size; /* NULL: the daemon's default */
 	const char *data;
+	double compression_ratio; /* of filled pages, by LZ4 */
 	uint64_t timer_overhead_ns;
 	int check_failures; /* of the daemon's invariants; -1: not asked for */
 };

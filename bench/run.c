@@ -93,6 +93,8 @@ workload_process(
 				    : pool_create(&pool, o->data, POOL_PAGES_DEFAULT, o->seed);
 	int status;
 
+	if (!error)
+		heads[0].compression_ratio = page_compression_ratio(&pool);
 	/* The same but for where its memory comes from. */
 	configs[1] = configs[0];
 	configs[1].ops = &backend_plain;

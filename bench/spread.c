@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int
-compare_doubles(const void *a, const void *b)
+int
+doubles_compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 
@@ -24,7 +24,7 @@ spread_of(const double *values, size_t count)
 	if (!sorted)
 		return s;
 	memcpy(sorted, values, count * sizeof(*sorted));
-	qsort(sorted, count, sizeof(*sorted), compare_doubles);
+	qsort(sorted, count, sizeof(*sorted), doubles_compare);
 	s.min = sorted[0];
 	s.max = sorted[count - 1];
 	s.median = count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;

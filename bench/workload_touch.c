@@ -4,7 +4,7 @@
  * the clock is read; between two readings stand only the loads of the check and, for a write, the
  * stores of a new generation.
  */
-#include "workload_priv.h"
+#include "workload_touch.h"
 
 #include <stdio.h>
 

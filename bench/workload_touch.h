@@ -2,13 +2,14 @@
  *
  * Shared by workload.c (order of things) and workload_touch.c (the loops that touch).
  */
-#ifndef BENCH_WORKLOAD_PRIV_H
-#define BENCH_WORKLOAD_PRIV_H
+#ifndef BENCH_WORKLOAD_TOUCH_H
+#define BENCH_WORKLOAD_TOUCH_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "rng.h"
-#include "workload.h"
+#include "scenario.h"
 
 #define GENERATION_BAD 0x80000000u /* flag in workload.generation: found wrong once */
 

@@ -22,17 +22,18 @@
 #include "peer.h"
 #include "compare_plot.h"
 #include "report.h"
+#include "scenario.h"
+#include "signals.h"
 #include "spread.h"
 #include "ticks.h"
-#include "workload.h"
 
-#define OOM_RETRIES       10u
-#define ROWS_MAX          (2 * MAX_SCENARIOS)
-#define FLOOR_SAMPLES_MAX 64
+#define OOM_RETRIES 10u
+#define ROWS_MAX    (2 * MAX_SCENARIOS)
 
 struct compare {
 	struct options options; /* a copy: pool_fd is set in it */
 	struct pool pool;
+	double compression_ratio; /* of the pool's pages, by LZ4 */
 	struct peer peer;
 	struct build build;   /* the peer, if it is one */
 	struct floors floors; /* medians so far */
@@ -142,7 +143,7 @@ to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample
 {
 	double cores =
 	    (double)sysconf(_SC_NPROCESSORS_ONLN) - (fill ? pagerd->cpu_client_share : 0);
-	double disk = c->floors.write_bytes_per_s * c->pool.compression_ratio;
+	double disk = c->floors.write_bytes_per_s * c->compression_ratio;
 	double lz4 =
 	    (cores > 0.1 ? cores : 0.1) * UNIT_BYTES * 1e9 / c->floors.compress_page_all_ns;
 
@@ -158,7 +159,7 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 	struct run_request request = { .options = &c->options,
 		.row = &r->row,
 		.plain = true,
-		.peer = &c->peer,
+		.journal = c->peer.journal,
 		.memory_bytes = c->options.memory_bytes };
 	uint64_t swap_bytes =
 	    (uint64_t)((double)c->options.memory_bytes * r->row.ratio) * 2 + ((uint64_t)64 << 20);
@@ -399,8 +400,8 @@ compare_rows_run(struct compare *c)
 	}
 	if (c->stopped) {
 		fprintf(stderr, "pagerbench: stopped by signal %d, putting everything back\n",
-		    run_signal());
-		return 128 + run_signal();
+		    signals_received());
+		return 128 + signals_received();
 	}
 	if (c->options.peer != PEER_PAGERD)
 		floors_complete(c);
@@ -454,7 +455,7 @@ build_begin(struct compare *c)
 			      : "this program (no pagerbench lies beside it), "
 				"so both must speak one protocol");
 	if (run_once(&request, &run) != RUN_DONE) {
-		if (!run_signal())
+		if (!signals_received())
 			fputs("pagerbench: the other build cannot be measured: it does not work "
 			      "here, or is too old or too new to be run like this one\n",
 			    stderr);
@@ -483,7 +484,7 @@ compare_command(const struct options *o)
 		free(c);
 		return 2;
 	}
-	run_signals_block();
+	signals_block();
 	error = only_one();
 	if (!error)
 		error = peer_create(&c->peer, o->peer, page_cluster, o->directory);
@@ -491,15 +492,16 @@ compare_command(const struct options *o)
 		error = pool_create(&c->pool, o->data, POOL_PAGES_DEFAULT, o->seed);
 		if (!error) {
 			c->options.pool_fd = c->pool.fd;
+			c->compression_ratio = page_compression_ratio(&c->pool);
 			fprintf(stderr,
 			    "pagerbench: data of this machine's files, LZ4 makes %.2f:1 of it\n",
-			    c->pool.compression_ratio);
+			    c->compression_ratio);
 			if (o->peer == PEER_PAGERD)
 				error = build_begin(c);
 			if (!error)
 				status = compare_rows_run(c);
-			else if (run_signal())
-				status = 128 + run_signal();
+			else if (signals_received())
+				status = 128 + signals_received();
 			pool_close(&c->pool);
 		}
 		peer_destroy(&c->peer);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "compare_plot.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "gnuplot.h"
+#include "picture.h"
 #include "spread.h"
 
-/* => whether there was something to draw. */
+/* Writes a row's figure as a line of data. => whether it has any ratio. */
 static bool
 bar_write(FILE *f, const struct row_result *r, const struct target *t, unsigned number)
 {
@@ -30,7 +28,7 @@ bar_write(FILE *f, const struct row_result *r, const struct target *t, unsigned 
 }
 
 static void
-script_write(FILE *f, const char *path, const struct row_result *rows, unsigned count)
+script_write(FILE *f, const struct row_result *rows, unsigned count)
 {
 	unsigned number = 0;
 
@@ -42,9 +40,7 @@ script_write(FILE *f, const char *path, const struct row_result *rows, unsigned 
 	fprintf(f,
 	    "EOD\n"
 	    "set terminal svg size 1000,560 noenhanced font 'sans,12' background rgb 'white'\n"
-	    "set output '%s'\n"
-	    "set title 'pagerd / what it is compared with: median, and from the least to the "
-	    "greatest pair'\n"
+	    "set title 'pagerd / what it is compared with: median, least and greatest pair'\n"
 	    "set logscale y\nset yrange [*:*]\nset ylabel 'ratio, less is better'\n"
 	    "set grid y\nset boxwidth 0.6\nset style fill solid 0.5\nset xrange [-0.6:%u - 0.4]\n"
 	    "set xtics rotate by 40 right\nset key outside bottom center horizontal\n"
@@ -53,27 +49,15 @@ script_write(FILE *f, const char *path, const struct row_result *rows, unsigned 
 	    " '' using 1:4:3:5 with yerrorbars lc rgb 'black' pt 7 ps 0.3 title 'least to "
 	    "greatest', \\\n"
 	    " '' using 1:6 with points lc rgb '#cc3311' pt 2 title 'target'\n",
-	    path, number ? number : 1);
+	    number ? number : 1);
 }
 
 int
 plot_write(const char *path, const struct row_result *rows, unsigned count)
 {
-	FILE *f;
-	int status;
+	FILE *script = tmpfile();
 
-	if (strchr(path, '\'')) {
-		fputs("pagerbench: no quotes in the name of the plot, please\n", stderr);
-		return -EINVAL;
-	}
-	f = popen("gnuplot -", "we");
-	if (!f)
-		return -errno;
-	script_write(f, path, rows, count);
-	status = pclose(f);
-	if (status) {
-		fprintf(stderr, "pagerbench: gnuplot failed (apt-get install gnuplot-nox)\n");
-		return -EIO;
-	}
-	return 0;
+	if (script)
+		script_write(script, rows, count);
+	return picture_write(script, path);
 }

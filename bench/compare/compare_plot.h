@@ -4,8 +4,8 @@
 
 #include "compare_rows.h"
 
-/* The ratios of the figures that have a target (median, and from the least to the greatest), drawn
- * by gnuplot. Says on standard error what went wrong. => 0 or -errno. */
+/* Draws the ratios of the figures that have a target: median, least and greatest. Prints what went
+ * wrong. => 0 or -errno. */
 int plot_write(const char *path, const struct row_result *rows, unsigned count);
 
 #endif

@@ -16,54 +16,11 @@
 #include "pattern.h"
 #include "process.h"
 #include "report.h"
-#include "workload.h"
+#include "scenario.h"
+#include "signals.h"
 
 #define ARGS_MAX   48
 #define OUTPUT_MAX 65536
-
-static volatile sig_atomic_t stop_signal;
-static sigset_t unblocked;
-
-static void
-on_signal(int number)
-{
-	stop_signal = number;
-}
-
-void
-run_signals_block(void)
-{
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = on_signal };
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		sigaddset(&set, numbers[i]);
-		sigaction(numbers[i], &action, NULL);
-	}
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &set, &unblocked);
-}
-
-int
-run_signal(void)
-{
-	struct timespec none = { 0 };
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	if (!stop_signal) {
-		int got = sigtimedwait(&set, NULL, &none);
-
-		if (got > 0)
-			stop_signal = got;
-	}
-	return stop_signal;
-}
 
 struct arguments {
 	const char *argv[ARGS_MAX];
@@ -154,10 +111,10 @@ child_exec(const struct run_request *r, const struct arguments *a, int output, i
 	char path[400];
 
 	prctl(PR_SET_PDEATHSIG, r->plain ? SIGKILL : SIGTERM);
-	sigprocmask(SIG_SETMASK, &unblocked, NULL);
+	sigprocmask(SIG_SETMASK, signals_unblocked(), NULL);
 	signal(SIGPIPE, SIG_DFL);
-	if (r->peer) {
-		snprintf(path, sizeof(path), "%s/cgroup.procs", r->peer->journal->cgroup);
+	if (r->journal) {
+		snprintf(path, sizeof(path), "%s/cgroup.procs", r->journal->cgroup);
 		if (file_write(path, "0")) {
 			fprintf(stderr, "pagerbench: cannot enter %s\n", path);
 			_exit(126);
@@ -179,7 +136,7 @@ gate_open(const struct run_request *r, int gate)
 {
 	uint64_t own_bytes,
 	    tables_bytes = (uint64_t)((double)r->options->memory_bytes * r->row->ratio) / 512;
-	struct journal *j = r->peer->journal;
+	const struct journal *j = r->journal;
 	char byte;
 	int error;
 
@@ -210,9 +167,9 @@ child_watch(const struct run_request *r, int output, int gate, char *text, size_
 			{ .fd = gate, .events = POLLIN } };
 		struct timespec left = { .tv_sec = (time_t)((end_ns - now) / 1000000000u) + 1 };
 
-		if (stop_signal)
+		if (signals_received())
 			return -EINTR;
-		if (ppoll(fds, 2, &left, &unblocked) <= 0)
+		if (ppoll(fds, 2, &left, signals_unblocked()) <= 0)
 			continue;
 		if (fds[1].revents) {
 			/* Hang-up alone: it ended before the gate, which its output will tell. */
@@ -243,7 +200,7 @@ child_run(const struct run_request *r, char *text, size_t text_size, int *ret_st
 
 	if (pipe2(output, O_CLOEXEC))
 		return -errno;
-	if (r->peer && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate)) {
+	if (r->journal && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate)) {
 		error = -errno;
 		close(output[0]);
 		close(output[1]);
@@ -255,7 +212,7 @@ child_run(const struct run_request *r, char *text, size_t text_size, int *ret_st
 		child_exec(r, &a, output[1], gate[1]);
 	error = pid < 0 ? -errno : 0;
 	close(output[1]);
-	if (r->peer)
+	if (r->journal)
 		close(gate[1]);
 	if (!error) {
 		error = child_watch(r, output[0], gate[0], text, text_size);
@@ -265,7 +222,7 @@ child_run(const struct run_request *r, char *text, size_t text_size, int *ret_st
 			;
 	}
 	close(output[0]);
-	if (r->peer)
+	if (r->journal)
 		close(gate[0]);
 	return error;
 }
@@ -277,12 +234,12 @@ run_once(const struct run_request *r, json_object **ret)
 	int status = 0, error;
 
 	text[0] = '\0';
-	if (run_signal())
+	if (signals_received())
 		return RUN_STOPPED;
 	error = child_run(r, text, sizeof(text), &status);
-	if (run_signal())
+	if (signals_received())
 		return RUN_STOPPED;
-	if (r->peer && cgroup_oom_kills(&r->peer->journal->root, r->peer->journal->cgroup))
+	if (r->journal && cgroup_oom_kills(&r->journal->root, r->journal->cgroup))
 		return RUN_OOM;
 	*ret = error ? NULL : json_tokener_parse(text);
 	/* With bad pages, or invariants that do not hold, it exits with 1 but has a result, which

@@ -102,9 +102,7 @@ peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *d
 
 	if (j == MAP_FAILED)
 		return -ENOMEM;
-	*p = (struct peer){
-		.kind = kind, .page_cluster = page_cluster, .journal = j
-	};
+	*p = (struct peer){ .kind = kind, .page_cluster = page_cluster, .journal = j };
 	if (kind == PEER_ZRAM || kind == PEER_SWAPFILE)
 		error = peer_probe(p);
 	if (!error) {

@@ -18,7 +18,7 @@
 
 struct peer {
 	enum peer_kind kind;
-	int page_cluster; /* vm.page-cluster during a run; -1: unchanged */
+	int page_cluster;        /* vm.page-cluster during a run; -1: unchanged */
 	struct journal *journal; /* in memory shared with the guardian */
 	struct guardian guardian;
 };

@@ -8,14 +8,6 @@
 
 #define SAMPLES 2000u
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 struct interval
 bootstrap_median(const double *values, size_t count, uint64_t seed)
 {
@@ -30,7 +22,7 @@ bootstrap_median(const double *values, size_t count, uint64_t seed)
 				drawn[j] = values[rng_below(&rng, count)];
 			medians[i] = spread_of(drawn, count).median;
 		}
-		qsort(medians, SAMPLES, sizeof(*medians), compare_doubles);
+		qsort(medians, SAMPLES, sizeof(*medians), doubles_compare);
 		r.low = medians[SAMPLES * 25 / 1000];
 		r.high = medians[SAMPLES * 975 / 1000 - 1];
 		r.median = spread_of(values, count).median;

@@ -1,12 +1,8 @@
-/* SPDX-License-Identifier: MIT
- *
- * One thread, no clock in the loop: the same seed gives the same string of touches on every run,
- * which is what makes a recording of one run a prediction of the others.
- */
-#include "plan.h"
+/* SPDX-License-Identifier: MIT */
+#include "load.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,16 +15,15 @@
 #include "pattern.h"
 #include "rng.h"
 
-/* A client that hangs is ended after so long. */
-#define LOAD_TIMEOUT_S 300u
+#define LOAD_TIMEOUT_S 300u /* a client that takes longer is killed */
 #define PHASES         8u
 
 struct load {
 	const struct policies *plan;
 	struct rng rng;
 	struct zipf zipf;
-	uint64_t position; /* of a scan */
-	uint64_t object;
+	uint64_t position; /* of the scan */
+	uint64_t object;   /* what the heads of the pages carry */
 	char *base;
 	uint32_t *generation;
 };
@@ -47,7 +42,7 @@ next_zipf(struct load *l, uint64_t i)
 	return permute(zipf_next(&l->zipf, &l->rng), l->plan->pages, l->plan->seed);
 }
 
-/* Four touches of five in a tenth of the pages, the others run through the rest. */
+/* Four touches of five go to a tenth of the pages; the fifth scans the rest. */
 static uint64_t
 next_scan(struct load *l, uint64_t i)
 {
@@ -98,7 +93,7 @@ load_text(unsigned i)
 }
 
 static uint64_t
-touch_all(struct load *l, unsigned load, const struct pool *pool)
+touch_all(struct load *l, unsigned load)
 {
 	const struct policies *p = l->plan;
 	uint64_t start = clock_now_ns(), bad = 0;
@@ -112,14 +107,13 @@ touch_all(struct load *l, unsigned load, const struct pool *pool)
 		if (write)
 			page_set_generation(unit, ++l->generation[page]);
 	}
-	(void)pool;
 	if (bad)
-		fprintf(stderr, "pagerbench: %llu touches found other content\n",
+		fprintf(stderr, "pagerbench: %llu touches found wrong content\n",
 		    (unsigned long long)bad);
 	return clock_now_ns() - start;
 }
 
-/* In the client. */
+/* Runs in the client process. */
 static int
 client_run(
     struct load *l, unsigned load, const char *socket, int to, int from, struct load_result *ret)
@@ -142,7 +136,7 @@ client_run(
 	l->base = base;
 	for (uint64_t i = 0; i < p->pages; i++)
 		page_fill(l->base + i * UNIT_BYTES, l->object, i, 0, &pool);
-	ret->seconds = 1e-9 * (double)touch_all(l, load, &pool);
+	ret->seconds = 1e-9 * (double)touch_all(l, load);
 	if (write(to, &byte, 1) != 1 || read(from, &byte, 1) != 1)
 		return -EPIPE;
 	for (uint64_t i = 0; i < p->pages; i++)
@@ -168,7 +162,7 @@ client_main(const struct policies *p, unsigned load, const char *socket, int to,
 	_exit(0);
 }
 
-/* => 0; -ECHILD: it ended before its touches did */
+/* => 0; -ECHILD: the client ended before its last touch. */
 static int
 client_watch(int from, int to, int (*done)(void *context), void *context)
 {

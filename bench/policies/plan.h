@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * `pagerbench policies`: page-out policies live against each other, against what pagersim predicts
- * for them, and against Belady's MIN.
+ * for them, and against Belady's MIN. This header is what the files share: the plan, the runs made
+ * by it, and the predictions.
  *
- *   policies.c          the plan: what is run, in which order
- *   policies_load.c     the workloads: one thread, a fixed string of touches
- *   policies_daemon.c   pagerd of one's own, told how to page
- *   policies_predict.c  pagersim over the recording
- *   policies_report.c   table, TSV, JSON
- *   policies_plot.c     the two pictures
+ *   policies.c          makes the plan and runs it
+ *   load.c              the workloads: one thread, a fixed string of touches
+ *   policy_daemon.c     a private pagerd that is told how to page
+ *   predict.c           pagersim over a recording
+ *   policies_report.c   tables, TSV, JSON
+ *   policies_plot.c     the pictures
+ *   bootstrap.c         intervals of medians
  */
 #ifndef BENCH_PLAN_H
 #define BENCH_PLAN_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "options.h"
 
@@ -23,7 +24,7 @@
 #define FRACTIONS_MAX 16u
 #define LOADS_MAX     8u
 
-/* What a run, or a prediction, has counted. */
+/* The counts of a run, or of a prediction. */
 struct policy_counts {
 	uint64_t major, soft, written;
 	uint64_t deactivations, write_faults; /* live only */
@@ -31,30 +32,29 @@ struct policy_counts {
 };
 
 struct policy_run {
-	unsigned load, fraction, policy, block,
-	    order;  /* indices into the plan; order: within the block */
-	bool again; /* the default's second run in the block: A/A */
+	unsigned load, fraction, policy; /* indices into the plan */
+	unsigned block, order;           /* order: the run's place within its block */
+	bool again;                      /* the first policy's second run in the block: A/A */
 	struct policy_counts counts;
-	double seconds; /* of the touches behind the fill */
-	double steal;   /* of the machine's processor time, percent */
+	double seconds; /* of the touches after the fill */
+	double steal;   /* stolen processor time of the machine, percent of all */
 };
 
 struct policies {
 	const struct options *options;
-	char *names[POLICIES_MAX]; /* the first one is the default that the others are compared with
-				    */
+	char *names[POLICIES_MAX]; /* the others are compared with the first */
 	unsigned name_count;
-	unsigned fractions[FRACTIONS_MAX]; /* percent of the working set */
+	unsigned fractions[FRACTIONS_MAX]; /* frames, in percent of the working set */
 	unsigned fraction_count;
-	unsigned loads[LOADS_MAX]; /* load_name */
+	unsigned loads[LOADS_MAX]; /* indices of load_name */
 	unsigned load_count;
 	uint64_t pages, touches, seed;
 	unsigned repeat, window, write_percent;
 	struct policy_run *runs;
 	unsigned run_count;
-	/* [load][fraction][policy]; MIN and FIFO stand behind the policies. */
+	/* [load][fraction][policy]; MIN and FIFO come after the policies. */
 	struct policy_counts predicted[LOADS_MAX][FRACTIONS_MAX][POLICIES_MAX + 2];
-	uint64_t references[LOADS_MAX], dropped[LOADS_MAX];
+	uint64_t references[LOADS_MAX], dropped[LOADS_MAX]; /* in the recordings */
 };
 
 static inline uint32_t
@@ -64,6 +64,8 @@ policies_frames(const struct policies *p, unsigned fraction)
 
 	return frames ? (uint32_t)frames : 1;
 }
+
+/* The indices of MIN and FIFO in `predicted`. */
 static inline unsigned
 policies_min(const struct policies *p)
 {
@@ -74,48 +76,5 @@ policies_fifo(const struct policies *p)
 {
 	return p->name_count + 1;
 }
-
-/* --- policies_load.c --- */
-struct load_result {
-	int error;
-	uint64_t bad_pages;
-	double seconds;
-};
-/* NULL beyond the last. */
-const char *load_name(unsigned i);
-const char *load_text(unsigned i);
-/* A client process. done() is called when the touches have ended and before all pages are verified
- * (which would be counted as well). => 0 or -errno; says what went wrong */
-int load_run(const struct policies *p, unsigned load, const char *socket,
-    int (*done)(void *context), void *context, struct load_result *ret);
-
-/* --- policies_daemon.c --- */
-struct policy_daemon;
-int policy_daemon_start(const struct policies *p, struct policy_daemon **ret);
-void policy_daemon_stop(struct policy_daemon *pd);
-const char *policy_daemon_socket(const struct policy_daemon *pd);
-/* frames 0: as many as there are. => 0 or -errno; says what went wrong */
-int policy_daemon_set(struct policy_daemon *pd, const char *policy, uint32_t frames);
-/* Counts since the start. */
-int policy_daemon_counts(struct policy_daemon *pd, struct policy_counts *ret);
-int policy_daemon_record(struct policy_daemon *pd, const char *path, unsigned window);
-int policy_daemon_record_end(struct policy_daemon *pd);
-
-/* --- policies_predict.c --- */
-/* Fills predicted[load] from a recording. => 0 or -errno; says what went wrong */
-int policies_predict(struct policies *p, unsigned load, const char *trace);
-
-/* --- policies_report.c --- */
-/* Median of what was counted live. */
-struct policy_counts policies_live(
-    const struct policies *p, unsigned load, unsigned fraction, unsigned policy);
-/* (live - predicted) / predicted of major faults. */
-double policies_error(const struct policies *p, unsigned load, unsigned fraction, unsigned policy);
-void policies_markdown(const struct policies *p, FILE *f);
-int policies_tsv(const struct policies *p, const char *path);
-void policies_json(const struct policies *p);
-
-/* --- policies_plot.c --- */
-int policies_plot(const struct policies *p, const char *path);
 
 #endif

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench policies`: one recording of each workload, predictions from it, then blocks of live
- * runs. A block is every policy at every size once, and the default twice, in an order drawn anew:
- * what the machine does meanwhile falls on all.
+ * `pagerbench policies`: records each workload once, predicts from the recording, then runs blocks
+ * of live runs. A block runs every policy at every size once, and the first policy twice, in a new
+ * random order, so that disturbances of the machine hit all policies alike.
  */
-#include "plan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base.h"
-#include "compare_run.h"
+#include "load.h"
 #include "pattern.h"
+#include "plan.h"
+#include "policies_plot.h"
+#include "policies_report.h"
+#include "policy_daemon.h"
+#include "predict.h"
 #include "rng.h"
+#include "signals.h"
 
 /* Busy and stolen time of the machine, in ticks. */
 struct machine {
@@ -245,8 +251,9 @@ run_all(struct policies *p, struct policy_daemon *pd)
 			for (unsigned i = 0; i < n && !error; i++) {
 				if (tell)
 					fprintf(stderr, "\r%u of %u runs ", p->run_count, total);
-				error =
-				    run_signal() ? -EINTR : live_run(p, pd, &p->runs[p->run_count]);
+				error = signals_received()
+					    ? -EINTR
+					    : live_run(p, pd, &p->runs[p->run_count]);
 				p->run_count += !error;
 			}
 		}
@@ -296,7 +303,7 @@ policies_command(const struct options *given)
 	error = pool_create(&pool, o.data, POOL_PAGES_DEFAULT, o.seed);
 	if (!error) {
 		o.pool_fd = pool.fd;
-		run_signals_block();
+		signals_block();
 		error = policy_daemon_start(p, &pd);
 	}
 	if (!error) {

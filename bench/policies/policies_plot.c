@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row of pictures a workload, drawn by gnuplot: live miss ratios over sizes with MIN below them
- * all; and soft against major faults, the price of knowing more against what it buys.
+ * Two pictures for each workload: live miss ratios over sizes, with MIN as the lower bound; and
+ * soft against major faults, that is, what a policy pays to learn about touches and what it gains.
  */
-#include "plan.h"
+#include "policies_plot.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include "gnuplot.h"
+#include "load.h"
+#include "picture.h"
+#include "policies_report.h"
 
 static void
 curve_data(const struct policies *p, unsigned load, FILE *f)
@@ -41,46 +42,39 @@ curve_plot(const struct policies *p, unsigned load, FILE *f)
 	    "plot $curve_%u_%u using 1:2 with filledcurves y1=0 lc rgb '#dddddd' notitle, \\\n"
 	    " $curve_%u_%u using 1:2 with lines lw 2 lc rgb 'black' title 'min'",
 	    load_name(p->loads[load]), load, p->name_count, load, p->name_count);
-	for (unsigned policy = 0; policy < p->name_count; policy++)
+	for (unsigned policy = 0; policy < p->name_count; policy++) {
 		fprintf(f,
-		    ", \\\n $curve_%u_%u using 1:2 with linespoints lt %u pt %u ps 0.5 title '%s'",
-		    load, policy, policy + 1, policy + 4, p->names[policy]);
+		    ", \\\n $curve_%u_%u using 1:2 with linespoints lt %u pt %u ps 0.5 title ",
+		    load, policy, policy + 1, policy + 4);
+		gnuplot_quote(f, p->names[policy]);
+	}
 	fprintf(f,
 	    "\nset title '%s: soft against major faults' noenhanced\nset xlabel 'major faults'\n"
 	    "set ylabel 'soft faults'\nplot ",
 	    load_name(p->loads[load]));
-	for (unsigned policy = 0; policy < p->name_count; policy++)
-		fprintf(f, "%s$curve_%u_%u using 3:4 with points lt %u pt %u title '%s'",
-		    policy ? ", \\\n " : "", load, policy, policy + 1, policy + 4,
-		    p->names[policy]);
+	for (unsigned policy = 0; policy < p->name_count; policy++) {
+		fprintf(f, "%s$curve_%u_%u using 3:4 with points lt %u pt %u title ",
+		    policy ? ", \\\n " : "", load, policy, policy + 1, policy + 4);
+		gnuplot_quote(f, p->names[policy]);
+	}
 	fputc('\n', f);
 }
 
 int
 policies_plot(const struct policies *p, const char *path)
 {
-	FILE *f;
+	FILE *f = tmpfile();
 
-	if (strchr(path, '\'')) {
-		fputs("pagerbench: no quotes in the name of the plot, please\n", stderr);
-		return -EINVAL;
-	}
-	f = popen("gnuplot -", "we");
 	if (!f)
-		return -errno;
+		return picture_write(f, path);
 	for (unsigned load = 0; load < p->load_count; load++)
 		curve_data(p, load, f);
 	fprintf(f,
-	    "set terminal svg size 1200,%u noenhanced font 'sans,11' background rgb 'white'\nset "
-	    "output '%s'\n"
+	    "set terminal svg size 1200,%u noenhanced font 'sans,11' background rgb 'white'\n"
 	    "set grid\nset key outside right center\nset multiplot layout %u,2\n",
-	    360 * p->load_count, path, p->load_count);
+	    360 * p->load_count, p->load_count);
 	for (unsigned load = 0; load < p->load_count; load++)
 		curve_plot(p, load, f);
 	fputs("unset multiplot\n", f);
-	if (pclose(f)) {
-		fprintf(stderr, "pagerbench: gnuplot failed (apt-get install gnuplot-nox)\n");
-		return -EIO;
-	}
-	return 0;
+	return picture_write(f, path);
 }

@@ -3,7 +3,7 @@
  * Counts first, times second: a difference in time counts only where its interval leaves 1 out and
  * major faults move the same way.
  */
-#include "plan.h"
+#include "policies_report.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 
 #include "bootstrap.h"
+#include "load.h"
 #include "report.h"
 #include "spread.h"
 
@@ -56,8 +57,9 @@ policies_live(const struct policies *p, unsigned load, unsigned fraction, unsign
 	return r;
 }
 
-double
-policies_error(const struct policies *p, unsigned load, unsigned fraction, unsigned policy)
+/* (live - predicted) / predicted of the major faults; 0 where none were predicted. */
+static double
+prediction_error(const struct policies *p, unsigned load, unsigned fraction, unsigned policy)
 {
 	double live = (double)policies_live(p, load, fraction, policy).major;
 	double predicted = (double)p->predicted[load][fraction][policy].major;
@@ -130,10 +132,10 @@ markdown_row(const struct policies *p, const struct cell *c, FILE *f)
 	    "| %u | %u | %s | %llu | %llu | %+.2f %% | %llu | %llu | %llu | %llu | %llu | %.3f | ",
 	    p->fractions[c->fraction], policies_frames(p, c->fraction), p->names[c->policy],
 	    (unsigned long long)live.major, (unsigned long long)predicted->major,
-	    100 * policies_error(p, c->load, c->fraction, c->policy), (unsigned long long)live.soft,
-	    (unsigned long long)predicted->soft, (unsigned long long)live.written,
-	    (unsigned long long)predicted->written, (unsigned long long)live.deactivations,
-	    x_min(p, c));
+	    100 * prediction_error(p, c->load, c->fraction, c->policy),
+	    (unsigned long long)live.soft, (unsigned long long)predicted->soft,
+	    (unsigned long long)live.written, (unsigned long long)predicted->written,
+	    (unsigned long long)live.deactivations, x_min(p, c));
 	if (isnan(gap))
 		fputs("-", f);
 	else
@@ -189,7 +191,7 @@ markdown_agreement(const struct policies *p, FILE *f)
 			double worst = 0;
 
 			for (unsigned fraction = 0; fraction < p->fraction_count; fraction++) {
-				double e = policies_error(p, load, fraction, policy);
+				double e = prediction_error(p, load, fraction, policy);
 
 				worst = fabs(e) > fabs(worst) ? e : worst;
 			}
@@ -301,7 +303,7 @@ json_cell(const struct policies *p, const struct cell *c)
 	add(o, "major", (double)live.major);
 	add(o, "major_predicted", (double)predicted->major);
 	add(o, "major_min", (double)p->predicted[c->load][c->fraction][policies_min(p)].major);
-	add(o, "error", policies_error(p, c->load, c->fraction, c->policy));
+	add(o, "error", prediction_error(p, c->load, c->fraction, c->policy));
 	add(o, "soft", (double)live.soft);
 	add(o, "soft_predicted", (double)predicted->soft);
 	add(o, "written", (double)live.written);

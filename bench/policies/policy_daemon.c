@@ -1,11 +1,9 @@
-/* SPDX-License-Identifier: MIT
- *
- * A pagerd that pages as pagersim does, told what to do over its control socket.
- */
-#include "plan.h"
+/* SPDX-License-Identifier: MIT */
+#include "policy_daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,9 +13,9 @@
 #include "private_daemon.h"
 #include "statread.h"
 
-/* One of each thread: the order of events is the order of touches. Single pages come and go.
- * Mappings are gone when zap returns. Clean pages keep their copy, as in pagersim, so that
- * "written" counts dirty pages alone. */
+/* One thread of each kind, so events happen in the order of the touches. Pages come and go one by
+ * one. zap removes mappings before it returns. Clean pages keep their copy, as in pagersim, so
+ * "written" counts dirty pages only. */
 static const char exact_config[] = "fault_servers = 1\n"
 				   "pageout_workers = 1\n"
 				   "fault_cluster = 1\n"
@@ -36,7 +34,7 @@ int
 policy_daemon_start(const struct policies *p, struct policy_daemon **ret)
 {
 	struct policy_daemon *pd = calloc(1, sizeof(*pd));
-	/* What the policy may have is resident_frames; beside it there is room for all copies. */
+	/* resident_frames bounds the policy; the rest of the memory has room for all copies. */
 	struct private_daemon_config config = {
 		.program = p->options->daemon,
 		.directory = p->options->directory,
@@ -58,7 +56,7 @@ policy_daemon_start(const struct policies *p, struct policy_daemon **ret)
 	if (!error)
 		error = statread_open(&pd->chan, &pd->stats);
 	if (error) {
-		fprintf(stderr, "pagerbench: cannot speak with pagerd: %s\n", strerror(-error));
+		fprintf(stderr, "pagerbench: cannot talk to pagerd: %s\n", strerror(-error));
 		private_daemon_stop(&pd->daemon);
 		free(pd);
 		return error;

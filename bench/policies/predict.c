@@ -1,41 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * The same policies over the recording, by pagersim in its pager model, one call a size: the window
- * of mapped pages that the daemon keeps for policies without deactivate() is two thirds of the
- * frames.
+ * Replays a recording through the same policies by pagersim in its pager model, one call for each
+ * size, because the window depends on it: the daemon keeps two thirds of the frames mapped for
+ * policies without deactivate().
  */
-#include "plan.h"
+#include "predict.h"
 
 #include <errno.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *
-find_pagersim(char *buf, size_t buf_size)
-{
-	static const char *const places[] = { "../tools/pagersim/pagersim", "pagersim" };
-	char self[PATH_MAX];
-	ssize_t length;
+#include "process.h"
 
-	if (getenv("PAGERSIM"))
-		return getenv("PAGERSIM");
-	length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (length > 0) {
-		self[length] = '\0';
-		*(strrchr(self, '/') + 1) = '\0';
-		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-			if ((size_t)snprintf(buf, buf_size, "%s%s", self, places[i]) < buf_size &&
-			    access(buf, X_OK) == 0)
-				return buf;
-	}
-	return "pagersim";
-}
-
-/* What a program says on standard output. => the caller's, or NULL */
+/* Runs a program. => its standard output, to be freed; NULL if it failed. */
 static char *
 output_of(const char *const *argv)
 {
@@ -88,7 +70,7 @@ count_of(json_object *row, const char *key)
 							   : 0;
 }
 
-/* Rows come in the order in which the policies were named. */
+/* pagersim prints its rows in the order in which the policies were named. */
 static int
 take_rows(struct policies *p, unsigned load, unsigned fraction, json_object *root)
 {
@@ -117,10 +99,12 @@ take_rows(struct policies *p, unsigned load, unsigned fraction, json_object *roo
 int
 policies_predict(struct policies *p, unsigned load, const char *trace)
 {
+	static const char *const places[] = { "../tools/pagersim/pagersim", "pagersim", NULL };
 	char program[PATH_MAX], list[8192] = "", frames[16], window[16];
-	const char *argv[] = { find_pagersim(program, sizeof(program)), "replay", trace, "--policy",
-		list, "--frames", frames, "--model", "pager", "--window", window, "--no-baseline",
-		"--json", NULL };
+	const char *argv[] = { program_find(
+				   "PAGERSIM", places, "pagersim", program, sizeof(program)),
+		"replay", trace, "--policy", list, "--frames", frames, "--model", "pager",
+		"--window", window, "--no-baseline", "--json", NULL };
 	int error = 0;
 
 	for (unsigned i = 0; i < p->name_count; i++)

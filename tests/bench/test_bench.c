@@ -169,7 +169,7 @@ pool_is_half_compressible(void **state)
 
 	(void)state;
 	assert_int_equal(pool_create(&pool, POOL_HALF, 1024, 5), 0);
-	near(pool.compression_ratio, 2.0, 0.1);
+	near(page_compression_ratio(&pool), 2.0, 0.1);
 	pool_close(&pool);
 }
 

@@ -14,8 +14,8 @@ ARROWS = {
     'libclient': {'include'},
     'daemon': {'base', 'include', 'compressor', 'swap', 'policy'},
     'tools': {'base', 'include', 'libclient/chan.h'},
-    'tools/pagersim': {'base', 'policy', 'include'},
-    'bench': {'base', 'include', 'libclient/chan.h', 'tools/statread.h', 'compressor', 'swap'},
+    'tools/pagersim': {'base', 'policy', 'include', 'tools/gnuplot.h'},
+    'bench': {'base', 'include', 'libclient/chan.h', 'tools/gnuplot.h', 'tools/statread.h'},
     'tests': {'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'daemon', 'tools', 'bench'},
 }
 # Folders a header may be named from, in the order the build's include_directories say.
@@ -28,8 +28,8 @@ INCLUDE_PATHS = {
     'libclient': ['libclient', 'include'],
     'daemon': ['daemon', 'base', 'include', 'compressor', 'swap', 'policy'],
     'tools': ['tools', 'base', 'libclient', 'include'],
-    'tools/pagersim': ['tools/pagersim', 'policy', 'base', 'include'],
-    'bench': ['bench', 'bench/compare', 'bench/policies', 'base', 'include', 'libclient', 'compressor', 'swap', 'tools'],
+    'tools/pagersim': ['tools/pagersim', 'tools', 'policy', 'base', 'include'],
+    'bench': ['bench', 'bench/compare', 'bench/policies', 'base', 'include', 'libclient', 'tools'],
     'tests': ['bench', 'bench/compare', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
               'tools'],
 }
