@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fail points (include/tbl/fail_point.h): countdown, then fail (the idea is SQLite's
- * test_malloc.c). Not armed they cost one predictable branch; with -Dfail_points=false, nothing.
+ * Fail points (include/tbl/fail_point.h): countdown, then fail (an idea of SQLite's
+ * tests). Not armed they cost one predictable branch; with -Dfail_points=false, nothing.
  */
 #ifndef BASE_FAILPT_H
 #define BASE_FAILPT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The compressor: pages in, handles out. XNU's shape (reference/xnu-vm-facts.md section 6):
+ * The compressor: pages in, handles out. XNU's shape:
  * append-only segments of slots, one being filled per worker; a page that repeats one 32-bit word
  * lives in its handle and takes no space; incompressible pages are stored raw; minor compaction
  * slides within a segment, major compaction merges segments; whole cold segments leave for

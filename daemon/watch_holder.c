@@ -70,8 +70,8 @@ descriptor_of(pid_t pid, uint64_t inode)
 	return found;
 }
 
-/* Calls that take the lock, with the descriptor as first argument (copy_file_range and splice: as
- * third). */
+/* Calls that take the lock, with the descriptor as first argument (copy_file_range(2) and
+ * splice(2): as third). */
 static bool
 takes_lock(long number, const unsigned long *arguments, unsigned long fd)
 {

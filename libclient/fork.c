@@ -2,8 +2,8 @@
  *
  * fork(): managed memory is MADV_DONTFORK, so a child has none of it. What a child does inherit are
  * the descriptors of its parent's connection; it closes its copies, which the parent does not
- * notice, and every call on an inherited connection ends with -ENOTCONN. vfork and posix_spawn need
- * nothing: all descriptors are close-on-exec.
+ * notice, and every call on an inherited connection ends with -ENOTCONN. vfork(2) and
+ * posix_spawn(3) need nothing: all descriptors are close-on-exec.
  */
 #include "pager_priv.h"
 

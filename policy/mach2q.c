@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's default: Mach's two queues (reference/policies.md 2.2, MACH2Q; XNU's vm_pageout).
+ * The daemon's default: Mach's two queues (doc/policies.md).
  *
  *   fault -> ACTIVE tail ... head -- deactivate --> INACTIVE tail ... head -- select --> PROPOSED
  *     |    ^                               ^             |                                  |

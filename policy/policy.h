@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The page-out policy interface (reference/policies.md section 2.5): numbers in, decision out.
+ * The page-out policy interface (doc/policies.md): numbers in, decision out.
  *
  * A policy sees dense page indices (pol_page < env.npages), never a pointer, a lock, a clock or a
  * system call; it owns ORDER only, in memory that is taken once from its footprint(). The core (the

@@ -2,7 +2,7 @@
  *
  * Fault servers. A server is pinned to its CPU, so that the one on the faulting thread's CPU
  * usually wins the message: a wake-up that crosses CPUs costs more than the whole fault
- * (measured.md).
+ * (doc/performance.md).
  */
 #include <errno.h>
 #include <sched.h>

@@ -33,7 +33,8 @@ void pageq_unwire_locked(struct daemon *d, struct vm_object *o, uint32_t frame);
 struct victim {
 	pol_page page;
 	uint32_t frame;
-	struct vm_object *object; /* valid as vm_page.h says; launder_begin takes a reference */
+	struct vm_object
+	    *object; /* without a reference: doc/locking.md; pageq_launder_begin_locked takes it */
 };
 /* One round of a policy (the daemon's and the clients' own take turns): ACTIVE -> INACTIVE for up
  * to want_aged pages, whose mappings the caller takes away afterwards and whose objects carry a

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A VM object: a run of slots in the slot arena and a memfd that holds its resident pages at
- * page_index * page size. Anonymous objects take the allocations of their client that lie beside
+ * page index * page size. Anonymous objects take the allocations of their client that lie beside
  * what they have, so object page i is always mapped at base_address + i * page size. A page that no
  * region maps is ABSENT.
  *

@@ -145,7 +145,8 @@ void vm_page_commit_slot(
 bool vm_page_busy_try(struct vm_page *p);
 /* As above, but leaves no WANTED behind. */
 bool vm_page_busy_only(struct vm_page *p);
-/* => returns whether somebody wanted it: the caller must vm_object_wake_page then. */
+/* => whether WANTED was set: the caller must wake the page's waiting threads then, as
+ * vm_object_unbusy does. */
 bool vm_page_unbusy(struct vm_page *p);
 static inline void
 vm_page_flags_set(struct vm_page *p, uint32_t flags)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Textbook policies once more, written naively from the published rules (reference/policies.md 5.4), to compare
+"""Textbook policies once more, written naively from the published rules (doc/policies.md names them), to compare
 pagersim with on traces that have no reference counts. Plain lists, index 0 is the oldest or coldest end.
 
 usage: naive.py PAGERSIM [SEED]    compares on generated traces, every policy and several sizes
