@@ -2,7 +2,7 @@
  *
  * The equations of cseg_priv.h as code. Runs on: any thread. They hold while no other call is under
  * way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the caller
- * looks again (daemon/control/check.c).
+ * looks again (daemon/audit/check.c).
  */
 #include "cseg_priv.h"
 

@@ -24,8 +24,8 @@
 #include "list.h"
 #include "lock.h"
 #include "log.h"
-#include "memorystatus/shares.h"
-#include "memorystatus/process.h"
+#include "core/shares.h"
+#include "vm/process.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"
@@ -53,7 +53,7 @@ enum stat_index {
 	STAT_COUNT
 };
 
-struct stats { /* stats.c */
+struct stats { /* core/stats.c */
 	int fd;
 	size_t bytes;
 	struct shmstat_header *header;
@@ -97,7 +97,7 @@ struct moment {
 	uint32_t rounds, passes;
 };
 
-/* What faults have taken so far: vm/pageq_cost.c. */
+/* What faults have taken so far: pageq/cost.c. */
 struct fault_times {
 	uint64_t soft, soft_ns;
 	uint64_t refills, refill_ns; /* faults on stored pages, */
@@ -117,14 +117,14 @@ struct eviction {
 	struct moment since; /* (Q) when a page last left, or the first was tried */
 };
 
-/* Lanes: fault/lane.h. */
+/* Lanes: watch/lane.h. */
 #define LANE_COMMON 0u
 #define SIDE_LANES  2u
 
 /* Victims that are for the worker of a side lane: it takes them from the policy no further than it
  * can carry. */
 #define SIDE_VICTIMS 256u
-struct side_queue {                /* pageout/side.c */
+struct side_queue {                /* pageq/side.c */
 	struct victim *victims;    /* (Q) a ring of SIDE_VICTIMS */
 	unsigned first, count;     /* (Q) */
 	atomic_bool limits_wanted; /* (A) as pageq.limits_wanted, for clients of the lane */
@@ -132,7 +132,7 @@ struct side_queue {                /* pageout/side.c */
 	    wanted; /* waited by the lane's worker, signalled by whoever has something for it */
 };
 
-struct pageq { /* vm/pageq.c */
+struct pageq { /* pageq/pageq.c */
 	struct lock lock;
 	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a
 				       frame below free_min */
@@ -143,7 +143,7 @@ struct pageq { /* vm/pageq.c */
 	    eviction_done; /* waited by jobs, broadcast by the worker that ends a last part */
 	struct eviction *evictions;         /* (Q) under way, the oldest first */
 	struct side_queue side[SIDE_LANES]; /* of side lane i + 1 */
-	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (task.h) */
+	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (vm/task.h) */
 	struct page_policy **task_policies; /* (Q) by task index; NULL: none of its own */
 	uint32_t own_policies;              /* (Q) of those that are not NULL */
 	uint32_t clean_hand;     /* (Q) frame at which the next search for clean pages begins */
@@ -158,23 +158,23 @@ struct pageq { /* vm/pageq.c */
 	bool stopping;                 /* (Q) */
 	atomic_bool limits_wanted;     /* (A) some client's own pages must leave */
 	atomic_uint rounds;            /* (A) rounds of the workers so far */
-	atomic_bool squeezed; /* (A) faults have waited in vain: see pageout/squeeze.c; the writer
-				 sets it */
+	atomic_bool squeezed; /* (A) faults have waited in vain: see memorystatus/squeeze.c; the
+				 writer sets it */
 };
 
 struct park_list {
 	uint32_t head, tail;
 };
 
-struct park { /* fault/park.c */
+struct park { /* memorystatus/frame_wait.c */
 	struct lock lock;
 	struct parked_fault *pool;                 /* (C) */
 	uint32_t room;                             /* (C) of the pool */
 	uint32_t free_head;                        /* (K) */
 	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults waiting for a frame, FIFO: the head
 						      speaks for its list */
-	struct task
-	    *limited; /* (K) clients of which faults wait for their own pages to leave (task.h) */
+	struct task *
+	    limited; /* (K) clients of which faults wait for their own pages to leave (vm/task.h) */
 	struct task
 	    *overflowed; /* (K) clients some of whose faults found no place; with a reference */
 	struct park_list
@@ -192,7 +192,7 @@ struct park { /* fault/park.c */
 				     tableless: they are looked at again */
 };
 
-struct task_table { /* task.c */
+struct task_table { /* vm/task.c */
 	struct lock lock;
 	struct task **tasks;   /* (T) */
 	uint32_t *generations; /* (T) */
@@ -208,7 +208,7 @@ struct object_table { /* vm/vm_object.c */
 
 enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWAP_FAILURE_COUNT };
 
-/* A kind of failure that has been told of: pageout/swapspace.c. The writer's own. */
+/* A kind of failure that has been told of: pagers/swapspace.c. The writer's own. */
 struct swap_trouble {
 	int error;   /* as told; 0: there is none */
 	bool better; /* something was written since it was last met */
@@ -258,8 +258,8 @@ struct daemon {
 	struct pageout_worker
 	    *workers; /* worker_count of the common lane, then those of side lanes and stand-bys */
 	unsigned worker_count;
-	struct watcher *watcher; /* watch.c */
-	struct lock duty_lock;   /* covers duties (watch.h); leaf */
+	struct watcher *watcher; /* watch/watcher.c */
+	struct lock duty_lock;   /* covers duties (watch/watcher.h); leaf */
 	struct cond duty_given;  /* waited for by those who stand by, broadcast by the watcher */
 	bool duties_end;         /* under duty_lock */
 	atomic_bool tasks_end_wanted; /* (A) some task has end_wanted: the control loop looks */
@@ -269,7 +269,7 @@ struct daemon {
 	struct closer *closer;
 	struct stop *stop;
 	struct prefetch *prefetch; /* one for each jobs thread */
-	struct recorder *recorder; /* trace.c */
+	struct recorder *recorder; /* record/recorder.c */
 	atomic_bool trace_on;      /* (A) */
 	atomic_uint
 	    trace_window; /* (A) pages that stay mapped while recording; 0: as the policy says */
@@ -278,7 +278,7 @@ struct daemon {
 	atomic_uint zap_agent;   /* the agent zaps (system swap is on, or PAGEOUT is refused) */
 };
 
-/* params.c: "name = value". => 0, -ENOENT unknown name, -EINVAL no number, -ERANGE */
+/* core/params.c: "name = value". => 0, -ENOENT unknown name, -EINVAL no number, -ERANGE */
 int param_set(struct params *params, const char *name, const char *value);
 void params_init(struct params *params);
 int params_load(struct params *params, const char *path, char *message, size_t message_size);
@@ -288,7 +288,7 @@ int param_index(const char *name, unsigned *ret_index);
 bool param_is_live(const char *name);
 #define param(d, name) load_relaxed(&(d)->params.name)
 
-/* stats.c */
+/* core/stats.c */
 int stats_create(struct stats *stats, unsigned shards);
 void stats_destroy(struct stats *stats);
 struct stat_shard stats_shard(struct stats *stats, unsigned index);

@@ -18,20 +18,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "control/control.h"
 #include "control/stop.h"
 #include "failpt.h"
 #include "fault/fault.h"
-#include "jobs.h"
+#include "control/jobs.h"
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
 #include "size.h"
 #include "standard.h"
-#include "trace.h"
-#include "vm/pageq.h"
-#include "vm/prefetch.h"
-#include "watch.h"
+#include "record/recorder.h"
+#include "pageq/pageq.h"
+#include "region/prefetch.h"
+#include "watch/watcher.h"
 
 static const char usage_text[] =
     "usage: pagerd [options]\n"

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "failpt.h"
 
 #define BATCH    16 /* connections between two looks at everything else */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The control plane: one libuv loop that accepts connections, reads requests and sends replies. It
- * never touches a page and never waits: what does goes to the jobs thread (jobs.h), and what came
- * from clients is closed elsewhere (closer.h).
+ * never touches a page and never waits: what does goes to the jobs thread (control/jobs.h), and
+ * what came from clients is closed elsewhere (closer.h).
  */
 #ifndef CONTROL_H
 #define CONTROL_H
 
 #include "daemon.h"
-#include "jobs.h"
-#include "task.h"
+#include "control/jobs.h"
+#include "vm/task.h"
 
 /* One request while it is being handled. */
 struct request {
@@ -91,7 +91,7 @@ int listen_open(
  * else's */
 void listen_name_remove(const struct options *options, const struct listening *listening);
 
-/* control/check.c: walks every invariant. => failures; text gets a line each */
+/* audit/check.c: walks every invariant. => failures; text gets a line each */
 unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
 /* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on:
  * jobs */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "control/control.h"
 
 enum access { NONE, ANY, CLIENT, CONTROL };

@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "control/piece.h"
+#include "region/piece.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
-#include "vm/prefetch.h"
+#include "region/prefetch.h"
 
 #define ADDRESS_MAX (1ull << 47)
 

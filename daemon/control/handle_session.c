@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "control/control.h"
 #include "control/prove.h"
 #include "fault/fault.h"

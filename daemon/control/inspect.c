@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/piece.h"
+#include "region/piece.h"
 #include "failpt.h"
 #include "pageout/pageout.h"
-#include "trace.h"
-#include "vm/pageq.h"
+#include "record/recorder.h"
+#include "pageq/pageq.h"
 
 static void
 count_page(struct daemon *d, struct vm_object *o, uint64_t index, struct pager_wire_region *ret)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The libuv loop: it, accept.c and connection.c alone know uv.h. Runs on: the main thread.
+ * The libuv loop: it, accept.c and session.c alone know uv.h. Runs on: the main thread.
  */
 #include <errno.h>
 #include <signal.h>
@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #include "control/accept.h"
-#include "control/closer.h"
-#include "control/connection.h"
+#include "core/closer.h"
+#include "control/session.h"
 #include "control/stop.h"
 #include "fault/direct.h"
-#include "vm/pageq.h"
-#include "watch.h"
+#include "pageq/pageq.h"
+#include "watch/watcher.h"
 
 #define REFRESH_MS   100
 #define COST_TICKS   20 /* of those */

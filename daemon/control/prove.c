@@ -12,10 +12,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "pmap/uffd.h"
-#include "task.h"
-#include "watch.h"
+#include "vm/task.h"
+#include "watch/watcher.h"
 
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_SWAPPED (1ull << 62)

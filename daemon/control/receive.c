@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "control/control.h"
 
 /* What a packet has brought. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/closer.h"
+#include "core/closer.h"
 #include "control/control.h"
 
 struct stop {

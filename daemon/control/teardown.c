@@ -4,9 +4,9 @@
  * put. The books must read zero afterwards (task_put checks). It goes in pieces, as any request.
  * Runs on: jobs.
  */
-#include "control/piece.h"
+#include "region/piece.h"
 #include "fault/fault.h"
-#include "vm/pageq.h"
+#include "pageq/pageq.h"
 
 /* The next part of its memory, out of the map. => false: nothing is left */
 static bool

@@ -10,8 +10,8 @@
 #include "clock.h"
 #include "fault/direct.h"
 #include "pageout/pageout.h"
-#include "trace.h"
-#include "vm/pageq.h"
+#include "record/recorder.h"
+#include "pageq/pageq.h"
 
 /* What the map says about the faulting address. */
 struct target {

@@ -10,9 +10,9 @@
 
 #include "daemon.h"
 #include "pmap/uffd.h"
-#include "task.h"
+#include "vm/task.h"
 #include "vm/vm_object.h"
-#include "watch.h"
+#include "watch/watcher.h"
 
 #define FAULT_CLUSTER_MAX 64u
 #define FAULT_IO_DEPTH    32u
@@ -66,7 +66,7 @@ struct swapin {             /* fault/swapin.c: one read under way */
 };
 
 /* What a server polls and has under way. It belongs to the seat's server: one that is relieved
- * (watch.h) leaves it, and all that it has not begun, to the next. */
+ * (watch/watcher.h) leaves it, and all that it has not begun, to the next. */
 struct fault_seat {
 	struct daemon *daemon;
 	unsigned index, cpu, lane;             /* (C) */
@@ -116,7 +116,7 @@ struct fault_server {
 #define FAULT_DEFERRED_MAX 1024u
 #define FAULT_HANDED_MAX   256u
 
-/* For pageq_cost.c. What waited for a frame says how short memory is, not what a fault costs. */
+/* For cost.c. What waited for a frame says how short memory is, not what a fault costs. */
 static inline void
 fault_count_refill(struct fault_server *server, const struct fault *f, uint64_t ns)
 {
@@ -183,7 +183,7 @@ bool fault_refuse(struct fault_server *server, const struct fault *fault, enum f
  * => no lock held */
 void fault_poison_hole(struct fault_server *server, struct vm_object *o);
 
-/* fault/fill.c */
+/* transit/run.c */
 /* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O
  * held. FAULT_ANSWERED: fill is set up; or FAULT_NO_FRAME, FAULT_NO_TABLE, FAULT_OVER_LIMIT,
  * FAULT_BUSY. */
@@ -222,7 +222,7 @@ void swapin_reap(struct fault_server *server);
 /* Entries that a relieved server has left behind are free again. Runs on: the seat's server */
 void swapin_collect(struct fault_seat *seat);
 
-/* fault/park.c */
+/* memorystatus/frame_wait.c */
 int park_create(struct daemon *d);
 void park_destroy(struct daemon *d);
 void park_task_init(struct task *task);

@@ -9,7 +9,7 @@
 
 #include "clock.h"
 #include "fault/fault.h"
-#include "trace.h"
+#include "record/recorder.h"
 
 #define DISK_BLOCK 512u
 

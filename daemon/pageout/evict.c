@@ -16,7 +16,7 @@
  * Runs on: pageout workers; evict on jobs. Allocates nothing; no lock is held across I/O.
  */
 #include "pageout/pageout.h"
-#include "task.h"
+#include "vm/task.h"
 
 /* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */
 #define PART_PAGES 128u

@@ -12,7 +12,7 @@
 
 #include "fault/fault.h"
 #include "pageout/pageout.h"
-#include "task.h"
+#include "vm/task.h"
 
 static struct vm_page *
 page_of(struct pageout_worker *w, const struct victim *v)

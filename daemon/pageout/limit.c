@@ -5,7 +5,7 @@
  */
 #include "fault/fault.h"
 #include "pageout/pageout_priv.h"
-#include "task.h"
+#include "vm/task.h"
 
 atomic_bool *
 limits_wanted(struct daemon *d, unsigned lane)

@@ -15,7 +15,7 @@
 
 #include "fault/fault.h"
 #include "pageout/pageout_priv.h"
-#include "task.h"
+#include "vm/task.h"
 
 /* Pages unmapped at a time after a fault; a fault makes one or two due. */
 #define SETTLE_MAX 16u

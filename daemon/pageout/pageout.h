@@ -9,8 +9,8 @@
 #define PAGEOUT_H
 
 #include "daemon.h"
-#include "vm/pageq.h"
-#include "watch.h"
+#include "pageq/pageq.h"
+#include "watch/watcher.h"
 
 #define PAGEOUT_BATCH_MAX 256u
 
@@ -91,7 +91,7 @@ bool evict_wanted_locked(const struct daemon *d, unsigned lane);
  * no room */
 bool evict_round(struct pageout_worker *w, unsigned *ret_freed);
 
-/* pageout/side.c: side lanes' workers. */
+/* pageq/side.c: side lanes' workers. */
 int side_create(struct daemon *d);
 void side_destroy(struct daemon *d);
 /* A victim (LAUNDRY) becomes that lane's to launder; where it has too many the page stays. => PAGEQ
@@ -104,7 +104,7 @@ bool side_wanted_locked(const struct daemon *d, unsigned lane);
 /* The workers of all side lanes look again. Any thread, no lock at or below PAGEQ held */
 void side_wake(struct daemon *d);
 
-/* pageout/squeeze.c: what follows when nothing can leave. The decisions are pure. */
+/* memorystatus/squeeze.c: what follows when nothing can leave. The decisions are pure. */
 struct moment moment_now(const struct daemon *d);
 /* What has been tried in between. */
 struct moment moment_tried(struct moment since, struct moment now);
@@ -157,7 +157,7 @@ uint64_t compressor_share_least(const struct daemon *d);
 /* Frames that it may hold now: its share, or more in the squeeze. */
 uint64_t compressor_frames_limit(const struct daemon *d);
 
-/* pageout/swapspace.c. Makes d->swap from options and parameters. => 0, or -errno and a message
+/* pagers/swapspace.c. Makes d->swap from options and parameters. => 0, or -errno and a message
  * with cause and remedy */
 int swapspace_create(struct daemon *d, char *message, size_t message_size);
 /* It could not be done; told if that is news. Runs on: the writer. */

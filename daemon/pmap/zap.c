@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #include "pageout/pageout.h"
-#include "task.h"
-#include "watch.h"
+#include "vm/task.h"
+#include "watch/watcher.h"
 
 static bool
 system_swap_is_on(void)

@@ -14,8 +14,8 @@
 
 #include "fault/fault.h"
 #include "pmap/uffd.h"
-#include "task.h"
-#include "vm/page_policy.h"
+#include "vm/task.h"
+#include "pageq/page_policy.h"
 #include "vm/vm_object.h"
 
 /* Blocks that are released at a time: nobody may fill a page in them for so long. */

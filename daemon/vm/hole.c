@@ -4,9 +4,9 @@
  * or in one. Runs on: any thread that has O; the waits on jobs.
  */
 #include "pmap/uffd.h"
-#include "task.h"
+#include "vm/task.h"
 #include "vm/vm_object.h"
-#include "watch.h"
+#include "watch/watcher.h"
 
 /* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
 static void

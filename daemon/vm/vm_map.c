@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "task.h"
+#include "vm/task.h"
 #include "vm/vm_object.h"
 
 void

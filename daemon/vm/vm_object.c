@@ -17,9 +17,9 @@
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "pmap/uffd.h"
-#include "task.h"
-#include "trace.h"
-#include "vm/pageq.h"
+#include "vm/task.h"
+#include "record/recorder.h"
+#include "pageq/pageq.h"
 
 #define OBJECTS_MAX (1u << 20)
 #ifndef MFD_NOEXEC_SEAL

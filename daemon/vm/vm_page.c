@@ -6,7 +6,7 @@
 #include "vm/vm_page.h"
 
 #include "daemon.h"
-#include "task.h"
+#include "vm/task.h"
 #include "vm/vm_object.h"
 
 #define NO_GAUGE         (-1)

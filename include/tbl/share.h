@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * SHARE(NAME, unit, parameter, what, refusal): a resource of which the daemon has a bounded amount
- * and clients take some. parameter: what sets that amount (memorystatus/shares.c computes it).
+ * and clients take some. parameter: what sets that amount (core/shares.c computes it).
  * user_percent of it is the most that one user has, all clients of theirs together; reserve_percent
  * is kept for root and the daemon's own user, who have no share of their own. what and refusal are
  * words of the log line that names the refused user.

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "fault/fault.h"
-#include "vm/page_policy.h"
+#include "pageq/page_policy.h"
 
 enum { BLOCKS = UNIT_PAGES / SLOTS_PER_BLOCK };
 

@@ -4,8 +4,8 @@
  */
 #include "c_unit.h"
 
-#include "vm/page_policy.h"
-#include "vm/pageq.h"
+#include "pageq/page_policy.h"
+#include "pageq/pageq.h"
 
 /* Every fault has 7 us beside what its server does. */
 #define US 1000u

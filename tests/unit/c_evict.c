@@ -8,10 +8,10 @@
 #include <semaphore.h>
 
 #include "fault/fault.h"
-#include "jobs.h"
+#include "control/jobs.h"
 #include "pageout/pageout_priv.h"
-#include "vm/page_policy.h"
-#include "vm/pageq.h"
+#include "pageq/page_policy.h"
+#include "pageq/pageq.h"
 
 /* A resident page, dirty, in that state (ACTIVE or SPECULATIVE). => its frame */
 static uint32_t

@@ -16,8 +16,8 @@
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "threads.h"
-#include "vm/page_policy.h"
-#include "vm/pageq.h"
+#include "pageq/page_policy.h"
+#include "pageq/pageq.h"
 
 /* What the calls do, and have done. */
 static struct {

@@ -3,7 +3,7 @@
  * Ranges in pieces: all of it, once, in order, and never more at a time than a piece may look at.
  */
 #include "c_unit.h"
-#include "control/piece.h"
+#include "region/piece.h"
 #include "fault/fault.h"
 
 #define PAGE     4096ull

@@ -17,10 +17,10 @@
 #include <cmocka.h>
 
 #include "daemon.h"
-#include "task.h"
+#include "vm/task.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
-#include "watch.h"
+#include "watch/watcher.h"
 
 struct unit {
 	struct daemon *daemon;

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The jobs threads: one for each lane, and stand-bys. Jobs of a lane are run in the order they
+ * came; a long one lets the others pass now and then.
+ */
+#include "control/jobs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "watch/watcher.h"
+
+struct jobs_thread {
+	struct jobs *jobs;
+	pthread_t thread;
+	unsigned number;  /* (C) */
+	struct duty duty; /* its lane */
+	struct watch watch;
+};
+
+struct jobs {
+	struct daemon *daemon;
+	struct jobs_thread threads[JOBS_THREADS];
+	struct lock lock;
+	struct cond cond; /* waited by the jobs threads, broadcast by jobs_submit, jobs_wake and
+			     jobs_stop */
+	struct list queued[1 + SIDE_LANES]; /* (J) by lane */
+	struct list finished;               /* (J) */
+	bool stopping;                      /* (J) */
+	void (*notify)(void *context);
+	void *context;
+};
+
+static _Thread_local unsigned own_number;
+
+unsigned
+jobs_own_number(void)
+{
+	return own_number;
+}
+
+static struct list *
+queue_of(struct jobs *jobs, const struct job *job)
+{
+	struct task *task = job->task;
+
+	return &jobs->queued[load_acquire(
+	    load_acquire(&task->state) == SESSION_ATTACHING ? &task->lane_before : &task->lane)];
+}
+
+/* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS
+ * held */
+static struct job *
+next_locked(struct jobs *jobs, unsigned lane)
+{
+	struct list *queue = &jobs->queued[lane];
+
+	while (!list_empty(queue)) {
+		struct job *job = list_first(queue, struct job, node);
+
+		list_remove(&job->node);
+		if (queue_of(jobs, job) == queue)
+			return job;
+		list_add_tail(queue_of(jobs, job), &job->node);
+		cond_broadcast(&jobs->cond);
+	}
+	return NULL;
+}
+
+/* JOBS held */
+static void
+put_locked(struct jobs *jobs, struct job *job)
+{
+	list_add_tail(queue_of(jobs, job), &job->node);
+	cond_broadcast(&jobs->cond);
+}
+
+static void
+serve_lane(struct jobs_thread *t, unsigned lane, struct stat_shard stats)
+{
+	struct jobs *jobs = t->jobs;
+
+	lock_acquire(&jobs->lock);
+	while (!watch_is_relieved()) {
+		struct job *job = next_locked(jobs, lane);
+
+		if (!job && jobs->stopping)
+			break;
+		if (!job) {
+			cond_wait(&jobs->cond, &jobs->lock);
+			continue;
+		}
+		lock_release(&jobs->lock);
+		watch_client(task_cookie(job->task));
+		job->again = false;
+		job->run(job, stats);
+		lock_acquire(&jobs->lock);
+		if (job->again) {
+			put_locked(jobs, job);
+			continue;
+		}
+		list_add_tail(&jobs->finished, &job->node);
+		lock_release(&jobs->lock);
+		jobs->notify(jobs->context);
+		lock_acquire(&jobs->lock);
+	}
+	lock_release(&jobs->lock);
+}
+
+static void *
+jobs_main(void *argument)
+{
+	struct jobs_thread *t = argument;
+	struct daemon *d = t->jobs->daemon;
+	struct stat_shard stats =
+	    stats_shard(&d->stats, shard_index_extra(d, SHARD_JOBS + t->number));
+	int lane;
+
+	own_number = t->number;
+	watch_begin(&t->watch);
+	while ((lane = duty_wait(d, &t->duty)) != DUTY_NONE) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "jobs-%d", lane);
+		pthread_setname_np(pthread_self(), name);
+		watch_on_duty(&t->watch, (unsigned)lane);
+		serve_lane(t, (unsigned)lane, stats);
+		if (!watch_is_relieved())
+			break;
+		duty_end(d, &t->duty);
+	}
+	return NULL;
+}
+
+/* A stand-by takes over the lane; the job that is held up stays where it is. Runs on: the watcher.
+ */
+static void
+relieve(struct daemon *d, struct watch *w)
+{
+	struct jobs_thread *t = container_of(w, struct jobs_thread, watch), *next = NULL;
+
+	lock_acquire(&d->duty_lock);
+	for (unsigned i = 0; i < JOBS_THREADS && !next; i++)
+		if (d->jobs->threads[i].duty.number == DUTY_NONE)
+			next = &d->jobs->threads[i];
+	if (next && !d->duties_end && watch_relieved(w))
+		duty_give_locked(d, &next->duty, t->duty.number);
+	lock_release(&d->duty_lock);
+}
+
+int
+jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
+{
+	struct jobs *jobs = calloc(1, sizeof(*jobs));
+
+	if (!jobs)
+		return -ENOMEM;
+	jobs->daemon = d;
+	jobs->notify = finished;
+	jobs->context = context;
+	lock_init(&jobs->lock, RANK_JOBS);
+	cond_init(&jobs->cond);
+	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
+		list_init(&jobs->queued[lane]);
+	list_init(&jobs->finished);
+	d->jobs = jobs;
+	for (unsigned i = 0; i < JOBS_THREADS; i++) {
+		struct jobs_thread *t = &jobs->threads[i];
+
+		t->jobs = jobs;
+		t->number = i;
+		t->duty = i <= SIDE_LANES ? (struct duty){ (int)i, true }
+					  : (struct duty){ DUTY_NONE, false };
+		watch_add(d, &t->watch, relieve);
+		if (pthread_create(&t->thread, NULL, jobs_main, t) != 0)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+void
+jobs_submit(struct daemon *d, struct job *job)
+{
+	struct jobs *jobs = d->jobs;
+
+	lock_acquire(&jobs->lock);
+	put_locked(jobs, job);
+	lock_release(&jobs->lock);
+}
+
+void
+jobs_wake(struct daemon *d)
+{
+	if (!d->jobs)
+		return;
+	lock_acquire(&d->jobs->lock);
+	cond_broadcast(&d->jobs->cond);
+	lock_release(&d->jobs->lock);
+}
+
+struct job *
+jobs_collect(struct daemon *d)
+{
+	struct job *job = NULL;
+
+	lock_acquire(&d->jobs->lock);
+	if (!list_empty(&d->jobs->finished)) {
+		job = list_first(&d->jobs->finished, struct job, node);
+		list_remove(&job->node);
+	}
+	lock_release(&d->jobs->lock);
+	return job;
+}
+
+void
+jobs_stop(struct daemon *d)
+{
+	struct jobs *jobs = d->jobs;
+
+	lock_acquire(&jobs->lock);
+	jobs->stopping = true;
+	cond_broadcast(&jobs->cond);
+	lock_release(&jobs->lock);
+	for (unsigned i = 0; i < JOBS_THREADS; i++)
+		pthread_join(jobs->threads[i].thread, NULL);
+}
+
+void
+jobs_fini(struct daemon *d)
+{
+	lock_fini(&d->jobs->lock);
+	cond_fini(&d->jobs->cond);
+	free(d->jobs);
+	d->jobs = NULL;
+}

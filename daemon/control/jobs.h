@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Long requests: what walks pages, waits for busy ones or takes objects apart runs on the jobs
+ * thread of its client's lane, so that the control loop never touches a page. A finished job goes
+ * back to the loop, which sends the reply. Jobs of one client are not run at the same time: it has
+ * one request under way, and its teardown is submitted when that has come back.
+ */
+#ifndef JOBS_H
+#define JOBS_H
+
+#include "daemon.h"
+#include "vm/task.h"
+
+struct job {
+	struct list node;
+	void (*run)(struct job *job, struct stat_shard stats); /* on a jobs thread */
+	void (*done)(struct job *job); /* on the control loop; frees the job */
+	struct task *task;             /* with a reference */
+	bool again; /* set by run: it has more to do, which may come behind what waits by now */
+};
+
+/* finished: called on a jobs thread when a job can be collected. */
+int jobs_start(struct daemon *d, void (*finished)(void *context), void *context);
+void jobs_submit(struct daemon *d, struct job *job);
+/* The finished ones, one at a time; NULL when there is none. Runs on: the control loop. */
+struct job *jobs_collect(struct daemon *d);
+/* Clients have been moved to other lanes: their jobs go there. Any thread. */
+void jobs_wake(struct daemon *d);
+/* The calling jobs thread's number, below JOBS_THREADS; 0 elsewhere. */
+unsigned jobs_own_number(void);
+/* Runs what is queued, then ends the threads. => duties_stop before, or those who stand by do not
+ * end */
+void jobs_stop(struct daemon *d);
+/* => stopped, and the control loop, which collects, has ended. */
+void jobs_fini(struct daemon *d);
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Instances of page-out policies. Runs on: whoever holds PAGEQ; made and destroyed by jobs and at
+ * start.
+ */
+#include "pageq/page_policy.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "pol_load.h"
+#include "vm/vm_page.h"
+
+static enum pol_state
+policy_state(const void *core, pol_page page)
+{
+	const struct daemon *d = core;
+	uint64_t slot = load_acquire(&d->slots.slots[page]);
+
+	if (slot_kind(slot) != SLOT_RESIDENT)
+		return POL_NONRESIDENT;
+	switch (page_word_state(load_acquire(&d->frames.pages[slot_frame(slot)].word))) {
+	case PAGE_ACTIVE:
+		return POL_MAPPED;
+	case PAGE_INACTIVE:
+		return POL_INACTIVE;
+	default:
+		return POL_PINNED;
+	}
+}
+
+/* Sparse: a policy's memory is touched only where pages are. entries: offset of what shall begin at
+ * a hardware page.
+ * => the first of `bytes`, or NULL */
+static void *
+sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct policy_memory *ret)
+{
+	/* Those of a policy that does not say POL_ENTRIES lie as they come, and share pages at the
+	 * ends of what is released. */
+	size_t before =
+	    entries % _Alignof(max_align_t) == 0 ? round_up_u64(entries, d->hw_bytes) - entries : 0;
+	void *mapping = mmap(NULL, before + bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mapping == MAP_FAILED)
+		return NULL;
+	*ret = (struct policy_memory){ mapping, before + bytes };
+	return (char *)mapping + before;
+}
+
+static const struct pol_ops *
+find_ops(const char *name)
+{
+	const struct pol_ops *ops = policy_find(name);
+	char message[256];
+
+	if (!ops && strchr(name, '/') && policy_load(name, &ops, message, sizeof(message)) != 0)
+		return NULL;
+	return ops && !(ops->flags & (POL_OFFLINE_ONLY | POL_WANTS_EVERY_REFERENCE)) ? ops : NULL;
+}
+
+static uint32_t
+frames_to_assume(struct daemon *d)
+{
+	uint64_t limit = param(d, resident_frames);
+
+	return limit && limit < d->frames.count ? (uint32_t)limit : d->frames.count;
+}
+
+static int
+instance_init(struct page_policy *pp, const char *params)
+{
+	struct daemon *d = pp->daemon;
+	struct pol_env env = {
+		.npages = d->slots.count,
+		.nframes = frames_to_assume(d),
+		.seed = 1,
+		.state = policy_state,
+		.core = d,
+	};
+	size_t bytes;
+
+	bytes = pp->ops->footprint(&env, params);
+	if (bytes == 0)
+		return -EINVAL;
+	pp->memory = sparse_memory(d, bytes, pp->ops->arrays[0].offset, &pp->own_memory);
+	if (!pp->memory)
+		return -ENOMEM;
+	if (!pp->ops->deactivate) {
+		pp->window = sparse_memory(d, pol_window_footprint(env.npages),
+		    offsetof(struct pol_window, nodes), &pp->window_memory);
+		if (!pp->window)
+			return -ENOMEM;
+		pol_window_init(pp->window, 0);
+	}
+	return pp->ops->init(pp->memory, &env, params);
+}
+
+/* Whether params have cost=. */
+static bool
+cost_is_fixed(const char *params)
+{
+	for (const char *p = params; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (strncmp(p, "cost=", 5) == 0)
+			return true;
+	return false;
+}
+
+int
+page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
+{
+	struct page_policy *pp = calloc(1, sizeof(*pp));
+	char name[sizeof(pp->text)];
+	const char *colon;
+	size_t length;
+	int error;
+
+	if (!pp)
+		return -ENOMEM;
+	if (strcmp(text, "default") == 0)
+		text = POLICY_DEFAULT;
+	colon = strchr(text, ':');
+	length = colon ? (size_t)(colon - text) : strlen(text);
+	if (strlen(text) >= sizeof(pp->text)) {
+		free(pp);
+		return -EINVAL;
+	}
+	strcpy(pp->text, text);
+	memcpy(name, text, length);
+	name[length] = '\0';
+	pp->daemon = d;
+	store_relaxed(&pp->references, 1);
+	pp->missed = POL_NONE;
+	pp->ops = find_ops(name);
+	pp->tunable = pp->ops && pp->ops->tune && !cost_is_fixed(colon ? colon + 1 : NULL);
+	error = pp->ops ? instance_init(pp, colon ? colon + 1 : NULL) : -ENOENT;
+	if (error) {
+		page_policy_destroy(pp);
+		return error;
+	}
+	*ret = pp;
+	return 0;
+}
+
+struct page_policy *
+page_policy_get(struct page_policy *pp)
+{
+	if (pp)
+		fetch_add_relaxed(&pp->references, 1);
+	return pp;
+}
+
+void
+page_policy_destroy(struct page_policy *pp)
+{
+	if (!pp || fetch_sub_acq_rel(&pp->references, 1) != 1)
+		return;
+	if (pp->memory)
+		munmap(pp->own_memory.mapping, pp->own_memory.bytes);
+	if (pp->window)
+		munmap(pp->window_memory.mapping, pp->window_memory.bytes);
+	free(pp);
+}
+
+/* Whole hardware pages of it. */
+static void
+entries_release(
+    const struct daemon *d, char *entries, size_t stride, pol_page first, uint32_t count)
+{
+	uintptr_t from = round_up_u64((uintptr_t)entries + (size_t)first * stride, d->hw_bytes);
+	uintptr_t to =
+	    round_down_u64((uintptr_t)entries + ((size_t)first + count) * stride, d->hw_bytes);
+
+	/* The daemon's memory is locked, where it may be. */
+	if (from < to)
+		madvise((void *)from, to - from, MADV_DONTNEED_LOCKED);
+}
+
+void
+page_policy_release(struct page_policy *pp, pol_page first, uint32_t count)
+{
+	const struct pol_array *array;
+	size_t offset = 0;
+
+	if (!pp)
+		return;
+	for (array = pp->ops->arrays;
+	     array < pp->ops->arrays + POL_ARRAYS_MAX && array->stride != 0; array++) {
+		if (array->offset != 0)
+			offset = array->offset;
+		entries_release(
+		    pp->daemon, (char *)pp->memory + offset, array->stride, first, count);
+		offset += array->stride * pp->daemon->slots.count;
+	}
+	if (pp->window)
+		entries_release(
+		    pp->daemon, (char *)pp->window->nodes, sizeof(struct pol_node), first, count);
+}
+
+void
+page_policy_fault(struct page_policy *pp, pol_page page, unsigned pf)
+{
+	if (pp->ops->miss && pp->missed != page)
+		pp->ops->miss(pp->memory, page, pf);
+	if (pp->missed == page)
+		pp->missed = POL_NONE;
+	pp->ops->fault(pp->memory, page, pf);
+	if (pp->window)
+		pol_window_map(pp->window, page);
+	pp->resident++;
+}
+
+void
+page_policy_miss(struct page_policy *pp, pol_page page)
+{
+	if (pp->ops->miss && pp->missed != page)
+		pp->ops->miss(pp->memory, page, 0);
+	pp->missed = page;
+}
+
+void
+page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf)
+{
+	pp->ops->soft(pp->memory, page, pf);
+	if (pp->window)
+		pol_window_map(pp->window, page);
+}
+
+void
+page_policy_write(struct page_policy *pp, pol_page page)
+{
+	if (pp->ops->write)
+		pp->ops->write(pp->memory, page);
+}
+
+void
+page_policy_unmapped(struct page_policy *pp, pol_page page)
+{
+	if (pp->window)
+		pol_window_forget(pp->window, page);
+}
+
+void
+page_policy_forget(struct page_policy *pp, pol_page page, bool resident)
+{
+	pp->ops->forget(pp->memory, page);
+	if (pp->missed == page)
+		pp->missed = POL_NONE;
+	page_policy_unmapped(pp, page);
+	if (resident)
+		pp->resident--;
+}
+
+void
+page_policy_done(struct page_policy *pp, pol_page page, enum pol_outcome outcome)
+{
+	pp->ops->done(pp->memory, page, outcome);
+	if (outcome != POL_EVICTED)
+		return;
+	page_policy_unmapped(pp, page);
+	pp->resident--;
+}
+
+unsigned
+page_policy_deactivate(struct page_policy *pp, unsigned want, bool needed, pol_page *out)
+{
+	/* Two thirds stay mapped, as the default policy has it. */
+	uint32_t keep = pp->resident - pp->resident / 3;
+
+	if (pp->window)
+		return pol_window_deactivate(pp->window, needed ? keep / 2 : keep, want, out);
+	if (needed || pp->ops->flags & POL_KEEPS_TARGET)
+		return pp->ops->deactivate(pp->memory, want, out);
+	return 0;
+}
+
+unsigned
+page_policy_make_room(struct page_policy *pp, unsigned want, bool stalled, pol_page *out)
+{
+	if (!pp->window)
+		return pp->ops->deactivate(
+		    pp->memory, pp->ops->flags & POL_KEEPS_TARGET ? want : 1, out);
+	if (stalled || pp->resident == pp->window->lists[1].count)
+		return pol_window_deactivate(pp->window, 0, 1, out);
+	return 0;
+}
+
+unsigned
+page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page *out)
+{
+	uint32_t frames = frames_to_assume(pp->daemon);
+
+	/* Two thirds stay mapped, as in page_policy_deactivate. */
+	if (pp->window)
+		return pol_window_deactivate(pp->window, frames - frames / 3, want, out);
+	return scarce && pp->ops->flags & POL_KEEPS_TARGET
+		   ? pp->ops->deactivate(pp->memory, want, out)
+		   : 0;
+}
+
+void
+page_policy_resize(struct page_policy *pp)
+{
+	pp->ops->resize(pp->memory, frames_to_assume(pp->daemon));
+}
+
+void
+page_policy_tune(struct page_policy *pp, uint32_t cost)
+{
+	char text[32];
+
+	if (!pp->tunable || pp->cost == cost)
+		return;
+	snprintf(text, sizeof(text), "cost=%u", cost);
+	/* A policy may tune other things and know no cost. */
+	if (pp->ops->tune(pp->memory, text) != 0)
+		pp->tunable = false;
+	else
+		pp->cost = cost;
+}
+
+unsigned
+page_policy_select(struct page_policy *pp, unsigned want, pol_page *out)
+{
+	return pp->ops->select(pp->memory, want, out);
+}
+
+void
+page_policy_describe(struct page_policy *pp, char *text, size_t text_size)
+{
+	struct pol_stats stats = { 0 };
+	char tuned[48] = "";
+
+	pp->ops->stats(pp->memory, &stats);
+	if (pp->cost)
+		snprintf(tuned, sizeof(tuned), "measured: cost=%u\n", pp->cost);
+	snprintf(text, text_size,
+	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target "
+	    "%llu\n%sparameters: %s\n",
+	    pp->text, pp->ops->help, (unsigned long long)stats.resident,
+	    (unsigned long long)stats.mapped, (unsigned long long)stats.inactive,
+	    (unsigned long long)stats.ghosts, (unsigned long long)stats.target, tuned,
+	    pp->ops->params ? pp->ops->params : "none");
+}

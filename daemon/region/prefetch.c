@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Prefetch of stored pages. Runs on: jobs.
+ */
+#include "region/prefetch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fault/fault.h"
+#include "control/jobs.h"
+#include "pmap/uffd.h"
+
+/* A jobs thread's own. */
+struct prefetch {
+	void *page;
+	struct swap_channel *channel;
+};
+
+int
+prefetch_create(struct daemon *d)
+{
+	int error = 0;
+
+	d->prefetch = calloc(JOBS_THREADS, sizeof(*d->prefetch));
+	if (!d->prefetch)
+		return -ENOMEM;
+	for (unsigned i = 0; i < JOBS_THREADS && !error; i++) {
+		struct prefetch *p = &d->prefetch[i];
+
+		p->page = aligned_alloc(4096, d->page_bytes);
+		error = p->page ? 0 : -ENOMEM;
+		if (!error && d->swap)
+			error = swap_channel_create(d->swap, 1, 2 * d->page_bytes, &p->channel);
+	}
+	return error;
+}
+
+void
+prefetch_destroy(struct daemon *d)
+{
+	for (unsigned i = 0; i < JOBS_THREADS; i++) {
+		if (d->prefetch[i].channel)
+			swap_channel_destroy(d->prefetch[i].channel);
+		free(d->prefetch[i].page);
+	}
+	free(d->prefetch);
+}
+
+static int
+load_away(struct daemon *d, struct cref cref)
+{
+	struct prefetch *p = &d->prefetch[jobs_own_number()];
+	struct swap_completion completion;
+	void *buffer = p->channel ? swap_channel_buffer_get(p->channel) : NULL;
+	struct cread read;
+	uint32_t from;
+	int error;
+
+	if (!buffer)
+		return -EIO;
+	error = compressor_read_begin(d->compressor, cref, &read);
+	if (!error) {
+		from = (uint32_t)round_down_u64(read.offset, 512);
+		error =
+		    swap_channel_submit(p->channel, SWAP_READ, (struct swap_slot){ read.place.v },
+			from, round_up_u64(read.offset + read.length, 512) - from, buffer, 0);
+		if (!error) {
+			swap_channel_flush(p->channel);
+			do
+				swap_channel_wait(p->channel);
+			while (swap_channel_reap(p->channel, &completion, 1) == 0);
+			error = completion.result;
+		}
+		if (!error)
+			error = compressor_read_decode(
+			    d->compressor, cref, (char *)buffer + (read.offset - from), p->page);
+		compressor_read_end(d->compressor, cref);
+	}
+	swap_channel_buffer_put(p->channel, buffer);
+	return error;
+}
+
+unsigned
+prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
+{
+	struct prefetch *p = &d->prefetch[jobs_own_number()];
+	struct fill fill = { 0 };
+	enum fault_outcome outcome;
+	struct cref cref;
+	int error;
+
+	if (load_relaxed(&d->frames.free_count) <= d->frames.free_target)
+		return 0;
+	lock_acquire(&o->lock);
+	if (slot_kind(load_relaxed(vm_object_slot(o, index))) != SLOT_STORED) {
+		lock_release(&o->lock);
+		return 0;
+	}
+	outcome = fill_begin(d, o, index, 1, 1, FRAME_READ, &fill);
+	lock_release(&o->lock);
+	if (outcome != FAULT_ANSWERED)
+		return 0;
+	cref.v = d->frames.pages[fill.frames[0]].cref;
+	error = compressor_load(d->compressor, cref, p->page);
+	if (error == -EAGAIN)
+		error = load_away(d, cref);
+	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is
+	 * left for that touch. */
+	if (error || !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
+		uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
+		fill_abort(d, &fill, 0);
+		vm_object_put(o);
+		return 0;
+	}
+	fill_finish(NULL, &fill, 1, PAGE_SPECULATIVE, true);
+	return 1;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Filling pages: frames taken, content put in place, books closed. Runs on: fault servers and jobs
+ * (prefetch). The pages of a fill are busy from fill_begin until fill_finish, fill_abort or
+ * fill_lost.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault/fault.h"
+#include "watch/lane.h"
+#include "pageout/pageout.h"
+#include "pageq/pageq.h"
+
+static struct vm_page *
+fill_page(const struct fill *fill, unsigned i)
+{
+	return &fill->object->daemon->frames.pages[fill->frames[i]];
+}
+
+static uint64_t
+fill_address(const struct fill *fill, unsigned i)
+{
+	return vm_object_address(fill->object, fill->index + i);
+}
+
+/* How many pages from index on (in the run's direction) have the kind of the first one. => O held
+ */
+static unsigned
+same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
+{
+	enum slot_kind kind = slot_kind(load_relaxed(vm_object_slot(o, index)));
+	unsigned n = 1;
+
+	for (; n < want; n++) {
+		uint64_t i = direction > 0 ? index + n : index - n;
+
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind ||
+		    vm_object_hole_at(o, i))
+			break;
+	}
+	return n;
+}
+
+static void
+frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
+{
+	struct daemon *d = o->daemon;
+	struct vm_page *p = &d->frames.pages[frame];
+	bool stored = slot_kind(slot) == SLOT_STORED;
+
+	p->object = o->index;
+	p->index = (uint32_t)index;
+	p->cref = stored ? slot_cref(slot).v : 0;
+	store_release(&p->word, FRAME_FREE | PAGE_BUSY);
+	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
+}
+
+enum fault_outcome
+fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
+    enum frame_use use, struct fill *ret)
+{
+	uint32_t room = process_room(o->task->process);
+	unsigned count = same_kind(o, index, want, direction), got = 0;
+	struct hole *hole = vm_object_hole_at(o, index);
+
+	if (hole) {
+		hole->wanted = true;
+		return FAULT_BUSY;
+	}
+	if (room == 0 || lane_must_wait(d, o->task))
+		return FAULT_OVER_LIMIT;
+	if (count > room)
+		count = room;
+	/* Asked before table memory is taken, which would stay. */
+	if (frames_available_for(d, use) == 0)
+		return FAULT_NO_FRAME;
+	count = vm_object_populate(o, index, count, direction);
+	if (count == 0)
+		return FAULT_NO_TABLE;
+	lock_acquire(&d->pageq.lock);
+	/* Guesses must not eat the last frames. */
+	if (count > 1 && frames_available(d) < 4 * count)
+		count = 1;
+	while (got < count) {
+		uint32_t frame = frame_take_locked(d, use);
+		uint64_t i = direction > 0 ? index + got : index - got;
+
+		if (frame == FRAME_NONE)
+			break;
+		frame_assign(o, i, frame, load_relaxed(vm_object_slot(o, i)));
+		ret->frames[got++] = frame;
+	}
+	lock_release(&d->pageq.lock);
+	if (got == 0)
+		return FAULT_NO_FRAME;
+	if (direction < 0) {
+		for (unsigned i = 0; i < got / 2; i++) {
+			uint32_t swap = ret->frames[i];
+
+			ret->frames[i] = ret->frames[got - 1 - i];
+			ret->frames[got - 1 - i] = swap;
+		}
+	}
+	vm_object_get(o);
+	ret->object = o;
+	ret->index = direction > 0 ? index : index - (got - 1);
+	ret->first = direction > 0 ? 0 : got - 1;
+	ret->count = got;
+	for (unsigned i = 0; i < got; i++)
+		vm_object_slot_set(o, ret->index + i, slot_resident(ret->frames[i]));
+	return FAULT_ANSWERED;
+}
+
+/* Lets page i go after its state is settled; wakes whoever met it busy. */
+static void
+fill_release(struct fill *fill, unsigned i)
+{
+	vm_object_unbusy(fill->object, fill->index + i, fill_page(fill, i));
+}
+
+/* Keeping the copy of a page that is only read saves compressing it again, and costs memory that
+ * could hold other pages. A run will not come back to the page before it leaves, so memory would
+ * not help it: keep. Elsewhere keep only what fills memory that nobody wants; never so much that
+ * segments would have to go to swap for it. */
+bool
+fill_retains(struct daemon *d, const struct fill *fill)
+{
+	uint64_t held = (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
+
+	/* Out of the squeezed reserve: the page must be able to leave again though nothing can be
+	 * stored. Not while pageout is only late: then copies would take the memory whose lack they
+	 * come from. */
+	if (unlikely(load_relaxed(&d->pageq.squeezed)) && frames_available(d) == 0 && !fill->write)
+		return true;
+	switch (param(d, retain_copies)) {
+	case 0:
+		return false;
+	case 1:
+		return true;
+	default:
+		if (held > compressor_frames_limit(d) * 4 / 5)
+			return false;
+		return fill->sequential ||
+		       load_relaxed(&d->frames.free_count) > 2 * d->frames.free_target;
+	}
+}
+
+void
+fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to,
+    bool protected)
+{
+	struct daemon *d = fill->object->daemon;
+	struct vm_object *o = fill->object;
+	struct cref given_up[FAULT_CLUSTER_MAX];
+	unsigned give = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct vm_page *p = fill_page(fill, i);
+		bool clean =
+		    p->cref != 0 && protected && !(fill->write && i == fill->first) && !fill->wired;
+
+		if (clean)
+			continue;
+		vm_page_flags_set(p, PAGE_DIRTY);
+		if (p->cref)
+			given_up[give++].v = p->cref;
+		p->cref = 0;
+	}
+	/* Neighbours are mapped, so for the policy they count as referenced: a run is about to
+	 * touch them. */
+	lock_acquire(&d->pageq.lock);
+	for (unsigned i = 0; i < count; i++)
+		pageq_filled_locked(d, o, fill->frames[i],
+		    fill->wired && to == PAGE_ACTIVE ? PAGE_WIRED : to,
+		    i == fill->first && fill->write ? PF_WRITE : 0);
+	lock_release(&d->pageq.lock);
+	for (unsigned i = 0; i < give; i++)
+		compressor_free(d->compressor, given_up[i]);
+	for (unsigned i = 0; i < count; i++)
+		fill_release(fill, i);
+	if (server && count > 1)
+		stat_add(server->stats, STAT_CLUSTERED, count - 1);
+	if (count < fill->count)
+		fill_abort(d, fill, count);
+	vm_object_put(o);
+}
+
+/* wake_first: the thread whose fault it is, too */
+static void
+put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
+{
+	struct vm_object *o = fill->object;
+	bool wanted = false;
+
+	lock_acquire(&o->lock);
+	for (unsigned i = from; i < fill->count; i++) {
+		struct vm_page *p = fill_page(fill, i);
+		struct cref cref = { p->cref };
+
+		wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
+		vm_object_slot_set(o, fill->index + i, cref.v ? slot_stored(cref) : 0);
+		lock_acquire(&d->pageq.lock);
+		vm_page_commit(
+		    d, o, fill->frames[i], PAGE_FILLING, cref.v ? PAGE_STORED : PAGE_ABSENT);
+		lock_release(&d->pageq.lock);
+	}
+	if (wanted && load_acquire(&o->waiters) > 0)
+		cond_broadcast(&o->unbusy);
+	lock_release(&o->lock);
+	if (wanted || (wake_first && from <= fill->first))
+		uffd_wake(o->task->uffd, fill_address(fill, from),
+		    (size_t)(fill->count - from) << d->page_shift);
+	fill->count = from;
+}
+
+void
+fill_abort(struct daemon *d, struct fill *fill, unsigned from)
+{
+	put_back(d, fill, from, true);
+}
+
+void
+fill_defer(struct daemon *d, struct fill *fill)
+{
+	put_back(d, fill, 0, false);
+}
+
+void
+fill_drop_front(struct daemon *d, struct fill *fill, unsigned count)
+{
+	struct fill front = *fill;
+
+	if (count == 0)
+		return;
+	CHECK(count <= fill->first);
+	front.count = count;
+	fill->index += count;
+	fill->count -= count;
+	fill->first -= count;
+	memmove(fill->frames, fill->frames + count, fill->count * sizeof(fill->frames[0]));
+	put_back(d, &front, 0, false);
+}
+
+void
+fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
+{
+	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
+	struct cref cref = { fill_page(fill, i)->cref };
+
+	lock_acquire(&o->lock);
+	vm_object_slot_set(o, fill->index + i, SLOT_POISONED);
+	lock_acquire(&d->pageq.lock);
+	vm_page_commit(d, o, fill->frames[i], PAGE_FILLING, PAGE_POISONED);
+	lock_release(&d->pageq.lock);
+	vm_object_hole_begin(o, &server->hole, fill->index + i, fill->index + i + 1);
+	if (load_acquire(&o->waiters) > 0)
+		cond_broadcast(&o->unbusy);
+	lock_release(&o->lock);
+	compressor_free(d->compressor, cref);
+	stat_add(server->stats, STAT_PAGES_LOST, 1);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_PAGES_LOST, 1);
+	fault_poison_hole(server, o);
+	log_error_limited(
+	    "page %llu of object %llu (process %d) could not be read back and is lost: "
+	    "touching it is SIGBUS",
+	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->task->pid);
+}
+
+/* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page
+ * cut short. The truth replaces it. What stays in the way is not the object's memory: then the
+ * client gets nothing there.
+ * => whether to try again */
+#define IN_THE_WAY_TRIES 8u
+static bool
+clear_the_way(
+    struct fault_server *server, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
+{
+	if (at != *last)
+		*tries = 0;
+	*last = at;
+	if (++*tries > IN_THE_WAY_TRIES)
+		return false;
+	uffd_punch(fill->object->memfd, (fill->index + at) << fill->object->daemon->page_shift,
+	    fill->object->daemon->page_bytes);
+	stat_add(server->stats, STAT_PLANTED, 1);
+	return true;
+}
+
+/* Parts of a system page may be mappings of their own (its owner has changed the protection of
+ * one), or none: then calls for the whole of it answer ENOENT. By hardware pages; what is mapped
+ * nowhere still gets its content. page NULL: zeroes.
+ * => whether anything is mapped now */
+static bool
+put_parts(struct fault_server *server, struct fill *fill, unsigned at, const char *page, int mode)
+{
+	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
+	uint64_t offset = (fill->index + at) << d->page_shift;
+	unsigned last = UINT_MAX, tries = 0;
+	bool any = false, whole = true;
+
+	for (size_t part = 0; part < d->page_bytes && whole;) {
+		uint64_t address = fill_address(fill, at) + part;
+		size_t done;
+		int error =
+		    page ? uffd_copy(o->task->uffd, address, page + part, d->hw_bytes, mode, &done)
+			 : uffd_zeropage(o->task->uffd, address, d->hw_bytes, &done);
+
+		if (error == -EEXIST && clear_the_way(server, fill, at, &last, &tries)) {
+			/* All of it is gone. */
+			part = 0;
+			any = false;
+			continue;
+		}
+		any |= error == 0;
+		if (error && page)
+			whole = uffd_write(o->memfd, offset + part, page + part, d->hw_bytes);
+		part += d->hw_bytes;
+	}
+	if (!any || !whole)
+		uffd_punch(o->memfd, offset, d->page_bytes);
+	return any && whole;
+}
+
+/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard
+ * page) must not bring the thread back to the same fill for ever. Only the page that faulted is
+ * left. */
+static void
+fill_narrow(struct daemon *d, struct fill *fill)
+{
+	fill_abort(d, fill, fill->first + 1);
+	fill_drop_front(d, fill, fill->first);
+}
+
+static unsigned
+copy_run(struct fault_server *server, struct fill *fill, unsigned from, const void *pages,
+    unsigned count, int mode)
+{
+	struct daemon *d = fill->object->daemon;
+	unsigned in_place = 0, last = UINT_MAX, tries = 0;
+
+	while (in_place < count) {
+		unsigned at = from + in_place;
+		size_t done = 0;
+		int error = uffd_copy(fill->object->task->uffd, fill_address(fill, at),
+		    (const char *)pages + ((size_t)in_place << d->page_shift),
+		    (size_t)(count - in_place) << d->page_shift, mode, &done);
+
+		in_place += (unsigned)(done >> d->page_shift);
+		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
+			return put_parts(server, fill, at, pages, mode) ? 1 : 0;
+		if (error != -EEXIST ||
+		    !clear_the_way(server, fill, from + in_place, &last, &tries))
+			return in_place;
+	}
+	return in_place;
+}
+
+static unsigned
+copy_pages(
+    struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+{
+	size_t page = fill->object->daemon->page_bytes;
+	unsigned done;
+
+	if (!protect || !fill->write || fill->first >= count)
+		return copy_run(server, fill, 0, pages, count, protect ? UFFD_MODE_WP : 0);
+	/* The page being written is mapped writable, its neighbours are not. */
+	done = copy_run(server, fill, 0, pages, fill->first, UFFD_MODE_WP);
+	if (done < fill->first)
+		return done;
+	done += copy_run(server, fill, done, (const char *)pages + done * page, 1, 0);
+	if (done == fill->first || done == count)
+		return done;
+	return done + copy_run(server, fill, done, (const char *)pages + done * page, count - done,
+			  UFFD_MODE_WP);
+}
+
+unsigned
+fill_copy(
+    struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+{
+	struct daemon *d = fill->object->daemon;
+	unsigned done = copy_pages(server, fill, pages, count, protect), first = fill->first;
+
+	if (done > 0 || fill->count == 1 || first >= count)
+		return done;
+	fill_narrow(d, fill);
+	return copy_pages(
+	    server, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
+}
+
+enum fault_outcome
+fill_zero(struct fault_server *server, struct fill *fill)
+{
+	struct daemon *d = server->daemon;
+	struct vm_object *o = fill->object;
+	unsigned done_pages = 0, last = UINT_MAX, tries = 0;
+
+	while (done_pages < fill->count) {
+		size_t done = 0;
+		int error = uffd_zeropage(o->task->uffd, fill_address(fill, done_pages),
+		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
+
+		done_pages += (unsigned)(done >> d->page_shift);
+		if (error == -EEXIST && clear_the_way(server, fill, done_pages, &last, &tries))
+			continue;
+		if (error && done_pages == 0 && fill->count > 1) {
+			fill_narrow(d, fill);
+			continue;
+		}
+		if (error == -ENOENT && fill->count == 1 && d->page_bytes > d->hw_bytes)
+			done_pages = put_parts(server, fill, 0, NULL, 0) ? 1 : 0;
+		break;
+	}
+	stat_add(server->stats, STAT_ZERO_FILLS, done_pages);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
+	if (done_pages == 0) {
+		fill_abort(d, fill, 0);
+		vm_object_put(o);
+		return FAULT_ANSWERED;
+	}
+	fill_finish(server, fill, done_pages, PAGE_ACTIVE, false);
+	return FAULT_ANSWERED;
+}
+
+enum fault_outcome
+fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill)
+{
+	struct daemon *d = server->daemon;
+	struct vm_object *o = fill->object;
+	unsigned loaded, done;
+	bool retain;
+	int error = 0;
+
+	if (fill->first > 0) {
+		/* Downwards: the faulting page is the last; see first where it is. */
+		struct cref cref = { fill_page(fill, fill->first)->cref };
+
+		if (compressor_is_away(d->compressor, cref))
+			return swapin_start(server, fault, fill);
+	}
+	for (loaded = 0; loaded < fill->count; loaded++) {
+		struct cref cref = { fill_page(fill, loaded)->cref };
+
+		error = compressor_load(d->compressor, cref,
+		    (char *)server->bounce + ((size_t)loaded << d->page_shift));
+		if (error && loaded >= fill->first)
+			break;
+		if (error) {
+			/* Below the page that faulted: away or damaged, and its own affair.
+			 * Aborting all would bring the thread back to the same fill for ever. */
+			fill_drop_front(d, fill, loaded + 1);
+			loaded = UINT_MAX; /* from the new front, 0 */
+		}
+	}
+	if (error == -EAGAIN && loaded == fill->first)
+		return swapin_start(server, fault, fill);
+	if (loaded == fill->first) {
+		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is
+		 * lost. */
+		fill_abort(d, fill, loaded + 1);
+		fill_lost(server, fill, loaded);
+		fill->count = loaded;
+		fill_abort(d, fill, 0);
+		vm_object_put(o);
+		return FAULT_ANSWERED;
+	}
+	retain = !fill->wired && fill_retains(d, fill);
+	done = fill_copy(server, fill, server->bounce, loaded, retain);
+	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
+	ledger_count(&o->task->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
+	if (done == 0) {
+		fill_abort(d, fill, 0);
+		vm_object_put(o);
+		return FAULT_ANSWERED;
+	}
+	fill_finish(server, fill, done, PAGE_ACTIVE, retain);
+	return FAULT_ANSWERED;
+}

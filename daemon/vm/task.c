@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tasks and their table. Runs on: any thread; the table's lock is the outermost. A task is
+ * freed by whoever drops the last reference.
+ */
+#include "vm/task.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/closer.h"
+#include "clock.h"
+#include "failpt.h"
+#include "fault/fault.h"
+#include "pmap/uffd.h"
+#include "vm/vm_object.h"
+#include "watch/watcher.h"
+
+int
+task_table_create(struct daemon *d)
+{
+	struct task_table *t = &d->tasks;
+
+	shares_create(d);
+	processes_create(d);
+	t->room = (uint32_t)param(d, max_sessions);
+	t->tasks = calloc(t->room, sizeof(*t->tasks));
+	t->generations = calloc(t->room, sizeof(*t->generations));
+	lock_init(&t->lock, RANK_TASK_TABLE);
+	return t->tasks && t->generations ? 0 : -ENOMEM;
+}
+
+void
+task_table_destroy(struct daemon *d)
+{
+	CHECK(d->tasks.count == 0);
+	free(d->tasks.tasks);
+	free(d->tasks.generations);
+	lock_fini(&d->tasks.lock);
+	processes_destroy(d);
+	shares_destroy(d);
+}
+
+static void
+shares_give(struct task *task)
+{
+	share_give(task->daemon, task->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+	share_give(task->daemon, task->account, SHARE_SESSIONS, 1);
+}
+
+/* => 0, -EDQUOT or -ENFILE */
+static int
+shares_take(struct task *task)
+{
+	int error = share_take(task->daemon, task->account, SHARE_SESSIONS, 1);
+
+	if (!error) {
+		error =
+		    share_take(task->daemon, task->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+		if (error)
+			share_give(task->daemon, task->account, SHARE_SESSIONS, 1);
+	}
+	return error == -ENOSPC ? -ENFILE : error;
+}
+
+static int
+table_add(struct task *task)
+{
+	struct task_table *t = &task->daemon->tasks;
+	int error = -ENFILE;
+
+	lock_acquire(&t->lock);
+	for (uint32_t i = 0; i < t->room; i++) {
+		if (t->tasks[i])
+			continue;
+		t->tasks[i] = task;
+		task->index = i;
+		task->generation = ++t->generations[i];
+		t->count++;
+		error = 0;
+		break;
+	}
+	lock_release(&t->lock);
+	return error;
+}
+
+int
+task_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct task **ret)
+{
+	static atomic_ullong next_id = 1;
+	struct task *task;
+	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
+
+	if (error)
+		return error;
+	task = calloc(1, sizeof(*task));
+	if (!task)
+		return -ENOMEM;
+	task->magic = TASK_MAGIC;
+	task->daemon = d;
+	task->socket = socket;
+	task->pid = pid;
+	task->uid = uid;
+	task->pidfd = pidfd;
+	store_relaxed(&task->pagemap, -1);
+	task->uffd = task->agent = -1;
+	task->is_control = uid == 0 || uid == geteuid();
+	task->id = fetch_add_relaxed(&next_id, 1);
+	task->created_ns = clock_now_ns();
+	store_relaxed(&task->lane_before, watch_lane_of(d, uid));
+	store_relaxed(&task->references, 1);
+	error = -ENOMEM;
+	task->process = process_get(d, pid, pidfd);
+	if (!task->process)
+		goto fail_process;
+	task->account = share_account_get(d, uid, task->is_control);
+	if (!task->account)
+		goto fail_account;
+	error = shares_take(task);
+	if (error)
+		goto fail_shares;
+	park_task_init(task);
+	vm_map_init(&task->map);
+	task->map.task = task;
+	error = table_add(task);
+	if (error)
+		goto fail_table;
+	*ret = task;
+	return 0;
+
+fail_table:
+	vm_map_fini(&task->map);
+	shares_give(task);
+fail_shares:
+	share_account_put(d, task->account);
+fail_account:
+	process_put(d, task->process);
+fail_process:
+	free(task);
+	return error;
+}
+
+struct task *
+task_get(struct task *task)
+{
+	fetch_add_relaxed(&task->references, 1);
+	return task;
+}
+
+void
+task_put(struct task *task)
+{
+	struct daemon *d = task->daemon;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	if (fetch_sub_acq_rel(&task->references, 1) != 1)
+		return;
+	lock_acquire(&d->tasks.lock);
+	d->tasks.tasks[task->index] = NULL;
+	d->tasks.count--;
+	lock_release(&d->tasks.lock);
+	vm_map_fini(&task->map);
+	CHECKF(ledger_is_zero(&task->ledger), "session %llu ends with a ledger that is not zero",
+	    (unsigned long long)task->id);
+	closer_close(d, task->uffd, task->pid, task->uid);
+	closer_close(d, task->agent, task->pid, task->uid);
+	closer_close(d, task->pidfd, task->pid, task->uid);
+	closer_close(d, load_relaxed(&task->pagemap), task->pid, task->uid);
+	shares_give(task);
+	share_account_put(d, task->account);
+	process_put(d, task->process);
+	task->magic = 0;
+	free(task);
+}
+
+/* A task whose last reference is being dropped is still in the table: it must not come back to
+ * life. */
+static struct task *
+get_unless_ending(struct task *task)
+{
+	unsigned references = load_relaxed(&task->references);
+
+	while (references > 0)
+		if (cas_acq_rel(&task->references, &references, references + 1))
+			return task;
+	return NULL;
+}
+
+struct task *
+task_find_cookie(struct daemon *d, uint64_t cookie)
+{
+	struct task_table *t = &d->tasks;
+	uint32_t index = (uint32_t)cookie;
+	struct task *task = NULL;
+
+	lock_acquire(&t->lock);
+	if (index < t->room && t->tasks[index] && t->tasks[index]->generation == cookie >> 32)
+		task = get_unless_ending(t->tasks[index]);
+	lock_release(&t->lock);
+	return task;
+}
+
+struct task *
+task_at(struct daemon *d, uint32_t index)
+{
+	struct task_table *t = &d->tasks;
+	struct task *task = NULL;
+
+	lock_acquire(&t->lock);
+	if (index < t->room && t->tasks[index])
+		task = get_unless_ending(t->tasks[index]);
+	lock_release(&t->lock);
+	return task;
+}
+
+struct task *
+task_next(struct daemon *d, uint32_t *cursor)
+{
+	struct task_table *t = &d->tasks;
+	struct task *task = NULL;
+
+	lock_acquire(&t->lock);
+	while (*cursor < t->room && !task) {
+		struct task *candidate = t->tasks[(*cursor)++];
+
+		if (candidate && load_acquire(&candidate->state) == SESSION_CLIENT)
+			task = get_unless_ending(candidate);
+	}
+	lock_release(&t->lock);
+	return task;
+}
+
+struct task *
+task_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns)
+{
+	struct task_table *t = &d->tasks;
+	struct task *task = NULL;
+
+	lock_acquire(&t->lock);
+	while (*cursor < t->room && !task) {
+		struct task *candidate = t->tasks[(*cursor)++];
+
+		if (candidate && load_acquire(&candidate->state) == SESSION_NEW &&
+		    candidate->created_ns < before_ns)
+			task = get_unless_ending(candidate);
+	}
+	lock_release(&t->lock);
+	return task;
+}
+
+void
+task_wired_settle(struct task *task)
+{
+	uint64_t less;
+
+	lock_acquire(&task->map.lock);
+	less = task->wired_billed - task->map.wired_bytes;
+	task->wired_billed -= less;
+	lock_release(&task->map.lock);
+	if (less == 0)
+		return;
+	fetch_sub_relaxed(&task->process->wired_bytes, less);
+	share_give(task->daemon, task->account, SHARE_WIRED, less);
+}
+
+bool
+task_exists(struct daemon *d, uint64_t id)
+{
+	uint32_t cursor = 0;
+	struct task *task;
+	bool found = false;
+
+	while (!found && (task = task_next(d, &cursor)) != NULL) {
+		found = task->id == id;
+		task_put(task);
+	}
+	return found;
+}
+
+uint32_t
+task_count(struct daemon *d)
+{
+	uint32_t cursor = 0, count = 0;
+	struct task *task;
+
+	while ((task = task_next(d, &cursor)) != NULL) {
+		count++;
+		task_put(task);
+	}
+	return count;
+}
+
+void
+task_wake_all(struct task *task)
+{
+	uint64_t from = 0;
+
+	for (;;) {
+		struct vm_entry *e;
+		uint64_t start = 0, end = 0;
+
+		lock_acquire(&task->map.lock);
+		e = vm_map_lookup_from(&task->map, from);
+		if (e) {
+			start = e->start;
+			end = e->end;
+		}
+		lock_release(&task->map.lock);
+		if (!e)
+			return;
+		uffd_wake(task->uffd, start, end - start);
+		from = end;
+	}
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Moving a client from one lane to another. Who polls it changes under its affinity_busy, as in
+ * fault/affinity.c.
+ */
+#include "watch/lane.h"
+
+#include <sched.h>
+
+#include "fault/direct.h"
+#include "fault/fault.h"
+#include "control/jobs.h"
+#include "pageout/pageout.h"
+
+static void
+poll_from(struct daemon *d, struct task *task, unsigned lane)
+{
+	uint64_t polling = 0;
+
+	/* First those that join, then those that leave: somebody always polls. */
+	for (unsigned i = 0; i < seat_count(d); i++)
+		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], task) == 0 &&
+		    lane == LANE_COMMON)
+			polling |= 1ull << i;
+	for (unsigned i = 0; i < seat_count(d); i++)
+		if (d->seats[i].lane != lane)
+			fault_seat_unwatch(&d->seats[i], task);
+	store_relaxed(&task->servers_polling, polling);
+}
+
+void
+lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats)
+{
+	while (exchange_acq_rel(&task->affinity_busy, true))
+		sched_yield();
+	if (lane != LANE_COMMON)
+		direct_leave(d, task, stats);
+	store_release(&task->lane, lane);
+	if (load_acquire(&task->state) == SESSION_CLIENT)
+		poll_from(d, task, lane);
+	/* Its end takes it from all; what came after that is ours to take back. */
+	if (task_is_dead(task))
+		for (unsigned i = 0; i < seat_count(d); i++)
+			fault_seat_unwatch(&d->seats[i], task);
+	store_release(&task->affinity_busy, false);
+	/* Faults that were read and passed over on the way come again. */
+	if (load_acquire(&task->state) == SESSION_CLIENT)
+		task_wake_all(task);
+	/* What it has wanted from workers and jobs of the lane before is for those of this one. */
+	pageout_want_task(d, task);
+	pageout_want(d);
+	side_wake(d);
+	jobs_wake(d);
+	park_tables_freed(d);
+}

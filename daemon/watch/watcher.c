@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The watcher (watch/watcher.h). Runs on: its own thread. It takes no lock for longer than a look,
+ * and makes no call that a client can hold.
+ */
+#include "watch/watcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "watch/lane.h"
+#include "vm/task.h"
+#include "watch/holder.h"
+
+/* Looks in a row that found the same call asleep. */
+#define STUCK_TICKS 3u
+/* Or so many looks of the last OFTEN_OF at any of its calls. A memfd's lock only the client holds,
+ * or a thread of ours that runs at that moment; an address space is changed by honest programs
+ * too. */
+#define OFTEN_MEMFD 3u
+#define OFTEN_LOOKS 6u
+#define OFTEN_OF    8u
+/* In a side lane for so long after the first time, and twice as long each further time. */
+#define APART_TICKS (10000u / WATCH_TICK_MS)
+#define APART_TIMES 6u
+/* Who waits for a memfd's lock behind a thread of ours does not wait for the client; but for no
+ * longer than this. */
+#define EXCUSED_TICKS (5000u / WATCH_TICK_MS)
+/* While the daemon stops nobody has longer. */
+#define HASTY_TICKS (2000u / WATCH_TICK_MS)
+/* After a client has been ended and its calls still do not come back: who else holds the lock is
+ * looked for, this often. */
+#define HOLDER_TICKS (500u / WATCH_TICK_MS)
+/* When nobody has been inside of a call for so long the watcher looks seldom. */
+#define IDLE_TICKS   40u
+#define IDLE_MS      100u
+#define OBSERVED_MAX 64u
+/* So many clients apart make their user suspect, for so long. */
+#define SUSPECT_CLIENTS 3u
+#define SUSPECT_TICKS   (60000u / WATCH_TICK_MS)
+#define SUSPECTS_MAX    16u
+
+_Thread_local struct watch *watch_own;
+
+static const struct {
+	unsigned end_ticks;
+	const char *text;
+} calls[] = {
+#define CALL(NAME, end_ms, text) { (end_ms) / WATCH_TICK_MS, text },
+#include "tbl/watch_call.h"
+};
+
+/* A client that was met blocking lately, or is in a side lane. */
+struct observed {
+	struct task *task; /* with a reference */
+	uint32_t history;  /* bit i: blocking, i ticks ago */
+	uint32_t memfd;    /* the same of its memfd's lock alone, when no thread of ours had it */
+	uint64_t apart_until; /* tick; 0: in the common lane */
+};
+
+/* A user whose clients held calls up until they were ended, or several of whose clients are apart:
+ * all that it has begin in a side lane, for each would cost others the time until it is noticed. */
+struct suspect {
+	uid_t uid;
+	uint64_t until; /* tick; passed: none */
+};
+
+struct watcher {
+	struct daemon *daemon;
+	pthread_t thread;
+	struct lock lock; /* covers cond, stopping and suspects; leaf */
+	struct cond cond; /* waited for by the watcher, signalled by watch_stop and watch_hasten */
+	bool stopping;
+	atomic_bool hasty;
+	struct watch *first;     /* (C) */
+	uint64_t tick;           /* (W) */
+	uint64_t suspects_until; /* (W) tick after which there are none */
+	unsigned idle;
+	unsigned calls_seen; /* sum of the words, when it last looked */
+	struct observed observed[OBSERVED_MAX];
+	struct suspect suspects[SUSPECTS_MAX];
+	struct stat_shard stats;
+};
+
+void
+watch_begin(struct watch *w)
+{
+	store_release(&w->tid, (pid_t)syscall(SYS_gettid));
+	watch_own = w;
+}
+
+void
+watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w))
+{
+	w->relieve = relieve;
+	w->next = d->watcher->first;
+	d->watcher->first = w;
+}
+
+bool
+watch_relieved(struct watch *w)
+{
+	unsigned word = w->seen;
+
+	return cas_acq_rel(&w->word, &word, word | WATCH_RELIEVED);
+}
+
+void
+watch_on_duty(struct watch *w, unsigned lane)
+{
+	w->relieved = false;
+	store_relaxed(&w->lane, lane);
+}
+
+/* --- duties --- */
+
+int
+duty_wait(struct daemon *d, struct duty *duty)
+{
+	int number;
+
+	lock_acquire(&d->duty_lock);
+	while (!duty->is_new && !d->duties_end)
+		cond_wait(&d->duty_given, &d->duty_lock);
+	number = duty->is_new ? duty->number : DUTY_NONE;
+	duty->is_new = false;
+	lock_release(&d->duty_lock);
+	return number;
+}
+
+void
+duty_give_locked(struct daemon *d, struct duty *duty, int number)
+{
+	lock_assert_held(&d->duty_lock);
+	duty->number = number;
+	duty->is_new = true;
+	cond_broadcast(&d->duty_given);
+}
+
+void
+duty_end(struct daemon *d, struct duty *duty)
+{
+	lock_acquire(&d->duty_lock);
+	duty->number = DUTY_NONE;
+	lock_release(&d->duty_lock);
+}
+
+void
+duties_stop(struct daemon *d)
+{
+	lock_acquire(&d->duty_lock);
+	d->duties_end = true;
+	cond_broadcast(&d->duty_given);
+	lock_release(&d->duty_lock);
+}
+
+/* --- looking --- */
+
+/* Whether the thread waits for something: its state is the field behind the name, which may hold
+ * anything. The file stays open: clients may have left no descriptor by the time it is needed, and
+ * who cannot be looked at is not taken for asleep. */
+static bool
+sleeps(struct watch *w)
+{
+	char path[64], line[256], *at;
+	ssize_t length;
+
+	if (w->state_fd <= 0) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)load_relaxed(&w->tid));
+		w->state_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	length = w->state_fd > 0 ? pread(w->state_fd, line, sizeof(line) - 1, 0) : 0;
+	if (length <= 0)
+		return false;
+	line[length] = '\0';
+	at = strrchr(line, ')');
+	return at && at[1] != '\0' && at[2] != 'R';
+}
+
+/* Whether a thread of ours runs inside of a call on that client's memfds: it may have the lock that
+ * another waits for. */
+static bool
+lock_is_ours(struct watcher *r, uint64_t client)
+{
+	for (struct watch *w = r->first; w; w = w->next)
+		if (load_acquire(&w->word) & WATCH_INSIDE &&
+		    load_relaxed(&w->call) == WATCH_MEMFD && load_relaxed(&w->client) == client &&
+		    !sleeps(w))
+			return true;
+	return false;
+}
+
+static struct observed *
+observe(struct watcher *r, struct task *task)
+{
+	struct observed *unused = NULL;
+
+	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
+		if (r->observed[i].task == task)
+			return &r->observed[i];
+		if (!r->observed[i].task)
+			unused = &r->observed[i];
+	}
+	if (unused)
+		*unused = (struct observed){ .task = task_get(task) };
+	return unused;
+}
+
+/* The clients of one user wait for one another rather than for others. */
+static unsigned
+lane_for(uid_t uid)
+{
+	return 1 + uid % SIDE_LANES;
+}
+
+static bool
+is_suspect(struct watcher *r, uid_t uid)
+{
+	bool found = false;
+
+	lock_acquire(&r->lock);
+	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
+		found |= r->suspects[i].until > r->tick && r->suspects[i].uid == uid;
+	lock_release(&r->lock);
+	return found;
+}
+
+static void
+suspect(struct watcher *r, uid_t uid)
+{
+	struct suspect *oldest = &r->suspects[0];
+
+	lock_acquire(&r->lock);
+	for (unsigned i = 0; i < SUSPECTS_MAX; i++) {
+		if (r->suspects[i].uid == uid) {
+			oldest = &r->suspects[i];
+			break;
+		}
+		if (r->suspects[i].until < oldest->until)
+			oldest = &r->suspects[i];
+	}
+	*oldest = (struct suspect){ uid, r->tick + SUSPECT_TICKS };
+	r->suspects_until = r->tick + SUSPECT_TICKS;
+	lock_release(&r->lock);
+}
+
+unsigned
+watch_lane_of(struct daemon *d, uid_t uid)
+{
+	return is_suspect(d->watcher, uid) ? lane_for(uid) : LANE_COMMON;
+}
+
+static void
+set_apart(struct watcher *r, struct observed *o)
+{
+	struct task *task = o->task;
+	enum session_state state = load_acquire(&task->state);
+	unsigned apart = 0;
+
+	/* Before it is attached nobody polls it, and only its own request waits. */
+	if (o->apart_until != 0 || (state != SESSION_CLIENT && state != SESSION_DEAD))
+		return;
+	o->apart_until =
+	    r->tick + ((uint64_t)APART_TICKS
+			  << (task->times_apart < APART_TIMES ? task->times_apart : APART_TIMES));
+	task->times_apart++;
+	stat_add(r->stats, STAT_CLIENTS_APART, 1);
+	lane_move(r->daemon, task, lane_for(task->uid), r->stats);
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		apart += r->observed[i].task && r->observed[i].apart_until != 0 &&
+			 r->observed[i].task->uid == task->uid;
+	if (apart >= SUSPECT_CLIENTS)
+		suspect(r, task->uid);
+}
+
+static void
+set_suspect_apart(struct watcher *r, struct task *task)
+{
+	enum session_state state = load_acquire(&task->state);
+	struct observed *o = state == SESSION_CLIENT ? observe(r, task) : NULL;
+
+	if (o)
+		set_apart(r, o);
+	else if (state == SESSION_NEW || state == SESSION_ATTACHING)
+		store_release(&task->lane_before, lane_for(task->uid));
+}
+
+/* All clients of users that are suspect. */
+static void
+set_suspects_apart(struct watcher *r)
+{
+	struct daemon *d = r->daemon;
+
+	for (uint32_t i = 0; r->suspects_until > r->tick && i < d->tasks.room; i++) {
+		struct task *task = task_at(d, i);
+
+		if (!task)
+			continue;
+		if (is_suspect(r, task->uid))
+			set_suspect_apart(r, task);
+		task_put(task);
+	}
+}
+
+/* Clients that are not attached cannot be set apart, and their users' next ones would hold the next
+ * threads up. => whether as many of the user's as make it suspect hold one up now */
+static bool
+holds_up_many(const struct watcher *r, uid_t uid)
+{
+	unsigned count = 0;
+
+	for (const struct watch *w = r->first; w; w = w->next) {
+		struct task *task = w->ticks >= STUCK_TICKS
+					? task_find_cookie(r->daemon, load_relaxed(&w->client))
+					: NULL;
+
+		if (!task)
+			continue;
+		count += task->uid == uid && load_acquire(&task->state) == SESSION_ATTACHING;
+		task_put(task);
+	}
+	return count >= SUSPECT_CLIENTS;
+}
+
+/* The client, and with it the task, which ends with its process. Where it may not be killed the
+ * task ends all the same. */
+static void
+end_client(struct watcher *r, struct task *task, const struct watch *w)
+{
+	if (exchange_acq_rel(&task->end_wanted, true))
+		return;
+	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
+	suspect(r, task->uid);
+	log_error_limited("process %d (session %llu) does not let go of %s: it is ended",
+	    (int)task->pid, (unsigned long long)task->id, calls[load_relaxed(&w->call)].text);
+	if (task->pidfd < 0 || syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0u) < 0)
+		log_error_limited("process %d cannot be killed (%s): only its session ends",
+		    (int)task->pid, task->pidfd < 0 ? "not to be seen from here" : strerror(errno));
+	store_release(&r->daemon->tasks_end_wanted, true);
+}
+
+/* The thread has not come back from its call for w->ticks looks. */
+static void
+stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
+{
+	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks;
+	bool is_over, is_hopeless;
+
+	if (w->ticks == STUCK_TICKS) {
+		stat_add(r->stats, STAT_HELD_CALLS, 1);
+		log_notice_limited("process %d (session %llu) holds up %s", (int)task->pid,
+		    (unsigned long long)task->id, calls[load_relaxed(&w->call)].text);
+	}
+	if (o)
+		set_apart(r, o);
+	if (load_acquire(&task->state) == SESSION_ATTACHING && holds_up_many(r, task->uid))
+		suspect(r, task->uid);
+	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
+		end_ticks = HASTY_TICKS;
+	is_over = end_ticks && w->ticks >= end_ticks &&
+		  (w->ticks - w->excused >= end_ticks || w->ticks >= EXCUSED_TICKS);
+	if (is_over)
+		end_client(r, task, w);
+	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD &&
+	    (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
+		watch_holders_end(task, load_relaxed(&w->fd));
+	/* In a side lane others of its kind may wait; they do not wait for what has no end. A wait
+	 * has none where the client has been ended and whoever has its pages does not come back
+	 * even so. */
+	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT
+			  ? load_acquire(&task->end_wanted) && w->ticks >= HOLDER_TICKS
+			  : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
+	if (w->relieve && !(load_relaxed(&w->word) & WATCH_RELIEVED) &&
+	    (load_relaxed(&w->lane) == LANE_COMMON || is_hopeless)) {
+		w->relieve(r->daemon, w);
+		if (load_relaxed(&w->word) & WATCH_RELIEVED)
+			stat_add(r->stats, STAT_RELIEVED_THREADS, 1);
+	}
+}
+
+static void
+look_at(struct watcher *r, struct watch *w)
+{
+	unsigned word = load_acquire(&w->word), call = word & ~WATCH_RELIEVED;
+	struct observed *o;
+	struct task *task;
+
+	r->calls_seen += word;
+	if (!(word & WATCH_INSIDE) || call != (w->seen & ~WATCH_RELIEVED))
+		w->ticks = w->excused = 0;
+	w->seen = word;
+	if (!(word & WATCH_INSIDE) || !sleeps(w))
+		return;
+	w->ticks++;
+	/* The reference that the thread has for the time of its call keeps the task there. */
+	task = task_find_cookie(r->daemon, load_relaxed(&w->client));
+	if (!task)
+		return;
+	o = NULL;
+	if (load_acquire(&w->word) == word) {
+		/* A wait is for another thread, which may have a lot to do: only where that one is
+		 * held up it tells of the client. */
+		bool is_wait = load_relaxed(&w->call) == WATCH_WAIT;
+		bool is_memfd = load_relaxed(&w->call) == WATCH_MEMFD;
+		bool is_ours = is_memfd && lock_is_ours(r, load_relaxed(&w->client));
+
+		w->excused += is_ours;
+		o = is_wait ? NULL : observe(r, task);
+		if (o)
+			o->history |= 1;
+		if (o && is_memfd && !is_ours)
+			o->memfd |= 1;
+		if (w->ticks >= STUCK_TICKS &&
+		    (!is_wait || load_relaxed(&task->lane) != load_relaxed(&w->lane) ||
+			load_acquire(&task->end_wanted)))
+			stuck(r, w, task, o);
+	}
+	task_put(task);
+}
+
+static unsigned
+lately(uint32_t history)
+{
+	return (unsigned)__builtin_popcount(history & ((1u << OFTEN_OF) - 1));
+}
+
+/* After a look at all threads. */
+static void
+judge(struct watcher *r, struct observed *o)
+{
+	struct task *task = o->task;
+
+	if (lately(o->history) >= OFTEN_LOOKS || lately(o->memfd) >= OFTEN_MEMFD)
+		set_apart(r, o);
+	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 &&
+	    !task_is_dead(task)) {
+		o->apart_until = 0;
+		lane_move(r->daemon, task, LANE_COMMON, r->stats);
+	}
+	if (o->history == 0 && (o->apart_until == 0 || task_is_dead(task))) {
+		o->task = NULL;
+		task_put(task);
+	}
+}
+
+void
+watch_look(struct daemon *d)
+{
+	struct watcher *r = d->watcher;
+	unsigned before = r->calls_seen;
+
+	r->tick++;
+	r->calls_seen = 0;
+	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
+		r->observed[i].history <<= 1;
+		r->observed[i].memfd <<= 1;
+	}
+	for (struct watch *w = r->first; w; w = w->next)
+		look_at(r, w);
+	set_suspects_apart(r);
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		if (r->observed[i].task)
+			judge(r, &r->observed[i]);
+	r->idle = before == r->calls_seen ? r->idle + 1 : 0;
+}
+
+/* A thread that is stuck inside is no idle one. */
+static bool
+is_idle(const struct watcher *r)
+{
+	if (r->idle < IDLE_TICKS)
+		return false;
+	for (const struct watch *w = r->first; w; w = w->next)
+		if (w->ticks > 0)
+			return false;
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		if (r->observed[i].task)
+			return false;
+	return true;
+}
+
+static void *
+watcher_main(void *argument)
+{
+	struct watcher *r = argument;
+
+	pthread_setname_np(pthread_self(), "watch");
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
+	lock_acquire(&r->lock);
+	while (!r->stopping) {
+		cond_wait_for(
+		    &r->cond, &r->lock, (is_idle(r) ? IDLE_MS : WATCH_TICK_MS) * 1000000ull);
+		lock_release(&r->lock);
+		watch_look(r->daemon);
+		lock_acquire(&r->lock);
+	}
+	lock_release(&r->lock);
+	for (unsigned i = 0; i < OBSERVED_MAX; i++)
+		if (r->observed[i].task)
+			task_put(r->observed[i].task);
+	return NULL;
+}
+
+int
+watch_create(struct daemon *d)
+{
+	struct watcher *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->daemon = d;
+	r->stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH));
+	lock_init(&r->lock, RANK_JOBS);
+	cond_init(&r->cond);
+	lock_init(&d->duty_lock, RANK_JOBS);
+	cond_init(&d->duty_given);
+	d->watcher = r;
+	return 0;
+}
+
+int
+watch_start(struct daemon *d)
+{
+	return pthread_create(&d->watcher->thread, NULL, watcher_main, d->watcher) ? -EAGAIN : 0;
+}
+
+void
+watch_hasten(struct daemon *d)
+{
+	store_release(&d->watcher->hasty, true);
+}
+
+void
+watch_stop(struct daemon *d)
+{
+	struct watcher *r = d->watcher;
+
+	lock_acquire(&r->lock);
+	r->stopping = true;
+	cond_signal(&r->cond);
+	lock_release(&r->lock);
+	pthread_join(r->thread, NULL);
+	for (struct watch *w = r->first; w; w = w->next)
+		if (w->state_fd > 0)
+			close(w->state_fd);
+}
+
+void
+watch_destroy(struct daemon *d)
+{
+	struct watcher *r = d->watcher;
+
+	lock_fini(&r->lock);
+	cond_fini(&r->cond);
+	lock_fini(&d->duty_lock);
+	cond_fini(&d->duty_given);
+	free(r);
+	d->watcher = NULL;
+}
