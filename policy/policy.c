@@ -29,6 +29,12 @@ policy_at(unsigned i)
 	return i < sizeof(pol_table) / sizeof(pol_table[0]) ? pol_table[i] : NULL;
 }
 
+const char *
+policy_expand(const char *text)
+{
+	return strcmp(text, "default") == 0 ? POLICY_DEFAULT : text;
+}
+
 const struct pol_ops *
 policy_find(const char *name)
 {

@@ -124,6 +124,15 @@ struct pol_ops {
 	struct pol_array arrays[POL_ARRAYS_MAX];
 };
 
+/* The policy of pagerd when it is not told, called "default". A major fault that the compressor
+ * answers costs about two soft ones (doc/performance.md), so few soft faults are worth it. Its cost
+ * is written out, and so is not replaced by the measured one, which gained nothing
+ * (doc/policies.md). Lint doc_names finds the text in the manual pages. */
+#define POLICY_DEFAULT                                                                             \
+	"mach2q:inactive=8,adapt=1,cost=2,overhead=1,near=100,refault=25,trial=10,turns=3"
+
+/* text: "name[:param=value,...]", or "default". => the text with "default" replaced. */
+const char *policy_expand(const char *text);
 /* Compiled-in policies, by name; NULL if there is none. */
 const struct pol_ops *policy_find(const char *name);
 /* The i-th, or NULL beyond the last. */

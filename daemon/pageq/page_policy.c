@@ -121,8 +121,7 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 
 	if (!pp)
 		return -ENOMEM;
-	if (strcmp(text, "default") == 0)
-		text = POLICY_DEFAULT;
+	text = policy_expand(text);
 	colon = strchr(text, ':');
 	length = colon ? (size_t)(colon - text) : strlen(text);
 	if (strlen(text) >= sizeof(pp->text)) {

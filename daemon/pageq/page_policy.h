@@ -11,13 +11,6 @@
 #include "daemon.h"
 #include "pol_window.h"
 
-/* What "default" stands for. A major fault that the compressor answers costs about two soft ones
- * here (doc/performance.md): few are worth it. Its cost is written out and so is not replaced by
- * the measured one, which gained nothing (policies.md). Lint doc_names finds the text in the manual
- * pages. */
-#define POLICY_DEFAULT                                                                             \
-	"mach2q:inactive=8,adapt=1,cost=2,overhead=1,near=100,refault=25,trial=10,turns=3"
-
 /* Memory in which the entries of a page that has not come take none: they begin at a hardware page,
  * as does every run of slots. */
 struct policy_memory {

@@ -71,8 +71,7 @@ def main(root):
 
     errors = [e for document in DOCUMENTS for e in document_errors(root, document, words, names)]
     errors += [e for p, (comments, _) in parts.items() for e in comment_errors(p, comments, words, foreign, exists)]
-    default = re.search(r'#define POLICY_DEFAULT[\s\\]+"(.*)"',
-                        next(text for p, text in sources.items() if p.endswith('/page_policy.h'))).group(1)
+    default = re.search(r'#define POLICY_DEFAULT[\s\\]+"(.*)"', sources['policy/policy.h']).group(1)
     for document in ['doc/man/pagerd.8.in', 'doc/man/pagerctl.1', 'doc/policies.md']:
         if default not in (root / document).read_text():
             errors.append(f'{document}: the default policy {default} is not there')

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "message.h"
 #include "pagersim.h"
 #include "trace.h"
 #include "trace_write.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "generate.h"
+#include "message.h"
 #include "pagersim.h"
 #include "trace_write.h"
 

@@ -2,8 +2,6 @@
  *
  * pagersim replay: options into a struct replay.
  */
-#include "replay.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -12,14 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "message.h"
 #include "pagersim.h"
 #include "pol_load.h"
+#include "report.h"
 #include "text.h"
 
 static const char replay_usage[] =
     "usage: pagersim replay TRACE --policy A[:param=value,...],B,... --frames "
     "N[%],FROM..TO/COUNT,...\n"
-    "  -p, --policy LIST       policies, `all`, or ./file.so; see `pagersim policies`\n"
+    "  -p, --policy LIST       policies, `default` (pagerd's), `all`, or ./file.so; see\n"
+    "                          `pagersim policies`\n"
     "  -f, --frames LIST       sizes in pages, in percent of the trace's pages, or COUNT sizes "
     "from..to\n"
     "  -m, --model MODEL       textbook: every reference is seen (default); pager: only faults "
@@ -96,42 +97,47 @@ parse_count(const char *text, const char *stop, uint64_t max, uint64_t *ret)
 	return end;
 }
 
+/* The name or path before the colon of `text`. => ops, or NULL and the error printed. */
+static const struct pol_ops *
+policy_of(const char *text)
+{
+	char *name = strndup(text, strcspn(text, ":")), why[256];
+	const struct pol_ops *ops = NULL;
+
+	if (name == NULL)
+		error_print(-ENOMEM, "not enough memory");
+	else if (strchr(name, '/') == NULL)
+		ops = policy_find(name);
+	else if (policy_load(name, &ops, why, sizeof(why)) != 0)
+		error_print(-ENOENT, "%s", why);
+	if (name != NULL && strchr(name, '/') == NULL && ops == NULL)
+		error_print(-ENOENT, "no policy is called \"%s\" (see: pagersim policies)", name);
+	free(name);
+	return ops;
+}
+
 static int
-replay_add_policy(struct replay *r, const char *text, size_t length)
+replay_add_policy(struct replay *r, const char *given, size_t length)
 {
 	struct replay_policy *p, *larger = realloc(r->policies, (r->nall + 1) * sizeof(*larger));
-	char *colon;
-	int error = 0;
+	const char *colon;
 
 	if (larger == NULL)
 		return -ENOMEM;
 	r->policies = larger;
 	p = &r->policies[r->nall];
-	*p = (struct replay_policy){ .label = strndup(text, length) };
+	*p = (struct replay_policy){ .label = strndup(given, length) };
 	if (p->label == NULL)
 		return -ENOMEM;
 	r->nall++;
-	colon = strchr(p->label, ':');
-	if (colon != NULL) {
-		*colon = '\0';
-		p->params = colon + 1;
-	}
-	if (strchr(p->label, '/') != NULL) {
-		char why[256];
-
-		error = policy_load(p->label, &p->ops, why, sizeof(why));
-		if (error != 0)
-			return error_print(error, "%s", why);
-	} else {
-		p->ops = policy_find(p->label);
-	}
-	if (p->ops == NULL)
-		return error_print(
-		    -ENOENT, "no policy is called \"%s\" (see: pagersim policies)", p->label);
-	if (colon != NULL)
-		*colon = ':';
-	text_clean(p->label); /* from here on it is only shown, and no parameter looks so */
-	return 0;
+	p->text = strdup(policy_expand(p->label));
+	if (p->text == NULL)
+		return -ENOMEM;
+	colon = strchr(p->text, ':');
+	p->params = colon != NULL ? colon + 1 : NULL;
+	p->ops = policy_of(p->text);
+	text_clean(p->label);
+	return p->ops != NULL ? 0 : -ENOENT;
 }
 
 /* Commas separate policies and parameters alike: "a:x=1,y=2,b": what has '=' and no ':' belongs to
@@ -408,8 +414,10 @@ cmd_replay(int argc, char **argv)
 	text_clean(r.title);
 	trace_init(&trace);
 	error = replay_all(&r, &args);
-	for (unsigned i = 0; i < r.nall; i++)
+	for (unsigned i = 0; i < r.nall; i++) {
 		free(r.policies[i].label);
+		free(r.policies[i].text);
+	}
 	free(r.policies);
 	free(r.title);
 	free(r.frames);

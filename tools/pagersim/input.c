@@ -18,7 +18,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "pagersim.h"
+#include "message.h"
 
 enum { INPUT_RAW = 1 << 18, INPUT_PLAIN = 1 << 20, MAGIC_MAX = 6 };
 /* What a file may make the decoder of xz allocate. `xz -9` needs 65 MiB. */

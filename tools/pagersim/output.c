@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pagersim.h"
+#include "message.h"
 
 /* With the rights of the file that it replaces, or of a new one. */
 static int

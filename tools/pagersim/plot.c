@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * SVG written directly: major faults over the number of frames, MIN as the lower envelope; in the
- * pager model a second panel with soft against major faults.
+ * The picture: major faults over the number of frames, with MIN as the lower bound; in the pager
+ * model a second panel with soft against major faults.
  */
-#include "replay.h"
+#include "report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,104 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base.h"
+#include "gnuplot.h"
+#include "message.h"
 #include "output.h"
-#include "pagersim.h"
 
-enum { PANEL_W = 560, PANEL_H = 380, LEFT = 90, TOP = 50, BOTTOM = 60, LEGEND_W = 190 };
-
-struct axis {
-	double min, max;
-	bool log;
-};
+enum { PANEL_WIDTH = 760, HEIGHT = 560, POINTS_MAX = 32 };
+/* The columns of a policy's data. */
+enum column { FRAMES, MAJORS, SOFTS };
 
 static const char *const colours[] = { "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
 	"#8c564b", "#e377c2", "#bcbd22", "#17becf", "#7f7f7f", "#aec7e8", "#98df8a", "#c49c94",
 	"#f7b6d2" };
 
-static const char *
-colour(const struct replay *r, unsigned p)
+static uint64_t
+value(const struct replay *r, unsigned p, unsigned i, enum column column)
 {
-	return (int)p == r->min ? "#000000" : colours[p % ARRAY_LEN(colours)];
-}
+	const struct sim_result *c = &replay_cell(r, p, i)->result;
 
-static double
-axis_place(const struct axis *a, double v)
-{
-	if (a->log)
-		return a->max > a->min
-			   ? (log(fmax(v, a->min)) - log(a->min)) / (log(a->max) - log(a->min))
-			   : 0;
-	return a->max > a->min ? (v - a->min) / (a->max - a->min) : 0;
-}
-
-static void
-axis_extend(struct axis *a, double v)
-{
-	a->min = fmin(a->min, v);
-	a->max = fmax(a->max, v);
-}
-
-/* Logarithmic when the values span more than a decade and a half. */
-static void
-axis_finish(struct axis *a)
-{
-	a->log = a->min > 0 && a->max / a->min > 30;
-	if (!a->log)
-		a->min = 0;
-	if (a->max <= a->min)
-		a->max = a->min + 1;
-}
-
-static void
-text(FILE *out, double x, double y, const char *anchor, const char *s)
-{
-	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
-	for (; *s != '\0'; s++) {
-		if (*s == '<' || *s == '&')
-			fputs(*s == '<' ? "&lt;" : "&amp;", out);
-		else
-			fputc(*s, out);
-	}
-	fputs("</text>\n", out);
-}
-
-static void
-draw_ticks(FILE *out, const struct axis *a, bool vertical, double x0)
-{
-	for (int i = 0; i <= 5; i++) {
-		double part = i / 5.0, v = a->min + part * (a->max - a->min);
-		char label[32];
-
-		if (a->log)
-			v = exp(log(a->min) + part * (log(a->max) - log(a->min)));
-		snprintf(label, sizeof(label), "%.*g", v < 1e6 ? 6 : 4,
-		    v < 100 ? round(v * 10) / 10 : round(v));
-		if (vertical) {
-			double y = TOP + PANEL_H * (1 - part);
-
-			fprintf(out,
-			    "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" "
-			    "stroke=\"#ddd\"/>\n",
-			    x0, y, x0 + PANEL_W, y);
-			text(out, x0 - 6, y + 4, "end", label);
-		} else {
-			text(out, x0 + PANEL_W * part, TOP + PANEL_H + 18, "middle", label);
-		}
-	}
-}
-
-static void
-draw_frame(FILE *out, double x0, const struct axis *x, const struct axis *y, const char *x_name,
-    const char *y_name)
-{
-	draw_ticks(out, y, true, x0);
-	draw_ticks(out, x, false, x0);
-	fprintf(out,
-	    "<rect x=\"%.1f\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"none\" "
-	    "stroke=\"#444\"/>\n",
-	    x0, TOP, PANEL_W, PANEL_H);
-	text(out, x0 + PANEL_W / 2.0, TOP + PANEL_H + 42, "middle", x_name);
-	text(out, x0, TOP - 10, "start", y_name);
+	return column == FRAMES ? r->frames[i] : column == MAJORS ? c->majors : c->soft;
 }
 
 static int
@@ -120,111 +41,119 @@ by_frames(const void *a, const void *b, void *arg)
 	return (fa > fb) - (fa < fb);
 }
 
-static double
-value(const struct replay *r, unsigned p, unsigned i, bool soft)
+/* order: the sizes, ascending. */
+static void
+write_data(FILE *script, const struct replay *r, unsigned p, const unsigned *order)
 {
-	const struct sim_result *c = &replay_cell(r, p, i)->result;
-
-	return (double)(soft ? c->soft : c->majors);
+	fprintf(script, "$policy_%u << EOD\n", p);
+	for (unsigned i = 0; i < r->nframes; i++)
+		fprintf(script, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		    value(r, p, order[i], FRAMES), value(r, p, order[i], MAJORS),
+		    value(r, p, order[i], SOFTS));
+	fputs("EOD\n", script);
 }
 
-/* One policy's line; x is frames, or soft faults in the second panel. */
+/* Logarithmic when the values span more than a decade and a half. */
 static void
-draw_policy(FILE *out, const struct replay *r, unsigned p, const unsigned *order, double x0,
-    const struct axis *x, const struct axis *y, bool soft)
+write_axis(FILE *script, const struct replay *r, char axis, enum column column, const char *name)
 {
-	fprintf(out,
-	    "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"%s\" "
-	    "stroke-linejoin=\"round\" points=\"",
-	    colour(r, p), (int)p == r->min ? "2.5" : "1.5");
-	for (unsigned i = 0; i < r->nframes; i++) {
-		double h = soft ? value(r, p, order[i], true) : r->frames[order[i]];
+	uint64_t min = UINT64_MAX, max = 0;
 
-		fprintf(out, "%.1f,%.1f ", x0 + PANEL_W * axis_place(x, h),
-		    TOP + PANEL_H * (1 - axis_place(y, value(r, p, order[i], false))));
-	}
-	fputs("\"/>\n", out);
-	for (unsigned i = 0; i < r->nframes && r->nframes <= 32; i++) {
-		double h = soft ? value(r, p, order[i], true) : r->frames[order[i]];
+	for (unsigned p = 0; p < r->nall; p++)
+		for (unsigned i = 0; i < r->nframes; i++) {
+			uint64_t v = value(r, p, i, column);
 
-		fprintf(out, "<circle r=\"2.5\" fill=\"%s\" cx=\"%.1f\" cy=\"%.1f\"/>\n",
-		    colour(r, p), x0 + PANEL_W * axis_place(x, h),
-		    TOP + PANEL_H * (1 - axis_place(y, value(r, p, order[i], false))));
-	}
+			min = v < min ? v : min;
+			max = v > max ? v : max;
+		}
+	fprintf(script, "set %clabel '%s'\nunset logscale %c\n", axis, name, axis);
+	if (min > 0 && max / min > 30)
+		fprintf(script, "set logscale %c\nset %crange [*:*]\n", axis, axis);
+	else
+		fprintf(script, "set %crange [0:%s]\n", axis, max > 0 ? "*" : "1");
 }
 
 static void
-draw_legend(FILE *out, const struct replay *r, double x0)
+write_panel(FILE *script, const struct replay *r, enum column x, const char *name)
 {
+	const char *before = "plot ";
+
+	write_axis(script, r, 'x', x, name);
+	write_axis(script, r, 'y', MAJORS, "major faults");
 	for (unsigned p = 0; p < r->nall; p++) {
-		double y = TOP + 12 + 20.0 * p;
+		bool min = (int)p == r->min;
 
-		if (p >= r->npolicies && (int)p != r->min)
+		/* MIN is drawn as the bound even if it was not asked for. */
+		if (p >= r->npolicies && !(min && x == FRAMES))
 			continue;
-		fprintf(out,
-		    "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" "
-		    "stroke-width=\"3\"/>\n",
-		    x0, y, x0 + 22, y, colour(r, p));
-		text(out, x0 + 28, y + 4, "start", r->policies[p].label);
+		fprintf(script, "%s$policy_%u using %d:%d with %s lw %s lc rgb '%s' title ", before,
+		    p, x + 1, MAJORS + 1,
+		    r->nframes <= POINTS_MAX ? "linespoints pt 7 ps 0.4" : "lines",
+		    min ? "2.5" : "1.5", min ? "#000000" : colours[p % ARRAY_LEN(colours)]);
+		gnuplot_quote(script, r->policies[p].label);
+		before = ", \\\n ";
 	}
+	fputc('\n', script);
 }
 
 static void
-draw(FILE *out, const struct replay *r, const unsigned *order)
+write_script(FILE *script, const struct replay *r, const unsigned *order)
 {
 	unsigned panels = r->model == SIM_PAGER ? 2 : 1;
-	struct axis frames = { .min = INFINITY }, majors = { .min = INFINITY },
-		    softs = { .min = INFINITY };
-	double x0 = LEFT;
 	char title[512];
 
-	for (unsigned i = 0; i < r->nframes; i++) {
-		axis_extend(&frames, r->frames[i]);
-		for (unsigned p = 0; p < r->nall; p++) {
-			axis_extend(&majors, value(r, p, i, false));
-			axis_extend(&softs, value(r, p, i, true));
-		}
-	}
-	axis_finish(&frames);
-	axis_finish(&majors);
-	axis_finish(&softs);
-	fprintf(out,
-	    "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%d\" "
-	    "font-family=\"sans-serif\" "
-	    "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-	    panels * (LEFT + PANEL_W) + 20 + LEGEND_W, TOP + PANEL_H + BOTTOM);
+	for (unsigned p = 0; p < r->nall; p++)
+		write_data(script, r, p, order);
 	snprintf(title, sizeof(title), "%s: %zu references, %" PRIu32 " pages, %s model", r->title,
 	    r->trace->references, r->trace->npages, r->model == SIM_PAGER ? "pager" : "textbook");
-	text(out, LEFT, 18, "start", title);
-	for (unsigned panel = 0; panel < panels; panel++, x0 += LEFT + PANEL_W) {
-		const struct axis *x = panel == 0 ? &frames : &softs;
+	fprintf(script,
+	    "set terminal svg size %u,%d noenhanced font 'sans,12' background rgb 'white'\n"
+	    "set grid\nset key outside bottom center horizontal\nset multiplot layout 1,%u title ",
+	    panels * PANEL_WIDTH, HEIGHT, panels);
+	gnuplot_quote(script, title);
+	fputc('\n', script);
+	write_panel(script, r, FRAMES, "frames");
+	if (panels == 2)
+		write_panel(script, r, SOFTS, "soft faults");
+	fputs("unset multiplot\n", script);
+}
 
-		draw_frame(
-		    out, x0, x, &majors, panel == 0 ? "frames" : "soft faults", "major faults");
-		for (unsigned p = 0; p < r->nall; p++)
-			if (p < r->npolicies || ((int)p == r->min && panel == 0))
-				draw_policy(out, r, p, order, x0, x, &majors, panel == 1);
+static int
+draw(const struct replay *r, const unsigned *order, const char *path)
+{
+	FILE *script = tmpfile();
+	struct output out;
+	int error, closed;
+
+	if (script == NULL)
+		return error_print(-errno, "temporary file: %s", strerror(errno));
+	write_script(script, r, order);
+	error = output_open(&out, path);
+	if (error == 0) {
+		error = gnuplot_draw(script, out.file);
+		if (error != 0 && ferror(out.file))
+			output_failed(&out);
+		else if (error != 0)
+			error_print(error, "--plot %s: %s", path, gnuplot_strerror(error));
+		closed = output_close(&out, error == 0);
+		error = error != 0 ? error : closed;
 	}
-	draw_legend(out, r, x0 - LEFT + 16);
-	fputs("</svg>\n", out);
+	fclose(script);
+	return error;
 }
 
 int
 report_plot(const struct replay *r, const char *path)
 {
 	unsigned *order = calloc(r->nframes, sizeof(*order));
-	struct output out;
-	int error =
-	    order != NULL ? output_open(&out, path) : error_print(-ENOMEM, "not enough memory");
+	int error;
 
-	if (error != 0) {
-		free(order);
-		return error;
-	}
+	if (order == NULL)
+		return error_print(-ENOMEM, "not enough memory");
 	for (unsigned i = 0; i < r->nframes; i++)
 		order[i] = i;
 	qsort_r(order, r->nframes, sizeof(*order), by_frames, (void *)r);
-	draw(out.file, r, order);
+	error = draw(r, order, path);
 	free(order);
-	return output_close(&out, true);
+	return error;
 }

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "curve.h"
-#include "pagersim.h"
+#include "message.h"
 
 /* From so many sizes on a whole curve costs less than they do one by one. MIN's stack is walked,
  * LRU's is not. */

@@ -2,7 +2,7 @@
  *
  * Results as a table for people, as TSV and as JSON. Counts are exact; ns_event is this run's time.
  */
-#include "replay.h"
+#include "report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "pagersim.h"
+#include "message.h"
 
 static const char *
 model_name(const struct replay *r)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "input.h"
-#include "pagersim.h"
+#include "message.h"
 #include "text.h"
 #include "trace_codec.h"
 #include "trace_guess.h"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pagersim.h"
+#include "message.h"
 
 enum { BLOCK_BYTES = 64 << 10 };
 
