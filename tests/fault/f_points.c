@@ -27,8 +27,7 @@ worker(struct live *d, void *argument)
 	struct book b;
 
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
+	book_write_all(&b, &mixture_usual, &rng);
 	atomic_store(&s->filled, true);
 	WAIT_UNTIL(d, atomic_load(&s->go));
 	/* How many soft faults there are in so many touches, and how many copies, depends on who
@@ -38,7 +37,7 @@ worker(struct live *d, void *argument)
 
 		book_verify(&b, page);
 		if (n % 2)
-			book_write(&b, page, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
+			book_write(&b, page, mixture_draw(&mixture_usual, &rng));
 		if (n % 50 == 0) {
 			page = (uint32_t)rng_below(&rng, count - 32);
 			OK(pager_behavior(p, b.base + page * d->page_bytes, 32 * d->page_bytes,

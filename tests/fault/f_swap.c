@@ -46,8 +46,7 @@ reader(struct live *d, void *argument)
 	(void)argument;
 	expect_bus();
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&(struct mixture){ 2, 5, 60 }, &rng));
+	book_write_all(&b, &(struct mixture){ 2, 5, 60 }, &rng);
 	phase(d, 1);
 	for (uint32_t n = 0; n < 2 * count; n++) {
 		uint32_t page = n < count ? (uint32_t)rng_below(&rng, count) : n - count;
@@ -127,8 +126,7 @@ writer(struct live *d, void *argument)
 
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&(struct mixture){ 5, 10, 10 }, &rng));
+	book_write_all(&b, &(struct mixture){ 5, 10, 10 }, &rng);
 	phase(d, 1);
 	for (uint32_t n = 0; n < 3 * count || !atomic_load(&shared->enough); n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);

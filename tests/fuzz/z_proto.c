@@ -10,91 +10,17 @@
 #include "harness.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 
-#include "book.h"
+#include "honest.h"
 #include "pager/uffd_compat.h"
 #include "raw.h"
 
-/* --- beside it --- */
-
-struct neighbour {
-	atomic_bool stop;
-	_Atomic uint64_t rounds;
-};
-
-static void
-neighbour(struct live *d, void *argument)
-{
-	struct neighbour *s = argument;
-	struct pager *p = client_connect(d);
-	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
-	uint64_t rng = live_seed;
-	struct pager_statistics statistics;
-	struct book b;
-
-	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 77);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
-	while (!atomic_load(&s->stop)) {
-		for (unsigned i = 0; i < 100; i++) {
-			uint32_t page = (uint32_t)rng_below(&rng, count);
-
-			book_verify(&b, page);
-			book_write(&b, page, mixture_draw(&(struct mixture){ 5, 10, 30 }, &rng));
-		}
-		OK(pager_statistics(p, &statistics));
-		atomic_fetch_add(&s->rounds, 1);
-	}
-	book_verify_all(&b);
-	OK(pager_disconnect(p));
-}
-
 /* --- one bad peer --- */
-
-static int
-socket_open(struct live *d)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	REQUIRE(strlen(d->socket) < sizeof(address.sun_path), "%s", d->socket);
-	strcpy(address.sun_path, d->socket);
-	REQUIRE(
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s", strerror(errno));
-	return fd;
-}
-
-static bool
-send_fds(int fd, const void *bytes, size_t size, const int *fds, unsigned count)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 32)];
-	} control;
-	struct iovec iov = { (void *)(uintptr_t)bytes, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	memset(&control, 0, sizeof(control));
-	if (count > 0) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
-	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL) >= 0;
-}
 
 /* One answer, or the end of the connection. Any descriptor in it is closed. => bytes, 0 at the end
  */
@@ -242,13 +168,13 @@ fuzzer(struct live *d, void *argument)
 			raw_connect(d, &r);
 			fd = r.chan.fd;
 		} else {
-			fd = own = socket_open(d);
+			fd = own = raw_socket(d->socket);
 		}
 		if (state == 1 || state == 2) {
 			size_t size =
 			    hello(message, state == 1 ? PAGER_ROLE_TOOL : PAGER_ROLE_CLIENT, 1);
 
-			REQUIRE(send_fds(fd, message, size, NULL, 0));
+			REQUIRE(raw_send(fd, message, size, NULL, 0));
 			REQUIRE(receive(fd, reply, sizeof(reply)) > 0);
 		}
 		/* Until the daemon has had enough, or the dice say so; sometimes without waiting
@@ -259,7 +185,7 @@ fuzzer(struct live *d, void *argument)
 			unsigned count = rng_below(&rng, 3) ? 0 : make_fds(fds, &rng, pool, 6);
 			ssize_t got;
 
-			if (!send_fds(fd, message, size, fds, count)) {
+			if (!raw_send(fd, message, size, fds, count)) {
 				ended++;
 				break;
 			}
@@ -456,16 +382,11 @@ liar(struct live *d, void *argument)
 /* --- one request at a time, also of who sends two and hangs up --- */
 
 static void
-send_request(int fd, uint16_t type, const void *body, size_t body_bytes)
+request_send(int fd, uint16_t type, const void *body, size_t body_bytes)
 {
 	_Alignas(8) unsigned char message[256];
-	struct pager_msg_header header = {
-		.type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = type
-	};
 
-	memcpy(message, &header, sizeof(header));
-	memcpy(message + sizeof(header), body, body_bytes);
-	REQUIRE(send(fd, message, header.length, MSG_NOSIGNAL) == (ssize_t)header.length);
+	REQUIRE(raw_send(fd, message, raw_message(message, type, body, body_bytes), NULL, 0));
 }
 
 static void
@@ -491,8 +412,8 @@ hangup(struct live *d, void *argument)
 		for (size_t i = 0; i < bytes; i += d->page_bytes)
 			base[i] = 1;
 		/* A long one, and one that could be answered at once. */
-		send_request(r.chan.fd, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
-		send_request(r.chan.fd, PAGER_MSG_ALLOCATE, &more, sizeof(more));
+		request_send(r.chan.fd, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
+		request_send(r.chan.fd, PAGER_MSG_ALLOCATE, &more, sizeof(more));
 		REQUIRE(shutdown(r.chan.fd, SHUT_WR) == 0);
 		if (receive(r.chan.fd, answer, sizeof(answer)) > 0)
 			EQ(header->type, PAGER_MSG_BEHAVIOR);
@@ -531,11 +452,9 @@ int
 main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
-	struct neighbour *s;
+	struct honest *honest;
 	client_body *body;
-	uint64_t rounds;
 	struct live d;
-	pid_t beside;
 
 	live_init(argc, argv);
 	if (strcmp(name, "check") == 0) {
@@ -548,19 +467,15 @@ main(int argc, char **argv)
 	       : strcmp(name, "hangup") == 0      ? hangup
 						  : NULL;
 	REQUIRE(body, "no such test: \"%s\"", name);
-	s = shared_alloc(sizeof(*s));
 	live_start(&d, "8M", "--log-level", "error", NULL);
-	beside = client_start(&d, neighbour, s);
-	WAIT_UNTIL(&d, atomic_load(&s->rounds) > 2);
+	honest = honest_start(&d);
 	client_join(&d, client_start(&d, body, NULL), true);
-	/* The neighbour is served as before. */
-	rounds = atomic_load(&s->rounds);
-	WAIT_UNTIL(&d, atomic_load(&s->rounds) > rounds + 5);
+	/* The client beside it is served as before. */
+	honest_wait(&d, honest, 500);
 	if (body == fuzzer)
 		REQUIRE(live_stat(&d, "protocol_errors") > 0);
 	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 1);
-	atomic_store(&s->stop, true);
-	client_join(&d, beside, true);
+	honest_stop(&d, honest);
 	live_stop(&d);
 	return 0;
 }

@@ -10,9 +10,12 @@ FILE_LINES = 600
 FUNCTION_LINES = 80
 # Files that are longer today. The list only shrinks.
 LONGER = {
-    'daemon/control/handle_memory.c', 'daemon/memorystatus/frame_wait.c', 'tests/fault/f_foreign.c', 'tests/live/e_client.c',
-    'tests/live/e_page.c', 'tests/live/harness.c', 'tests/unit/b_swapmap.c', 'tests/unit/c_fault.c',
-    'tests/unit/c_policy.c', 'tests/unit/fake_daemon.c',
+    'daemon/control/handle_memory.c',
+    'daemon/memorystatus/frame_wait.c',
+    'tests/unit/b_swapmap.c',
+    'tests/unit/c_fault.c',
+    'tests/unit/c_policy.c',
+    'tests/unit/fake_daemon.c',
 }
 
 

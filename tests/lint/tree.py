@@ -31,7 +31,7 @@ INCLUDE_PATHS = {
     'tools/pagersim': ['tools/pagersim', 'tools', 'policy', 'base', 'include'],
     'bench': ['bench', 'bench/compare', 'bench/policies', 'base', 'include', 'libclient', 'tools'],
     'tests': ['bench', 'bench/compare', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
-              'tools'],
+              'tools', 'tests/live'],
 }
 # Foreign headers and the only places that may include them; a name that ends with / is a folder.
 DOORS = {

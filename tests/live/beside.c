@@ -3,14 +3,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "harness_priv.h"
 #include "log.h"
+#include "raw.h"
 
 static char place[128];
 
@@ -48,10 +49,7 @@ process_start(struct process *p, const char *socket, prepare *before, unsigned a
 	REQUIRE(p->pid >= 0, "%s", strerror(errno));
 	if (p->pid > 0)
 		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGALRM, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
+	child_begin();
 	fd = open(p->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
@@ -105,8 +103,7 @@ process_stop(struct process *p, int signal)
 	int status;
 
 	kill(p->pid, signal);
-	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
-		continue;
+	status = child_reap(p->pid);
 	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0, "its end: %x: %s", status,
 	    process_text(p));
 }
@@ -209,13 +206,9 @@ lines_allowed(uint64_t since_ms)
 void
 break_protocol(const char *socket_path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = raw_socket(socket_path);
 	char byte;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-	REQUIRE(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s",
-	    strerror(errno));
 	REQUIRE(send(fd, "x", 1, MSG_NOSIGNAL) == 1, "%s", strerror(errno));
 	/* Until it hangs up. */
 	while (recv(fd, &byte, 1, 0) > 0)

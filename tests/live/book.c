@@ -67,6 +67,8 @@ book_close(struct book *b)
 	b->notes = NULL;
 }
 
+const struct mixture mixture_usual = { 5, 10, 30 };
+
 enum page_kind
 mixture_draw(const struct mixture *m, uint64_t *rng)
 {
@@ -113,6 +115,13 @@ book_write(struct book *b, uint32_t page, enum page_kind kind)
 {
 	book_note(b, page, kind);
 	fill(b, page, (uint64_t *)(void *)(b->base + page * b->page_bytes));
+}
+
+void
+book_write_all(struct book *b, const struct mixture *m, uint64_t *rng)
+{
+	for (uint32_t i = 0; i < b->count; i++)
+		book_write(b, i, mixture_draw(m, rng));
 }
 
 void

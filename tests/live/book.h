@@ -19,6 +19,9 @@ struct mixture {
 	unsigned zero, same, noise;
 };
 
+/* The mixture of most tests. */
+extern const struct mixture mixture_usual;
+
 struct page_note {
 	uint32_t generation;
 	uint8_t kind;  /* enum page_kind; a page never written is of kind zero */
@@ -39,6 +42,8 @@ enum page_kind mixture_draw(const struct mixture *m, uint64_t *rng);
 
 /* Writes the next generation. */
 void book_write(struct book *b, uint32_t page, enum page_kind kind);
+/* Writes the next generation of every page, of kinds drawn from the mixture. */
+void book_write_all(struct book *b, const struct mixture *m, uint64_t *rng);
 /* Writes one word. */
 void book_poke(struct book *b, uint32_t page, uint32_t value);
 /* Notes that the owner discarded it: it reads as zeroes. */

@@ -16,8 +16,6 @@
 
 #include "book.h"
 
-static const struct mixture mixture = { 5, 10, 30 };
-
 /* --- killed --- */
 
 enum { READERS = 4 };
@@ -59,7 +57,7 @@ reader_main(void *argument)
 
 		book_verify(r->book, page);
 		if (rng_below(&rng, 3) == 0)
-			book_write(r->book, page, mixture_draw(&mixture, &rng));
+			book_write(r->book, page, mixture_draw(&mixture_usual, &rng));
 		atomic_fetch_add(&r->death->reads[r->index], 1);
 	}
 	return NULL;
@@ -83,8 +81,7 @@ survivor(struct live *d, void *argument)
 
 	OK(pager_connect(d->socket, &options, &p));
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&mixture, &rng));
+	book_write_all(&b, &mixture_usual, &rng);
 	for (unsigned i = 0; i < READERS; i++) {
 		readers[i] = (struct reader){ &b, s, i };
 		REQUIRE(pthread_create(&threads[i], NULL, reader_main, &readers[i]) == 0);
@@ -176,15 +173,14 @@ limited_client(struct live *d, void *argument)
 	atomic_store(&s->connected, true);
 	WAIT_UNTIL(d, atomic_load(&s->go));
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&mixture, &rng));
+	book_write_all(&b, &mixture_usual, &rng);
 	atomic_store(&s->filled, true);
 	for (uint32_t n = 0; n < 4 * count || !atomic_load(&s->leave); n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);
 
 		book_verify(&b, page);
 		if (n % 3 == 0)
-			book_write(&b, page, mixture_draw(&mixture, &rng));
+			book_write(&b, page, mixture_draw(&mixture_usual, &rng));
 		if (n % 256 == 0) {
 			OK(pager_statistics(p, &statistics));
 			if (atomic_load(&s->settled) && statistics.limit)
@@ -209,8 +205,7 @@ rich_client(struct live *d, void *argument)
 	struct book b;
 
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 2);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&mixture, &rng));
+	book_write_all(&b, &mixture_usual, &rng);
 	atomic_store(&s->filled, true);
 	WAIT_UNTIL(d, atomic_load(&s->leave));
 	book_verify_all(&b);

@@ -14,8 +14,6 @@
 #include "book.h"
 #include "raw.h"
 
-static const struct mixture mixture = { 5, 10, 30 };
-
 struct shared {
 	_Atomic uint64_t operations;
 	atomic_bool stop;
@@ -47,7 +45,7 @@ touch(struct book *b, uint64_t operations, uint64_t *rng)
 
 		book_verify(b, page);
 		if (n % 3 == 0)
-			book_write(b, page, mixture_draw(&mixture, rng));
+			book_write(b, page, mixture_draw(&mixture_usual, rng));
 		atomic_fetch_add(&shared->operations, 1);
 	}
 }

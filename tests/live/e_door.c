@@ -369,10 +369,7 @@ test_retry(void)
 int
 main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} tests[] = {
+	static const struct live_test tests[] = {
 		{ "occupied", test_occupied },
 		{ "successor", test_successor },
 		{ "race", test_race },
@@ -383,10 +380,5 @@ main(int argc, char **argv)
 
 	live_init(argc, argv);
 	place_make();
-	for (size_t i = 0; argc > 1 && i < sizeof(tests) / sizeof(tests[0]); i++)
-		if (strcmp(argv[1], tests[i].name) == 0) {
-			tests[i].run();
-			return 0;
-		}
-	FAIL("no such test: \"%s\"", argc > 1 ? argv[1] : "");
+	return LIVE_RUN(argc, argv, tests);
 }

@@ -59,8 +59,7 @@ honest(struct live *d, void *argument)
 
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&mixture, &rng));
+	book_write_all(&b, &mixture, &rng);
 	atomic_store(&shared->filled, true);
 	while (!atomic_load(&shared->stop)) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);

@@ -14,8 +14,6 @@
 
 #include "book.h"
 
-static const struct mixture mixture = { 5, 10, 30 };
-
 /* Pages go to a file and come back to other pages, in pieces of 1 to 8. */
 static void
 through_file(struct live *d, int flags)
@@ -35,8 +33,7 @@ through_file(struct live *d, int flags)
 	}
 	REQUIRE(fd >= 0, "%s: %s", path, strerror(errno));
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	for (uint32_t i = 0; i < count; i++)
-		book_write(&b, i, mixture_draw(&mixture, &rng));
+	book_write_all(&b, &mixture_usual, &rng);
 	for (round = 0; round < live_scaled(2500); round++) {
 		uint32_t pages = 1 + (uint32_t)rng_below(&rng, 8);
 		uint32_t from = (uint32_t)rng_below(&rng, count - pages),
@@ -54,7 +51,7 @@ through_file(struct live *d, int flags)
 			book_verify_copy(&b, from + i, copy + i * d->page_bytes, "write(2)");
 		/* New content for the pages at `to`, by way of the file. */
 		for (uint32_t i = 0; i < pages; i++) {
-			book_note(&b, to + i, mixture_draw(&mixture, &rng));
+			book_note(&b, to + i, mixture_draw(&mixture_usual, &rng));
 			page_expect(&b, to + i, copy + i * d->page_bytes);
 		}
 		n = pwrite(fd, copy, bytes, at);

@@ -12,8 +12,6 @@
 
 #include "book.h"
 
-static const struct mixture mixture = { 5, 10, 30 };
-
 static unsigned
 disposition_of(struct pager *p, const struct book *b, uint32_t page)
 {
@@ -34,7 +32,7 @@ static void
 fill(struct book *b, uint32_t first, uint32_t count, uint64_t *rng)
 {
 	for (uint32_t i = first; i < first + count; i++)
-		book_write(b, i, mixture_draw(&mixture, rng));
+		book_write(b, i, mixture_draw(&mixture_usual, rng));
 }
 
 /* How many pages of [first, first + count) are resident. */
@@ -209,7 +207,7 @@ toucher_main(void *argument)
 
 		book_verify(t->book, page);
 		if (page % 2)
-			book_write(t->book, page, mixture_draw(&mixture, &t->rng));
+			book_write(t->book, page, mixture_draw(&mixture_usual, &t->rng));
 		atomic_fetch_add(&t->touches, 1);
 	}
 	return NULL;

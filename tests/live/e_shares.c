@@ -252,24 +252,18 @@ test_wired(void)
 int
 main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "";
+	static const struct live_test tests[] = {
+		{ "sessions", test_sessions },
+		{ "virtual", test_virtual },
+		{ "objects", test_objects },
+		{ "descriptors", test_descriptors },
+		{ "wired", test_wired },
+	};
 
 	live_init(argc, argv);
 	if (geteuid() != 0) {
 		printf("needs root, to be two users\n");
 		return 77;
 	}
-	if (strcmp(name, "sessions") == 0)
-		test_sessions();
-	else if (strcmp(name, "virtual") == 0)
-		test_virtual();
-	else if (strcmp(name, "objects") == 0)
-		test_objects();
-	else if (strcmp(name, "descriptors") == 0)
-		test_descriptors();
-	else if (strcmp(name, "wired") == 0)
-		test_wired();
-	else
-		FAIL("no such test: \"%s\"", name);
-	return 0;
+	return LIVE_RUN(argc, argv, tests);
 }

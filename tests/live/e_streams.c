@@ -219,10 +219,7 @@ test_recording(void)
 int
 main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} tests[] = {
+	static const struct live_test tests[] = {
 		{ "closed", test_closed },
 		{ "closed-client", test_closed_client },
 		{ "signals", test_signals },
@@ -232,10 +229,5 @@ main(int argc, char **argv)
 
 	live_init(argc, argv);
 	place_make();
-	for (size_t i = 0; argc > 1 && i < sizeof(tests) / sizeof(tests[0]); i++)
-		if (strcmp(argv[1], tests[i].name) == 0) {
-			tests[i].run();
-			return 0;
-		}
-	FAIL("no such test: \"%s\"", argc > 1 ? argv[1] : "");
+	return LIVE_RUN(argc, argv, tests);
 }

@@ -79,6 +79,13 @@ void live_fail_condition(const char *file, int line, const char *condition, cons
 /* First of all: options, seed, signals, the alarm; leaves with 77 where nothing can be tested. */
 void live_init(int argc, char **argv);
 extern uint64_t live_seed;
+/* Runs the test that argv[1] names. => the program's exit status */
+struct live_test {
+	const char *name;
+	void (*run)(void);
+};
+int live_run(int argc, char **argv, const struct live_test *tests, size_t count);
+#define LIVE_RUN(argc, argv, tests) live_run(argc, argv, tests, sizeof(tests) / sizeof((tests)[0]))
 /* n operations, scaled by LIVE_SCALE. */
 uint64_t live_scaled(uint64_t n);
 
@@ -105,6 +112,13 @@ void live_rest(struct live *d);
 /* One reading: queues must sum to the total. Now and then with the daemon stopped: its memfds must
  * not hold more than --memory. `exact` asks for that. */
 void live_sample(struct live *d, bool exact);
+/* Calls f with the path below /proc and the target of each descriptor of the process. */
+void live_descriptors_each(
+    pid_t pid, void (*f)(const char *path, const char *target, void *argument), void *argument);
+/* How many descriptors have this text in their target; "": all of them. */
+unsigned live_descriptors_count(pid_t pid, const char *text);
+/* How many names a directory has; 0 where there is none. */
+unsigned live_names_count(const char *directory);
 /* Bytes in objects' memfds and the compressor's arena. */
 uint64_t live_held_bytes(struct live *d);
 /* pagerctl with the socket and the words given. => its exit status; output in `text`. */

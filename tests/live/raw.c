@@ -2,8 +2,11 @@
 #include "raw.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "pager/uffd_compat.h"
 
@@ -124,4 +127,62 @@ raw_close(struct raw *r)
 	if (r->agent >= 0)
 		close(r->agent);
 	close(r->device);
+}
+
+int
+raw_socket(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	REQUIRE(strlen(path) < sizeof(address.sun_path), "%s", path);
+	strcpy(address.sun_path, path);
+	REQUIRE(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s",
+	    strerror(errno));
+	return fd;
+}
+
+size_t
+raw_message(void *to, uint16_t type, const void *body, size_t body_bytes)
+{
+	struct pager_msg_header header = {
+		.type = type, .length = (uint32_t)(sizeof(header) + body_bytes), .sequence = 1
+	};
+
+	memcpy(to, &header, sizeof(header));
+	memcpy((char *)to + sizeof(header), body, body_bytes);
+	return header.length;
+}
+
+bool
+raw_send(int fd, const void *bytes, size_t size, const int *fds, unsigned count)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * RAW_FDS_MAX)];
+	} control;
+	struct iovec iov = { (void *)(uintptr_t)bytes, size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	memset(&control, 0, sizeof(control));
+	if (count > 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL) >= 0;
+}
+
+void
+raw_wait_hangup(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	while (poll(&p, 1, -1) < 0 || !(p.revents & POLLHUP))
+		continue;
 }

@@ -34,4 +34,14 @@ void raw_map(struct raw *r, void *at, size_t bytes, int memfd, uint64_t offset);
 int raw_register(struct raw *r, void *at, size_t bytes);
 void raw_close(struct raw *r);
 
+/* A connection without a word said on it. */
+int raw_socket(const char *path);
+/* A request's header and body. => its bytes */
+size_t raw_message(void *to, uint16_t type, const void *body, size_t body_bytes);
+#define RAW_FDS_MAX 253 /* that one message can carry */
+/* One message with descriptors, which stay open here. => whether it could be sent */
+bool raw_send(int fd, const void *bytes, size_t size, const int *fds, unsigned count);
+/* Waits until the daemon has hung up. */
+void raw_wait_hangup(int fd);
+
 #endif
