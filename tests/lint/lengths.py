@@ -12,10 +12,8 @@ FUNCTION_LINES = 80
 LONGER = {
     'daemon/control/handle_memory.c',
     'daemon/memorystatus/frame_wait.c',
-    'tests/unit/b_swapmap.c',
     'tests/unit/c_fault.c',
     'tests/unit/c_policy.c',
-    'tests/unit/fake_daemon.c',
 }
 
 

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The fake daemon's requests. Runs on: its control thread, with the lock held.
+ */
+#include "fake_priv.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fake_inspect.h"
+#include "pager/uffd_compat.h"
+
+void
+fake_session_close(struct fake_session *s)
+{
+	int *fds[] = { &s->fd, &s->uffd, &s->agent, &s->memfd };
+
+	/* close alone would wait for the control thread's poll to let go. */
+	shutdown(s->fd, SHUT_RDWR);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	range_set_fini(&s->ranges);
+	s->used = false;
+}
+
+static void
+fake_accept(struct fake *f)
+{
+	int fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
+		struct fake_session *s = &f->sessions[i];
+
+		if (s->used)
+			continue;
+		*s = (struct fake_session){
+			.used = true, .fd = fd, .uffd = -1, .agent = -1, .memfd = -1
+		};
+		return;
+	}
+	close(fd);
+}
+
+static void
+fake_reply(struct fake *f, struct fake_session *s, const struct pager_msg_header *request,
+    int error, const void *body, size_t bytes, int fd)
+{
+	enum fake_mangle mangle = f->mangle[request->type];
+	struct pager_msg_header h = {
+		.type = request->type, .sequence = request->sequence, .error = error
+	};
+	char extra[1] = { 0 };
+	struct iovec iov[3] = { { &h, sizeof(h) }, { (void *)(uintptr_t)body, error ? 0 : bytes },
+		{ extra, 0 } };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 3 };
+	struct cmsghdr *c;
+
+	f->mangle[request->type] = FAKE_MANGLE_NONE;
+	h.length = (uint32_t)(iov[0].iov_len + iov[1].iov_len);
+	if (mangle == FAKE_MANGLE_SEQUENCE)
+		h.sequence++;
+	if (mangle == FAKE_MANGLE_TYPE)
+		h.type++;
+	if (mangle == FAKE_MANGLE_LENGTH)
+		h.length += 8;
+	if (mangle == FAKE_MANGLE_POSITIVE)
+		h.error = EINVAL;
+	if (mangle == FAKE_MANGLE_SHORT)
+		iov[0].iov_len = 10, iov[1].iov_len = 0;
+	if (mangle == FAKE_MANGLE_BODY)
+		iov[2].iov_len = 1, h.length++;
+	if (mangle == FAKE_MANGLE_NO_FD || error)
+		fd = -1;
+	if (mangle == FAKE_MANGLE_FD)
+		fd = f->listen_fd;
+	if (mangle == FAKE_MANGLE_HANGUP) {
+		shutdown(s->fd, SHUT_RDWR);
+		return;
+	}
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	if (sendmsg(s->fd, &m, MSG_NOSIGNAL) < 0)
+		perror("fake daemon: sendmsg");
+}
+
+#define FAKE_UFFD_FEATURES                                                                         \
+	(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_PAGEFAULT_FLAG_WP |  \
+	    UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED)
+
+/* The probe must be absent and watched: one page of it is filled, as the daemon does. */
+static int
+fake_attach(struct fake *f, struct fake_session *s, const struct pager_req_attach *req,
+    const int *fds, int *ret_agent)
+{
+	struct uffdio_zeropage zero = { .range = { req->probe_address, FAKE_PAGE_SIZE } };
+	int pair[2];
+
+	s->uffd = fds[0];
+	if (req->probe_size != PAGER_PROBE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE) ||
+	    ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero) < 0) {
+		f->range_errors++;
+		return -EINVAL;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	s->agent = pair[0];
+	*ret_agent = pair[1];
+	s->memfd = memfd_create("fake-object", MFD_CLOEXEC);
+	if (s->memfd < 0 || ftruncate(s->memfd, (off_t)FAKE_OBJECT_BYTES) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool
+fake_overlaps(const struct fake_session *s, uint64_t start, uint64_t end)
+{
+	const struct range *range = range_set_above(&s->ranges, start);
+
+	return range && range->start < end;
+}
+
+static int
+fake_allocate(struct fake *f, struct fake_session *s, const struct pager_req_allocate *req,
+    struct pager_rep_allocate *rep)
+{
+	uint64_t end = req->address + req->size;
+
+	if (req->size == 0 || (req->address | req->size) % FAKE_PAGE_SIZE != 0 ||
+	    fake_overlaps(s, req->address, end)) {
+		f->range_errors++;
+		return -EINVAL;
+	}
+	if (s->object_next + req->size > FAKE_OBJECT_BYTES)
+		return -ENOMEM;
+	if (range_set_reserve(&s->ranges, 1) < 0)
+		return -ENOMEM;
+	range_set_add(&s->ranges, req->address, end);
+	rep->object_id = 7;
+	rep->object_offset = s->object_next;
+	s->object_next += req->size;
+	return 0;
+}
+
+static int
+fake_deallocate(struct fake *f, struct fake_session *s, const struct pager_req_deallocate *req)
+{
+	if (!range_set_contains(&s->ranges, req->address, req->address + req->size)) {
+		f->range_errors++;
+		return -EINVAL;
+	}
+	if (range_set_reserve(&s->ranges, 1) < 0)
+		return -ENOMEM;
+	range_set_remove(&s->ranges, req->address, req->address + req->size);
+	return 0;
+}
+
+static int
+fake_region(struct fake_session *s, uint64_t address, struct pager_wire_region *ret)
+{
+	const struct range *range = range_set_above(&s->ranges, address);
+
+	if (!range)
+		return -ENOENT;
+	*ret = (struct pager_wire_region){
+		.address = range->start,
+		.size = range->end - range->start,
+		.object_id = 7,
+		.protection = PROT_READ | PROT_WRITE,
+		.max_protection = PROT_READ | PROT_WRITE,
+	};
+	return 0;
+}
+
+union fake_body {
+	struct pager_rep_hello hello;
+	struct pager_rep_attach attach;
+	struct pager_rep_allocate allocate;
+	struct pager_rep_region region;
+	struct pager_rep_page_query page_query;
+	struct pager_rep_statistics statistics;
+	char bytes[PAGER_MSG_BYTES_MAX];
+};
+
+static void
+fake_handle(
+    struct fake *f, struct fake_session *s, const struct pager_msg_header *h, const int *fds)
+{
+	union fake_body *rep = calloc(1, sizeof(*rep));
+	const void *req = h + 1;
+	size_t bytes = 8; /* of the replies that are one number */
+	int error = f->fail[h->type], fd = -1;
+
+	f->requests[h->type]++;
+	f->fail[h->type] = 0;
+	if (error != 0) {
+		for (unsigned i = 0; i < 4 && fds[i] >= 0; i++)
+			close(fds[i]);
+		goto out;
+	}
+	switch (h->type) {
+	case PAGER_MSG_HELLO:
+		rep->hello = (struct pager_rep_hello){ .version = PAGER_PROTO_VERSION,
+			.daemon_pid = (uint32_t)getpid(),
+			.page_size = FAKE_PAGE_SIZE,
+			.session_id = (uint64_t)(s - f->sessions) + 1,
+			.uffd_features = FAKE_UFFD_FEATURES };
+		bytes = sizeof(rep->hello);
+		memcpy(s->name, ((const struct pager_req_hello *)req)->name, sizeof(s->name));
+		memcpy(f->last_name, s->name, sizeof(s->name));
+		if (((const struct pager_req_hello *)req)->role == PAGER_ROLE_CLIENT)
+			fd = f->dev_fd;
+		break;
+	case PAGER_MSG_ATTACH:
+		error = fake_attach(f, s, req, fds, &fd);
+		bytes = sizeof(rep->attach);
+		f->last = (int)(s - f->sessions);
+		break;
+	case PAGER_MSG_ALLOCATE:
+		error = fake_allocate(f, s, req, &rep->allocate);
+		bytes = sizeof(rep->allocate);
+		fd = s->memfd;
+		break;
+	case PAGER_MSG_DEALLOCATE:
+		error = fake_deallocate(f, s, req);
+		break;
+	case PAGER_MSG_WIRE:
+	case PAGER_MSG_UNWIRE:
+	case PAGER_MSG_BEHAVIOR:
+		break;
+	case PAGER_MSG_REGION:
+		error = fake_region(
+		    s, ((const struct pager_req_region *)req)->address, &rep->region.region);
+		bytes = sizeof(rep->region);
+		break;
+	case PAGER_MSG_PAGE_QUERY:
+		rep->page_query.disposition = PAGER_PAGE_PRESENT | PAGER_PAGE_DIRTY;
+		break;
+	case PAGER_MSG_STATISTICS:
+		rep->statistics.statistics.page_size = FAKE_PAGE_SIZE;
+		rep->statistics.statistics.faults = f->missing + f->minor;
+		bytes = sizeof(rep->statistics);
+		break;
+	default:
+		error = fake_inspect(h, rep->bytes, &bytes, &fd, fds);
+		break;
+	}
+out:
+	fake_reply(f, s, h, error, rep, bytes, fd);
+	if ((h->type == PAGER_MSG_STAT_SEGMENT || h->type == PAGER_MSG_ATTACH) && fd >= 0)
+		close(fd);
+	free(rep);
+}
+
+/* One request; a malformed one ends the session, as the daemon does it. => false: the session is
+ * over. */
+static bool
+fake_receive(struct fake *f, struct fake_session *s)
+{
+	union {
+		struct pager_msg_header header;
+		char bytes[PAGER_MSG_BYTES_MAX];
+	} in;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int) * 4)];
+	} control;
+	struct iovec iov = { &in, sizeof(in) };
+	struct msghdr m = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *c;
+	int fds[4] = { -1, -1, -1, -1 };
+	unsigned fd_count = 0;
+	ssize_t n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return false;
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_type == SCM_RIGHTS) {
+		fd_count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(c), fd_count * sizeof(int));
+	}
+	if (pager_msg_request_check(&in, (size_t)n, fd_count) == NULL) {
+		fake_handle(f, s, &in.header, fds);
+		return true;
+	}
+	f->malformed++;
+	for (unsigned i = 0; i < fd_count; i++)
+		close(fds[i]);
+	return false;
+}
+
+void *
+fake_control_run(void *arg)
+{
+	struct fake *f = arg;
+	struct pollfd fds[FAKE_SESSIONS_MAX + 2];
+
+	for (;;) {
+		pthread_mutex_lock(&f->lock);
+		fds[0] = (struct pollfd){ .fd = f->listen_fd, .events = POLLIN };
+		fds[1] = (struct pollfd){ .fd = f->wake_fd, .events = POLLIN };
+		for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
+			int fd = f->sessions[i].used ? f->sessions[i].fd : -1;
+
+			fds[i + 2] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		}
+		pthread_mutex_unlock(&f->lock);
+		if (poll(fds, FAKE_SESSIONS_MAX + 2, -1) < 0)
+			continue;
+		pthread_mutex_lock(&f->lock);
+		if (f->stopping) {
+			pthread_mutex_unlock(&f->lock);
+			return NULL;
+		}
+		if (fds[0].revents && !f->killed)
+			fake_accept(f);
+		for (size_t i = 0; i < FAKE_SESSIONS_MAX; i++) {
+			struct fake_session *s = &f->sessions[i];
+
+			if (fds[i + 2].revents && s->used && !fake_receive(f, s))
+				fake_session_close(s);
+		}
+		pthread_mutex_unlock(&f->lock);
+	}
+}
