@@ -24,6 +24,19 @@ wire_touch(struct pager *p, uint64_t address, uint64_t size)
 	}
 }
 
+/* Makes a request about a range, which is put into *ret_address and *ret_size of the request. */
+static int
+range_exchange(struct pager *p, const void *addr, size_t size, uint64_t *ret_address,
+    uint64_t *ret_size, struct chan_call *call)
+{
+	int r;
+
+	r = pager_check(p);
+	if (r == 0)
+		r = space_check(p, addr, size, ret_address, ret_size);
+	return r == 0 ? chan_exchange(&p->chan, call) : r;
+}
+
 int
 pager_wire(struct pager *p, void *addr, size_t size)
 {
@@ -32,11 +45,7 @@ pager_wire(struct pager *p, void *addr, size_t size)
 	struct chan_call call = { CHAN_CALL(WIRE, &request, &reply) };
 	int r;
 
-	r = pager_check(p);
-	if (r == 0)
-		r = space_check(p, addr, size, &request.address, &request.size);
-	if (r == 0)
-		r = chan_exchange(&p->chan, &call);
+	r = range_exchange(p, addr, size, &request.address, &request.size, &call);
 	if (r < 0)
 		return r;
 	wire_touch(p, request.address, request.size);
@@ -49,14 +58,8 @@ pager_unwire(struct pager *p, void *addr, size_t size)
 	struct pager_req_unwire request;
 	struct pager_rep_unwire reply;
 	struct chan_call call = { CHAN_CALL(UNWIRE, &request, &reply) };
-	int r;
 
-	r = pager_check(p);
-	if (r == 0)
-		r = space_check(p, addr, size, &request.address, &request.size);
-	if (r == 0)
-		r = chan_exchange(&p->chan, &call);
-	return r;
+	return range_exchange(p, addr, size, &request.address, &request.size, &call);
 }
 
 int

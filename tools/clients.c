@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENTS_MAX (1u << 20) /* a daemon that never ends its list */
+#define CLIENTS_MAX (1u << 20) /* a longer list is taken for one without end */
 
-/* One piece of the list. => 0 or -errno; -EPROTO: the count does not fit what came. */
+/* Fetches one piece of the list. => as ctl_ask; -EPROTO: the count does not fit the reply. */
 static int
 fetch_piece(struct ctl *ctl, uint64_t cursor, struct pager_rep_clients *reply)
 {
@@ -16,8 +16,8 @@ fetch_piece(struct ctl *ctl, uint64_t cursor, struct pager_rep_clients *reply)
 	int r;
 
 	call.reply_bytes_min = offsetof(struct pager_rep_clients, clients);
-	r = chan_exchange(&ctl->chan, &call);
-	if (r < 0)
+	r = ctl_ask(ctl, &call);
+	if (r != CTL_OK)
 		return r;
 	if (reply->count > PAGER_CLIENTS_PER_REPLY ||
 	    call.reply_bytes < call.reply_bytes_min + reply->count * sizeof(reply->clients[0]))
@@ -36,7 +36,7 @@ clients_fetch(struct ctl *ctl, struct pager_wire_client **ret, size_t *ret_count
 
 	while (r == 0) {
 		r = fetch_piece(ctl, cursor, reply);
-		if (r < 0)
+		if (r != CTL_OK)
 			break;
 		more = realloc(all, (count + reply->count + 1) * sizeof(*all));
 		if (!more) {
@@ -53,7 +53,7 @@ clients_fetch(struct ctl *ctl, struct pager_wire_client **ret, size_t *ret_count
 		cursor = reply->next_cursor;
 	}
 	free(reply);
-	if (r < 0) {
+	if (r != CTL_OK) {
 		free(all);
 		return r;
 	}

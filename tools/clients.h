@@ -7,7 +7,7 @@
 
 #include "out.h"
 
-/* Every session, in the daemon's order. *ret is to be freed. => 0 or -errno. */
+/* Fetches all sessions, in the daemon's order. The caller frees *ret. => as ctl_ask. */
 int clients_fetch(struct ctl *ctl, struct pager_wire_client **ret, size_t *ret_count);
 struct json_object *clients_json(const struct pager_wire_client *client);
 

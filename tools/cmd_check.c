@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl check: has the daemon walk every invariant. Its exit status is the result.
+ * pagerctl check: has the daemon check every invariant. The exit status is the result.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,11 +34,8 @@ cmd_check(struct ctl *ctl, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	r = ctl_connect(ctl);
+	r = ctl_ask(ctl, &call);
 	if (r != CTL_OK)
-		return r;
-	r = chan_exchange(&ctl->chan, &call);
-	if (r < 0)
 		return ctl_fail(ctl, r, "cannot check");
 	out_lines(text, sizeof(text), reply.text, sizeof(reply.text));
 	if (ctl->json) {

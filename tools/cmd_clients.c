@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl clients: who is connected and what each is billed for.
+ * pagerctl clients: the sessions, and the memory that each is billed for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,11 +43,8 @@ cmd_clients(struct ctl *ctl, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	r = ctl_connect(ctl);
-	if (r != CTL_OK)
-		return r;
 	r = clients_fetch(ctl, &clients, &count);
-	if (r < 0)
+	if (r != CTL_OK)
 		return ctl_fail(ctl, r, "cannot list the clients");
 	if (ctl->json) {
 		array = json_object_new_array();

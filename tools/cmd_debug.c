@@ -48,14 +48,11 @@ cmd_debug(struct ctl *ctl, int argc, char **argv)
 		if (r != CTL_OK)
 			return r;
 	}
-	r = ctl_connect(ctl);
-	if (r != CTL_OK)
-		return r;
-	r = chan_exchange(&ctl->chan, &call);
+	r = ctl_ask(ctl, &call);
 	if (r == -EINVAL || r == -ENOENT)
 		return ctl_fail(ctl, r, "pagerd does not know \"%s\" (expected: %s)",
 		    request.argument, operation->wants);
-	if (r < 0)
+	if (r != CTL_OK)
 		return ctl_fail(ctl, r, "%s", operation->name);
 	text_reply_print(ctl, reply.text, sizeof(reply.text));
 	return CTL_OK;

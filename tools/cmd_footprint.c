@@ -61,11 +61,8 @@ cmd_footprint(struct ctl *ctl, int argc, char **argv)
 		return r;
 	request.pid = client.pid;
 	request.session = client.session;
-	r = ctl_connect(ctl);
+	r = ctl_ask(ctl, &call);
 	if (r != CTL_OK)
-		return r;
-	r = chan_exchange(&ctl->chan, &call);
-	if (r < 0)
 		return out_no_client(ctl, r, argv[0]);
 	if (ctl->json) {
 		object = clients_json(&reply.client);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl limit CLIENT SIZE|none: a client process's hard limit on its resident memory.
+ * pagerctl limit CLIENT SIZE|none: the hard limit on a client process's resident memory.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "out.h"
+#include "size.h"
 
 static void
 print_limit(const struct ctl *ctl, const char *client, uint64_t before, uint64_t now)
@@ -35,16 +36,13 @@ cmd_limit(struct ctl *ctl, int argc, char **argv)
 	request.pid = client.pid;
 	request.session = client.session;
 	if (strcmp(argv[1], "none") != 0 &&
-	    (out_parse_size(argv[1], &request.bytes) < 0 || request.bytes == 0))
+	    (size_parse(argv[1], &request.bytes) < 0 || request.bytes == 0))
 		return ctl_usage(
-		    ctl, "\"%s\" is no size; sizes are like 64M or 2G, or none", argv[1]);
-	r = ctl_connect(ctl);
-	if (r != CTL_OK)
-		return r;
-	r = chan_exchange(&ctl->chan, &call);
+		    ctl, "\"%s\" is not a size; say 64M or 2G, for example, or none", argv[1]);
+	r = ctl_ask(ctl, &call);
 	if (r == -ERANGE)
-		return ctl_fail(ctl, r, "%s is too little to run with", argv[1]);
-	if (r < 0)
+		return ctl_fail(ctl, r, "a client cannot run with %s", argv[1]);
+	if (r != CTL_OK)
 		return out_no_client(ctl, r, argv[0]);
 	if (ctl->json) {
 		object = json_object_new_object();

@@ -31,7 +31,7 @@ protection_name(uint32_t protection, char buf[4])
 	return buf;
 }
 
-/* Adds up what table and total show. */
+/* A row of the table, or the total. */
 struct map_sum {
 	uint64_t regions, size, resident, dirty, compressed, swapped, wired; /* bytes */
 };
@@ -95,7 +95,7 @@ region_json(const struct pager_wire_region *r)
 	return object;
 }
 
-/* The pieces of a map, one request each, shown as they come. => 0 or -errno. */
+/* Asks for a map piece by piece and shows each piece as it arrives. => as ctl_ask. */
 static int
 map_walk(
     struct ctl *ctl, struct ctl_client client, struct json_object *array, struct map_sum *total)
@@ -108,8 +108,8 @@ map_walk(
 		struct chan_call call = { CHAN_CALL(MAP, &request, reply) };
 
 		call.reply_bytes_min = offsetof(struct pager_rep_map, regions);
-		r = chan_exchange(&ctl->chan, &call);
-		if (r < 0)
+		r = ctl_ask(ctl, &call);
+		if (r != CTL_OK)
 			break;
 		if (reply->count > PAGER_REGIONS_PER_REPLY ||
 		    call.reply_bytes <
@@ -143,13 +143,10 @@ cmd_map(struct ctl *ctl, int argc, char **argv)
 	r = out_take_client(ctl, argv[0], &client);
 	if (r != CTL_OK)
 		return r;
-	r = ctl_connect(ctl);
-	if (r != CTL_OK)
-		return r;
 	if (ctl->json)
 		array = json_object_new_array();
 	r = map_walk(ctl, client, array, &total);
-	if (r < 0) {
+	if (r != CTL_OK) {
 		json_object_put(array);
 		return out_no_client(ctl, r, argv[0]);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl param: the daemon's parameters: list, look at, change while it runs.
+ * pagerctl param: lists the daemon's parameters, shows one, changes one while the daemon runs.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 #define PARAMS_MAX 4096
 
-/* A parameter's texts, each ended and fit to be printed. */
+/* A parameter's texts, each ended by NUL and fit to be printed. */
 struct param {
 	char name[65], value[65], unit[33], minimum[33], maximum[33], text[257];
 	bool live;
@@ -22,9 +22,9 @@ param_exchange(struct ctl *ctl, const struct pager_req_param *request, struct pa
 {
 	struct pager_rep_param reply;
 	struct chan_call call = { CHAN_CALL(PARAM, request, &reply) };
-	int r = chan_exchange(&ctl->chan, &call);
+	int r = ctl_ask(ctl, &call);
 
-	if (r < 0)
+	if (r != CTL_OK)
 		return r;
 	out_text(ret->name, sizeof(ret->name), reply.name, sizeof(reply.name));
 	out_text(ret->value, sizeof(ret->value), reply.value, sizeof(reply.value));
@@ -64,8 +64,8 @@ param_print(const struct param *p, bool header)
 	    p->live ? "yes" : "no", p->text);
 }
 
-/* The next parameter, counting from request->index on, that is called `name` (NULL: any). => 0 with
- * request->index standing at it; -ENOENT: there is none. */
+/* Finds the first parameter, from request->index on, whose name is `name` (NULL: any name), and
+ * sets request->index to it. => as ctl_ask; -ENOENT: there is none. */
 static int
 param_find(struct ctl *ctl, struct pager_req_param *request, const char *name, struct param *ret)
 {
@@ -73,7 +73,7 @@ param_find(struct ctl *ctl, struct pager_req_param *request, const char *name, s
 
 	for (; request->index < PARAMS_MAX; request->index++) {
 		r = param_exchange(ctl, request, ret);
-		if (r < 0)
+		if (r != CTL_OK)
 			return r;
 		if (!name || strcmp(ret->name, name) == 0)
 			return 0;
@@ -122,7 +122,7 @@ param_get(struct ctl *ctl, const char *name)
 	int r;
 
 	r = param_find(ctl, &request, name, &p);
-	if (r < 0)
+	if (r != CTL_OK)
 		return param_fail(ctl, r, name);
 	if (ctl->json)
 		out_json(ctl, param_json(&p));
@@ -144,17 +144,17 @@ param_set(struct ctl *ctl, const char *name, const char *value)
 	if (r != CTL_OK)
 		return r;
 	r = param_find(ctl, &request, name, &p);
-	if (r < 0)
+	if (r != CTL_OK)
 		return param_fail(ctl, r, name);
 	if (!p.live)
 		return ctl_fail(ctl, -EBUSY,
-		    "%s cannot change while pagerd runs; it is for the configuration file", name);
+		    "%s cannot change while pagerd runs; set it in the configuration file", name);
 	request.set = 1;
 	r = param_exchange(ctl, &request, &p);
 	if (r == -ERANGE || r == -EINVAL)
 		return ctl_fail(ctl, r,
 		    "%s cannot be \"%s\" (`pagerctl param list` shows its range)", name, value);
-	if (r < 0)
+	if (r != CTL_OK)
 		return param_fail(ctl, r, name);
 	if (ctl->json)
 		out_json(ctl, param_json(&p));
@@ -168,15 +168,11 @@ cmd_param(struct ctl *ctl, int argc, char **argv)
 {
 	const char *verb = argc ? argv[0] : "list";
 	int wanted = strcmp(verb, "set") == 0 ? 3 : strcmp(verb, "get") == 0 ? 2 : 1;
-	int r;
 
 	if (wanted == 1 && strcmp(verb, "list") != 0)
 		return ctl_usage(ctl, "\"%s\" is none of list, get, set", verb);
 	if (argc != wanted && argc != 0)
 		return ctl_usage(ctl, "expected: list, get NAME, or set NAME VALUE");
-	r = ctl_connect(ctl);
-	if (r != CTL_OK)
-		return r;
 	if (wanted == 1)
 		return param_list(ctl);
 	return wanted == 2 ? param_get(ctl, argv[1]) : param_set(ctl, argv[1], argv[2]);

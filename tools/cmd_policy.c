@@ -21,21 +21,18 @@ cmd_policy(struct ctl *ctl, int argc, char **argv)
 	if (argc > 0 && strcmp(argv[0], "none") == 0) {
 		if (!ctl->client_text)
 			return ctl_usage(ctl,
-			    "\"none\" takes a client's own policy away: it needs --client CLIENT");
+			    "\"none\" removes a client's own policy: it needs --client CLIENT");
 	} else if (argc > 0) {
 		r = text_reply_argument(ctl, request.policy, sizeof(request.policy), argv[0]);
 		if (r != CTL_OK)
 			return r;
 	}
-	r = ctl_connect(ctl);
-	if (r != CTL_OK)
-		return r;
-	r = chan_exchange(&ctl->chan, &call);
+	r = ctl_ask(ctl, &call);
 	if (argc > 0 && r == -ENOENT)
 		return ctl_fail(ctl, r, "pagerd knows no policy \"%s\"", argv[0]);
 	if (r == -ESRCH)
 		return out_no_client(ctl, r, ctl->client_text);
-	if (r < 0)
+	if (r != CTL_OK)
 		return ctl_fail(ctl, r, "%s", argc ? argv[0] : "cannot show the policy");
 	text_reply_print(ctl, reply.text, sizeof(reply.text));
 	return CTL_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl stat: all statistics once, or a row of vm_stat's columns every so many seconds. The list
- * of all comes from the segment; only the columns are known by name here, and one that the daemon
+ * pagerctl stat: all statistics once, or a row of vm_stat's columns at each interval. The segment
+ * describes all statistics; only the columns are known by name here, and a column that the daemon
  * does not have shows "-".
  */
 #include <errno.h>
@@ -46,7 +46,7 @@ value_of(const struct statread *s, const int64_t *values, const char *name)
 	return i < 0 ? -1 : values[i];
 }
 
-/* Bytes that the pages in memory had before they were compressed, over the bytes they have now. */
+/* Of the compressed pages in memory: the bytes before compression over the bytes now. */
 static void
 print_ratio(const struct statread *s, const int64_t *values)
 {
@@ -79,8 +79,8 @@ print_all(const struct ctl *ctl, const struct statread *s, const int64_t *values
 	print_ratio(s, values);
 }
 
-/* Levels as they are; counters as what was added since the last row, and since the start in the
- * first. */
+/* Prints levels as they are, and counters as the increase since the last row: in the first row,
+ * since the daemon's start. */
 static void
 print_row(const struct statread *s, const int64_t *values, const int64_t *last, uint64_t row)
 {

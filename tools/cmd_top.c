@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl top: the daemon's levels in one line and its clients by footprint, drawn again every
+ * pagerctl top: the daemon's levels in one line and its clients by footprint, drawn anew at each
  * interval. Rates are per second since the last picture.
  */
 #include <errno.h>
@@ -20,7 +20,7 @@ struct top {
 	int64_t *values;
 	struct pager_wire_client *clients, *last;
 	size_t count, last_count;
-	double seconds; /* since the last picture; 0: there was none */
+	double seconds; /* since the last picture; 0: this is the first */
 	struct timespec time;
 };
 
@@ -33,7 +33,7 @@ by_footprint(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* What was added to an entry of the ledger, per second. */
+/* The increase of a ledger entry, per second. */
 static double
 rate(const struct top *top, const struct pager_wire_client *now, enum pager_ledger_entry entry)
 {
@@ -118,7 +118,7 @@ print_json(const struct ctl *ctl, const struct top *top)
 	out_json(ctl, object);
 }
 
-/* Takes a new picture; the former one becomes the last. => 0 or -errno. */
+/* Takes a new picture; the current one becomes the last. => 0 or -errno. */
 static int
 top_update(struct ctl *ctl, struct top *top)
 {
@@ -181,5 +181,5 @@ cmd_top(struct ctl *ctl, int argc, char **argv)
 	free(top.clients);
 	free(top.last);
 	statread_close(&top.stat);
-	return r < 0 ? ctl_fail(ctl, r, "cannot take a picture") : CTL_OK;
+	return r < 0 ? ctl_fail(ctl, r, "cannot read statistics and clients") : CTL_OK;
 }

@@ -42,11 +42,11 @@ trace_exchange(
 	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = fd,
 		.fds_out_count = fd ? 1 : 0 };
 
-	return chan_exchange(&ctl->chan, &call);
+	return ctl_ask(ctl, &call);
 }
 
-/* A file as it is: the daemon empties it when it begins to record. => descriptor or -errno;
- * *ret_made: there was none */
+/* Opens a file without emptying it: the daemon does so when it begins to record.
+ * => a descriptor or -errno; *ret_made: the file did not exist before. */
 static int
 trace_file_open(const char *path, bool *ret_made)
 {
@@ -66,6 +66,7 @@ trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
 	bool made;
 	int fd, r;
 
+	/* No file is made where there is no daemon. */
 	r = ctl_connect(ctl);
 	if (r != CTL_OK)
 		return r;
@@ -100,12 +101,9 @@ cmd_trace(struct ctl *ctl, int argc, char **argv)
 	} else if (strcmp(what, "stop") == 0 || strcmp(what, "show") == 0) {
 		if (argc > 1 || ctl->client_text || ctl->window)
 			return ctl_usage(ctl, "%s takes no arguments", what);
-		r = ctl_connect(ctl);
-		if (r != CTL_OK)
-			return r;
 		r = trace_exchange(
 		    ctl, what[1] == 't' ? PAGER_TRACE_STOP : PAGER_TRACE_SHOW, NULL, &reply);
-		if (r < 0)
+		if (r != CTL_OK)
 			return ctl_fail(ctl, r, "%s", what);
 	} else {
 		return ctl_usage(ctl, "\"%s\" is none of start, stop, show", what);

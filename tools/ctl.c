@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The connection of a tool, and errors in words: what failed, why, what can be done.
+ * The connection to the daemon, and errors in words: what failed, why, and what the user can do.
  */
 #include "ctl.h"
 
@@ -24,17 +24,15 @@ connect_remedy(int error)
 		return "this user may not use the socket; ask for access, or run as root";
 	case -EPROTO:
 	case -EPROTONOSUPPORT:
-		return "what answers there is no pagerd of this version";
+		return "the program that listens there is not pagerd, or of another version";
 	case -ENFILE:
-		return "pagerd has no place or no descriptor left for another connection: end some "
-		       "clients, or raise its "
-		       "max_sessions or its limit of open files";
+		return "pagerd has no room or no descriptor left for another connection: end some "
+		       "clients, or raise its max_sessions or its limit of open files";
 	case -EDQUOT:
-		return "this user has its share of pagerd's connections: end some clients, or "
-		       "raise its user_percent or "
-		       "max_sessions";
+		return "this user has used up its share of pagerd's connections: end some clients, "
+		       "or raise pagerd's user_percent or max_sessions";
 	case -ENOTCONN:
-		return "pagerd hung up; its log tells why";
+		return "pagerd hung up; its log says why";
 	case -EINVAL:
 		return "a socket's path has at most 107 bytes";
 	default:
@@ -48,12 +46,12 @@ request_remedy(int error)
 	switch (error) {
 	case -EPERM:
 	case -EACCES:
-		return "this needs root, the user that runs pagerd or, to look, the user of that "
-		       "client";
+		return "only root and the user that runs pagerd may do this, and the client's own "
+		       "user may look";
 	case -ENOTCONN:
-		return "pagerd hung up: it has stopped, or it refused the request; its log tells";
+		return "pagerd hung up: it stopped, or refused the request; its log says why";
 	case -EPROTO:
-		return "pagerd's answer made no sense; are both of the same version?";
+		return "the answer makes no sense; are pagerctl and pagerd of the same version?";
 	case -EOPNOTSUPP:
 	case -ENOSYS:
 		return "this pagerd cannot do that";
@@ -69,18 +67,30 @@ ctl_connect(struct ctl *ctl)
 	const char *shown = ctl->socket ? ctl->socket : path, *remedy;
 	int r;
 
+	if (ctl->connected)
+		return CTL_OK;
 	if (!ctl->socket)
 		chan_default_path(path, sizeof(path));
 	chan_init(&ctl->chan);
 	r = chan_open(&ctl->chan, ctl->socket);
 	if (r == 0)
 		r = chan_hello(&ctl->chan, PAGER_ROLE_TOOL, "pagerctl", &ctl->hello, NULL);
-	if (r == 0)
+	if (r == 0) {
+		ctl->connected = true;
 		return CTL_OK;
+	}
 	remedy = connect_remedy(r);
 	fprintf(stderr, "pagerctl: cannot connect to %s: %s%s%s\n", shown, strerror(-r),
 	    remedy ? "; " : "", remedy ? remedy : "");
 	return CTL_FAILED;
+}
+
+int
+ctl_ask(struct ctl *ctl, struct chan_call *call)
+{
+	int r = ctl_connect(ctl);
+
+	return r == CTL_OK ? chan_exchange(&ctl->chan, call) : r;
 }
 
 int
@@ -89,6 +99,8 @@ ctl_fail(const struct ctl *ctl, int error, const char *fmt, ...)
 	const char *remedy = request_remedy(error);
 	va_list args;
 
+	if (error == CTL_FAILED)
+		return CTL_FAILED;
 	fprintf(stderr, "pagerctl %s: ", ctl->verb);
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
@@ -106,7 +118,7 @@ ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
-	fprintf(stderr, "; `pagerctl %s --help` tells how\n", ctl->verb);
+	fprintf(stderr, "; see `pagerctl %s --help`\n", ctl->verb);
 	return CTL_USAGE;
 }
 
@@ -117,7 +129,7 @@ ctl_next_report(const struct ctl *ctl, uint64_t reports)
 
 	if (ctl->interval <= 0 || (ctl->count != 0 && reports >= ctl->count))
 		return false;
-	/* A reader at the other end of a pipe wants each report now. */
+	/* A reader at the other end of a pipe must see each report when it is made. */
 	if (fflush(stdout) != 0)
 		return false;
 	pause.tv_nsec = (long)((ctl->interval - (double)pause.tv_sec) * 1e9);

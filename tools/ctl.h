@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl: what every command sees. A command is a row in pagerctl.c and a function cmd_<verb> in
- * cmd_<verb>.c that returns an exit status and has said why when it is not CTL_OK.
+ * pagerctl: what the commands share. A command is a row in pagerctl.c and a function cmd_<verb> in
+ * cmd_<verb>.c, which returns an exit status and has printed the reason when it is not CTL_OK.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -21,7 +21,7 @@ enum ctl_option {
 };
 #define CTL_ACCEPTS(NAME) (1u << CTL_OPT_##NAME)
 
-/* Who is meant: a session, or all of a process; neither: nobody in particular. */
+/* A session, or all sessions of a process; both 0: no particular client. */
 struct ctl_client {
 	uint64_t session;
 	uint32_t pid;
@@ -32,25 +32,30 @@ struct ctl {
 	const char *socket; /* NULL: the default */
 	bool json;
 	char unit;                /* 'a' auto, 'B', 'K', 'M', 'G' */
-	double interval;          /* seconds; 0: once */
-	uint64_t count;           /* 0: no end */
+	double interval;          /* between reports, seconds; 0: one report only */
+	uint64_t count;           /* of reports; 0: no end */
 	struct ctl_client client; /* of --client */
 	const char *client_text;  /* NULL: not given */
-	uint32_t window;
-	struct chan chan;
+	uint32_t window;          /* of --window, pages; 0: not given */
+	bool connected;
+	struct chan chan; /* once connected */
 	struct pager_rep_hello hello;
 };
 
-/* Connects and says hello as a tool: a command does it once its arguments are known to be right. =>
- * CTL_OK or CTL_FAILED, explained. */
+/* Connects as a tool, unless it is connected already. A command does so once it has checked its
+ * arguments. => CTL_OK or CTL_FAILED, explained. */
 int ctl_connect(struct ctl *ctl);
-/* Says what failed, why, and what can be done. error: a negative errno. => CTL_FAILED. */
+/* Connects if necessary and makes a request. => CTL_OK; a negative errno, which the caller explains
+ * with ctl_fail; or CTL_FAILED: no connection, explained. */
+int ctl_ask(struct ctl *ctl, struct chan_call *call);
+/* Prints what failed, why, and what the user can do. error: a negative errno; or CTL_FAILED, which
+ * has been explained already: then nothing is printed. => CTL_FAILED. */
 int ctl_fail(const struct ctl *ctl, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* => CTL_USAGE. */
+/* Prints what is wrong with the arguments. => CTL_USAGE. */
 int ctl_usage(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Waits one interval, or not at all after the last report. reports: how many are out. => false:
- * that was the last. */
+/* Waits for the interval before the next report. reports: the number printed so far. => false, at
+ * once: that was the last report. */
 bool ctl_next_report(const struct ctl *ctl, uint64_t reports);
 
 int cmd_stat(struct ctl *ctl, int argc, char **argv);

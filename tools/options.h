@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * OPTION(NAME, letter, name, argument, text): every option of pagerctl. A command says which of
- * those after UNITS it understands; the others go with each.
+ * OPTION(NAME, letter, name, argument, text): every option of pagerctl. The options up to UNITS go
+ * with each command; a command says which of the others it takes.
  */
 OPTION(HELP, 'h', "help", NULL, "print this help")
 OPTION(VERSION, 'V', "version", NULL, "print the version")
@@ -10,8 +10,8 @@ OPTION(SOCKET, 's', "socket", "PATH",
     "/run/pagerd/pagerd.sock)")
 OPTION(JSON, 'j', "json", NULL, "print JSON: bytes and counts as plain numbers")
 OPTION(UNITS, 'u', "units", "UNIT", "bytes in tables as auto, bytes, K, M or G")
-OPTION(INTERVAL, 'i', "interval", "SEC", "go on, one report every SEC seconds")
+OPTION(INTERVAL, 'i', "interval", "SEC", "repeat the report every SEC seconds")
 OPTION(COUNT, 'c', "count", "N", "end after N reports")
-OPTION(CLIENT, 'p', "client", "CLIENT", "this client alone")
+OPTION(CLIENT, 'p', "client", "CLIENT", "for this client only")
 OPTION(WINDOW, 'w', "window", "N", "pages that stay mapped while references are recorded")
 #undef OPTION

@@ -10,33 +10,6 @@
 #include "text.h"
 
 int
-out_parse_size(const char *text, uint64_t *ret_bytes)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	unsigned shift = 0;
-	unsigned long long value;
-	char *end;
-
-	if (!isdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno)
-		return -ERANGE;
-	if (*end != '\0') {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (!unit || end[1] != '\0')
-			return -EINVAL;
-		shift = 10u * (unsigned)(unit - units + 1);
-	}
-	if (shift && value >> (64 - shift))
-		return -ERANGE;
-	*ret_bytes = (uint64_t)value << shift;
-	return 0;
-}
-
-int
 out_parse_number(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *ret)
 {
 	unsigned long long value;
@@ -76,7 +49,7 @@ out_take_client(const struct ctl *ctl, const char *text, struct ctl_client *ret)
 {
 	if (out_parse_client(text, ret) < 0)
 		return ctl_usage(ctl,
-		    "\"%s\" is no client: say a process id, or s and a session's number", text);
+		    "\"%s\" is not a client: say a process id, or s and a session's number", text);
 	return 0;
 }
 
@@ -84,7 +57,7 @@ int
 out_no_client(const struct ctl *ctl, int error, const char *text)
 {
 	return ctl_fail(ctl, error, "%s %s%s", text[0] == 's' ? "session" : "process", text,
-	    error == -ENOENT || error == -ESRCH ? " is no client" : "");
+	    error == -ENOENT || error == -ESRCH ? " is not a client" : "");
 }
 
 const char *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl: looks at a running pagerd and changes what can be changed. Exit status: 0 done, 1
- * failed, 2 usage.
+ * pagerctl: shows what a running pagerd does, and changes what can be changed. Exit status: 0 done,
+ * 1 failed, 2 usage.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -14,18 +14,18 @@
 static const struct command {
 	const char *name, *arguments, *text;
 	int arguments_min, arguments_max;
-	unsigned accepts; /* CTL_ACCEPTS of the options after UNITS */
+	unsigned accepts; /* CTL_ACCEPTS of those options after UNITS that the command takes */
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {
 	{ "stat", "", "statistics: all of them, or vm_stat's columns with -i", 0, 0,
 	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_stat },
-	{ "top", "", "clients by footprint, drawn again every second", 0, 0,
+	{ "top", "", "clients by footprint, drawn anew every second", 0, 0,
 	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_top },
-	{ "clients", "", "who is connected", 0, 0, 0, cmd_clients },
+	{ "clients", "", "the clients and their memory", 0, 0, 0, cmd_clients },
 	{ "map", "CLIENT", "a client's regions", 1, 1, 0, cmd_map },
 	{ "footprint", "CLIENT", "a client's ledger", 1, 1, 0, cmd_footprint },
 	{ "limit", "CLIENT SIZE|none", "sets or lifts a client's hard limit", 2, 2, 0, cmd_limit },
-	{ "check", "", "has every invariant walked; fails if one is broken", 0, 0, 0, cmd_check },
+	{ "check", "", "checks every invariant; fails if one does not hold", 0, 0, 0, cmd_check },
 	{ "debug", "[fail SPEC|nofail|log LEVEL|show]", "fail points and log level", 0, 2, 0,
 	    cmd_debug },
 	{ "policy", "[NAME[:param=value,...]|default|none]",
@@ -88,7 +88,7 @@ print_help(const struct command *only)
 	}
 }
 
-/* The tables as getopt_long wants them. */
+/* Converts the table of options for getopt_long. */
 static void
 getopt_tables(char *letters, struct option *longs)
 {
@@ -130,7 +130,7 @@ parse_unit(const char *text, char *ret_unit)
 	return false;
 }
 
-/* => false: the value makes no sense. */
+/* => false: the value is not valid. */
 static bool
 option_take(struct ctl *ctl, enum ctl_option option, const char *value)
 {
@@ -165,7 +165,8 @@ option_take(struct ctl *ctl, enum ctl_option option, const char *value)
 	}
 }
 
-/* Options may stand anywhere. => CTL_OK with *ret_given set; CTL_USAGE, explained. */
+/* Options may stand before and after the command. ret_given: a bit for each option.
+ * => CTL_OK or CTL_USAGE, explained. */
 static int
 parse_options(struct ctl *ctl, int argc, char **argv, unsigned *ret_given)
 {
@@ -204,7 +205,7 @@ command_check(const struct ctl *ctl, const struct command *command, unsigned giv
 	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
 		if ((given & (1u << i)) && !option_goes_with(command, i))
 			return ctl_usage(
-			    ctl, "--%s does not go with this command", options[i].name);
+			    ctl, "--%s is not an option of this command", options[i].name);
 	}
 	if (argc < command->arguments_min || argc > command->arguments_max)
 		return ctl_usage(

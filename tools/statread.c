@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Locks: none; QUEUE rows are read under the segment's sequence count. What the daemon wrote is
- * checked once, at opening, so that a damaged segment is refused and not walked.
+ * Locks: none; QUEUE rows are read under the segment's sequence count. Opening checks the daemon's
+ * descriptors once, so a damaged segment is refused.
  */
 #include "statread.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests that take a text and answer with one (debug, policy).
+ * Requests with a text, answered by a text: debug and policy.
  */
 #include "text_reply.h"
 

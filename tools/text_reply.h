@@ -4,9 +4,9 @@
 
 #include "ctl.h"
 
-/* Shows a text that the daemon wrote; as JSON an object with the one member "text". */
+/* Prints the daemon's text; with --json an object whose one member is "text". */
 void text_reply_print(const struct ctl *ctl, const char *text, size_t text_size);
-/* Copies an argument into a fixed field of a request. => 0 or CTL_USAGE, explained. */
+/* Copies an argument into a fixed field of a request. => CTL_OK or CTL_USAGE, explained. */
 int text_reply_argument(
     const struct ctl *ctl, char *field, size_t field_size, const char *argument);
 

@@ -122,7 +122,7 @@ map(void **state)
 	assert_int_equal(number(json_object_array_get_idx(array, 64), "object_offset"), 64 * 65536);
 	json_object_put(array);
 	RUN("map 1", 1);
-	SAYS("process 1 is no client: No such process");
+	SAYS("process 1 is not a client: No such process");
 	RUN("map", 2);
 	RUN("map x", 2);
 	RUN("map 4242 1", 2);
@@ -149,12 +149,12 @@ footprint_and_limit(void **state)
 	RUN("limit s4242 none", 1);
 	SAYS("session s4242");
 	RUN("limit s 32M", 2);
-	SAYS("\"s\" is no client");
+	SAYS("\"s\" is not a client");
 	RUN("limit 4243 1G", 1);
-	SAYS("Operation not permitted; this needs root");
+	SAYS("Operation not permitted; only root and the user that runs pagerd");
 	RUN("limit 4242 -- -5", 2);
 	RUN("limit 4242 5X", 2);
-	SAYS("sizes are like 64M");
+	SAYS("say 64M or 2G");
 }
 
 static void
@@ -223,7 +223,7 @@ usage(void **state)
 	RUN("fly", 2);
 	SAYS("no command \"fly\"");
 	RUN("stat --window 5", 2);
-	SAYS("--window does not go with this command");
+	SAYS("--window is not an option of this command");
 	RUN("stat -i x", 2);
 	RUN("stat --nonsense", 2);
 	RUN("stat too many", 2);
@@ -274,7 +274,7 @@ trace_refused(void **state)
 	RUN("--version >/tmp/fake-kept.$$; $PROGRAM trace start /tmp/fake-kept.$$; "
 	    "s=$?; cat /tmp/fake-kept.$$; rm /tmp/fake-kept.$$; (exit $s)",
 	    1);
-	SAYS("this needs root");
+	SAYS("only root and the user that runs pagerd");
 	SAYS("pagerctl " PAGERD_VERSION);
 	fake_fail_next(d->fake, PAGER_MSG_TRACE, -ESRCH);
 	RUN("trace start /tmp/fake-refused.$$ -p 999", 1);
@@ -292,11 +292,11 @@ bad_daemon(void **state)
 		RUN("stat", 1);
 		SAYS(mangle == FAKE_MANGLE_HANGUP ? "pagerd hung up"
 		     : mangle == FAKE_MANGLE_FD   ? ""
-						  : "made no sense");
+						  : "makes no sense");
 	}
 	fake_fail_next(d->fake, PAGER_MSG_CHECK, -EPERM);
 	RUN("check", 1);
-	SAYS("this needs root");
+	SAYS("only root and the user that runs pagerd");
 	fake_fail_next(d->fake, PAGER_MSG_HELLO, -EACCES);
 	RUN("check", 1);
 	SAYS("cannot connect to");
