@@ -12,8 +12,6 @@ FUNCTION_LINES = 80
 LONGER = {
     'daemon/control/handle_memory.c',
     'daemon/memorystatus/frame_wait.c',
-    'tests/unit/c_fault.c',
-    'tests/unit/c_policy.c',
 }
 
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults that wait: for a frame, for their process's limit, for a place in a read of swap.
+ */
+#include "fault_fixture.h"
+
+static void
+park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count,
+    enum fault_outcome why)
+{
+	for (uint64_t i = first; i < first + count; i++) {
+		struct fault f = fault_at(u, i, UFFD_FAULT_WRITE);
+
+		park_fault(server, &f, why);
+	}
+}
+
+/* A client may have its share of the places; those beyond are woken when it has room, also if all
+ * of its faults are. */
+static void
+overflow_is_woken(void **state)
+{
+	struct task *others[4];
+	struct fault_server *server;
+	struct unit u, other;
+	struct daemon *d;
+	unsigned share;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	park_destroy(d);
+	store_relaxed(&d->params.parked_faults, 256);
+	assert_int_equal(park_create(d), 0);
+	share = 64;
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &u, 0, share + 10, FAULT_NO_FRAME);
+	assert_int_equal(load_relaxed(&d->park.count), share);
+	assert_true(u.task->park_overflow);
+	/* Others fill the pool, and the last of them finds nothing. */
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &others[i]), 0);
+		other = (struct unit){ d, others[i], u.object };
+		park(server, &other, 0, i < 3 ? share : 1, FAULT_NO_FRAME);
+	}
+	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
+	assert_int_equal(others[3]->parked, 0);
+	assert_true(others[3]->park_overflow);
+	/* Nothing is free: nobody is woken to come back at once. */
+	park_serve(server);
+	assert_true(others[3]->park_overflow && u.task->park_overflow);
+	assert_int_equal(world.wakes, 0);
+	/* The one that fills the pool ends: there are places for the last one. */
+	for (unsigned i = 0; i < 3; i++)
+		park_drop(d, others[i]);
+	assert_false(others[3]->park_overflow);
+	assert_true(u.task->park_overflow);
+	/* And when the other's faults have been served it is woken for the rest. */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	park_serve(server);
+	assert_true(world.zeropages > 0 && world.wakes > 0);
+	assert_false(u.task->park_overflow);
+	assert_null(d->park.overflowed);
+	for (unsigned i = 0; i < 4; i++)
+		task_put(others[i]);
+	faults_stop(&u);
+}
+
+/* Frames that their owner gives back are for who waits, at once. */
+static void
+discard_kicks(void **state)
+{
+	struct fault f;
+	struct fault_server *server;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 0, UFFD_FAULT_WRITE);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->frames.free_count, 0);
+	park(server, &u, 9, 1, FAULT_NO_FRAME);
+	assert_false(load_relaxed(&server->seat->kicked));
+	assert_int_equal(vm_object_discard(u.object, 1, 8), 0);
+	assert_false(load_relaxed(&server->seat->kicked));
+	assert_int_equal(vm_object_discard(u.object, 0, 1), 1);
+	assert_true(load_relaxed(&server->seat->kicked));
+	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
+	faults_stop(&u);
+}
+
+static void
+store_page(struct unit *u, uint64_t index)
+{
+	struct fill fill;
+
+	lock_acquire(&u->object->lock);
+	assert_int_equal(
+	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	lock_release(&u->object->lock);
+	u->daemon->frames.pages[fill.frames[0]].cref = 1;
+	fill_abort(u->daemon, &fill, 0);
+	vm_object_put(u->object);
+	assert_int_equal(kind_at(u, index), SLOT_STORED);
+}
+
+/* A fault that cannot be read now, and for which there is no place, is sent back: its thread sleeps
+ * in the page that holds the address, which a message gives exactly. */
+static void
+no_place_is_sent_back(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	server->seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*server->seat->deferred));
+	store_page(&u, 5);
+	f = fault_at(&u, 5, 0);
+	f.address += 123;
+	world.wakes = 0;
+	fault_dispatch(server, &f);
+	assert_int_equal(server->seat->deferred_count, 1);
+	assert_int_equal(world.wakes, 0);
+	task_put(server->seat->deferred[0].task);
+	server->seat->deferred_count = FAULT_DEFERRED_MAX;
+	fault_dispatch(server, &f);
+	assert_int_equal(world.wakes, 1);
+	assert_int_equal(world.woken, UNIT_BASE + 5 * 4096);
+	assert_int_equal(kind_at(&u, 5), SLOT_STORED);
+	server->seat->deferred_count = 0;
+	free(server->seat->deferred);
+	faults_stop(&u);
+}
+
+/* Who ends while it waits for a frame may have been the only one for whom clients of side lanes
+ * wait. */
+static void
+last_waiter_ends(void **state)
+{
+	struct fault_server *server;
+	struct task *other;
+	struct unit u, second;
+	(void)state;
+
+	server = faults_start(&u);
+	assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ u.daemon, other, u.object };
+	store_relaxed(&u.task->lane, 1);
+	store_relaxed(&u.daemon->frames.free_count, 0);
+	park(server, &second, 9, 1, FAULT_NO_FRAME);
+	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
+	assert_false(load_relaxed(&server->seat->kicked));
+	park_drop(u.daemon, other);
+	assert_true(load_relaxed(&server->seat->kicked));
+	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
+	store_relaxed(&u.task->lane, LANE_COMMON);
+	task_put(other);
+	faults_stop(&u);
+}
+
+/* A client in a side lane gets no frame while another's fault waits for one, and gets it as soon as
+ * none does. */
+static void
+side_lane_waits(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	store_relaxed(&u.task->lane, 1);
+	server->lane = 1;
+	f = fault_at(&u, 3, 0);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->park.frame_count, 1);
+	f = fault_at(&u, 4, 0);
+	assert_int_equal(fault_handle(server, &f), FAULT_OVER_LIMIT);
+	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
+	park_serve(server);
+	assert_int_equal(kind_at(&u, 4), SLOT_ABSENT);
+	assert_int_equal(load_relaxed(&u.daemon->park.count), 1);
+	/* Where nothing can leave, it is as everybody else. */
+	store_relaxed(&u.daemon->pageq.squeezed, true);
+	f = fault_at(&u, 5, 0);
+	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	store_relaxed(&u.daemon->pageq.squeezed, false);
+	store_relaxed(&u.daemon->park.frame_count, 0);
+	park_serve(server);
+	assert_int_equal(kind_at(&u, 4), SLOT_RESIDENT);
+	assert_int_equal(load_relaxed(&u.daemon->park.count), 0);
+	store_relaxed(&u.task->lane, LANE_COMMON);
+	faults_stop(&u);
+}
+
+/* Who waits for its own limit stands in nobody's way. */
+static void
+limit_holds_up_nobody(void **state)
+{
+	enum { LIMITED = 700 };
+	struct fault_server *server;
+	struct task *other;
+	struct unit u, second;
+	struct daemon *d;
+	struct moment t;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &other), 0);
+	second = (struct unit){ d, other, u.object };
+	/* Both hold more than they may. */
+	store_relaxed(&u.task->process->limit_pages, 1);
+	store_relaxed(&other->process->limit_pages, 1);
+	store_relaxed(&u.task->process->resident, 5);
+	store_relaxed(&other->process->resident, 5);
+	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
+	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
+	assert_int_equal(load_relaxed(&other->process->limit_parked), LIMITED);
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
+	store_relaxed(&d->writeback.passes, 9);
+	store_relaxed(&d->pageq.rounds, 9);
+	assert_true(park_longest(d, &t));
+	assert_int_equal(t.passes, 9);
+	/* A frame is free: the last of them all gets it (its task has no such page, that is an
+	 * answer). */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	park_serve(server);
+	assert_int_equal(world.poisons, 1);
+	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
+	/* And the client behind the one at its limit. */
+	store_relaxed(&u.task->process->resident, 0);
+	store_relaxed(&u.task->process->limit_pages, 0);
+	park_serve(server);
+	assert_int_equal(world.zeropages, 3);
+	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
+	store_relaxed(&other->process->resident, 0);
+	park_drop(d, other);
+	assert_int_equal(load_relaxed(&d->park.count), 0);
+	assert_null(d->park.limited);
+	task_put(other);
+	faults_stop(&u);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(overflow_is_woken),
+		cmocka_unit_test(discard_kicks),
+		cmocka_unit_test(no_place_is_sent_back),
+		cmocka_unit_test(last_waiter_ends),
+		cmocka_unit_test(side_lane_waits),
+		cmocka_unit_test(limit_holds_up_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

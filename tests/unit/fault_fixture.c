@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "fault_fixture.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "pageq/page_policy.h"
+
+struct fault_world world;
+
+int __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
+void __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes);
+int __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
+
+int
+__wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	(void)uffd, (void)bytes, (void)mode;
+	world.poisons++;
+	if (world.on_poison)
+		world.on_poison(world.unit, (address - UNIT_BASE) / 4096);
+	return 0;
+}
+
+void
+__wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
+{
+	(void)uffd, (void)bytes;
+	world.wakes++;
+	world.woken = address;
+}
+
+int
+__wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
+{
+	(void)uffd, (void)address;
+	world.zeropages++;
+	*ret_done = bytes;
+	return 0;
+}
+
+int __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode);
+
+int
+__wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
+{
+	(void)uffd, (void)address, (void)bytes, (void)mode;
+	return 0;
+}
+
+/* All that is stored is away in swap. */
+int __wrap_compressor_load(struct compressor *c, struct cref cref, void *page);
+void __wrap_compressor_prefetch(struct compressor *c, struct cref cref);
+void __wrap_compressor_free(struct compressor *c, struct cref cref);
+
+int
+__wrap_compressor_load(struct compressor *c, struct cref cref, void *page)
+{
+	(void)c, (void)cref, (void)page;
+	return -EAGAIN;
+}
+
+void
+__wrap_compressor_prefetch(struct compressor *c, struct cref cref)
+{
+	(void)c, (void)cref;
+}
+
+void
+__wrap_compressor_free(struct compressor *c, struct cref cref)
+{
+	(void)c, (void)cref;
+}
+
+struct fault_server *
+faults_start(struct unit *u)
+{
+	struct vm_entry entry = { .start = UNIT_BASE,
+		.end = UNIT_BASE + UNIT_PAGES * 4096ull,
+		.protection = PROT_READ | PROT_WRITE };
+	struct fault_server *server = calloc(1, sizeof(*server));
+	struct daemon *d;
+
+	unit_start(u);
+	d = u->daemon;
+	memset(&world, 0, sizeof(world));
+	world.unit = u;
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(park_create(d), 0);
+	server->daemon = d;
+	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
+	d->seats = calloc(seat_count(d), sizeof(*d->seats));
+	server->seat = d->seats;
+	server->seat->daemon = d;
+	store_relaxed(&server->seat->server, server);
+	server->seat->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->servers = server;
+	entry.object = u->object;
+	vm_object_get(u->object);
+	assert_int_equal(vm_map_reserve(&u->task->map), 0);
+	vm_map_insert(&u->task->map, &entry);
+	return server;
+}
+
+void
+faults_stop(struct unit *u)
+{
+	struct daemon *d = u->daemon;
+	struct vm_entry e = vm_map_remove_at(&u->task->map, 0);
+
+	park_drop(d, u->task);
+	vm_object_discard(e.object, 0, UNIT_PAGES);
+	vm_object_put(e.object);
+	park_destroy(d);
+	page_policy_destroy(d->pageq.policy);
+	close(d->seats->kick);
+	free(d->seats);
+	free(d->servers);
+	unit_stop(u);
+}
+
+struct fault
+fault_at(struct unit *u, uint64_t index, uint32_t flags)
+{
+	return (struct fault){
+		.task = u->task, .address = UNIT_BASE + index * 4096, .flags = flags, .thread = 1
+	};
+}
+
+enum slot_kind
+kind_at(struct unit *u, uint64_t index)
+{
+	return slot_kind(load_relaxed(vm_object_slot(u->object, index)));
+}
+
+enum page_state
+state_at(struct unit *u, uint64_t index)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(u->object, index));
+
+	assert_int_equal(slot_kind(slot), SLOT_RESIDENT);
+	return page_word_state(load_relaxed(&u->daemon->frames.pages[slot_frame(slot)].word));
+}

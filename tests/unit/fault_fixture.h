@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults, one at a time, on tables without threads: userfaultfd and the store are made of functions
+ * (the linker's --wrap), so that what another thread would do at the worst moment can be done in
+ * them.
+ */
+#ifndef FAULT_FIXTURE_H
+#define FAULT_FIXTURE_H
+
+#include "c_unit.h"
+
+#include "fault/fault.h"
+
+/* What the calls do, and have done. */
+struct fault_world {
+	struct unit *unit;
+	void (*on_poison)(struct unit *u, uint64_t index);
+	unsigned poisons, wakes, zeropages;
+	uint64_t woken; /* the last address */
+};
+extern struct fault_world world;
+
+struct fault_server *faults_start(struct unit *u);
+void faults_stop(struct unit *u);
+struct fault fault_at(struct unit *u, uint64_t index, uint32_t flags);
+enum slot_kind kind_at(struct unit *u, uint64_t index);
+enum page_state state_at(struct unit *u, uint64_t index);
+
+#endif
