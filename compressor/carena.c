@@ -7,7 +7,7 @@
  * locks its memory (it must use MCL_ONFAULT, or the whole arena would be populated behind our
  * back).
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

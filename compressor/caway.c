@@ -4,7 +4,7 @@
  * bytes are pinned, places remembered, memory given back. Runs on: swapout and swapin functions on
  * one thread, reads on any.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 #include <string.h>

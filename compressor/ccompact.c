@@ -5,7 +5,7 @@
  * caller is asked for each page. Runs on: one thread at a time (compressor_compact); ccompact_slide
  * also on the thread that swaps out.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include "check.h"
 

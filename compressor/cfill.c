@@ -4,7 +4,7 @@
  * own); other threads load and free pages in it meanwhile, and know a page only once its directory
  * entry is there.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 #include <string.h>

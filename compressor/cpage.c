@@ -6,7 +6,7 @@
  * and the generation of the segment. So bytes that are intact but belong elsewhere (a lost write, a
  * read from the wrong place, a segment's former content) fail too.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * on: any thread, under the pool lock, which nothing holds for long: memory is given back and bytes
  * are moved outside of it.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include "check.h"
 

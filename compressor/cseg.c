@@ -4,7 +4,7 @@
  * are atomic operations on the word; only a segment whose bytes move makes a reader wait, on its
  * slide lock.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * Pages in and out: the hot paths. Runs on: any thread; a store on its worker's. No allocation, no
  * lock unless a segment is opened or closed (store), moving (load) or changes its class (free).
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 

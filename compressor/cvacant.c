@@ -14,7 +14,7 @@
  * meanwhile (slid over, written out, released) are passed over. Who takes one holds the segment
  * FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <string.h>
 

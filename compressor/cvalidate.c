@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The equations of cseg_priv.h as code. Runs on: any thread. They hold while no other call is under
- * way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the caller
- * looks again (daemon/audit/check.c).
+ * The equations of compressor_priv.h as code. Runs on: any thread. They hold while no other call is
+ * under way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the
+ * caller looks again (daemon/audit/check.c).
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <stdarg.h>
 #include <stdio.h>

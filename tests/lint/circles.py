@@ -24,13 +24,11 @@ EXCEPTIONS = {
         carena
         caway
         ccompact
-        cexpander
+        ccreate
         cfill
-        compressor
         cpage
         cpool
         cseg
-        cseg_priv
         cstore
         cvacant
     ''',

@@ -3,7 +3,7 @@
  * The compressor as a whole: creation, tables, figures. Runs on: any thread; creation and
  * destruction on one, while nobody else calls.
  */
-#include "cseg_priv.h"
+#include "compressor_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>

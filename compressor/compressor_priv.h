@@ -14,8 +14,8 @@
  *   used          <= populated <= segment_bytes, in core
  *   sum of populated == bytes taken - bytes given == st_blocks of the arena
  */
-#ifndef CSEG_PRIV_H
-#define CSEG_PRIV_H
+#ifndef COMPRESSOR_PRIV_H
+#define COMPRESSOR_PRIV_H
 
 #include "atomics.h"
 #include "base.h"
