@@ -27,9 +27,7 @@ swapout_choose(struct compressor *c, bool *ret_slide)
 		uint64_t word = load_acquire(&s->word);
 
 		next = s->link[LINK_AGE].next;
-		/* While an old place waits to be collected the row cannot remember a new one. */
-		if (word_state(word) != CSEG_FULL || (s->flags & CSEG_PLACE_HELD) ||
-		    word_live(word) == 0)
+		if (word_state(word) != CSEG_FULL || word_live(word) == 0)
 			continue;
 		if (load_relaxed(&s->referenced) && chances-- > 0 && next != 0) {
 			store_relaxed(&s->referenced, 0);
@@ -45,7 +43,7 @@ swapout_choose(struct compressor *c, bool *ret_slide)
 	}
 	if (segment != 0 && *ret_slide) {
 		clist_remove(c, &c->age, LINK_AGE, segment);
-		c->rows[segment].flags &= (uint8_t)~CSEG_AGED;
+		c->rows[segment].is_aged = false;
 	}
 	lock_release(&c->lock);
 	return segment;
@@ -93,7 +91,6 @@ compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct
 		/* Before it can be read there. Its last page may go at any time: then it is
 		 * released. */
 		s->place = place;
-		s->flags |= CSEG_PLACE_HELD;
 		CHECK(cseg_switch(c, segment, CSEG_WRITING, CSEG_DEPARTING, 0, &word));
 	}
 	lock_release(&c->lock);
@@ -131,14 +128,8 @@ compressor_read_begin(struct compressor *c, struct cref cref, struct cread *ret)
 	error = cseg_read_pin(c, segment);
 	if (error)
 		return error;
-	/* The pin keeps the place. The entry tells where the page stands in it unless the segment
-	 * began to return since: then the entry may already be that of the new chunk. */
+	/* The pin keeps the place, and the entry says where the page stands in it. */
 	uint64_t e = cref_entry(c, segment, slot);
-	uint64_t word = load_acquire(&s->word);
-	if (word_state(word) != CSEG_AWAY && word_state(word) != CSEG_DEPARTING) {
-		cseg_read_unpin(c, segment);
-		return -EAGAIN;
-	}
 	ret->place = s->place;
 	ret->offset = entry_offset(e);
 	ret->length = cpage_padded(c, entry_length(e));
@@ -168,110 +159,6 @@ compressor_read_end(struct compressor *c, struct cref cref)
 
 /* --- whole segments ----------------------------------------------------------------------- */
 
-/* Copies the live pages into a RETURNING segment's new chunk, one behind the other. => damaged
- * ones. */
-static unsigned
-swapin_copy(struct compressor *c, uint32_t segment, const char *bytes, size_t length)
-{
-	struct cseg *s = &c->rows[segment];
-	atomic_uint_least64_t *directory = cseg_directory(c, segment);
-	char *base = cseg_bytes(c, s);
-	uint32_t slots = load_relaxed(&s->slots), to = CSEG_HEADER_BYTES;
-	unsigned damaged = 0;
-
-	for (uint32_t i = 0; i < slots; i++) {
-		uint64_t e = load_acquire(&directory[i]);
-		uint32_t offset = entry_offset(e), size = cpage_padded(c, entry_length(e));
-		struct cowner owner;
-
-		if (!entry_is_page(e)) {
-			store_release(&directory[i], 0);
-			continue;
-		}
-		if (offset + size > length) {
-			memset(
-			    base + to, 0, size); /* not even there: its checksum fails for ever */
-			damaged++;
-		} else {
-			memcpy(base + to, bytes + offset, size);
-			damaged += cpage_verify(c, base + to, e, i, s->generation, &owner) != 0;
-		}
-		if (cas_acq_rel(&directory[i], &e, entry_moved(e, to, size)))
-			to += size;
-		else
-			store_release(&directory[i], 0); /* freed under our hands */
-	}
-	store_relaxed(&s->used, to);
-	return damaged;
-}
-
-/* AWAY -> RETURNING with `chunk`. => 0 or -ENOENT. */
-static int
-swapin_begin(struct compressor *c, uint32_t segment, struct cchunk chunk)
-{
-	struct cseg *s = &c->rows[segment];
-	uint64_t word;
-	int error = 0;
-
-	lock_acquire(cseg_slide_lock(c, segment));
-	if (!cseg_switch(c, segment, CSEG_AWAY, CSEG_RETURNING, 0, &word)) {
-		error = -ENOENT;
-	} else if (CSEG_HEADER_BYTES + word_bytes(word) > chunk.populated) {
-		/* Another segment than the one we looked at: the row was used again. */
-		CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_AWAY, 0, NULL));
-		error = -EAGAIN;
-	} else {
-		s->chunk = chunk.chunk;
-		s->populated = chunk.populated;
-		return 0;
-	}
-	lock_release(cseg_slide_lock(c, segment));
-	if (error == -EAGAIN)
-		cpool_settle(c, segment);
-	return -ENOENT;
-}
-
-int
-compressor_swapin_segment(struct compressor *c, uint32_t segment, const void *bytes, size_t length)
-{
-	struct cchunk chunk;
-	uint64_t word;
-	unsigned damaged;
-	int error;
-
-	CHECK_OBJ(c, COMPRESSOR_MAGIC);
-	if (segment == 0 || segment >= load_relaxed(&c->rows_fresh))
-		return -ENOENT;
-	word = load_acquire(&c->rows[segment].word);
-	if (word_state(word) != CSEG_AWAY)
-		return -ENOENT;
-
-	lock_acquire(&c->lock);
-	chunk = cpool_chunk_get_locked(c, CHUNKS_KEPT);
-	lock_release(&c->lock);
-	if (chunk.chunk == CHUNK_NONE)
-		return -ENOSPC;
-	/* Memory first: while pages return, their readers wait, and it cannot fail any more. */
-	error = -ENOSPC;
-	if (carena_grow(c, chunk.chunk, &chunk.populated, CSEG_HEADER_BYTES + word_bytes(word)) ==
-	    0)
-		error = swapin_begin(c, segment, chunk);
-	if (error) {
-		cpool_chunk_drop(c, chunk);
-		return error;
-	}
-
-	damaged = swapin_copy(c, segment, bytes, length);
-	cseg_header_write(c, segment, CSEG_FULL);
-	CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_BUSY, 0, NULL));
-	lock_release(cseg_slide_lock(c, segment));
-	(void)carena_trim(c, segment);
-	cvacant_close(c, segment);
-	cpool_enter_full(c, segment, CSEG_BUSY, 0);
-	cstat_add(c, CSTAT_ERRORS, damaged);
-	return damaged > 0 ? -EIO : 0;
-}
-
 int
 compressor_place_moved(struct compressor *c, uint32_t segment, struct cplace from, struct cplace to)
 {
@@ -284,7 +171,7 @@ compressor_place_moved(struct compressor *c, uint32_t segment, struct cplace fro
 		return -ENOENT;
 	s = &c->rows[segment];
 	lock_acquire(cseg_slide_lock(c, segment));
-	if (!cseg_switch(c, segment, CSEG_AWAY, CSEG_RETURNING, NEED_NO_READS, &word)) {
+	if (!cseg_switch(c, segment, CSEG_AWAY, CSEG_PLACING, NEED_NO_READS, &word)) {
 		lock_release(cseg_slide_lock(c, segment));
 		return word_state(word) == CSEG_AWAY ? -EBUSY : -ENOENT;
 	}
@@ -292,7 +179,7 @@ compressor_place_moved(struct compressor *c, uint32_t segment, struct cplace fro
 		s->place = to;
 	else
 		error = -ENOENT;
-	CHECK(cseg_switch(c, segment, CSEG_RETURNING, CSEG_AWAY, 0, &word));
+	CHECK(cseg_switch(c, segment, CSEG_PLACING, CSEG_AWAY, 0, &word));
 	lock_release(cseg_slide_lock(c, segment));
 	if (word_live(word) == 0)
 		cpool_settle(c, segment);

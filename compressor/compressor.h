@@ -113,8 +113,6 @@ void compressor_free(struct compressor *c, struct cref cref);
 bool compressor_is_single_value(struct cref cref);
 /* Whether the page's segment is on secondary storage (a hint: it may change at any time). */
 bool compressor_is_away(struct compressor *c, struct cref cref);
-/* Bytes the page takes in its segment, header included; 0 for a single-value page. */
-uint32_t compressor_bytes(struct compressor *c, struct cref cref);
 
 /* --- away and back
  * -------------------------------------------------------------------------------- */
@@ -128,8 +126,7 @@ struct cplace {
  * => true: *ret_segment, and [*ret_bytes, *ret_length) is its content, stable until _end (pages may
  *    be freed meanwhile, their bytes stay), a multiple of the hardware page. false: nothing
  *    suitable.
- * Segments read lately get a second chance; one whose former place was not collected yet is left
- * out. */
+ * Segments read lately get a second chance. */
 bool compressor_swapout_begin(
     struct compressor *c, uint32_t *ret_segment, const void **ret_bytes, size_t *ret_length);
 /* error 0: the content is at `place`; its memory is given back. Otherwise the segment stays in
@@ -138,9 +135,9 @@ bool compressor_swapout_begin(
  *    meanwhile, or error was not 0. */
 bool compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct cplace place);
 
-/* The caller learns of places that are no longer needed (last page of an away segment freed, or the
- * segment came back) through this queue: poll it from one thread. => true and *ret_place, or
- * false. */
+/* The caller learns of places that are no longer needed (the last
+ * page of an away segment was freed) through this queue: poll it from one thread. => true and
+ * *ret_place, or false. */
 bool compressor_place_released(struct compressor *c, struct cplace *ret_place);
 
 struct cread {
@@ -156,13 +153,6 @@ int compressor_read_begin(struct compressor *c, struct cref cref, struct cread *
 int compressor_read_decode(struct compressor *c, struct cref cref, const void *bytes, void *page);
 void compressor_read_end(struct compressor *c, struct cref cref);
 
-/* Moving or emptying swap files. The caller has read a whole away segment back and gives its bytes:
- * live pages are in core afterwards (the old place is released through compressor_place_released).
- * => 0, -ENOSPC (no memory: nothing has changed), -EIO (some of the bytes are damaged: those pages
- *    come back as they are and report -EIO when loaded, the others are well), -ENOENT (no such
- *    segment any more). */
-int compressor_swapin_segment(
-    struct compressor *c, uint32_t segment, const void *bytes, size_t length);
 /* Swap moved a segment's content between places itself. => -ENOENT if the segment is not at `from`,
  * -EBUSY while reads are pinned (`from` stays). On success `from` is the caller's to free. */
 int compressor_place_moved(

@@ -37,14 +37,13 @@
  *     WRITING   --> FULL               the write failed, or nothing lives in it any more
  *     FULL      --> RELEASING          its last page has gone
  *     FULL      --> FILLING            compaction left room at its end
- *     AWAY      --> RETURNING --> BUSY
- *     RETURNING --> AWAY               only its place was changed
+ *     RELEASING --> FREE               its memory was given back
+ *     AWAY      --> PLACING --> AWAY   its content was moved to another place
  *     AWAY      --> EMPTY              its last page has gone
- *     RELEASING --> EMPTY or FREE      EMPTY when its former place was not collected yet
  *     EMPTY     --> FREE               its place was collected
  *
  * FULL is the only state from which anything begins in core; it is left and entered under the pool
- * lock, together with the lists. SLIDING and RETURNING are held under the row's slide lock: who
+ * lock, together with the lists. SLIDING and PLACING are held under the row's slide lock: who
  * meets them waits for that lock. DEPARTING: the place is known, loads already inside finish, the
  * last one out gives the memory back.
  */
@@ -57,7 +56,7 @@
 	X(WRITING, HERE, CORE, "content stable for a write")                                       \
 	X(DEPARTING, GONE, OFF, "written; memory goes with the last reader")                       \
 	X(AWAY, GONE, OFF, "on secondary storage")                                                 \
-	X(RETURNING, WAIT, OFF, "bytes are coming back, or the place is being changed")            \
+	X(PLACING, WAIT, OFF, "its place is being changed")                                        \
 	X(RELEASING, NEVER, NOWHERE, "no pages; memory is being given back")                       \
 	X(EMPTY, NEVER, NOWHERE, "no pages, no memory; its place waits to be collected")
 
@@ -219,11 +218,10 @@ entry_moved(uint64_t e, uint32_t offset, uint32_t room)
 
 #define CHUNK_NONE UINT32_MAX
 enum { LINK_AGE, LINK_CLASS, LINK_COUNT };
-enum { CSEG_AGED = 1, CSEG_PLACE_HELD = 2, CSEG_PLACE_QUEUED = 4 };
 
 /*
  * (A) atomic  (F) the one worker that fills it, or the one thread that holds it SLIDING, BUSY,
- * DEPARTING (last reader), RETURNING or RELEASING; read under a pin  (P) pool lock
+ * DEPARTING (last reader), PLACING or RELEASING; read under a pin  (P) pool lock
  */
 struct cseg {
 	atomic_uint_least64_t word; /* (A) */
@@ -232,14 +230,14 @@ struct cseg {
 	atomic_uint slots;   /* (A), (F) to write: directory entries ever used in this filling */
 	uint32_t chunk;      /* (F) where in the arena, or CHUNK_NONE */
 	uint32_t populated;  /* (F) bytes of it really held */
-	struct cplace place; /* (F) or (P); valid with CSEG_PLACE_HELD or when away */
+	struct cplace place; /* (F) or (P); valid from DEPARTING to EMPTY */
 	struct {
 		uint32_t prev, next;
 	} link[LINK_COUNT];      /* (P) age; class. A FREE row hangs by link[LINK_AGE].next */
 	uint32_t place_next;     /* (P) queue of released places */
 	atomic_uchar class_;     /* (A), (P) to write: see enum cclass */
 	atomic_uchar referenced; /* (A) loaded since it was last looked at by swapout */
-	uint8_t flags;           /* (P) */
+	bool is_aged;            /* (P) on the age list */
 };
 _Static_assert(sizeof(struct cseg) <= CACHE_LINE, "a row is a cache line");
 
@@ -351,7 +349,7 @@ struct compressor {
 	atomic_uint rows_fresh; /* first row never used; (A) to read */
 	struct clist age;       /* FULL, SLIDING and BUSY segments, oldest first */
 	struct clist class_list[CLASS_COUNT];
-	struct clist places; /* rows with CSEG_PLACE_QUEUED, by place_next */
+	struct clist places; /* EMPTY rows, by place_next */
 	/* Emptied chunks that kept their memory: first choice for a new segment, given back when
 	 * the budget refuses. */
 	struct cchunk spare[SPARES_MAX];
@@ -499,7 +497,7 @@ void ccompact_slide(struct compressor *c, uint32_t segment);
 /* The last reader has left a DEPARTING segment: its memory goes, it is AWAY. */
 void caway_depart(struct compressor *c, uint32_t segment);
 
-/* compressor.c ----------------------------------------------------------------------------- */
+/* ccreate.c */
 
 void cstat_add(struct compressor *c, enum cstat stat, uint64_t n);
 uint64_t cstat_sum(struct compressor *c, enum cstat stat);

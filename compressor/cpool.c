@@ -305,9 +305,7 @@ place_enqueue_locked(struct compressor *c, uint32_t segment)
 {
 	struct cseg *s = &c->rows[segment];
 
-	if ((s->flags & (CSEG_PLACE_HELD | CSEG_PLACE_QUEUED)) != CSEG_PLACE_HELD)
-		return;
-	s->flags |= CSEG_PLACE_QUEUED;
+	lock_assert_held(&c->lock);
 	s->place_next = 0;
 	if (c->places.last != 0)
 		c->rows[c->places.last].place_next = segment;
@@ -331,9 +329,8 @@ compressor_place_released(struct compressor *c, struct cplace *ret_place)
 			c->places.last = 0;
 		c->places.count--;
 		*ret_place = s->place;
-		s->flags &= (uint8_t) ~(CSEG_PLACE_HELD | CSEG_PLACE_QUEUED);
-		if (cseg_switch(c, segment, CSEG_EMPTY, CSEG_FREE, 0, NULL))
-			cpool_row_put_locked(c, segment);
+		CHECK(cseg_switch(c, segment, CSEG_EMPTY, CSEG_FREE, 0, NULL));
+		cpool_row_put_locked(c, segment);
 	}
 	lock_release(&c->lock);
 	return segment != 0;
@@ -351,7 +348,7 @@ cpool_leave_full_locked(struct compressor *c, uint32_t segment, enum cseg_state 
 	/* Who only compacts keeps the segment's turn to be written. */
 	if (to == CSEG_WRITING || to == CSEG_RELEASING || to == CSEG_FILLING) {
 		clist_remove(c, &c->age, LINK_AGE, segment);
-		s->flags &= (uint8_t)~CSEG_AGED;
+		s->is_aged = false;
 	}
 	return true;
 }
@@ -366,12 +363,12 @@ cpool_enter_full(struct compressor *c, uint32_t segment, enum cseg_state from, u
 
 	lock_acquire(&c->lock);
 	CHECK(cseg_switch(c, segment, from, CSEG_FULL, 0, &word));
-	if (!(s->flags & CSEG_AGED)) {
+	if (!s->is_aged) {
 		if (how & ENTER_OLDEST)
 			clist_add_head(c, &c->age, LINK_AGE, segment);
 		else
 			clist_add_tail(c, &c->age, LINK_AGE, segment);
-		s->flags |= CSEG_AGED;
+		s->is_aged = true;
 	}
 	class = cclass_of(c, load_relaxed(&s->used), word);
 	if (how & ENTER_STUCK)
@@ -379,27 +376,20 @@ cpool_enter_full(struct compressor *c, uint32_t segment, enum cseg_state from, u
 	else if ((how & ENTER_OPEN) && class < CLASS_WASTE)
 		class = CLASS_OPEN;
 	cpool_classify_locked(c, segment, class);
-	settle = word_live(word) == 0 || (s->flags & CSEG_PLACE_HELD);
+	settle = word_live(word) == 0;
 	lock_release(&c->lock);
 	if (settle)
 		cpool_settle(c, segment);
 }
 
-/* RELEASING -> FREE, or EMPTY while its place waits. */
+/* RELEASING -> FREE */
 static void
 cpool_release(struct compressor *c, uint32_t segment)
 {
-	struct cseg *s = &c->rows[segment];
-
 	cpool_chunk_put(c, segment);
 	lock_acquire(&c->lock);
-	place_enqueue_locked(c, segment);
-	if (s->flags & CSEG_PLACE_HELD) {
-		CHECK(cseg_switch(c, segment, CSEG_RELEASING, CSEG_EMPTY, 0, NULL));
-	} else {
-		CHECK(cseg_switch(c, segment, CSEG_RELEASING, CSEG_FREE, 0, NULL));
-		cpool_row_put_locked(c, segment);
-	}
+	CHECK(cseg_switch(c, segment, CSEG_RELEASING, CSEG_FREE, 0, NULL));
+	cpool_row_put_locked(c, segment);
 	lock_release(&c->lock);
 }
 
@@ -415,16 +405,14 @@ cpool_settle(struct compressor *c, uint32_t segment)
 
 	if (state == CSEG_FULL) {
 		release = cpool_leave_full_locked(
-		    c, segment, CSEG_RELEASING, NEED_NO_LOADS | NEED_NO_READS | NEED_NO_PAGES);
+		    c, segment, CSEG_RELEASING, NEED_NO_LOADS | NEED_NO_PAGES);
 		if (!release && !cclass_fits(c, s, word))
 			cpool_classify_locked(
 			    c, segment, cclass_of(c, load_relaxed(&s->used), word));
 	} else if (state == CSEG_AWAY && cseg_switch(c, segment, CSEG_AWAY, CSEG_EMPTY,
 					     NEED_NO_READS | NEED_NO_PAGES, NULL)) {
-		state = CSEG_EMPTY;
-	}
-	if (!cseg_state_is_away(state) && word_reads(word) == 0)
 		place_enqueue_locked(c, segment);
+	}
 	lock_release(&c->lock);
 	if (release)
 		cpool_release(c, segment);

@@ -33,9 +33,9 @@ static const unsigned arrows[CSEG_STATE_COUNT] = {
 	[CSEG_BUSY] = TO(FULL) | TO(WRITING),
 	[CSEG_WRITING] = TO(FULL) | TO(DEPARTING),
 	[CSEG_DEPARTING] = TO(AWAY),
-	[CSEG_AWAY] = TO(RETURNING) | TO(EMPTY),
-	[CSEG_RETURNING] = TO(AWAY) | TO(BUSY),
-	[CSEG_RELEASING] = TO(FREE) | TO(EMPTY),
+	[CSEG_AWAY] = TO(PLACING) | TO(EMPTY),
+	[CSEG_PLACING] = TO(AWAY),
+	[CSEG_RELEASING] = TO(FREE),
 	[CSEG_EMPTY] = TO(FREE),
 };
 
@@ -198,10 +198,8 @@ cseg_read_unpin(struct compressor *c, uint32_t segment)
 	uint64_t w = fetch_sub_acq_rel(&c->rows[segment].word, WORD_READS_ONE);
 
 	INVARIANT(word_reads(w) > 0);
-	if (word_reads(w) > 1)
-		return;
-	/* It came back, or emptied, meanwhile: its place is not needed any more. */
-	if (!cseg_state_is_away(word_state(w)) || (word_state(w) == CSEG_AWAY && word_live(w) == 0))
+	/* Its last page was freed meanwhile: its place is not needed any more. */
+	if (word_reads(w) == 1 && word_state(w) == CSEG_AWAY && word_live(w) == 0)
 		cpool_settle(c, segment);
 }
 

@@ -147,14 +147,3 @@ compressor_is_away(struct compressor *c, struct cref cref)
 	return cseg_state_is_away(
 	    word_state(load_acquire(&cref_row(c, cref, &segment, &slot)->word)));
 }
-
-uint32_t
-compressor_bytes(struct compressor *c, struct cref cref)
-{
-	uint32_t segment, slot;
-
-	if (compressor_is_single_value(cref))
-		return 0;
-	(void)cref_row(c, cref, &segment, &slot);
-	return cpage_padded(c, entry_length(cref_entry(c, segment, slot)));
-}

@@ -109,15 +109,14 @@ row_is_valid(struct walk *w, uint32_t i)
 	enum cclass class = (enum cclass)load_relaxed(&s->class_);
 
 	if (state == CSEG_SLIDING || state == CSEG_BUSY || state == CSEG_DEPARTING ||
-	    state == CSEG_RETURNING || state == CSEG_RELEASING || word_loads(word) > 0)
+	    state == CSEG_PLACING || state == CSEG_RELEASING || word_loads(word) > 0)
 		return wrong(w, "segment %u %s, %u loads: not at rest", i, cseg_state_name(state),
 		    word_loads(word));
 	if (!slots_are_valid(w, i, word) || !memory_is_valid(w, i, state))
 		return false;
-	if ((state == CSEG_FULL) != ((s->flags & CSEG_AGED) != 0) ||
-	    (state == CSEG_FULL) != (class != CLASS_NONE))
-		return wrong(w, "segment %u %s: flags %u class %u", i, cseg_state_name(state),
-		    s->flags, class);
+	if ((state == CSEG_FULL) != s->is_aged || (state == CSEG_FULL) != (class != CLASS_NONE))
+		return wrong(w, "segment %u %s: aged %d class %u", i, cseg_state_name(state),
+		    s->is_aged, class);
 	if (state == CSEG_FULL && class != CLASS_STUCK && !cclass_fits(c, s, word))
 		return wrong(w, "segment %u: in class %u", i, class);
 	if (class == CLASS_OPEN)
@@ -126,12 +125,10 @@ row_is_valid(struct walk *w, uint32_t i)
 		return wrong(w, "segment %u %s: nothing lives in it", i, cseg_state_name(state));
 	if ((state == CSEG_FREE || state == CSEG_EMPTY) && word_live(word) != 0)
 		return wrong(w, "segment %u %s: pages live in it", i, cseg_state_name(state));
-	if ((state == CSEG_AWAY || state == CSEG_EMPTY) && !(s->flags & CSEG_PLACE_HELD))
-		return wrong(w, "segment %u %s: no place", i, cseg_state_name(state));
 	w->aged += state == CSEG_FULL;
 	w->classes[class] += state == CSEG_FULL;
 	w->free_rows += state == CSEG_FREE;
-	w->queued += (s->flags & CSEG_PLACE_QUEUED) != 0;
+	w->queued += state == CSEG_EMPTY;
 	w->core += state == CSEG_FILLING || state == CSEG_FULL || state == CSEG_WRITING;
 	if (state == CSEG_AWAY) {
 		w->away++;

@@ -34,8 +34,7 @@ static void
 every_byte(struct ct *t, struct cref cref, struct ct_id id, enum ct_kind kind, uint64_t *seed)
 {
 	unsigned char *stored = ct_find(t, id);
-	uint32_t bytes = compressor_bytes(t->c, cref), grain = (uint32_t)t->config.page_bytes / 512,
-		 seen = 0;
+	uint32_t bytes = t->stored_bytes, grain = (uint32_t)t->config.page_bytes / 512, seen = 0;
 	bool padding = false;
 	uint64_t errors = ct_stats(t).checksum_errors;
 

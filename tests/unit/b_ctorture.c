@@ -176,19 +176,12 @@ swap_step(struct torture *x, uint64_t *random)
 
 		if (away.length > b->length)
 			abort();
-		if (dice < 92) {
-			int error =
-			    compressor_swapin_segment(t->c, away.segment, b->bytes, b->length);
-			if (error != 0 && error != -ENOSPC && error != -ENOENT)
-				abort();
-		} else {
-			struct cplace to = ct_disk_write(&x->disk, b->bytes, b->length);
-			int error = compressor_place_moved(t->c, away.segment, away.place, to);
+		struct cplace to = ct_disk_write(&x->disk, b->bytes, b->length);
+		int error = compressor_place_moved(t->c, away.segment, away.place, to);
 
-			if (error != 0 && error != -EBUSY && error != -ENOENT)
-				abort();
-			ct_disk_free(&x->disk, error ? to : away.place);
-		}
+		if (error != 0 && error != -EBUSY && error != -ENOENT)
+			abort();
+		ct_disk_free(&x->disk, error ? to : away.place);
 	}
 }
 

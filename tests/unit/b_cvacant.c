@@ -343,15 +343,6 @@ a_segment_being_written_has_no_vacancies(void **state)
 	drop(&t, 9);
 	store(&t, 9, CT_RANDOM);
 	assert_int_equal(ct_stats(&t).refilled, 0);
-	/* Back in memory it has those that appear from then on. */
-	assert_int_equal(compressor_swapin_segment(
-			     t.c, segment, disk.blob[place.v].bytes, disk.blob[place.v].length),
-	    0);
-	check_pages(&t);
-	drop(&t, 11);
-	store(&t, 11, CT_RANDOM);
-	assert_int_equal(ct_stats(&t).refilled, 1);
-	check_pages(&t);
 	finish(&t);
 }
 

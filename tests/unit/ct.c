@@ -241,7 +241,7 @@ ct_store_kind(struct ct *t, struct ct_id id, enum ct_kind kind)
 	assert_int_equal(
 	    compressor_store(t->c, 0, page, ct_owner(id.object, id.page), 1, &cref, &bytes), 0);
 	assert_true(cref.v != 0 && cref.v < UINT64_C(1) << 60);
-	assert_int_equal(compressor_bytes(t->c, cref), bytes);
+	t->stored_bytes = bytes;
 	return cref;
 }
 

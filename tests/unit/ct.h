@@ -53,6 +53,7 @@ struct ct {
 	atomic_llong held;  /* bytes taken - bytes given */
 	atomic_llong limit; /* refuse beyond */
 	atomic_ullong refused;
+	uint32_t stored_bytes; /* that the page stored last takes */
 	bool (*relocate)(struct ct *t, struct cowner owner, struct cref from, struct cref to);
 	void *user;
 };
