@@ -20,22 +20,20 @@
 #include "atomics.h"
 #include "check.h"
 #include "compressor.h"
+#include "core/params.h"
+#include "core/shares.h"
+#include "core/stats.h"
 #include "fault/latency.h"
 #include "list.h"
 #include "lock.h"
 #include "log.h"
-#include "core/shares.h"
-#include "vm/process.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "policy.h"
 #include "swap.h"
-#include "vm/frame_use.h"
-
-struct params {
-#define PARAM(name, minimum, maximum, def, unit, live, text) atomic_ullong name;
-#include "tbl/param.h"
-};
+#include "vm/frame.h"
+#include "vm/process.h"
+#include "vm/slot.h"
 
 /* What the command line says. */
 struct options {
@@ -45,51 +43,6 @@ struct options {
 	mode_t socket_mode;
 	gid_t socket_group; /* (gid_t)-1: as it comes */
 	enum log_level log_level;
-};
-
-enum stat_index {
-#define STAT(NAME, name, kind, unit, text) STAT_##NAME,
-#include "tbl/stat.h"
-	STAT_COUNT
-};
-
-struct stats { /* core/stats.c */
-	int fd;
-	size_t bytes;
-	struct shmstat_header *header;
-	atomic_llong *levels;    /* (Q) for QUEUE rows, else (A) */
-	atomic_ullong *counters; /* shard s, row i: counters[s * stride + i], one writer a shard */
-	unsigned shards, stride;
-};
-
-/* One thread's row of counters. */
-struct stat_shard {
-	atomic_ullong *counters;
-};
-
-struct frame_table {              /* vm/frame.c */
-	struct vm_page *pages;    /* (C) the arena */
-	uint32_t count;           /* (C) frames */
-	uint32_t free_head;       /* (Q) */
-	uint32_t compressor_head; /* (Q) */
-	atomic_uint free_count;   /* (Q) to write, (A) to look at */
-	uint32_t reserved; /* (C) frames that first touches leave to the compressor and to stored
-			      pages */
-	uint32_t last; /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
-	atomic_uint free_min, free_target; /* (Q) to write, (A) to look at */
-	atomic_llong compressor_credit; /* (A) bytes taken from the free frames and not populated */
-	int fd;
-};
-
-struct slot_table {              /* vm/slot.c */
-	_Atomic uint64_t *slots; /* (C) the arena; a slot is (O), or (A) where only looked at */
-	uint32_t count;
-	int fd;
-	struct lock lock; /* covers extents; leaf */
-	struct slot_extent *extents;
-	unsigned extent_count, extent_room;
-	unsigned runs;      /* taken */
-	atomic_uint blocks; /* (A) that have memory, of SLOTS_PER_BLOCK slots */
 };
 
 /* When, as told by what has been tried since: rounds of pageout, and passes of the writer. */
@@ -277,35 +230,6 @@ struct daemon {
 	atomic_uint next_server; /* round robin for signals */
 	atomic_uint zap_agent;   /* the agent zaps (system swap is on, or PAGEOUT is refused) */
 };
-
-/* core/params.c: "name = value". => 0, -ENOENT unknown name, -EINVAL no number, -ERANGE */
-int param_set(struct params *params, const char *name, const char *value);
-void params_init(struct params *params);
-int params_load(struct params *params, const char *path, char *message, size_t message_size);
-int param_describe(const struct params *params, unsigned index, struct pager_rep_param *ret);
-/* => 0 or -ENOENT */
-int param_index(const char *name, unsigned *ret_index);
-bool param_is_live(const char *name);
-#define param(d, name) load_relaxed(&(d)->params.name)
-
-/* core/stats.c */
-int stats_create(struct stats *stats, unsigned shards);
-void stats_destroy(struct stats *stats);
-struct stat_shard stats_shard(struct stats *stats, unsigned index);
-static inline void
-stat_add(struct stat_shard shard, enum stat_index index, uint64_t value)
-{
-	store_relaxed(&shard.counters[index], load_relaxed(&shard.counters[index]) + value);
-}
-static inline void
-stat_level(struct stats *stats, enum stat_index index, int64_t value)
-{
-	store_relaxed(&stats->levels[index], value);
-}
-uint64_t stats_counter(const struct stats *stats, enum stat_index index);
-/* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out.
- */
-void stats_refresh(struct daemon *d);
 
 /* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up
  * at a time. */

@@ -2,12 +2,14 @@
  *
  * Parameters: rows of tbl/param.h. Runs on: start, then the control loop.
  */
+#include "core/params.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon.h"
+#include "base.h"
 #include "size.h"
 #include "text.h"
 

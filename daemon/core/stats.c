@@ -3,6 +3,8 @@
  * The statistics segment (include/pager/shmstat.h). Runs on: created at start; counters by their
  * threads, QUEUE rows under PAGEQ, GAUGE rows by the control loop.
  */
+#include "core/stats.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -4,6 +4,8 @@
  * memory of some object's memfd, or memory of the compressor's arena, or free; it has no address of
  * its own. Runs on: any thread, PAGEQ held; the compressor's credit is lock-free.
  */
+#include "vm/frame.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>

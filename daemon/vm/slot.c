@@ -3,6 +3,8 @@
  * The slot arena: one 8-byte slot per page of every object, in one sparse memfd, handed out in
  * runs. Runs on: control loop and jobs. The lock is a leaf.
  */
+#include "vm/slot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

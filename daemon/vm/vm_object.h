@@ -149,13 +149,8 @@ void vm_object_hole_close(struct vm_object *o, struct hole *hole);
  * => returns how many were there. Runs on: jobs. No lock held. */
 uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);
 
-/* vm/slot.c: runs of slots in the arena */
-struct slot_extent {
-	uint32_t start, count;
-};
-int slots_create(struct daemon *d);
-void slots_destroy(struct daemon *d);
-int slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start);
-void slots_put(struct daemon *d, uint32_t start, uint64_t count);
+/* The compressor moved a page; => whether its handle was swapped. Runs on:
+ * writeback */
+bool daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to);
 
 #endif

@@ -51,11 +51,10 @@
 #include <stdint.h>
 
 #include "atomics.h"
-#include "compressor.h"
-#include "vm/frame_use.h"
+#include "vm/frame.h"
+#include "vm/slot.h"
 
 struct daemon;
-struct frame_table;
 struct vm_object;
 
 enum page_state {
@@ -74,8 +73,6 @@ enum page_state {
 #define PAGE_DIRTY      0x40u /* (B) differs from every stored copy */
 #define PAGE_REPLAYED   0x80u /* (Q) mark used while a policy is switched */
 
-#define FRAME_NONE UINT32_MAX
-
 struct vm_page {
 	_Atomic uint32_t word;
 	uint32_t object; /* (Q,B) index in the object table */
@@ -86,36 +83,6 @@ struct vm_page {
 	uint32_t reserved;
 };
 _Static_assert(sizeof(struct vm_page) == 32, "two a cache line");
-
-/* --- slots --- */
-enum slot_kind { SLOT_ABSENT, SLOT_RESIDENT, SLOT_STORED, SLOT_POISONED };
-#define SLOT_KIND_BITS 3
-
-static inline enum slot_kind
-slot_kind(uint64_t slot)
-{
-	return (enum slot_kind)(slot & 7);
-}
-static inline uint32_t
-slot_frame(uint64_t slot)
-{
-	return (uint32_t)(slot >> SLOT_KIND_BITS);
-}
-static inline struct cref
-slot_cref(uint64_t slot)
-{
-	return (struct cref){ slot >> SLOT_KIND_BITS };
-}
-static inline uint64_t
-slot_resident(uint32_t frame)
-{
-	return (uint64_t)frame << SLOT_KIND_BITS | SLOT_RESIDENT;
-}
-static inline uint64_t
-slot_stored(struct cref cref)
-{
-	return cref.v << SLOT_KIND_BITS | SLOT_STORED;
-}
 
 static inline enum page_state
 page_word_state(uint32_t word)
@@ -158,42 +125,6 @@ vm_page_flags_clear(struct vm_page *p, uint32_t flags)
 {
 	fetch_and_acq_rel(&p->word, ~flags);
 }
-
-/* --- frames (vm/frame.c) --- */
-int frames_create(struct daemon *d);
-void frames_destroy(struct daemon *d);
-/* Free frames that this use must leave. Squeezed: FRAME_READ leaves none, so a stored page can
- * always be read. */
-uint32_t frames_floor(const struct frame_table *t, enum frame_use use, bool squeezed);
-/* Frames that may be taken now. => hint without PAGEQ. */
-uint32_t frames_available_for(const struct daemon *d, enum frame_use use);
-static inline uint32_t
-frames_available(const struct daemon *d)
-{
-	return frames_available_for(d, FRAME_FIRST);
-}
-/* => a free frame, or FRAME_NONE. Called with PAGEQ held; vm_page_commit must follow. */
-uint32_t frame_take_locked(struct daemon *d, enum frame_use use);
-void frame_put_locked(struct daemon *d, uint32_t frame);
-/* Moves free frames to the compressor until its credit is at least `bytes`, down to the floor of
- * FRAME_STORE.
- * => false: not enough free. */
-bool frames_credit_compressor_locked(struct daemon *d, size_t bytes);
-/* Gives credit above `keep_bytes` back. => frames freed. */
-uint32_t frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes);
-void frames_targets_refresh(struct daemon *d);
-/* All that are not wired: what shares and targets are shares of, since a wired page cannot make
- * room. Any thread. */
-uint32_t frames_movable(const struct daemon *d);
-/* The same of resident pages. */
-uint64_t frames_resident_movable(const struct daemon *d);
-/* Most frames that may be wired: wire_percent, and less where too few would be left for pages to
- * come and go. Any thread. */
-uint64_t frames_wire_most(const struct daemon *d);
-extern const struct compressor_ops frames_compressor_ops;
-/* vm/vm_object.c: the compressor moved a page; => whether its handle was swapped. Runs on:
- * writeback */
-bool daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to);
 
 /* Gauge arithmetic under PAGEQ; the sequence count is raised by vm_queues_change_begin/end. */
 void vm_queues_change_begin(struct daemon *d);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The statistics segment (include/pager/shmstat.h): rows of tbl/stat.h. Counters have one writer a
+ * shard, levels are written by whoever the row's kind names.
+ */
+#ifndef STATS_H
+#define STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atomics.h"
+#include "pager/shmstat.h"
+
+struct daemon;
+
+enum stat_index {
+#define STAT(NAME, name, kind, unit, text) STAT_##NAME,
+#include "tbl/stat.h"
+	STAT_COUNT
+};
+
+struct stats {
+	int fd;
+	size_t bytes;
+	struct shmstat_header *header;
+	atomic_llong *levels;    /* (Q) for QUEUE rows, else (A) */
+	atomic_ullong *counters; /* shard s, row i: counters[s * stride + i], one writer a shard */
+	unsigned shards, stride;
+};
+
+/* One thread's row of counters. */
+struct stat_shard {
+	atomic_ullong *counters;
+};
+
+int stats_create(struct stats *stats, unsigned shards);
+void stats_destroy(struct stats *stats);
+struct stat_shard stats_shard(struct stats *stats, unsigned index);
+static inline void
+stat_add(struct stat_shard shard, enum stat_index index, uint64_t value)
+{
+	store_relaxed(&shard.counters[index], load_relaxed(&shard.counters[index]) + value);
+}
+static inline void
+stat_level(struct stats *stats, enum stat_index index, int64_t value)
+{
+	store_relaxed(&stats->levels[index], value);
+}
+uint64_t stats_counter(const struct stats *stats, enum stat_index index);
+/* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out.
+ */
+void stats_refresh(struct daemon *d);
+
+#endif

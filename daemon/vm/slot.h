@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Slots: a word for each page of every object, which says what the page is (vm_page.h) and, in its
+ * other bits, where its content is. They lie in one sparse arena, handed out to objects in runs.
+ */
+#ifndef SLOT_H
+#define SLOT_H
+
+#include <stdint.h>
+
+#include "atomics.h"
+#include "compressor.h"
+#include "lock.h"
+
+struct daemon;
+
+enum slot_kind { SLOT_ABSENT, SLOT_RESIDENT, SLOT_STORED, SLOT_POISONED };
+#define SLOT_KIND_BITS 3
+
+static inline enum slot_kind
+slot_kind(uint64_t slot)
+{
+	return (enum slot_kind)(slot & 7);
+}
+static inline uint32_t
+slot_frame(uint64_t slot)
+{
+	return (uint32_t)(slot >> SLOT_KIND_BITS);
+}
+static inline struct cref
+slot_cref(uint64_t slot)
+{
+	return (struct cref){ slot >> SLOT_KIND_BITS };
+}
+static inline uint64_t
+slot_resident(uint32_t frame)
+{
+	return (uint64_t)frame << SLOT_KIND_BITS | SLOT_RESIDENT;
+}
+static inline uint64_t
+slot_stored(struct cref cref)
+{
+	return cref.v << SLOT_KIND_BITS | SLOT_STORED;
+}
+
+struct slot_extent {
+	uint32_t start, count;
+};
+
+struct slot_table {
+	_Atomic uint64_t *slots; /* (C) the arena; a slot is (O), or (A) where only looked at */
+	uint32_t count;
+	int fd;
+	struct lock lock; /* covers extents; leaf */
+	struct slot_extent *extents;
+	unsigned extent_count, extent_room;
+	unsigned runs;      /* taken */
+	atomic_uint blocks; /* (A) that have memory, of SLOTS_PER_BLOCK slots */
+};
+
+int slots_create(struct daemon *d);
+void slots_destroy(struct daemon *d);
+int slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start);
+void slots_put(struct daemon *d, uint32_t start, uint64_t count);
+
+#endif
