@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * What can be said and asked about memory that is allocated: wiring, behaviours, region and page
- * information, statistics. Runs on: the caller's threads.
+ * Advice and questions about allocated memory: wiring, behaviours, region and page information,
+ * statistics. Runs on: the caller's threads.
  */
 #include "pager_priv.h"
 
 #include <errno.h>
 
 /* Writes every page without changing it. A compare-and-swap, because an atomic addition of zero is
- * something that compilers are known to turn into a load. */
+ * known to be turned into a load by compilers. */
 static void
 wire_touch(struct pager *p, uint64_t address, uint64_t size)
 {
@@ -75,10 +75,7 @@ pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior beh
 		return r;
 	if ((unsigned)behavior > PAGER_BEHAVIOR_PAGEOUT)
 		return -EINVAL;
-	r = space_check(p, addr, size, &request.address, &request.size);
-	if (r == 0)
-		r = chan_exchange(&p->chan, &call);
-	return r;
+	return range_exchange(p, addr, size, &request.address, &request.size, &call);
 }
 
 int
@@ -131,9 +128,7 @@ pager_page_query(struct pager *p, const void *addr, unsigned *ret_disposition)
 	if (!ret_disposition)
 		return -EINVAL;
 	addr = (const void *)((uintptr_t)addr & ~(uintptr_t)(p->page_size - 1));
-	r = space_check(p, addr, 1, &request.address, &size);
-	if (r == 0)
-		r = chan_exchange(&p->chan, &call);
+	r = range_exchange(p, addr, 1, &request.address, &size, &call);
 	if (r < 0)
 		return r;
 	*ret_disposition = reply.disposition;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The agent: does to this process what the daemon cannot do from outside (drops page-table
- * entries), passes notices on, and sees the daemon die. Runs on: its own thread, "pager-agent", all
+ * entries), and notices when the daemon dies. Runs on: its own thread, "pager-agent", with all
  * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no
- * managed memory. Its descriptors are used by raw system calls: see keeper.c.
+ * managed memory. It uses its descriptors by raw system calls: see keeper.c.
  */
 #include "pager_priv.h"
 
@@ -65,8 +65,8 @@ agent_drop(struct agent *agent, struct iovec *iov, size_t count)
 		    (long)total)
 			return;
 		fd = agent->pidfd;
-		agent->pidfd =
-		    -1; /* first: a child forked now must not close what is another's by then */
+		agent->pidfd = -1; /* before the close: a child forked in between must not close a
+				      number that names another file by then */
 		syscall(SYS_close, fd);
 	}
 	for (i = 0; i < count; i++)
@@ -89,7 +89,7 @@ drop_add(struct agent *agent, struct drop *drop, uint64_t start, uint64_t size)
 	drop->iov[drop->count++] = (struct iovec){ (void *)(uintptr_t)start, size };
 }
 
-/* The parts of one range that are ours. */
+/* Adds the parts of one range that are ours. */
 static void
 drop_parts(struct pager *p, struct drop *drop, uint64_t start, uint64_t end)
 {
@@ -100,9 +100,8 @@ drop_parts(struct pager *p, struct drop *drop, uint64_t start, uint64_t end)
 	}
 }
 
-/* How many ranges from the first on lie in one mapping of ours: one question for most batches,
- * since asking takes as long as dropping does. Those that do not ascend are asked for one by one.
- * => at least 1 */
+/* How many ranges, from the first on, lie in one mapping of ours. Asking takes as long as dropping,
+ * so most batches need one question. => at least 1; ranges in ascending order */
 static size_t
 ranges_in_one_mapping(struct pager *p, const struct iovec *ranges, size_t count)
 {
@@ -127,10 +126,10 @@ ranges_ascend(const struct iovec *ranges, size_t count)
 	return true;
 }
 
-/* Only what is managed at this moment is dropped: an address may have been given back, and be
- * anything now, since the daemon sent it. space_lock keeps the check true until the mapping has
- * been worked on. And only what is mapped by us: where the program has put private memory of its
- * own in the place, this advice would be its end. */
+/* Drops only ranges that are managed at this moment: since the daemon sent an address it may have
+ * been given back, and may be anything now. space_lock keeps the check true until the advice has
+ * been given. Drops only our own mappings: the advice would destroy private memory that the program
+ * has mapped in their place. */
 static void
 agent_zap(struct pager *p, const struct pager_agent_message *message)
 {
@@ -162,12 +161,12 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 	pthread_mutex_unlock(&p->space_lock);
 }
 
-/* Where to drop entries. Each processor that runs the program at that moment is interrupted, a
- * range at a time, and waited for: 10 to 20 us where processors are virtual; and as long as that
- * takes every flush that pageout does for this program is forced to be one, too (the kernel's
- * mm_tlb_flush_nested). The one processor on which threads fault has nobody to interrupt but
- * itself. Where they do on several there is no such place: then rather where none of them waits for
- * its processor. */
+/* Chooses the processor on which entries are dropped. Dropping a range interrupts each other
+ * processor that runs the program at that moment, and waits for it: 10 to 20 us where processors
+ * are virtual. Until it ends, every flush that pageout makes for this program becomes an interrupt
+ * too (the kernel's mm_tlb_flush_nested). If threads fault on one processor only, the agent goes
+ * there: nobody else is interrupted. If they fault on several, it goes to any other processor, so
+ * that none of them has to wait for its own. */
 static void
 agent_choose_processors(struct agent *agent, uint64_t faulting)
 {
@@ -177,7 +176,7 @@ agent_choose_processors(struct agent *agent, uint64_t faulting)
 	if (faulting == agent->faulting || sched_getaffinity(0, sizeof(now), &now) != 0)
 		return;
 	agent->faulting = faulting;
-	/* Not as it was left: somebody else has decided where this thread may run. */
+	/* The mask is not the one set here: somebody else has decided where this thread may run. */
 	if (!CPU_EQUAL(&now, &agent->used))
 		agent->allowed = now;
 	agent->used = agent->allowed;
@@ -190,7 +189,8 @@ agent_choose_processors(struct agent *agent, uint64_t faulting)
 		agent->used = now;
 }
 
-/* One message. A malformed or unknown one is passed over. => false: nothing will come any more. */
+/* Receives one message; ignores it if it is malformed or unknown. => false: no more messages can
+ * come. */
 static bool
 agent_receive(struct pager *p)
 {
@@ -244,7 +244,8 @@ agent_run(void *argument)
 		case AGENT_POLL_STOP:
 			return NULL;
 		case AGENT_POLL_CONTROL:
-			/* Said once: from here on only the stop is waited for. */
+			/* The event is posted once: from here on the agent waits only for the stop.
+			 */
 			agent_unwatch(agent, p->chan.fd);
 			agent_unwatch(agent, agent->socket);
 			chan_break(&p->chan);
@@ -265,8 +266,8 @@ agent_start(struct pager *p)
 	sigset_t all, old;
 	int r = 0;
 
-	/* Not poll(2), which fails for good in a process that may have fewer descriptors
-	 * (RLIMIT_NOFILE) than it is asked about. */
+	/* Not poll(2): it fails for good in a process whose RLIMIT_NOFILE is lower than the number
+	 * of descriptors it is asked about. */
 	agent->epoll = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
 	if (agent->epoll < 0)
 		return -errno;

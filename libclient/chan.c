@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The control socket: SEQPACKET, one request and one reply at a time, descriptors by SCM_RIGHTS.
- * Runs on: threads of the program that calls libpager, and in tools. Nothing here is a cancellation
- * point for the caller and nothing raises SIGPIPE. An answer that makes no sense breaks the
- * connection for good. The number of the socket is used only while it is the socket's.
+ * Runs on: threads of the program that calls libpager, and in tools. No function is a cancellation
+ * point for the caller, and none raises SIGPIPE. An answer that makes no sense breaks the
+ * connection for good. The socket's number is used only while it still names the socket.
  */
 #include "chan.h"
 
@@ -19,14 +19,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CHAN_FDS_MAX 4 /* room for more than allowed, so that none is lost in truncation */
+#define CHAN_FDS_MAX 4 /* more than a reply may have, so that an excess is seen and closed */
 
 struct chan_packet {
 	size_t bytes;
 	unsigned fd_count;
 	int fds[CHAN_FDS_MAX];
 	bool truncated;
-	bool fds_lost; /* not all that were sent have been received */
+	bool fds_lost; /* descriptors were sent that have not been received */
 };
 
 int
@@ -225,8 +225,8 @@ chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t
 	unsigned resets = 0;
 	ssize_t n;
 
-	/* A daemon that hangs up without reading resets the connection, and that is told before
-	 * what it has said: its reason is behind it. */
+	/* A daemon that hangs up without reading resets the connection. The reset is reported
+	 * before the daemon's last message, so receive once more: that message has its reason. */
 	do {
 		n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && ++resets == 1)));
@@ -279,7 +279,7 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 		chan_break(c);
 		return -ENOTCONN;
 	}
-	/* One that has been hung up on may hold the reason, as an answer to this call. */
+	/* After a hang-up the daemon's reason may wait in the socket, as an answer to this call. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return r; /* nothing was sent: the connection is as good as before */
 	r = chan_receive(c, &header, call->reply, call->reply_bytes_max, &packet);
@@ -302,7 +302,7 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 	if (call->ret_fd) {
 		r = chan_fd_above_standard(packet.fds[0]);
 		if (r < 0) {
-			/* The daemon has booked it all the same. */
+			/* The daemon has carried the request out all the same. */
 			call->fd_lost = true;
 			return r;
 		}
@@ -338,7 +338,7 @@ chan_hello(struct chan *c, enum pager_role role, const char *name, struct pager_
 	uint64_t page;
 	int r;
 
-	/* Too long a name is cut, not refused: it is for display. */
+	/* A name that is too long is cut, not refused: it is only displayed. */
 	snprintf(
 	    request.name, sizeof(request.name), "%s", name ? name : program_invocation_short_name);
 	r = chan_exchange(c, &call);

@@ -16,25 +16,26 @@
 
 #define PAGER_CHAN_PAGE_SIZE_MAX (2u << 20)
 
-/* What a descriptor is, beyond its number: a program may close descriptors that it did not open
- * (closefrom(3) at the start of a daemon's life), and the number may be another file's by then. */
+/* The file behind a descriptor's number. A program may close descriptors that it did not open (with
+ * closefrom(3) when it becomes a daemon, for instance), and later the number may name another file.
+ */
 struct fd_note {
 	uint64_t inode;
 	uint32_t device_major, device_minor;
 };
 /* => 0 or -errno of statx(2). */
 int fd_note(int fd, struct fd_note *ret);
-/* Whether the number still is the file that was noted. */
+/* Whether the number still names the noted file. */
 bool fd_is_noted(int fd, const struct fd_note *note);
 
-/* Locks: `lock` is held from sending a request until its reply is there. What another thread may
- * wait for while it holds `lock` is the daemon alone. */
+/* Locks: `lock` is held from sending a request until its reply has come. Its holder waits for
+ * nothing but the daemon. */
 struct chan {
 	int fd;              /* constant until chan_close */
 	struct fd_note note; /* of fd; constant */
 	pthread_mutex_t lock;
 	uint64_t sequence;  /* (lock) */
-	atomic_bool broken; /* no request is sent any more; never turns back */
+	atomic_bool broken; /* no request is sent any more; never becomes false again */
 };
 
 /* One request and what is expected of its reply. Descriptors in `fds_out` stay the caller's. */
@@ -42,13 +43,12 @@ struct chan_call {
 	const void *request;
 	void *reply;
 	const int *fds_out;
-	int *ret_fd;  /* NULL: a reply with a descriptor is a protocol error; else exactly one is
-			 wanted */
-	bool fd_lost; /* set with -EMFILE: the request was carried out, and its descriptor has not
-			 come */
+	int *ret_fd;  /* NULL: the reply must have no descriptor; else it must have exactly one */
+	bool fd_lost; /* set with -EMFILE: the request was carried out, but its descriptor was lost
+		       */
 	size_t request_bytes;
 	size_t reply_bytes_min, reply_bytes_max;
-	size_t reply_bytes; /* set on success: what came */
+	size_t reply_bytes; /* set on success: bytes received */
 	unsigned fds_out_count;
 	uint16_t type;
 };
@@ -58,21 +58,20 @@ struct chan_call {
 	.type = PAGER_MSG_##NAME, .request = (req), .request_bytes = sizeof(*(req)),               \
 	.reply = (rep), .reply_bytes_min = sizeof(*(rep)), .reply_bytes_max = sizeof(*(rep))
 
-/* Where the socket is looked for when nobody says: see pager_connect. => -EINVAL: the path is too
+/* Where the socket is looked for by default: see pager_connect. => 0; -EINVAL: the path is too
  * long. */
 int chan_default_path(char *buf, size_t buf_size);
 
-/* For each descriptor that a system call has just made: where the program's standard streams are
- * closed it may have got the number of one, and what is printed would go into it. Moves it.
- * fd: the call's result. => a descriptor above 2, or -errno (of the call, if that failed). */
+/* Moves a descriptor that a system call has just made above 2. If the program's standard streams
+ * are closed it may have the number of one, and the program would print into it. fd: the call's
+ * result. => a descriptor above 2, or -errno (of the call, if that failed). */
 int chan_fd_above_standard(int fd);
 
 void chan_init(struct chan *c);
 /* Connects. path NULL: the default. => 0, or -errno of socket(2) and connect(2). */
 int chan_open(struct chan *c, const char *path);
-/* Closes the descriptor. With another one open (a forked child's) the daemon sees no hang-up:
- * chan_break tells it.
- * => no thread is inside chan_exchange, or they were lost in fork. */
+/* Closes the descriptor. While another copy is open (in a forked child) the daemon sees no hang-up;
+ * chan_break makes one. => no thread is inside chan_exchange, unless it was lost in fork. */
 void chan_close(struct chan *c);
 /* From now on requests end with -ENOTCONN; both ends see a hang-up. */
 void chan_break(struct chan *c);
@@ -80,7 +79,7 @@ void chan_break(struct chan *c);
 /* => 0; the daemon's -errno; -ENOTCONN when the connection is gone; -EPROTO when the answer made no
  * sense (the connection is broken then); -EBADF when the program has closed the descriptor;
  * -ENOMEM, -EMFILE when the request could not be sent; -EMFILE with call->fd_lost when the reply
- * came but for its descriptor, for which this process has no number free. */
+ * came without its descriptor, because this process has no number free. */
 int chan_exchange(struct chan *c, struct chan_call *call);
 
 /* The first exchange. name NULL: the program's. ret_dev_fd NULL for tools. */

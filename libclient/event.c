@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Events for the program: a thread of the program's own kind (its descriptors, its table),
- * "pager-event", that calls the function which pager_connect was given. The agent, which cannot (it
- * sees none of the program's descriptors) and must not wait for it, says what there is; what is
- * said again before it has been delivered is delivered once, with the last value.
+ * Events for the program: a thread, "pager-event", with the program's own descriptor table, calls
+ * the function that pager_connect was given. The agent only posts events: it has none of the
+ * program's descriptors, and must not wait for the function. An event that is posted again before
+ * it has been delivered is delivered once, with the last value.
  */
 #include "pager_priv.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * fork(): managed memory is MADV_DONTFORK, so a child has none of it. What a child does inherit are
- * the descriptors of its parent's connection; it closes its copies, which the parent does not
+ * fork(): managed memory is MADV_DONTFORK, so a child has none of it. A child does inherit the
+ * descriptors of its parent's connection. It closes its copies, which the parent does not
  * notice, and every call on an inherited connection ends with -ENOTCONN. vfork(2) and
  * posix_spawn(3) need nothing: all descriptors are close-on-exec.
  */
@@ -38,8 +38,8 @@ fork_parent(void)
 	pthread_mutex_unlock(&fork_lock);
 }
 
-/* Only this thread exists in the child. Locks other than fork_lock may be held by threads that are
- * gone: none is taken, now or later. */
+/* Only this thread exists in the child. Threads that are gone may hold locks other than fork_lock,
+ * so the child takes none of them, now or later. */
 static void
 fork_child(void)
 {
@@ -79,7 +79,7 @@ fork_part(struct pager *p)
 	const int fds[] = { p->agent.socket, p->agent.stop_fd, p->agent.pidfd };
 
 	pthread_mutex_lock(&fork_lock);
-	/* The numbers stay in the struct: they are the agent's, in the other table. */
+	/* The struct keeps the numbers: the agent uses them in the other table. */
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keeper: a thread with a descriptor table of its own, which holds the connection's descriptors
- * and nothing else, and which the agent works in. A program that closes what it did not open
- * (closefrom(3)) closes its own copies: the daemon sees no hang-up, which would end the session and
- * with it the content of all memory; the userfaultfd stays open whatever becomes of the daemon, so
- * that threads that wait in a fault never go on and read zeroes; and the agent never uses a number
- * that has become another file's. In return nothing of the program is held open by it.
+ * The keeper: a thread with a descriptor table of its own. The table holds the connection's
+ * descriptors and nothing else; the agent works in it too. A program that closes descriptors that
+ * it did not open (closefrom(3)) closes only its own copies:
  *
- * What watches a program from within (ThreadSanitizer) believes that it has one table, and takes a
- * number here for the same file there. So descriptors are used in this table by raw system calls,
- * which nobody interposes.
+ * - The daemon sees no hang-up, which would end the session and with it the content of all memory.
+ * - The userfaultfd stays open whatever happens to the daemon, so that threads that wait in a fault
+ *   never go on and read zeroes.
+ * - The agent never uses a number that has become another file's.
  *
- * Runs on: the keeper's own thread, "pager-keeper", all signals blocked, but for the functions of
- * pager_priv.h.
+ * In return the table holds no file of the program open.
+ *
+ * A tool that watches a program from within (ThreadSanitizer) assumes one table and takes a number
+ * of this table for the same file in the program's. So descriptors of this table are used by raw
+ * system calls, which no tool interposes.
+ *
+ * Runs on: the keeper's own thread, "pager-keeper", with all signals blocked; the functions of
+ * pager_priv.h on the caller's.
  */
 #include "pager_priv.h"
 
@@ -48,9 +52,8 @@ keeper_wait_past(struct keeper *k, enum keeper_state state)
 	return now;
 }
 
-/* A table of this thread's own, with the connection's descriptors under the numbers that they have
- * in the program's.
- * => 0 or -errno */
+/* Gives this thread a table of its own, which holds the connection's descriptors under the numbers
+ * that they have in the program's. => 0 or -errno */
 static int
 keeper_table(const struct pager *p)
 {
@@ -58,7 +61,7 @@ keeper_table(const struct pager *p)
 		p->agent.pidfd };
 	unsigned next = 0;
 
-	/* Numbers in order, then what lies between. What is above goes first: that part of the
+	/* Sort the numbers, then close all that lie between. Those above go first: that part of the
 	 * table is never copied. */
 	for (int i = 1; i < KEPT_MAX; i++)
 		for (int j = i; j > 0 && kept[j - 1] > kept[j]; j--) {
@@ -95,11 +98,13 @@ keeper_run(void *argument)
 		return NULL;
 	keeper_wait_past(k, KEEPER_KEEPING);
 	agent_stop(p);
-	/* The mappings go before the daemon hears of it: nobody faults on what it has forgotten. */
+	/* Unmap before the daemon is told: no thread may fault on memory that the daemon has
+	 * forgotten. */
 	k->result = space_unmap_all(p);
 	chan_break(&p->chan);
 	keeper_set(k, KEEPER_DONE);
-	/* Should the kernel have left one, its userfaultfd stays open for good. */
+	/* If a mapping could not be removed, this thread stays, so that its userfaultfd stays open.
+	 */
 	while (k->result < 0)
 		pause();
 	return NULL;
@@ -126,7 +131,7 @@ keeper_start(struct pager *p)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0)
 		return r == EAGAIN ? -ENOMEM : -r;
-	/* When this returns nothing of the program is open twice any more. */
+	/* Wait until no file of the program is open in both tables any more. */
 	keeper_wait_past(k, KEEPER_STARTING);
 	if (k->result < 0) {
 		pthread_join(k->thread, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Connecting: hello, a userfaultfd bound to this process, attach; and the way back. The userfaultfd
- * is made here, from the /dev/userfaultfd descriptor that the daemon hands out, and set up
- * (UFFDIO_API) as the daemon wants it. This process keeps its own descriptor of it (keeper.c) for
- * as long as a mapping is registered: were the daemon's the last one, threads that wait in a fault
+ * Connecting (hello, a userfaultfd bound to this process, attach) and disconnecting. The
+ * userfaultfd is made here, from the /dev/userfaultfd descriptor that the daemon hands out, and set
+ * up (UFFDIO_API) as the daemon requires. This process keeps its own descriptor of it (keeper.c) as
+ * long as a mapping is registered. If the daemon's were the last one, threads that wait in a fault
  * would go on and read zeroes when the daemon dies.
  */
 #include "pager_priv.h"
@@ -43,7 +43,7 @@ options_check(const struct pager_options *options)
 	return 0;
 }
 
-/* The userfaultfd. => 0 or -errno; on failure what has been opened is left to the caller. */
+/* Makes the userfaultfd. => 0 or -errno; on failure the caller closes what has been opened. */
 static int
 pager_watch(struct pager *p, int dev_fd, uint64_t features)
 {
@@ -60,8 +60,9 @@ pager_watch(struct pager *p, int dev_fd, uint64_t features)
 	return ioctl(p->uffd, UFFDIO_API, &api) < 0 ? -errno : 0;
 }
 
-/* Attaches with a range of absent pages, by which the daemon sees that the userfaultfd watches this
- * process. PROT_NONE: nothing fills it, be it mlockall(2). It is gone afterwards. */
+/* Attaches. A range of absent pages proves to the daemon that the userfaultfd watches this process.
+ * The range is PROT_NONE, so that nothing fills it, not even mlockall(2), and is unmapped
+ * afterwards. */
 static int
 pager_attach(struct pager *p)
 {
@@ -84,7 +85,7 @@ pager_attach(struct pager *p)
 	return r;
 }
 
-/* Hello and attach. => on failure what has been opened is left to the caller. */
+/* Hello and attach. => 0 or -errno; on failure the caller closes what has been opened. */
 static int
 pager_greet(struct pager *p, const char *name)
 {
@@ -102,7 +103,7 @@ pager_greet(struct pager *p, const char *name)
 	return r < 0 ? r : pager_attach(p);
 }
 
-/* Everything behind the struct. => on failure the struct is all that is left. */
+/* Everything but the struct itself. => 0 or -errno; on failure only the struct is left. */
 static int
 pager_establish(struct pager *p, const char *socket, const char *name)
 {
@@ -177,7 +178,7 @@ pager_disconnect(struct pager *p)
 	int cancel_state, r;
 
 	r = pager_check(p);
-	if (r == -ENOTCONN) { /* a forked child's copy: nothing but memory is left of it */
+	if (r == -ENOTCONN) { /* a forked child's copy: only its memory is left */
 		pager_free(p);
 		return 0;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * struct pager and what the files of libclient call of one another.
+ * struct pager, and the functions that files of libclient call in one another.
  *
  * Locks, outermost first:
  *
@@ -9,10 +9,10 @@
  *   space_lock   the books of addresses and every change of a managed mapping; held across mmap(2)
  *                and madvise(2) on managed memory, never across a request, and never while managed
  *                memory is touched
- *   keeper.lock, events.lock   leaves: a state each, never held across a call
+ *   keeper.lock, events.lock   leaves: each covers a state and is never held across a call
  *
- * The agent takes space_lock and events.lock (a caller's event function may take them all but
- * keeper.lock).
+ * The agent takes space_lock and events.lock. The program's event function may take all but
+ * keeper.lock.
  */
 #ifndef PAGER_PRIV_H
 #define PAGER_PRIV_H
@@ -33,12 +33,13 @@
 /* The thread that does what only this process can do to itself. */
 struct agent {
 	pthread_t thread;
-	int socket;  /* the daemon sends, nobody answers */
-	int stop_fd; /* eventfd: readable when the thread shall end */
-	int epoll;   /* of what the thread waits for; in its table only */
-	int pidfd;   /* this process; -1: ranges are zapped one by one; the agent's own */
-	/* The agent's own: the processors that it was told last, those it may use, and those it has
-	 * left itself of them */
+	int socket;  /* the daemon sends; the agent never answers */
+	int stop_fd; /* eventfd: readable when the thread must end */
+	int epoll;   /* of the descriptors that the thread waits for; in the keeper's table only */
+	int pidfd;   /* of this process; -1: ranges are zapped one by one; used by the agent only */
+	/* Used by the agent only. faulting: the last processors that the daemon named. allowed: the
+	 * processors that the agent may use. used: those of them to which it has restricted itself.
+	 */
 	uint64_t faulting;
 	cpu_set_t allowed, used;
 };
@@ -48,18 +49,18 @@ enum keeper_state { KEEPER_STARTING, KEEPER_KEEPING, KEEPER_ENDING, KEEPER_DONE 
 struct keeper {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;  /* waited by the keeper and by who starts or stops it, broadcast
-				    with each change of state */
+	pthread_cond_t changed;  /* waited by the keeper and by the thread that starts or stops it,
+				    broadcast with each change of state */
 	enum keeper_state state; /* (lock) */
-	int result; /* of starting, then of ending; written before the state that says so */
+	int result; /* of starting, then of ending; written before the state that follows */
 };
 
-/* What the program is to be told, and the thread that does it (event.c). */
+/* Events for the program, and the thread that delivers them (event.c). */
 #define EVENTS_MAX (PAGER_EVENT_DAEMON_DIED + 1)
 struct events {
 	pthread_t thread; /* only with a function */
 	void (*function)(void *context, enum pager_event event,
-	    uint64_t value); /* constant; NULL: nobody listens */
+	    uint64_t value); /* constant; NULL: events are not delivered */
 	void *context;       /* constant */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* waited by the thread, signalled by the agent and by event_stop */
@@ -70,11 +71,10 @@ struct events {
 
 /* The books of addresses:
  *
- *   managed   mapped from a memfd and registered: what the caller owns
+ *   managed   mapped from a memfd and registered: the caller's memory
  *   windows   reservations for small allocations
- *   free      parts of windows that nobody uses
- *   owed      what the daemon still has to be told of: nobody can reach it, and it could not be
- *             given back
+ *   free      unused parts of windows
+ *   owed      ranges that no thread can reach, and of which the daemon could not be told yet
  *
  * free lies within windows; free, managed and owed are disjoint; a large allocation is managed
  * outside of windows; a range that is being allocated or deallocated is in none of the three. */
@@ -85,7 +85,7 @@ struct pager {
 	int uffd;                 /* constant once attached */
 	struct fd_note uffd_note; /* constant once attached */
 	bool parted;        /* (fork_lock) the agent's descriptors are in the keeper's table only */
-	atomic_bool forked; /* this is a child's useless copy */
+	atomic_bool forked; /* a forked child's copy, which is useless */
 
 	pthread_mutex_t space_lock;
 	struct range_set managed; /* (space_lock) */
@@ -100,69 +100,71 @@ struct pager {
 	struct pager *prev, *next; /* (fork_lock) */
 };
 
-/* Whether p can be used at all. => 0; -EINVAL; -ENOTCONN in a forked child. */
+/* Whether p can be used at all. => 0; -EINVAL; -ENOTCONN: in a forked child. */
 int pager_check(const struct pager *p);
 /* Whether the descriptors that requests and mappings need are still open here. => 0; -EBADF: the
  * program has closed them. */
 int pager_check_descriptors(struct pager *p);
 
-/* space.c: addresses. Nothing but the connection's own mappings is changed: what the program has
- * unmapped, or has mapped in their place, is left alone and taken out of the books. */
+/* space.c: addresses. Only the connection's own mappings are changed. Where the program has
+ * unmapped one, or has mapped something in its place, the range is left alone and taken out of the
+ * books. */
 /* => 0 or -ENOMEM */
 int space_init(struct pager *p);
 void space_fini(struct pager *p);
-/* Inaccessible addresses of this process, a multiple of page_size long, in no set yet. => 0 or
- * -ENOMEM. */
+/* Reserves inaccessible addresses of this process, in no set yet. size: a multiple of page_size. =>
+ * 0 or -ENOMEM. */
 int space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address);
-/* The range, in no set and inaccessible, loses what is mapped there and can be reserved again; or,
- * where the kernel has no mappings left for that, is at least not used again. */
+/* Unmaps the content of a range that is in no set and inaccessible; the addresses can be reserved
+ * again, or, if the kernel has no mappings left for that, are never used again. */
 void space_vacate(struct pager *p, uint64_t address, uint64_t size);
-/* A range that has been mapped and registered: it can be read and written from now on, and is
- * managed. => 0; or -ENOMEM, and it is inaccessible still. */
+/* Makes a range that has been mapped and registered readable, writable and managed. => 0; -ENOMEM:
+ * it is still inaccessible. */
 int space_manage(struct pager *p, uint64_t address, uint64_t size);
-/* The range is inaccessible afterwards and not managed; what is mapped there stays. => 0; -EINVAL:
- * part of it is not managed; -ENOMEM. */
+/* Makes the range inaccessible and not managed; it stays mapped. => 0; -EINVAL: part of it is not
+ * managed; -ENOMEM. */
 int space_unmanage(struct pager *p, uint64_t address, uint64_t size);
-/* Undoes that: all of it can be read and written. => 0 or -ENOMEM. */
+/* Undoes space_unmanage: all of the range can be read and written. => 0 or -ENOMEM. */
 int space_restore(struct pager *p, uint64_t address, uint64_t size);
-/* A range that nobody can reach and that the daemon knows still. */
+/* Notes a range that no thread can reach and that the daemon still has in its books. */
 void space_owe(struct pager *p, uint64_t address, uint64_t size);
-/* Takes one such range out of the books. => false: there is none. */
+/* Takes one such range out of the set. => false: there is none. */
 bool space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size);
 /* Unmaps all, managed or not. => 0; -ENOMEM: something managed is still mapped. */
 int space_unmap_all(struct pager *p);
-/* Whether all of the range is one mapping that is registered with a userfaultfd, as all are that
- * this library makes. */
+/* Whether all of the range is one mapping registered with the connection's userfaultfd, as all
+ * mappings of this library are. */
 bool space_is_registered(const struct pager *p, uint64_t address, uint64_t size);
-/* The part of the range that begins at address and is one registered mapping, in hardware pages:
- * its owner may have parted it, within a system page too. => its size; 0: none. */
+/* The part of the range that begins at address and is one registered mapping. It is measured in
+ * hardware pages, because the program may have split the mapping, even within a system page. => its
+ * size; 0: none. */
 uint64_t space_registered_part(const struct pager *p, uint64_t address, uint64_t size);
 #define HARDWARE_PAGE 4096u
-/* Arguments of the public calls: page-aligned start, size rounded up, all of it managed. => 0 or
- * -EINVAL. */
+/* Checks arguments of public calls: the start must be page-aligned and the range, its size rounded
+ * up, managed. => 0 or -EINVAL. */
 int space_check(
     struct pager *p, const void *addr, size_t size, uint64_t *ret_address, uint64_t *ret_size);
 
 /* agent.c */
 void agent_init(struct agent *agent);
-/* All but the socket, which comes from the daemon. => 0 or -errno. */
+/* Opens all descriptors but the socket, which comes from the daemon. => 0 or -errno. */
 int agent_open(struct agent *agent);
-/* Runs on: the keeper, as agent_stop does, which waits for the thread's end. */
+/* agent_start and agent_stop run on the keeper; agent_stop waits for the thread's end. */
 int agent_start(struct pager *p);
 void agent_stop(struct pager *p);
 void agent_close(struct agent *agent);
 
 /* keeper.c */
 void keeper_init(struct keeper *k);
-/* => 0 with the agent running, both in a descriptor table of their own, and the agent's descriptors
- * gone from the program's; or -errno. */
+/* => 0: the agent runs, both threads have a descriptor table of their own, and the agent's
+ * descriptors are gone from the program's; or -errno. */
 int keeper_start(struct pager *p);
 /* Ends the agent, unmaps all and breaks the connection. => 0; -ENOMEM: something managed is still
  * mapped, and p must stay. */
 int keeper_stop(struct pager *p);
 
 /* event.c */
-/* function NULL: there is no thread, and nothing is delivered. => 0 or -errno */
+/* function NULL: there is no thread, and events are not delivered. => 0 or -errno */
 int event_start(
     struct events *e, void (*function)(void *, enum pager_event, uint64_t), void *context);
 void event_post(struct events *e, enum pager_event event, uint64_t value);
@@ -174,10 +176,11 @@ void event_stop(struct events *e);
 /* fork.c: the connections that a child must not use */
 /* => no descriptor is open yet. */
 int fork_register(struct pager *p);
-/* Closes the agent's descriptors in the program's table, as one step for fork. => the keeper has
- * them. */
+/* Closes the agent's descriptors in the program's table; a fork sees all of them or none. => the
+ * keeper has them. */
 void fork_part(struct pager *p);
-/* Closes every descriptor of the connection and takes it off the list, as one step for fork. */
+/* Closes every descriptor of the connection and takes it off the list; a fork sees both or neither.
+ */
 void fork_unregister(struct pager *p);
 
 #endif

@@ -6,12 +6,12 @@
  *   allocate    reserve (PROT_NONE) -> ALLOCATE -> map the memfd PROT_NONE -> DONTFORK
  *               -> register -> make accessible, managed
  *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> mapped over, the addresses
- *               are free; or, where the daemon refuses (it has no room to part a region), all is as
- *               it was
+ *               are free; or, if the daemon refuses (it has no room to split a region), all is as
+ *               before
  *
- * So whatever fails in between, nobody can reach the range, and it can be given back to the daemon.
- * Where even that fails the range is owed: the next call tries again, so that nothing stays in the
- * daemon's books.
+ * So whatever fails in between, no thread can reach the range, and it can be given back to the
+ * daemon. If even that fails the range is owed: the next call tries again, so that nothing stays in
+ * the daemon's books.
  *
  * Registration works on a PROT_NONE mapping and survives mprotect (Linux 6.18). Mapping it
  * accessible at once would leave a gap in which a fork gives the child an unregistered mapping,
@@ -26,8 +26,8 @@
 
 #include "pager/uffd_compat.h"
 
-/* => 0 with the range mapped, registered and inaccessible; or -errno with nothing mapped there but,
- * perhaps, what was */
+/* => 0: the range is mapped, registered and inaccessible; or -errno: nothing of ours is mapped
+ * there, except perhaps what was there before */
 static int
 region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t offset)
 {
@@ -42,15 +42,15 @@ region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t
 	if (mmap(memory, size, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) ==
 	    MAP_FAILED)
 		return -errno;
-	/* DONTDUMP: a core dump would read page after page, of which most may be away. RANDOM:
-	 * nobody here asks the kernel how recently a page was used, and without it each mapping
-	 * that goes moves its page in the kernel's own lists. */
+	/* DONTDUMP: a core dump would bring in page after page, most of which may be away. RANDOM:
+	 * without it, each mapping that goes moves its page in the kernel's own lists, and nobody
+	 * here needs the kernel to know how recently a page was used. */
 	if (madvise(memory, size, MADV_DONTFORK) == 0 &&
 	    madvise(memory, size, MADV_DONTDUMP) == 0 && madvise(memory, size, MADV_RANDOM) == 0 &&
 	    ioctl(p->uffd, UFFDIO_REGISTER, &reg) == 0)
 		return 0;
 	r = -errno;
-	/* Not known for ours as long as it is not registered. */
+	/* An unregistered mapping is not recognised as ours. */
 	munmap(memory, size);
 	return r;
 }
@@ -65,15 +65,14 @@ region_tell(struct pager *p, uint64_t address, uint64_t size)
 	return chan_exchange(&p->chan, &call);
 }
 
-/* A range that nobody can reach goes back to the daemon, at once or later. The addresses are used
- * again only when the daemon has let go of them; with the connection gone there is none to
- * disagree. => false: later */
+/* Gives a range that no thread can reach back to the daemon, at once or later. The addresses are
+ * used again only when the daemon has let go of them, or the connection is gone. => false: later */
 static bool
 region_give_back(struct pager *p, uint64_t address, uint64_t size)
 {
 	int r = region_tell(p, address, size);
 
-	/* EINVAL: it does not know the range. */
+	/* EINVAL: the daemon does not know the range. */
 	if (r == 0 || r == -ENOTCONN || r == -EINVAL)
 		space_vacate(p, address, size);
 	else
@@ -172,17 +171,18 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	if (r < 0)
 		return r;
 	region_settle(p);
-	/* First out of reach, then the daemon is told: no fault can meet a range it has forgotten.
-	 */
+	/* Put the range out of reach before the daemon is told: no fault may meet a range that the
+	 * daemon has forgotten. */
 	r = space_unmanage(p, address, rounded);
 	if (r < 0)
 		return r;
 	r = region_tell(p, address, rounded);
-	if (r == 0 || r == -ENOTCONN) { /* it died just now, but the memory is gone as was asked */
+	if (r == 0 ||
+	    r == -ENOTCONN) { /* the daemon died just now, but the memory is gone as requested */
 		space_vacate(p, address, rounded);
 		return 0;
 	}
-	/* It knows the range as before. */
+	/* The daemon still has the range as before. */
 	if (space_restore(p, address, rounded) == 0)
 		return r;
 	space_owe(p, address, rounded);

@@ -5,10 +5,10 @@
  * has a reservation of its own. Reserved addresses are mapped PROT_NONE, so that no other mmap of
  * the program lands between.
  *
- * A program may unmap what is not its to unmap, and map something else there. So every mapping of
- * ours is registered with our userfaultfd, windows too, by which the kernel can tell it from
- * others' at once, and every change asks first. What is not ours any more is left alone and leaves
- * the books. Locks: space_lock, except in space_fini.
+ * A program may unmap memory of ours, and map something else there. So every mapping of ours,
+ * windows included, is registered with our userfaultfd. The registration tells our mappings from
+ * others, and every change asks for it first. A range that is not ours any more is left alone and
+ * taken out of the books. Locks: space_lock, except in space_fini.
  */
 #include "pager_priv.h"
 
@@ -40,7 +40,7 @@ space_init(struct pager *p)
 	range_set_init(&p->windows);
 	range_set_init(&p->free);
 	range_set_init(&p->owed);
-	/* It is for times in which there is no memory. */
+	/* The set is needed when there is no memory, so it takes its first room now. */
 	return range_set_reserve(&p->owed, 1);
 }
 
@@ -59,10 +59,9 @@ space_pointer(uint64_t address)
 	return (void *)(uintptr_t)address;
 }
 
-/* A request to map what the memfd holds is refused with ENOENT where the range is not one
- * registered mapping, before anything else is looked at. Where it is, the most that can happen is
- * that a page is mapped which is there anyway, write-protected: its first write is a fault, which
- * the daemon answers as always. */
+/* UFFDIO_CONTINUE is refused with ENOENT if the range is not one registered mapping, before the
+ * kernel looks at anything else. Otherwise, at most a page that is in the memfd anyway gets mapped,
+ * write-protected: its first write is a fault, which the daemon answers as always. */
 bool
 space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 {
@@ -85,7 +84,7 @@ space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 	return r != -ENOENT;
 }
 
-/* Nobody can fault there: it is only for space_is_registered. */
+/* No thread can fault there: registering serves space_is_registered only. */
 static bool
 space_register(const struct pager *p, uint64_t address, uint64_t size)
 {
@@ -95,8 +94,9 @@ space_register(const struct pager *p, uint64_t address, uint64_t size)
 	return ioctl(p->uffd, UFFDIO_REGISTER, &reg) == 0;
 }
 
-/* Inaccessible addresses, registered so that they are known again. flags: MAP_FIXED replaces what
- * is there. => false: the kernel maps nothing, or (MAP_FIXED_NOREPLACE) something is there */
+/* Maps inaccessible addresses and registers them, so that they are recognised later. flags:
+ * MAP_FIXED replaces what is there. => false: the kernel refuses, or (MAP_FIXED_NOREPLACE)
+ * something is there */
 static bool
 space_map_none(const struct pager *p, uint64_t address, uint64_t size, int flags)
 {
@@ -111,12 +111,12 @@ space_map_none(const struct pager *p, uint64_t address, uint64_t size, int flags
 	return false;
 }
 
-/* What a walk does with the pieces of a range. */
+/* What a walk does with each piece of a range. */
 struct space_walk {
-	/* One mapping of ours. => 0 or -errno, of which the walk keeps the first */
+	/* A piece that is one mapping of ours. => 0 or -errno; the walk returns the first error */
 	int (*ours)(struct pager *p, uint64_t start, uint64_t end);
-	/* Not ours: nothing is mapped there (hole), or a page is that is somebody's. NULL: passed
-	 * over. */
+	/* A piece that is not ours: nothing is mapped there (hole), or a page of somebody else's.
+	 * NULL: such pieces are skipped */
 	void (*gone)(struct pager *p, uint64_t start, uint64_t end, bool hole);
 };
 
@@ -130,10 +130,11 @@ space_is_hole(const struct pager *p, uint64_t address, uint64_t size)
 	if (memory == MAP_FAILED)
 		return false;
 	munmap(memory, size);
-	return memory == space_pointer(address); /* Linux before 4.17 takes it for a wish */
+	return memory == space_pointer(address); /* Linux before 4.17 takes the address as a hint */
 }
 
-/* How far it is so, from a unit for which it is, in such units. */
+/* How much of the range, from address on, `is` holds for. It holds for the first unit. => a
+ * multiple of unit, or most */
 static uint64_t
 space_extent(const struct pager *p, bool (*is)(const struct pager *, uint64_t, uint64_t),
     uint64_t address, uint64_t most, uint64_t unit)
@@ -188,8 +189,8 @@ space_walk(struct pager *p, const struct space_walk *walk, uint64_t start, uint6
 	return r;
 }
 
-/* The part of [start, end) that begins at start and is wholly within a window, or wholly outside of
- * them. => whether within */
+/* The part of [start, end) that begins at start and lies wholly within a window or wholly outside
+ * all windows. => whether it is within */
 static bool
 space_part(struct pager *p, uint64_t start, uint64_t end, uint64_t *ret_until)
 {
@@ -201,7 +202,7 @@ space_part(struct pager *p, uint64_t start, uint64_t end, uint64_t *ret_until)
 	return inside;
 }
 
-/* Nothing of the range is ours to use any more. */
+/* Takes the range out of the books: none of it is ours any more. */
 static void
 space_disown(struct pager *p, uint64_t start, uint64_t end)
 {
@@ -212,17 +213,17 @@ space_disown(struct pager *p, uint64_t start, uint64_t end)
 			range_set_remove(&p->windows, start, until);
 }
 
-/* Piece of a window, inaccessible and not used: it becomes free. */
+/* A piece of a window that is inaccessible and unused becomes free. */
 static int
 space_free(struct pager *p, uint64_t start, uint64_t end)
 {
-	/* Without room in the books these addresses are never used again; nothing else is lost. */
+	/* If the set has no room, these addresses are never used again; nothing else is lost. */
 	if (range_set_reserve(&p->free, 1) == 0)
 		range_set_add(&p->free, start, end);
 	return 0;
 }
 
-/* A new reservation. => 0 or -ENOMEM. */
+/* Makes a new reservation. => 0 or -ENOMEM. */
 static int
 space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
 {
@@ -237,8 +238,7 @@ space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
 	raw = (uint64_t)(uintptr_t)memory;
 	address = (raw + SPACE_ALIGN_BYTES - 1) & ~(SPACE_ALIGN_BYTES - 1);
 	end = address + size;
-	/* It may have been joined with a neighbour, and the kernel have no mappings left to part
-	 * it. */
+	/* The kernel may have joined it with a neighbour and have no mappings left to split it. */
 	if ((address > raw && munmap(memory, address - raw) < 0) ||
 	    (end < raw + mapped && munmap(space_pointer(end), raw + mapped - end) < 0) ||
 	    !space_register(p, address, size)) {
@@ -249,13 +249,14 @@ space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
 	return 0;
 }
 
-/* What is in nobody's use and inaccessible. */
+/* A piece that is inaccessible and unused. */
 static int
 vacate_window(struct pager *p, uint64_t start, uint64_t end)
 {
 	if (space_map_none(p, start, end - start, MAP_FIXED))
 		return space_free(p, start, end);
-	/* No mapping is left for that: then one less, and the addresses are anybody's. */
+	/* The process has no mapping left for that: then unmap the piece, and anybody may use the
+	 * addresses. */
 	if (munmap(space_pointer(start), end - start) == 0)
 		space_disown(p, start, end);
 	return 0;
@@ -316,7 +317,7 @@ space_window_add_locked(struct pager *p)
 	return 0;
 }
 
-/* Out of what is free, if it is still ours. => false: nothing fits */
+/* Takes addresses out of the free set, if they are still ours. => false: nothing fits */
 static bool
 space_take_locked(struct pager *p, uint64_t size, uint64_t *ret_address)
 {
@@ -401,7 +402,7 @@ space_unmanage(struct pager *p, uint64_t address, uint64_t size)
 		r = space_walk(p, &space_close, address, address + size);
 		if (r == 0)
 			range_set_remove(&p->managed, address, address + size);
-		else /* perhaps a part of it, for want of mappings */
+		else /* perhaps only a part was closed, for lack of mappings */
 			space_walk(p, &space_open, address, address + size);
 	}
 	pthread_mutex_unlock(&p->space_lock);
@@ -472,7 +473,7 @@ space_unmap_all(struct pager *p)
 		for (size_t i = 0; i < sets[set]->count; i++)
 			for (at = sets[set]->ranges[i].start; at < sets[set]->ranges[i].end;
 			     at = until) {
-				/* What lies in windows goes with them. */
+				/* Ranges in windows are unmapped with their windows. */
 				if (space_part(p, at, sets[set]->ranges[i].end, &until) &&
 				    sets[set] != &p->windows)
 					continue;

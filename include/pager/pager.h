@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * libpager: memory served by pagerd. Every function returns 0 or a negative errno and gives its
- * results through the last pointers, which it leaves alone on failure. All are thread-safe.
- * Addresses and sizes are in bytes; sizes are rounded up to the system page size of the daemon
- * (pager_statistics tells it).
+ * libpager: memory served by pagerd. Every function returns 0 or a negative errno, stores its
+ * results through its last pointers, and leaves them alone on failure. All functions are
+ * thread-safe. Addresses and sizes are in bytes. Sizes are rounded up to the daemon's system page
+ * size, which pager_statistics reports.
  */
 #ifndef PAGER_PAGER_H
 #define PAGER_PAGER_H
@@ -27,8 +27,8 @@ enum pager_event {
 struct pager_options {
 	uint32_t size;  /* sizeof(struct pager_options) of the caller */
 	uint32_t flags; /* must be 0 */
-	/* Called on a thread of libpager's; must not call pager_disconnect. May be NULL: then there
-	 * is no such thread. */
+	/* Called on a thread of libpager; must not call pager_disconnect. NULL: events are not
+	 * delivered, and there is no such thread. */
 	void (*event)(void *context, enum pager_event event, uint64_t value);
 	void *event_context;
 	const char *name; /* how pagerctl shows this client; NULL: the program's name */
@@ -50,31 +50,33 @@ PAGER_API int pager_disconnect(struct pager *p);
  * the moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's descriptors).
  * Whatever the error, nothing is left allocated. */
 PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr);
-/* Any page-aligned part of what was allocated. -EINVAL when part of the range is not. Memory that
- * the program itself has unmapped there, or has mapped there since, is left alone. */
+/* Gives back any page-aligned part of allocated memory. -EINVAL: a part of the range is not
+ * allocated. If the program itself has unmapped memory there, or has mapped something in its place,
+ * that is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
 
-/* Brings the range in and keeps it resident and writable without faults until unwired as often as
- * wired. Long-lived pins (registered I/O buffers, RDMA) must be wired. -EAGAIN: the wire limit. */
+/* Brings the range in and keeps it resident and writable without faults until it has been unwired
+ * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.
+ * -EAGAIN: the wire limit is reached. */
 PAGER_API int pager_wire(struct pager *p, void *addr, size_t size);
 PAGER_API int pager_unwire(struct pager *p, void *addr, size_t size);
 
 enum pager_behavior {
 	PAGER_BEHAVIOR_DEFAULT = 0,
 	PAGER_BEHAVIOR_RANDOM = 1,     /* lasting: no clustering */
-	PAGER_BEHAVIOR_SEQUENTIAL = 2, /* lasting: each fault brings the pages ahead as well */
+	PAGER_BEHAVIOR_SEQUENTIAL = 2, /* lasting: each fault also brings in the pages ahead */
 	PAGER_BEHAVIOR_REVERSE_SEQUENTIAL = 3,
-	PAGER_BEHAVIOR_WILLNEED = 4, /* once: bring in ahead of use, as far as memory is free */
+	PAGER_BEHAVIOR_WILLNEED = 4, /* once: bring in ahead of use, as much as memory is free */
 	PAGER_BEHAVIOR_DONTNEED = 5, /* once: cool down; content is kept */
 	PAGER_BEHAVIOR_FREE = 6,     /* once: discard; the range reads as zeroes afterwards */
 	PAGER_BEHAVIOR_PAGEOUT = 7,  /* once: take out now; content is kept */
 };
-/* Returns when the lasting behaviour is set, or the other has been carried out. PAGEOUT returns
- * when the pages have left (are stored by the compressor; its segments go on to swap as usual) or
- * nothing more can leave (memory and swap full): 0 in either case. What is wired stays; what is
- * touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile, further
- * calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated; no such
- * behaviour), -ENOMEM (a lasting one: too many regions). */
+/* Returns when a lasting behaviour is set, or the other kind has been carried out. PAGEOUT returns
+ * 0 when the pages have left (they are stored by the compressor, whose segments go on to swap as
+ * usual), and also when nothing more can leave (memory and swap are full). Wired pages stay; pages
+ * that are touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile;
+ * other calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated, or
+ * there is no such behaviour), -ENOMEM (a lasting behaviour: too many regions). */
 PAGER_API int pager_behavior(
     struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
 
@@ -104,7 +106,7 @@ enum pager_disposition {
 };
 PAGER_API int pager_page_query(struct pager *p, const void *addr, unsigned *ret_disposition);
 
-/* This client's ledger and the daemon's page size. Bytes unless said. */
+/* This client's ledger and the daemon's page size; in bytes, unless noted. */
 struct pager_statistics {
 	uint64_t page_size;
 	uint64_t phys_footprint, phys_mem, internal, internal_compressed, wired_mem;

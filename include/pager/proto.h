@@ -40,7 +40,7 @@ struct pager_req_hello {
 	uint32_t version_min, version_max;
 	uint32_t role;
 	uint32_t reserved;
-	uint64_t features; /* none yet: must be 0 */
+	uint64_t features; /* must be 0 */
 	char name[64];     /* NUL-terminated */
 };
 struct pager_rep_hello {
@@ -49,20 +49,20 @@ struct pager_rep_hello {
 	uint64_t features;
 	uint64_t page_size;
 	uint64_t session_id;
-	uint64_t uffd_features; /* what a client must ask UFFDIO_API for: these and no others */
+	uint64_t uffd_features; /* exactly the features that a client must ask UFFDIO_API for */
 };
 
-/* Hardware pages of the range by which a client proves that its userfaultfd watches its own memory.
- */
+/* Size, in hardware pages, of the range that proves that a client's userfaultfd watches its own
+ * memory. */
 #define PAGER_PROBE_PAGES 64
 struct pager_req_attach { /* carries the userfaultfd, on which UFFDIO_API has been done */
-	/* PAGER_PROBE_PAGES pages of private anonymous memory that nothing has touched, registered
-	 * with it for MISSING. The daemon fills some of them with zeroes. */
+	/* PAGER_PROBE_PAGES untouched pages of private anonymous memory, registered with the
+	 * userfaultfd for MISSING. The daemon fills some of them with zeroes. */
 	uint64_t probe_address, probe_size;
 };
 struct pager_rep_attach { /* carries the agent's socket */
-	uint32_t proven;  /* 0: the daemon may not look at this process's page tables, and goes by
-			     its word */
+	uint32_t proven;  /* 0: the daemon may not look at this process's page tables, and has not
+			     checked it */
 	uint32_t reserved;
 };
 
@@ -165,14 +165,14 @@ struct pager_rep_clients {
 	    clients[PAGER_CLIENTS_PER_REPLY]; /* only `count` of them are sent */
 };
 
-/* Which client is meant in the following: with `session` the one of that id, else all sessions of
- * process `pid` together. */
+/* In the following requests `session`, if not 0, names the session with that id; else `pid` means
+ * all sessions of that process together. */
 
 #define PAGER_REGIONS_PER_REPLY 64
 struct pager_req_map {
 	uint32_t pid, reserved;
 	uint64_t session;
-	uint64_t cursor; /* address to go on from */
+	uint64_t cursor; /* 0 at first, then the reply's: an address */
 };
 struct pager_rep_map {
 	uint64_t next_cursor; /* 0: that was all */
@@ -186,11 +186,11 @@ struct pager_req_footprint {
 	uint64_t session;
 };
 struct pager_rep_footprint {
-	struct pager_wire_client client; /* of several: sums, and the id of the first */
+	struct pager_wire_client client; /* of several sessions: sums, and the id of the first */
 	uint32_t sessions, reserved;
 };
 
-struct pager_req_limit { /* of the process, whose session one names */
+struct pager_req_limit { /* of a process; `session` names any session of it */
 	uint32_t pid, reserved;
 	uint64_t session;
 	uint64_t bytes; /* 0: lift the limit */
@@ -223,10 +223,10 @@ struct pager_rep_debug {
 };
 
 struct pager_req_policy {
-	uint32_t pid; /* with session 0, 0: the daemon's policy, else that client's own */
+	uint32_t pid; /* with session 0: 0 means the daemon's policy, else that client's own */
 	uint32_t set; /* 0 show, 1 switch */
 	uint64_t session;
-	char policy[256]; /* "name[:param=value,...]" or "default"; "" of a client and set: back to
+	char policy[256]; /* "name[:param=value,...]" or "default"; set to "" for a client: back to
 			     the daemon's */
 };
 struct pager_rep_policy {
@@ -236,7 +236,7 @@ struct pager_rep_policy {
 enum pager_trace_op { PAGER_TRACE_START = 1, PAGER_TRACE_STOP = 2, PAGER_TRACE_SHOW = 3 };
 struct pager_req_trace { /* START carries one writable descriptor */
 	uint32_t op;
-	uint32_t pid;    /* with session 0, 0: every client */
+	uint32_t pid;    /* with session 0: 0 means every client */
 	uint32_t window; /* mapped pages while recording; 0: leave the policy alone */
 	uint32_t reserved;
 	uint64_t session;
@@ -257,12 +257,13 @@ struct pager_rep_param {
 	uint32_t reserved;
 };
 
-/* The agent's socket (SEQPACKET, made by the daemon): the daemon sends these, the agent answers
- * nothing; what the agent does is best effort. */
+/* The agent's socket (SEQPACKET, made by the daemon). The daemon sends these messages; the agent
+ * never answers, and its work is best effort. */
 enum pager_agent_op {
-	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of processors
-	 * (bit n: processor n) on which the client's threads fault often: it is best done there if
-	 * that is one, elsewhere if they are several; 0: none known */
+	/* Drop the page-table entries of the ranges (MADV_DONTNEED). value: a mask of the
+	   processors (bit n: processor n) on which the client's threads fault often; 0: none is
+	   known. It is best done on that processor if there is one, and elsewhere if there are
+	   several. */
 	PAGER_AGENT_ZAP = 1,
 };
 #define PAGER_AGENT_RANGES_MAX 256
@@ -283,7 +284,7 @@ _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 
-/* The name of a message type, or NULL. */
+/* => the name of a message type, or NULL */
 static inline const char *
 pager_msg_name(uint16_t type)
 {
@@ -311,7 +312,7 @@ pager_msg_request_bytes(uint16_t type)
 	}
 }
 
-/* How many descriptors a request comes with. => it is well-formed but for that */
+/* How many descriptors must come with a request. => the request is otherwise well-formed */
 static inline unsigned
 pager_msg_request_fds(const struct pager_msg_header *header)
 {

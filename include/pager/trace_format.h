@@ -23,9 +23,9 @@
  * zigzag: (d << 1) ^ (d >> 63). At the start of a block the last event is first_event - 1, the last
  * object, thread and page are 0.
  *
- * Event numbers count what the daemon has seen of this recording's clients, recorded or not; what
- * it could not store is counted in `dropped` of the next block, so sum(records) + sum(dropped) is
- * all there was.
+ * Event numbers count the events that the daemon has seen of this recording's clients, recorded or
+ * not. Events that it could not store are counted in `dropped` of the next block, so sum(records) +
+ * sum(dropped) is the number of all events.
  */
 #ifndef PAGER_TRACE_FORMAT_H
 #define PAGER_TRACE_FORMAT_H
