@@ -55,7 +55,7 @@ keeper_wait_past(struct keeper *k, enum keeper_state state)
 /* Gives this thread a table of its own, which holds the connection's descriptors under the numbers
  * that they have in the program's. => 0 or -errno */
 static int
-keeper_table(const struct pager *p)
+keeper_table(struct pager *p)
 {
 	int kept[KEPT_MAX] = { p->chan.fd, p->uffd, p->agent.socket, p->agent.stop_fd,
 		p->agent.pidfd };
@@ -80,7 +80,9 @@ keeper_table(const struct pager *p)
 			syscall(SYS_close_range, next, (unsigned)kept[i] - 1, 0u);
 		next = (unsigned)kept[i] + 1;
 	}
-	return 0;
+	/* The program may have closed them, and their numbers be other files', since they were
+	 * opened. From here on no other thread can change this table. */
+	return pager_check_descriptors(p);
 }
 
 static void *

@@ -17,22 +17,6 @@
 
 #include "pager/uffd_compat.h"
 
-int
-pager_check(const struct pager *p)
-{
-	if (!p || p->magic != PAGER_MAGIC)
-		return -EINVAL;
-	return atomic_load_explicit(&p->forked, memory_order_relaxed) ? -ENOTCONN : 0;
-}
-
-int
-pager_check_descriptors(struct pager *p)
-{
-	return fd_is_noted(p->chan.fd, &p->chan.note) && fd_is_noted(p->uffd, &p->uffd_note)
-		   ? 0
-		   : -EBADF;
-}
-
 static int
 options_check(const struct pager_options *options)
 {

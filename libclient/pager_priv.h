@@ -100,6 +100,7 @@ struct pager {
 	struct pager *prev, *next; /* (fork_lock) */
 };
 
+/* check.c */
 /* Whether p can be used at all. => 0; -EINVAL; -ENOTCONN: in a forked child. */
 int pager_check(const struct pager *p);
 /* Whether the descriptors that requests and mappings need are still open here. => 0; -EBADF: the

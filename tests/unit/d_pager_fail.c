@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -27,6 +28,7 @@ static struct {
 	    full;        /* nothing is mapped any more: the process has more mappings than it may */
 	atomic_int left; /* system calls until the one that fails */
 	atomic_uint failed; /* in this scenario */
+	atomic_int stolen; /* a descriptor that another file takes when a thread is made; 0: none */
 	pid_t main;
 } fault;
 
@@ -126,6 +128,13 @@ int
 __wrap_pthread_create(
     pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
+	int stolen = atomic_exchange(&fault.stolen, 0), other;
+
+	if (stolen > 0) {
+		other = __real_eventfd(0, EFD_CLOEXEC);
+		dup2(other, stolen);
+		close(other);
+	}
 	return fails(EAGAIN) ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
 }
 
@@ -383,6 +392,26 @@ connect_fails(void **state)
 	assert_int_equal(atomic_load(&d->died), 0);
 }
 
+/* The program closes the connection's socket and opens a file of its own in its place, before the
+ * keeper has its table: neither is that file kept open nor taken for the daemon. */
+static void
+connect_is_robbed(void **state)
+{
+	struct d_fixture *d = *state;
+	unsigned before = fds_open();
+	struct pager *p = NULL;
+	int next = dup(0);
+
+	close(next);
+	atomic_store(&fault.stolen, next); /* the socket gets it: the lowest that is free */
+	assert_int_equal(pager_connect(fake_socket(d->fake), NULL, &p), -EBADF);
+	assert_null(p);
+	assert_int_equal(atomic_load(&fault.stolen), 0);
+	WAIT_UNTIL(fake_sessions(d->fake) == 1);
+	assert_int_equal(close(next), 0);
+	assert_int_equal(fds_open(), before);
+}
+
 int
 main(void)
 {
@@ -391,6 +420,7 @@ main(void)
 		cmocka_unit_test(all_further_calls_fail),
 		cmocka_unit_test_setup_teardown(over_the_limit, d_setup, d_teardown),
 		cmocka_unit_test_setup_teardown(connect_fails, d_setup, d_teardown),
+		cmocka_unit_test_setup_teardown(connect_is_robbed, d_setup, d_teardown),
 	};
 
 	fault.main = gettid();
