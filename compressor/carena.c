@@ -7,7 +7,7 @@
  * locks its memory (it must use MCL_ONFAULT, or the whole arena would be populated behind our
  * back).
  */
-#include "compressor_priv.h"
+#include "carena.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "cstat.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -110,21 +111,16 @@ carena_punch(struct compressor *c, uint32_t chunk, uint32_t from, uint32_t to)
 }
 
 int
-carena_grow(struct compressor *c, uint32_t chunk, uint32_t *populated, uint32_t bytes)
+carena_grow(
+    struct compressor *c, uint32_t chunk, uint32_t *populated, uint32_t bytes, uint32_t step)
 {
-	uint32_t step = (uint32_t)min_u64(round_up_u32(bytes, c->grow_bytes), c->segment_bytes);
-	uint32_t least = round_up_u32(bytes, c->hw_page_bytes);
+	uint32_t to = (uint32_t)min_u64(round_up_u32(bytes, step), c->segment_bytes);
 
 	if (bytes <= *populated)
 		return 0;
-	if (carena_populate(c, chunk, *populated, step) == 0) {
-		*populated = step;
-		return 0;
-	}
-	while (carena_populate(c, chunk, *populated, least) != 0)
-		if (!cpool_kept_give(c))
-			return -ENOMEM;
-	*populated = least;
+	if (carena_populate(c, chunk, *populated, to) != 0)
+		return -ENOMEM;
+	*populated = to;
 	return 0;
 }
 

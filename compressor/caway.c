@@ -4,12 +4,18 @@
  * bytes are pinned, places remembered, memory given back. Runs on: swapout and swapin functions on
  * one thread, reads on any.
  */
-#include "compressor_priv.h"
+#include "ccompact.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "carena.h"
 #include "check.h"
+#include "compressor.h"
+#include "cpage.h"
+#include "cpool.h"
+#include "cseg.h"
+#include "csettle.h"
 
 /* Segments that were read lately and get a second chance, per call. */
 #define SECOND_CHANCES 16
@@ -97,19 +103,8 @@ compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct
 	if (!keep)
 		cpool_enter_full(c, segment, CSEG_WRITING, ENTER_OLDEST);
 	else if (word_loads(word) == 0)
-		caway_depart(c, segment);
+		cseg_depart(c, segment);
 	return !keep;
-}
-
-void
-caway_depart(struct compressor *c, uint32_t segment)
-{
-	uint64_t word;
-
-	cpool_chunk_put(c, segment);
-	CHECK(cseg_switch(c, segment, CSEG_DEPARTING, CSEG_AWAY, 0, &word));
-	if (word_live(word) == 0)
-		cpool_settle(c, segment);
 }
 
 /* --- single pages ------------------------------------------------------------------------- */

@@ -5,9 +5,17 @@
  * caller is asked for each page. Runs on: one thread at a time (compressor_compact); ccompact_slide
  * also on the thread that swaps out.
  */
-#include "compressor_priv.h"
+#include "ccompact.h"
 
+#include "carena.h"
+#include "cfill.h"
 #include "check.h"
+#include "cpage.h"
+#include "cpool.h"
+#include "cseg.h"
+#include "csettle.h"
+#include "cstat.h"
+#include "cvacant.h"
 
 /* How many segments of a class are tried before it is left: others are being read just now. */
 #define TRIES 8
@@ -217,7 +225,7 @@ compressor_compact(struct compressor *c, bool urgent)
 
 	if (given == 0)
 		given = compact_major(c, urgent);
-	if (given == 0 && urgent && cpool_kept_give(c))
+	if (given == 0 && urgent && cfill_kept_give(c))
 		given = 1;
 	return given;
 }

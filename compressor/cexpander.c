@@ -4,7 +4,7 @@
  * time, and none may allocate for it. Each thread comes back to the one it had last, whose memory
  * its processor knows. Runs on: any thread; no lock.
  */
-#include "compressor_priv.h"
+#include "cexpander.h"
 
 #include <sched.h>
 #include <stdlib.h>

@@ -4,12 +4,91 @@
  * own); other threads load and free pages in it meanwhile, and know a page only once its directory
  * entry is there.
  */
-#include "compressor_priv.h"
+#include "cfill.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "carena.h"
 #include "check.h"
+#include "cpage.h"
+#include "cpool.h"
+#include "cseg.h"
+#include "csettle.h"
+#include "cstat.h"
+#include "cvacant.h"
+
+/* => an OPEN segment, BUSY, or 0 */
+static uint32_t
+open_take_locked(struct compressor *c)
+{
+	uint32_t segment = c->class_list[CLASS_OPEN].first;
+
+	return segment != 0 && cpool_leave_full_locked(c, segment, CSEG_BUSY, 0) ? segment : 0;
+}
+
+bool
+cfill_kept_give(struct compressor *c)
+{
+	uint32_t segment;
+
+	if (cpool_spare_give(c))
+		return true;
+	lock_acquire(&c->lock);
+	segment = open_take_locked(c);
+	lock_release(&c->lock);
+	if (segment == 0)
+		return false;
+	carena_trim(c, segment);
+	cvacant_close(c, segment);
+	cpool_enter_full(c, segment, CSEG_BUSY, 0);
+	return true;
+}
+
+/* Makes the first `bytes` of a chunk there: a step further if the budget allows it, or by taking
+ * memory that is only kept for later pages. => 0 and *populated, or -ENOMEM. */
+static int
+cfill_grow(struct compressor *c, uint32_t chunk, uint32_t *populated, uint32_t bytes)
+{
+	if (carena_grow(c, chunk, populated, bytes, c->grow_bytes) == 0)
+		return 0;
+	while (carena_grow(c, chunk, populated, bytes, c->hw_page_bytes) != 0)
+		if (!cfill_kept_give(c))
+			return -ENOMEM;
+	return 0;
+}
+
+/* => a FREE row with `bytes` of populated memory, for the caller alone; 0: there is no row, no
+ * memory, or no chunk but the last `keep`. */
+static uint32_t
+row_open(struct compressor *c, uint32_t bytes, uint32_t keep)
+{
+	uint32_t segment = 0;
+
+	lock_acquire(&c->lock);
+	struct cchunk chunk = cpool_chunk_get_locked(c, keep);
+	if (chunk.chunk != CHUNK_NONE)
+		segment = cpool_row_get_locked(c);
+	lock_release(&c->lock);
+	if (chunk.chunk == CHUNK_NONE)
+		return 0;
+
+	struct cseg *s = &c->rows[segment]; /* row 0, if there is none: never used */
+	if (segment != 0) {
+		s->chunk = CHUNK_NONE;
+		if (cfill_grow(c, chunk.chunk, &chunk.populated, bytes) == 0) {
+			s->chunk = chunk.chunk;
+			s->populated = chunk.populated;
+			store_relaxed(&s->referenced, 0);
+			return segment;
+		}
+		lock_acquire(&c->lock);
+		cpool_row_put_locked(c, segment);
+		lock_release(&c->lock);
+	}
+	cpool_chunk_drop(c, chunk);
+	return 0;
+}
 
 /* Begins the segment anew: nothing lives in it and nobody reads it. */
 static void
@@ -34,7 +113,7 @@ cfill_open(struct compressor *c, struct cworker *w, uint32_t bytes)
 	uint32_t segment = compaction ? 0 : cpool_reopen(c, bytes);
 
 	if (segment == 0) {
-		segment = cpool_open(c, CSEG_HEADER_BYTES + bytes, compaction ? 0 : CHUNKS_KEPT);
+		segment = row_open(c, CSEG_HEADER_BYTES + bytes, compaction ? 0 : CHUNKS_KEPT);
 		if (segment == 0)
 			return -ENOSPC;
 		cfill_rewind(c, segment);
@@ -57,7 +136,9 @@ cfill_close(struct compressor *c, struct cworker *w, bool cold)
 	cpool_enter_full(c, segment, CSEG_FILLING, cold ? ENTER_OLDEST : 0);
 }
 
-char *
+/* => where the next stored page of up to `bytes` would begin, populated. NULL: the worker's segment
+ * has no room (*ret_refused false), or there is no memory (true). */
+static char *
 cfill_tail(struct compressor *c, struct cworker *w, uint32_t bytes, bool *ret_refused)
 {
 	*ret_refused = false;
@@ -72,7 +153,7 @@ cfill_tail(struct compressor *c, struct cworker *w, uint32_t bytes, bool *ret_re
 	uint32_t used = load_relaxed(&s->used);
 	if (load_relaxed(&s->slots) == c->slots_max || used + bytes > c->segment_bytes)
 		return NULL;
-	if (carena_grow(c, s->chunk, &s->populated, used + bytes) != 0) {
+	if (cfill_grow(c, s->chunk, &s->populated, used + bytes) != 0) {
 		*ret_refused = true;
 		return NULL;
 	}

@@ -29,7 +29,8 @@
 struct cref {
 	uint64_t v;
 };
-#define CREF_NONE ((struct cref){ 0 })
+#define CREF_NONE       ((struct cref){ 0 })
+#define CREF_SINGLE_BIT 59 /* of a single-value page: see compressor_is_single_value */
 
 /* Who a stored page belongs to; opaque to the compressor, written into the segment. */
 struct cowner {
@@ -110,7 +111,12 @@ int compressor_load(struct compressor *c, struct cref cref, void *page);
  * page. */
 void compressor_free(struct compressor *c, struct cref cref);
 
-bool compressor_is_single_value(struct cref cref);
+/* A page that repeats one word is its handle: low 32 bits. */
+static inline bool
+compressor_is_single_value(struct cref cref)
+{
+	return (cref.v >> CREF_SINGLE_BIT & 1) != 0;
+}
 /* Whether the page's segment is on secondary storage (a hint: it may change at any time). */
 bool compressor_is_away(struct compressor *c, struct cref cref);
 

@@ -6,10 +6,13 @@
  * and the generation of the segment. So bytes that are intact but belong elsewhere (a lost write, a
  * read from the wrong place, a segment's former content) fail too.
  */
-#include "compressor_priv.h"
+#include "cpage.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "cexpander.h"
+#include "cstat.h"
 
 static uint32_t
 cpage_checksum(struct compressor *c, uint64_t owner, const void *payload, uint64_t entry,

@@ -4,12 +4,13 @@
  * are atomic operations on the word; only a segment whose bytes move makes a reader wait, on its
  * slide lock.
  */
-#include "compressor_priv.h"
+#include "cseg.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "check.h"
+#include "cstat.h"
 
 enum loads { LOAD_NEVER, LOAD_HERE, LOAD_WAIT, LOAD_GONE };
 enum counted { COUNTED_NOWHERE, COUNTED_CORE, COUNTED_OFF };
@@ -176,63 +177,6 @@ int
 cseg_read_pin(struct compressor *c, uint32_t segment)
 {
 	return cseg_pin(c, segment, LOAD_GONE, WORD_READS_ONE);
-}
-
-void
-cseg_load_unpin(struct compressor *c, uint32_t segment)
-{
-	uint64_t w = fetch_sub_acq_rel(&c->rows[segment].word, WORD_LOADS_ONE);
-
-	INVARIANT(word_loads(w) > 0);
-	if (likely(word_loads(w) > 1))
-		return;
-	if (word_state(w) == CSEG_DEPARTING)
-		caway_depart(c, segment);
-	else if (word_state(w) == CSEG_FULL && word_live(w) == 0)
-		cpool_settle(c, segment);
-}
-
-void
-cseg_read_unpin(struct compressor *c, uint32_t segment)
-{
-	uint64_t w = fetch_sub_acq_rel(&c->rows[segment].word, WORD_READS_ONE);
-
-	INVARIANT(word_reads(w) > 0);
-	/* Its last page was freed meanwhile: its place is not needed any more. */
-	if (word_reads(w) == 1 && word_state(w) == CSEG_AWAY && word_live(w) == 0)
-		cpool_settle(c, segment);
-}
-
-void
-cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
-{
-	struct cseg *s = &c->rows[segment];
-	atomic_uint_least64_t *entry = &cseg_directory(c, segment)[slot];
-	uint64_t e = load_acquire(entry);
-
-	/* It may move meanwhile: then the vacancy is where it went. */
-	do
-		CHECKF(entry_is_page(e), "segment %u slot %u: freed twice", segment, slot);
-	while (!cas_acq_rel(entry, &e, e | ENTRY_VACANT));
-	uint32_t bytes = cpage_padded(c, entry_length(e));
-	uint64_t w = fetch_sub_acq_rel(&s->word, word_page(bytes)) - word_page(bytes);
-
-	/* From here on the row may be somebody else's: cpool_settle looks again under the lock. */
-	cstat_add(c, CSTAT_BYTES_ALL, -(uint64_t)bytes);
-	if (entry_codec(e) == CODEC_RAW)
-		cstat_add(c, CSTAT_PAGES_RAW, (uint64_t)-1);
-	if (cseg_state_is_away(word_state(w))) {
-		cstat_add(c, CSTAT_PAGES_AWAY, (uint64_t)-1);
-		cstat_add(c, CSTAT_BYTES_AWAY, -(uint64_t)bytes);
-	}
-	if (word_state(w) == CSEG_FULL) {
-		if (word_live(w) > 0)
-			cvacant_put(c, segment, slot, entry_room(e));
-		if (word_live(w) == 0 || !cclass_fits(c, s, w))
-			cpool_settle(c, segment);
-	} else if (word_state(w) == CSEG_AWAY && word_live(w) == 0) {
-		cpool_settle(c, segment);
-	}
 }
 
 void

@@ -7,14 +7,15 @@
 
 #include <errno.h>
 
+#include "cfill.h"
 #include "check.h"
+#include "cpage.h"
+#include "cpool.h"
+#include "cseg.h"
+#include "csettle.h"
+#include "cstat.h"
+#include "cvacant.h"
 #include "failpt.h"
-
-bool
-compressor_is_single_value(struct cref cref)
-{
-	return (cref.v & CREF_SINGLE) != 0;
-}
 
 int
 compressor_store(struct compressor *c, unsigned worker, const void *page, struct cowner owner,
@@ -28,7 +29,7 @@ compressor_store(struct compressor *c, unsigned worker, const void *page, struct
 	if (error)
 		return error;
 	if (codec_is_single_value(page, c->page_bytes, &word)) {
-		*ret_cref = (struct cref){ CREF_SINGLE | word };
+		*ret_cref = (struct cref){ UINT64_C(1) << CREF_SINGLE_BIT | word };
 		*ret_bytes = 0;
 		cstat_add(c, CSTAT_PAGES_SINGLE, 1);
 		goto stored;

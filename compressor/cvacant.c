@@ -14,11 +14,16 @@
  * meanwhile (slid over, written out, released) are passed over. Who takes one holds the segment
  * FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
  */
-#include "compressor_priv.h"
+#include "cvacant.h"
 
 #include <string.h>
 
 #include "check.h"
+#include "cpage.h"
+#include "cpool.h"
+#include "cseg.h"
+#include "csettle.h"
+#include "cstat.h"
 
 /* Fewer grains than any page takes are not worth a slot. */
 #define VACANT_LEAST 8u
@@ -36,8 +41,8 @@ vacant_list(struct compressor *c, uint32_t size, bool any)
 		fetch_and_acq_rel(word, ~bit);
 }
 
-void
-cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
+static void
+vacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
 {
 	uint32_t size = room / c->grain_bytes;
 	struct cvacant *h = &c->vacant[size];
@@ -49,6 +54,38 @@ cvacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room
 	if (h->count == 1)
 		vacant_list(c, size, true);
 	lock_release(&h->lock);
+}
+
+void
+cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
+{
+	struct cseg *s = &c->rows[segment];
+	atomic_uint_least64_t *entry = &cseg_directory(c, segment)[slot];
+	uint64_t e = load_acquire(entry);
+
+	/* It may move meanwhile: then the vacancy is where it went. */
+	do
+		CHECKF(entry_is_page(e), "segment %u slot %u: freed twice", segment, slot);
+	while (!cas_acq_rel(entry, &e, e | ENTRY_VACANT));
+	uint32_t bytes = cpage_padded(c, entry_length(e));
+	uint64_t w = fetch_sub_acq_rel(&s->word, word_page(bytes)) - word_page(bytes);
+
+	/* From here on the row may be somebody else's: cpool_settle looks again under the lock. */
+	cstat_add(c, CSTAT_BYTES_ALL, -(uint64_t)bytes);
+	if (entry_codec(e) == CODEC_RAW)
+		cstat_add(c, CSTAT_PAGES_RAW, (uint64_t)-1);
+	if (cseg_state_is_away(word_state(w))) {
+		cstat_add(c, CSTAT_PAGES_AWAY, (uint64_t)-1);
+		cstat_add(c, CSTAT_BYTES_AWAY, -(uint64_t)bytes);
+	}
+	if (word_state(w) == CSEG_FULL) {
+		if (word_live(w) > 0)
+			vacant_put(c, segment, slot, entry_room(e));
+		if (word_live(w) == 0 || !cclass_fits(c, s, w))
+			cpool_settle(c, segment);
+	} else if (word_state(w) == CSEG_AWAY && word_live(w) == 0) {
+		cpool_settle(c, segment);
+	}
 }
 
 /* The populated bytes behind a segment's last page: less than a hardware page, half of one on
@@ -79,7 +116,7 @@ cvacant_close(struct compressor *c, uint32_t segment)
 		uint64_t e = load_acquire(&cseg_directory(c, segment)[slot]);
 
 		if (e & ENTRY_VACANT)
-			cvacant_put(c, segment, slot, entry_room(e));
+			vacant_put(c, segment, slot, entry_room(e));
 	}
 	cseg_header_write(c, segment, CSEG_FULL);
 }

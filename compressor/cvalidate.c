@@ -11,6 +11,9 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "cpool.h"
+#include "cseg.h"
+#include "cstat.h"
 
 struct walk {
 	struct compressor *c;

@@ -20,18 +20,6 @@ import tree
 FOLDERS = ['base', 'bench', 'compressor', 'daemon', 'libclient', 'policy', 'swap', 'tools']
 LEFT_OUT = {'daemon/daemon'}
 EXCEPTIONS = {
-    'compressor': '''
-        carena
-        caway
-        ccompact
-        ccreate
-        cfill
-        cpage
-        cpool
-        cseg
-        cstore
-        cvacant
-    ''',
     'daemon': '''
         control/jobs
         control/loop
