@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "alloc.h"
+
 #define LEAVE_SIGNAL SIGUSR2
 #define QUIET_TICKS  5 /* of the control loop's timer without a fault */
 #define JOIN_NS      10000000
@@ -125,6 +127,7 @@ direct_main(void *argument)
 
 	watch_on_duty(&server->watch, LANE_COMMON);
 	fault_server_begin(server, "direct");
+	alloc_forbid();
 	lock_acquire(&d->direct_lock);
 	/* A client that came just before the end is let go as any other. */
 	while (server->client || !load_acquire(&server->stopping)) {

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "clock.h"
 #include "fault/direct.h"
 #include "fault/fault.h"
@@ -274,6 +275,7 @@ server_main(void *argument)
 	struct daemon *d = server->daemon;
 	int number;
 
+	alloc_forbid();
 	while ((number = duty_wait(d, &server->duty)) != DUTY_NONE) {
 		struct fault_seat *seat = &d->seats[number];
 

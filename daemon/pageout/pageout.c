@@ -13,8 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "fault/fault.h"
 #include "pageout/pageout_priv.h"
+#include "sort.h"
 #include "vm/task.h"
 
 /* Pages unmapped at a time after a fault; a fault makes one or two due. */
@@ -82,21 +84,13 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 	       (load_relaxed(&d->park.count) > 0 && frames_available(d) == 0);
 }
 
-static int
-victim_order(const void *a, const void *b)
-{
-	pol_page x = ((const struct victim *)a)->page, y = ((const struct victim *)b)->page;
-
-	return x < y ? -1 : x > y;
-}
-
 void
 worker_age(struct pageout_worker *w)
 {
 	/* Relieved by now: another has them. */
 	if (w->aged == 0 || watch_is_relieved())
 		return;
-	qsort(w->deactivated, w->aged, sizeof(w->deactivated[0]), victim_order);
+	SORT_BY(w->deactivated, w->aged, page);
 	while (w->aged_begun < w->aged && !watch_is_relieved()) {
 		struct victim *v = &w->deactivated[w->aged_begun];
 		unsigned n = 1;
@@ -231,7 +225,7 @@ worker_launder(struct pageout_worker *w)
 	/* Relieved by now: another has them. */
 	if (watch_is_relieved() || w->chosen == 0)
 		return 0;
-	qsort(w->victims, w->chosen, sizeof(w->victims[0]), victim_order);
+	SORT_BY(w->victims, w->chosen, page);
 	freed = launder(w);
 	if (!watch_is_relieved())
 		w->begun = w->chosen = 0;
@@ -394,6 +388,7 @@ worker_main(void *argument)
 	int number;
 
 	watch_begin(&w->watch);
+	alloc_forbid();
 	while ((number = duty_wait(d, &w->duty)) != DUTY_NONE) {
 		bool is_common = (unsigned)number < d->worker_count;
 		char name[16];

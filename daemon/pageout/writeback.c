@@ -2,7 +2,7 @@
  *
  * The swap writer: whole cold segments to swap, compaction, places given back, swap files made,
  * emptied and deleted. The only file that knows that a segment's place is a swap slot. Runs on: its
- * own thread, which may wait for I/O. It allocates nothing but at start.
+ * own thread, which may wait for I/O. It allocates nothing but the tables of a new swap file.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 
@@ -178,6 +179,19 @@ write_get(struct writer *w)
 	return NULL;
 }
 
+/* A new file's tables are allocated. Where there is no memory for them no file is made, and what is
+ * stored stays in the compressor. */
+static enum swap_balance
+balance_step(struct daemon *d, unsigned *ret_draining, int *ret_error)
+{
+	enum swap_balance outcome;
+
+	alloc_allow();
+	outcome = swap_balance(d->swap, ret_draining, ret_error);
+	alloc_forbid();
+	return outcome;
+}
+
 /* Makes and deletes swap files; moving what lives in a file being emptied is the caller's.
  * => the file to drain, or -1 */
 static int
@@ -188,7 +202,7 @@ balance(struct writer *w)
 	int error = 0;
 
 	for (;;) {
-		switch (swap_balance(d->swap, &draining, &error)) {
+		switch (balance_step(d, &draining, &error)) {
 		case SWAP_BALANCE_CREATED:
 		case SWAP_BALANCE_DELETED:
 			continue;
@@ -495,6 +509,7 @@ writer_main(void *argument)
 
 	pthread_setname_np(pthread_self(), "writeback");
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
+	alloc_forbid();
 	lock_acquire(&wb->lock);
 	while (!load_acquire(&wb->stopping)) {
 		if (!load_acquire(&wb->wanted)) {
