@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a workload's memory comes from. The engine (workload.c) knows nothing else about it.
- * Functions return 0 or -errno; results through the last pointer.
+ * The source of a workload's memory; the engine (workload.c) knows nothing else about it. Functions
+ * return 0 or -errno, results through the last pointer.
  */
 #ifndef BENCH_BACKEND_H
 #define BENCH_BACKEND_H
@@ -10,14 +10,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Counts since the beginning; the kernel's for any memory, then those that pagerd tells. */
+/* Counts since the start of the process: the kernel's, then those of pagerd. */
 struct fault_counts {
 #define COUNT(name) uint64_t name;
 #include "fault_counts.tbl"
 };
 
 enum backend_flags {
-	BACKEND_SHARED = 1, /* plain memory: a memfd, whose pages survive being unmapped */
+	BACKEND_SHARED = 1, /* plain memory must be a memfd, whose pages stay when unmapped */
 };
 
 struct backend_ops {
@@ -26,17 +26,17 @@ struct backend_ops {
 	void (*close)(void *state);
 	int (*allocate)(void *state, size_t bytes, unsigned flags, void **ret_addr);
 	int (*deallocate)(void *state, void *addr, size_t bytes);
-	/* Takes the mappings of the range away, keeps its content. */
+	/* Removes the mappings of the range; its content stays. */
 	int (*cool)(void *state, void *addr, size_t bytes);
-	/* The range leaves memory. => when it has, and what of it belongs on disk is there */
+	/* Evicts the range. Returns when it has left, and its pages that belong on disk are there.
+	 */
 	int (*page_out)(void *state, void *addr, size_t bytes);
-	/* The range will be touched at random: no clustering. */
+	/* Announces random touches: no clustering. */
 	int (*expect_random)(void *state, void *addr, size_t bytes);
-	/* 1 when the page is out on disk (plain memory: in any kind of swap), 0 when not, or
-	 * -errno. */
+	/* => 1: the page is on disk (plain memory: in any swap); 0: it is not; or -errno. */
 	int (*is_stored)(void *state, void *addr);
 	int (*counts)(void *state, struct fault_counts *ret);
-	pid_t (*daemon_pid)(void *state); /* 0: none */
+	pid_t (*daemon_pid)(void *state); /* => 0: there is no daemon */
 };
 
 extern const struct backend_ops backend_plain;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory served by pagerd, through libpager.
+ * Memory from pagerd, through libpager.
  */
 #include "backend.h"
 
@@ -20,13 +20,13 @@
 struct pagerd_state {
 	struct pager *pager;
 	pid_t daemon;
-	struct chan chan; /* as a tool */
+	struct chan chan; /* a second connection, as a tool */
 	struct statread stats;
 	int64_t *values; /* of the statistics */
 };
 
-/* Runs on libpager's agent thread. Threads that fault will never come back: nothing is left to
- * measure. */
+/* Runs on libpager's agent thread. A thread that faults will never go on, so nothing can be
+ * measured any more. */
 static void
 pagerd_event(void *context, enum pager_event event, uint64_t value)
 {
@@ -38,7 +38,7 @@ pagerd_event(void *context, enum pager_event event, uint64_t value)
 	_exit(4);
 }
 
-/* => the process at the other end of the socket, 0 when that cannot be told. */
+/* => the process that listens on the socket; 0: it cannot be found out. */
 static pid_t
 peer_pid(const char *path)
 {
@@ -164,7 +164,7 @@ pagerd_page_out(void *state, void *addr, size_t bytes)
 
 	if (!error && (held < 0 || limit < 0))
 		error = -ENOENT;
-	/* What the compressor may not keep goes to disk. */
+	/* The compressor writes pages to disk until it is within its limit. */
 	while (!error) {
 		error = statread_snapshot(&s->stats, s->values);
 		if (!error && s->values[held] <= s->values[limit])

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Plain memory: anonymous, or a shared memfd where a scenario needs pages to outlive their
- * mappings.
+ * Plain memory: anonymous, or a memfd where the pages must outlive their mappings.
  */
 #include "backend.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench --check`: each scenario for a moment on plain memory, for CI. About a second.
+ * `pagerbench --check`: runs each scenario for a moment on plain memory, for CI. Takes about a
+ * second.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ check_command(const struct options *o)
 		bool good;
 
 		error = workload_run(&config, 1, result);
-		/* Plain memory without swap has nothing that is out. */
+		/* Plain memory without swap has no stored pages to touch. */
 		good =
 		    !error && !result->bad_pages && (result->touches || s->kind == SCENARIO_STORED);
 		printf("%-14s %s %.0f ns mean\n", s->name, good ? "ok" : "FAILED",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Log-linear histogram of nanoseconds: each power of two is cut in 64 equal buckets, so that a
- * percentile is right to 1.6 %. Mean and maximum are exact. One writer; merge after the threads
- * have ended.
+ * Log-linear histogram of nanoseconds: each power of two is divided into 64 equal buckets, so a
+ * percentile is exact to 1.6 %. Mean and maximum are exact. One thread writes a histogram; merge
+ * them after the threads have ended.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
@@ -11,7 +11,7 @@
 
 #define HISTOGRAM_SUB_BITS 6
 #define HISTOGRAM_SUB      (1u << HISTOGRAM_SUB_BITS)
-#define HISTOGRAM_MAX_BITS 42 /* 73 minutes; longer ones land in the last bucket */
+#define HISTOGRAM_MAX_BITS 42 /* 73 minutes; the last bucket also takes longer times */
 #define HISTOGRAM_BUCKETS  ((HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1) * HISTOGRAM_SUB)
 
 struct histogram {
@@ -43,8 +43,8 @@ histogram_record(struct histogram *h, uint64_t ns)
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from);
-/* The middle of the bucket that holds the given share of values (0..1), never above the maximum; 0
- * when empty. */
+/* => the middle of the bucket in which the given share of the values (0..1) is reached, at most the
+ * maximum; 0 if the histogram is empty. */
 uint64_t histogram_percentile(const struct histogram *h, double share);
 double histogram_mean(const struct histogram *h);
 

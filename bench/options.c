@@ -98,48 +98,47 @@ options_usage(void)
 	    "       pagerbench --check\n"
 	    "\n"
 	    "run and compare:\n"
-	    "  --memory SIZE         memory that is had (128M)\n"
-	    "  --ratio R             working set / memory (by scenario)\n"
+	    "  --memory SIZE         memory to page in (128M)\n"
+	    "  --ratio R             working set / memory (the scenario's)\n"
 	    "  --working-set SIZE    instead of --ratio\n"
 	    "  --threads N           threads that touch (1)\n"
-	    "  --seconds S           length of the measured part (by scenario)\n"
-	    "  --touches N           end after so many touches at the latest\n"
-	    "  --seed N              of everything random (1)\n"
-	    "  --write-percent N     touches that write (by scenario)\n"
-	    "  --page-size SIZE      the daemon's: 4K, 16K or 64K\n"
-	    "  --data half|real      file content that LZ4 halves, or as it comes (half)\n"
+	    "  --seconds S           length of the measured part (the scenario's)\n"
+	    "  --touches N           end after N touches at the latest\n"
+	    "  --seed N              of all random numbers (1)\n"
+	    "  --write-percent N     share of touches that write (the scenario's)\n"
+	    "  --page-size SIZE      of the daemon: 4K, 16K or 64K\n"
+	    "  --data half|real      content of files, chosen so that LZ4 halves it, or any "
+	    "(half)\n"
 	    "  --pin                 thread i on processor i\n"
 	    "  --dir DIR             where swap files go (/var/tmp)\n"
 	    "  --daemon FILE         the pagerd to start ($PAGERD, beside this program, PATH)\n"
-	    "  --daemon-config TEXT  further lines for its configuration file\n"
+	    "  --daemon-config TEXT  more lines for its configuration file\n"
 	    "  --json                one JSON value on standard output\n"
 	    "run:\n"
-	    "  --backend pagerd|plain  where memory comes from (pagerd)\n"
-	    "  --beside-plain        the same on plain memory too, in short slices in turn\n"
-	    "  --socket PATH         a daemon that runs already; without it one is started\n"
-	    "  --timeout S           give up on a run with a started daemon\n"
-	    "compare (as root, but with pagerd= or none):\n"
+	    "  --backend pagerd|plain  the source of the memory (pagerd)\n"
+	    "  --beside-plain        run on plain memory too, in short slices in turn\n"
+	    "  --socket PATH         use a running daemon; otherwise one is started\n"
+	    "  --timeout S           give up after S seconds, with a started daemon\n"
+	    "compare (needs root, except with pagerd= and none):\n"
 	    "  --peer kernel-zram|kernel-swapfile|none|pagerd=PATH  what to compare with\n"
-	    "                        (kernel-zram); PATH: another build, its directory or its "
-	    "pagerd\n"
-	    "  --limit R             with pagerd=: exit status 1 when a row's ratio is above it\n"
-	    "  --pairs N             alternations (5)\n"
-	    "  --page-cluster N      vm.page-cluster for the kernel's runs (0; swap file: as it "
-	    "is)\n"
-	    "  --plot FILE.svg       the ratios as a picture, by gnuplot\n"
-	    "  --strict              exit status 3 when a target is missed\n"
-	    "policies (--working-set 16M, --touches 8 a page, --write-percent 20):\n"
-	    "  --workloads LIST      of random, zipf, scan, loop, phase (all but the last)\n"
-	    "  --policies LIST       NAME[:PARAM=VALUE,...],... or all; the first is what the "
-	    "others\n"
-	    "                        are compared with "
-	    "(mach2q,fifo,lru,clock,2q,arc,s3fifo,sieve)\n"
+	    "                        (kernel-zram); PATH: the directory or the pagerd of another\n"
+	    "                        build\n"
+	    "  --limit R             with pagerd=: exit status 1 if a row's ratio is above R\n"
+	    "  --pairs N             pairs of runs (5)\n"
+	    "  --page-cluster N      vm.page-cluster for the kernel's runs (0; swap file:\n"
+	    "                        unchanged)\n"
+	    "  --plot FILE.svg       draw the ratios with gnuplot\n"
+	    "  --strict              exit status 3 if a target is missed\n"
+	    "policies (--working-set 16M, --touches 8 for each page, --write-percent 20):\n"
+	    "  --workloads LIST      from random, zipf, scan, loop, phase (all but the last)\n"
+	    "  --policies LIST       NAME[:PARAM=VALUE,...],... or all; the others are compared\n"
+	    "                        with the first (mach2q,fifo,lru,clock,2q,arc,s3fifo,sieve)\n"
 	    "  --fractions LIST      resident pages, percent of the working set (100,90,75,50,25)\n"
 	    "  --repeat N            blocks of runs (3)\n"
 	    "  --window N            pages that stay mapped while recording (32)\n"
-	    "  --tsv FILE            a line a run\n"
+	    "  --tsv FILE            a line for each run\n"
 	    "  --markdown FILE       the tables, as on standard output\n"
-	    "  --plot FILE.svg       miss ratios over sizes, and soft against major faults\n",
+	    "  --plot FILE.svg       draw miss ratios over sizes, and soft against major faults\n",
 	    stdout);
 }
 
@@ -151,7 +150,6 @@ options_init(struct options *o)
 	o->threads = 0;
 	o->seed = 1;
 	o->write_percent = -1;
-	o->backend = "pagerd";
 	o->directory = "/var/tmp";
 	o->pool_fd = o->gate_fd = -1;
 	o->peer = PEER_ZRAM;
@@ -276,7 +274,6 @@ take(struct options *o, int option, const char *text)
 		o->page_size = text;
 		return parse_choice(text, sizes) < 0 ? -EINVAL : 0;
 	case OPT_BACKEND:
-		o->backend = text;
 		choice = parse_choice(text, backends);
 		o->plain = choice == 1;
 		return choice < 0 ? choice : 0;

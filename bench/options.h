@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the command line says. One struct for all subcommands; 0 or negative means "as the scenario
- * has it".
+ * The command line's options, of all subcommands. 0 or a negative number stands for the scenario's
+ * own value.
  */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
@@ -19,29 +19,28 @@ struct options {
 	const char *scenarios[MAX_SCENARIOS];
 	unsigned scenario_count;
 	uint64_t memory_bytes;
-	uint64_t working_set_bytes; /* 0: memory * ratio; else ratio does not count */
+	uint64_t working_set_bytes; /* 0: memory * ratio */
 	double ratio;
 	unsigned threads;
 	double seconds;
 	uint64_t seed;
 	uint64_t touches;
 	int write_percent;
-	const char *page_size; /* as the daemon takes it: 4K, 16K, 64K */
+	const char *page_size; /* of the daemon: 4K, 16K, 64K */
 	const char *socket;
-	const char *backend;
-	const char *directory;     /* for swap files and other large temporary things */
-	const char *daemon;        /* the program; NULL: look for it */
-	const char *daemon_config; /* further lines for the private daemon's configuration */
+	const char *directory;     /* for swap files and other large temporary files */
+	const char *daemon;        /* the program; NULL: program_find */
+	const char *daemon_config; /* more lines for the private daemon's configuration */
 	enum pool_data data;
-	double timeout_s; /* of a run with a private daemon; 0: none */
+	double timeout_s; /* for a run with a private daemon; 0: none */
 	bool json, pin, plain;
-	bool beside_plain; /* the same on plain memory, in slices in turn */
-	/* between compare and the runs it starts */
+	bool beside_plain; /* also on plain memory, in slices in turn */
+	/* from compare to the runs that it starts */
 	int pool_fd, gate_fd;
 	/* compare */
 	enum peer_kind peer;
-	const char *peer_path; /* where the other build lies */
-	double limit;          /* of the ratio of two builds; 0: none */
+	const char *peer_path; /* of the other build */
+	double limit;          /* for the ratio of two builds; 0: none */
 	unsigned pairs;
 	int page_cluster;
 	const char *plot;
@@ -53,7 +52,7 @@ struct options {
 };
 
 void options_init(struct options *o);
-/* argv after the subcommand. Prints what is wrong. => 0, or -EINVAL (usage), or 1 when help was
+/* argv[0]: the subcommand. => 0; -EINVAL: wrong usage, printed; 1: help was asked for and has been
  * printed. */
 int options_parse(struct options *o, int argc, char **argv);
 void options_usage(void);

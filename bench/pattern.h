@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What stands in a page: a head (object, page, generation, where the content came from, its
- * checksum), real content, and a tail that repeats the generation. A touch checks the head, which
- * is one cache line; the pass at the end checks everything. A lost (zero), stale, torn or misplaced
- * page fails one of the two.
+ * The content of a page: a head (object, page, generation, source and checksum of the body), a body
+ * of real data, and a tail that repeats the generation. A touch checks the head, which is one cache
+ * line; the pass at the end checks everything. A lost (zero), stale, torn or misplaced page fails
+ * one of the two checks.
  */
 #ifndef BENCH_PATTERN_H
 #define BENCH_PATTERN_H
@@ -13,15 +13,15 @@
 
 #include "pool.h"
 
-/* The unit of touching and checking, whatever page size the daemon uses. */
+/* The unit of touching and checking, at every page size of the daemon. */
 #define UNIT_BYTES 4096u
 
 struct page_head {
-	uint64_t object; /* mixed, never 0 */
+	uint64_t object; /* a hash, never 0 */
 	uint64_t page;
 	uint32_t generation;
-	uint32_t source; /* page of the pool */
-	uint64_t check;  /* XXH3 of what lies between head and tail */
+	uint32_t source; /* the page of the pool that the body is from */
+	uint64_t check;  /* XXH3 of the body */
 };
 
 struct page_tail {
@@ -44,7 +44,7 @@ page_tail(void *unit)
 	return (struct page_tail *)((char *)unit + UNIT_BYTES - sizeof(struct page_tail));
 }
 
-/* Cheap: the head alone. Both reads are volatile: the first one is the touch. */
+/* Checks the head only, which is cheap. The reads are volatile: the first one is the touch. */
 static inline bool
 page_check(void *unit, uint64_t object, uint64_t page, uint32_t generation)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files are taken in the order of a hash of their names, in pieces of 64 KiB (neighbouring pages of
- * one file stay neighbours: it matters to a compressor that takes several pages at once).
+ * Files are used in the order of a hash of their names, in pieces of 64 KiB. Neighbouring pages of
+ * a file stay neighbours, which matters to a compressor that takes several pages at once.
  */
 #include "pool.h"
 
@@ -71,7 +71,7 @@ source_add(struct source_list *list, const char *path, off_t size, uint64_t seed
 	return 0;
 }
 
-/* One directory after the other, so that each of them has its share. */
+/* Takes the same number of files at most from each directory. */
 static int
 sources_gather(struct source_list *list, uint64_t seed)
 {
@@ -109,8 +109,8 @@ piece_compressed_bytes(const char *piece)
 	return bytes;
 }
 
-/* Keeps the mean of what was taken at one half: a piece is wanted when it pulls the mean that way.
- * Runs of one value are left out, they are not what memory is full of. */
+/* Keeps the mean compressed size of the pieces at one half: a piece is wanted if it moves the mean
+ * towards that. Pieces of almost one value are left out, because memory is not full of these. */
 static bool
 piece_is_wanted(const char *piece, uint64_t *sum, uint64_t taken)
 {
@@ -125,7 +125,7 @@ piece_is_wanted(const char *piece, uint64_t *sum, uint64_t taken)
 	return true;
 }
 
-/* Where the machine has too few files: half of each page random, half of one value. */
+/* Used where the machine has too few files: half of each page is random, half has one value. */
 static void
 piece_invent(char *piece, struct rng *r)
 {

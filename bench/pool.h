@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The data: content of this machine's own files, in a memfd, so that one process can gather it and
- * hand it to others (`pagerbench compare` does: both sides then use the same bytes, and the
- * kernel's memory cgroup is not charged for them). Read-only after pool_create / pool_open.
+ * The data: content of this machine's own files. It is in a memfd, so that `pagerbench compare` can
+ * gather it once and hand it to all runs: both sides use the same bytes, and the memory cgroup of a
+ * run is not charged for them. Read-only after pool_create and pool_open.
  */
 #ifndef BENCH_POOL_H
 #define BENCH_POOL_H
@@ -15,8 +15,8 @@
 #define POOL_PAGES_DEFAULT 4096u
 
 enum pool_data {
-	POOL_HALF, /* pieces of files chosen so that LZ4 makes two bytes one */
-	POOL_REAL, /* pieces of files as they come */
+	POOL_HALF, /* pieces of files, chosen so that LZ4 compresses them to half */
+	POOL_REAL, /* any pieces of files */
 };
 
 struct pool {
@@ -34,7 +34,7 @@ pool_body(const struct pool *pool, uint32_t page)
 
 /* pages: a multiple of 16. => 0 or -errno. */
 int pool_create(struct pool *pool, enum pool_data data, uint32_t pages, uint64_t seed);
-/* A pool that another process made. The descriptor stays the caller's until pool_close. */
+/* Opens a pool that another process has made. pool_close closes the descriptor. */
 int pool_open(struct pool *pool, int fd);
 void pool_close(struct pool *pool);
 

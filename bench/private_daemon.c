@@ -24,7 +24,7 @@
 
 static const char ready_text[] = "pagerd: ready on ";
 
-/* In the child. */
+/* Runs in the child. */
 static void
 daemon_exec(const struct private_daemon_config *c, const struct private_daemon *d, int output)
 {
@@ -85,7 +85,7 @@ write_config(const struct private_daemon_config *c, const struct private_daemon 
 	return fclose(f) ? -errno : 0;
 }
 
-/* => 0, -ETIMEDOUT, or -ECHILD when it ended instead. */
+/* => 0; -ETIMEDOUT; -ECHILD: the daemon ended. */
 static int
 wait_ready(const struct private_daemon *d)
 {

@@ -60,7 +60,7 @@ process_cpu_seconds(pid_t pid)
 	return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
 }
 
-/* The number behind `name` in a file of "name value" lines, 0 when it is not there. */
+/* => the number after `name` in a file of "name value" lines; 0: there is none. */
 static uint64_t
 field_read(const char *path, const char *name)
 {

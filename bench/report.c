@@ -15,7 +15,7 @@ json_number(double value, int digits)
 {
 	char text[64];
 
-	/* JSON has no word for these: null. */
+	/* JSON has no infinity and no NAN. */
 	if (!isfinite(value))
 		return NULL;
 	snprintf(text, sizeof(text), "%.*f", digits, value);
@@ -123,8 +123,8 @@ report_text(const struct report_head *head, const struct workload_result *r)
 	    size_format(head->memory_bytes, memory, sizeof(memory)),
 	    size_format(c->units * UNIT_BYTES, set, sizeof(set)), head->compression_ratio,
 	    c->threads, c->threads == 1 ? "" : "s", r->wall_s);
-	printf("  touch ns   mean %.*f  p50 %.*f  p99 %.*f  p99.9 %.*f  max %.*f  (of which the "
-	       "clock %llu)\n",
+	printf("  touch ns   mean %.*f  p50 %.*f  p99 %.*f  p99.9 %.*f  max %.*f  (the "
+	       "clock takes %llu)\n",
 	    digits, histogram_mean(&r->touch) * r->scale, digits, percentile(r, 0.5), digits,
 	    percentile(r, 0.99), digits, percentile(r, 0.999), digits, percentile(r, 1.0),
 	    (unsigned long long)head->timer_overhead_ns);
@@ -144,7 +144,7 @@ report_text(const struct report_head *head, const struct workload_result *r)
 	    r->cpu_daemon_s, size_format(r->bytes_written, written, sizeof(written)));
 	printf("  bad pages  %llu", (unsigned long long)r->bad_pages);
 	if (head->check_failures >= 0)
-		printf("; invariants of the daemon that do not hold: %d", head->check_failures);
+		printf("; broken invariants of the daemon: %d", head->check_failures);
 	putchar('\n');
 	fflush(stdout);
 }

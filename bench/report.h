@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A run's result as JSON (which is also how compare gets it from the runs it starts) and as text.
+ * A run's result, as text and as JSON, which compare reads from the runs that it starts.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
@@ -17,18 +17,17 @@ struct report_head {
 	const char *data;
 	double compression_ratio; /* of filled pages, by LZ4 */
 	uint64_t timer_overhead_ns;
-	int check_failures; /* of the daemon's invariants; -1: not asked for */
+	int check_failures; /* invariants of the daemon that did not hold; -1: not checked */
 };
 
-/* A number with at most `digits` behind the point. Never NULL (the process ends when memory does).
- */
+/* A number with `digits` decimals. => NULL, which is JSON's null, if it is not finite. */
 json_object *json_number(double value, int digits);
 json_object *report_json(const struct report_head *head, const struct workload_result *result);
 void report_text(const struct report_head *head, const struct workload_result *result);
 /* Prints on standard output, with a newline. */
 void json_print(json_object *object);
 
-/* obj.path, path being names joined by dots. => the value, or `missing`. */
+/* Looks a number up by names joined by dots. => the number, or `missing`. */
 double json_lookup(json_object *object, const char *path, double missing);
 
 #endif

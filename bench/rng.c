@@ -13,7 +13,8 @@ permute(uint64_t i, uint64_t n, uint64_t seed)
 		bits += 2;
 	half = bits / 2;
 	mask = ((uint64_t)1 << half) - 1;
-	/* A Feistel network on an even number of bits; walk on while it leads outside of 0..n-1. */
+	/* A Feistel network on an even number of bits, applied again while the result is not below
+	 * n. */
 	do {
 		uint64_t left = i >> half, right = i & mask;
 

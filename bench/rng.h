@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the next touch goes: random numbers, permutations and the zipf distribution, all
- * recomputable from a seed.
+ * Chooses the next touch: random numbers, permutations and the zipf distribution, all reproducible
+ * from a seed.
  */
 #ifndef BENCH_RNG_H
 #define BENCH_RNG_H
@@ -36,11 +36,11 @@ rng_below(struct rng *r, uint64_t n)
 	return (uint64_t)(((unsigned __int128)rng_next(r) * n) >> 64);
 }
 
-/* => a number below n; for a fixed (n, seed), a one-to-one map of 0..n-1 onto itself. */
+/* => a number below n. For given n and seed, it is a one-to-one map of 0..n-1 onto itself. */
 uint64_t permute(uint64_t i, uint64_t n, uint64_t seed);
 
-/* Ranks 0..n-1 with probability proportional to 1 / (rank + 1)^theta (Gray's method, as YCSB does
- * it). */
+/* Ranks 0..n-1 with probability proportional to 1 / (rank + 1)^theta, by Gray's method, as in
+ * YCSB. */
 struct zipf {
 	uint64_t n;
 	double theta, zeta_n, alpha, eta;

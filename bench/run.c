@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench run`. With a daemon of its own it is two processes: a supervisor that starts and
- * stops the daemon and removes what is left whatever happens, and the one that runs the workload
- * (it may block for ever in a fault).
+ * `pagerbench run`. With a private daemon it is two processes: one runs the workload, and may block
+ * without end in a fault; the supervisor starts and stops the daemon and always cleans up.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,10 +19,11 @@
 #include "ticks.h"
 #include "workload.h"
 
-/* Pages must go to disk soon: next to nothing stays with the compressor. */
+/* The compressor keeps almost nothing, so pages soon go to disk. */
 #define CONFIG_TO_DISK "compressor_percent = 5\n"
 
-/* The other end sets limits from what this process uses by now, then answers. */
+/* Waits until `pagerbench compare` has set the limits from the memory that this process uses now.
+ */
 static int
 gate_pass(void *context)
 {
@@ -47,11 +47,11 @@ daemon_check(void *context)
 	int error = private_daemon_check(check->socket, &check->failures);
 
 	if (error)
-		fputs("pagerbench: pagerd does not check its invariants\n", stderr);
+		fputs("pagerbench: pagerd cannot check its invariants\n", stderr);
 	return error;
 }
 
-/* owned: the daemon has been started for this run. */
+/* Runs the workload and reports. owned: the daemon was started for this run. => the exit status. */
 static int
 workload_process(
     const struct options *o, const struct scenario *scenario, const char *socket, bool owned)
@@ -68,7 +68,7 @@ workload_process(
 	    .ops = o->plain ? &backend_plain : &backend_pagerd,
 	    .socket = socket,
 	    .pool = &pool,
-	    /* whole 64 KiB, so that each page size divides it */
+	    /* a multiple of 64 KiB, so that every page size divides it */
 	    .units = (bytes + 65535) / 65536 * (65536 / UNIT_BYTES),
 	    .threads = o->threads ? o->threads : 1,
 	    .seconds = o->seconds > 0 ? o->seconds : scenario->seconds,
@@ -95,7 +95,7 @@ workload_process(
 
 	if (!error)
 		heads[0].compression_ratio = page_compression_ratio(&pool);
-	/* The same but for where its memory comes from. */
+	/* The second run differs only in the source of its memory. */
 	configs[1] = configs[0];
 	configs[1].ops = &backend_plain;
 	configs[1].gate = NULL;
@@ -134,7 +134,8 @@ workload_process(
 	return status;
 }
 
-/* Waits for the workload, a signal, the daemon's death or the timeout. => the exit status. */
+/* Waits until the workload ends, a signal comes, the daemon dies, or the time is up. => the exit
+ * status. */
 static int
 supervise(
     const struct options *o, pid_t workload, struct private_daemon *daemon, const sigset_t *signals)
@@ -153,7 +154,7 @@ supervise(
 		gone = waitpid(workload, &status, WNOHANG);
 		if (gone == workload)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-		/* WNOWAIT: private_daemon_stop reaps it. */
+		/* WNOWAIT: private_daemon_stop will reap it. */
 		siginfo_t info = { 0 };
 
 		if (waitid(P_PID, (id_t)daemon->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&

@@ -20,16 +20,16 @@ enum scenario_kind {
 	SCENARIO_RANDOM, /* uniform */
 	SCENARIO_ZIPF,
 	SCENARIO_COOLED,  /* all resident, mappings taken away, then each touched once at random */
-	SCENARIO_STORED,  /* random, only pages that are out */
+	SCENARIO_STORED,  /* random, only pages that are on disk */
 	SCENARIO_PAGEOUT, /* all resident, then all paged out at once */
 };
 
 enum scenario_flags {
 	SCENARIO_SHARED = 1,     /* plain memory must be a shared mapping */
-	SCENARIO_NO_CLUSTER = 2, /* say that touches are random */
+	SCENARIO_NO_CLUSTER = 2, /* announce random touches: no clustering */
 	SCENARIO_BATCHED = 4,    /* too short to be timed alone: WORKLOAD_BATCH touches at once */
-	SCENARIO_TO_DISK = 8,    /* the private daemon is told to leave little in its compressor */
-	SCENARIO_ONCE = 16,      /* one round, however long */
+	SCENARIO_TO_DISK = 8,    /* the private daemon keeps little in its compressor */
+	SCENARIO_ONCE = 16,      /* one round, however long it takes */
 };
 
 struct scenario {
@@ -42,10 +42,10 @@ struct scenario {
 	const char *text;
 };
 
-/* Ends with a row whose name is NULL. */
+/* The last row has the name NULL. */
 extern const struct scenario scenarios[];
 const struct scenario *scenario_find(const char *name);
-/* It measures in rounds, and prepares memory before each. */
+/* Whether it measures in rounds, with memory prepared before each. */
 bool scenario_has_rounds(const struct scenario *scenario);
 
 struct workload_config {
@@ -56,32 +56,33 @@ struct workload_config {
 	uint64_t units; /* working set, in UNIT_BYTES */
 	unsigned threads;
 	double seconds;
-	uint64_t touches; /* of all threads, 0: as many as fit in the seconds */
+	uint64_t touches; /* by all threads together at most; 0: no limit but the seconds */
 	uint64_t seed;
 	unsigned write_percent;
-	bool pin;        /* thread i on processor i */
-	unsigned stride; /* SCENARIO_COOLED touches one unit of so many (a daemon's page); 0: 1 */
-	/* Called once when all of the engine's own memory is in place, before the working set is
-	 * allocated. May be NULL. => 0 or -errno. */
+	bool pin; /* thread i on processor i */
+	unsigned
+	    stride; /* SCENARIO_COOLED: units in a page of the daemon; one of them is touched */
+	/* Called once, after the engine has its own memory and before the working set is allocated.
+	 * May be NULL. => 0 or -errno. */
 	int (*gate)(void *context);
 	void *gate_context;
-	/* Called once when all has been verified and the working set is still there. May be NULL.
-	 * => 0 or -errno. */
+	/* Called once, after all pages have been verified and before the working set is freed. May
+	 * be NULL. => 0 or -errno. */
 	int (*verified)(void *context);
 	void *verified_context;
 };
 
 struct workload_result {
-	struct histogram touch; /* ns of a touch, or of WORKLOAD_BATCH of them: see scale */
+	struct histogram touch; /* ns of one touch, or of WORKLOAD_BATCH touches: see scale */
 	double scale;           /* 1, or 1 / WORKLOAD_BATCH */
 	uint64_t touches, bad_pages;
-	double fill_per_page_ns; /* of the preparation */
-	double per_page_ns;      /* thread time per touch, without making the content */
-	double generate_ns;      /* of making a page's content, calibrated on plain memory */
+	double fill_per_page_ns; /* thread time per page of the preparing fill */
+	double per_page_ns;      /* thread time per touch; making the content is not counted */
+	double generate_ns;      /* for making a page's content, measured on plain memory */
 	double wall_s, cpu_client_s, cpu_daemon_s;
-	uint64_t bytes_written; /* daemon: to any file; plain: to swap, by the whole system */
+	uint64_t bytes_written; /* daemon: to any file; plain memory: to swap, whole system */
 	uint64_t daemon_private_bytes;
-	struct fault_counts counts; /* during the measured part */
+	struct fault_counts counts; /* of the measured part */
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The clock of single touches: the time stamp counter where it is constant, else CLOCK_MONOTONIC.
- * ticks_init is called once, before any thread is started.
+ * The clock for single touches: the time stamp counter if it is constant, else CLOCK_MONOTONIC.
+ * ticks_init is called once, before any thread starts.
  */
 #ifndef BENCH_TICKS_H
 #define BENCH_TICKS_H
@@ -17,7 +17,7 @@ extern bool ticks_use_tsc;
 extern uint64_t ticks_ns_mult; /* nanoseconds per tick, 32.32 fixed point */
 
 void ticks_init(void);
-/* What an empty measurement reports: the least of many, nanoseconds. */
+/* => the nanoseconds that an empty measurement takes: the least of many. */
 uint64_t ticks_overhead_ns(void);
 
 static inline uint64_t
@@ -29,7 +29,7 @@ ticks_now(void)
 	uint64_t t;
 
 	if (ticks_use_tsc) {
-		/* rdtscp waits for earlier loads; the fence keeps later ones behind it. */
+		/* rdtscp waits for earlier loads; the fence holds back later ones. */
 		t = __rdtscp(&cpu);
 		_mm_lfence();
 		return t;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Order of things in a run: own memory, gate, allocate, fill, warm up, measure, verify, free.
+ * The order of a run: own memory, gate, allocate, fill, warm up, measure, verify, free.
  */
 #include "workload.h"
 
@@ -20,12 +20,11 @@
 #include "ticks.h"
 #include "workload_touch.h"
 
-#define WARM_SHARE 0.2
-/* Of several that are measured in turn: short beside how fast the machine wanders, long beside the
- * 1 to 2 ms in which a slice brings back what the caches lost in another's. */
-#define SLICE_S 0.03
-/* Likewise, of what they are filled with. */
-#define FILL_PIECE_UNITS 256u
+#define WARM_SHARE 0.2 /* length of the warm-up, as a share of the measured part */
+/* A slice, where several runs are measured in turn: short against the time in which the machine's
+ * speed changes, long against the 1 to 2 ms in which a slice refills the caches. */
+#define SLICE_S          0.03
+#define FILL_PIECE_UNITS 256u /* several runs are filled in turn in pieces of this size */
 
 static void
 pin_to(unsigned n)
@@ -59,7 +58,8 @@ worker_main(void *arg)
 	return NULL;
 }
 
-/* Runs one phase on all threads and waits for it. => wall nanoseconds, first start to last end. */
+/* Runs one phase on all threads and waits until it ends. => wall nanoseconds from the first start
+ * to the last end. */
 static uint64_t
 phase_run(struct workload *load, void (*run)(struct worker *), double seconds, uint64_t touches)
 {
@@ -79,7 +79,7 @@ phase_run(struct workload *load, void (*run)(struct worker *), double seconds, u
 		w->deadline_ticks =
 		    ticks_now() + (uint64_t)(seconds * 1e9 * 4294967296.0 / (double)ticks_ns_mult);
 		if (pthread_create(&w->thread, NULL, worker_main, w)) {
-			/* The others wait at the barrier for ever. */
+			/* The threads already started would never leave the barrier. */
 			fputs("pagerbench: cannot create a thread\n", stderr);
 			_Exit(1);
 		}
@@ -95,7 +95,7 @@ phase_run(struct workload *load, void (*run)(struct worker *), double seconds, u
 	return ticks_to_ns(end - start);
 }
 
-/* The median cost of making a page's content in memory that is there already, in ticks. */
+/* => the median time of making a page's content in memory that is already mapped, in ticks. */
 static uint64_t
 generate_calibrate(const struct pool *pool)
 {
@@ -177,7 +177,7 @@ memory_free(struct workload *load)
 	return error;
 }
 
-/* One request, whoever carries it out: the threads that fill and verify have no part in it. */
+/* One request: the threads that fill and verify have no part in it. */
 static int
 measure_page_out(struct workload *load)
 {
@@ -213,7 +213,7 @@ measure_touches(struct workload *load, uint64_t touches, double seconds)
 	return 0;
 }
 
-/* The measured part, or one round or slice of it. */
+/* Measures all of the measured part, or one round or slice of it. */
 static int
 measure(struct workload *load, uint64_t touches, double seconds)
 {
@@ -231,7 +231,7 @@ measure(struct workload *load, uint64_t touches, double seconds)
 	return error;
 }
 
-/* Scenarios that measure in rounds, each of which needs preparation outside of the clock. */
+/* Measures in rounds: memory is prepared before each, and that time is not counted. */
 static int
 measure_rounds(struct workload *load)
 {
@@ -265,11 +265,11 @@ measure_rounds(struct workload *load)
 	return error;
 }
 
-/* Each has a slice of each moment. Who comes first alternates: a slice that follows one of its own
- * finds its caches warm, and each is to have as many of those. No part of a slice is left out to
- * warm up, because a page that was taken away during the others' slices is to be seen. The number
- * of turns is fixed, and not each one's sum of seconds: a slice that was held up must not leave the
- * others with more turns at the end. */
+/* Gives each run a slice in each turn. The order alternates, because a slice that follows one of
+ * the same run finds warm caches, and each run must get equally many of these. A slice has no
+ * warm-up, because a page lost during the other slices must be counted. The number of turns is
+ * fixed, and not the sum of seconds: a slice that was delayed must not give the others more turns.
+ */
 static int
 measure_slices(struct workload *loads, unsigned count)
 {
@@ -282,15 +282,16 @@ measure_slices(struct workload *loads, unsigned count)
 			struct workload *load = &loads[(turn + i) % count];
 			uint64_t left = c->touches - load->result->touches;
 
-			/* 0 would be: without end. */
+			/* measure() takes 0 for no limit. */
 			if (!c->touches || left)
 				error = measure(load, c->touches ? left : 0, SLICE_S);
 		}
 	return error;
 }
 
-/* Several are filled piece by piece in turn: what a touch costs depends by percents on how many
- * blocks of 2 MiB the pages lie in, and who is filled first gets the crumbs of the free lists. */
+/* Fills several runs piece by piece in turn. The cost of a touch differs by some percent with the
+ * number of 2 MiB blocks that the pages lie in, and a run that was filled first would get the
+ * fragments of the free lists. */
 static void
 fill(struct workload *loads, unsigned count)
 {
@@ -308,7 +309,7 @@ fill(struct workload *loads, unsigned count)
 		}
 }
 
-/* The working set, filled already, is warm, and there is what the measured part is recorded in. */
+/* Warms up the filled working set, and allocates the histograms of the measured part. */
 static int
 measure_prepare(struct workload *load)
 {
@@ -317,7 +318,7 @@ measure_prepare(struct workload *load)
 
 	if (!scenario_has_rounds(c->scenario) && kind != SCENARIO_STORED)
 		phase_run(load, workload_touch, c->seconds * WARM_SHARE, c->touches);
-	/* A page-out has no touches to be timed. */
+	/* A page-out has no touches to time. */
 	for (unsigned i = 0; i < c->threads && kind != SCENARIO_PAGEOUT; i++) {
 		load->workers[i].touch = calloc(1, sizeof(*load->workers[i].touch));
 		if (!load->workers[i].touch)
@@ -326,7 +327,7 @@ measure_prepare(struct workload *load)
 	return 0;
 }
 
-/* The figures, then everything is verified, then the working set is given back. */
+/* Computes the figures, verifies every page, then frees the working set. */
 static int
 measure_finish(struct workload *load)
 {
@@ -393,7 +394,8 @@ load_close(struct workload *load)
 		munmap((void *)load->generation, c->units * sizeof(*load->generation));
 }
 
-/* The engine's own memory, then the backend, then the gate. => 0, or -errno and nothing is open. */
+/* Allocates the engine's own memory, opens the backend, passes the gate. => 0; or -errno: nothing
+ * is open. */
 static int
 load_open(struct workload *load, const struct workload_config *c, struct workload_result *ret)
 {

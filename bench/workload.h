@@ -7,9 +7,9 @@
 
 #include "scenario.h"
 
-/* Several (of one scenario) are measured in short slices in turn, so that a machine whose speed
- * wanders is the same to each; not where scenario_has_rounds: -EINVAL. configs, ret: [count].
- * => 0 or -errno; bad pages are not an error here. */
+/* Several runs (of one scenario) are measured in short slices in turn, so that changes in the
+ * machine's speed affect all alike. configs, ret: [count].
+ * => 0; -EINVAL: several runs of a scenario_has_rounds; another -errno. Bad pages are no error. */
 int workload_run(
     const struct workload_config *configs, unsigned count, struct workload_result *ret);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loops that touch pages. What a touch needs (address, expected generation) is computed before
- * the clock is read; between two readings stand only the loads of the check and, for a write, the
- * stores of a new generation.
+ * The loops that touch pages. A touch's address and expected generation are computed before the
+ * clock is read; between the two readings there are only the loads of the check and, for a write,
+ * the stores of the new generation.
  */
 #include "workload_touch.h"
 
@@ -21,8 +21,8 @@ unit_address(const struct workload *load, uint64_t page)
 	return load->base + page * UNIT_BYTES;
 }
 
-/* Threads that write own disjoint pages (page mod threads), so that a page's generation has one
- * writer. */
+/* Chooses the next page. Threads that write have disjoint pages (page mod threads), so that one
+ * thread writes a page's generation. */
 static uint64_t
 next_page(struct worker *w)
 {
@@ -52,6 +52,7 @@ next_page(struct worker *w)
 	return page;
 }
 
+/* Marks a page as bad, and prints the first ten of them. */
 static void
 page_is_bad(struct workload *load, uint64_t page)
 {
@@ -126,7 +127,7 @@ workload_touch(struct worker *w)
 	}
 }
 
-/* Read touches in batches: where a touch takes less than the clock does. */
+/* Times read touches in batches, for touches that are shorter than a reading of the clock. */
 void
 workload_touch_batched(struct worker *w)
 {
@@ -152,6 +153,25 @@ workload_touch_batched(struct worker *w)
 	}
 }
 
+/* Reads a page that has never been written since the fill, timed. => the ticks at the end. */
+static uint64_t
+touch_read(struct worker *w, uint64_t page)
+{
+	struct workload *load = w->workload;
+	void *unit = unit_address(load, page);
+	uint64_t t0 = ticks_now(), now;
+	bool good = page_check(unit, load->object, page, 0);
+
+	now = ticks_now();
+	if (!good)
+		page_is_bad(load, page);
+	if (w->touch)
+		histogram_record(w->touch, ticks_to_ns(now - t0));
+	w->touches++;
+	w->touches_left--;
+	return now;
+}
+
 void
 workload_touch_stored(struct worker *w)
 {
@@ -161,54 +181,30 @@ workload_touch_stored(struct worker *w)
 	uint64_t now = 0;
 
 	while (now < w->deadline_ticks && w->touches_left && misses < STORED_MISSES_MAX) {
-		uint64_t page = next_page(w), t0;
-		void *unit = unit_address(load, page);
-		bool good;
+		uint64_t page = next_page(w);
 
-		if (ops->is_stored(load->backend, unit) != 1) {
+		if (ops->is_stored(load->backend, unit_address(load, page)) == 1) {
+			misses = 0;
+			now = touch_read(w, page);
+		} else {
 			misses++;
 			now = ticks_now();
-			continue;
 		}
-		misses = 0;
-		t0 = ticks_now();
-		good = page_check(unit, load->object, page, 0);
-		now = ticks_now();
-		if (!good)
-			page_is_bad(load, page);
-		if (w->touch)
-			histogram_record(w->touch, ticks_to_ns(now - t0));
-		w->touches++;
-		w->touches_left--;
 	}
 }
 
-/* One round: each of the daemon's pages of the thread's share once, in an order that differs from
- * round to round. */
+/* One round: touches each of the daemon's pages in the thread's share once, in a different order in
+ * each round. */
 void
 workload_touch_cooled(struct worker *w)
 {
-	struct workload *load = w->workload;
-	const struct workload_config *c = load->config;
+	const struct workload_config *c = w->workload->config;
 	uint64_t stride = c->stride ? c->stride : 1, n = c->units / stride;
 	uint64_t first = n * w->id / c->threads, end = n * (w->id + 1) / c->threads;
 	uint64_t now = 0;
 
-	for (uint64_t i = first; i < end && now < w->deadline_ticks && w->touches_left; i++) {
-		uint64_t page = permute(i, n, c->seed + w->round) * stride, t0;
-		void *unit = unit_address(load, page);
-		bool good;
-
-		t0 = ticks_now();
-		good = page_check(unit, load->object, page, 0);
-		now = ticks_now();
-		if (!good)
-			page_is_bad(load, page);
-		if (w->touch)
-			histogram_record(w->touch, ticks_to_ns(now - t0));
-		w->touches++;
-		w->touches_left--;
-	}
+	for (uint64_t i = first; i < end && now < w->deadline_ticks && w->touches_left; i++)
+		now = touch_read(w, permute(i, n, c->seed + w->round) * stride);
 	w->round++;
 }
 

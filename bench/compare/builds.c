@@ -11,8 +11,8 @@
 
 #include "base.h"
 
-/* => whether it is a file that may be executed; ret is its path without links and dots, untouched
- * when it is not. */
+/* => whether directory/name is a file that may be executed. ret: its path without links and dots;
+ * unchanged if it is none. */
 static bool
 program_find(const char *directory, const char *name, char ret[PATH_MAX])
 {
@@ -26,7 +26,7 @@ program_find(const char *directory, const char *name, char ret[PATH_MAX])
 	return true;
 }
 
-/* From the directory that is given, or from that of the daemon. */
+/* Daemon and pagerbench within a directory; pagerbench relative to the daemon's directory. */
 static const char *const in_directory[][2] = {
 	{ "daemon/pagerd", "bench/pagerbench" },
 	{ "sbin/pagerd", "bin/pagerbench" },
@@ -57,13 +57,13 @@ build_find(const char *path, struct build *ret)
 				return 0;
 			}
 		fprintf(stderr,
-		    "pagerbench: '%s' is no build directory of pagerd (no daemon/pagerd "
-		    "in it) and no prefix of an installation (no sbin/pagerd)\n",
+		    "pagerbench: '%s' is neither a build directory of pagerd (it has no "
+		    "daemon/pagerd) nor the prefix of an installation (no sbin/pagerd)\n",
 		    path);
 		return -ENOENT;
 	}
 	if (!S_ISREG(st.st_mode) || access(real, X_OK)) {
-		fprintf(stderr, "pagerbench: '%s' is no program\n", path);
+		fprintf(stderr, "pagerbench: '%s' is not a program\n", path);
 		return -EACCES;
 	}
 	memcpy(b.daemon, real, sizeof(b.daemon));

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Another build of pagerd, to be compared with this one. Protocol, library and statistics of two
- * builds may differ, so each build's daemon is driven by the pagerbench of the same build.
+ * Another build of pagerd, to compare with this one. Protocol, library and statistics of two builds
+ * may differ, so the pagerbench of each build drives the daemon of that build.
  */
 #ifndef BENCH_BUILDS_H
 #define BENCH_BUILDS_H
 
 #include <limits.h>
 
-/* In one round both builds run, and the other build once more: what it differs from itself is
- * noise. */
+/* In one round both builds run, and the other build runs a second time: its difference from itself
+ * is noise. */
 #define BUILD_RUNS 3
 
 enum build_run {
@@ -20,15 +20,14 @@ enum build_run {
 
 struct build {
 	char daemon[PATH_MAX];
-	char bench[PATH_MAX]; /* empty: there is none, this program drives it */
+	char bench[PATH_MAX]; /* empty: there is none, so this program drives the daemon */
 };
 
-/* path: a build directory, the prefix of an installation, or the file of the daemon, beside which
- * pagerbench is looked for as either of them has it. Says on standard error what is missing.
- * => 0 or -errno */
+/* path: a build directory, the prefix of an installation, or the daemon's file in one of these.
+ * Prints what is missing. => 0 or -errno. */
 int build_find(const char *path, struct build *ret);
-/* Who is k-th in a round. Over six rounds each is in each place, and behind each other, equally
- * often. */
+/* => the k-th run of a round. Over six rounds each run has each place, and follows each other run,
+ * equally often. */
 enum build_run build_order(unsigned round, unsigned k);
 
 #endif

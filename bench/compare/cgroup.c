@@ -107,7 +107,7 @@ cgroup_limit(const struct cgroup_root *root, const char *path, uint64_t bytes)
 		return error;
 	}
 	error = set(path, "memory.max", value);
-	/* Absent where swap accounting is off: then nothing limits swap. */
+	/* The file is absent if swap accounting is off: then nothing limits swap. */
 	if (!error && set(path, "memory.swap.max", "max") == -EACCES)
 		error = -EACCES;
 	return error;
@@ -148,7 +148,7 @@ cgroup_remove(const char *path)
 	char file[400], line[32];
 	FILE *f;
 
-	/* A killed process takes time to go: its memory must first come back from swap's books. */
+	/* A killed process takes time to end, because its swapped memory must be freed first. */
 	for (int i = 0; i < REMOVE_TRIES; i++) {
 		if (rmdir(path) == 0 || errno == ENOENT)
 			return 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * `pagerbench compare`: pairs of runs, one with the kernel's means (or a floor, or another build of
- * pagerd), one with pagerd, in alternation, so that what happens to the machine meanwhile happens
- * to both. Against plain memory a touch is so short that the machine's own wandering would be all
- * that is seen: there both are one run, and alternate in slices. For the same reason two builds,
- * which cannot be one run, are compared there by what each is of the plain memory beside it.
+ * `pagerbench compare`: pairs of runs, one of the peer (the kernel, a floor, or another build of
+ * pagerd), one of pagerd. They alternate, so that disturbances of the machine affect both. A touch
+ * of plain memory is so short that changes in the machine's speed would hide every difference:
+ * there both sides are one run, and alternate in slices. Two builds cannot be one run, so there
+ * each build is measured as a multiple of the plain memory beside it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,19 +31,19 @@
 #define ROWS_MAX    (2 * MAX_SCENARIOS)
 
 struct compare {
-	struct options options; /* a copy: pool_fd is set in it */
+	struct options options; /* a copy, in which pool_fd is set */
 	struct pool pool;
 	double compression_ratio; /* of the pool's pages, by LZ4 */
 	struct peer peer;
-	struct build build;   /* the peer, if it is one */
-	struct floors floors; /* medians so far */
+	struct build build;   /* with PEER_PAGERD: the other build */
+	struct floors floors; /* the last measured values; 0: not measured yet */
 	struct row_result rows[ROWS_MAX];
 	unsigned row_count;
 	bool stopped;
 };
 
-/* One comparison at a time. The name vanishes with the last process that holds it, the guardian
- * included. */
+/* Takes a name that only one comparison can have. The kernel frees it when the last process that
+ * holds it ends, which may be the guardian. */
 static int
 only_one(void)
 {
@@ -58,10 +58,10 @@ only_one(void)
 		close(fd);
 		return -EBUSY;
 	}
-	return 0; /* held until the end */
+	return 0; /* the name is held until the process ends */
 }
 
-/* The rows that were asked for, with what the options say in place of the table's. */
+/* Selects the rows that were asked for; options replace the table's values. */
 static int
 rows_choose(struct compare *c)
 {
@@ -101,7 +101,7 @@ rows_choose(struct compare *c)
 	return 0;
 }
 
-/* One floor's share of a pair, as a sample that pagerd's can be divided by. */
+/* Measures the floor of a row, as the peer's sample of a pair. */
 static int
 floor_sample(struct compare *c, const struct row *row, struct sample *s)
 {
@@ -128,16 +128,15 @@ floor_sample(struct compare *c, const struct row *row, struct sample *s)
 	return error;
 }
 
-/* A fill is judged by what is evicted meanwhile. */
+/* A fill is judged by the time per page evicted while it runs. */
 static void
 evicted_per_page(struct sample *s)
 {
 	s->figure[FIGURE_PER_PAGE] = s->swap_out_rate > 0 ? UNIT_BYTES * 1e9 / s->swap_out_rate : 0;
 }
 
-/* What goes to disk is to be compared with the slower of disk and LZ4, the latter on the processors
- * that there are. Where the client fills meanwhile it is what is evicted that counts, on the
- * processors that it left. */
+/* The floor of pages that go to disk is the slower of the disk and of LZ4 on all processors. While
+ * the client fills, evicted pages count, on the processor time that the client leaves. */
 static void
 to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample *pagerd)
 {
@@ -152,7 +151,7 @@ to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample
 		evicted_per_page(pagerd);
 }
 
-/* The kernel's side of a pair, again when the OOM killer took it. */
+/* The kernel's side of a pair; run again if the OOM killer ended it. */
 static enum run_outcome
 kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_t *ret_pool_bytes)
 {
@@ -178,7 +177,7 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 			break;
 		r->oom_kills++;
 		fprintf(stderr,
-		    "pagerbench: the OOM killer ended the kernel's run of %s; once more\n",
+		    "pagerbench: the OOM killer ended the kernel's run of %s; running it again\n",
 		    r->row.scenario);
 	}
 	if (outcome != RUN_DONE)
@@ -188,7 +187,8 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 	return outcome;
 }
 
-/* plain: of memory that is measured in the same run; else NULL. build: NULL: this one's. */
+/* build: NULL: this one. plain: the sample of plain memory from the same run; NULL: not measured.
+ */
 static enum run_outcome
 pagerd_sample(struct compare *c, const struct row *row, const struct build *build, struct sample *s,
     struct sample *plain, uint64_t memory_bytes)
@@ -212,7 +212,7 @@ pagerd_sample(struct compare *c, const struct row *row, const struct build *buil
 	return outcome;
 }
 
-/* Both builds, and the other one again. */
+/* Runs both builds, and the other build a second time. */
 static enum run_outcome
 builds_run(struct compare *c, struct row_result *r, unsigned i)
 {
@@ -262,18 +262,18 @@ pair_run(struct compare *c, struct row_result *r, unsigned i)
 	return outcome;
 }
 
-/* => why a run on pagerd's memory is not what the row is about, or NULL. */
+/* => why a run did not measure what the row is about; NULL: it did. */
 static const char *
 sample_doubt(const struct row *row, const struct sample *s)
 {
-	/* What the daemon does after a fault would fall into the other side's slices. */
+	/* The daemon's work after a fault would fall into the other side's slices. */
 	if (row->against == AGAINST_PLAIN && s->faults > 1e-6 * s->touches)
-		return "not everything fitted";
+		return "not everything fitted into memory";
 	if (strcmp(row->scenario, "soft-fault") == 0 && s->soft_faults < 0.9 * s->touches)
 		return "most touches were not soft faults";
 	if (strcmp(row->scenario, "swap-in") == 0 && s->touches < 100)
-		return "hardly a page was on disk";
-	/* But for the compressor's share, a twentieth of memory. */
+		return "almost no page was on disk";
+	/* The compressor keeps only a twentieth of memory. */
 	if (strcmp(row->scenario, "swap-out") == 0 &&
 	    s->bytes_written * s->data_ratio < 0.7 * s->touches * UNIT_BYTES)
 		return "most pages were not written to disk";
@@ -321,7 +321,7 @@ row_run(struct compare *c, struct row_result *r)
 	return 0;
 }
 
-/* Those that no row has measured yet. */
+/* Measures the floors that no row has measured. */
 static void
 floors_complete(struct compare *c)
 {
@@ -381,7 +381,7 @@ results_judge(const struct compare *c)
 			missed |= r->row.targets[j].at_most > 0 &&
 				  !row_target_met(r, &r->row.targets[j], &ratio);
 	}
-	/* Who gives a limit wants to be told when it is passed. */
+	/* A user who sets a limit wants an error when it is exceeded. */
 	if (failed || (missed && c->options.limit > 0))
 		return EXIT_FAILURE;
 	return missed && c->options.strict ? 3 : EXIT_SUCCESS;
@@ -411,7 +411,8 @@ compare_rows_run(struct compare *c)
 	return results_judge(c);
 }
 
-/* What fits no peer that was asked for, or could only be said after an hour. => 0 or -EINVAL */
+/* Refuses options that do not fit the peer, or whose error would otherwise come after an hour.
+ * => 0 or -EINVAL. */
 static int
 options_check(const struct compare *c)
 {
@@ -422,21 +423,21 @@ options_check(const struct compare *c)
 		for (unsigned j = 0; j < TARGETS_MAX; j++)
 			targets |= c->rows[i].row.targets[j].at_most > 0;
 	if (o->limit > 0 && o->peer != PEER_PAGERD) {
-		fputs("pagerbench: --limit is for two builds (--peer pagerd=PATH); against other "
-		      "peers each row has its own targets\n",
+		fputs("pagerbench: --limit is for two builds (--peer pagerd=PATH); with other "
+		      "peers each row has targets of its own\n",
 		    stderr);
 		return -EINVAL;
 	}
 	if (o->plot && !targets) {
-		fputs("pagerbench: no row has a target to be drawn by --plot", stderr);
-		fputs(o->peer == PEER_PAGERD ? " (--limit gives one)\n" : "\n", stderr);
+		fputs("pagerbench: no row has a target, so --plot has nothing to draw", stderr);
+		fputs(o->peer == PEER_PAGERD ? " (--limit sets one)\n" : "\n", stderr);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-/* Finds the other build and has it run something short, so that two that do not fit are told apart
- * from a row that fails, and at once. */
+/* Has the other build run something short, so that a build that cannot be measured is reported at
+ * once, and not as a failed row. */
 static int
 build_begin(struct compare *c)
 {
@@ -452,12 +453,12 @@ build_begin(struct compare *c)
 	options.seconds = 0.01;
 	fprintf(stderr, "pagerbench: the other build is %s, driven by %s\n", c->build.daemon,
 	    c->build.bench[0] ? c->build.bench
-			      : "this program (no pagerbench lies beside it), "
-				"so both must speak one protocol");
+			      : "this program (there is no pagerbench beside it), "
+				"so both must speak the same protocol");
 	if (run_once(&request, &run) != RUN_DONE) {
 		if (!signals_received())
 			fputs("pagerbench: the other build cannot be measured: it does not work "
-			      "here, or is too old or too new to be run like this one\n",
+			      "here, or is too old or too new to run like this one\n",
 			    stderr);
 		return -EPROTO;
 	}
@@ -494,7 +495,8 @@ compare_command(const struct options *o)
 			c->options.pool_fd = c->pool.fd;
 			c->compression_ratio = page_compression_ratio(&c->pool);
 			fprintf(stderr,
-			    "pagerbench: data of this machine's files, LZ4 makes %.2f:1 of it\n",
+			    "pagerbench: data from this machine's files, LZ4 compresses it "
+			    "%.2f:1\n",
 			    c->compression_ratio);
 			if (o->peer == PEER_PAGERD)
 				error = build_begin(c);

@@ -41,7 +41,7 @@ sample_from_json(struct sample *s, json_object *run)
 	for (unsigned i = 0; i < FIGURES_COUNT; i++)
 		s->figure[i] = json_lookup(run, figure_names[i], 0);
 	s->cpu_seconds = s->figure[FIGURE_CPU];
-	/* Runs are of equal time, not of equal work. */
+	/* Runs have equal length, not equal work. */
 	if (s->touches > 0)
 		s->figure[FIGURE_CPU] *= 1e6 / s->touches;
 	s->bad_pages = json_lookup(run, "bad_pages", 0);
@@ -82,7 +82,7 @@ struct figure_spread {
 	size_t ratios;
 };
 
-/* What samples b are of samples a. */
+/* The spreads of samples a, of samples b, and of b / a. */
 static struct figure_spread
 figure_between(
     const struct row_result *r, const struct sample *a, const struct sample *b, enum figure figure)
@@ -108,14 +108,14 @@ figure_of(const struct row_result *r, enum figure figure)
 	return figure_between(r, r->a, r->b, figure);
 }
 
-/* What the other build is of itself. */
+/* The other build's second runs over its first runs. */
 static struct figure_spread
 noise_of(const struct row_result *r, enum figure figure)
 {
 	return figure_between(r, r->a, r->again, figure);
 }
 
-/* Whether the other build was as far from itself in a pair as the builds are from each other. */
+/* Whether the other build differed from itself in some pair as much as the two builds differ. */
 static bool
 noise_explains(const struct row_result *r, enum figure figure, double ratio)
 {
@@ -147,7 +147,7 @@ target_of(const struct row_result *r, enum figure figure)
 	return NULL;
 }
 
-/* A line of the table, without its end. */
+/* Prints a line of the table, without the end of the line. */
 static void
 figure_print(const char *name, const struct figure_spread *f, int digits)
 {
@@ -196,7 +196,7 @@ row_print(const struct row_result *r)
 	if (r->oom_kills)
 		printf("  the OOM killer ended the kernel's run %u times\n", r->oom_kills);
 	if (r->doubt)
-		printf("  not to be trusted: %s\n", r->doubt);
+		printf("  do not trust this: %s\n", r->doubt);
 	if (r->again && r->row.against == AGAINST_PLAIN)
 		puts("  figures are multiples of plain memory's, measured in slices of the same "
 		     "run");
@@ -265,7 +265,7 @@ targets_json(const struct row_result *r)
 	return list;
 }
 
-/* The spreads of each figure, for sides that have it. */
+/* Adds the spreads of each figure, for the sides that have it. */
 static void
 figures_json(json_object *out, const struct row_result *r)
 {
@@ -351,7 +351,7 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 		json_object_object_add(out, "doubt", json_object_new_string(r->doubt));
 	figures_json(out, r);
 	json_object_object_add(out, "targets", targets_json(r));
-	/* What the machine takes is the same for two builds, and is not measured for them. */
+	/* The floors are the same for two builds, and are not measured for them. */
 	if (o->peer != PEER_PAGERD)
 		json_object_object_add(out, "floors", floors_json(floors));
 	return out;
@@ -361,10 +361,8 @@ void
 floors_print(const struct floors *f)
 {
 	printf("floors: userfaultfd echo p50 %.0f ns; disk read 4 KiB p50 %.0f ns, write 256 KiB "
-	       "%.0f MB/s; "
-	       "LZ4 %.0f ns a page to compress (%.0f with every processor at it), %.0f to "
-	       "decompress; plain memory %.1f ns a touch, "
-	       "%.0f a first touch\n",
+	       "%.0f MB/s; LZ4 compresses a page in %.0f ns (on all processors at once in %.0f), "
+	       "decompresses it in %.0f; plain memory %.1f ns a touch, %.0f a first touch\n",
 	    f->echo_p50_ns, f->read_p50_ns, f->write_bytes_per_s / 1e6, f->compress_page_ns,
 	    f->compress_page_all_ns, f->decompress_page_ns, f->plain_touch_ns,
 	    f->plain_first_touch_ns);

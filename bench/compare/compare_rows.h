@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of comparisons: what is run, against what, and what the result must be at most.
+ * The table of comparisons: each row is a run, its peer, and the targets of its result.
  */
 #ifndef BENCH_COMPARE_ROWS_H
 #define BENCH_COMPARE_ROWS_H
@@ -27,7 +27,7 @@ enum figure {
 extern const char *const figure_names[FIGURES_COUNT];
 
 enum against {
-	AGAINST_KERNEL, /* the peer that was asked for */
+	AGAINST_KERNEL, /* the peer of --peer */
 	AGAINST_PLAIN,  /* plain memory without a limit */
 	AGAINST_FLOOR,
 };
@@ -35,7 +35,7 @@ enum against {
 struct target {
 	enum figure figure;
 	double at_most; /* 0: no target */
-	double or_ns;   /* met as well when pagerd's own figure is at most this */
+	double or_ns;   /* also met if pagerd's own figure is at most this; 0: no */
 };
 
 struct row {
@@ -52,7 +52,7 @@ extern const unsigned compare_row_count;
 
 /* One side of one pair. */
 struct sample {
-	double figure[FIGURES_COUNT]; /* cpu_s: per million touches */
+	double figure[FIGURES_COUNT]; /* FIGURE_CPU: per million touches */
 	double touches, bad_pages, check_failures, memory_bytes, pool_ratio, faults, soft_faults,
 	    cpu_client_share, swap_out_rate, data_ratio, bytes_written;
 	double cpu_seconds;
@@ -61,22 +61,22 @@ struct sample {
 struct row_result {
 	struct row row;
 	unsigned pairs;
-	struct sample *a, *b; /* a: what is compared with; b: pagerd. [pairs] each */
-	struct sample *again; /* a once more, when a is another build; else NULL */
+	struct sample *a, *b; /* [pairs]; a: the peer, b: pagerd */
+	struct sample *again; /* [pairs] if a is another build: its second runs; else NULL */
 	unsigned oom_kills;
-	bool failed;       /* could not be finished */
+	bool failed;       /* a run failed, so the row is incomplete */
 	const char *doubt; /* why the figures mean little, or NULL */
 };
 
 void sample_from_json(struct sample *s, json_object *run);
-/* Each figure as a multiple of the other's; 0 where the other has none. */
+/* Makes each figure a multiple of the other sample's; 0 where that has none. */
 void sample_divide(struct sample *s, const struct sample *by);
-/* For a row that compares two builds, where the table's own targets do not count: `limit` (0: none)
- * is the target of each figure that the table has one for, or of what the row is about. */
+/* For a row that compares two builds: replaces the table's targets by `limit` (0: none), for each
+ * figure with a target; a row without targets gets one for its first figure. */
 void row_targets_limit(struct row *row, double limit);
-/* Whether target t of the row was met by the median. */
+/* Whether the median of the row meets the target. */
 bool row_target_met(const struct row_result *r, const struct target *t, double *ret_ratio);
-/* Of both sides, in all pairs. */
+/* The sums over both sides of all pairs. */
 double row_bad_pages(const struct row_result *r);
 double row_check_failures(const struct row_result *r);
 void row_print(const struct row_result *r);

@@ -41,7 +41,7 @@ arg_number(struct arguments *a, const char *option, double value)
 {
 	char *text = a->text[a->texts++];
 
-	/* Whole numbers of any size as they are, others with what matters of them. */
+	/* Whole numbers in full, others with three decimals. */
 	if (value == (double)(uint64_t)value)
 		snprintf(text, sizeof(a->text[0]), "%llu", (unsigned long long)value);
 	else
@@ -129,8 +129,8 @@ child_exec(const struct run_request *r, const struct arguments *a, int output, i
 	_exit(127);
 }
 
-/* The run has its own memory in place: that is allowed on top of what is compared, and the page
- * tables to come. */
+/* The run has allocated its own memory. Limits the cgroup to the memory that is compared, plus the
+ * run's own and its future page tables, and lets the run go on. */
 static int
 gate_open(const struct run_request *r, int gate)
 {
@@ -153,8 +153,8 @@ gate_open(const struct run_request *r, int gate)
 	return write(gate, "G", 1) == 1 ? 0 : -EPIPE;
 }
 
-/* Collects the output until the child closes it. => 0, -EINTR by a signal, -ETIMEDOUT, or what the
- * gate said. */
+/* Collects the output until the child closes it. => 0; -EINTR: a signal; -ETIMEDOUT; or an error of
+ * gate_open. */
 static int
 child_watch(const struct run_request *r, int output, int gate, char *text, size_t text_size)
 {
@@ -172,7 +172,7 @@ child_watch(const struct run_request *r, int output, int gate, char *text, size_
 		if (ppoll(fds, 2, &left, signals_unblocked()) <= 0)
 			continue;
 		if (fds[1].revents) {
-			/* Hang-up alone: it ended before the gate, which its output will tell. */
+			/* Hang-up alone: the child ended before the gate; its output says why. */
 			int error = fds[1].revents & POLLIN ? gate_open(r, gate) : 0;
 
 			if (error && error != -EPIPE)
@@ -190,7 +190,7 @@ child_watch(const struct run_request *r, int output, int gate, char *text, size_
 	return -ETIMEDOUT;
 }
 
-/* => 0 or -errno; *ret_status as of waitpid. */
+/* => 0 or -errno; *ret_status: as waitpid gives it. */
 static int
 child_run(const struct run_request *r, char *text, size_t text_size, int *ret_status)
 {
@@ -242,8 +242,7 @@ run_once(const struct run_request *r, json_object **ret)
 	if (r->journal && cgroup_oom_kills(&r->journal->root, r->journal->cgroup))
 		return RUN_OOM;
 	*ret = error ? NULL : json_tokener_parse(text);
-	/* With bad pages, or invariants that do not hold, it exits with 1 but has a result, which
-	 * says so. */
+	/* A run with bad pages or broken invariants exits with 1, but has a result that says so. */
 	if (*ret && WIFEXITED(status) && json_object_is_type(*ret, json_type_object))
 		return RUN_DONE;
 	if (*ret)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The floors that need no device: userfaultfd, LZ4, plain memory. Those of the disk are in
- * floors_disk.c.
+ * The floors that need no disk: userfaultfd, LZ4, plain memory.
  */
 #include "floors.h"
 
@@ -60,7 +59,7 @@ userfaultfd_open(void)
 	return fd;
 }
 
-/* The least that answers a fault: one message, one CONTINUE. A fault after `stop` is the last. */
+/* The minimum that answers a fault: one message, one CONTINUE. A fault after `stop` is the last. */
 static void *
 echo_main(void *arg)
 {
@@ -115,7 +114,7 @@ echo_run(struct echo *e, double *ret_p50_ns)
 		free(h);
 		return error;
 	}
-	/* The handler inherits the affinity: both on this processor. */
+	/* The handler inherits the affinity, so both threads run on this processor. */
 	sched_getaffinity(0, sizeof(before), &before);
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
@@ -151,7 +150,7 @@ floor_echo(double *ret_p50_ns)
 		return error;
 	}
 	e.area = mmap(NULL, ECHO_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	/* Resident through another mapping: what comes is minor faults. */
+	/* Filled through another mapping, so touches of `area` are minor faults. */
 	fill = mmap(NULL, ECHO_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 	if (e.area == MAP_FAILED || fill == MAP_FAILED)
 		error = -ENOMEM;
@@ -229,7 +228,7 @@ floor_lz4_all(const struct pool *pool, double *ret_compress_ns)
 	for (; started < count; started++) {
 		workers[started] = (struct lz4_worker){ .pool = pool, .barrier = &barrier };
 		if (pthread_create(&workers[started].thread, NULL, lz4_main, &workers[started])) {
-			/* The others wait at the barrier for ever. */
+			/* The threads already started would never leave the barrier. */
 			fputs("pagerbench: cannot create a thread\n", stderr);
 			_Exit(1);
 		}

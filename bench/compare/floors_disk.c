@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The floors of the disk: io_uring with O_DIRECT, as a pager's swap does it.
+ * The floors of the disk: io_uring with O_DIRECT, as in a pager's swap.
  */
 #include "floors.h"
 
@@ -23,7 +23,7 @@
 #define READS       3000u
 #define DEPTH       4u
 
-/* An unlinked file, so that nothing is left. => its descriptor or -errno. */
+/* Makes a file and unlinks it at once, so that nothing can be left. => its descriptor or -errno. */
 static int
 file_make(const char *directory)
 {
@@ -43,7 +43,7 @@ file_make(const char *directory)
 	return fd;
 }
 
-/* One completion. => bytes or -errno. */
+/* Waits for one completion. => its bytes or -errno. */
 static int
 complete_one(struct io_uring *ring)
 {
@@ -126,8 +126,7 @@ disk_run(const char *directory, double *ret_bytes_per_s, double *ret_p50_ns)
 
 			memcpy(buffer + i, &v, 8);
 		}
-		/* The first pass makes the file's blocks real; swap files are used again and again.
-		 */
+		/* The first pass allocates the file's blocks: a swap file is written many times. */
 		error = write_all(&ring, fd, buffer);
 		start_ns = clock_now_ns();
 		if (!error && ret_bytes_per_s) {

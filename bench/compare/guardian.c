@@ -29,7 +29,7 @@ guardian_undo(struct journal *j)
 		nanosleep(&pause_time, NULL);
 	}
 	if (error)
-		fprintf(stderr, "pagerbench: the guardian could not put everything back: %s\n",
+		fprintf(stderr, "pagerbench: the guardian could not undo everything: %s\n",
 		    strerror(-error));
 	if (j->directory_made) {
 		/* A daemon whose parent has just died may still be closing its files there. */

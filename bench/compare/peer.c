@@ -64,13 +64,12 @@ peer_probe(struct peer *p)
 
 	if (geteuid() != 0) {
 		fputs("pagerbench: comparing with the kernel needs root (swap and cgroups are "
-		      "changed); "
-		      "try sudo, or --peer none\n",
+		      "changed); try sudo, or --peer none\n",
 		    stderr);
 		return -EPERM;
 	}
 	if (swap_is_on()) {
-		fputs("pagerbench: swap is already on; it would take part in both sides. "
+		fputs("pagerbench: swap is already on; it would affect both sides. "
 		      "Turn it off first (swapoff -a), or use --peer none\n",
 		    stderr);
 		return -EBUSY;
@@ -82,9 +81,9 @@ peer_probe(struct peer *p)
 	}
 	error = p->kind == PEER_ZRAM ? zram_find(j) : 0;
 	if (error == -EBUSY)
-		fputs("pagerbench: each zram device is in use (disksize is not 0)\n", stderr);
+		fputs("pagerbench: every zram device is in use (disksize is not 0)\n", stderr);
 	else if (error == -EOPNOTSUPP)
-		fputs("pagerbench: zram has no lz4 here\n", stderr);
+		fputs("pagerbench: zram does not support lz4 here\n", stderr);
 	else if (error)
 		fputs("pagerbench: no zram device (modprobe zram), or use --peer kernel-swapfile\n",
 		    stderr);
@@ -137,7 +136,7 @@ peer_destroy(struct peer *p)
 	p->journal = NULL;
 }
 
-/* What mkswap writes: version 1, its signature at the end of the first page. */
+/* Writes the same as mkswap: version 1, with the signature at the end of the first page. */
 static int
 swap_format(const char *path, uint64_t bytes)
 {
@@ -247,7 +246,7 @@ peer_end(struct peer *p)
 
 	if (error)
 		fprintf(
-		    stderr, "pagerbench: cannot put swap and cgroup back: %s\n", strerror(-error));
+		    stderr, "pagerbench: cannot restore swap and cgroup: %s\n", strerror(-error));
 	return error;
 }
 

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The median of values and the 95 % interval of it: percentiles of the medians of samples drawn
- * with replacement. All 0 when there are none. */
+/* A median and its 95 % interval, by percentiles of the medians of samples drawn with replacement.
+ * All 0 if there are no values. */
 struct interval {
 	double low, median, high;
 };

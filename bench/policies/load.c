@@ -73,8 +73,8 @@ static const struct {
 	const char *name, *text;
 	uint64_t (*next)(struct load *l, uint64_t i);
 } loads[] = {
-	{ "random", "uniform: all online policies are alike", next_random },
-	{ "zipf", "few pages often (0.99)", next_zipf },
+	{ "random", "uniform: all online policies are equal", next_random },
+	{ "zipf", "a few pages often (0.99)", next_zipf },
 	{ "scan", "a hot tenth and a scan through the rest", next_scan },
 	{ "loop", "from end to end, again and again", next_loop },
 	{ "phase", "eight working sets, one after the other", next_phase },

@@ -22,7 +22,7 @@
 #include "rng.h"
 #include "signals.h"
 
-/* Busy and stolen time of the machine, in ticks. */
+/* Processor time of the machine, in ticks: all of it, and the part stolen by the hypervisor. */
 struct machine {
 	unsigned long long total, steal;
 };
@@ -45,8 +45,8 @@ machine_now(void)
 	return m;
 }
 
-/* Commas separate policies and their parameters alike, as for pagersim: what has '=' and no ':'
- * belongs to the one before. */
+/* Commas separate both policies and parameters, as in pagersim: a part with '=' and without ':' is
+ * a parameter of the policy before it. */
 static int
 parse_names(struct policies *p, const char *list)
 {
@@ -137,7 +137,7 @@ plan_make(struct policies *p, const struct options *o)
 	return p->runs ? 0 : -ENOMEM;
 }
 
-/* Between the touches and the verifying. */
+/* What is done after the last touch and before the pages are verified. */
 struct finish {
 	struct policy_daemon *daemon;
 	struct policy_counts counts;
@@ -187,8 +187,8 @@ live_run(struct policies *p, struct policy_daemon *pd, struct policy_run *run)
 	return 0;
 }
 
-/* Everything stays resident, and the recorder sees every touch but those to the last `window`
- * pages. */
+/* Records a workload and predicts from the recording. All pages stay resident, and the recorder
+ * sees every touch except those to the last `window` pages. */
 static int
 record(struct policies *p, struct policy_daemon *pd, unsigned load)
 {
@@ -209,7 +209,7 @@ record(struct policies *p, struct policy_daemon *pd, unsigned load)
 	return error;
 }
 
-/* The block's runs, shuffled. => their number */
+/* Fills in the runs of a block, in random order. => their number. */
 static unsigned
 block_plan(struct policies *p, unsigned load, unsigned block, struct policy_run *runs)
 {
@@ -312,8 +312,8 @@ policies_command(const struct options *given)
 		pool_close(&pool);
 	}
 	if (error == -EINTR)
-		fputs("pagerbench: told to end\n", stderr);
-	/* What has been measured until then is not lost. */
+		fputs("pagerbench: stopped by a signal\n", stderr);
+	/* A signal does not lose the runs that are complete. */
 	if ((!error || error == -EINTR) && p->run_count > 0)
 		error = write_all(p) ? -EIO : error;
 	for (unsigned i = 0; i < p->name_count; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts first, times second: a difference in time counts only where its interval leaves 1 out and
- * major faults move the same way.
+ * Counts matter more than times: a difference in time counts only if its interval excludes 1 and
+ * the major faults differ in the same direction.
  */
 #include "policies_report.h"
 
@@ -17,7 +17,7 @@
 #include "report.h"
 #include "spread.h"
 
-#define STEAL_MAX 2.0 /* percent; a run with more is not timed */
+#define STEAL_MAX 2.0 /* percent of stolen time; the time of a run with more is not used */
 
 struct cell {
 	unsigned load, fraction, policy;
@@ -67,7 +67,8 @@ prediction_error(const struct policies *p, unsigned load, unsigned fraction, uns
 	return predicted > 0 ? (live - predicted) / predicted : 0;
 }
 
-/* Time over that of the default in the same block; `again`: the default's second run. */
+/* Time over that of the first policy in the same block. again: for the first policy's second run.
+ */
 static struct interval
 time_ratio(const struct policies *p, const struct cell *c, bool again)
 {
@@ -99,7 +100,7 @@ x_min(const struct policies *p, const struct cell *c)
 			 : 0;
 }
 
-/* NAN where FIFO leaves nothing to close. */
+/* => NAN where FIFO is as good as MIN. */
 static double
 gap_closed(const struct policies *p, const struct cell *c)
 {
@@ -110,7 +111,7 @@ gap_closed(const struct policies *p, const struct cell *c)
 	return fifo > least ? (fifo - live) / (fifo - least) : NAN;
 }
 
-/* Nothing where no pair of runs could be timed. */
+/* Prints "-" where no pair of runs has usable times. */
 static void
 markdown_interval(const struct interval *t, FILE *f)
 {
@@ -219,10 +220,10 @@ policies_markdown(const struct policies *p, FILE *f)
 	uname(&host);
 	fprintf(f,
 	    "# Page-out policies, live\n\npagerd %s on %s, Linux %s. Working set %llu pages, %llu "
-	    "touches behind the "
+	    "touches after the "
 	    "fill, %u %% writes, one thread, seed %llu, %u blocks; recorded with %u pages mapped. "
 	    "%u of %u runs "
-	    "are not timed (more than %g %% of the processors stolen).\n",
+	    "have no usable time (more than %g %% of processor time stolen).\n",
 	    PAGERD_VERSION, host.nodename, host.release, (unsigned long long)p->pages,
 	    (unsigned long long)p->touches, p->write_percent, (unsigned long long)p->seed,
 	    p->repeat, p->window, stolen_runs(p), p->run_count, STEAL_MAX);
@@ -312,7 +313,7 @@ json_cell(const struct policies *p, const struct cell *c)
 	add(o, "violations", (double)live.violations);
 	add(o, "x_min", x_min(p, c));
 	add(o, "gap_closed", gap_closed(p, c));
-	/* Of the default: its second run over its first. */
+	/* For the first policy: its second run over its first. */
 	add(o, "time_ratio", t.median);
 	add(o, "time_ratio_low", t.low);
 	add(o, "time_ratio_high", t.high);

@@ -87,8 +87,8 @@ refused() { # STATUS SAID OPTION...
 }
 refused 2 "peer cannot be 'pagerd='" --peer pagerd=
 refused 2 'No such file' --peer "pagerd=$dir/nowhere"
-refused 2 'no build directory' --peer "pagerd=$dir"
-refused 2 'is no program' --peer "pagerd=$dir.out"
+refused 2 'neither a build directory' --peer "pagerd=$dir"
+refused 2 'is not a program' --peer "pagerd=$dir.out"
 refused 2 'limit is for two builds' --limit 1.03 --peer none
 refused 2 'no row has a target' --plot "$dir/x.svg" --peer "pagerd=$dir.build"
 exit 0
