@@ -75,6 +75,8 @@ def main(root):
     for document in ['doc/man/pagerd.8.in', 'doc/man/pagerctl.1', 'doc/policies.md']:
         if default not in (root / document).read_text():
             errors.append(f'{document}: the default policy {default} is not there')
+    if sources['policy/example/sweep.c'] not in (root / 'doc/policies.md').read_text():
+        errors.append('doc/policies.md: the whole of policy/example/sweep.c is not there')
     tree.end(sorted(set(errors)))
 
 
