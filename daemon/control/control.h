@@ -9,12 +9,13 @@
 
 #include "daemon.h"
 #include "control/jobs.h"
-#include "vm/task.h"
+#include "control/session.h"
 
 /* One request while it is being handled. */
 struct request {
 	struct daemon *daemon;
-	struct task *task;
+	struct session *session;
+	struct task *task; /* the session's; NULL: a tool asks */
 	struct stat_shard stats;
 	const void *body;   /* struct pager_req_<name> */
 	void *reply;        /* struct pager_rep_<name>, zeroed; PAGER_MSG_BYTES_MAX bytes of room */
@@ -32,6 +33,7 @@ struct request {
 /* A request that is a job. */
 struct request_job {
 	struct job job;
+	struct session *session; /* stays until the job is done */
 	uint16_t type;
 	uint64_t sequence;
 	bool resumed;
@@ -54,20 +56,20 @@ enum received { RECEIVED_PACKET, RECEIVED_NOTHING, RECEIVED_REFUSED, RECEIVED_EN
 /* RECEIVED_PACKET: it is at `packet`, which has room for PAGER_MSG_BYTES_MAX; *ret_fd: its
  * descriptor, or -1. RECEIVED_REFUSED: the header is there, and *ret_error is for the peer; the
  * session ends after that. RECEIVED_END: it ends. */
-enum received receive_packet(struct task *task, void *packet, int *ret_fd, int *ret_error);
+enum received receive_packet(struct session *session, void *packet, int *ret_fd, int *ret_error);
 
 /* control/dispatch.c */
 enum dispatch { DISPATCH_REPLY, DISPATCH_JOB, DISPATCH_END };
 /* Takes a received packet. DISPATCH_REPLY: *reply_bytes of `reply` (and reply_fd) are to be sent.
  * DISPATCH_JOB: the answer comes later, with a struct request_job for which `done` is called.
  * DISPATCH_END: the session ends. Takes over fd. */
-enum dispatch dispatch_packet(struct task *task, const void *packet, int fd,
+enum dispatch dispatch_packet(struct session *session, const void *packet, int fd,
     void (*done)(struct job *job), void *reply, size_t *reply_bytes, int *reply_fd);
 /* A reply without a body. */
 void dispatch_error(
     const struct pager_msg_header *request, int error, void *reply, size_t *reply_bytes);
 /* The session ends because of what the peer sent. */
-void protocol_error(struct task *task, const char *what);
+void protocol_error(struct session *session, const char *what);
 
 /* control/loop.c */
 int control_create(struct daemon *d, char *message, size_t message_size);

@@ -44,9 +44,9 @@ is_job(uint16_t type)
 }
 
 static int
-access_check(struct task *task, enum access access)
+access_check(struct session *session, enum access access)
 {
-	enum session_state state = load_acquire(&task->state);
+	enum session_state state = load_relaxed(&session->state);
 
 	switch (access) {
 	case NONE:
@@ -54,11 +54,13 @@ access_check(struct task *task, enum access access)
 	case ANY:
 		return state == SESSION_NEW ? -EPROTO : 0;
 	case CLIENT:
-		return state == SESSION_CLIENT ? 0 : -EPROTO;
+		return session->task && load_acquire(&session->task->state) == TASK_ATTACHED
+			   ? 0
+			   : -EPROTO;
 	case CONTROL:
 		if (state == SESSION_NEW)
 			return -EPROTO;
-		return task->is_control ? 0 : -EPERM;
+		return session->is_control ? 0 : -EPERM;
 	}
 	return -EPROTO;
 }
@@ -79,10 +81,11 @@ static void
 job_run(struct job *job, struct stat_shard stats)
 {
 	struct request_job *j = container_of(job, struct request_job, job);
-	struct task *task = job->task;
+	struct session *session = j->session;
 	struct request r = {
-		.daemon = task->daemon,
-		.task = task,
+		.daemon = session->daemon,
+		.session = session,
+		.task = session->task,
 		.stats = stats,
 		.body = j->request,
 		.reply = j->reply + sizeof(struct pager_msg_header),
@@ -92,7 +95,7 @@ job_run(struct job *job, struct stat_shard stats)
 		.resumed = j->resumed,
 		.progress = j->progress,
 	};
-	int error = task_is_dead(task) ? -ESHUTDOWN : rows[j->type].handle(&r);
+	int error = session_is_ended(session) ? -ESHUTDOWN : rows[j->type].handle(&r);
 
 	j->fd = r.fd;
 	j->resumed = true;
@@ -100,7 +103,7 @@ job_run(struct job *job, struct stat_shard stats)
 	job->again = r.again && !error;
 	if (job->again)
 		return;
-	closer_close(task->daemon, j->fd, task->pid, task->uid);
+	closer_close(session->daemon, j->fd, session->pid, session->uid);
 	j->fd = -1;
 	j->reply_fd = r.reply_fd;
 	j->reply_fd_given = r.reply_fd_given;
@@ -108,38 +111,40 @@ job_run(struct job *job, struct stat_shard stats)
 }
 
 static enum dispatch
-start_job(struct task *task, const struct pager_msg_header *header, int fd,
+start_job(struct session *session, const struct pager_msg_header *header, int fd,
     void (*done)(struct job *job), void *reply, size_t *reply_bytes)
 {
 	struct request_job *j = calloc(1, sizeof(*j));
 
 	if (!j) {
-		closer_close(task->daemon, fd, task->pid, task->uid);
+		closer_close(session->daemon, fd, session->pid, session->uid);
 		dispatch_error(header, -ENOMEM, reply, reply_bytes);
 		return DISPATCH_REPLY;
 	}
 	j->job.run = job_run;
 	j->job.done = done;
-	j->job.task = task_get(task);
+	j->job.task = session->task;
+	j->session = session;
 	list_init(&j->job.node);
 	j->type = header->type;
 	j->sequence = header->sequence;
 	j->fd = fd;
 	j->reply_fd = -1;
 	memcpy(j->request, header + 1, header->length - sizeof(*header));
-	jobs_submit(task->daemon, &j->job);
+	jobs_submit(session->daemon, &j->job);
 	return DISPATCH_JOB;
 }
 
 static enum dispatch
-run_now(struct task *task, const struct pager_msg_header *header, int fd, void *reply,
+run_now(struct session *session, const struct pager_msg_header *header, int fd, void *reply,
     size_t *reply_bytes, int *reply_fd)
 {
 	struct request r = {
-		.daemon = task->daemon,
-		.task = task,
+		.daemon = session->daemon,
+		.session = session,
+		.task = session->task,
 		.stats = stats_shard(
-		    &task->daemon->stats, shard_index_extra(task->daemon, SHARD_CONTROL)),
+		    &session->daemon->stats, shard_index_extra(session->daemon, SHARD_CONTROL)),
 		.body = header + 1,
 		.reply = (char *)reply + sizeof(*header),
 		.reply_bytes = rows[header->type].reply_bytes,
@@ -150,7 +155,7 @@ run_now(struct task *task, const struct pager_msg_header *header, int fd, void *
 
 	memset(r.reply, 0, r.reply_bytes);
 	error = rows[header->type].handle(&r);
-	closer_close(task->daemon, r.fd, task->pid, task->uid);
+	closer_close(session->daemon, r.fd, session->pid, session->uid);
 	fill_header(reply, header->type, header->sequence, error, r.reply_bytes, reply_bytes);
 	if (!error)
 		*reply_fd = r.reply_fd;
@@ -165,33 +170,34 @@ dispatch_error(const struct pager_msg_header *request, int error, void *reply, s
 }
 
 void
-protocol_error(struct task *task, const char *what)
+protocol_error(struct session *session, const char *what)
 {
 	log_notice_limited(
-	    "process %d broke the protocol (%s): its session ends", (int)task->pid, what);
-	stat_add(stats_shard(&task->daemon->stats, shard_index_extra(task->daemon, SHARD_CONTROL)),
+	    "process %d broke the protocol (%s): its session ends", (int)session->pid, what);
+	stat_add(
+	    stats_shard(&session->daemon->stats, shard_index_extra(session->daemon, SHARD_CONTROL)),
 	    STAT_PROTOCOL_ERRORS, 1);
 }
 
 enum dispatch
-dispatch_packet(struct task *task, const void *packet, int fd, void (*done)(struct job *job),
+dispatch_packet(struct session *session, const void *packet, int fd, void (*done)(struct job *job),
     void *reply, size_t *reply_bytes, int *reply_fd)
 {
 	const struct pager_msg_header *header = packet;
-	int error = access_check(task, rows[header->type].access);
+	int error = access_check(session, rows[header->type].access);
 
 	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug),
 	    "a request fits a job");
 	if (error == 0) {
 		if (is_job(header->type))
-			return start_job(task, header, fd, done, reply, reply_bytes);
-		return run_now(task, header, fd, reply, reply_bytes, reply_fd);
+			return start_job(session, header, fd, done, reply, reply_bytes);
+		return run_now(session, header, fd, reply, reply_bytes, reply_fd);
 	}
-	closer_close(task->daemon, fd, task->pid, task->uid);
+	closer_close(session->daemon, fd, session->pid, session->uid);
 	if (error == -EPERM) {
 		dispatch_error(header, error, reply, reply_bytes);
 		return DISPATCH_REPLY;
 	}
-	protocol_error(task, "message not allowed in this state");
+	protocol_error(session, "message not allowed in this state");
 	return DISPATCH_END;
 }

@@ -13,14 +13,13 @@
 #include "control/prove.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
-#include "text.h"
 
 int
 handle_hello(struct request *r)
 {
 	const struct pager_req_hello *in = r->body;
 	struct pager_rep_hello *out = r->reply;
-	struct task *task = r->task;
+	struct session *session = r->session;
 
 	if (in->version_min > PAGER_PROTO_VERSION || in->version_max < PAGER_PROTO_VERSION)
 		return -EPROTONOSUPPORT;
@@ -28,18 +27,20 @@ handle_hello(struct request *r)
 	    memchr(in->name, '\0', sizeof(in->name)) == NULL ||
 	    (in->role != PAGER_ROLE_CLIENT && in->role != PAGER_ROLE_TOOL))
 		return -EINVAL;
-	snprintf(task->name, sizeof(task->name), "%s", in->name);
-	/* It is shown on terminals. */
-	text_clean(task->name);
-	store_release(
-	    &task->state, in->role == PAGER_ROLE_CLIENT ? SESSION_ATTACHING : SESSION_TOOL);
-	if (in->role == PAGER_ROLE_CLIENT)
+	if (in->role == PAGER_ROLE_CLIENT) {
+		int error = session_task_create(session, in->name);
+
+		if (error)
+			return error;
 		r->reply_fd = r->daemon->uffd_device;
+	}
+	session_commit(
+	    session, SESSION_NEW, in->role == PAGER_ROLE_CLIENT ? SESSION_CLIENT : SESSION_TOOL);
 	*out = (struct pager_rep_hello){
 		.version = PAGER_PROTO_VERSION,
 		.daemon_pid = (uint32_t)getpid(),
 		.page_size = r->daemon->page_bytes,
-		.session_id = task->id,
+		.session_id = session->id,
 		.uffd_features = uffd_features(),
 	};
 	return 0;
@@ -87,11 +88,10 @@ handle_attach(struct request *r)
 {
 	struct pager_rep_attach *out = r->reply;
 	struct task *task = r->task;
-	enum session_state state = SESSION_ATTACHING;
 	bool proven;
 	int error;
 
-	if (load_acquire(&task->state) != SESSION_ATTACHING || task->uffd >= 0)
+	if (!task || load_acquire(&task->state) != TASK_ATTACHING || task->uffd >= 0)
 		return -EALREADY;
 	error = attach_check(r, &proven);
 	if (error)
@@ -107,9 +107,9 @@ handle_attach(struct request *r)
 	r->fd = -1;
 	out->proven = proven;
 	error = fault_servers_add(r->daemon, task);
-	/* A session that has ended meanwhile stays so, and is taken from the servers before it is
-	 * taken apart. */
-	if (!error && !cas_acq_rel(&task->state, &state, SESSION_CLIENT))
+	/* A task that has died meanwhile stays so, and is taken from the servers before it is taken
+	 * apart. */
+	if (!error && !task_commit(task, TASK_ATTACHING, TASK_ATTACHED))
 		error = -ESHUTDOWN;
 	return error;
 }

@@ -263,7 +263,8 @@ clients_named(struct request *r, uint32_t pid, uint64_t task)
 static struct task *
 clients_next(struct clients *c)
 {
-	struct task *own = c->r->task, *task;
+	const struct session *own = c->r->session;
+	struct task *task;
 
 	while ((task = task_next(c->r->daemon, &c->cursor)) != NULL) {
 		bool named = task_is_named(task, c->name);
@@ -484,7 +485,7 @@ handle_policy(struct request *r)
 
 	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
 		return -EINVAL;
-	if (in->set && !r->task->is_control)
+	if (in->set && !r->session->is_control)
 		return -EPERM;
 	do {
 		if (one) {
@@ -545,7 +546,7 @@ handle_param(struct request *r)
 		return -EINVAL;
 	if (!in->set)
 		return param_describe(&d->params, in->index, r->reply);
-	if (!r->task->is_control)
+	if (!r->session->is_control)
 		return -EPERM;
 	error = param_index(in->name, &index);
 	if (!error && !param_is_live(in->name))

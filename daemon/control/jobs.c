@@ -45,8 +45,10 @@ queue_of(struct jobs *jobs, const struct job *job)
 {
 	struct task *task = job->task;
 
+	if (!task)
+		return &jobs->queued[LANE_COMMON];
 	return &jobs->queued[load_acquire(
-	    load_acquire(&task->state) == SESSION_ATTACHING ? &task->lane_before : &task->lane)];
+	    load_acquire(&task->state) == TASK_ATTACHING ? &task->lane_before : &task->lane)];
 }
 
 /* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS
@@ -92,7 +94,7 @@ serve_lane(struct jobs_thread *t, unsigned lane, struct stat_shard stats)
 			continue;
 		}
 		lock_release(&jobs->lock);
-		watch_client(task_cookie(job->task));
+		watch_client(job->task ? task_cookie(job->task) : 0);
 		job->again = false;
 		job->run(job, stats);
 		lock_acquire(&jobs->lock);

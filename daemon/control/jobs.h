@@ -15,7 +15,7 @@ struct job {
 	struct list node;
 	void (*run)(struct job *job, struct stat_shard stats); /* on a jobs thread */
 	void (*done)(struct job *job); /* on the control loop; frees the job */
-	struct task *task;             /* with a reference */
+	struct task *task; /* of the client; it stays until the job is done. NULL: a tool's job */
 	bool again; /* set by run: it has more to do, which may come behind what waits by now */
 };
 

@@ -10,7 +10,7 @@
 
 #include "control/accept.h"
 #include "core/closer.h"
-#include "control/session.h"
+#include "control/connection.h"
 #include "control/stop.h"
 #include "fault/direct.h"
 #include "pageq/pageq.h"

@@ -24,7 +24,7 @@ struct looked {
 
 /* => bytes of the packet that is next, which stays where it is; 0 at the end, or -errno */
 static ssize_t
-peek(struct task *task, void *packet, struct looked *ret)
+peek(struct session *session, void *packet, struct looked *ret)
 {
 	struct iovec iov = { packet, PAGER_MSG_BYTES_MAX };
 	union {
@@ -38,7 +38,8 @@ peek(struct task *task, void *packet, struct looked *ret)
 		/* No more than one fits: the length is not rounded up, as it would be for two. */
 		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
-	ssize_t got = recvmsg(task->socket, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
+	ssize_t got =
+	    recvmsg(session->socket, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
 
 	*ret = (struct looked){ .fd = -1 };
@@ -52,11 +53,11 @@ peek(struct task *task, void *packet, struct looked *ret)
 }
 
 enum received
-receive_packet(struct task *task, void *packet, int *ret_fd, int *ret_error)
+receive_packet(struct session *session, void *packet, int *ret_fd, int *ret_error)
 {
 	enum received outcome = RECEIVED_END;
 	struct looked looked;
-	ssize_t got = peek(task, packet, &looked);
+	ssize_t got = peek(session, packet, &looked);
 	const char *wrong;
 
 	*ret_fd = -1;
@@ -71,15 +72,15 @@ receive_packet(struct task *task, void *packet, int *ret_fd, int *ret_error)
 	if (!wrong && looked.fd >= 0 && looked.has_more)
 		wrong = "wrong number of descriptors";
 	if (wrong) {
-		protocol_error(task, wrong);
+		protocol_error(session, wrong);
 	} else if (looked.has_more) {
 		*ret_error = -EMFILE;
 		outcome = RECEIVED_REFUSED;
-	} else if (recv(task->socket, packet, 0, MSG_DONTWAIT) >= 0) {
+	} else if (recv(session->socket, packet, 0, MSG_DONTWAIT) >= 0) {
 		/* Off the queue: it is at `packet` already. */
 		*ret_fd = looked.fd;
 		return RECEIVED_PACKET;
 	}
-	closer_close(task->daemon, looked.fd, task->pid, task->uid);
+	closer_close(session->daemon, looked.fd, session->pid, session->uid);
 	return outcome;
 }

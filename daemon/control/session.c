@@ -1,353 +1,112 @@
 /* SPDX-License-Identifier: MIT
  *
- * One connection: requests in, replies out, and its end. Runs on: the control loop.
+ * Sessions: their beginning, their states and their end. Runs on: the control loop.
  */
 #include "control/session.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "control/accept.h"
 #include "core/closer.h"
-#include "fault/fault.h"
+#include "failpt.h"
 
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
-
-struct connection {
-	struct connections *all;
-	struct task *task;
-	uv_poll_t socket, process;
-	unsigned handles; /* of these, that the loop still has: the socket's first */
-	bool ending;
-	struct job teardown;
+static const bool arrows[SESSION_ENDED + 1][SESSION_ENDED + 1] = {
+#define SESSION_ARROW(FROM, TO, when) [SESSION_##FROM][SESSION_##TO] = true,
+#include "tbl/session_arrow.h"
 };
 
-static struct connection *
-connection_of(const struct task *task)
+static uint64_t
+next_id(void)
 {
-	return task->loop_data;
+	static atomic_ullong id = 1;
+
+	return fetch_add_relaxed(&id, 1);
 }
 
-/* --- the end --- */
-
-static void
-teardown_run(struct job *job, struct stat_shard stats)
-{
-	(void)stats;
-	job->again = task_teardown(job->task);
-}
-
-static void
-teardown_done(struct job *job)
-{
-	struct connection *connection = container_of(job, struct connection, teardown);
-	struct connections *all = connection->all;
-
-	/* Others may hold it yet. */
-	connection->task->loop_data = NULL;
-	task_put(connection->task);
-	free(connection);
-	if (--all->count == 0 && all->empty)
-		all->empty(all->daemon);
-}
-
-/* When the loop has let go of it, and its request has come back from jobs: that may be on another
- * thread than the teardown. */
-static void
-teardown_submit(struct connection *connection)
-{
-	struct task *task = connection->task;
-
-	if (!connection->ending || connection->handles > 0 || task->job_running)
-		return;
-	/* Again: an ATTACH that was under way may have added it since. */
-	if (task->uffd >= 0)
-		fault_servers_remove(task->daemon, task);
-	connection->teardown =
-	    (struct job){ .run = teardown_run, .done = teardown_done, .task = task };
-	list_init(&connection->teardown.node);
-	jobs_submit(task->daemon, &connection->teardown);
-}
-
-static void
-handles_gone(struct connection *connection)
-{
-	struct task *task = connection->task;
-
-	closer_close(task->daemon, task->socket, task->pid, task->uid);
-	task->socket = -1;
-	teardown_submit(connection);
-}
-
-static void
-handle_closed(uv_handle_t *handle)
-{
-	struct connection *connection = handle->data;
-
-	if (--connection->handles == 0)
-		handles_gone(connection);
-}
-
-static void
-session_end(struct task *task)
-{
-	struct connection *connection = connection_of(task);
-
-	if (connection->ending)
-		return;
-	connection->ending = true;
-	/* First, so that a server that begins to poll it just now sees that it must not
-	 * (affinity.c), and ATTACH that it comes too late. */
-	if (exchange_acq_rel(&task->state, SESSION_DEAD) == SESSION_CLIENT)
-		fault_servers_remove(task->daemon, task);
-	/* The peer is told now: closing may take a while. */
-	shutdown(task->socket, SHUT_RDWR);
-	connection->socket.data = connection->process.data = connection;
-	if (connection->handles > 1)
-		uv_close((uv_handle_t *)&connection->process, handle_closed);
-	if (connection->handles > 0)
-		uv_close((uv_handle_t *)&connection->socket, handle_closed);
-	else
-		handles_gone(connection);
-}
-
-static void
-sessions_end(struct daemon *d, bool all)
-{
-	for (uint32_t i = 0; i < d->tasks.room; i++) {
-		struct task *task = task_at(d, i);
-
-		if (!task)
-			continue;
-		if (connection_of(task) && (all || load_acquire(&task->end_wanted)))
-			session_end(task);
-		task_put(task);
-	}
-}
-
-void
-connections_end_wanted(struct connections *all)
-{
-	sessions_end(all->daemon, false);
-}
-
-void
-connections_end_silent(struct connections *all)
-{
-	struct daemon *d = all->daemon;
-	uint64_t allowed = param(d, hello_seconds) * 1000000000u, now = clock_now_ns();
-	uint32_t cursor = 0;
-	struct task *task;
-
-	while (now > allowed && (task = task_next_silent(d, &cursor, now - allowed)) != NULL) {
-		if (connection_of(task) && !connection_of(task)->ending) {
-			log_notice_limited("process %d of user %u has said no HELLO in %llu s "
-					   "(parameter hello_seconds): its connection ends",
-			    (int)task->pid, (unsigned)task->uid,
-			    (unsigned long long)param(d, hello_seconds));
-			stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)),
-			    STAT_HELLO_TIMEOUTS, 1);
-			session_end(task);
-		}
-		task_put(task);
-	}
-}
-
-void
-connections_end(struct connections *all, void (*empty)(struct daemon *d))
-{
-	all->empty = empty;
-	sessions_end(all->daemon, true);
-	if (all->count == 0)
-		empty(all->daemon);
-}
-
-/* The process has ended. */
-static void
-process_ended(uv_poll_t *poll, int status, int events)
-{
-	struct connection *connection = poll->data;
-
-	(void)status, (void)events;
-	session_end(connection->task);
-}
-
-/* --- requests --- */
-
-static bool
-send_reply(struct task *task, const void *reply, size_t bytes, int fd)
-{
-	struct iovec iov = { (void *)(uintptr_t)reply, bytes };
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { { 0 } };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		message.msg_control = control.bytes;
-		message.msg_controllen = sizeof(control.bytes);
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	/* A client that does not take its one outstanding reply has broken the protocol. */
-	return sendmsg(task->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
-}
-
-static void socket_readable(uv_poll_t *poll, int status, int events);
-
-static void
-request_done(struct job *job)
-{
-	struct request_job *j = container_of(job, struct request_job, job);
-	struct task *task = job->task;
-	struct connection *connection = connection_of(task);
-
-	task->job_running = false;
-	if (connection->ending) {
-		teardown_submit(connection);
-	} else if (send_reply(task, j->reply, j->reply_bytes, j->reply_fd)) {
-		uv_poll_start(&connection->socket, UV_READABLE, socket_readable);
-	} else {
-		session_end(task);
-	}
-	if (j->reply_fd_given)
-		closer_close(task->daemon, j->reply_fd, task->pid, task->uid);
-	task_put(task);
-	free(j);
-}
-
-static void
-request_receive(struct connection *connection)
-{
-	struct connections *all = connection->all;
-	struct task *task = connection->task;
-	int fd, reply_fd = -1, error = 0;
-	size_t reply_bytes = 0;
-
-	switch (receive_packet(task, all->packet, &fd, &error)) {
-	case RECEIVED_PACKET:
-		break;
-	case RECEIVED_NOTHING:
-		return;
-	case RECEIVED_REFUSED:
-		dispatch_error(
-		    (struct pager_msg_header *)all->packet, error, all->reply, &reply_bytes);
-		send_reply(task, all->reply, reply_bytes, -1);
-		session_end(task);
-		return;
-	case RECEIVED_END:
-		session_end(task);
-		return;
-	}
-	switch (dispatch_packet(
-	    task, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
-	case DISPATCH_REPLY:
-		if (!send_reply(task, all->reply, reply_bytes, reply_fd))
-			session_end(task);
-		break;
-	case DISPATCH_JOB:
-		/* One request at a time: the next is read when this one has been answered. Hang-ups
-		 * are still seen. */
-		task->job_running = true;
-		uv_poll_start(&connection->socket, UV_DISCONNECT, socket_readable);
-		break;
-	case DISPATCH_END:
-		session_end(task);
-		break;
-	}
-}
-
-static void
-socket_readable(uv_poll_t *poll, int status, int events)
-{
-	struct connection *connection = poll->data;
-
-	(void)events;
-	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read.
-	 */
-	if (status < 0 || connection->task->job_running)
-		session_end(connection->task);
-	else
-		request_receive(connection);
-}
-
-/* --- the beginning --- */
-
-/* What is refused before there is a session. => 0 or -errno */
+/* => 0, -EDQUOT or -ENFILE */
 static int
-peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
+shares_take(struct session *session)
 {
-	socklen_t length = sizeof(*ret), pidfd_length = sizeof(*ret_pidfd);
+	struct daemon *d = session->daemon;
+	int error = share_take(d, session->account, SHARE_SESSIONS, 1);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &length) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, ret_pidfd, &pidfd_length) < 0)
-		return -errno;
-	if (ret->uid != 0 && ret->uid != geteuid() && closer_refuses(d, ret->uid)) {
-		log_notice_limited("process %d of user %u was refused: what this user had made and "
-				   "given away cannot be closed",
-		    (int)ret->pid, (unsigned)ret->uid);
-		return -EDQUOT;
+	if (!error) {
+		error = share_take(d, session->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+		if (error)
+			share_give(d, session->account, SHARE_SESSIONS, 1);
 	}
-	return 0;
+	return error == -ENOSPC ? -ENFILE : error;
 }
 
-/* Into the loop. => 0 or -errno; what is in the loop is counted in any case */
-static int
-connection_watch(struct connection *connection)
+int
+session_init(struct session *session, struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd)
 {
-	struct task *task = connection->task;
-	uv_loop_t *loop = connection->all->loop;
-	int error = uv_poll_init(loop, &connection->socket, task->socket);
+	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
 
-	connection->handles += !error;
-	if (!error)
-		error = uv_poll_init(loop, &connection->process, task->pidfd);
+	CHECK(socket >= 0 && pidfd >= 0);
 	if (error)
 		return error;
-	connection->handles++;
-	connection->socket.data = connection->process.data = connection;
-	error = uv_poll_start(&connection->socket, UV_READABLE, socket_readable);
-	return error ? error : uv_poll_start(&connection->process, UV_READABLE, process_ended);
+	*session = (struct session){
+		.magic = SESSION_MAGIC,
+		.daemon = d,
+		.id = next_id(),
+		.socket = socket,
+		.pidfd = pidfd,
+		.pid = pid,
+		.uid = uid,
+		.is_control = uid == 0 || uid == geteuid(),
+		.created_ns = clock_now_ns(),
+	};
+	session->account = share_account_get(d, uid, session->is_control);
+	if (!session->account)
+		return -ENOMEM;
+	error = shares_take(session);
+	if (error)
+		share_account_put(d, session->account);
+	return error;
 }
 
 void
-connection_open(struct connections *all, int fd)
+session_fini(struct session *session)
 {
-	struct daemon *d = all->daemon;
-	struct connection *connection = calloc(1, sizeof(*connection));
-	struct ucred peer = { 0 };
-	int pidfd = -1, error = connection ? peer_check(d, fd, &peer, &pidfd) : -ENOMEM;
+	struct daemon *d = session->daemon;
 
-	if (!error)
-		error = task_create(d, fd, peer.pid, peer.uid, pidfd, &connection->task);
-	if (error) {
-		if (error != -EDQUOT)
-			log_warning_limited("process %d of user %u was refused: %s", (int)peer.pid,
-			    (unsigned)peer.uid, strerror(-error));
-		closer_close(d, pidfd, peer.pid, peer.uid);
-		connection_refuse(d, fd, &peer, error);
-		free(connection);
-		return;
+	CHECK_OBJ(session, SESSION_MAGIC);
+	CHECK(session_is_ended(session) && !session->job_running && session->socket < 0);
+	if (session->task) {
+		task_put(session->task);
+	} else {
+		closer_close(d, session->pidfd, session->pid, session->uid);
+		share_give(d, session->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+		share_give(d, session->account, SHARE_SESSIONS, 1);
 	}
-	connection->all = all;
-	connection->task->loop_data = connection;
-	all->count++;
-	error = connection_watch(connection);
-	if (error) {
-		log_warning_limited(
-		    "process %d cannot be watched: %s", (int)peer.pid, strerror(-error));
-		session_end(connection->task);
-	}
+	share_account_put(d, session->account);
+	session->magic = 0;
+}
+
+void
+session_commit(struct session *session, enum session_state from, enum session_state to)
+{
+	CHECK_OBJ(session, SESSION_MAGIC);
+	CHECKF(from <= SESSION_ENDED && to <= SESSION_ENDED && arrows[from][to] &&
+		   load_relaxed(&session->state) == from,
+	    "session %llu: %d -> %d", (unsigned long long)session->id, (int)from, (int)to);
+	store_release(&session->state, to);
+}
+
+int
+session_task_create(struct session *session, const char *name)
+{
+	CHECK(!session->task);
+	session->task = task_create(session->daemon, &(struct task_birth){
+							 .id = session->id,
+							 .pid = session->pid,
+							 .uid = session->uid,
+							 .is_control = session->is_control,
+							 .pidfd = session->pidfd,
+							 .account = session->account,
+							 .name = name,
+						     });
+	return session->task ? 0 : -ENOMEM;
 }

@@ -224,7 +224,7 @@ watch_all_again(struct fault_seat *seat)
 
 		if (!task)
 			continue;
-		if (load_acquire(&task->state) == SESSION_CLIENT)
+		if (load_acquire(&task->state) == TASK_ATTACHED)
 			watch_again(seat, task);
 		task_put(task);
 	}

@@ -6,15 +6,15 @@
 #include "vm/task.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/closer.h"
-#include "clock.h"
-#include "failpt.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
+#include "text.h"
 #include "vm/vm_object.h"
 #include "watch/watcher.h"
 
@@ -50,21 +50,6 @@ shares_give(struct task *task)
 	share_give(task->daemon, task->account, SHARE_SESSIONS, 1);
 }
 
-/* => 0, -EDQUOT or -ENFILE */
-static int
-shares_take(struct task *task)
-{
-	int error = share_take(task->daemon, task->account, SHARE_SESSIONS, 1);
-
-	if (!error) {
-		error =
-		    share_take(task->daemon, task->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
-		if (error)
-			share_give(task->daemon, task->account, SHARE_SESSIONS, 1);
-	}
-	return error == -ENOSPC ? -ENFILE : error;
-}
-
 static int
 table_add(struct task *task)
 {
@@ -86,60 +71,60 @@ table_add(struct task *task)
 	return error;
 }
 
-int
-task_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct task **ret)
-{
-	static atomic_ullong next_id = 1;
-	struct task *task;
-	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
+static const bool arrows[TASK_DEAD + 1][TASK_DEAD + 1] = {
+#define TASK_ARROW(FROM, TO, when) [TASK_##FROM][TASK_##TO] = true,
+#include "tbl/session_arrow.h"
+};
 
-	if (error)
-		return error;
-	task = calloc(1, sizeof(*task));
+bool
+task_commit(struct task *task, enum task_state from, enum task_state to)
+{
+	CHECK_OBJ(task, TASK_MAGIC);
+	CHECKF(from <= TASK_DEAD && to <= TASK_DEAD && arrows[from][to], "task %llu: %d -> %d",
+	    (unsigned long long)task->id, (int)from, (int)to);
+	return cas_acq_rel(&task->state, &from, to);
+}
+
+struct task *
+task_create(struct daemon *d, const struct task_birth *birth)
+{
+	struct task *task = calloc(1, sizeof(*task));
+
 	if (!task)
-		return -ENOMEM;
+		return NULL;
 	task->magic = TASK_MAGIC;
 	task->daemon = d;
-	task->socket = socket;
-	task->pid = pid;
-	task->uid = uid;
-	task->pidfd = pidfd;
+	task->pid = birth->pid;
+	task->uid = birth->uid;
+	task->pidfd = birth->pidfd;
 	store_relaxed(&task->pagemap, -1);
 	task->uffd = task->agent = -1;
-	task->is_control = uid == 0 || uid == geteuid();
-	task->id = fetch_add_relaxed(&next_id, 1);
-	task->created_ns = clock_now_ns();
-	store_relaxed(&task->lane_before, watch_lane_of(d, uid));
+	task->id = birth->id;
+	snprintf(task->name, sizeof(task->name), "%s", birth->name);
+	text_clean(task->name);
+	store_relaxed(&task->lane_before, watch_lane_of(d, birth->uid));
 	store_relaxed(&task->references, 1);
-	error = -ENOMEM;
-	task->process = process_get(d, pid, pidfd);
+	task->process = process_get(d, birth->pid, birth->pidfd);
 	if (!task->process)
 		goto fail_process;
-	task->account = share_account_get(d, uid, task->is_control);
+	task->account = share_account_get(d, birth->uid, birth->is_control);
 	if (!task->account)
 		goto fail_account;
-	error = shares_take(task);
-	if (error)
-		goto fail_shares;
 	park_task_init(task);
 	vm_map_init(&task->map);
 	task->map.task = task;
-	error = table_add(task);
-	if (error)
+	if (table_add(task))
 		goto fail_table;
-	*ret = task;
-	return 0;
+	return task;
 
 fail_table:
 	vm_map_fini(&task->map);
-	shares_give(task);
-fail_shares:
 	share_account_put(d, task->account);
 fail_account:
 	process_put(d, task->process);
 fail_process:
 	free(task);
-	return error;
+	return NULL;
 }
 
 struct task *
@@ -225,25 +210,7 @@ task_next(struct daemon *d, uint32_t *cursor)
 	while (*cursor < t->room && !task) {
 		struct task *candidate = t->tasks[(*cursor)++];
 
-		if (candidate && load_acquire(&candidate->state) == SESSION_CLIENT)
-			task = get_unless_ending(candidate);
-	}
-	lock_release(&t->lock);
-	return task;
-}
-
-struct task *
-task_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns)
-{
-	struct task_table *t = &d->tasks;
-	struct task *task = NULL;
-
-	lock_acquire(&t->lock);
-	while (*cursor < t->room && !task) {
-		struct task *candidate = t->tasks[(*cursor)++];
-
-		if (candidate && load_acquire(&candidate->state) == SESSION_NEW &&
-		    candidate->created_ns < before_ns)
+		if (candidate && load_acquire(&candidate->state) == TASK_ATTACHED)
 			task = get_unless_ending(candidate);
 	}
 	lock_release(&t->lock);

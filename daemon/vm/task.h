@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A task: one connected client or tool. It is found through an epoll cookie (index and
- * generation) or by walking the table, always with a reference; its descriptors are closed when the
- * last reference goes.
+ * A task: a client's process as pagerd knows it, that is its address space (map, userfaultfd,
+ * agent) and its bill. It is made at HELLO and found through an epoll cookie (index and generation)
+ * or by walking the table, always with a reference; its descriptors are closed when the last
+ * reference goes.
  *
- *   HELLO wanted -> TOOL, or ATTACH wanted -> CLIENT -> DEAD (socket or process gone, or protocol
- *         error; when its request has
- *   come back its objects are taken apart by jobs) -> freed.
+ *   ATTACHING --> ATTACHED --> DEAD (its session has ended; jobs take its objects apart) --> freed
+ *        +-----------------------^
  */
 #ifndef TASK_H
 #define TASK_H
@@ -15,9 +15,9 @@
 #include "core/ledger.h"
 #include "vm/vm_map.h"
 
-#define TASK_MAGIC 0x5e551041u
+#define TASK_MAGIC 0x7a5c1041u
 
-enum session_state { SESSION_NEW, SESSION_TOOL, SESSION_ATTACHING, SESSION_CLIENT, SESSION_DEAD };
+enum task_state { TASK_ATTACHING, TASK_ATTACHED, TASK_DEAD };
 
 /* A sequential run of faults by one thread; direct-mapped by thread id. */
 #define STREAMS 16
@@ -31,11 +31,10 @@ struct stream {
 struct task {
 	uint32_t magic;
 	atomic_uint references;
-	uint32_t index, generation;       /* (C) in the table */
-	uint64_t id;                      /* (C) */
-	struct daemon *daemon;            /* (C) */
-	_Atomic enum session_state state; /* (A) written by the control loop, and by ATTACH, which
-					     must not bring a dead one back */
+	uint32_t index, generation;    /* (C) in the table */
+	uint64_t id;                   /* (C) */
+	struct daemon *daemon;         /* (C) */
+	_Atomic enum task_state state; /* (A) written by task_commit */
 	atomic_uint lane; /* (A) that serves it: watch/lane.h; written by the watcher, under
 			     affinity_busy */
 	atomic_uint
@@ -43,18 +42,15 @@ struct task {
 	unsigned times_apart; /* the watcher only: how often it has been moved to a side lane */
 	atomic_bool
 	    end_wanted; /* (A) it held a thread of ours for too long: the control loop ends it */
-	int socket;     /* (L) */
 	int uffd, agent, pidfd; /* (C) once CLIENT; -1 before */
 	atomic_int
-	    pagemap;     /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
-	pid_t pid;       /* (C) */
-	uid_t uid;       /* (C) */
-	bool is_control; /* (C) root or the daemon's own user */
+	    pagemap; /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
+	pid_t pid;   /* (C) */
+	uid_t uid;   /* (C) */
 	struct process *process;       /* (C) the process's, with a reference: its limit */
 	struct share_account *account; /* (C) the user's, with a reference */
-	uint64_t created_ns;           /* (C) */
 	uint64_t wired_billed;         /* (M) bytes of the user's share of wired memory */
-	char name[64];                 /* (C) once past HELLO */
+	char name[64];                 /* (C) as HELLO said it, cleaned */
 	struct vm_map map;
 	atomic_uint objects; /* (A) that it has */
 	struct ledger ledger;
@@ -87,15 +83,26 @@ struct task {
 	unsigned busy_samples; /* under affinity_busy: samples in a row that found it fit for direct
 				  servers */
 	atomic_bool affinity_busy; /* (A) try-lock */
-	void *loop_data;           /* (L) */
-	bool job_running;          /* (L) its request is with jobs */
 };
 
 int task_table_create(struct daemon *d);
 void task_table_destroy(struct daemon *d);
-/* => 0, -EDQUOT (the user has its share of tasks or descriptors), -ENFILE (all are in use) or
- * -ENOMEM. The caller owns the reference. */
-int task_create(struct daemon *d, int socket, pid_t pid, uid_t uid, int pidfd, struct task **ret);
+/* What a task is made of. */
+struct task_birth {
+	uint64_t id; /* its session's */
+	pid_t pid;
+	uid_t uid;
+	int pidfd;                     /* the task's from now on */
+	bool is_control;               /* root or the daemon's own user */
+	struct share_account *account; /* it takes a reference of its own */
+	const char *name;              /* is copied, and cleaned for terminals */
+};
+/* => the task with a reference, or NULL: no memory, and nothing is taken over. The task gives the
+ * session's shares (SHARE_SESSIONS, SHARE_DESCRIPTORS) back at its end. */
+struct task *task_create(struct daemon *d, const struct task_birth *birth);
+/* Changes the state; any change but those in tbl/session_arrow.h is a panic. => false: it was not
+ * in `from` any more. Any thread */
+bool task_commit(struct task *task, enum task_state from, enum task_state to);
 struct task *task_get(struct task *task);
 void task_put(struct task *task);
 /* => the task with a reference, or NULL if it is gone. */
@@ -120,8 +127,6 @@ task_is_named(const struct task *task, struct task_name name)
 /* The first client task with an index >= *cursor; moves the cursor behind it. With a reference,
  * or NULL. */
 struct task *task_next(struct daemon *d, uint32_t *cursor);
-/* The same of connections that were made before a moment and have not said HELLO. */
-struct task *task_next_silent(struct daemon *d, uint32_t *cursor, uint64_t before_ns);
 /* Gives back what the map has less of wired memory than the user's share was billed for. Where
  * pages must have gone first: then. */
 void task_wired_settle(struct task *task);
@@ -138,7 +143,7 @@ task_cookie(const struct task *task)
 static inline bool
 task_is_dead(struct task *task)
 {
-	return load_acquire(&task->state) == SESSION_DEAD;
+	return load_acquire(&task->state) == TASK_DEAD;
 }
 
 #endif

@@ -36,7 +36,7 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	if (lane != LANE_COMMON)
 		direct_leave(d, task, stats);
 	store_release(&task->lane, lane);
-	if (load_acquire(&task->state) == SESSION_CLIENT)
+	if (load_acquire(&task->state) == TASK_ATTACHED)
 		poll_from(d, task, lane);
 	/* Its end takes it from all; what came after that is ours to take back. */
 	if (task_is_dead(task))
@@ -44,7 +44,7 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 			fault_seat_unwatch(&d->seats[i], task);
 	store_release(&task->affinity_busy, false);
 	/* Faults that were read and passed over on the way come again. */
-	if (load_acquire(&task->state) == SESSION_CLIENT)
+	if (load_acquire(&task->state) == TASK_ATTACHED)
 		task_wake_all(task);
 	/* What it has wanted from workers and jobs of the lane before is for those of this one. */
 	pageout_want_task(d, task);

@@ -261,11 +261,11 @@ static void
 set_apart(struct watcher *r, struct observed *o)
 {
 	struct task *task = o->task;
-	enum session_state state = load_acquire(&task->state);
+	enum task_state state = load_acquire(&task->state);
 	unsigned apart = 0;
 
 	/* Before it is attached nobody polls it, and only its own request waits. */
-	if (o->apart_until != 0 || (state != SESSION_CLIENT && state != SESSION_DEAD))
+	if (o->apart_until != 0 || (state != TASK_ATTACHED && state != TASK_DEAD))
 		return;
 	o->apart_until =
 	    r->tick + ((uint64_t)APART_TICKS
@@ -283,12 +283,12 @@ set_apart(struct watcher *r, struct observed *o)
 static void
 set_suspect_apart(struct watcher *r, struct task *task)
 {
-	enum session_state state = load_acquire(&task->state);
-	struct observed *o = state == SESSION_CLIENT ? observe(r, task) : NULL;
+	enum task_state state = load_acquire(&task->state);
+	struct observed *o = state == TASK_ATTACHED ? observe(r, task) : NULL;
 
 	if (o)
 		set_apart(r, o);
-	else if (state == SESSION_NEW || state == SESSION_ATTACHING)
+	else if (state == TASK_ATTACHING)
 		store_release(&task->lane_before, lane_for(task->uid));
 }
 
@@ -323,7 +323,7 @@ holds_up_many(const struct watcher *r, uid_t uid)
 
 		if (!task)
 			continue;
-		count += task->uid == uid && load_acquire(&task->state) == SESSION_ATTACHING;
+		count += task->uid == uid && load_acquire(&task->state) == TASK_ATTACHING;
 		task_put(task);
 	}
 	return count >= SUSPECT_CLIENTS;
@@ -360,7 +360,7 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 	}
 	if (o)
 		set_apart(r, o);
-	if (load_acquire(&task->state) == SESSION_ATTACHING && holds_up_many(r, task->uid))
+	if (load_acquire(&task->state) == TASK_ATTACHING && holds_up_many(r, task->uid))
 		suspect(r, task->uid);
 	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
 		end_ticks = HASTY_TICKS;

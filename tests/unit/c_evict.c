@@ -240,9 +240,9 @@ static void
 lanes_have_their_threads(void **state)
 {
 	static const struct {
-		enum session_state state;
+		enum task_state state;
 		unsigned number;
-	} rows[] = { { SESSION_ATTACHING, 1 }, { SESSION_CLIENT, 2 }, { SESSION_DEAD, 2 } };
+	} rows[] = { { TASK_ATTACHING, 1 }, { TASK_ATTACHED, 2 }, { TASK_DEAD, 2 } };
 	struct unit u;
 
 	(void)state;

@@ -233,7 +233,7 @@ wire_counts_promises(void **state)
 
 	faults_start(&u);
 	store_relaxed(&u.daemon->params.wire_percent, 50); /* of 1024 */
-	assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	other = unit_task(u.daemon);
 	second = (struct unit){ u.daemon, other, u.object };
 	entry = u.task->map.entries[0];
 	vm_object_get(entry.object);

@@ -39,7 +39,7 @@ overflow_is_woken(void **state)
 	assert_true(u.task->park_overflow);
 	/* Others fill the pool, and the last of them finds nothing. */
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &others[i]), 0);
+		others[i] = unit_task(d);
 		other = (struct unit){ d, others[i], u.object };
 		park(server, &other, 0, i < 3 ? share : 1, FAULT_NO_FRAME);
 	}
@@ -145,7 +145,7 @@ last_waiter_ends(void **state)
 	(void)state;
 
 	server = faults_start(&u);
-	assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &other), 0);
+	other = unit_task(u.daemon);
 	second = (struct unit){ u.daemon, other, u.object };
 	store_relaxed(&u.task->lane, 1);
 	store_relaxed(&u.daemon->frames.free_count, 0);
@@ -209,7 +209,7 @@ limit_holds_up_nobody(void **state)
 
 	server = faults_start(&u);
 	d = u.daemon;
-	assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &other), 0);
+	other = unit_task(d);
 	second = (struct unit){ d, other, u.object };
 	/* Both hold more than they may. */
 	store_relaxed(&u.task->process->limit_pages, 1);

@@ -31,6 +31,28 @@ struct unit {
 enum { UNIT_FRAMES = 1024, UNIT_PAGES = 4096 };
 #define UNIT_BASE 0x700000000000ull
 
+/* A task of this process, with a reference. */
+static inline struct task *
+unit_task(struct daemon *d)
+{
+	struct share_account *account = share_account_get(d, getuid(), true);
+	struct task *task;
+
+	assert_non_null(account);
+	assert_int_equal(share_take(d, account, SHARE_SESSIONS, 1), 0);
+	assert_int_equal(share_take(d, account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS), 0);
+	task = task_create(d, &(struct task_birth){ .id = 1,
+				  .pid = getpid(),
+				  .uid = getuid(),
+				  .pidfd = -1,
+				  .is_control = true,
+				  .account = account,
+				  .name = "unit" });
+	assert_non_null(task);
+	share_account_put(d, account);
+	return task;
+}
+
 static inline void
 unit_start(struct unit *u)
 {
@@ -55,7 +77,7 @@ unit_start(struct unit *u)
 	cond_init(&d->pageq.pageout_wanted);
 	cond_init(&d->pageq.help_wanted);
 	u->daemon = d;
-	assert_int_equal(task_create(d, -1, getpid(), getuid(), -1, &u->task), 0);
+	u->task = unit_task(d);
 	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, UNIT_BASE, &u->object), 0);
 }
 

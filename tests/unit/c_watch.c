@@ -137,7 +137,7 @@ start(struct unit *u, struct actor *a, enum watch_call call)
 		};
 	lock_init(&d->direct_lock, RANK_DIRECT);
 	assert_int_equal(side_create(d), 0);
-	store_release(&u->task->state, SESSION_CLIENT);
+	store_release(&u->task->state, TASK_ATTACHED);
 	begin(u, a, call);
 }
 
@@ -148,10 +148,10 @@ stop(struct unit *u, struct actor *a)
 
 	finish(a);
 	/* The watcher lets go of whom it has observed. */
-	store_release(&u->task->state, SESSION_DEAD);
+	store_release(&u->task->state, TASK_DEAD);
 	for (unsigned i = 0; i < 64; i++)
 		watch_look(d);
-	store_release(&u->task->state, SESSION_NEW);
+	store_release(&u->task->state, TASK_ATTACHING);
 	side_destroy(d);
 	lock_fini(&d->direct_lock);
 	free(d->seats);
@@ -451,8 +451,7 @@ held_before_attached(void **state)
 	begin(&u, &a[1], WATCH_PAGEMAP);
 	begin(&u, &a[2], WATCH_PAGEMAP);
 	for (unsigned i = 0; i < 4; i++) {
-		assert_int_equal(task_create(u.daemon, -1, getpid(), getuid(), -1, &tasks[i]), 0);
-		store_release(&tasks[i]->state, SESSION_ATTACHING);
+		tasks[i] = unit_task(u.daemon);
 	}
 	for (unsigned i = 0; i < 3; i++) {
 		a[i].client = task_cookie(tasks[i]);
@@ -466,7 +465,7 @@ held_before_attached(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		tell(&a[i], LEAVE);
 	for (unsigned i = 0; i < 4; i++) {
-		store_release(&tasks[i]->state, SESSION_DEAD);
+		store_release(&tasks[i]->state, TASK_DEAD);
 		look(&u, 64);
 		task_put(tasks[i]);
 	}
