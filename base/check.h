@@ -25,7 +25,6 @@ void panic_at(const char *file, int line, const char *fmt, ...) NORETURN PRINTF_
 			panic(__VA_ARGS__);                                                        \
 	} while (0)
 #define CHECK_OBJ(ptr, m) CHECKF((ptr) != NULL && (ptr)->magic == (m), "bad object: %s", #ptr)
-#define UNREACHABLE()     panic("unreachable")
 
 #if DEBUG_LEVEL >= 1
 #define INVARIANT(cond) CHECK(cond)

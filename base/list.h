@@ -57,10 +57,5 @@ list_remove(struct list *node)
 
 #define list_entry(ptr, type, member)  container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
-#define list_foreach(pos, head)                                                                    \
-	for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
-#define list_foreach_safe(pos, head)                                                               \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);              \
-	     pos = pos##_next, pos##_next = pos->next)
 
 #endif

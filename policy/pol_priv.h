@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The policies that are compiled in, one object each. The order of pol_table in policy.c is the
+ * The policies that are compiled in, one object each. The order of pol_table in pol_table.c is the
  * order shown.
  */
 #ifndef POL_PRIV_H

@@ -127,62 +127,34 @@ struct swap {
 	struct swap_stats stats; /* (M) the counters; levels are filled in when asked */
 };
 
-/* --- swapmap.c ----------------------------------------------------------------------- */
-
-int swapmap_init(struct swap *s);
-void swapmap_fini(struct swap *s);
 static inline bool
 swapmap_file_is_reservable(const struct swap_file *f)
 {
 	return f->state == FILE_ACTIVE && f->error == 0;
 }
+
 static inline bool
 swapmap_file_has_failed(const struct swap_file *f)
 {
 	return f->error != 0 || f->suspects > 0;
 }
+
 /* No blocks, as opposed to a disk that is broken. */
 static inline bool
 swap_is_full_error(int error)
 {
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
-/* The only writer of state and error; keeps free_slots. => called with M held. */
-void swapmap_file_switch(
-    struct swap *s, struct swap_file *f, enum swap_file_state state, int error);
-/* Room for so many slots in the file's books. => 0 or -ENOMEM. => file is CREATING. */
-int swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots);
-/* Marks whose time is over go. => called with M held. */
-void swapmap_marks_expire(struct swap *s, uint64_t now_ns);
-/* All suspects get another chance. => how many. => called with M held. */
-unsigned swapmap_suspects_release(struct swap *s);
-/* => file is CREATING or DELETING. */
-void swapmap_file_empty(struct swap *s, struct swap_file *f);
 
-/* Keeps slot and file for one transfer. => 0 and the place, -ESTALE, or -EINVAL (out of the slot,
- * unaligned, a read of a slot that is not VALID, a write to one that is not RESERVED). */
+/* Where a transfer goes: a file, and the offset in it. */
 struct swap_place {
 	int fd;
 	unsigned file;
 	uint32_t epoch;
 	uint64_t offset;
 };
-int swapmap_io_begin(struct swap *s, struct swap_slot slot, int direction, size_t offset,
-    size_t length, struct swap_place *ret);
-void swapmap_io_end(
-    struct swap *s, struct swap_slot slot, int direction, size_t length, int result);
 
-/* --- swapfile.c: may block; no lock held --------------------------------------------- */
-
-int swapdir_open(const char *path, struct swap_dir *ret);
-void swapdir_close(struct swap_dir *dir);
-/* Removes the names of all files that this owner has made. */
-void swapdir_abandon(const struct swap_dir *dir);
-int swapfile_create(
-    const struct swap_dir *dir, unsigned number, uint64_t bytes, int *ret_fd, bool *ret_direct);
-void swapfile_delete(const struct swap_dir *dir, unsigned number, int fd);
-
-/* --- swapio.c: what both ways of I/O share ------------------------------------------- */
+/* --- channels ---------------------------------------------------------------------------- */
 
 /* A transfer under way. It is done in pieces: what a piece did not transfer, the next one asks for.
  * Belongs to the channel's thread; to the helper (swapio_sync.c) between its flush and its

@@ -22,6 +22,8 @@
 #include "check.h"
 #include "clock.h"
 #include "log.h"
+#include "swapfile.h"
+#include "swapmap.h"
 
 static unsigned
 file_slots_min(uint64_t slots_per_file)
@@ -85,7 +87,7 @@ file_delete(struct swap *s, struct swap_file *f)
 {
 	locks_assert_none();
 	swapfile_delete(&s->dir, (unsigned)(f - s->files), f->fd);
-	swapmap_file_empty(s, f);
+	swapmap_file_empty(f);
 	lock_acquire(&s->lock);
 	f->fd = -1;
 	swapmap_file_switch(s, f, FILE_NONE, 0);
@@ -140,6 +142,7 @@ file_place(struct swap *s, struct swap_file **ret, unsigned *ret_slots)
 	uint64_t slots = s->slots_per_file, taken = 0;
 	struct swap_file *place = NULL;
 
+	lock_assert_held(&s->lock);
 	for (unsigned i = 0; i < s->files_max; i++) {
 		if (s->files[i].state != FILE_NONE)
 			taken += s->files[i].slots * (uint64_t)s->slot_bytes;
@@ -207,7 +210,7 @@ file_create(struct swap *s)
 		return error;
 	error = file_make(s, (unsigned)(f - s->files), &slots, &fd, &direct);
 	if (error == 0) {
-		error = swapmap_file_fill(s, f, slots);
+		error = swapmap_file_fill(f, slots);
 		if (error)
 			swapfile_delete(&s->dir, (unsigned)(f - s->files), fd);
 	}
@@ -230,6 +233,7 @@ free_without(const struct swap *s, const struct swap_file *f)
 {
 	long long lost = f->used;
 
+	lock_assert_held(&s->lock);
 	if (swapmap_file_is_reservable(f))
 		lost = f->slots - f->suspects;
 	return (long long)s->free_slots - lost;
@@ -242,6 +246,7 @@ drain_candidate(struct swap *s, uint64_t now_ns)
 	struct swap_file *best = NULL;
 	bool best_failed = false;
 
+	lock_assert_held(&s->lock);
 	for (unsigned i = 0; i < s->file_limit; i++) {
 		struct swap_file *f = &s->files[i];
 		bool failed = swapmap_file_has_failed(f), empty_loss = failed && f->used == 0;
@@ -282,6 +287,7 @@ drain_step(struct swap *s, uint64_t now_ns, struct swap_file **ret_file)
 {
 	struct swap_file *f = s->draining == SWAP_NO_FILE ? NULL : &s->files[s->draining];
 
+	lock_assert_held(&s->lock);
 	if (f && (f->used > 0 || !swapmap_file_has_failed(f)) &&
 	    free_without(s, f) < ((long long)s->low_free_slots + s->high_free_slots) / 2) {
 		swapmap_file_switch(s, f, FILE_ACTIVE, f->error);

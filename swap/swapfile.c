@@ -7,7 +7,7 @@
  * Runs on: the thread that starts and stops swap, and the one in swap_balance. No lock is held.
  * Blocks.
  */
-#include "swap_priv.h"
+#include "swapfile.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -16,6 +16,7 @@
 #include "check.h"
 #include "failpt.h"
 #include "log.h"
+#include "swapmap.h"
 
 /* A request is tried so often again after -EINTR and -EAGAIN. */
 #define RETRIES_MAX 16

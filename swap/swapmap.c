@@ -4,7 +4,7 @@
  * States are in swap_priv.h. Runs on: any thread. Locks: SWAPMAP, never across a system call.
  * Allocates only when a file comes.
  */
-#include "swap_priv.h"
+#include "swapmap.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,7 +99,7 @@ swapmap_file_switch(struct swap *s, struct swap_file *f, enum swap_file_state st
 }
 
 int
-swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots)
+swapmap_file_fill(struct swap_file *f, unsigned slots)
 {
 	unsigned words = (slots + 63) / 64;
 
@@ -107,7 +107,7 @@ swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots)
 	f->bits = calloc(words, sizeof(*f->bits));
 	f->entries = calloc(slots, sizeof(*f->entries));
 	if (!f->bits || !f->entries) {
-		swapmap_file_empty(s, f);
+		swapmap_file_empty(f);
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < slots; i++)
@@ -119,10 +119,9 @@ swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots)
 }
 
 void
-swapmap_file_empty(struct swap *s, struct swap_file *f)
+swapmap_file_empty(struct swap_file *f)
 {
 	CHECK(f->used == 0 && (f->state == FILE_CREATING || f->state == FILE_DELETING));
-	(void)s;
 	for (unsigned i = 0; f->entries && i < f->slots; i++)
 		if (f->entries[i].generation > f->next_generation)
 			f->next_generation = f->entries[i].generation;
@@ -140,6 +139,7 @@ swapmap_file_empty(struct swap *s, struct swap_file *f)
 static void
 free_slots_change(struct swap *s, const struct swap_file *f, int by)
 {
+	lock_assert_held(&s->lock);
 	if (swapmap_file_is_reservable(f))
 		s->free_slots += (unsigned)by;
 }
@@ -148,6 +148,7 @@ free_slots_change(struct swap *s, const struct swap_file *f, int by)
 static void
 fresh_slots_withhold(struct swap *s, struct swap_file *f)
 {
+	lock_assert_held(&s->lock);
 	for (unsigned i = 0; i < f->slots; i++) {
 		struct swap_entry *e = &f->entries[i];
 
@@ -164,6 +165,7 @@ fresh_slots_withhold(struct swap *s, struct swap_file *f)
 static void
 file_mark(struct swap *s, struct swap_file *f, int error)
 {
+	lock_assert_held(&s->lock);
 	if (file_has_slots(f) && f->error == 0)
 		swapmap_file_switch(s, f, f->state, error);
 }
@@ -177,6 +179,7 @@ write_failed(struct swap *s, struct swap_file *f, struct swap_entry *e, int erro
 	/* Another file has failed before, and nothing has succeeded since. */
 	bool all = s->probe_at_ns != 0 && f->error == 0;
 
+	lock_assert_held(&s->lock);
 	e->failed = true;
 	e->proven = false;
 	if (no_blocks) {
@@ -242,10 +245,11 @@ swapmap_suspects_release(struct swap *s)
 
 /* Takes the first free slot. => called with M held; there is one. */
 static unsigned
-file_take(struct swap_file *f)
+file_take(struct swap *s, struct swap_file *f)
 {
 	unsigned word = f->hint;
 
+	lock_assert_held(&s->lock);
 	while (f->bits[word] == UINT64_MAX)
 		word++;
 	f->hint = word;
@@ -261,6 +265,7 @@ slot_free(struct swap *s, struct swap_file *f, struct swap_entry *e)
 {
 	unsigned index = (unsigned)(e - f->entries), word = index / 64;
 
+	lock_assert_held(&s->lock);
 	CHECK(f->used > 0 && e->in_flight == 0);
 	e->generation = generation_after(e->generation);
 	f->used--;
@@ -290,7 +295,7 @@ swap_reserve(struct swap *s, struct swap_slot *ret)
 
 		if (!swapmap_file_is_reservable(f) || f->used + f->suspects == f->slots)
 			continue;
-		unsigned index = file_take(f);
+		unsigned index = file_take(s, f);
 		CHECK(f->entries[index].state == SLOT_FREE);
 		f->entries[index].state = SLOT_RESERVED;
 		s->free_slots--;

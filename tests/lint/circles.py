@@ -63,10 +63,6 @@ EXCEPTIONS = {
         watch/lane
         watch/watcher
     ''',
-    'policy': '''
-        pol_priv
-        policy
-    ''',
     'tools': '''
         pagersim/cmd_convert
         pagersim/cmd_generate

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of compiled-in policies.
+ * The table of compiled-in policies (policy.h).
  */
 #include "pol_priv.h"
 
