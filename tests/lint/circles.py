@@ -222,4 +222,5 @@ def main(root, *arguments):
     raise SystemExit(1 if errors else 0)
 
 
-main(*sys.argv[1:])
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""rooms.py ROOT: in daemon/ calls, types and includes go down only. Rooms of one row do not know each other.
+
+An edge between two files is what circles.py says it is. daemon/daemon.h, which composes `struct daemon`, is left out: each
+room sees it, and reaches no deeper through it than the functions it may call.
+
+EXCEPTIONS lists the edges of today that go up, as FROM -> TO. The list only shrinks: an edge that is gone must leave it."""
+import pathlib
+import sys
+
+import circles
+
+# The highest row first.
+ROWS = [
+    ['main', 'options'],
+    ['control'],
+    ['audit', 'watch'],
+    ['fault', 'pageout', 'region'],
+    ['transit'],
+    ['record'],
+    ['pmap'],
+    ['pageq'],
+    ['memorystatus'],
+    ['pagers'],
+    ['vm'],
+    ['core'],
+]
+HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
+EXCEPTIONS = '''
+    audit/check -> control/control
+    core/shares -> vm/frame
+    core/shares -> vm/vm_page
+    core/stats -> memorystatus/squeeze
+    core/stats -> pageout/pageout
+    core/stats -> pageout/writeback
+    core/stats -> pmap/uffd
+    core/stats -> vm/task
+    core/stats -> vm/vm_object
+    core/stats -> vm/vm_page
+    fault/direct -> watch/watcher
+    fault/fault -> pageout/pageout
+    fault/fault -> watch/watcher
+    fault/server -> watch/watcher
+    fault/swapin -> watch/watcher
+    memorystatus/frame_wait -> fault/fault
+    memorystatus/frame_wait -> fault/server
+    memorystatus/frame_wait -> pageout/limit
+    memorystatus/frame_wait -> pageout/pageout
+    memorystatus/frame_wait -> watch/lane
+    memorystatus/frame_wait -> watch/watcher
+    memorystatus/squeeze -> fault/fault
+    memorystatus/squeeze -> fault/server
+    memorystatus/squeeze -> pageout/pageout
+    memorystatus/squeeze -> pageout/writeback
+    pageout/evict -> watch/watcher
+    pageout/launder -> fault/fault
+    pageout/launder -> watch/watcher
+    pageout/limit -> fault/fault
+    pageout/limit -> fault/server
+    pageout/limit -> watch/watcher
+    pageout/pageout -> fault/fault
+    pageout/pageout -> fault/server
+    pageout/pageout -> watch/watcher
+    pageout/writeback -> fault/fault
+    pageq/pageq -> pageout/pageout
+    pageq/side -> pageout/evict
+    pageq/side -> pageout/pageout
+    pagers/swapspace -> pageout/pageout
+    pmap/uffd -> watch/watcher
+    pmap/zap -> pageout/pageout
+    pmap/zap -> watch/watcher
+    record/recorder -> fault/fault
+    record/recorder -> pageout/pageout
+    region/piece -> control/control
+    region/prefetch -> control/jobs
+    region/prefetch -> fault/fault
+    transit/run -> fault/fault
+    transit/run -> fault/swapin
+    transit/run -> pageout/pageout
+    transit/run -> pageout/writeback
+    transit/run -> watch/lane
+    vm/block -> fault/fault
+    vm/block -> memorystatus/frame_wait
+    vm/block -> pageq/page_policy
+    vm/block -> pmap/uffd
+    vm/frame -> memorystatus/squeeze
+    vm/frame -> pageout/pageout
+    vm/frame -> pageout/writeback
+    vm/hole -> pmap/uffd
+    vm/hole -> watch/watcher
+    vm/task -> fault/fault
+    vm/task -> memorystatus/frame_wait
+    vm/task -> pageq/page_policy
+    vm/task -> pmap/uffd
+    vm/task -> watch/watcher
+    vm/vm_object -> fault/fault
+    vm/vm_object -> memorystatus/frame_wait
+    vm/vm_object -> pageout/pageout
+    vm/vm_object -> pageq/pageq
+    vm/vm_object -> pmap/uffd
+    vm/vm_object -> record/recorder
+    watch/lane -> control/jobs
+'''
+
+
+def room_of(unit):
+    """'daemon/vm/frame' -> 'vm'; 'daemon/main' -> 'main'."""
+    return unit.split('/')[1]
+
+
+def goes_up(unit, target):
+    room, other = room_of(unit), room_of(target)
+    return room != other and HEIGHT[other] >= HEIGHT[room]
+
+
+def main(root):
+    edges = circles.edges_of(pathlib.Path(root), 'daemon')
+    errors = [f'{unit}: there is no room {room_of(unit)}' for unit in edges if room_of(unit) not in HEIGHT]
+    if errors:
+        print('\n'.join(errors))
+        raise SystemExit(1)
+    upward = {f'{unit[7:]} -> {target[7:]}': sorted(reasons) for unit, targets in edges.items()
+              for target, reasons in targets.items() if goes_up(unit, target)}
+    listed = {line.strip() for line in EXCEPTIONS.strip().split('\n') if line.strip()}
+    for edge in sorted(upward.keys() - listed):
+        errors.append(f'{edge} goes up: {", ".join(upward[edge][:4])}')
+    for edge in sorted(listed - upward.keys()):
+        errors.append(f'{edge} is listed, but is not there: take it out of the list')
+    for error in errors:
+        print(error)
+    print(f"{len(upward)} upward arrows between daemon's rooms, {len(listed)} exceptions")
+    raise SystemExit(1 if errors else 0)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
