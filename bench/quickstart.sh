@@ -7,7 +7,7 @@
 #	sh bench/quickstart.sh [--no-install]
 #
 # QUICKSTART_BYTES  how much is read (256 MiB)
-# QUICKSTART_DIRS   from where (/usr/include /usr/share /usr/lib/gcc /usr/bin)
+# QUICKSTART_DIRS   which directories are read (/usr/include /usr/share /usr/lib/gcc /usr/bin)
 # BUILD             the build folder (build)
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -24,7 +24,7 @@ die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 tmp=
 pagerd_pid=
 job_pid=
-# Only what this script has started, by process id.
+# Ends the processes that this script has started, by process id, and no others.
 clean_up() {
 	trap - EXIT INT TERM HUP
 	exec 4>&-
@@ -67,7 +67,7 @@ build() {
 	tail -1 "$tmp/ninja"
 }
 
-# wait_for FILE PATTERN PID: until a line matches or the process is gone.
+# wait_for FILE PATTERN PID: waits until a line matches. Fails if the process has ended.
 wait_for() {
 	until grep -q "$2" "$1" 2>/dev/null; do
 		kill -0 "$3" 2>/dev/null || return 1
@@ -99,7 +99,7 @@ cat "$tmp/pagerd"
 
 say "the same word index on memory from pagerd"
 mkfifo "$tmp/hold" || exit 1
-# Opened for both, so that neither side waits for the other; the job gets its own, for reading.
+# Opened for reading and writing, so that neither open waits for the other side; the job gets a descriptor of its own, for reading.
 exec 4<>"$tmp/hold"
 # shellcheck disable=SC2086
 "$BUILD/bench/wordindex" --pager --socket "$tmp/socket" --limit-bytes "$BYTES" --hold 3 $existing \
@@ -123,7 +123,7 @@ say "pagerctl stat, while the index is still there"
 say "pagerctl map $job_pid"
 "$BUILD/tools/pagerctl" --socket "$tmp/socket" map "$job_pid" || status=1
 
-# The job ends when nobody holds the other end any more.
+# The job ends when the other end of the pipe is closed.
 exec 4>&-
 wait "$job_pid" || { echo "wordindex ended with status $?"; status=1; }
 job_pid=

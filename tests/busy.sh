@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Runs tests/run.sh several times beside processes that do nothing but use a processor each: no test may depend on who runs
-# first. Prints the last line of each run and what failed in it; the exit status is 0 if nothing has failed in any.
+# Runs tests/run.sh several times beside processes that each keep a processor busy: no test may depend on the order in
+# which threads run. Prints the last line of each run and what failed in it; the exit status is 0 if nothing has failed in any.
 #
 #	sh tests/busy.sh [-n RUNS] [-l LOOPS] [ARGUMENT OF tests/run.sh]...
 #
@@ -31,7 +31,7 @@ is_count "$runs" || die "-n $runs: how many runs?"
 [ "$runs" -gt 0 ] || die "-n $runs: how many runs?"
 is_count "$loops" || die "-l $loops: how many loops?"
 
-# Ends by itself as well, should this script be killed.
+# Also ends by itself, in case this script is killed.
 busy_loop() {
 	while kill -0 $$ 2>/dev/null; do
 		i=0
@@ -45,7 +45,7 @@ pids=
 run=
 end() {
 	trap '' INT TERM HUP
-	# The run is a process group of its own, its tests are ended by meson.
+	# The run is a process group of its own; meson ends its tests.
 	[ -z "$run" ] || kill -TERM -- "-$run" 2>/dev/null
 	# shellcheck disable=SC2086
 	[ -z "$pids" ] || kill $pids 2>/dev/null
@@ -70,7 +70,7 @@ while [ $n -lt "$runs" ]; do
 	n=$((n + 1))
 	log=$BUILD/busy-$n.log
 	start=$(date +%s)
-	# In the background, so that a signal is heard at once.
+	# In the background, so that a signal is handled at once.
 	setsid sh tests/run.sh "$@" >"$log" 2>&1 &
 	run=$!
 	wait "$run"

@@ -14,7 +14,7 @@
 # TSAN_TESTS  extended regular expression over test names
 # ASAN_SCALE, TSAN_SCALE  how much of their work live tests do there, percent (25)
 # JOBS        tests of the parallel suites at a time (number of CPUs); live and bench tests run one at a time
-# TIMES       how many times as long as on a quiet machine a test may take until it is ended (10)
+# TIMES       factor by which time-outs are longer than on a quiet machine (10)
 # TAIL        lines of a failed test's log that are printed (40)
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -33,7 +33,7 @@ UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:exitcode=66:second_deadlock_stack=1}
 export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 unset CFLAGS LDFLAGS CPPFLAGS
-# Not a terminal and no colours: what is printed is also read in CI logs.
+# No terminal and no colours, because the output is also read in CI logs.
 exec </dev/null
 
 say() { printf '\n== %s\n' "$*"; }
@@ -41,7 +41,7 @@ die() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 now() { date +%s; }
 
 install_packages() {
-	command -v dpkg-query >/dev/null || { say "not a Debian: nothing is installed"; return 0; }
+	command -v dpkg-query >/dev/null || { say "not Debian: no package is installed"; return 0; }
 	missing=
 	for package in $PACKAGES; do
 		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -90,7 +90,7 @@ run() {
 		shift
 	fi
 	rm -f "$BUILD/$name/meson-logs/$logbase.json"
-	# Each test's line; the summary is made at the end, from the logs.
+	# Prints a line for each test; the summary is made from the logs at the end.
 	$before meson test -C "$BUILD/$name" --no-rebuild --logbase "$logbase" "$@" 2>&1 | grep -E '^ *[0-9]+/[0-9]+ |^ERROR|Traceback'
 	return 0
 }
@@ -131,7 +131,7 @@ stage_tsan() {
 	fi
 	build tsan gcc --buildtype=debugoptimized -Db_sanitize=thread -Ddebug_level=1 || return
 	selected=$(names_for_tsan)
-	[ -n "$selected" ] || { echo "no test is named for it"; return; }
+	[ -n "$selected" ] || { echo "no test matches TSAN_TESTS"; return; }
 	# shellcheck disable=SC2086
 	LIVE_SCALE=$TSAN_SCALE run tsan chosen $fixed --num-processes 1 --timeout-multiplier $((6 * TIMES)) $selected
 }
@@ -141,7 +141,7 @@ stage_clang() {
 	build clang clang --buildtype=release -Dwerror=true
 }
 
-# Counts what every run left behind, shows the failures' logs, prints the last line. => status of the whole
+# Counts the results of all runs, shows the failures' logs, prints the last line. => status of the whole
 summary() {
 	python3 - "$BUILD" "$build_failures" "$TAIL" <<-'END'
 	import glob, json, sys
@@ -192,7 +192,7 @@ tsan_refused=0
 install_packages
 mkdir -p "$BUILD" || exit 1
 rm -f "$BUILD"/*/meson-logs/*.json
-[ -c /dev/userfaultfd ] || echo "no /dev/userfaultfd: live tests will skip"
+[ -c /dev/userfaultfd ] || echo "no /dev/userfaultfd: live tests will be skipped"
 for stage in $stages; do
 	"stage_$stage"
 done
