@@ -6,7 +6,7 @@
  * rebuilt from them.
  *
  * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the task table's
- * lock, (S) task lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs
+ * lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs
  * lock, (D) the direct lock, (K) the park lock, (L) the control loop's thread alone.
  */
 #ifndef DAEMON_H
