@@ -126,7 +126,7 @@ def test_text_of_others():
                            ("UTF-32BE", b"\0\0\xfe\xff")):
         for content in (lines.encode(encoding), mark + lines.encode(encoding)):
             for option in ((), ("--format", "text")):
-                bad(encoding, ("replay", path("u", content), *LRU, *option), 1, f"its text is {encoding}, which is not read")
+                bad(encoding, ("replay", path("u", content), *LRU, *option), 1, f"its text is {encoding}, which cannot be read")
     # valgrind's own lines, with and without -v
     expect("lackey", run("convert", path("l", "--1-- Command\n==1== x\n S 1ffe,8\n L ffffffffffffffff,1\n"), "--to", "text")
            .stdout.decode().split(), ["1", "2", str(2**52 - 1)])
@@ -144,7 +144,7 @@ def test_no_trace():
     noise = random.Random(3).randbytes(24 * 300)
     fine = [(5, 1, 10, 2), (5, 2, 10, -1), (6, 1, 10, 2**63 - 1)]
     for what, content, text in (
-            ("a program", program, "no trace"), ("zeros", bytes(24 * 8), "no trace"), ("noise", noise, "no trace"),
+            ("a program", program, "not a trace"), ("zeros", bytes(24 * 8), "not a trace"), ("noise", noise, "not a trace"),
             ("time", oracle(fine + [(4, 9, 1, -1)]), "record 4 has a time before"),
             ("size", oracle(fine + [(6, 9, 2**31, -1)]), "record 4 has an object of 2 GiB"),
             ("next", oracle(fine + [(6, 9, 1, 3)]), "record 4 has a next access"),
@@ -535,7 +535,7 @@ def test_errors():
     damaged[200] ^= 1
     bad("checksum", ("replay", path("d", bytes(damaged)), *replay), 1, "bad checksum")
     bad("version", ("replay", path("d", whole[:8] + b"\x09" + whole[9:]), *replay), 1, "not a recording of version 1")
-    bad("cut recording", ("replay", path("d", whole + whole[64:300]), *replay), 0, "using what is whole")
+    bad("cut recording", ("replay", path("d", whole + whole[64:300]), *replay), 0, "using the complete blocks")
 
 
 for name, test in sorted(globals().items()):

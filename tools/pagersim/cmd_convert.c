@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagersim convert: any format that can be read into one that can be written.
+ * pagersim convert: writes a trace of any readable format in another one.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -18,7 +18,7 @@ static const char convert_usage[] =
     "      --to FORMAT         text: page numbers; hex: address R|W; pagerd: the daemon's "
     "recording\n"
     "  -o, --output FILE       default: standard output\n"
-    "      --format F          of TRACE: text, hex, lackey, oracle or pagerd (default: found out)\n"
+    "      --format F          of TRACE: text, hex, lackey, oracle or pagerd (default: guessed)\n"
     "      --page-size BYTES   of addresses (default 4096)\n"
     "      --instructions      lackey: count instruction fetches too\n"
     "      --collapse          runs of references to one page become one\n";
@@ -34,8 +34,8 @@ static const struct option convert_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* A page's first reference becomes a major fault, the others soft ones: what a pager with a frame
- * for each page and no window of mapped pages would have recorded. */
+/* A page's first reference becomes a major fault, its others soft faults, as a pager with a frame
+ * for each page and without a window of mapped pages would record them. */
 static int
 convert_events(const struct trace *trace, struct trace_writer *w)
 {

@@ -15,14 +15,14 @@
 
 static const char generate_usage[] =
     "usage: pagersim generate KIND [options]\n"
-    "  -n, --pages N           size of the page set (default 10000)\n"
-    "  -r, --references N      length (default 1000000; write-once: as many as pages)\n"
+    "  -n, --pages N           number of pages (default 10000)\n"
+    "  -r, --references N      length (default 1000000; write-once: the number of pages)\n"
     "  -s, --seed N            default 1\n"
-    "      --writes PERCENT    of the references (default 0; write-once: 100)\n"
-    "      --hot N             scan+hot: pages of the hot set (default a tenth)\n"
-    "      --hot-percent P     scan+hot: of the references (default 80)\n"
-    "      --phases N          phase: default 10\n"
-    "      --theta T           zipf: default 0.9\n"
+    "      --writes PERCENT    share of references that write (default 0; write-once: 100)\n"
+    "      --hot N             scan+hot: pages in the hot set (default a tenth)\n"
+    "      --hot-percent P     scan+hot: share of references to the hot set (default 80)\n"
+    "      --phases N          phase: number of working sets (default 10)\n"
+    "      --theta T           zipf: exponent (default 0.9)\n"
     "      --to FORMAT         text (default), hex (keeps writes) or pagerd (keeps writes)\n"
     "  -o, --output FILE       default: standard output\n"
     "kinds:\n";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagersim replay: options into a struct replay.
+ * pagersim replay: parses the options, runs the policies, reports.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,21 +21,21 @@ static const char replay_usage[] =
     "N[%],FROM..TO/COUNT,...\n"
     "  -p, --policy LIST       policies, `default` (pagerd's), `all`, or ./file.so; see\n"
     "                          `pagersim policies`\n"
-    "  -f, --frames LIST       sizes in pages, in percent of the trace's pages, or COUNT sizes "
-    "from..to\n"
-    "  -m, --model MODEL       textbook: every reference is seen (default); pager: only faults "
-    "are\n"
+    "  -f, --frames LIST       sizes in pages, in percent of the trace's pages, or COUNT sizes\n"
+    "                          FROM..TO\n"
+    "  -m, --model MODEL       textbook: every reference is seen (default); pager: only\n"
+    "                          faults are\n"
     "  -w, --window W[%]       pager model: mapped pages, or percent of the frames (default 25%)\n"
-    "      --json, --tsv       instead of the table\n"
-    "      --plot FILE.svg     also draw the curves\n"
+    "      --json, --tsv       print JSON or TSV instead of the table\n"
+    "      --plot FILE.svg     also draw the curves, with gnuplot\n"
     "  -j, --jobs N            threads (default: one for each processor)\n"
-    "      --seed N            for policies that draw lots (default 1)\n"
-    "      --format F          text, hex, lackey, oracle or pagerd (default: found out)\n"
+    "      --seed N            for policies that use random numbers (default 1)\n"
+    "      --format F          text, hex, lackey, oracle or pagerd (default: guessed)\n"
     "      --page-size BYTES   of traces with addresses (default 4096)\n"
     "      --instructions      lackey: count instruction fetches too\n"
     "      --collapse          runs of references to one page count once\n"
-    "      --no-baseline       do not run min and fifo beside what was asked for\n"
-    "      --no-one-pass       simulate each size even where a whole curve takes one pass\n"
+    "      --no-baseline       do not run min and fifo in addition\n"
+    "      --no-one-pass       simulate each size even where one pass gives the curve\n"
     "      --check             let each policy check itself after each event (slow)\n";
 
 enum {
@@ -80,7 +80,8 @@ struct replay_args {
 	struct trace_options trace;
 };
 
-/* Digits, all of text up to one of `stop`. => the character behind them, or NULL. */
+/* Parses digits up to the end or to one of the characters `stop`. => the character after them, or
+ * NULL. */
 static const char *
 parse_count(const char *text, const char *stop, uint64_t max, uint64_t *ret)
 {
@@ -140,8 +141,8 @@ replay_add_policy(struct replay *r, const char *given, size_t length)
 	return p->ops != NULL ? 0 : -ENOENT;
 }
 
-/* Commas separate policies and parameters alike: "a:x=1,y=2,b": what has '=' and no ':' belongs to
- * the one before. */
+/* Commas separate both policies and parameters, as in "a:x=1,y=2,b": a part with '=' and without
+ * ':' is a parameter of the policy before it. */
 static int
 replay_parse_policies(struct replay *r, const char *list)
 {
@@ -182,7 +183,7 @@ replay_add_frames(struct replay *r, uint64_t frames)
 	return 0;
 }
 
-/* "N" or "N%". => behind it, or NULL */
+/* Parses "N" or "N%". => the character after it, or NULL. */
 static const char *
 replay_parse_size(const struct replay *r, const char *text, uint64_t *ret)
 {
@@ -315,8 +316,7 @@ replay_option(struct replay *r, struct replay_args *args, int option, const char
 	default:
 		return -EINVAL;
 	}
-	return end != NULL ? 0
-			   : error_print(-EINVAL, "\"%s\" is not a number that fits here", value);
+	return end != NULL ? 0 : error_print(-EINVAL, "\"%s\" is not a valid number", value);
 }
 
 static int
@@ -337,7 +337,7 @@ replay_output(const struct replay *r, const struct replay_args *args)
 	return error;
 }
 
-/* What is drawn must not take the place of what it is drawn from. */
+/* The picture must not replace the trace. */
 static int
 replay_check_plot(const struct replay *r, const char *plot)
 {
@@ -368,7 +368,7 @@ replay_all(struct replay *r, const struct replay_args *args)
 		return error;
 	if (r->trace->dropped > 0)
 		fprintf(stderr,
-		    "pagersim: %s: the recorder lost %llu records; counts are approximate\n",
+		    "pagersim: %s: the recorder lost %llu records, so the counts are approximate\n",
 		    r->path, (unsigned long long)r->trace->dropped);
 	r->cells = calloc((size_t)r->nall * r->nframes, sizeof(*r->cells));
 	if (r->cells == NULL || trace_link(r->trace) != 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A reference at stack depth d hits with d frames or more. Pages written follow from the same
- * depths: between two writes to a page it is written out once with every c below the greatest depth
- * it had in between, so each such stretch is one count at that depth (its "dirty level", Thompson
- * and Smith 1989).
+ * A reference at stack depth d hits with d frames or more. The pages written follow from the same
+ * depths: between two writes to a page, it is written out once for each number of frames c below
+ * the greatest depth that it had in between. So each such interval is one count at that depth (its
+ * "dirty level", Thompson and Smith 1989).
  */
 #include "curve.h"
 
@@ -17,11 +17,11 @@
 struct stack {
 	const struct trace *trace;
 	struct curve *curve;
-	uint32_t *dirty_level; /* per page; 0: not written since it was last counted */
-	/* LRU: slots in the order of last use, a Fenwick tree over them, 1-based. */
+	uint32_t *dirty_level; /* of each page; 0: not written since it was last counted */
+	/* LRU: slots in the order of last use, counted from 1, with a Fenwick tree over them. */
 	uint32_t *slot, *owner, *tree;
 	uint32_t slots, used;
-	/* MIN: pages by priority and each page's next use; depth 1 is stack[0]. */
+	/* MIN: the pages by priority (depth 1 is stack[0]), and each page's next use. */
 	uint32_t *stack, *next_use;
 	uint32_t depth, depth_max;
 };
@@ -43,7 +43,7 @@ tree_sum(const struct stack *s, uint32_t i)
 	return sum;
 }
 
-/* All slots are taken: keeps the pages' order and starts again from slot 1. */
+/* Called when all slots are in use: numbers the pages anew from slot 1, in the same order. */
 static void
 lru_renumber(struct stack *s)
 {
@@ -63,7 +63,7 @@ lru_renumber(struct stack *s)
 		tree_add(s, i, 1);
 }
 
-/* => depth of page before this reference, 0 if it was never used. */
+/* => the depth of the page before this reference; 0: it had not been used. */
 static uint32_t
 lru_reference(struct stack *s, uint32_t page)
 {
@@ -85,8 +85,9 @@ lru_reference(struct stack *s, uint32_t page)
 	return depth;
 }
 
-/* Mattson's update: the page comes to the top; on the way down to its old place the page with the
- * later next use is carried on. What falls off a full stack is out for every size of interest. */
+/* Mattson's update: the page moves to the top, and from there down to its old place, of two pages
+ * the one with the later next use moves on. A page that falls off a full stack is not resident with
+ * any number of frames of interest. */
 static uint32_t
 min_reference(struct stack *s, uint32_t page, uint32_t next_use)
 {
@@ -151,8 +152,8 @@ stack_events(struct stack *s, enum curve_kind kind, atomic_ullong *progress)
 			known[page] = 1;
 		}
 		seen += first;
-		/* Depth d misses with d - 1 frames and less; a first use, or one below the kept
-		 * stack, always. */
+		/* Depth d misses with d - 1 frames and fewer. A first use, and a use from below the
+		 * stack, always miss. */
 		s->curve->misses[depth == 0 ? beyond : depth - 1]++;
 		if (t->has_writes)
 			stack_dirty(
@@ -163,7 +164,7 @@ stack_events(struct stack *s, enum curve_kind kind, atomic_ullong *progress)
 	s->curve->cold = seen;
 }
 
-/* Depths at the end of the trace count for pages that were evicted dirty and not used again. */
+/* Counts the pages that were evicted dirty and not used again, by their depth at the end. */
 static void
 stack_finish_dirty(struct stack *s, enum curve_kind kind)
 {
@@ -182,14 +183,15 @@ stack_finish_dirty(struct stack *s, enum curve_kind kind)
 		stack_dirty(s, page, depth[page], true);
 }
 
-/* From counts at a depth to counts with c frames: everything deeper. */
+/* Turns counts at each depth into counts with c frames, which include all greater depths. */
 static void
 curve_accumulate(struct curve *c)
 {
 	c->written[0] = 0;
 	for (uint32_t i = c->npages; i > 0; i--)
 		c->misses[i - 1] += c->misses[i];
-	/* written[l] counts stretches with dirty level l: written out with every c < l. */
+	/* written[l] counts the intervals of dirty level l, which are written out with each c < l.
+	 */
 	for (uint32_t i = c->npages + 1; i > 0; i--)
 		c->written[i - 1] += c->written[i];
 	memmove(c->written, c->written + 1, ((size_t)c->npages + 1) * sizeof(*c->written));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The generators. The same seed gives the same string on any machine with IEEE doubles.
+ * The generators. A seed gives the same string on every machine with IEEE doubles.
  */
 #include "generate.h"
 
@@ -44,7 +44,7 @@ page_uniform(const struct generate_params *p, uint64_t *rng, const void *table, 
 	return below(rng, p->pages);
 }
 
-/* The scan runs over the pages behind the hot set, again and again. */
+/* The scan repeatedly passes over the pages after the hot set. */
 static uint64_t
 page_scan_hot(const struct generate_params *p, uint64_t *rng, const void *table, uint64_t i)
 {
@@ -65,8 +65,8 @@ page_phase(const struct generate_params *p, uint64_t *rng, const void *table, ui
 }
 
 struct zipf {
-	double up_to;  /* sum of the weights of this rank and those before it, as a part of all */
-	uint64_t page; /* ranks are spread over the page numbers */
+	double up_to;  /* sum of the weights up to this rank, as a share of the total */
+	uint64_t page; /* the page of this rank, at random */
 };
 
 static void *
@@ -117,16 +117,16 @@ page_write_once(const struct generate_params *p, uint64_t *rng, const void *tabl
 }
 
 static const struct generator generators[] = {
-	{ "loop", "pages 0..N-1 in order, again and again: LRU and FIFO miss always if N > frames",
+	{ "loop", "pages 0..N-1 in order, repeatedly: LRU and FIFO always miss if N > frames",
 	    page_loop, NULL },
 	{ "scan+hot", "a hot set and a sequential scan beside it", page_scan_hot, NULL },
 	{ "phase", "disjoint working sets, one after the other", page_phase, NULL },
 	{ "zipf", "independent references, rank r with weight 1/r^theta", page_zipf, prepare_zipf },
-	{ "uniform", "independent references, all pages alike: all policies but MIN are equal",
+	{ "uniform",
+	    "independent references to equally likely pages: all policies but MIN are equal",
 	    page_uniform, NULL },
 	{ "write-once",
-	    "each page written once in order, never used again: all misses cold, all evictions "
-	    "dirty",
+	    "each page is written once, in order: all misses are cold, all evictions dirty",
 	    page_write_once, NULL },
 };
 

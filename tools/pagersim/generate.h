@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Synthetic reference strings whose right answer is known.
+ * Synthetic reference strings for which the right results are known.
  */
 #ifndef PAGERSIM_GENERATE_H
 #define PAGERSIM_GENERATE_H
@@ -11,8 +11,8 @@
 struct generate_params {
 	uint64_t pages, references;
 	uint64_t seed;
-	uint64_t hot;       /* scan+hot: pages of the hot set, the first ones */
-	double hot_percent; /* scan+hot: of the references */
+	uint64_t hot;       /* scan+hot: the first pages are the hot set */
+	double hot_percent; /* scan+hot: percent of the references that go to the hot set */
 	uint64_t phases;    /* phase: disjoint working sets, one after the other */
 	double theta;       /* zipf: rank r has weight 1 / r^theta */
 	double writes;      /* percent of the references that are writes */
@@ -20,10 +20,11 @@ struct generate_params {
 
 struct generator {
 	const char *name, *help;
-	/* Reference number i goes to which page? Called for i = 0, 1, 2... */
+	/* => the page of reference i. Called for i = 0, 1, 2... */
 	uint64_t (*page)(
 	    const struct generate_params *p, uint64_t *rng, const void *table, uint64_t i);
-	/* NULL, or makes what page() wants as table, to be freed. => NULL: no memory */
+	/* Makes the table for page(), which the caller frees. NULL: none is needed. => NULL: no
+	 * memory. */
 	void *(*prepare)(const struct generate_params *p, uint64_t *rng);
 };
 

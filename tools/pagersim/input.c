@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one file that includes zlib.h, zstd.h and lzma.h. A compressed file is a string of members,
- * each begun by the magic number of a codec, with zero bytes between and behind them at most. Each
- * codec is a function that turns some of the raw bytes into plain ones; the rest is buffers.
+ * The only file that includes zlib.h, zstd.h and lzma.h. A compressed file is a sequence of
+ * members; each begins with the magic number of a codec, and zero bytes may follow it. A codec
+ * turns some of the raw bytes into plain ones; all else is buffers.
  */
 #include "input.h"
 
@@ -21,7 +21,7 @@
 #include "message.h"
 
 enum { INPUT_RAW = 1 << 18, INPUT_PLAIN = 1 << 20, MAGIC_MAX = 6 };
-/* What a file may make the decoder of xz allocate. `xz -9` needs 65 MiB. */
+/* The most memory that the decoder of xz may allocate. `xz -9` needs 65 MiB. */
 #define XZ_MEMORY_MAX (UINT64_C(2) << 30)
 
 struct codec;
@@ -33,17 +33,17 @@ struct input {
 	size_t raw_at, raw_end;
 	size_t plain_at, plain_end, plain_bytes;
 	bool raw_over; /* read() has returned 0 */
-	bool over;     /* there will be no more plain bytes */
+	bool over;     /* there are no more plain bytes */
 	uint64_t position, size;
 	enum { INPUT_START, INPUT_UNPACKED, INPUT_MEMBER, INPUT_BETWEEN } state;
-	const struct codec *codec; /* of the last member that was begun */
+	const struct codec *codec; /* of the current member, or of the last one */
 	z_stream gz;
 	bool gz_open;
 	lzma_stream xz;
 	ZSTD_DStream *zstd;
 };
 
-/* Where in the stored file the next raw byte is. */
+/* => the position of the next raw byte in the stored file. */
 static uint64_t
 input_offset(const struct input *in)
 {
@@ -53,11 +53,11 @@ input_offset(const struct input *in)
 struct codec {
 	const char *name;
 	const char *magic;
-	uint8_t magic_bytes, first_mask; /* the magic number's first byte counts under the mask */
-	/* A member begins. NULL: known, but not read here. => 0 or -ENOMEM */
+	uint8_t magic_bytes, first_mask; /* first_mask: the bits of the first byte that count */
+	/* Begins a member. NULL: the codec is known, but not supported. => 0 or -ENOMEM. */
 	int (*begin)(struct input *in);
-	/* Moves bytes from raw to plain, which has room. => 1 at the member's end, 0, or a negative
-	 * errno; *ret_why: what is wrong with the data, when it is -EBADMSG */
+	/* Decodes bytes from raw to plain, which has room. => 1: the member has ended; 0; or a
+	 * negative errno. *ret_why: what is wrong with the data, with -EBADMSG. */
 	int (*decode)(struct input *in, const char **ret_why);
 };
 
@@ -160,7 +160,7 @@ static const struct codec codecs[] = {
 	{ "gzip", "\x1f\x8b", 2, 0xff, gz_begin, gz_decode },
 	{ "zstd", "\x28\xb5\x2f\xfd", 4, 0xff, zstd_begin, zstd_decode },
 	{ "zstd", "\x50\x2a\x4d\x18", 4, 0xf0, zstd_begin,
-	    zstd_decode }, /* a frame to be skipped */
+	    zstd_decode }, /* a frame that is skipped */
 	{ "xz",
 	    "\xfd"
 	    "7zXZ\0",
@@ -173,7 +173,7 @@ static const struct codec codecs[] = {
 	{ "7-Zip", "7z\xbc\xaf\x27\x1c", 6, 0xff, NULL, NULL },
 };
 
-/* Reads until there are `want` raw bytes (few) or the file is over. */
+/* Reads until there are `want` raw bytes (a few) or the file ends. */
 static int
 input_read_raw(struct input *in, size_t want)
 {
@@ -195,7 +195,7 @@ input_read_raw(struct input *in, size_t want)
 	return 0;
 }
 
-/* => whose magic number the raw bytes begin with, or NULL */
+/* => the codec with whose magic number the raw bytes begin, or NULL. */
 static const struct codec *
 codec_find(const uint8_t *raw, size_t bytes)
 {
@@ -210,7 +210,7 @@ codec_find(const uint8_t *raw, size_t bytes)
 	return NULL;
 }
 
-/* At the start of the file, or behind a member. */
+/* Called at the start of the file, and after each member. */
 static int
 input_begin_member(struct input *in)
 {

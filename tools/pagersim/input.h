@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file or standard input as a stream of plain bytes, whatever it is compressed with (gzip, zstd,
- * xz).
+ * Reads a file or standard input as plain bytes, and unpacks gzip, zstd and xz.
  */
 #ifndef PAGERSIM_INPUT_H
 #define PAGERSIM_INPUT_H
@@ -11,17 +10,17 @@
 
 struct input;
 
-/* path "-": standard input. Messages go to stderr. => 0 or a negative errno. */
+/* path "-": standard input. => 0 or a negative errno, printed. */
 int input_open(const char *path, struct input **ret);
 void input_close(struct input *in);
 
-/* The plain bytes that have been read and not taken. Grows to want unless the input ends before.
- * => 0, or a negative errno, and the message has been printed. */
+/* Reads until at least `want` plain bytes are there that have not been taken, or the input ends.
+ * => 0, with these bytes; or a negative errno, printed. */
 int input_fill(struct input *in, size_t want, const uint8_t **ret, size_t *ret_bytes);
-/* Takes n bytes, at most what input_fill gave. */
+/* Takes n of the bytes that input_fill gave. */
 void input_take(struct input *in, size_t n);
 
-/* Where in the stored file we are, and its size (0: unknown): for progress. */
+/* The position in the stored file and its size (0: unknown), to show progress. */
 uint64_t input_position(const struct input *in);
 uint64_t input_size(const struct input *in);
 

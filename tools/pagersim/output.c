@@ -10,14 +10,14 @@
 
 #include "message.h"
 
-/* With the rights of the file that it replaces, or of a new one. */
+/* Gives the temporary file the rights of the file that it replaces, or of a new file. */
 static int
 temporary_rights(int fd, const struct stat *old)
 {
 	mode_t mask;
 
 	if (old != NULL) {
-		/* Who may not give a file away owns it. */
+		/* A user who may not change the owner keeps the file. */
 		if (fchown(fd, old->st_uid, old->st_gid) != 0 && errno != EPERM)
 			return -errno;
 		return fchmod(fd, old->st_mode & 0777) == 0 ? 0 : -errno;
@@ -66,7 +66,7 @@ output_descriptor(struct output *o, const char *path)
 		fd = open(path, O_WRONLY | O_CLOEXEC);
 		return fd < 0 ? -errno : fd;
 	}
-	/* A symbolic link stays one: what it points to is replaced. */
+	/* A symbolic link stays: its target is replaced. */
 	o->path = exists ? realpath(path, NULL) : strdup(path);
 	if (o->path == NULL)
 		return -errno;

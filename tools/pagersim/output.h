@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file that is written as a whole or not at all: what was there, which may be what is being read,
- * stays until everything has been written.
+ * A file that is written completely or not at all. The old file, which may be the one that is being
+ * read, stays until everything has been written.
  */
 #ifndef PAGERSIM_OUTPUT_H
 #define PAGERSIM_OUTPUT_H
@@ -12,17 +12,17 @@
 struct output {
 	FILE *file;
 	const char *name; /* for messages */
-	char *path;       /* what `temporary` is to become */
+	char *path;       /* `temporary` is renamed to this */
 	char *temporary;  /* NULL: written directly (standard output, a device, a pipe) */
-	bool failed;      /* and that has been said */
+	bool failed;      /* the failure has been printed */
 };
 
-/* path NULL or "-": standard output. Must stay valid. Messages are printed. => 0 or a negative
- * errno, and nothing is open */
+/* path: NULL or "-" for standard output; must stay valid. => 0; or a negative errno, printed:
+ * nothing is open. */
 int output_open(struct output *o, const char *path);
-/* Says why something could not be written, once. => -EIO */
+/* Prints errno as the reason of a failed write, once. => -EIO. */
 int output_failed(struct output *o);
-/* good false: what was there stays. => 0 or a negative errno, said: then the file is not good */
+/* good false: the old file stays. => 0; or a negative errno, printed: the file is not complete. */
 int output_close(struct output *o, bool good);
 
 #endif

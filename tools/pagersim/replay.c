@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs the matrix of policies and sizes: jobs taken from one counter by a few threads. A job is one
- * simulation, or one pass that fills a whole row (LRU and MIN in the textbook model). The main
- * thread shows progress.
+ * Runs all policies at all sizes: a few threads take jobs from one counter. A job is one
+ * simulation, or one pass that fills a complete row (LRU and MIN). The main thread shows progress.
  */
 #include "replay.h"
 
@@ -16,8 +15,8 @@
 #include "curve.h"
 #include "message.h"
 
-/* From so many sizes on a whole curve costs less than they do one by one. MIN's stack is walked,
- * LRU's is not. */
+/* From this number of sizes on, one pass for the curve costs less than a simulation for each size.
+ * MIN's is greater because its pass walks the stack. */
 enum { ONE_PASS_LRU = 4, ONE_PASS_MIN = 200 };
 
 struct job {
@@ -32,7 +31,7 @@ struct runner {
 	atomic_uint next;
 	atomic_ullong progress;
 	pthread_mutex_t mutex; /* covers live */
-	pthread_cond_t idle;   /* a thread has ended; the main thread waits */
+	pthread_cond_t idle;   /* signalled when a thread ends; the main thread waits for it */
 	unsigned live;
 };
 
@@ -73,7 +72,8 @@ runner_config(struct runner *run, unsigned policy, unsigned size)
 	};
 }
 
-/* What a simulation would have reported; the curve knows neither memory nor parameters. */
+/* Fills a cell with what a simulation would report. The curve itself knows neither the policy's
+ * memory nor its parameters. */
 static void
 runner_row_cell(struct runner *run, unsigned policy, unsigned size, const struct curve *curve)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Results as a table for people, as TSV and as JSON. Counts are exact; ns_event is this run's time.
+ * The results as a table, as TSV and as JSON. Counts are exact; ns_event is the time of this run.
  */
 #include "report.h"
 
@@ -24,7 +24,7 @@ cell_ns_event(const struct replay *r, const struct sim_result *result)
 	return (double)result->ns / (double)r->trace->count;
 }
 
-/* Does the core's window matter to this policy here? */
+/* Whether the core's window of mapped pages affects this policy. */
 static bool
 uses_window(const struct replay *r, unsigned policy)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Replays a trace through a policy. One thread, no locks; several simulations may run side by side.
+ * Replays a trace through a policy. One thread, no locks; several simulations may run at the same
+ * time.
  *
- * Order of calls for a fault when all frames are in use: miss(page), deactivate, select,
- * done(victim, EVICTED), fault(page), then for policies that keep a target deactivate again. It is
- * the daemon's order when its free queue is empty.
+ * The calls for a fault while all frames are in use: miss(page), deactivate, select,
+ * done(victim, EVICTED), fault(page); then deactivate again for policies that keep a target. This
+ * is the daemon's order when its free queue is empty.
  */
 #include "sim.h"
 
@@ -74,7 +75,7 @@ sim_map(struct sim *s, pol_page page)
 		pol_window_map(s->window, page);
 }
 
-/* Unmaps what the policy, or the window, wants to be unmapped. => pages unmapped */
+/* Unmaps the pages that the policy, or the window, proposes. => their number. */
 static unsigned
 sim_deactivate(struct sim *s, unsigned want, uint32_t keep)
 {
@@ -92,8 +93,8 @@ sim_deactivate(struct sim *s, unsigned want, uint32_t keep)
 	return n;
 }
 
-/* After a fault or soft fault: back to the window, or to the policy's own target when frames are
- * scarce. */
+/* After a fault or soft fault: shrinks the mapped pages to the window, or to the policy's own
+ * target while frames are scarce. */
 static void
 sim_settle(struct sim *s)
 {
@@ -119,7 +120,7 @@ sim_evict(struct sim *s, pol_page page)
 	s->ops->done(s->mem, page, POL_EVICTED);
 }
 
-/* The policy has failed: any inactive page, else any resident one. */
+/* Evicts any inactive page, else any resident page, because the policy has proposed none. */
 static void
 sim_fall_back(struct sim *s)
 {
@@ -134,7 +135,8 @@ sim_fall_back(struct sim *s)
 static void
 sim_make_room(struct sim *s)
 {
-	/* Each round that unmaps something brings a victim nearer; one that does not is a stall. */
+	/* A round that unmaps no page and finds no victim is a stall; too many stalls end the
+	 * search. */
 	uint64_t rounds = 4 * (uint64_t)s->nframes + STALLS;
 	unsigned stalls = 0;
 
@@ -257,7 +259,7 @@ sim_events(struct sim *s, const struct trace *trace, size_t begin, size_t end)
 	}
 }
 
-/* The common case by itself: nothing to look up but the page. */
+/* The most common case, as a loop of its own because it is fast. */
 static void
 sim_events_textbook(struct sim *s, const struct trace *trace, size_t begin, size_t end)
 {

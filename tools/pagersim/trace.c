@@ -42,7 +42,7 @@ trace_slot(struct trace *t, uint64_t id)
 	return &t->map[i];
 }
 
-/* Twice the room for pages; the map stays at most half full. */
+/* Doubles the room for pages. The hash table stays at most half full. */
 static int
 trace_grow_pages(struct trace *t)
 {
@@ -122,7 +122,8 @@ trace_link(struct trace *t)
 	for (size_t i = t->count; i-- > 0;) {
 		uint32_t page = t->events[i] >> TRACE_SHIFT;
 
-		/* What is forgotten in between is not used again: it must be brought in anyway. */
+		/* A page that is forgotten before its next reference has none: it must be brought
+		 * in anew in any case. */
 		t->next[i] = last[page];
 		last[page] = t->events[i] & TRACE_FORGET ? TRACE_NO_NEXT : (uint32_t)i;
 	}

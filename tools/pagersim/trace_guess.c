@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a file's format is found out. Pure: bytes in, a name out.
+ * Finds out the format of a trace. Pure: bytes in, a name out.
  */
 #include "trace_guess.h"
 
@@ -9,7 +9,7 @@
 #include "base.h"
 #include "pager/trace_format.h"
 
-/* No trace that fits into pagersim is as long: what points further is no number of a record. */
+/* More records than pagersim can hold: a greater number is not that of a record. */
 #define ORACLE_NEXT_MAX (INT64_C(1) << 40)
 
 bool
@@ -50,7 +50,7 @@ trace_is_valgrind(const char *p, const char *end)
 	return end - p >= 2 && (*p == '=' || *p == '-') && p[1] == *p;
 }
 
-/* Of the first line that is none of the trace's comments. */
+/* Guesses from the first line that is not a comment. */
 static const char *
 guess_text(const char *p, const char *end)
 {
@@ -77,8 +77,8 @@ guess_text(const char *p, const char *end)
 	return "text";
 }
 
-/* Whether of each `width` bytes the one at `place` is printable, or ends a line, and the others are
- * zero. */
+/* Whether in each group of `width` bytes the one at `place` is printable or white space, and the
+ * others are zero. */
 static bool
 is_wide(const uint8_t *data, size_t bytes, size_t width, size_t place)
 {
@@ -113,7 +113,7 @@ trace_guess_wide(const uint8_t *data, size_t bytes)
 		size_t mark = encodings[i].mark_bytes;
 
 		if (bytes >= mark && memcmp(data, encodings[i].mark, mark) == 0) {
-			/* Two bytes may be chance. */
+			/* The mark alone may be chance. */
 			if (is_wide(
 				data + mark, bytes - mark, encodings[i].width, encodings[i].place))
 				return encodings[i].name;
@@ -132,7 +132,7 @@ trace_guess(const uint8_t *data, size_t bytes)
 	if (bytes >= 8 && memcmp(data, PAGER_TRACE_MAGIC, 8) == 0)
 		return "pagerd";
 	if (trace_guess_wide(data, bytes) != NULL)
-		return "text"; /* whose reader refuses it */
+		return "text"; /* its reader refuses the encoding */
 	if (memchr(data, '\0', bytes) != NULL)
 		return "oracle";
 	if (bytes >= sizeof(mark) && memcmp(data, mark, sizeof(mark)) == 0) {
@@ -161,6 +161,6 @@ oracle_record_check(
 		return "an object of 2 GiB or more";
 	if (r->next != -1 && r->next != INT64_MAX &&
 	    (r->next <= (int64_t)number || r->next > ORACLE_NEXT_MAX))
-		return "a next access that is not behind it";
+		return "a next access that does not come after it";
 	return NULL;
 }

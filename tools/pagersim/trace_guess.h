@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a file's bytes look like, for who reads it without having been told.
+ * Guesses the format of a trace from its first bytes.
  */
 #ifndef PAGERSIM_TRACE_GUESS_H
 #define PAGERSIM_TRACE_GUESS_H
@@ -9,8 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* So many bytes of the file's beginning are looked at. */
-#define TRACE_GUESS_BYTES   4096
+#define TRACE_GUESS_BYTES   4096 /* the length of the file's beginning that is looked at */
 #define ORACLE_RECORD_BYTES 24
 
 /* libCacheSim's oracleGeneral: packed, little-endian, in this order. */
@@ -18,27 +17,24 @@ struct oracle_record {
 	uint32_t time; /* seconds */
 	uint64_t object;
 	uint32_t bytes;
-	int64_t
-	    next; /* number of the record with the object's next access, -1 or INT64_MAX: none */
+	int64_t next; /* the record with the object's next access; -1 or INT64_MAX: none */
 };
 
-/* => the name of the format that the file has most likely; "oracle" for all that is binary and no
- * recording */
+/* => the name of the most likely format; "oracle" for all binary data but recordings. */
 const char *trace_guess(const uint8_t *data, size_t bytes);
-/* => what the text is encoded in (as iconv calls it), when it is not in bytes; else NULL */
+/* => the name, for iconv, of an encoding of 16 or 32 bits; NULL: the file has none. */
 const char *trace_guess_wide(const uint8_t *data, size_t bytes);
 
 void oracle_record_get(const uint8_t *data, struct oracle_record *ret);
-/* before: the record before, when number (from 0) is not 0. => what it has that no trace has, or
- * NULL */
+/* number: counted from 0; before: the record before it, if there is one. => a property that no
+ * record of a trace has; NULL: it may be one. */
 const char *oracle_record_check(
     const struct oracle_record *r, const struct oracle_record *before, uint64_t number);
 
-/* Whether the line is not of the trace, but what valgrind itself says. */
+/* Whether the line is a message of valgrind itself, and not part of the trace. */
 bool trace_is_valgrind(const char *p, const char *end);
 const char *trace_skip_blanks(const char *p, const char *end);
-/* => true, the number and the first character behind it; false when there is no digit or it
- * overflows. */
+/* => true, with the number and *p after it; false: there is no digit, or the number overflows. */
 bool trace_parse_number(const char **p, const char *end, unsigned base, uint64_t *ret);
 
 #endif

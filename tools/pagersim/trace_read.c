@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Readers of trace files.
+ * Reads trace files.
  */
 #include "trace.h"
 
@@ -15,7 +15,7 @@
 #include "trace_codec.h"
 #include "trace_guess.h"
 
-/* What valgrind tells as one access. Real ones are of some hundred bytes at most. */
+/* The greatest access believed. Real ones have some hundred bytes at most. */
 #define LACKEY_SIZE_MAX 65536
 
 struct reader {
@@ -23,10 +23,10 @@ struct reader {
 	struct input *in;
 	const char *path;
 	const struct trace_options *options;
-	bool guessed; /* the format is what the file looks like */
+	bool guessed; /* the format was guessed, and not given by the user */
 	char newline;
 	unsigned page_shift;
-	uint64_t line; /* or record, from 1 */
+	uint64_t line; /* or record, counted from 1 */
 	uint64_t last_id;
 };
 
@@ -99,7 +99,7 @@ read_hex_line(struct reader *r, const char *p, const char *end)
 	return reader_add(r, address >> r->page_shift, access == 'W' ? TRACE_WRITE : 0);
 }
 
-/* " L addr,size", " S", " M", "I  addr,size"; what valgrind itself says begins with == or --. */
+/* " L addr,size", " S", " M", "I  addr,size"; messages of valgrind itself begin with == or --. */
 static int
 read_lackey_line(struct reader *r, const char *p, const char *end)
 {
@@ -124,7 +124,7 @@ read_lackey_line(struct reader *r, const char *p, const char *end)
 	last = (address + size - 1) >> r->page_shift;
 	for (page = address >> r->page_shift; error == 0; page++) {
 		error = reader_add(r, page, kind == 'S' || kind == 'M' ? TRACE_WRITE : 0);
-		/* Not in the head of the loop: the last page may be the last number. */
+		/* Not in the loop's head, because the last page may have the greatest number. */
 		if (page == last)
 			break;
 	}
@@ -161,7 +161,7 @@ next_line(struct reader *r, const char **ret, const char **ret_end)
 	return 1;
 }
 
-/* Passes a byte order mark, refuses what is text but not in bytes, finds what ends the lines. */
+/* Skips a byte order mark, refuses encodings of 16 and 32 bits, and finds out how lines end. */
 static int
 text_begin(struct reader *r)
 {
@@ -176,9 +176,9 @@ text_begin(struct reader *r)
 	wide = trace_guess_wide(data, bytes);
 	if (wide != NULL)
 		return error_print(-EINVAL,
-		    "%s: its text is %s, which is not read: iconv -f %s -t UTF-8", r->path, wide,
+		    "%s: its text is %s, which cannot be read: iconv -f %s -t UTF-8", r->path, wide,
 		    wide);
-	/* A file of an old Mac has lines that end with CR alone; else a CR is a blank. */
+	/* Lines end with CR only in files of old Macs; elsewhere a CR is a blank. */
 	r->newline = '\n';
 	if (memchr(data, '\n', bytes) == NULL && memchr(data, '\r', bytes) != NULL)
 		r->newline = '\r';
@@ -237,13 +237,13 @@ read_oracle(struct reader *r)
 	while ((error = input_fill(r->in, ORACLE_RECORD_BYTES, &data, &bytes)) == 0 &&
 	       bytes >= ORACLE_RECORD_BYTES) {
 		oracle_record_get(data, &record);
-		/* Any bytes make records. Who says that these do is believed. */
+		/* Any bytes are valid records, so only a guess is checked, not a given format. */
 		why = r->guessed ? oracle_record_check(&record, &before, r->line) : NULL;
 		if (why != NULL)
 			return error_print(-EINVAL,
-			    "%s: no trace: it holds zero bytes, and read as "
+			    "%s: not a trace: it holds zero bytes, and read as "
 			    "oracleGeneral, record %" PRIu64
-			    " has %s (--format oracle reads it all the same)",
+			    " has %s (--format oracle reads it nevertheless)",
 			    r->path, r->line + 1, why);
 		before = record;
 		r->line++;
@@ -258,7 +258,8 @@ read_oracle(struct reader *r)
 	return error;
 }
 
-/* A page of one object. Objects are numbered from small integers, so that both fit. */
+/* A page's id combines the numbers of its object and its page. Objects have small numbers, so both
+ * fit. */
 static int
 read_recorded_block(struct reader *r, uint8_t *data, size_t bytes)
 {
@@ -267,8 +268,8 @@ read_recorded_block(struct reader *r, uint8_t *data, size_t bytes)
 	int result = trace_block_open(&block, data, bytes);
 
 	if (result != 0)
-		return error_print(result, "%s: block behind record %" PRIu64 " has a bad checksum",
-		    r->path, r->line);
+		return error_print(result,
+		    "%s: the block after record %" PRIu64 " has a bad checksum", r->path, r->line);
 	while ((result = trace_block_get(&block, &record)) > 0) {
 		unsigned flags =
 		    record.written || record.kind == PAGER_TRACE_WRITE ? TRACE_WRITE : 0;
@@ -320,7 +321,7 @@ read_recording(struct reader *r)
 		if (block.magic != PAGER_TRACE_BLOCK_MAGIC ||
 		    block.payload_bytes > PAGER_TRACE_PAYLOAD_MAX)
 			return error_print(
-			    -EINVAL, "%s: no block behind record %" PRIu64, r->path, r->line);
+			    -EINVAL, "%s: no block after record %" PRIu64, r->path, r->line);
 		whole = sizeof(block) + block.payload_bytes;
 		error = input_fill(r->in, whole, &data, &bytes);
 		if (error != 0 || bytes < whole)
@@ -336,8 +337,8 @@ read_recording(struct reader *r)
 	}
 	if (error == 0 && bytes > 0)
 		fprintf(stderr,
-		    "pagersim: %s: cut off in the block behind record %" PRIu64
-		    "; using what is whole\n",
+		    "pagersim: %s: cut off in the block after record %" PRIu64
+		    "; using the complete blocks\n",
 		    r->path, r->line);
 	return error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Trace writers.
+ * Writes traces.
  */
 #include "trace_write.h"
 

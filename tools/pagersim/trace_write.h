@@ -21,17 +21,17 @@ struct trace_writer {
 	uint8_t *buffer;
 };
 
-/* "text", "hex" or "pagerd". => 0 or -EINVAL */
+/* name: "text", "hex" or "pagerd". => 0 or -EINVAL, printed. */
 int trace_write_format(const char *name, enum trace_write_format *ret);
-/* path NULL or "-": standard output. Messages are printed. => 0 or a negative errno. */
+/* path NULL or "-": standard output. => 0 or a negative errno, printed. */
 int trace_writer_open(struct trace_writer *w, const char *path, enum trace_write_format format,
     uint32_t page_size, uint32_t window);
-/* kind: PAGER_TRACE_*. Only a recording holds it; a discard cannot be written in another format and
- * is refused, as is a page whose address does not fit into 64 bits. */
+/* kind: PAGER_TRACE_*; only a recording holds it. The other formats refuse a discard, and hex a
+ * page whose address does not fit into 64 bits. => 0 or a negative errno, printed. */
 int trace_writer_put(
     struct trace_writer *w, uint64_t object, uint64_t page, unsigned kind, bool write);
-/* Also after a failed put; good false: the file that was there stays. => 0 or a negative errno:
- * then the file is not good. */
+/* Must be called after a failed put, too. good false: the old file stays. => 0 or a negative errno,
+ * printed: the new file is not complete. */
 int trace_writer_close(struct trace_writer *w, bool good);
 
 #endif
