@@ -291,6 +291,33 @@ choose_access(struct options *o)
 	return geteuid() == 0 && !group && !chosen;
 }
 
+/* The daemon must not page-fault on its own tables. Without CAP_IPC_LOCK a finite RLIMIT_MEMLOCK
+ * would refuse the tables once the process is locked, for it counts address space, of which the
+ * daemon has several times its memory: whether it applies shows at a mapping beyond it. */
+static void
+lock_memory(void)
+{
+	struct rlimit limit;
+	void *beyond;
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
+		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK",
+		    strerror(errno));
+		return;
+	}
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return;
+	beyond = mmap(NULL, limit.rlim_cur + (1u << 20), PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (beyond != MAP_FAILED) {
+		munmap(beyond, limit.rlim_cur + (1u << 20));
+		return;
+	}
+	munlockall();
+	log_info("the daemon's memory is not locked: give it CAP_IPC_LOCK, or make "
+		 "RLIMIT_MEMLOCK unlimited");
+}
+
 /* Best effort, told once: the daemon must not page-fault on its own tables, nor run out of
  * descriptors. */
 static void
@@ -310,9 +337,7 @@ prepare_process(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-		log_info("the daemon's memory is not locked (%s): raise RLIMIT_MEMLOCK",
-		    strerror(errno));
+	lock_memory();
 }
 
 /* Address space, not memory: each segment in core has a whole chunk of it, however little is left

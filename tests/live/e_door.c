@@ -2,14 +2,17 @@
  *
  * The daemon's door: its socket's name, who may use it, and a machine without descriptors.
  *
- * usage: e_door occupied|successor|race|access|descriptors|retry
+ * usage: e_door occupied|successor|race|access|descriptors|retry|memlock
  */
 #include "beside.h"
+#include "base.h"
 
 #include <dirent.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -366,6 +369,52 @@ test_retry(void)
 	live_stop(&d);
 }
 
+/* --- memory that may not be locked --- */
+
+static void
+write_and_read(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	uint64_t *memory = client_allocate(p, 2048 * 4096ull);
+
+	(void)argument;
+	/* Words that repeat within a page: there is no swap. */
+	for (uint32_t i = 0; i < 2048 * 512; i++)
+		memory[i] = mix64(i / 64);
+	for (uint32_t i = 0; i < 2048 * 512; i++)
+		REQUIRE(memory[i] == mix64(i / 64), "word %u", i);
+	OK(pager_disconnect(p));
+}
+
+static void
+memlock_limit(unsigned mebibytes)
+{
+	rlim_t bytes = (rlim_t)mebibytes << 20;
+
+	/* Who is root has it again after exec, unless it is out of the bounding set. */
+	if (prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK) < 0 ||
+	    setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ bytes, bytes }) < 0)
+		_exit(2);
+}
+
+/* A limit that lets the daemon lock what it has at first, and not its tables. */
+static void
+test_memlock(void)
+{
+	static const unsigned limits[] = { 0, 1, 8, 64 };
+
+	for (unsigned i = 0; i < ARRAY_LEN(limits); i++) {
+		struct live d = { 0 };
+		struct process p;
+
+		snprintf(d.socket, sizeof(d.socket), "%s", place_path("socket"));
+		process_start(&p, d.socket, memlock_limit, limits[i], NULL);
+		process_wait_serves(&p);
+		client_join(&d, client_start(&d, write_and_read, NULL), false);
+		process_stop(&p, SIGTERM);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -376,6 +425,7 @@ main(int argc, char **argv)
 		{ "access", test_access },
 		{ "descriptors", test_descriptors },
 		{ "retry", test_retry },
+		{ "memlock", test_memlock },
 	};
 
 	live_init(argc, argv);
