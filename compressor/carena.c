@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The arena: one sparse memfd, cut into chunks of a segment each. What is populated is exactly what
- * was taken from the budget. Runs on: any thread; a chunk's range belongs to the caller.
+ * The arena: one sparse memfd, cut into chunks of a segment each. The bytes that are populated are
+ * exactly those taken from the budget. Runs on: any thread; a chunk's range belongs to the caller.
  *
- * Holes are punched with fallocate, not MADV_REMOVE: that refuses locked mappings, and the daemon
- * locks its memory (it must use MCL_ONFAULT, or the whole arena would be populated behind our
- * back).
+ * Holes are punched with fallocate, not with MADV_REMOVE, which refuses locked mappings: the daemon
+ * locks its memory (with MCL_ONFAULT, or locking would populate the whole arena).
  */
 #include "carena.h"
 
@@ -38,7 +37,7 @@ carena_open(struct compressor *c)
 		error = -errno;
 		goto fail;
 	}
-	/* A huge page would be more than was asked for. */
+	/* A huge page would populate more than was taken from the budget. */
 	(void)madvise(c->arena, c->arena_bytes, MADV_NOHUGEPAGE);
 	return 0;
 fail:
@@ -73,7 +72,7 @@ carena_hole(struct compressor *c, uint64_t offset, uint32_t bytes)
 	CHECKF(n == 0, "no hole can be punched into the arena: errno %d", errno);
 }
 
-/* Makes [from, to) of a chunk really there. => 0 or -ENOMEM. */
+/* Populates [from, to) of a chunk. => 0 or -ENOMEM. */
 static int
 carena_populate(struct compressor *c, uint32_t chunk, uint32_t from, uint32_t to)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Segments that leave for secondary storage and come back. Who does the I/O is the caller; here
- * bytes are pinned, places remembered, memory given back. Runs on: swapout and swapin functions on
- * one thread, reads on any.
+ * Segments that leave for secondary storage, and reads of single pages from there. The caller does
+ * the I/O; here bytes are pinned, places are remembered and memory is given back. Runs on: the
+ * functions of swap-out on one thread, reads on any.
  */
 #include "ccompact.h"
 
@@ -17,7 +17,7 @@
 #include "cseg.h"
 #include "csettle.h"
 
-/* Segments that were read lately and get a second chance, per call. */
+/* How many segments that were read lately get a second chance in one call. */
 #define SECOND_CHANCES 16
 
 /* => the oldest segment that may go, WRITING or SLIDING (then *ret_slide), or 0. */
@@ -94,8 +94,8 @@ compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct
 	CHECK(word_state(word) == CSEG_WRITING);
 	keep = error == 0 && word_live(word) > 0;
 	if (keep) {
-		/* Before it can be read there. Its last page may go at any time: then it is
-		 * released. */
+		/* The place is set before a read can ask for it. From here on the last page may be
+		 * freed at any time: then the segment is released. */
 		s->place = place;
 		CHECK(cseg_switch(c, segment, CSEG_WRITING, CSEG_DEPARTING, 0, &word));
 	}
@@ -191,7 +191,7 @@ compressor_away_next(struct compressor *c, uint32_t *cursor, struct caway *ret)
 
 		if (word_state(w) != CSEG_AWAY)
 			continue;
-		/* The pin keeps the place what it is while we look. */
+		/* The pin keeps the place as it is meanwhile. */
 		if (!cas_acq_rel(&s->word, &w, w + WORD_READS_ONE)) {
 			i--;
 			continue;

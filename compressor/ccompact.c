@@ -17,7 +17,8 @@
 #include "cstat.h"
 #include "cvacant.h"
 
-/* How many segments of a class are tried before it is left: others are being read just now. */
+/* How many segments of a class are tried before the next class: a segment that is being read cannot
+ * slide. */
 #define TRIES 8
 
 bool
@@ -25,7 +26,7 @@ ccompact_begin_locked(struct compressor *c, uint32_t segment)
 {
 	struct lock *l = cseg_slide_lock(c, segment);
 
-	/* A slide takes long enough that the pool must not wait for one. */
+	/* The pool lock must not wait for a slide, which takes long. */
 	if (!lock_acquire_try(l))
 		return false;
 	if (cpool_leave_full_locked(c, segment, CSEG_SLIDING, NEED_NO_LOADS))
@@ -43,8 +44,8 @@ ccompact_slide(struct compressor *c, uint32_t segment)
 	cstat_add(c, CSTAT_MINOR, 1);
 }
 
-/* Whether the room behind the pages is worth keeping: not too small, with slots left, and not more
- * than may be kept. */
+/* Whether the room behind the pages is worth keeping: it is not too small, there are slots left for
+ * it, and it is not more than may be kept. */
 static bool
 has_good_end(struct compressor *c, const struct cseg *s)
 {
@@ -88,8 +89,8 @@ compact_minor(struct compressor *c, bool urgent)
 
 	ccompact_slide(c, segment);
 	if (!urgent && has_good_end(c, &c->rows[segment])) {
-		/* The next pages go there: memory that is given back and taken anew costs more than
-		 * a compression. */
+		/* The next pages go there: giving memory back and taking it anew costs more than a
+		 * compression. */
 		cpool_enter_full(c, segment, CSEG_BUSY, ENTER_OPEN);
 		return 1;
 	}
@@ -111,7 +112,7 @@ merge_slot(struct compressor *c, struct cworker *w, uint32_t donor, uint32_t slo
 	struct cref to;
 	uint32_t bytes;
 
-	/* A damaged page stays where it is, so that it is never sealed anew. */
+	/* A damaged page stays where it is: a copy would get a checksum that is right. */
 	if (cpage_verify(c, stored, e, slot, s->generation, &owner) != 0)
 		return MOVED_NOT;
 	if (cfill_append(c, w, owner, entry_codec(e), stored + CPAGE_HEADER_BYTES, entry_length(e),
@@ -125,7 +126,8 @@ merge_slot(struct compressor *c, struct cworker *w, uint32_t donor, uint32_t slo
 	return MOVED;
 }
 
-/* Moves what it can out of a BUSY donor. => bytes of memory won, at least 1 if any page moved. */
+/* Moves as many pages as it can out of a BUSY donor. => bytes of memory won, at least 1 if any page
+ * moved. */
 static size_t
 merge_donor(struct compressor *c, struct cworker *w, uint32_t donor)
 {
@@ -158,7 +160,7 @@ merge_choose(struct compressor *c, bool have_destination, bool urgent)
 	uint32_t donor = 0, candidates = 0;
 
 	lock_acquire(&c->lock);
-	/* Half full is worth merging; in need, whatever is not nearly full. */
+	/* A segment that is half full is worth merging; in need, any that is not nearly full. */
 	unsigned end = urgent ? CLASS_WASTE : CLASS_SPARSE + CLASS_MERGED;
 
 	for (unsigned class = CLASS_SPARSE; class < end; class ++)
@@ -169,7 +171,8 @@ merge_choose(struct compressor *c, bool have_destination, bool urgent)
 		if (!cpool_leave_full_locked(c, donor, CSEG_BUSY, 0))
 			donor = 0;
 	} else if (c->class_list[CLASS_STUCK].first != 0) {
-		/* Nothing better to do: next time the refused ones may be tried again. */
+		/* There is nothing better to do: next time the pages that were refused may be tried
+		 * again. */
 		uint32_t stuck = c->class_list[CLASS_STUCK].first;
 
 		if (cpool_leave_full_locked(c, stuck, CSEG_BUSY, 0)) {
@@ -193,7 +196,8 @@ compact_major(struct compressor *c, bool urgent)
 		struct cseg *s = &c->rows[w->segment];
 		uint64_t word = load_acquire(&s->word);
 
-		/* Most of what was gathered has gone again: let it be compacted or released itself.
+		/* Most of the pages gathered here have been freed again: close the segment, so that
+		 * it is compacted or released itself.
 		 */
 		if (word_live(word) == 0 ||
 		    cclass_of(c, load_relaxed(&s->used), word) >= CLASS_WASTE) {

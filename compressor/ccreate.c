@@ -27,8 +27,8 @@ compressor_arena_fd(const struct compressor *c)
 	return c->fd;
 }
 
-/* A page may take a vacancy that is larger by this part of a page: with less more pages find none,
- * and segments must be slid for them; with more the waste is in the slack. */
+/* A page may take a vacancy that is larger by a page divided by this. If it may take less, more
+ * pages find no vacancy, and segments must be slid for them; if more, the slack is wasted. */
 #define SLACK_PART 32
 
 static int
@@ -41,7 +41,8 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 		segment = page == 65536 ? 1u << 20 : 256u << 10;
 	if ((page != 4096 && page != 16384 && page != 65536) || page < hw)
 		return -EINVAL;
-	/* 16 pages: a segment closed for want of room is never sparse. 1M: what the word can count.
+	/* At least 16 pages, so that a segment closed for want of room is never sparse; at most 1M,
+	 * which is as much as the state word can count.
 	 */
 	if ((segment & (segment - 1)) != 0 || segment < 16 * page || segment > 1u << 20)
 		return -EINVAL;
@@ -65,7 +66,8 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 	c->grow_bytes = (uint32_t)max_u64(hw, 65536);
 	c->spares_max = (uint32_t)min_u64(config->spare_bytes / segment, SPARES_MAX);
 	c->open_bytes_max = config->spare_bytes;
-	/* At least a unit. Finer would win bytes that are fewer than what more lists would take. */
+	/* At least a unit. A finer grain would save fewer bytes than the additional lists would
+	 * take. */
 	c->grain_bytes = (uint32_t)page / 512;
 	c->slack_bytes = (uint32_t)page / SLACK_PART;
 	c->raw_limit = (uint32_t)(page - page / 8);
@@ -74,14 +76,16 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 	c->chunks_max = (uint32_t)chunks;
 	c->rows_max = (uint32_t)rows;
 	c->workers_count = config->workers;
-	/* Compaction is one more; a caller that says nothing loads from its workers and few others.
+	/* Compaction is one more. A caller that does not say loads from its workers and a few other
+	 * threads.
 	 */
 	c->expander_count =
 	    config->workers + 1 + (config->expanding_threads ? config->expanding_threads : 16);
 	return 0;
 }
 
-/* Memory that is there when it is touched; tables are sized for the worst case and mostly empty. */
+/* Memory that is populated when it is touched: tables are sized for the worst case and mostly
+ * empty. */
 static void *
 sparse_get(size_t bytes)
 {
@@ -139,7 +143,7 @@ cpool_allocate(struct compressor *c)
 		c->workers[i].bounce = aligned_alloc(CACHE_LINE, c->page_bytes);
 		if (!c->workers[i].bounce || cworker_packers_create(c, &c->workers[i]) != 0)
 			return -ENOMEM;
-		/* Reclaim must not find it untouched. */
+		/* Touched now, so that reclaim does not have to populate it. */
 		memset(c->workers[i].bounce, 0, c->page_bytes);
 	}
 	if (cexpanders_create(c) != 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Expanders of the codecs that need one, made at the start: any thread may expand a page at any
- * time, and none may allocate for it. Each thread comes back to the one it had last, whose memory
- * its processor knows. Runs on: any thread; no lock.
+ * Expanders for the codecs that need one, made at the start, because any thread may expand a page
+ * at any time and none may allocate for it. Each thread uses the one it had last if it can: that is
+ * in its processor's cache. Runs on: any thread; no lock.
  */
 #include "cexpander.h"
 
@@ -52,8 +52,8 @@ cexpander_expand(struct compressor *c, const struct codec *codec, enum codec_id 
 
 	if (!codec->expander_create)
 		return codec->expand(NULL, src, bytes, page, c->page_bytes);
-	/* There is one for each thread that expands: it yields only where a caller of
-	 * compressor_create has said too few. */
+	/* There is one for each thread that expands: this yields only if compressor_create was told
+	 * of too few threads. */
 	for (unsigned tries = 0;; tries++) {
 		bool is_free = false;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The segment that a worker fills. Runs on: the worker's thread (compaction is a worker of its
- * own); other threads load and free pages in it meanwhile, and know a page only once its directory
+ * own); other threads load and free pages in it meanwhile, and learn of a page when its directory
  * entry is there.
  */
 #include "cfill.h"
@@ -90,13 +90,13 @@ row_open(struct compressor *c, uint32_t bytes, uint32_t keep)
 	return 0;
 }
 
-/* Begins the segment anew: nothing lives in it and nobody reads it. */
+/* Begins the segment anew: no page lives in it and nobody reads it. */
 static void
 cfill_rewind(struct compressor *c, uint32_t segment)
 {
 	struct cseg *s = &c->rows[segment];
 
-	/* Vacancies of what it held before. */
+	/* Entries of pages that it held before are vacancies. */
 	memset(cseg_directory(c, segment), 0, load_relaxed(&s->slots) * sizeof(uint64_t));
 	s->generation = fetch_add_relaxed(&c->generation, 1) + 1;
 	store_relaxed(&s->used, CSEG_HEADER_BYTES);
@@ -109,7 +109,7 @@ static int
 cfill_open(struct compressor *c, struct cworker *w, uint32_t bytes)
 {
 	bool compaction = w == &c->workers[c->workers_count];
-	/* What compaction gathers is cold, and stays by itself. */
+	/* Pages that compaction gathers are cold, and stay apart from new ones. */
 	uint32_t segment = compaction ? 0 : cpool_reopen(c, bytes);
 
 	if (segment == 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * XXH3 of stored bytes: one result, computed with what the processor has. chash.c is compiled for
- * any, and once more for AVX2, where it takes half the time: it is most of what a load costs beside
- * LZ4.
+ * XXH3 of stored bytes: the result is the same whatever instructions compute it. chash.c is
+ * compiled for any processor, and once more for AVX2, with which it takes half the time. Beside LZ4
+ * it is most of the cost of a load.
  */
 #ifndef CHASH_H
 #define CHASH_H

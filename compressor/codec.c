@@ -53,7 +53,7 @@ codec_is_single_value(const void *page, size_t bytes, uint32_t *ret_word)
 	const char *p = page;
 	uint32_t word, probe;
 
-	/* Two probes turn away nearly every page that begins with a run of zeroes. */
+	/* Two probes rule out nearly every page that merely begins with a run of zeroes. */
 	memcpy(&word, p, sizeof(word));
 	memcpy(&probe, p + bytes - sizeof(probe), sizeof(probe));
 	if (probe != word)
@@ -61,8 +61,8 @@ codec_is_single_value(const void *page, size_t bytes, uint32_t *ret_word)
 	memcpy(&probe, p + bytes / 2, sizeof(probe));
 	if (probe != word)
 		return false;
-	/* Equal to itself one word further: libc's widest compare does it and stops at a
-	 * difference. */
+	/* The page equals itself shifted by one word. memcmp compares with the widest loads and
+	 * stops at the first difference. */
 	if (memcmp(p, p + sizeof(word), bytes - sizeof(word)) != 0)
 		return false;
 	*ret_word = word;

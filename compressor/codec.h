@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What makes a page's bytes small and brings them back. One table entry per codec; a page that
- * repeats one 32-bit word is recognised before any codec is asked, and what no codec shrinks is
- * kept raw.
+ * Codecs make a page's bytes small and bring them back; each has one table entry. A page that
+ * repeats one 32-bit word is recognised before any codec is asked, and a page that no codec shrinks
+ * is kept raw.
  */
 #ifndef CODEC_H
 #define CODEC_H
@@ -16,15 +16,15 @@ enum codec_id { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_COUNT };
 
 struct codec {
 	const char *name;
-	/* What compress and expand work with, each for one thread at a time, all of it allocated
-	 * here: no call below allocates. A NULL function: it needs nothing, its argument is NULL.
-	 * => NULL: no memory */
+	/* The working memory of compress and expand, each used by one thread at a time. It is all
+	 * allocated here: no call below allocates. If a function is NULL, the codec needs no such
+	 * memory, and that argument is NULL. => NULL: no memory */
 	void *(*packer_create)(size_t page_bytes);
 	void (*packer_destroy)(void *packer);
 	void *(*expander_create)(void);
 	void (*expander_destroy)(void *expander);
-	/* acceleration: LZ4's; others have one way. => bytes written to dst, at most dst_max; 0: it
-	 * does not fit. */
+	/* acceleration: LZ4's; other codecs ignore it. => bytes written to dst, at most dst_max; 0:
+	 * the page does not fit. */
 	size_t (*compress)(void *packer, const void *src, size_t src_bytes, void *dst,
 	    size_t dst_max, int acceleration);
 	/* Expects exactly dst_bytes to come out. Reads and writes nothing outside the two buffers,

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * The compressor: pages in, handles out. XNU's shape:
- * append-only segments of slots, one being filled per worker; a page that repeats one 32-bit word
- * lives in its handle and takes no space; incompressible pages are stored raw; minor compaction
- * slides within a segment, major compaction merges segments; whole cold segments leave for
- * secondary storage. It knows nothing of clients, faults, files or disks.
+ * The compressor: pages go in, handles come out. Its shape is that of the VM compressor of macOS:
+ * segments to which pages are only appended, one being filled by each worker. A page that repeats
+ * one 32-bit word lives in its handle and takes no space; an incompressible page is stored raw.
+ * Minor compaction slides pages down within a segment, major compaction merges segments, and whole
+ * cold segments leave for secondary storage. The compressor knows nothing of clients, faults, files
+ * or disks.
  *
  * Segments live in one memfd-backed arena and hold no pointers: each stored page carries its owner
- * (an opaque number) and an xxHash checksum of the stored bytes and of all that is known of them.
+ * (an opaque number) and an xxHash checksum, which covers the stored bytes and all that is known of
+ * them.
  *
  * Threads: every function may be called from any thread unless it says otherwise. The caller
- * guarantees, by the page's busy bit, that one cref is not decompressed, freed and relocated at the
+ * guarantees, by the page's busy bit, that a cref is not decompressed, freed and relocated at the
  * same time:
- *   - compressor_load / _read_begin..end of a cref never overlap compressor_free of that same cref;
- *   - relocation asks the caller first (ops->relocate) and the caller refuses while the page is in
- *   transit.
- * Nothing here allocates after compressor_create; nothing does I/O. The tables are sparse: a
- * process that locks its memory must do so with MCL_ONFAULT, or it would populate the whole arena.
+ *   - compressor_load and compressor_read_begin .. _end of a cref never overlap compressor_free of
+ *     that cref;
+ *   - relocation asks the caller first (ops->relocate), and the caller refuses while the page is in
+ *     transit.
+ * Nothing here allocates after compressor_create, and nothing does I/O. The tables are sparse: a
+ * process that locks its memory must do so with MCL_ONFAULT, or it populates the whole arena.
  */
 #ifndef COMPRESSOR_H
 #define COMPRESSOR_H
@@ -30,22 +33,22 @@ struct cref {
 	uint64_t v;
 };
 #define CREF_NONE       ((struct cref){ 0 })
-#define CREF_SINGLE_BIT 59 /* of a single-value page: see compressor_is_single_value */
+#define CREF_SINGLE_BIT 59 /* set in the handle of a single-value page */
 
-/* Who a stored page belongs to; opaque to the compressor, written into the segment. */
+/* The page that owns a stored page; opaque to the compressor, written into the segment. */
 struct cowner {
 	uint64_t v;
 };
 
 struct compressor_ops {
-	/* The arena is about to grow by / has shrunk by `bytes` (a multiple of the hardware page)
-	 * of really populated memory. take returns 0, or -ENOMEM when the budget refuses.
-	 * Lock-free: they may be called with the compressor's own locks held. */
+	/* memory_take: the arena is about to populate `bytes` more (a multiple of the hardware
+	 * page). => 0, or -ENOMEM when the budget refuses. memory_give: it has given `bytes` back.
+	 * Both are lock-free, since they may be called with the compressor's own locks held. */
 	int (*memory_take)(void *ctx, size_t bytes);
 	void (*memory_give)(void *ctx, size_t bytes);
-	/* Major compaction copied the page `owner` from `from` to `to`. The caller swaps the handle
-	 * and returns true, or returns false (page in transit, handle already given up) and nothing
-	 * changes. Called with no compressor lock held. */
+	/* Major compaction has copied the page of `owner` from `from` to `to`. The caller replaces
+	 * the handle and returns true, or returns false (the page is in transit, or its handle has
+	 * been given up), and nothing changes. Called with no compressor lock held. */
 	bool (*relocate)(void *ctx, struct cowner owner, struct cref from, struct cref to);
 };
 
@@ -53,16 +56,15 @@ struct compressor_config {
 	size_t page_bytes;    /* 4K, 16K or 64K */
 	size_t segment_bytes; /* 0 = default for the page size (256K; 1M for 64K pages) */
 	size_t arena_bytes;   /* virtual size of the arena: bounds the number of segments IN CORE */
-	size_t
-	    max_segments; /* in core and away together; 0 = a default that suits arena_bytes * 16 */
-	unsigned workers; /* one segment is being filled per worker */
-	/* Memory of emptied segments that is kept for the next ones instead of given back (64
-	 * segments at most; counted as taken, given up when memory_take refuses), and as much again
-	 * at the ends of segments that were compacted. Fresh memory costs a third of a compression.
-	 * 0 = none: everything is given back at once. */
+	size_t max_segments;  /* in core and away together; 0 = as for 16 times the arena */
+	unsigned workers;     /* each fills a segment of its own */
+	/* Bytes of emptied segments that are kept for the next segments instead of being given
+	 * back (64 segments at most), and as much again at the ends of segments that were
+	 * compacted. Kept memory counts as taken, and is given up when memory_take refuses. Without
+	 * it populating fresh memory costs a third of a compression. 0 = nothing is kept. */
 	size_t spare_bytes;
-	/* Threads besides the workers that may expand pages at the same time: each finds what it
-	 * needs without waiting. */
+	/* Threads besides the workers that may expand pages at the same time: each finds an
+	 * expander without waiting. 0 = 16. */
 	unsigned expanding_threads;
 	const struct compressor_ops *ops;
 	void *ctx;
@@ -73,77 +75,76 @@ struct compressor;
 /* => returns 0 or -errno (-ENOMEM, -EINVAL). */
 int compressor_create(const struct compressor_config *config, struct compressor **ret);
 void compressor_destroy(struct compressor *c);
-/* From now on so many bytes of emptied segments are kept (at least what spare_bytes was, of
- * segments that leave whole; the ends of compacted ones are as before), and what is too much is
- * given back: for a while in which much is stored and leaves again at once. Any thread, but one at
- * a time. */
+/* Keeps `bytes` of emptied segments from now on, at least spare_bytes, and gives back what is above
+ * that; the ends of compacted segments are kept as before. For phases in which much is stored and
+ * leaves again at once. Any thread, but one at a time. */
 void compressor_spare_set(struct compressor *c, size_t bytes);
-/* Bytes that are kept so now: taken already, and free for what is stored next. */
+/* Bytes of emptied segments that are kept now: they count as taken, and the next pages need no
+ * others. */
 size_t compressor_spare_bytes(struct compressor *c);
 
 #define COMPRESS_DENSE 0
 
-/* --- pages in and out ----------------------------------------------------------------------------
- */
+/* --- pages in and out --------------------------------------------------------------------- */
 
 /* Stores one page. worker: < config.workers, never used by two threads at once (it owns the
- * worker's filling segment and packers). acceleration: LZ4's, 1 = its best ratio; or
- * COMPRESS_DENSE: with zstd.
+ * worker's segment and packers). acceleration: LZ4's, 1 compresses best; COMPRESS_DENSE compresses
+ * with zstd instead.
  * => 0 and *ret_cref; *ret_bytes = bytes the page takes (0 for a single-value page).
- *    -ENOSPC: no memory (ops->memory_take refused) or no segment left; nothing changed. */
+ *    -ENOSPC: no memory (ops->memory_take refused) or no segment left; nothing has changed. */
 int compressor_store(struct compressor *c, unsigned worker, const void *page, struct cowner owner,
     int acceleration, struct cref *ret_cref, uint32_t *ret_bytes);
 
-/* Whether a page could be stored as far as segments go: there is room behind the last one, or
- * another chunk. Memory is the caller's affair. => called by the worker's thread; a hint. */
+/* Whether there is a segment for another page: room at the end of the worker's segment, or a free
+ * chunk and row. Whether there is memory is for the caller to know. => called by the worker's
+ * thread; a hint. */
 bool compressor_has_segment(struct compressor *c, unsigned worker);
 
-/* The page will be loaded in a moment: its bytes on their way from memory meanwhile. Any thread;
- * harmless. */
+/* Fetches the bytes of a page that will be loaded in a moment into the processor's cache. Any
+ * thread; harmless. */
 void compressor_prefetch(struct compressor *c, struct cref cref);
 /* Expands a page into `page` (page_bytes).
  * => 0; -EAGAIN: its segment is not in core, use compressor_read_begin; -EIO: checksum or codec
- *    says that the bytes are not what was stored (this page is lost, no other). Never returns wrong
+ *    says that the bytes are not what was stored (only this page is lost). Never returns wrong
  *    data. */
 int compressor_load(struct compressor *c, struct cref cref, void *page);
 
-/* Gives a stored page up. The segment's space is reclaimed by compaction, or at once with its last
- * page. */
+/* Gives a stored page up. Compaction reclaims its space, or the segment is released at once with
+ * its last page. */
 void compressor_free(struct compressor *c, struct cref cref);
 
-/* A page that repeats one word is its handle: low 32 bits. */
+/* Whether the page repeats one 32-bit word. */
 static inline bool
 compressor_is_single_value(struct cref cref)
 {
 	return (cref.v >> CREF_SINGLE_BIT & 1) != 0;
 }
+
 /* Whether the page's segment is on secondary storage (a hint: it may change at any time). */
 bool compressor_is_away(struct compressor *c, struct cref cref);
 
-/* --- away and back
- * -------------------------------------------------------------------------------- */
+/* --- on secondary storage ----------------------------------------------------------------- */
 
-/* The opaque place on secondary storage that the caller gave for a segment. */
+/* The opaque place on secondary storage that the caller gave a segment. */
 struct cplace {
 	uint64_t v;
 };
 
-/* Picks the oldest full segment that is in core, compacts it and pins it for a write.
- * => true: *ret_segment, and [*ret_bytes, *ret_length) is its content, stable until _end (pages may
- *    be freed meanwhile, their bytes stay), a multiple of the hardware page. false: nothing
- *    suitable.
- * Segments read lately get a second chance. */
+/* Picks the oldest full segment in core, compacts it and pins it for a write. A segment that was
+ * read lately gets a second chance.
+ * => true: *ret_segment, and [*ret_bytes, *ret_length) is its content, a multiple of the hardware
+ *    page, which stays as it is until _end (pages may be freed meanwhile, their bytes stay).
+ *    false: no segment is suitable. */
 bool compressor_swapout_begin(
     struct compressor *c, uint32_t *ret_segment, const void **ret_bytes, size_t *ret_length);
-/* error 0: the content is at `place`; its memory is given back. Otherwise the segment stays in
+/* error 0: the content is at `place`, and its memory is given back. Otherwise the segment stays in
  * core.
- * => returns true if `place` is not kept and the caller frees it: the segment has emptied
- *    meanwhile, or error was not 0. */
+ * => true if `place` is not kept and the caller frees it: the segment has emptied meanwhile, or
+ *    error was not 0. */
 bool compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct cplace place);
 
-/* The caller learns of places that are no longer needed (the last
- * page of an away segment was freed) through this queue: poll it from one thread. => true and
- * *ret_place, or false. */
+/* Takes a place that is no longer needed (the last page of its segment was freed). Polled from one
+ * thread. => true and *ret_place, or false: there is none. */
 bool compressor_place_released(struct compressor *c, struct cplace *ret_place);
 
 struct cread {
@@ -151,20 +152,20 @@ struct cread {
 	uint32_t offset;     /* of the stored page in it, header included */
 	uint32_t length;     /* bytes, header included */
 };
-/* Pins an away page's place for a read. => 0 and *ret; -EAGAIN: it is in core (again): use _load.
- */
+/* Pins the place of a page that is away for a read.
+ * => 0 and *ret; -EAGAIN: the page is in core: use compressor_load. */
 int compressor_read_begin(struct compressor *c, struct cref cref, struct cread *ret);
 /* Expands from bytes that were read (`bytes` = exactly [offset, offset+length) of the segment).
  * => 0 or -EIO as compressor_load. */
 int compressor_read_decode(struct compressor *c, struct cref cref, const void *bytes, void *page);
 void compressor_read_end(struct compressor *c, struct cref cref);
 
-/* Swap moved a segment's content between places itself. => -ENOENT if the segment is not at `from`,
- * -EBUSY while reads are pinned (`from` stays). On success `from` is the caller's to free. */
+/* The caller has moved a segment's content from one place to another. => 0: `from` is the caller's
+ * to free. -ENOENT: the segment is not at `from`. -EBUSY: reads are pinned, and `from` stays. */
 int compressor_place_moved(
     struct compressor *c, uint32_t segment, struct cplace from, struct cplace to);
-/* Which segments are away, at which place, how full. => false beyond the last; *segment is the
- * cursor. */
+/* Walks the segments that are away: where each is, and how full. *cursor: the last one seen, 0 to
+ * begin with. => false beyond the last. */
 struct caway {
 	uint32_t segment;
 	struct cplace place;
@@ -172,14 +173,14 @@ struct caway {
 };
 bool compressor_away_next(struct compressor *c, uint32_t *cursor, struct caway *ret);
 
-/* --- compaction and figures
- * ------------------------------------------------------------------------ */
+/* --- compaction and figures --------------------------------------------------------------- */
 
 /* One bounded step of compaction (minor first, then one major merge). Never called by two threads
- * at once. A step wins an eighth of a segment; urgent: whatever gives one hardware page is worth
- * it.
- * => bytes of memory given back, 1 for a step that gave none but leaves more to do; 0: nothing
- * worth doing. */
+ * at once. It slides a segment of which more than a twentieth is waste, or merges one that is less
+ * than half full. urgent: a hardware page of waste is enough, and so is a segment that is not
+ * nearly full.
+ * => bytes of memory given back; 1: the step gave none back, but there is more to do; 0: there is
+ *    nothing worth doing. */
 size_t compressor_compact(struct compressor *c, bool urgent);
 
 struct compressor_stats {
@@ -188,9 +189,9 @@ struct compressor_stats {
 	uint64_t pages_raw;          /* of those: incompressible */
 	uint64_t pages_away;         /* of those: in segments on secondary storage */
 	uint64_t bytes_live;         /* stored bytes of live pages in core, headers included */
-	uint64_t bytes_populated;    /* arena memory really held */
-	uint64_t bytes_kept;         /* of that: empty, kept for the next pages (see spare_bytes) */
-	uint64_t bytes_away;         /* live bytes in away segments */
+	uint64_t bytes_populated;    /* of the arena that take memory */
+	uint64_t bytes_kept;         /* of those: empty, kept for the next pages (spare_bytes) */
+	uint64_t bytes_away;         /* live bytes in segments that are away */
 	uint64_t segments_core, segments_away;
 	uint64_t compressions, decompressions, compactions_minor, compactions_major,
 	    checksum_errors;
@@ -203,7 +204,7 @@ size_t compressor_segment_bytes(const struct compressor *c);
 /* The arena's memfd, for the audit by st_blocks. */
 int compressor_arena_fd(const struct compressor *c);
 /* Walks everything: live counts, bytes, states, owners. => true, or false with a text in msg. Only
- * while no other call is under way: counts that change in two steps would look wrong in between. */
+ * while no other call is under way: counts that change in two steps look wrong in between. */
 bool compressor_is_valid(struct compressor *c, char *msg, size_t msg_size);
 
 #endif

@@ -3,10 +3,10 @@
  * The compressor's inside: what stands in the arena, and the tables that all files of this folder
  * work on. Only they include it.
  *
- * A segment is a row of a table, a directory of slots (kept while the bytes are away: only it tells
- * where a page stands, how long it is and how it was compressed) and, while in core, a chunk of the
- * arena (a header, then stored pages, each with its own). Row 0 is never used, so 0 means "none"
- * wherever a row is named.
+ * A segment is a row of a table, a directory of slots and, while it is in core, a chunk of the
+ * arena (a header, then stored pages, each with a header of its own). The directory is kept while
+ * the bytes are away: nothing else says where a page stands, how long it is and how it was
+ * compressed. Row 0 is never used, so 0 means "none" wherever a row is named.
  *
  * Equations:
  *   live          == slots whose directory entry is a page
@@ -45,10 +45,10 @@ struct cseg_header {
 #define CSEG_HEADER_BYTES 64u
 _Static_assert(sizeof(struct cseg_header) == CSEG_HEADER_BYTES, "layout of the arena");
 
-/* Before each page's bytes. What can be had elsewhere is not here: with a page in two kilobytes
- * each byte counts. */
+/* Stands before each page's bytes. It holds nothing that is known from elsewhere: a stored page is
+ * about two kilobytes, so each byte counts. */
 struct cpage_header {
-	uint64_t owner;    /* whom compaction asks */
+	uint64_t owner;    /* asked by compaction before the page moves */
 	uint32_t checksum; /* of the bytes, their length and codec, the owner, the slot and the
 			      segment's generation */
 } __attribute__((packed, aligned(4)));
@@ -70,28 +70,31 @@ struct cseg {
 	atomic_uint used;    /* (A), (F) to write: bytes from the chunk's begin, header included */
 	atomic_uint slots;   /* (A), (F) to write: directory entries ever used in this filling */
 	uint32_t chunk;      /* (F) where in the arena, or CHUNK_NONE */
-	uint32_t populated;  /* (F) bytes of it really held */
+	uint32_t populated;  /* (F) bytes of it that take memory */
 	struct cplace place; /* (F) or (P); valid from DEPARTING to EMPTY */
 	struct {
 		uint32_t prev, next;
 	} link[LINK_COUNT];      /* (P) age; class. A FREE row hangs by link[LINK_AGE].next */
 	uint32_t place_next;     /* (P) queue of released places */
 	atomic_uchar class_;     /* (A), (P) to write: see enum cclass */
-	atomic_uchar referenced; /* (A) loaded since it was last looked at by swapout */
+	atomic_uchar referenced; /* (A) loaded since swap-out looked at it last */
 	bool is_aged;            /* (P) on the age list */
 };
 _Static_assert(sizeof(struct cseg) <= CACHE_LINE, "a row is a cache line");
 
-/* FULL segments by what compaction can win; waste classes count hardware pages in powers of two. */
+/* FULL segments by the gain of compacting them; waste classes count hardware pages in powers of
+ * two. */
 enum cclass {
 	CLASS_NONE,
 	CLASS_DENSE,
-	CLASS_LOOSE,  /* a hardware page of waste or more, but no twentieth: for when every page
-			 counts */
-	CLASS_SPARSE, /* +0..6: eighths of the segment that live */
+	CLASS_LOOSE,  /* a hardware page of waste or more, but less than a twentieth: slid only when
+			 every page counts */
+	CLASS_SPARSE, /* +0..6: eighths of the segment that are live */
 	CLASS_WASTE = CLASS_SPARSE + 7, /* +0..8: more than a twentieth is waste */
-	CLASS_STUCK = CLASS_WASTE + 9,  /* its last merge left pages; rests until one is freed */
-	CLASS_OPEN, /* populated room at its end: filled on before fresh memory is taken */
+	CLASS_STUCK = CLASS_WASTE +
+		      9, /* its last merge left pages in it; not tried again until one is freed */
+	CLASS_OPEN, /* with populated room at its end, which is filled before fresh memory is taken
+		     */
 	CLASS_COUNT
 };
 
@@ -102,7 +105,7 @@ struct clist {
 	uint32_t first, last, count;
 };
 
-/* Counters and gauges, sharded: each thread adds to one shard, the sum tells. */
+/* Counters and gauges, sharded: each thread adds to one shard, and the sum counts. */
 /* clang-format off */
 #define CSTATS(X)                                                                                  \
 	X(PAGES) X(PAGES_SINGLE) X(PAGES_RAW) X(PAGES_AWAY) X(BYTES_ALL) X(BYTES_AWAY)             \
@@ -124,12 +127,13 @@ struct cshard {
 struct cworker {
 	uint32_t segment;          /* being filled, or 0 */
 	void *packer[CODEC_COUNT]; /* NULL where a codec needs none */
-	char *bounce; /* where a page is compressed: its size tells where it will stand */
+	char *
+	    bounce; /* where a page is compressed: only then is its size, and so its place, known */
 } CACHE_ALIGNED;
 
 struct cexpander {
 	atomic_bool busy;
-	void *state[CODEC_COUNT]; /* of the thread that has made it busy */
+	void *state[CODEC_COUNT]; /* used by the thread that has set `busy` */
 } CACHE_ALIGNED;
 
 /* A chunk with [0, populated) of memory. */
@@ -137,8 +141,8 @@ struct cchunk {
 	uint32_t chunk, populated;
 };
 
-/* Vacancies of one size, the last freed first. With more of them, or more sizes, the lists would
- * take memory that nobody counts. */
+/* Vacancies of one size, the last freed first. The numbers bound the memory of the lists, which is
+ * not counted anywhere. */
 #define VACANT_MAX   256u
 #define VACANT_SIZES 576u
 struct cvacant {
@@ -161,9 +165,9 @@ struct compressor {
 	uint32_t segment_shift, slots_shift; /* both sizes are powers of two */
 	uint32_t hw_page_bytes, hw_page_shift;
 	uint32_t grow_bytes;  /* step in which a chunk's memory grows */
-	uint32_t grain_bytes; /* stored pages take a multiple of it: so many sizes, and lists of
-				 vacancies, there are */
-	uint32_t slack_bytes; /* a page may take a vacancy that is so much larger */
+	uint32_t grain_bytes; /* stored pages take a multiple of it; there is a list of vacancies
+				 for each multiple */
+	uint32_t slack_bytes; /* a page may take a vacancy that is larger by at most this */
 	uint32_t raw_limit;   /* a page that compresses to more is stored raw */
 	uint32_t slots_max;   /* per segment */
 	uint32_t rows_max, chunks_max;
@@ -179,7 +183,8 @@ struct compressor {
 	struct cexpander *expanders; /* [expander_count] */
 	unsigned expander_count;
 	atomic_uint_least64_t generation; /* last one given out */
-	/* Excludes readers from a segment whose bytes move; by row number. Taken inside `lock`. */
+	/* Exclude readers from a segment whose bytes move; chosen by row number. Taken inside
+	 * `lock`. */
 	struct lock slide[SLIDE_LOCKS];
 
 	struct lock lock; /* the pool lock, for all below */
@@ -191,11 +196,12 @@ struct compressor {
 	struct clist age;       /* FULL, SLIDING and BUSY segments, oldest first */
 	struct clist class_list[CLASS_COUNT];
 	struct clist places; /* EMPTY rows, by place_next */
-	/* Emptied chunks that kept their memory: first choice for a new segment, given back when
-	 * the budget refuses. */
+	/* Emptied chunks that keep their memory: the first choice for a new segment, given back
+	 * when the budget refuses more. */
 	struct cchunk spare[SPARES_MAX];
 	uint32_t spares, spares_max;
-	uint64_t open_bytes, open_bytes_max; /* populated ends of CLASS_OPEN segments */
+	uint64_t open_bytes,
+	    open_bytes_max; /* bytes of populated ends of CLASS_OPEN segments, and their bound */
 
 	struct cshard shards[SHARDS];
 };

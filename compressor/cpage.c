@@ -2,9 +2,9 @@
  *
  * One stored page: write, verify, expand. Runs on: any thread; no locks.
  *
- * The checksum covers the bytes, what the directory says of them (length, codec, slot), the owner
- * and the generation of the segment. So bytes that are intact but belong elsewhere (a lost write, a
- * read from the wrong place, a segment's former content) fail too.
+ * The checksum covers the bytes, their description in the directory (length, codec, slot), the
+ * owner and the generation of the segment. So bytes that are intact but belong elsewhere (a lost
+ * write, a read from the wrong place, a segment's former content) fail too.
  */
 #include "cpage.h"
 
@@ -35,7 +35,8 @@ cpage_write(struct compressor *c, void *stored, struct cowner owner, const void 
 	char *bytes = (char *)stored + sizeof(h);
 
 	memcpy(bytes, payload, entry_length(entry));
-	/* Of what stands there now: a copy that went wrong is not sealed. */
+	/* The checksum is of the copy, not of the payload: it always fits the bytes that are
+	 * stored. */
 	h.checksum = cpage_checksum(c, owner.v, bytes, entry, slot, generation);
 	memcpy(stored, &h, sizeof(h));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One segment: its state word, pins, slots. Runs on: any thread. The hot paths (pin, unpin, free)
- * are atomic operations on the word; only a segment whose bytes move makes a reader wait, on its
- * slide lock.
+ * are atomic operations on the word; a reader waits, for the slide lock, only while a segment's
+ * bytes move.
  */
 #include "cseg.h"
 
@@ -121,7 +121,8 @@ cseg_slide_lock(struct compressor *c, uint32_t segment)
 	return &c->slide[segment % SLIDE_LOCKS];
 }
 
-/* The holder of the slide lock ends the state that made us wait before it lets go. */
+/* The holder of the slide lock leaves the state that makes readers wait before it lets the lock go.
+ */
 static void
 cseg_wait(struct compressor *c, uint32_t segment)
 {
@@ -131,7 +132,7 @@ cseg_wait(struct compressor *c, uint32_t segment)
 	lock_release(l);
 }
 
-/* here: the column that lets this kind of reader in. */
+/* here: the value of column `loads` that admits this kind of reader. */
 static int
 cseg_pin(struct compressor *c, uint32_t segment, enum loads here, uint64_t one)
 {
@@ -207,7 +208,7 @@ cseg_slide(struct compressor *c, uint32_t segment)
 
 	lock_assert_held(cseg_slide_lock(c, segment));
 	header->state = CSEG_SLIDING;
-	/* Slots stand in the order of their offsets, always. */
+	/* Slots are always in the order of their offsets. */
 	for (uint32_t i = 0; i < slots; i++) {
 		uint64_t e = load_acquire(&directory[i]);
 		uint32_t bytes = cpage_padded(c, entry_length(e));
@@ -219,7 +220,7 @@ cseg_slide(struct compressor *c, uint32_t segment)
 			if (entry_offset(e) != to)
 				memmove(base + to, base + entry_offset(e), bytes);
 			if (!cas_acq_rel(&directory[i], &e, entry_moved(e, to, bytes)))
-				INVARIANT(e & ENTRY_VACANT); /* freed under our hands */
+				INVARIANT(e & ENTRY_VACANT); /* freed meanwhile */
 		}
 		if (entry_is_page(e)) {
 			to += bytes;

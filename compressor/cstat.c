@@ -31,7 +31,7 @@ cstat_sum(struct compressor *c, enum cstat stat)
 
 	for (unsigned i = 0; i < SHARDS; i++)
 		sum += load_relaxed(&c->shards[i].v[stat]);
-	/* A free may be seen before the store it belongs to. */
+	/* The free of a page may be seen before its store. */
 	return (int64_t)sum < 0 ? 0 : sum;
 }
 

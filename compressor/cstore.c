@@ -89,7 +89,7 @@ compressor_prefetch(struct compressor *c, struct cref cref)
 	uint64_t e = load_relaxed(&cseg_directory(c, segment)[slot]);
 	uint32_t chunk = s->chunk;
 
-	/* It may be moving: then the wrong lines come. */
+	/* The page may be moving: then the wrong lines are fetched, which does no harm. */
 	if (chunk == CHUNK_NONE || !entry_is_page(e))
 		return;
 	const char *stored = c->arena + (size_t)chunk * c->segment_bytes + entry_offset(e);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vacancies: what freed pages leave in FULL segments, kept by size, and filled with the next page
- * that fits. A full pager frees one stored page for each that it stores, of the same mix of sizes:
- * so nearly every page finds a vacancy, and little is left for compaction to move.
+ * Vacancies: the places of freed pages in FULL segments, kept by size, and filled with the next
+ * page that fits. A full pager frees a stored page for each one that it stores, and the mix of
+ * sizes is the same. So nearly every page finds a vacancy, and little is left for compaction to
+ * move.
  *
- * The mix is the same only on average: of some sizes there are a few vacancies too many, of others
- * too few, and with as many sizes as there are grains these few add up. So a page takes the
- * smallest vacancy that it fits, up to slack_bytes larger, and keeps all of the room: that is a
- * vacancy of the old size again once the page is freed, and shrinks where the segment is slid.
+ * The mix is the same only on average: there are a few vacancies too many of some sizes and too few
+ * of others, and since there are many sizes, these few add up. So a page takes the smallest vacancy
+ * that it fits into, up to slack_bytes larger, and keeps all of its room. When the page is freed,
+ * its place is a vacancy of the old size again; when the segment is slid, the room shrinks to what
+ * is needed.
  *
  * A vacancy is a directory entry with ENTRY_VACANT: it keeps its place and room. The lists here are
- * hints: one entry a vacancy at most where it counts, and entries of vacancies that have gone
- * meanwhile (slid over, written out, released) are passed over. Who takes one holds the segment
+ * hints: they name a vacancy of a FULL segment at most once, and may name some that are gone (slid
+ * over, written out, released), which are passed over. A thread that takes one keeps the segment
  * FULL by a pin and claims the entry. Runs on: any thread frees, workers fill.
  */
 #include "cvacant.h"
@@ -25,7 +27,7 @@
 #include "csettle.h"
 #include "cstat.h"
 
-/* Fewer grains than any page takes are not worth a slot. */
+/* Grains below which a vacancy is not worth a slot: no page is that small. */
 #define VACANT_LEAST 8u
 
 static void
@@ -48,7 +50,7 @@ vacant_put(struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room)
 	struct cvacant *h = &c->vacant[size];
 
 	lock_acquire(&h->lock);
-	/* No room: compaction will come to it. */
+	/* If the list is full, the place is left to compaction. */
 	if (h->count < VACANT_MAX)
 		h->item[h->count++] = cref_make(segment, slot);
 	if (h->count == 1)
@@ -63,14 +65,15 @@ cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
 	atomic_uint_least64_t *entry = &cseg_directory(c, segment)[slot];
 	uint64_t e = load_acquire(entry);
 
-	/* It may move meanwhile: then the vacancy is where it went. */
+	/* The page may move meanwhile: then the vacancy is at its new place. */
 	do
 		CHECKF(entry_is_page(e), "segment %u slot %u: freed twice", segment, slot);
 	while (!cas_acq_rel(entry, &e, e | ENTRY_VACANT));
 	uint32_t bytes = cpage_padded(c, entry_length(e));
 	uint64_t w = fetch_sub_acq_rel(&s->word, word_page(bytes)) - word_page(bytes);
 
-	/* From here on the row may be somebody else's: cpool_settle looks again under the lock. */
+	/* From here on another thread may use the row for a new segment: cpool_settle looks again
+	 * under the pool lock. */
 	cstat_add(c, CSTAT_BYTES_ALL, -(uint64_t)bytes);
 	if (entry_codec(e) == CODEC_RAW)
 		cstat_add(c, CSTAT_PAGES_RAW, (uint64_t)-1);
@@ -88,8 +91,8 @@ cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
 	}
 }
 
-/* The populated bytes behind a segment's last page: less than a hardware page, half of one on
- * average, and for a small page. */
+/* Makes the populated bytes behind a segment's last page a vacancy. They are less than a hardware
+ * page, half of one on average: room for a small page. */
 static void
 vacant_end(struct compressor *c, uint32_t segment)
 {
@@ -137,7 +140,7 @@ vacant_next(struct compressor *c, uint32_t size, uint32_t last)
 	return last + 1;
 }
 
-/* => one of the sizes *size ... last, and *size is its size. */
+/* => true and a vacancy of the smallest size there is from *size to `last`; *size is its size. */
 static bool
 vacant_take(
     struct compressor *c, uint32_t *size, uint32_t last, uint32_t *ret_segment, uint32_t *ret_slot)
@@ -162,8 +165,8 @@ vacant_take(
 	return true;
 }
 
-/* => *ret_entry, claimed: nobody else fills it, and the segment stays FULL and does not move until
- * it is unpinned. */
+/* => true and *ret_entry: the vacancy is the caller's, and the segment stays FULL and does not move
+ * until it is unpinned. */
 static bool
 vacant_claim(
     struct compressor *c, uint32_t segment, uint32_t slot, uint32_t room, uint64_t *ret_entry)
@@ -206,7 +209,7 @@ cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, con
 	cstat_add(c, CSTAT_REFILLED, 1);
 	if (codec == CODEC_RAW)
 		cstat_add(c, CSTAT_PAGES_RAW, 1);
-	/* It has a young page now. */
+	/* The segment has a young page now. */
 	if (!load_relaxed(&s->referenced))
 		store_relaxed(&s->referenced, 1);
 	if (!cclass_fits(c, s, word))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The equations of compressor_priv.h as code. Runs on: any thread. They hold while no other call is
- * under way: what is taken apart in two steps elsewhere looks wrong here for a moment, and the
- * caller looks again (daemon/audit/check.c).
+ * under way: a change that takes two steps looks wrong here in between, and the caller looks again
+ * (daemon/audit/check.c).
  */
 #include "compressor_priv.h"
 
@@ -141,7 +141,7 @@ row_is_valid(struct walk *w, uint32_t i)
 	return true;
 }
 
-/* Walks a list both ways' worth: each link, and the count. */
+/* Walks a list: each link in both directions, and the count. */
 static bool
 list_is_valid(
     struct walk *w, const struct clist *l, unsigned link, uint32_t expected, const char *name)

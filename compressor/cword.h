@@ -19,9 +19,9 @@
  *   FREE --> FILLING --> FULL --> SLIDING --> BUSY --> WRITING --> DEPARTING --> AWAY
  *
  *   and besides:
- *     FULL      --> BUSY, WRITING      its pages are moved elsewhere; no waste worth sliding
- *     BUSY      --> FULL               trimmed; some pages stayed; returned
- *     WRITING   --> FULL               the write failed, or nothing lives in it any more
+ *     FULL      --> BUSY, WRITING      its pages move elsewhere; it has no waste worth sliding
+ *     BUSY      --> FULL               it was trimmed, or some of its pages stayed
+ *     WRITING   --> FULL               the write failed, or no page lives in it any more
  *     FULL      --> RELEASING          its last page has gone
  *     FULL      --> FILLING            compaction left room at its end
  *     RELEASING --> FREE               its memory was given back
@@ -29,10 +29,10 @@
  *     AWAY      --> EMPTY              its last page has gone
  *     EMPTY     --> FREE               its place was collected
  *
- * FULL is the only state from which anything begins in core; it is left and entered under the pool
- * lock, together with the lists. SLIDING and PLACING are held under the row's slide lock: who
- * meets them waits for that lock. DEPARTING: the place is known, loads already inside finish, the
- * last one out gives the memory back.
+ * Whatever is done with a segment in core begins from FULL, which is left and entered under the
+ * pool lock, together with the lists. SLIDING and PLACING are held under the row's slide lock, for
+ * which a reader that meets them waits. DEPARTING: the place is known; loads that have begun
+ * finish, and the last of them gives the memory back.
  */
 #define CSEG_STATES(X)                                                                             \
 	X(FREE, NEVER, NOWHERE, "on the list of free rows")                                        \
@@ -54,7 +54,7 @@ enum cseg_state {
 	    CSEG_STATE_COUNT
 };
 
-/* What switching may insist on, besides the state it comes from. */
+/* Conditions of a switch, besides the state that it comes from. */
 enum {
 	NEED_NO_LOADS = 1, /* nobody reads the bytes in core */
 	NEED_NO_READS = 2, /* nobody reads the bytes at the place */
@@ -62,8 +62,9 @@ enum {
 };
 
 /*
- * One word tells a segment's state, counts and pins, so that "the last page went while it was away"
- * is one atomic step. state 4 | live 11 | units 18 | loads 14 | reads 14.
+ * One word holds a segment's state, counts and pins, so that "the last page was freed while it was
+ * away" is one atomic step. Bits from the lowest: state 4 | live pages 11 | units of 8 bytes that
+ * they need 18 | loads in core 14 | reads at the place 14.
  */
 #define WORD_LIVE_SHIFT  4
 #define WORD_UNITS_SHIFT 15
@@ -105,7 +106,7 @@ word_reads(uint64_t w)
 	return (uint32_t)(w >> WORD_READS_SHIFT) & 0x3fff;
 }
 
-/* One page that needs `bytes` (padded) more or less. */
+/* What one page that needs `bytes` (padded) adds to the word. */
 static inline uint64_t
 word_page(uint32_t bytes)
 {
@@ -114,10 +115,11 @@ word_page(uint32_t bytes)
 
 /* --- directory entries -------------------------------------------------------------------- */
 
-/* A slot's directory entry: offset 20 | room 14, in units | length 17 | codec 3 | vacant 1. 0 =
- * nothing. The room is what the page has from its offset on, header and padding included: more than
- * it needs where it filled a larger vacancy. Freeing makes it a vacancy; who moves bytes replaces
- * it by compare-and-set, so that a free wins, and leaves 0 where a vacancy was. */
+/* A slot's directory entry: offset 20 | room 14, in units | length 17 | codec 3 | vacant 1. 0 = no
+ * page and no vacancy. The room is the space that the page has from its offset on, header and
+ * padding included: more than it needs if it filled a larger vacancy. Freeing turns the entry into
+ * a vacancy. A thread that moves bytes replaces the entry by compare-and-set, so that a free wins,
+ * and leaves 0 in place of a vacancy. */
 #define ENTRY_ROOM_SHIFT   20
 #define ENTRY_LENGTH_SHIFT 34
 #define ENTRY_CODEC_SHIFT  51
