@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The statistics segment: a read-only memfd that describes itself (varnish's VSC). A reader maps
- * it, waits for `ready`, walks the descriptors and needs to know no statistic by name.
+ * it, waits for `ready` and walks the descriptors. It needs no statistic's name.
  *
  *   value of a QUEUE or GAUGE row:  levels[i]
  *   value of a COUNTER row:         sum over shards s of counters[s * shard_stride + i]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The smallest useful program on paged memory: fills more of it than the daemon may have, reads it
- * back.
+ * The smallest useful program on paged memory: it fills more memory than the daemon may hold, and
+ * reads it back.
  *
  *   cc hello.c $(pkg-config --cflags --libs libpager) && ./a.out [MiB]
  */
