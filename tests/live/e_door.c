@@ -390,7 +390,11 @@ static void
 memlock_limit(unsigned mebibytes)
 {
 	rlim_t bytes = (rlim_t)mebibytes << 20;
+	struct rlimit limit;
 
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (bytes > limit.rlim_max)
+		bytes = limit.rlim_max;
 	/* Who is root has it again after exec, unless it is out of the bounding set. */
 	if (prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK) < 0 ||
 	    setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ bytes, bytes }) < 0)
@@ -401,7 +405,7 @@ memlock_limit(unsigned mebibytes)
 static void
 test_memlock(void)
 {
-	static const unsigned limits[] = { 0, 1, 8, 64 };
+	static const unsigned limits[] = { 0, 1, 4, 8, 16, 64 };
 
 	for (unsigned i = 0; i < ARRAY_LEN(limits); i++) {
 		struct live d = { 0 };
