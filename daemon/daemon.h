@@ -29,8 +29,10 @@
 #include "log.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
+#include "pagers/swapspace.h"
 #include "policy.h"
 #include "swap.h"
+#include "vm/books.h"
 #include "vm/frame.h"
 #include "vm/process.h"
 #include "vm/slot.h"
@@ -115,10 +117,6 @@ struct pageq { /* pageq/pageq.c */
 				 writer sets it */
 };
 
-struct park_list {
-	uint32_t head, tail;
-};
-
 struct park { /* memorystatus/frame_wait.c */
 	struct lock lock;
 	struct parked_fault *pool;                 /* (C) */
@@ -143,29 +141,6 @@ struct park { /* memorystatus/frame_wait.c */
 	    tableless_count;      /* (A) of those that wait, and of both kinds of refused ones */
 	atomic_uint tables_freed; /* (A) so often has table memory been given back while some were
 				     tableless: they are looked at again */
-};
-
-struct task_table { /* vm/task.c */
-	struct lock lock;
-	struct task **tasks;   /* (T) */
-	uint32_t *generations; /* (T) */
-	uint32_t room, count;
-};
-
-struct object_table { /* vm/vm_object.c */
-	struct lock lock;
-	struct vm_object **objects; /* (A) stable while the object has a resident page */
-	uint32_t room, hint, used;  /* used: highest index ever taken, plus one */
-	uint64_t next_id;
-};
-
-enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWAP_FAILURE_COUNT };
-
-/* A kind of failure that has been told of: pagers/swapspace.c. The writer's own. */
-struct swap_trouble {
-	int error;   /* as told; 0: there is none */
-	bool better; /* something was written since it was last met */
-	uint64_t times, last_ns;
 };
 
 struct writeback { /* pageout/writeback.c */

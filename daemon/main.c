@@ -364,7 +364,7 @@ create_storage(struct daemon *d)
 		/* Filling memory that a segment has just left is a third cheaper than populating
 		   new. */
 		.spare_bytes = min_u64(2u << 20, d->options.memory_bytes / 1024),
-		.ops = &frames_compressor_ops,
+		.ops = &store_compressor_ops,
 		.ctx = d,
 	};
 	int error = compressor_create(&compressor, &d->compressor);
@@ -390,7 +390,7 @@ create_parts(struct daemon *d)
 	if (!error)
 		error = slots_create(d);
 	if (!error)
-		error = frames_create(d);
+		error = frames_create(d, (uint32_t)compressor_share_least(d));
 	if (error)
 		die(1, "cannot make the tables: %s", strerror(-error));
 	error = pageq_create(d, d->options.policy);

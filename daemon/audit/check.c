@@ -14,6 +14,7 @@
 #include "control/control.h"
 #include "threads.h"
 #include "pageq/page_policy.h"
+#include "pageq/pageq.h"
 #include "vm/vm_object.h"
 
 struct report {
@@ -87,11 +88,13 @@ check_policies_locked(struct daemon *d, struct report *r)
 	for (uint32_t f = 0; f < d->frames.count; f++) {
 		const struct vm_page *p = &d->frames.pages[f];
 		const struct vm_object *o;
+		struct page_policy *own_policy;
 
 		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
 			continue;
 		o = d->objects.objects[p->object];
-		(o->task->policy ? o->task->policy : q->policy)->counted++;
+		own_policy = pageq_own_policy(d, o->task);
+		(own_policy ? own_policy : q->policy)->counted++;
 	}
 	check_policy(r, q->policy, 0);
 	for (uint32_t i = 0; i < d->tasks.room; i++) {
@@ -101,8 +104,8 @@ check_policies_locked(struct daemon *d, struct report *r)
 			continue;
 		own++;
 		check_policy(r, q->task_policies[i], task ? (int)task->pid : -1);
-		verify(r, task && task->policy == q->task_policies[i],
-		    "the policy %s belongs to no client", q->task_policies[i]->text);
+		verify(r, task != NULL, "the policy %s belongs to no client",
+		    q->task_policies[i]->text);
 	}
 	verify(r, own == q->own_policies,
 	    "%u clients have a policy of their own, the count says %u", own, q->own_policies);
@@ -183,13 +186,14 @@ check_ledgers(struct daemon *d, struct report *r)
 
 		if (!task)
 			continue;
-		in = (long long)ledger_pages(&task->ledger, PAGER_LEDGER_INTERNAL);
-		out = (long long)ledger_pages(&task->ledger, PAGER_LEDGER_INTERNAL_COMPRESSED);
+		in = (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_INTERNAL);
+		out = (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_INTERNAL_COMPRESSED);
 		internal += in;
 		compressed += out;
-		wired += (long long)ledger_pages(&task->ledger, PAGER_LEDGER_WIRED_MEM);
+		wired += (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_WIRED_MEM);
 		verify(r,
-		    in + out == (long long)ledger_pages(&task->ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
+		    in + out ==
+			(long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
 		    "process %d: footprint is not internal + internal_compressed", (int)task->pid);
 	}
 	verify(r, internal == level(d, STAT_PAGES_INTERNAL),
@@ -368,7 +372,8 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 	lock_acquire(&d->tasks.lock);
 	for (uint32_t i = 0; i < d->tasks.room; i++)
 		if (d->tasks.tasks[i])
-			billed += ledger_pages(&d->tasks.tasks[i]->ledger, PAGER_LEDGER_PAGE_TABLE);
+			billed +=
+			    ledger_pages(&d->tasks.tasks[i]->bill.ledger, PAGER_LEDGER_PAGE_TABLE);
 	lock_release(&d->tasks.lock);
 	snprintf(message, message_size,
 	    "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held,

@@ -11,6 +11,7 @@
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "region/prefetch.h"
+#include "vm/vm_map.h"
 
 #define ADDRESS_MAX (1ull << 47)
 
@@ -392,12 +393,12 @@ static int
 take_wired(struct change *c)
 {
 	struct task *task = c->r->task;
-	struct process *process = task->process;
+	struct process *process = task->bill.process;
 	uint64_t limit = load_relaxed(&process->limit_pages) << c->r->daemon->page_shift;
 	uint64_t wired = fetch_add_relaxed(&process->wired_bytes, c->wired_bytes) + c->wired_bytes;
 
 	if ((limit && c->wired_bytes && wired > limit / 2) ||
-	    share_take(c->r->daemon, task->account, SHARE_WIRED, c->wired_bytes) != 0) {
+	    share_take(c->r->daemon, task->bill.account, SHARE_WIRED, c->wired_bytes) != 0) {
 		fetch_sub_relaxed(&process->wired_bytes, c->wired_bytes);
 		return -EAGAIN;
 	}

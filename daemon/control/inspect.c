@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "region/piece.h"
+#include "control/gauges.h"
+#include "vm/vm_map.h"
 #include "failpt.h"
 #include "pageout/pageout.h"
 #include "record/recorder.h"
@@ -162,7 +164,7 @@ handle_statistics(struct request *r)
 
 	/* Held so that the balances agree with each other. */
 	lock_acquire(&r->daemon->pageq.lock);
-#define L(NAME) ledger_value(&task->ledger, PAGER_LEDGER_##NAME, page)
+#define L(NAME) ledger_value(&task->bill.ledger, PAGER_LEDGER_##NAME, page)
 	*st = (struct pager_statistics){
 		.page_size = page,
 		.phys_footprint = L(PHYS_FOOTPRINT),
@@ -170,8 +172,9 @@ handle_statistics(struct request *r)
 		.internal = L(INTERNAL),
 		.internal_compressed = L(INTERNAL_COMPRESSED),
 		.wired_mem = L(WIRED_MEM),
-		.phys_footprint_peak = (uint64_t)load_relaxed(&task->ledger.footprint_peak) * page,
-		.limit = load_relaxed(&task->process->limit_pages) * page,
+		.phys_footprint_peak =
+		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * page,
+		.limit = load_relaxed(&task->bill.process->limit_pages) * page,
 		.faults = L(FAULTS),
 		.zero_fills = L(ZERO_FILLS),
 		.soft_faults = L(SOFT_FAULTS),
@@ -197,7 +200,7 @@ handle_stat_segment(struct request *r)
 {
 	struct pager_rep_stat_segment *out = r->reply;
 
-	stats_refresh(r->daemon);
+	gauges_refresh(r->daemon);
 	out->segment_bytes = r->daemon->stats.bytes;
 	r->reply_fd = r->daemon->stats.fd;
 	return 0;
@@ -210,14 +213,14 @@ client_describe(struct daemon *d, struct task *task, struct pager_wire_client *r
 		.session_id = task->id,
 		.pid = (uint32_t)task->pid,
 		.uid = task->uid,
-		.limit_bytes = load_relaxed(&task->process->limit_pages) * d->page_bytes,
+		.limit_bytes = load_relaxed(&task->bill.process->limit_pages) * d->page_bytes,
 		.phys_footprint_peak =
-		    (uint64_t)load_relaxed(&task->ledger.footprint_peak) * d->page_bytes,
+		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * d->page_bytes,
 	};
 	lock_acquire(&d->pageq.lock);
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
 		ret->ledger[i] =
-		    ledger_value(&task->ledger, (enum pager_ledger_entry)i, d->page_bytes);
+		    ledger_value(&task->bill.ledger, (enum pager_ledger_entry)i, d->page_bytes);
 	lock_release(&d->pageq.lock);
 	lock_acquire(&task->map.lock);
 	ret->virtual_bytes = task->map.virtual_bytes;
@@ -418,7 +421,7 @@ handle_limit(struct request *r)
 		return -ERANGE;
 	task = clients_next(&clients);
 	if (task) {
-		previous = exchange_acq_rel(&task->process->limit_pages, pages);
+		previous = exchange_acq_rel(&task->bill.process->limit_pages, pages);
 		pageout_want_task(d, task);
 		task_put(task);
 	} else if (clients.error != -ESRCH || in->session ||
@@ -556,7 +559,7 @@ handle_param(struct request *r)
 	if (error)
 		return error;
 	lock_acquire(&d->pageq.lock);
-	frames_targets_refresh(d);
+	frames_params_refresh(d);
 	if (strcmp(in->name, "resident_frames") == 0)
 		pageq_resize_locked(d);
 	lock_release(&d->pageq.lock);

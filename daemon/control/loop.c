@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "control/accept.h"
+#include "control/gauges.h"
 #include "core/closer.h"
 #include "control/connection.h"
 #include "control/stop.h"
@@ -87,7 +88,7 @@ refresh(uv_timer_t *timer)
 	struct control *control = timer->data;
 
 	log_limits_tell(false);
-	stats_refresh(control->daemon);
+	gauges_refresh(control->daemon);
 	direct_refresh(control->daemon);
 	latency_refresh(control->daemon, REFRESH_MS);
 	if (exchange_acq_rel(&control->daemon->tasks_end_wanted, false))

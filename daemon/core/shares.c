@@ -10,7 +10,6 @@
 #include <sys/resource.h>
 
 #include "daemon.h"
-#include "vm/vm_page.h"
 
 static const struct {
 	const char *unit, *parameter, *what, *refusal;
@@ -46,7 +45,7 @@ shares_count_descriptors(struct daemon *d)
 	 */
 	own += fault_thread_count(d) + worker_thread_count(d) + JOBS_THREADS;
 	own += limit.rlim_cur / 8;
-	d->shares.descriptors = limit.rlim_cur > own ? limit.rlim_cur - own : 0;
+	share_tell(d, SHARE_DESCRIPTORS, limit.rlim_cur > own ? limit.rlim_cur - own : 0);
 }
 
 void
@@ -101,29 +100,27 @@ share_account_put(struct daemon *d, struct share_account *account)
 	free(account);
 }
 
+void
+share_tell(struct daemon *d, enum share share, uint64_t total)
+{
+	CHECK(share != SHARE_OBJECTS && share != SHARE_TABLES);
+	store_relaxed(&d->shares.told[share], total);
+}
+
 uint64_t
 share_total(const struct daemon *d, enum share share)
 {
+	uint64_t bytes;
+
 	switch (share) {
-	case SHARE_SESSIONS:
-		return d->tasks.room;
-	case SHARE_DESCRIPTORS:
-		return d->shares.descriptors;
 	case SHARE_OBJECTS:
 		return param(d, max_objects);
-	case SHARE_VIRTUAL:
-		return (uint64_t)d->slots.count << d->page_shift;
-	case SHARE_WIRED:
-		return frames_wire_most(d) << d->page_shift;
-	case SHARE_TABLES: {
-		uint64_t bytes = param(d, max_table_bytes);
-
+	case SHARE_TABLES:
+		bytes = param(d, max_table_bytes);
 		return bytes ? bytes : TABLES_LEAST + d->options.memory_bytes / 4;
+	default:
+		return load_relaxed(&d->shares.told[share]);
 	}
-	case SHARE_COUNT:
-		break;
-	}
-	return 0;
 }
 
 /* The most that all users together may have, if this one is to get more. */

@@ -37,7 +37,7 @@ struct shares {
 	struct share_account *accounts;
 	atomic_ullong used[SHARE_COUNT]; /* (A) by all users */
 	atomic_ullong refused;           /* (A) so often */
-	uint64_t descriptors;            /* (C) that clients may have */
+	atomic_ullong told[SHARE_COUNT]; /* (A) how much there is of each, by share_tell */
 };
 
 /* Descriptors of a task: socket, process (and its process's), userfaultfd, agent, page map. An
@@ -58,6 +58,9 @@ int share_take(struct daemon *d, struct share_account *account, enum share share
 void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 /* How much could be taken now. */
 uint64_t share_room(const struct daemon *d, const struct share_account *account, enum share share);
+/* How much there is of a share that no parameter names alone. Said at start by whoever has it, and
+ * again when it has changed. */
+void share_tell(struct daemon *d, enum share share, uint64_t total);
 /* How much there is for all users. */
 uint64_t share_total(const struct daemon *d, enum share share);
 static inline uint64_t

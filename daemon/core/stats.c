@@ -13,12 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/closer.h"
-#include "daemon.h"
-#include "pageout/pageout.h"
-#include "pmap/uffd.h"
-#include "vm/task.h"
-#include "vm/vm_object.h"
+#include "base.h"
+#include "check.h"
 
 enum { QUEUE = SHMSTAT_QUEUE, GAUGE = SHMSTAT_GAUGE, COUNTER = SHMSTAT_COUNTER };
 static const struct {
@@ -112,72 +108,4 @@ stats_counter(const struct stats *stats, enum stat_index index)
 	for (unsigned s = 0; s < stats->shards; s++)
 		sum += load_relaxed(&stats->counters[(size_t)s * stats->stride + index]);
 	return sum;
-}
-
-static void
-refresh_compressor(struct daemon *d)
-{
-	struct stats *stats = &d->stats;
-	struct compressor_stats c;
-
-	compressor_stats(d->compressor, &c);
-	stat_level(stats, STAT_STORED_PAGES, (int64_t)c.pages);
-	stat_level(stats, STAT_STORED_SINGLE_VALUE, (int64_t)c.pages_single_value);
-	stat_level(stats, STAT_STORED_RAW, (int64_t)c.pages_raw);
-	stat_level(stats, STAT_STORED_AWAY, (int64_t)c.pages_away);
-	stat_level(stats, STAT_COMPRESSED_BYTES, (int64_t)c.bytes_live);
-	stat_level(stats, STAT_RETAINED_COPIES,
-	    (int64_t)c.pages - (int64_t)load_relaxed(&stats->levels[STAT_PAGES_COMPRESSED]));
-}
-
-static void
-refresh_tables(struct daemon *d)
-{
-	struct stats *stats = &d->stats;
-	int64_t blocks = load_relaxed(&d->slots.blocks),
-		used = (int64_t)share_used(&d->shares, SHARE_TABLES);
-	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
-
-	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
-	stat_level(stats, STAT_TABLE_BYTES, used);
-	stat_level(stats, STAT_TABLE_MAPS, used - blocks * (int64_t)TABLE_BLOCK_BYTES);
-	stat_level(stats, STAT_TABLE_SLOTS, slots);
-	stat_level(stats, STAT_TABLE_POLICY, blocks * TABLE_BLOCK_BYTES - slots);
-	stat_level(stats, STAT_TABLE_FRAMES, (int64_t)(d->frames.count * sizeof(struct vm_page)));
-}
-
-void
-stats_refresh(struct daemon *d)
-{
-	struct stats *stats = &d->stats;
-	unsigned late, waiting;
-
-	refresh_compressor(d);
-	stat_level(stats, STAT_PAGE_SIZE, (int64_t)d->page_bytes);
-	stat_level(stats, STAT_COMPRESSOR_LIMIT, (int64_t)compressor_frames_limit(d));
-	stat_level(stats, STAT_FREE_TARGET, d->frames.free_target);
-	stat_level(stats, STAT_FREE_MIN, d->frames.free_min);
-	stat_level(stats, STAT_SESSIONS, task_count(d));
-	refresh_tables(d);
-	stat_level(stats, STAT_PARKED, load_relaxed(&d->park.count));
-	closer_counts(d, &late, &waiting);
-	stat_level(stats, STAT_CLOSES_STUCK, late);
-	stat_level(stats, STAT_CLOSES_WAITING, waiting);
-	stat_level(stats, STAT_SQUEEZED, load_relaxed(&d->pageq.squeezed));
-	if (d->swap) {
-		struct swap_stats s;
-
-		swap_stats(d->swap, &s);
-		stat_level(stats, STAT_SWAP_FILES, (int64_t)s.files);
-		stat_level(stats, STAT_SWAP_BYTES, (int64_t)s.bytes_allocated);
-		stat_level(stats, STAT_SWAP_USED_BYTES,
-		    (int64_t)(s.slots_used * compressor_segment_bytes(d->compressor)));
-		stat_level(stats, STAT_SWAP_FULL, !swap_has_room(d));
-	}
-	store_relaxed(
-	    &stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_UFFD_RETRIES],
-	    uffd_retries());
-	store_relaxed(
-	    &stats_shard(stats, shard_index_extra(d, SHARD_CONTROL)).counters[STAT_SHARES_REFUSED],
-	    load_relaxed(&d->shares.refused));
 }

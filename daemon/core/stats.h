@@ -12,8 +12,6 @@
 #include "atomics.h"
 #include "pager/shmstat.h"
 
-struct daemon;
-
 enum stat_index {
 #define STAT(NAME, name, kind, unit, text) STAT_##NAME,
 #include "tbl/stat.h"
@@ -48,8 +46,5 @@ stat_level(struct stats *stats, enum stat_index index, int64_t value)
 	store_relaxed(&stats->levels[index], value);
 }
 uint64_t stats_counter(const struct stats *stats, enum stat_index index);
-/* Refreshes the GAUGE rows. Runs on: the control loop's timer and before a snapshot is handed out.
- */
-void stats_refresh(struct daemon *d);
 
 #endif

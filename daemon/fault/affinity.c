@@ -106,7 +106,7 @@ is_fit_for_direct(struct daemon *d, struct task *task)
 {
 	uint64_t now = clock_now_ns(), elapsed = now - task->sampled_ns,
 		 interval = task->sample_interval;
-	uint64_t swapins = (uint64_t)load_relaxed(&task->ledger.entries[PAGER_LEDGER_SWAPINS]);
+	uint64_t swapins = (uint64_t)load_relaxed(&task->bill.ledger.entries[PAGER_LEDGER_SWAPINS]);
 	uint64_t rate = param(d, direct_faults), swapped_in = swapins - task->sampled_swapins;
 	bool is_often = rate > 0 && elapsed < interval * 1000000000u / rate;
 

@@ -12,6 +12,7 @@
 #include "pageout/pageout.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"
+#include "vm/vm_map.h"
 
 /* What the map says about the faulting address. */
 struct target {
@@ -164,13 +165,13 @@ answer_resident(
 	if (f->flags & UFFD_FAULT_WP) {
 		error = uffd_unprotect(uffd, address, d->page_bytes);
 		stat_add(server->stats, STAT_WP_FAULTS, 1);
-		ledger_count(&o->task->ledger, PAGER_LEDGER_WP_FAULTS, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_WP_FAULTS, 1);
 	} else {
 		/* An exact recording must see the first write behind a read. */
 		error = uffd_continue(uffd, address, d->page_bytes,
 		    dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
-		ledger_count(&o->task->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
 			/* A hole in what we hold resident: its owner punched its own memory. It
 			 * reads as zeroes. */
@@ -184,7 +185,7 @@ answer_resident(
 	}
 	if (reactivated) {
 		stat_add(server->stats, STAT_REACTIVATIONS, 1);
-		ledger_count(&o->task->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
 	}
 	/* Still changing, or the mapping is gone: it faults again, or never. */
 	if (error)
@@ -273,7 +274,7 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 		vm_object_unbusy(o, a->index + i, pages[i]);
 	stat_add(server->stats, STAT_AROUND, a->count);
 	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
-	ledger_count(&o->task->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
+	ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
 	stream_advance(d, f, o, t->direction > 0 ? t->index : a->index, a->count + 1);
 	pageout_settle(d, server->stats);
 }
@@ -439,9 +440,9 @@ fault_handle(struct fault_server *server, const struct fault *f)
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 	if (outcome == FAULT_ANSWERED) {
 		stat_add(server->stats, STAT_FAULTS, 1);
-		ledger_count(&f->task->ledger, PAGER_LEDGER_FAULTS, 1);
+		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_FAULTS, 1);
 		ns = clock_now_ns() - f->start_ns;
-		ledger_count(&f->task->ledger, PAGER_LEDGER_STALL_FILL, ns);
+		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_STALL_FILL, ns);
 		if (soft)
 			stat_add(server->stats, STAT_SOFT_FAULT_NS, ns);
 		else if (slot_kind(slot) == SLOT_STORED)

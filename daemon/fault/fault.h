@@ -225,7 +225,6 @@ void swapin_collect(struct fault_seat *seat);
 /* memorystatus/frame_wait.c */
 int park_create(struct daemon *d);
 void park_destroy(struct daemon *d);
-void park_task_init(struct task *task);
 /* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is
  * over. FIFO. Where there is no place, or the client has its share of them: forgotten, and the
  * client's threads are woken when there is. */

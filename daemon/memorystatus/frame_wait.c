@@ -20,7 +20,8 @@
 #include "watch/lane.h"
 #include "pageout/pageout.h"
 
-#define PARK_NONE UINT32_MAX
+/* The pool's first place is not used, so that an empty list is all zeroes. */
+#define PARK_NONE 0u
 
 struct parked_fault {
 	struct fault fault; /* with a task reference */
@@ -29,8 +30,6 @@ struct parked_fault {
 	uint32_t next;
 };
 
-static const struct park_list EMPTY = { PARK_NONE, PARK_NONE };
-
 int
 park_create(struct daemon *d)
 {
@@ -38,15 +37,12 @@ park_create(struct daemon *d)
 	uint32_t room = (uint32_t)param(d, parked_faults);
 
 	k->room = room;
-	k->pool = calloc(room, sizeof(*k->pool));
+	k->pool = calloc(room + 1, sizeof(*k->pool));
 	if (!k->pool)
 		return -1;
-	for (uint32_t i = 0; i < room; i++)
-		k->pool[i].next = i + 1 < room ? i + 1 : PARK_NONE;
-	k->free_head = 0;
-	k->refused = k->tableless = EMPTY;
-	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
-		k->waiting[use] = EMPTY;
+	for (uint32_t i = 1; i <= room; i++)
+		k->pool[i].next = i < room ? i + 1 : PARK_NONE;
+	k->free_head = 1;
 	lock_init(&k->lock, RANK_PARK);
 	return 0;
 }
@@ -56,12 +52,6 @@ park_destroy(struct daemon *d)
 {
 	free(d->park.pool);
 	lock_fini(&d->park.lock);
-}
-
-void
-park_task_init(struct task *task)
-{
-	task->limited = EMPTY;
 }
 
 /* Faults of one client that may wait: a client can make as many as it likes, and others need places
@@ -242,7 +232,7 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 	if (i == PARK_NONE)
 		overflow_locked(k, task);
 	if (i != PARK_NONE && limit)
-		fetch_add_relaxed(&task->process->limit_parked, 1);
+		fetch_add_relaxed(&task->bill.process->limit_parked, 1);
 	if (i != PARK_NONE && !limit && !fault->has_waited) {
 		k->pool[i].fault.has_waited = true;
 		k->pool[i].fault.since = moment_now(d);
@@ -285,8 +275,8 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 	if (task_is_dead(task))
 		return SERVE;
 	if (parked->why == FAULT_OVER_LIMIT)
-		return process_over_limit(task->process, 1) || lane_must_wait(d, task) ? WAIT
-										       : SERVE;
+		return process_over_limit(task->bill.process, 1) || lane_must_wait(d, task) ? WAIT
+											    : SERVE;
 	if (frames_available_for(d, use_of(parked->why)) > 0)
 		return SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
@@ -369,7 +359,7 @@ tableless_take(struct fault_server *server, struct fault *ret)
 		const struct task *task = k->pool[i].fault.task;
 
 		if (load_relaxed(&task->lane) == server->lane &&
-		    share_room(d, task->account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
+		    share_room(d, task->bill.account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
 			break;
 	}
 	if (i != PARK_NONE) {
@@ -456,9 +446,9 @@ park_serve(struct fault_server *server)
 		bool limit = why == FAULT_OVER_LIMIT;
 
 		if (limit)
-			fetch_sub_relaxed(&task->process->limit_parked, 1);
+			fetch_sub_relaxed(&task->bill.process->limit_parked, 1);
 		if (!task_is_dead(task)) {
-			ledger_count(&task->ledger,
+			ledger_count(&task->bill.ledger,
 			    limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 			    clock_now_ns() - fault.start_ns);
 			fault.start_ns = clock_now_ns();
@@ -614,7 +604,7 @@ park_drop(struct daemon *d, struct task *task)
 	if (task->limited.head != PARK_NONE)
 		limited_remove_locked(k, task);
 	limited = drop_locked(k, &task->limited, task);
-	fetch_sub_relaxed(&task->process->limit_parked, limited);
+	fetch_sub_relaxed(&task->bill.process->limit_parked, limited);
 	dropped = limited + drop_locked(k, &k->refused, task) +
 		  drop_locked(k, &k->tableless, task) + overflow_drop_locked(k, task);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)

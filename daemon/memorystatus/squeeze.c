@@ -86,28 +86,6 @@ squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room)
 }
 
 bool
-swap_has_room(const struct daemon *d)
-{
-	return d->swap && !load_relaxed(&d->writeback.swap_full);
-}
-
-uint64_t
-squeeze_compressor_limit(uint64_t share, uint32_t movable, uint32_t last)
-{
-	uint64_t kept = max_u64(2 * (uint64_t)last, movable / 64);
-
-	return max_u64(share, movable > kept ? movable - kept : 0);
-}
-
-bool
-pageout_is_crammed(const struct daemon *d)
-{
-	return load_relaxed(&d->pageq.squeezed) &&
-	       (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >=
-		   compressor_share(d);
-}
-
-bool
 squeeze_is_far(const struct daemon *d)
 {
 	uint64_t share = compressor_share(d);

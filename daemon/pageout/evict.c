@@ -173,7 +173,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	if (s.met_dirty)
 		w->refused = true;
 	/* Before there is no room left: then we would wait. */
-	if (writeback_swap_worth(d))
+	if (store_swap_worth(d))
 		writeback_want(d);
 	w->part_batch = w->refused ? (w->part_batch + 1) / 2 : PART_BATCH;
 	w->part_acceleration =

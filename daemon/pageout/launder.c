@@ -263,7 +263,7 @@ leave(struct pageout_worker *w, struct victim *v, unsigned count)
 		if (wanted)
 			uffd_wake(o->task->uffd, vm_object_address(o, hole->low), bytes);
 		stat_add(w->stats, STAT_HOLES, 1);
-		ledger_count(&o->task->ledger, PAGER_LEDGER_PAGEOUTS, n);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGEOUTS, n);
 		for (unsigned i = 0; i < n; i++)
 			vm_object_put(o);
 	}
@@ -362,7 +362,7 @@ settle_accounts(struct pageout_worker *w)
 	lock_release(&d->pageq.lock);
 	if (w->batches % GROWTH_BATCHES == 0)
 		look_for_growth(w);
-	if (w->refused || (++w->batches % 2 == 0 && writeback_compaction_worth(d, false)))
+	if (w->refused || (++w->batches % 2 == 0 && store_compaction_worth(d, false)))
 		writeback_want(d);
 }
 

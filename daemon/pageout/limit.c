@@ -34,11 +34,11 @@ pageout_want_task(struct daemon *d, struct task *task)
 	uint32_t cursor = 0;
 
 	want_pages_of(d, task);
-	if (likely(load_relaxed(&task->process->references) == 1))
+	if (likely(load_relaxed(&task->bill.process->references) == 1))
 		return;
 	/* The limit is the process's: its other tasks' pages serve as well. */
 	while ((other = task_next(d, &cursor)) != NULL) {
-		if (other != task && other->process == task->process)
+		if (other != task && other->bill.process == task->bill.process)
 			want_pages_of(d, other);
 		task_put(other);
 	}
@@ -141,15 +141,15 @@ round_limits(struct pageout_worker *w)
 		if (is_ours && exchange_acq_rel(&task->reclaim_queued, false)) {
 			bool moved = false, waited_for;
 
-			if (process_over_limit(task->process, LIMIT_SLACK))
+			if (process_over_limit(task->bill.process, LIMIT_SLACK))
 				freed += round_task(w, task, &moved);
-			waited_for = load_acquire(&task->process->limit_parked) > 0;
+			waited_for = load_acquire(&task->bill.process->limit_parked) > 0;
 			/* Below the limit, by our work or its owner's: who waits may go on. */
-			if (waited_for && !process_over_limit(task->process, 1))
+			if (waited_for && !process_over_limit(task->bill.process, 1))
 				fault_servers_kick(d);
 			/* A limit set below what is held is worked down to without a fault, as long
 			 * as pages move. */
-			if (waited_for || (moved && process_over_limit(task->process, 0))) {
+			if (waited_for || (moved && process_over_limit(task->bill.process, 0))) {
 				store_release(&task->reclaim_queued, true);
 				again = true;
 			}

@@ -53,7 +53,7 @@ over_resident_frames(struct daemon *d)
 static uint32_t
 target(const struct daemon *d)
 {
-	return unlikely(pageout_is_crammed(d)) ? d->frames.last : d->frames.free_target;
+	return unlikely(frames_are_crammed(d)) ? d->frames.last : d->frames.free_target;
 }
 
 /* Free frames below which the worker of that rank works: the first from free_min on, each further
@@ -74,7 +74,7 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 		start = d->frames.reserved + span / (rank + 1);
 		stop = d->frames.free_min;
 	}
-	if (unlikely(pageout_is_crammed(d))) {
+	if (unlikely(frames_are_crammed(d))) {
 		start = d->frames.last / 4;
 		stop = d->frames.last;
 	}
@@ -246,7 +246,7 @@ round_global(struct pageout_worker *w)
 	bool room = launder_has_room(w, w->batch);
 
 	/* What leaves for nothing goes first. */
-	if (!room || pageout_is_crammed(d))
+	if (!room || frames_are_crammed(d))
 		choose_clean(w);
 	if (room && w->chosen == 0 && param(d, resident_frames)) {
 		choose_exact(w);

@@ -10,6 +10,7 @@
 
 #include "daemon.h"
 #include "pageq/pageq.h"
+#include "pagers/store.h"
 #include "watch/watcher.h"
 
 #define PAGEOUT_BATCH_MAX 256u
@@ -111,15 +112,9 @@ struct moment moment_tried(struct moment since, struct moment now);
 bool squeeze_begins(struct moment tried);
 /* Whether a fault that has waited so in the squeeze gets SIGBUS. */
 bool squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room);
-/* Segments can still leave: there is swap, and a place in it. */
-bool swap_has_room(const struct daemon *d);
 /* Whether a fault that has waited so is reason to write more to swap than the compressor's share
  * asks for. */
 bool squeeze_starves(struct moment tried);
-/* Frames that the compressor may hold in the squeeze, of so many that are not wired. */
-uint64_t squeeze_compressor_limit(uint64_t share, uint32_t movable, uint32_t last);
-/* Squeezed, and the compressor has all of its share: first touches wait. */
-bool pageout_is_crammed(const struct daemon *d);
 /* The compressor has clearly not filled its share: what leaves makes room, whoever gets it. */
 bool squeeze_is_far(const struct daemon *d);
 /* Enters and leaves the squeeze. Runs on: the writer, after each pass. */
@@ -139,30 +134,5 @@ void writeback_stop(struct daemon *d);
 void writeback_fini(struct daemon *d);
 /* The compressor is large or wasteful: swap out or compact. Any thread. */
 void writeback_want(struct daemon *d);
-/* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on.
- * Cheap. Any thread. */
-bool writeback_compaction_worth(struct daemon *d, bool started);
-/* Whether segments should leave for swap by now. Cheap. Any thread. */
-bool writeback_swap_worth(struct daemon *d);
-/* The size of the compressor's segments, as memory and pages are. */
-size_t segment_bytes_wanted(const struct daemon *d);
-/* The compressor's share of the frames that are not wired. Without swap there is nowhere else to
- * go: more than with it. */
-uint64_t compressor_share(const struct daemon *d);
-/* Of so many frames, as that share. `beside`: free frames that pageout keeps. Pure. */
-uint64_t compressor_share_of(
-    uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room);
-/* Frames of segments that are being filled: with less the compressor cannot work. */
-uint64_t compressor_share_least(const struct daemon *d);
-/* Frames that it may hold now: its share, or more in the squeeze. */
-uint64_t compressor_frames_limit(const struct daemon *d);
-
-/* pagers/swapspace.c. Makes d->swap from options and parameters. => 0, or -errno and a message
- * with cause and remedy */
-int swapspace_create(struct daemon *d, char *message, size_t message_size);
-/* It could not be done; told if that is news. Runs on: the writer. */
-void swapspace_failed(struct daemon *d, enum swap_failure kind, int error);
-/* After each pass; written: a segment went to swap, or moved in it. Runs on: the writer. */
-void swapspace_passed(struct daemon *d, bool written);
 
 #endif

@@ -15,9 +15,10 @@
 #include "alloc.h"
 #include "fault/fault.h"
 #include "pageout/pageout.h"
+#include "pagers/store.h"
+#include "pagers/swapspace.h"
 
-#define WRITES_MAX           64u
-#define TIGHT_WASTE_PERMILLE 30u
+#define WRITES_MAX 64u
 
 /* One segment under way to disk, or being moved between files. */
 struct write {
@@ -46,68 +47,6 @@ writeback_want(struct daemon *d)
 	lock_acquire(&wb->lock);
 	cond_signal(&wb->cond);
 	lock_release(&wb->lock);
-}
-
-/* 256 KiB (1 MiB for 64K pages), less where a few open segments would be a large part of the
- * memory; the compressor wants 16 pages in one. */
-size_t
-segment_bytes_wanted(const struct daemon *d)
-{
-	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
-
-	while (
-	    bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
-		bytes /= 2;
-	return bytes;
-}
-
-uint64_t
-compressor_share_least(const struct daemon *d)
-{
-	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing
-	 * could be stored, and nothing could be written out to make room. */
-	return (d->worker_count + 3) * (uint64_t)segment_bytes_wanted(d) >> d->page_shift;
-}
-
-uint64_t
-compressor_share_of(
-    uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
-{
-	uint64_t share;
-
-	/* Otherwise there is nowhere else to go. */
-	if (!swap_has_room)
-		percent = max_u64(percent, 90);
-	share = movable * percent / 100;
-	/* With so few frames that free ones and a few pages are most of what the share leaves, it
-	 * would never be reached, and nothing would go to swap. */
-	beside += movable / 32;
-	if (swap_has_room)
-		share = min_u64(share, movable > beside ? movable - beside : 0);
-	return max_u64(share, min_u64(least, movable * 90 / 100));
-}
-
-uint64_t
-compressor_share(const struct daemon *d)
-{
-	return compressor_share_of(frames_movable(d), param(d, compressor_percent),
-	    compressor_share_least(d), load_relaxed(&d->frames.free_target), swap_has_room(d));
-}
-
-uint64_t
-compressor_frames_limit(const struct daemon *d)
-{
-	uint64_t share = compressor_share(d);
-
-	if (likely(!load_relaxed(&d->pageq.squeezed)))
-		return share;
-	return squeeze_compressor_limit(share, frames_movable(d), d->frames.last);
-}
-
-static uint64_t
-compressor_frames(const struct daemon *d)
-{
-	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
 }
 
 /* Memory may have come back: it becomes free frames, and whoever waits goes on. `made`: by us, it
@@ -257,35 +196,6 @@ write_start(struct writer *w)
 	return true;
 }
 
-bool
-writeback_compaction_worth(struct daemon *d, bool started)
-{
-	uint64_t permille = param(d, compact_waste_permille);
-	struct compressor_stats stats;
-	uint64_t filled;
-
-	compressor_stats(d->compressor, &stats);
-	filled =
-	    stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
-	if (filled < (uint64_t)frames_movable(d) * d->page_bytes / 32)
-		return false;
-	/* Sparse segments hold address space that new ones will want: more than half of it is too
-	 * much. */
-	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
-	    param(d, arena_factor) * d->frames.count * d->page_bytes)
-		return true;
-	if (load_relaxed(&d->pageq.squeezed))
-		return true;
-	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
-	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) ||
-	    frames_available(d) == 0)
-		permille = min_u64(permille, TIGHT_WASTE_PERMILLE);
-	/* Some steps at a time: the workers need ends to fill before it is woken again. */
-	if (started)
-		permille -= permille / 12;
-	return filled > stats.bytes_live + filled * permille / 1000;
-}
-
 /* => whether memory came back */
 static bool
 compact(struct writer *w)
@@ -293,7 +203,7 @@ compact(struct writer *w)
 	struct daemon *d = w->daemon;
 	bool any = false;
 
-	for (unsigned steps = 0; steps < 64 && writeback_compaction_worth(d, true); steps++) {
+	for (unsigned steps = 0; steps < 64 && store_compaction_worth(d, true); steps++) {
 		if (compressor_compact(d->compressor, load_relaxed(&d->pageq.squeezed)) == 0)
 			break;
 		stat_add(w->stats, STAT_COMPACTIONS, 1);
@@ -311,52 +221,6 @@ wait_one(struct writer *w)
 	if (w->in_flight > 0)
 		swap_channel_wait(w->daemon->writeback.channel);
 	reap(w);
-}
-
-/* So many segments are filled and written meanwhile when a range is evicted; not so many that they
- * would be most of its share. */
-static uint64_t
-group_frames(const struct daemon *d)
-{
-	uint64_t segments = param(d, swap_depth) + d->worker_count;
-
-	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift,
-	    compressor_share(d) / 2);
-}
-
-/* How many frames the compressor should give up: what it holds beyond its share, and what the
- * reserve lacks (pages that do not compress take more than they free). `started`: some are on their
- * way, go on to the lower mark. `starved`: what faults need is lacking too. */
-static uint64_t
-frames_to_swap(struct daemon *d, bool started, bool starved)
-{
-	uint64_t limit = compressor_share(d), held = compressor_frames(d);
-	/* Start a little before pageout is refused, stop a little lower: segments leave in small
-	 * groups. */
-	uint64_t mark = started ? limit - limit / 10 : limit - limit / 16;
-	/* Credit that workers have taken and not used yet is as good as free. */
-	uint64_t free_count =
-	    load_relaxed(&d->frames.free_count) +
-	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
-	uint64_t reserve = starved   ? load_relaxed(&d->frames.free_min)
-			   : started ? d->frames.reserved
-				     : d->frames.reserved / 2;
-	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
-
-	/* Where all workers fill segments as fast as they can, so early that they need not wait;
-	 * with room for what is kept for them. */
-	if (load_relaxed(&d->writeback.evicting)) {
-		held -= min_u64(held, compressor_spare_bytes(d->compressor) >> d->page_shift);
-		mark = min_u64(mark, limit - group_frames(d));
-	}
-	excess = held > mark ? held - mark : 0;
-	return min_u64(max_u64(excess, lack), held);
-}
-
-bool
-writeback_swap_worth(struct daemon *d)
-{
-	return d->swap && frames_to_swap(d, false, false) > 0;
 }
 
 /* Faults have waited through rounds that freed nothing for them, while there is a place in swap:
@@ -378,14 +242,14 @@ swap_out(struct writer *w)
 	struct daemon *d = w->daemon;
 	bool starved = is_starved(d);
 
-	if (frames_to_swap(d, false, starved) == 0)
+	if (store_frames_to_swap(d, false, starved) == 0)
 		return;
 	for (;;) {
 		/* What is in flight will leave. */
 		uint64_t leaving =
 		    (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >>
 		    d->page_shift;
-		bool more = !w->failed && frames_to_swap(d, true, starved) > leaving;
+		bool more = !w->failed && store_frames_to_swap(d, true, starved) > leaving;
 
 		if (more && w->in_flight < w->depth && write_start(w))
 			continue;
@@ -520,7 +384,7 @@ writer_main(void *argument)
 		lock_release(&wb->lock);
 		evicting = load_relaxed(&wb->evicting);
 		if (evicting)
-			compressor_spare_set(d->compressor, group_frames(d) << d->page_shift);
+			compressor_spare_set(d->compressor, store_group_frames(d) << d->page_shift);
 		w->written = 0;
 		w->failed = false;
 		release_places(d);
@@ -532,6 +396,7 @@ writer_main(void *argument)
 			store_release(&d->writeback.swap_full, !swap_has_free(d->swap));
 			swapspace_passed(d, w->written > 0);
 		}
+		store_relaxed(&d->frames.compressor_share, (uint32_t)compressor_share(d));
 		if (evicting)
 			spares_end(w);
 		room_made(d, false);

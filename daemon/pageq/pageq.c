@@ -49,8 +49,9 @@ pageq_destroy(struct daemon *d)
 void
 pageq_policy_text_locked(struct daemon *d, struct task *task, char *text, size_t text_size)
 {
-	page_policy_describe(
-	    task && task->policy ? task->policy : d->pageq.policy, text, text_size);
+	struct page_policy *own = task ? pageq_own_policy(d, task) : NULL;
+
+	page_policy_describe(own ? own : d->pageq.policy, text, text_size);
 }
 
 /* --- the speculative list: pages brought in ahead of use, oldest first --- */

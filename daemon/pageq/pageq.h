@@ -12,6 +12,12 @@
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
+/* The policy of a client that has one of its own; NULL: the daemon's. => PAGEQ held */
+static inline struct page_policy *
+pageq_own_policy(const struct daemon *d, const struct task *task)
+{
+	return likely(d->pageq.own_policies == 0) ? NULL : d->pageq.task_policies[task->index];
+}
 int pageq_create(struct daemon *d, const char *policy);
 void pageq_destroy(struct daemon *d);
 /* A page has been filled: FILLING -> to (ACTIVE, SPECULATIVE, WIRED). pf: PF_*. => PAGEQ held */

@@ -42,7 +42,9 @@ frame_of(struct daemon *d, pol_page page)
 static inline struct page_policy *
 policy_of(struct daemon *d, const struct vm_object *o)
 {
-	return o->task->policy ? o->task->policy : d->pageq.policy;
+	struct page_policy *own = pageq_own_policy(d, o->task);
+
+	return own ? own : d->pageq.policy;
 }
 
 static inline void

@@ -21,7 +21,7 @@ replay_locked(struct daemon *d, struct task *task)
 			if (state_of(d, frame) != want)
 				continue;
 			o = d->objects.objects[p->object];
-			if (task ? o->task != task : o->task->policy != NULL)
+			if (task ? o->task != task : pageq_own_policy(d, o->task) != NULL)
 				continue;
 			if (pass == 1 && load_acquire(&p->word) & PAGE_REPLAYED) {
 				vm_page_flags_clear(p, PAGE_REPLAYED);
@@ -66,7 +66,7 @@ replay_leaving_locked(struct daemon *d, struct task *task)
 		if (state != PAGE_LAUNDRY && state != PAGE_CLEANING)
 			continue;
 		o = d->objects.objects[page_of(d, frame)->object];
-		if (task ? o->task == task : o->task->policy == NULL)
+		if (task ? o->task == task : pageq_own_policy(d, o->task) == NULL)
 			page_policy_fault(policy_of(d, o), pol_of(d, o, frame), 0);
 	}
 }
@@ -82,8 +82,7 @@ pageq_policy_switch(struct daemon *d, struct task *task, const char *policy)
 	lock_acquire(&d->pageq.lock);
 	if (task) {
 		withdraw_locked(d, task);
-		old = task->policy;
-		task->policy = made;
+		old = pageq_own_policy(d, task);
 		d->pageq.own_policies += (made != NULL) - (old != NULL);
 		d->pageq.task_policies[task->index] = made;
 	} else {
@@ -103,11 +102,10 @@ pageq_policy_drop(struct daemon *d, struct task *task)
 	struct page_policy *old;
 
 	lock_acquire(&d->pageq.lock);
-	old = task->policy;
-	task->policy = NULL;
+	old = pageq_own_policy(d, task);
 	if (old) {
-		d->pageq.own_policies--;
 		d->pageq.task_policies[task->index] = NULL;
+		d->pageq.own_policies--;
 	}
 	lock_release(&d->pageq.lock);
 	page_policy_destroy(old);

@@ -4,13 +4,15 @@
  * and what has gone wrong with it since. One line when a kind of failure begins, one when it is
  * over, however often it is met in between. Runs on: the main thread at start, then the writer.
  */
+#include "pagers/swapspace.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "clock.h"
-#include "pageout/pageout.h"
+#include "daemon.h"
 
 /* A failure that was not met for so long, with something written since, is over. Longer than swap
  * waits before it tries again. */

@@ -3,6 +3,7 @@
  * Ranges in pieces. Runs on: jobs.
  */
 #include "region/piece.h"
+#include "vm/vm_map.h"
 
 struct piece
 piece_begin(struct request *r, uint64_t address, uint64_t size, unsigned cost)

@@ -63,7 +63,7 @@ enum fault_outcome
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret)
 {
-	uint32_t room = process_room(o->task->process);
+	uint32_t room = process_room(o->bill->process);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
 	struct hole *hole = vm_object_hole_at(o, index);
 
@@ -263,7 +263,7 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	lock_release(&o->lock);
 	compressor_free(d->compressor, cref);
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
-	ledger_count(&o->task->ledger, PAGER_LEDGER_PAGES_LOST, 1);
+	ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGES_LOST, 1);
 	fault_poison_hole(server, o);
 	log_error_limited(
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "
@@ -419,7 +419,7 @@ fill_zero(struct fault_server *server, struct fill *fill)
 		break;
 	}
 	stat_add(server->stats, STAT_ZERO_FILLS, done_pages);
-	ledger_count(&o->task->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
+	ledger_count(&o->bill->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
 	if (done_pages == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);
@@ -474,7 +474,7 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	retain = !fill->wired && fill_retains(d, fill);
 	done = fill_copy(server, fill, server->bounce, loaded, retain);
 	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
-	ledger_count(&o->task->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
+	ledger_count(&o->bill->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
 	if (done == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);

@@ -15,6 +15,7 @@
 #include "fault/fault.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
+#include "pageq/pageq.h"
 #include "pageq/page_policy.h"
 #include "vm/vm_object.h"
 
@@ -31,19 +32,6 @@ block_count(const struct vm_object *o)
 	return (o->page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
 }
 
-static void
-bill(struct vm_object *o, int64_t blocks)
-{
-	struct daemon *d = o->daemon;
-
-	ledger_post_bytes(
-	    &o->task->ledger, PAGER_LEDGER_PAGE_TABLE, blocks * (int64_t)TABLE_BLOCK_BYTES);
-	fetch_add_relaxed(&d->slots.blocks, (unsigned)blocks);
-	if (blocks < 0)
-		share_give(
-		    d, o->task->account, SHARE_TABLES, (uint64_t)-blocks * TABLE_BLOCK_BYTES);
-}
-
 static bool
 block_populate(struct vm_object *o, uint64_t block)
 {
@@ -51,9 +39,9 @@ block_populate(struct vm_object *o, uint64_t block)
 
 	if (likely(load_relaxed(word) & BLOCK_POPULATED))
 		return true;
-	if (share_take(o->daemon, o->task->account, SHARE_TABLES, TABLE_BLOCK_BYTES) != 0)
+	if (bill_tables_take(o->daemon, o->bill, TABLE_BLOCK_BYTES) != 0)
 		return false;
-	bill(o, 1);
+	fetch_add_relaxed(&o->daemon->slots.blocks, 1);
 	store_relaxed(word, load_relaxed(word) | BLOCK_POPULATED);
 	return true;
 }
@@ -72,6 +60,13 @@ vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int dire
 		n += (unsigned)(direction > 0 ? SLOTS_PER_BLOCK - within : within + 1);
 	}
 	return n < count ? n : count;
+}
+
+static void
+blocks_give(struct vm_object *o, unsigned blocks)
+{
+	fetch_sub_relaxed(&o->daemon->slots.blocks, blocks);
+	bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
 }
 
 static bool
@@ -119,7 +114,7 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	 * nothing to look at. */
 	lock_acquire(&d->pageq.lock);
 	policies[0] = page_policy_get(d->pageq.policy);
-	policies[1] = page_policy_get(o->task->policy);
+	policies[1] = page_policy_get(pageq_own_policy(d, o->task));
 	lock_release(&d->pageq.lock);
 	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
 	    (off_t)count * 8);
@@ -139,7 +134,7 @@ vm_object_release(struct vm_object *o, uint64_t first, uint64_t last)
 	lock_acquire(&o->lock);
 	while ((block = next_idle(o, block, end)) < end) {
 		uint64_t low, high;
-		int64_t blocks = 0;
+		unsigned blocks = 0;
 		struct hole hole;
 
 		empty_around(o, block, &low, &high);
@@ -152,9 +147,9 @@ vm_object_release(struct vm_object *o, uint64_t first, uint64_t last)
 		}
 		lock_release(&o->lock);
 		run_release(o, low, high);
-		bill(o, -blocks);
+		blocks_give(o, blocks);
 		vm_object_hole_close(o, &hole);
-		given += (unsigned)blocks;
+		given += blocks;
 		block = high;
 		lock_acquire(&o->lock);
 	}
@@ -166,9 +161,9 @@ vm_object_release(struct vm_object *o, uint64_t first, uint64_t last)
 void
 vm_object_blocks_end(struct vm_object *o)
 {
-	int64_t blocks = 0;
+	unsigned blocks = 0;
 
 	for (uint64_t b = 0; b < block_count(o); b++)
 		blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
-	bill(o, -blocks);
+	blocks_give(o, blocks);
 }

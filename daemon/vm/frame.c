@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "failpt.h"
-#include "pageout/pageout.h"
 #include "vm/vm_page.h"
 #include "daemon.h"
 
@@ -22,7 +21,7 @@
 #define TARGET_STEP 32u
 
 int
-frames_create(struct daemon *d)
+frames_create(struct daemon *d, uint32_t compressor_least)
 {
 	struct frame_table *t = &d->frames;
 	uint64_t count = d->options.memory_bytes >> d->page_shift;
@@ -60,7 +59,9 @@ frames_create(struct daemon *d)
 	store_relaxed(&t->free_count, t->count);
 	store_relaxed(&d->stats.levels[STAT_FRAMES_TOTAL], (long long)t->count);
 	store_relaxed(&d->stats.levels[STAT_FRAMES_FREE], (long long)t->count);
-	frames_targets_refresh(d);
+	t->compressor_least = compressor_least;
+	store_relaxed(&t->compressor_share, t->count);
+	frames_params_refresh(d);
 	return 0;
 }
 
@@ -103,16 +104,33 @@ frames_resident_movable(const struct daemon *d)
 	return resident > wired ? (uint64_t)(resident - wired) : 0;
 }
 
-uint64_t
-frames_wire_most(const struct daemon *d)
+/* Most frames that may be wired: wire_percent, and less where too few would be left for pages to
+ * come and go. */
+static uint64_t
+wire_most(const struct daemon *d)
 {
 	/* The reserve, targets that differ, segments that are being filled, and as much again for
 	 * pages. */
-	uint64_t count = d->frames.count;
-	uint64_t kept =
-	    d->frames.reserved + 4 * TARGET_STEP + min_u64(compressor_share_least(d), count / 4);
+	const struct frame_table *t = &d->frames;
+	uint64_t count = t->count;
+	uint64_t kept = t->reserved + 4 * TARGET_STEP + min_u64(t->compressor_least, count / 4);
 
 	return min_u64(count * param(d, wire_percent) / 100, count > kept ? count - kept : 0);
+}
+
+void
+frames_params_refresh(struct daemon *d)
+{
+	frames_targets_refresh(d);
+	share_tell(d, SHARE_WIRED, wire_most(d) << d->page_shift);
+}
+
+bool
+frames_are_crammed(const struct daemon *d)
+{
+	return load_relaxed(&d->pageq.squeezed) &&
+	       load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >=
+		   (long long)load_relaxed(&d->frames.compressor_share);
 }
 
 uint32_t
@@ -140,7 +158,7 @@ frames_available_for(const struct daemon *d, enum frame_use use)
 	uint64_t limit = param(d, resident_frames), resident;
 
 	/* What the compressor takes beyond its share is for pages that exist. */
-	if (unlikely(squeezed) && available > 0 && use == FRAME_FIRST && pageout_is_crammed(d))
+	if (unlikely(squeezed) && available > 0 && use == FRAME_FIRST && frames_are_crammed(d))
 		return 0;
 	if (likely(limit == 0) || use == FRAME_STORE)
 		return available;
@@ -241,10 +259,8 @@ frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes)
 	return given;
 }
 
-/* The compressor grows only on credit that a worker has taken before, so that the budget is never
- * exceeded. */
-static int
-memory_take(void *ctx, size_t bytes)
+int
+frames_memory_take(void *ctx, size_t bytes)
 {
 	struct daemon *d = ctx;
 	long long credit = load_relaxed(&d->frames.compressor_credit);
@@ -256,16 +272,10 @@ memory_take(void *ctx, size_t bytes)
 	return 0;
 }
 
-static void
-memory_give(void *ctx, size_t bytes)
+void
+frames_memory_give(void *ctx, size_t bytes)
 {
 	struct daemon *d = ctx;
 
 	fetch_add_acq_rel(&d->frames.compressor_credit, (long long)bytes);
 }
-
-const struct compressor_ops frames_compressor_ops = {
-	.memory_take = memory_take,
-	.memory_give = memory_give,
-	.relocate = daemon_relocate,
-};

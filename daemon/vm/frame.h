@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "atomics.h"
-#include "compressor.h"
 #include "vm/frame_use.h"
 
 struct daemon;
@@ -30,10 +29,15 @@ struct frame_table {
 	uint32_t last; /* (C) of those, the lowest: stored pages and, squeezed, the compressor */
 	atomic_uint free_min, free_target; /* (Q) to write, (A) to look at */
 	atomic_llong compressor_credit; /* (A) bytes taken from the free frames and not populated */
+	uint32_t compressor_least;      /* (C) frames without which the compressor cannot work */
+	atomic_uint compressor_share;   /* (A) frames that it has before it is crammed; the writer
+					   tells it after each pass */
 	int fd;
 };
 
-int frames_create(struct daemon *d);
+/* compressor_least: frames without which the compressor cannot work. => 0, -ERANGE (too few or too
+ * many) or -errno */
+int frames_create(struct daemon *d, uint32_t compressor_least);
 void frames_destroy(struct daemon *d);
 /* Free frames that this use must leave. Squeezed: FRAME_READ leaves none, so a stored page can
  * always be read. */
@@ -54,15 +58,21 @@ void frame_put_locked(struct daemon *d, uint32_t frame);
 bool frames_credit_compressor_locked(struct daemon *d, size_t bytes);
 /* Gives credit above `keep_bytes` back. => frames freed. */
 uint32_t frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes);
+/* The wired frames or a parameter have changed: the targets follow. => PAGEQ held, or at start */
 void frames_targets_refresh(struct daemon *d);
+/* A parameter has changed: the targets and the share of wired memory follow. => PAGEQ held, or at
+ * start */
+void frames_params_refresh(struct daemon *d);
 /* All that are not wired: what shares and targets are shares of, since a wired page cannot make
  * room. Any thread. */
 uint32_t frames_movable(const struct daemon *d);
 /* The same of resident pages. */
 uint64_t frames_resident_movable(const struct daemon *d);
-/* Most frames that may be wired: wire_percent, and less where too few would be left for pages to
- * come and go. Any thread. */
-uint64_t frames_wire_most(const struct daemon *d);
-extern const struct compressor_ops frames_compressor_ops;
+/* Squeezed, and the compressor has all of its share: first touches get nothing. Any thread. */
+bool frames_are_crammed(const struct daemon *d);
+/* For the compressor, which grows only on credit that a worker has taken before, so that the budget
+ * is never exceeded. ctx: the daemon. => 0 or -ENOMEM. Any thread; no lock is taken */
+int frames_memory_take(void *ctx, size_t bytes);
+void frames_memory_give(void *ctx, size_t bytes);
 
 #endif

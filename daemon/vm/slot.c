@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vm/vm_object.h"
+#include "daemon.h"
 
 int
 slots_create(struct daemon *d)
@@ -35,6 +35,7 @@ slots_create(struct daemon *d)
 		return -errno;
 	t->slots = memory;
 	t->count = (uint32_t)count;
+	share_tell(d, SHARE_VIRTUAL, count << d->page_shift);
 	lock_init(&t->lock, RANK_JOBS);
 	t->extents = malloc(sizeof(*t->extents) * 16);
 	if (!t->extents)

@@ -15,7 +15,7 @@
 #include "fault/fault.h"
 #include "pmap/uffd.h"
 #include "text.h"
-#include "vm/vm_object.h"
+#include "vm/vm_map.h"
 #include "watch/watcher.h"
 
 int
@@ -26,6 +26,7 @@ task_table_create(struct daemon *d)
 	shares_create(d);
 	processes_create(d);
 	t->room = (uint32_t)param(d, max_sessions);
+	share_tell(d, SHARE_SESSIONS, t->room);
 	t->tasks = calloc(t->room, sizeof(*t->tasks));
 	t->generations = calloc(t->room, sizeof(*t->generations));
 	lock_init(&t->lock, RANK_TASK_TABLE);
@@ -46,8 +47,8 @@ task_table_destroy(struct daemon *d)
 static void
 shares_give(struct task *task)
 {
-	share_give(task->daemon, task->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
-	share_give(task->daemon, task->account, SHARE_SESSIONS, 1);
+	share_give(task->daemon, task->bill.account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+	share_give(task->daemon, task->bill.account, SHARE_SESSIONS, 1);
 }
 
 static int
@@ -104,24 +105,24 @@ task_create(struct daemon *d, const struct task_birth *birth)
 	text_clean(task->name);
 	store_relaxed(&task->lane_before, watch_lane_of(d, birth->uid));
 	store_relaxed(&task->references, 1);
-	task->process = process_get(d, birth->pid, birth->pidfd);
-	if (!task->process)
+	task->bill.process = process_get(d, birth->pid, birth->pidfd);
+	if (!task->bill.process)
 		goto fail_process;
-	task->account = share_account_get(d, birth->uid, birth->is_control);
-	if (!task->account)
+	task->bill.account = share_account_get(d, birth->uid, birth->is_control);
+	if (!task->bill.account)
 		goto fail_account;
-	park_task_init(task);
 	vm_map_init(&task->map);
-	task->map.task = task;
+	task->map.daemon = d;
+	task->map.bill = &task->bill;
 	if (table_add(task))
 		goto fail_table;
 	return task;
 
 fail_table:
 	vm_map_fini(&task->map);
-	share_account_put(d, task->account);
+	share_account_put(d, task->bill.account);
 fail_account:
-	process_put(d, task->process);
+	process_put(d, task->bill.process);
 fail_process:
 	free(task);
 	return NULL;
@@ -147,15 +148,15 @@ task_put(struct task *task)
 	d->tasks.count--;
 	lock_release(&d->tasks.lock);
 	vm_map_fini(&task->map);
-	CHECKF(ledger_is_zero(&task->ledger), "session %llu ends with a ledger that is not zero",
-	    (unsigned long long)task->id);
+	CHECKF(ledger_is_zero(&task->bill.ledger),
+	    "session %llu ends with a ledger that is not zero", (unsigned long long)task->id);
 	closer_close(d, task->uffd, task->pid, task->uid);
 	closer_close(d, task->agent, task->pid, task->uid);
 	closer_close(d, task->pidfd, task->pid, task->uid);
 	closer_close(d, load_relaxed(&task->pagemap), task->pid, task->uid);
 	shares_give(task);
-	share_account_put(d, task->account);
-	process_put(d, task->process);
+	share_account_put(d, task->bill.account);
+	process_put(d, task->bill.process);
 	task->magic = 0;
 	free(task);
 }
@@ -228,8 +229,8 @@ task_wired_settle(struct task *task)
 	lock_release(&task->map.lock);
 	if (less == 0)
 		return;
-	fetch_sub_relaxed(&task->process->wired_bytes, less);
-	share_give(task->daemon, task->account, SHARE_WIRED, less);
+	fetch_sub_relaxed(&task->bill.process->wired_bytes, less);
+	share_give(task->daemon, task->bill.account, SHARE_WIRED, less);
 }
 
 bool

@@ -10,8 +10,6 @@
 #include <string.h>
 
 #include "check.h"
-#include "vm/task.h"
-#include "vm/vm_object.h"
 
 void
 vm_map_init(struct vm_map *m)
@@ -24,24 +22,14 @@ vm_map_init(struct vm_map *m)
 static int
 map_bill(struct vm_map *m, uint32_t entries)
 {
-	uint64_t bytes = entries * sizeof(*m->entries);
-	int error =
-	    m->task ? share_take(m->task->daemon, m->task->account, SHARE_TABLES, bytes) : 0;
-
-	if (m->task && !error)
-		ledger_post_bytes(&m->task->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
-	return error;
+	return m->bill ? bill_tables_take(m->daemon, m->bill, entries * sizeof(*m->entries)) : 0;
 }
 
 static void
 map_unbill(struct vm_map *m, uint32_t entries)
 {
-	uint64_t bytes = entries * sizeof(*m->entries);
-
-	if (!m->task)
-		return;
-	ledger_post_bytes(&m->task->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
-	share_give(m->task->daemon, m->task->account, SHARE_TABLES, bytes);
+	if (m->bill)
+		bill_tables_give(m->daemon, m->bill, entries * sizeof(*m->entries));
 }
 
 void
@@ -190,7 +178,7 @@ merge_at(struct vm_map *m, uint32_t i)
 	if (!can_merge(a, a + 1))
 		return;
 	a->end = a[1].end;
-	vm_object_put(a[1].object);
+	vm_object_put_not_last(a[1].object);
 	memmove(a + 1, a + 2, (m->count - i - 2) * sizeof(*a));
 	m->count--;
 }

@@ -9,31 +9,7 @@
 
 #include <stdint.h>
 
-#include "lock.h"
-
-struct vm_object;
-
-struct vm_entry {
-	uint64_t start, end;      /* client addresses */
-	struct vm_object *object; /* one reference per entry */
-	uint64_t offset;          /* bytes in the object */
-	uint32_t behavior;        /* enum pager_behavior, the lasting ones */
-	uint32_t wired_count;
-	uint32_t protection, max_protection;
-};
-
-struct vm_map {
-	struct lock lock;
-	struct vm_entry *entries; /* (M) */
-	uint32_t count, room;     /* (M) */
-	uint32_t hint;            /* (M) last entry found */
-	uint64_t virtual_bytes;   /* (M) */
-	uint64_t wired_bytes; /* (M) of wired entries: what may become wired by touching it. Changed
-				 by jobs alone */
-	struct task *task;    /* (C) whose it is, who pays for its memory; NULL: nobody does */
-	struct vm_object *growing; /* (M) the last object that was made for more than one
-				      allocation; with a reference */
-};
+#include "vm/books.h"
 
 void vm_map_init(struct vm_map *m);
 void vm_map_fini(struct vm_map *m);

@@ -111,7 +111,7 @@ static void
 shares_give(struct vm_object *o, unsigned count)
 {
 	while (count-- > 0)
-		share_give(o->daemon, o->task->account, object_shares[count].share,
+		share_give(o->daemon, o->bill->account, object_shares[count].share,
 		    share_amount(o, count));
 }
 
@@ -120,7 +120,7 @@ shares_take(struct vm_object *o)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(object_shares); i++) {
 		int error = share_take(
-		    o->daemon, o->task->account, object_shares[i].share, share_amount(o, i));
+		    o->daemon, o->bill->account, object_shares[i].share, share_amount(o, i));
 
 		if (error) {
 			shares_give(o, i);
@@ -147,6 +147,7 @@ vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint6
 	o->page_count = page_count;
 	o->base_address = base_address;
 	o->task = task_get(task);
+	o->bill = &task->bill;
 	store_relaxed(&o->references, 1);
 	error = shares_take(o);
 	if (error)
@@ -187,12 +188,6 @@ fail_shares:
 	task_put(task);
 	free(o);
 	return error;
-}
-
-void
-vm_object_get(struct vm_object *o)
-{
-	fetch_add_relaxed(&o->references, 1);
 }
 
 void
@@ -282,40 +277,6 @@ vm_object_next(struct daemon *d, uint32_t *cursor)
 	}
 	lock_release(&t->lock);
 	return o;
-}
-
-/* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs
- * on: writeback. */
-bool
-daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
-{
-	struct daemon *d = ctx;
-	uint64_t page, slot;
-	struct vm_object *o = vm_object_of_owner(d, owner, &page);
-	bool moved = false;
-
-	if (!o)
-		return false;
-	lock_acquire(&o->lock);
-	slot = load_relaxed(vm_object_slot(o, page));
-	if (slot_kind(slot) == SLOT_STORED && slot_cref(slot).v == from.v) {
-		vm_object_slot_set(o, page, slot_stored(to));
-		moved = true;
-	} else if (slot_kind(slot) == SLOT_RESIDENT) {
-		struct vm_page *p = &d->frames.pages[slot_frame(slot)];
-
-		if (vm_page_busy_only(p)) {
-			if (p->cref == from.v) {
-				p->cref = to.v;
-				moved = true;
-			}
-			/* WANTED is only set with O held: nobody can have met it busy. */
-			vm_page_unbusy(p);
-		}
-	}
-	lock_release(&o->lock);
-	vm_object_put(o);
-	return moved;
 }
 
 void

@@ -12,51 +12,8 @@
 #define VM_OBJECT_H
 
 #include "daemon.h"
+#include "vm/books.h"
 #include "vm/vm_page.h"
-
-#define VM_OBJECT_MAGIC 0x0b1ec70bu
-/* Slots per block (block.c): one hardware page of slots. */
-#define SLOTS_PER_BLOCK 512u
-/* Slots are handed out in runs of these: a policy's entries for one, of a byte or more, are whole
- * hardware pages, so that no two objects have entries in one. */
-#define SLOTS_PER_RUN 4096u
-/* A block's word: how many of its slots are not ABSENT, and this. */
-#define BLOCK_POPULATED 0x8000u /* it has memory, and is billed for it */
-/* What is billed: the most that a block takes by itself, a page each of slots and of two arrays of
- * a policy. */
-#define TABLE_BLOCK_BYTES (3u * 4096u)
-/* Small allocations share objects of this size, or of a run of slots if that is more. */
-#define VM_OBJECT_CHUNK_BYTES (128ull << 20)
-
-struct task;
-
-/* Pages without a frame have no busy bit. Who needs them to stay as they are while no lock is held
- * (a punch that passes over them, poison) puts a hole around them: in it no page is filled, refused
- * or discarded. */
-struct hole {
-	struct hole *next;  /* (O) of its object */
-	uint64_t low, high; /* (O) pages [low, high) */
-	bool wanted;        /* (O) somebody came meanwhile: wake the range */
-};
-
-struct vm_object {
-	uint32_t magic;
-	atomic_uint references;
-	uint32_t index;        /* (C) in the object table */
-	uint32_t slot_base;    /* (C) first slot */
-	uint64_t id;           /* (C) never used again */
-	uint64_t page_count;   /* (C) */
-	uint64_t base_address; /* (C) */
-	struct task *task;     /* (C) with a reference: who maps and pays for it */
-	struct daemon *daemon; /* (C) */
-	int memfd;             /* (C) */
-	struct lock lock;
-	struct cond
-	    unbusy; /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
-	atomic_uint waiters;   /* (A) on unbusy */
-	struct hole *holes;    /* (O) ranges in which no page may be filled now */
-	atomic_ushort *blocks; /* (A) a word for each block; written under O */
-};
 
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
@@ -64,7 +21,6 @@ void object_table_destroy(struct daemon *d);
  * its share). One reference for the caller. */
 int vm_object_create(struct daemon *d, struct task *task, uint64_t page_count,
     uint64_t base_address, struct vm_object **ret);
-void vm_object_get(struct vm_object *o);
 /* The last reference frees it: every slot must be ABSENT by then. */
 void vm_object_put(struct vm_object *o);
 
@@ -148,9 +104,5 @@ void vm_object_hole_close(struct vm_object *o, struct hole *hole);
 /* Discards pages [first, first + count): content, stored copies and frames. Waits for busy pages.
  * => returns how many were there. Runs on: jobs. No lock held. */
 uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);
-
-/* The compressor moved a page; => whether its handle was swapped. Runs on:
- * writeback */
-bool daemon_relocate(void *ctx, struct cowner owner, struct cref from, struct cref to);
 
 #endif

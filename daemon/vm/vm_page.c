@@ -107,12 +107,7 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
-	if (arrow->internal | arrow->compressed | arrow->wired)
-		ledger_post_pages(
-		    &o->task->ledger, arrow->internal, arrow->compressed, arrow->wired);
-	if (arrow->internal)
-		store_relaxed(&o->task->process->resident,
-		    load_relaxed(&o->task->process->resident) + arrow->internal);
+	bill_post_pages_locked(o->bill, arrow->internal, arrow->compressed, arrow->wired);
 }
 
 void

@@ -24,9 +24,6 @@ EXCEPTIONS = {
         control/jobs
         control/loop
         control/stop
-        core/closer
-        core/shares
-        core/stats
         fault/affinity
         fault/direct
         fault/fault
@@ -46,7 +43,7 @@ EXCEPTIONS = {
         pageq/pageq
         pageq/pageq_priv
         pageq/side
-        pagers/swapspace
+        pagers/store
         pmap/uffd
         pmap/zap
         record/recorder
@@ -54,9 +51,7 @@ EXCEPTIONS = {
         vm/block
         vm/frame
         vm/hole
-        vm/slot
         vm/task
-        vm/vm_map
         vm/vm_object
         vm/vm_page
         watch/holder

@@ -28,15 +28,6 @@ ROWS = [
 HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''
     audit/check -> control/control
-    core/shares -> vm/frame
-    core/shares -> vm/vm_page
-    core/stats -> memorystatus/squeeze
-    core/stats -> pageout/pageout
-    core/stats -> pageout/writeback
-    core/stats -> pmap/uffd
-    core/stats -> vm/task
-    core/stats -> vm/vm_object
-    core/stats -> vm/vm_page
     fault/direct -> watch/watcher
     fault/fault -> pageout/pageout
     fault/fault -> watch/watcher
@@ -51,7 +42,6 @@ EXCEPTIONS = '''
     memorystatus/squeeze -> fault/fault
     memorystatus/squeeze -> fault/server
     memorystatus/squeeze -> pageout/pageout
-    memorystatus/squeeze -> pageout/writeback
     pageout/evict -> watch/watcher
     pageout/launder -> fault/fault
     pageout/launder -> watch/watcher
@@ -65,7 +55,6 @@ EXCEPTIONS = '''
     pageq/pageq -> pageout/pageout
     pageq/side -> pageout/evict
     pageq/side -> pageout/pageout
-    pagers/swapspace -> pageout/pageout
     pmap/uffd -> watch/watcher
     pmap/zap -> pageout/pageout
     pmap/zap -> watch/watcher
@@ -77,20 +66,15 @@ EXCEPTIONS = '''
     transit/run -> fault/fault
     transit/run -> fault/swapin
     transit/run -> pageout/pageout
-    transit/run -> pageout/writeback
     transit/run -> watch/lane
     vm/block -> fault/fault
     vm/block -> memorystatus/frame_wait
     vm/block -> pageq/page_policy
+    vm/block -> pageq/pageq
     vm/block -> pmap/uffd
-    vm/frame -> memorystatus/squeeze
-    vm/frame -> pageout/pageout
-    vm/frame -> pageout/writeback
     vm/hole -> pmap/uffd
     vm/hole -> watch/watcher
     vm/task -> fault/fault
-    vm/task -> memorystatus/frame_wait
-    vm/task -> pageq/page_policy
     vm/task -> pmap/uffd
     vm/task -> watch/watcher
     vm/vm_object -> fault/fault

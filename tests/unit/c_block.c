@@ -65,8 +65,8 @@ billed(const struct unit *u)
 {
 	uint64_t used = share_used(&u->daemon->shares, SHARE_TABLES);
 
-	assert_int_equal(used, ledger_pages(&u->task->ledger, PAGER_LEDGER_PAGE_TABLE));
-	assert_int_equal(used, load_relaxed(&u->task->account->used[SHARE_TABLES]));
+	assert_int_equal(used, ledger_pages(&u->task->bill.ledger, PAGER_LEDGER_PAGE_TABLE));
+	assert_int_equal(used, load_relaxed(&u->task->bill.account->used[SHARE_TABLES]));
 	assert_int_equal(used, load_relaxed(&u->daemon->slots.blocks) * TABLE_BLOCK_BYTES);
 	return used / TABLE_BLOCK_BYTES;
 }
@@ -178,7 +178,7 @@ runs_end_where_the_share_does(void **state)
 
 	(void)state;
 	blocks_start(&u);
-	u.task->account->is_privileged = false;
+	u.task->bill.account->is_privileged = false;
 	store_relaxed(&u.daemon->params.user_percent, 50);
 	store_relaxed(&u.daemon->params.max_table_bytes, 4 * TABLE_BLOCK_BYTES);
 	assert_int_equal(populate(&u, 510, 4, 1), 4);
@@ -188,7 +188,7 @@ runs_end_where_the_share_does(void **state)
 	assert_int_equal(populate(&u, 1024, 32, -1), 0);
 	assert_int_equal(populate(&u, 515, 32, -1), 32);
 	assert_int_equal(billed(&u), 2);
-	assert_int_equal(share_room(u.daemon, u.task->account, SHARE_TABLES), 0);
+	assert_int_equal(share_room(u.daemon, u.task->bill.account, SHARE_TABLES), 0);
 	lock_acquire(&u.object->lock);
 	assert_int_equal(
 	    fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), FAULT_NO_TABLE);
@@ -200,7 +200,7 @@ runs_end_where_the_share_does(void **state)
 	assert_int_equal(populate(&u, 2000, 1, 1), 1);
 	assert_int_equal(populate(&u, 3000, 1, 1), 0);
 	/* That is for these. */
-	u.task->account->is_privileged = true;
+	u.task->bill.account->is_privileged = true;
 	assert_int_equal(populate(&u, 3000, 1, 1), 1);
 	assert_int_equal(populate(&u, 4000, 1, 1), 0);
 	vm_object_release(u.object, 0, UNIT_PAGES);

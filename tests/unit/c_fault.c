@@ -14,6 +14,7 @@
 #include "control/control.h"
 #include "pageq/pageq.h"
 #include "threads.h"
+#include "vm/vm_map.h"
 
 /* --- a page is refused while another server would fill it --- */
 
@@ -233,6 +234,7 @@ wire_counts_promises(void **state)
 
 	faults_start(&u);
 	store_relaxed(&u.daemon->params.wire_percent, 50); /* of 1024 */
+	frames_params_refresh(u.daemon);
 	other = unit_task(u.daemon);
 	second = (struct unit){ u.daemon, other, u.object };
 	entry = u.task->map.entries[0];
@@ -260,7 +262,7 @@ wire_counts_promises(void **state)
 	assert_int_equal(u.task->map.wired_bytes, 512 * 4096);
 	/* A client's own limit: half of it. */
 	assert_int_equal(wire(&u, handle_unwire, 1000, 212), 0);
-	store_relaxed(&u.task->process->limit_pages, 620);
+	store_relaxed(&u.task->bill.process->limit_pages, 620);
 	assert_int_equal(wire(&u, handle_wire, 1000, 11), -EAGAIN);
 	assert_int_equal(wire(&u, handle_wire, 1000, 10), 0);
 	task_put(other);

@@ -71,13 +71,13 @@ struct books {
 static struct books
 books_of(struct unit *u)
 {
-	struct books b = {
-		.internal = (long long)ledger_pages(&u->task->ledger, PAGER_LEDGER_INTERNAL),
-		.compressed =
-		    (long long)ledger_pages(&u->task->ledger, PAGER_LEDGER_INTERNAL_COMPRESSED),
-		.wired = (long long)ledger_pages(&u->task->ledger, PAGER_LEDGER_WIRED_MEM),
-		.footprint = (long long)ledger_pages(&u->task->ledger, PAGER_LEDGER_PHYS_FOOTPRINT)
-	};
+	struct books b = { .internal = (long long)ledger_pages(
+			       &u->task->bill.ledger, PAGER_LEDGER_INTERNAL),
+		.compressed = (long long)ledger_pages(
+		    &u->task->bill.ledger, PAGER_LEDGER_INTERNAL_COMPRESSED),
+		.wired = (long long)ledger_pages(&u->task->bill.ledger, PAGER_LEDGER_WIRED_MEM),
+		.footprint =
+		    (long long)ledger_pages(&u->task->bill.ledger, PAGER_LEDGER_PHYS_FOOTPRINT) };
 
 	for (int i = 0; i < STAT_COUNT; i++)
 		b.gauges[i] = unit_level(u, (enum stat_index)i);
@@ -195,7 +195,7 @@ check_pair(enum page_state from, enum page_state to)
 		step(&u, &frame, at, next);
 		at = next;
 	}
-	assert_true(ledger_is_zero(&u.task->ledger));
+	assert_true(ledger_is_zero(&u.task->bill.ledger));
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
 	unit_stop(&u);
 }

@@ -212,13 +212,13 @@ limit_holds_up_nobody(void **state)
 	other = unit_task(d);
 	second = (struct unit){ d, other, u.object };
 	/* Both hold more than they may. */
-	store_relaxed(&u.task->process->limit_pages, 1);
-	store_relaxed(&other->process->limit_pages, 1);
-	store_relaxed(&u.task->process->resident, 5);
-	store_relaxed(&other->process->resident, 5);
+	store_relaxed(&u.task->bill.process->limit_pages, 1);
+	store_relaxed(&other->bill.process->limit_pages, 1);
+	store_relaxed(&u.task->bill.process->resident, 5);
+	store_relaxed(&other->bill.process->resident, 5);
 	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
 	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
-	assert_int_equal(load_relaxed(&other->process->limit_parked), LIMITED);
+	assert_int_equal(load_relaxed(&other->bill.process->limit_parked), LIMITED);
 	store_relaxed(&d->frames.free_count, 0);
 	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
 	store_relaxed(&d->writeback.passes, 9);
@@ -232,12 +232,12 @@ limit_holds_up_nobody(void **state)
 	assert_int_equal(world.poisons, 1);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
 	/* And the client behind the one at its limit. */
-	store_relaxed(&u.task->process->resident, 0);
-	store_relaxed(&u.task->process->limit_pages, 0);
+	store_relaxed(&u.task->bill.process->resident, 0);
+	store_relaxed(&u.task->bill.process->limit_pages, 0);
 	park_serve(server);
 	assert_int_equal(world.zeropages, 3);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
-	store_relaxed(&other->process->resident, 0);
+	store_relaxed(&other->bill.process->resident, 0);
 	park_drop(d, other);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	assert_null(d->park.limited);

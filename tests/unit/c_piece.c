@@ -5,6 +5,7 @@
 #include "c_unit.h"
 #include "region/piece.h"
 #include "fault/fault.h"
+#include "vm/vm_map.h"
 
 #define PAGE     4096ull
 #define PAGES    (240u * SLOTS_PER_BLOCK)

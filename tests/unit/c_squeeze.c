@@ -114,13 +114,12 @@ test_floors(void **state)
 			assert_true(frames_floor(&t, FRAME_READ, false) < t.reserved);
 			/* Room for the pages that are left over at the segments' ends, and never
 			 * all. */
-			assert_true(squeeze_compressor_limit(share, count, t.last) >= share);
-			assert_true(
-			    squeeze_compressor_limit(share, count, t.last) + t.last < count);
+			assert_true(store_squeezed_limit(share, count, t.last) >= share);
+			assert_true(store_squeezed_limit(share, count, t.last) + t.last < count);
 		}
 	}
-	assert_int_equal(squeeze_compressor_limit(1843, 2048, 32), 2048 - 64);
-	assert_int_equal(squeeze_compressor_limit(1000, 512, 16), 1000);
+	assert_int_equal(store_squeezed_limit(1843, 2048, 32), 2048 - 64);
+	assert_int_equal(store_squeezed_limit(1000, 512, 16), 1000);
 }
 
 static struct fault

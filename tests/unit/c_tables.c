@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "c_unit.h"
+#include "pagers/store.h"
 
 /* --- ledger --- */
 
@@ -317,9 +318,9 @@ test_frames(void **state)
 	assert_true(frames_credit_compressor_locked(d, credit));
 	assert_false(frames_credit_compressor_locked(d, credit + 1));
 	assert_int_equal(load_relaxed(&d->frames.free_count), last);
-	assert_int_equal(frames_compressor_ops.memory_take(d, credit), 0);
-	assert_int_equal(frames_compressor_ops.memory_take(d, 1), -ENOMEM);
-	frames_compressor_ops.memory_give(d, credit);
+	assert_int_equal(store_compressor_ops.memory_take(d, credit), 0);
+	assert_int_equal(store_compressor_ops.memory_take(d, 1), -ENOMEM);
+	store_compressor_ops.memory_give(d, credit);
 	assert_int_equal(frames_reclaim_credit_locked(d, 0), d->frames.reserved - last);
 	/* Squeezed: each use stops at its own floor, and reads at none. */
 	store_relaxed(&d->pageq.squeezed, true);

@@ -72,7 +72,7 @@ unit_start(struct unit *u)
 	assert_int_equal(task_table_create(d), 0);
 	assert_int_equal(object_table_create(d), 0);
 	assert_int_equal(slots_create(d), 0);
-	assert_int_equal(frames_create(d), 0);
+	assert_int_equal(frames_create(d, 4 * (256u << 10) / 4096), 0);
 	lock_init(&d->pageq.lock, RANK_PAGEQ);
 	cond_init(&d->pageq.pageout_wanted);
 	cond_init(&d->pageq.help_wanted);

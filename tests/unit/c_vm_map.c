@@ -4,6 +4,7 @@
  * each page's truth.
  */
 #include "c_unit.h"
+#include "vm/vm_map.h"
 
 #include <stdio.h>
 

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "pageq/page_policy.h"
+#include "vm/vm_map.h"
 
 struct fault_world world;
 

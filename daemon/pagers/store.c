@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store of anonymous pages: numbers of the compressor and of swap. Runs on: any thread; never
+ * blocks.
+ */
+#include "pagers/store.h"
+
+#include "daemon.h"
+#include "vm/vm_object.h"
+
+/* Waste that is worth a compaction where the compressor is near its share or nothing is free, as a
+ * part of its memory; elsewhere the parameter compact_waste_permille says it. */
+#define TIGHT_WASTE_PERMILLE 30u
+
+/* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs
+ * on: writeback. */
+static bool
+relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
+{
+	struct daemon *d = ctx;
+	uint64_t page, slot;
+	struct vm_object *o = vm_object_of_owner(d, owner, &page);
+	bool moved = false;
+
+	if (!o)
+		return false;
+	lock_acquire(&o->lock);
+	slot = load_relaxed(vm_object_slot(o, page));
+	if (slot_kind(slot) == SLOT_STORED && slot_cref(slot).v == from.v) {
+		vm_object_slot_set(o, page, slot_stored(to));
+		moved = true;
+	} else if (slot_kind(slot) == SLOT_RESIDENT) {
+		struct vm_page *p = &d->frames.pages[slot_frame(slot)];
+
+		if (vm_page_busy_only(p)) {
+			if (p->cref == from.v) {
+				p->cref = to.v;
+				moved = true;
+			}
+			/* WANTED is only set with O held: nobody can have met it busy. */
+			vm_page_unbusy(p);
+		}
+	}
+	lock_release(&o->lock);
+	vm_object_put(o);
+	return moved;
+}
+
+const struct compressor_ops store_compressor_ops = {
+	.memory_take = frames_memory_take,
+	.memory_give = frames_memory_give,
+	.relocate = relocate,
+};
+
+size_t
+segment_bytes_wanted(const struct daemon *d)
+{
+	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
+
+	while (
+	    bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
+		bytes /= 2;
+	return bytes;
+}
+
+uint64_t
+compressor_share_least(const struct daemon *d)
+{
+	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing
+	 * could be stored, and nothing could be written out to make room. */
+	return (d->worker_count + 3) * (uint64_t)segment_bytes_wanted(d) >> d->page_shift;
+}
+
+uint64_t
+compressor_share_of(
+    uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
+{
+	uint64_t share;
+
+	/* Otherwise there is nowhere else to go. */
+	if (!swap_has_room)
+		percent = max_u64(percent, 90);
+	share = movable * percent / 100;
+	/* With so few frames that free ones and a few pages are most of what the share leaves, it
+	 * would never be reached, and nothing would go to swap. */
+	beside += movable / 32;
+	if (swap_has_room)
+		share = min_u64(share, movable > beside ? movable - beside : 0);
+	return max_u64(share, min_u64(least, movable * 90 / 100));
+}
+
+uint64_t
+compressor_share(const struct daemon *d)
+{
+	return compressor_share_of(frames_movable(d), param(d, compressor_percent),
+	    compressor_share_least(d), load_relaxed(&d->frames.free_target), swap_has_room(d));
+}
+
+bool
+swap_has_room(const struct daemon *d)
+{
+	return d->swap && !load_relaxed(&d->writeback.swap_full);
+}
+
+uint64_t
+store_squeezed_limit(uint64_t share, uint32_t movable, uint32_t last)
+{
+	uint64_t kept = max_u64(2 * (uint64_t)last, movable / 64);
+
+	return max_u64(share, movable > kept ? movable - kept : 0);
+}
+
+uint64_t
+compressor_frames_limit(const struct daemon *d)
+{
+	uint64_t share = compressor_share(d);
+
+	if (likely(!load_relaxed(&d->pageq.squeezed)))
+		return share;
+	return store_squeezed_limit(share, frames_movable(d), d->frames.last);
+}
+
+static uint64_t
+compressor_frames(const struct daemon *d)
+{
+	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
+}
+
+bool
+store_compaction_worth(struct daemon *d, bool started)
+{
+	uint64_t permille = param(d, compact_waste_permille);
+	struct compressor_stats stats;
+	uint64_t filled;
+
+	compressor_stats(d->compressor, &stats);
+	filled =
+	    stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
+	if (filled < (uint64_t)frames_movable(d) * d->page_bytes / 32)
+		return false;
+	/* Sparse segments hold address space that new ones will want: more than half of it is too
+	 * much. */
+	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
+	    param(d, arena_factor) * d->frames.count * d->page_bytes)
+		return true;
+	if (load_relaxed(&d->pageq.squeezed))
+		return true;
+	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
+	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) ||
+	    frames_available(d) == 0)
+		permille = min_u64(permille, TIGHT_WASTE_PERMILLE);
+	/* Some steps at a time: the workers need ends to fill before it is woken again. */
+	if (started)
+		permille -= permille / 12;
+	return filled > stats.bytes_live + filled * permille / 1000;
+}
+
+uint64_t
+store_group_frames(const struct daemon *d)
+{
+	uint64_t segments = param(d, swap_depth) + d->worker_count;
+
+	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift,
+	    compressor_share(d) / 2);
+}
+
+uint64_t
+store_frames_to_swap(struct daemon *d, bool started, bool starved)
+{
+	uint64_t limit = compressor_share(d), held = compressor_frames(d);
+	/* Start a little before pageout is refused, stop a little lower: segments leave in small
+	 * groups. */
+	uint64_t mark = started ? limit - limit / 10 : limit - limit / 16;
+	/* Credit that workers have taken and not used yet is as good as free. */
+	uint64_t free_count =
+	    load_relaxed(&d->frames.free_count) +
+	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) >> d->page_shift);
+	uint64_t reserve = starved   ? load_relaxed(&d->frames.free_min)
+			   : started ? d->frames.reserved
+				     : d->frames.reserved / 2;
+	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
+
+	/* Where all workers fill segments as fast as they can, so early that they need not wait;
+	 * with room for what is kept for them. */
+	if (load_relaxed(&d->writeback.evicting)) {
+		held -= min_u64(held, compressor_spare_bytes(d->compressor) >> d->page_shift);
+		mark = min_u64(mark, limit - store_group_frames(d));
+	}
+	excess = held > mark ? held - mark : 0;
+	return min_u64(max_u64(excess, lack), held);
+}
+
+bool
+store_swap_worth(struct daemon *d)
+{
+	return d->swap && store_frames_to_swap(d, false, false) > 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store: the compressor, and swap behind it, as the place of anonymous pages that have left
+ * memory. How much memory it may hold, and when that should become less. The writer
+ * (pageout/writeback.c) does it.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "compressor.h"
+
+struct daemon;
+
+/* What the compressor asks of frames and objects; its ctx is the daemon. */
+extern const struct compressor_ops store_compressor_ops;
+/* The size of the compressor's segments: 256 KiB (1 MiB for 64K pages), and less where a few open
+ * segments would be a large part of the memory. */
+size_t segment_bytes_wanted(const struct daemon *d);
+/* Segments can still leave: there is swap, and a place in it. */
+bool swap_has_room(const struct daemon *d);
+/* The compressor's share of the frames that are not wired. Without swap there is nowhere else to
+ * go: more than with it. */
+uint64_t compressor_share(const struct daemon *d);
+/* That share of `movable` frames. beside: free frames that pageout keeps. Pure. */
+uint64_t compressor_share_of(
+    uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room);
+/* Frames of segments that are being filled: with less the compressor cannot work. */
+uint64_t compressor_share_least(const struct daemon *d);
+/* Frames that it may hold now: its share, or more in the squeeze. */
+uint64_t compressor_frames_limit(const struct daemon *d);
+/* Frames that it may hold in the squeeze, of `movable` that are not wired. Pure. */
+uint64_t store_squeezed_limit(uint64_t share, uint32_t movable, uint32_t last);
+/* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on.
+ * Cheap. Any thread. */
+bool store_compaction_worth(struct daemon *d, bool started);
+/* How many frames the compressor should give up: what it holds beyond its share, and what the
+ * reserve lacks (pages that do not compress take more than they free). started: some are on their
+ * way, go on to the lower mark. starved: what faults need is lacking too. */
+uint64_t store_frames_to_swap(struct daemon *d, bool started, bool starved);
+/* Whether segments should leave for swap by now. Cheap. Any thread. */
+bool store_swap_worth(struct daemon *d);
+/* Frames of the segments that are filled and written meanwhile when a range is evicted; never so
+ * many that they would be most of the compressor's share. */
+uint64_t store_group_frames(const struct daemon *d);
+
+#endif

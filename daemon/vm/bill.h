@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A bill: what a client's memory is charged to. Its pages are posted to its own ledger and count
+ * against the limit of its process; what it takes of bounded resources counts against the share of
+ * its user.
+ */
+#ifndef BILL_H
+#define BILL_H
+
+#include "core/ledger.h"
+#include "core/shares.h"
+#include "vm/process.h"
+
+struct bill {
+	struct ledger ledger;
+	struct process *process;       /* (C) with a reference: its limit */
+	struct share_account *account; /* (C) the user's, with a reference */
+};
+
+/* `pages` (-1, 0, 1) of a class are posted; see ledger_post_pages. => PAGEQ held */
+void bill_post_pages_locked(struct bill *bill, int internal, int compressed, int wired);
+/* Memory of the daemon's tables is about to be taken for the client. => 0, or what share_take says
+ */
+int bill_tables_take(struct daemon *d, struct bill *bill, uint64_t bytes) MUST_USE;
+/* And has been given back. */
+void bill_tables_give(struct daemon *d, struct bill *bill, uint64_t bytes);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The books: objects, maps and tasks, which name one another, so their bodies stand in one place.
+ * What is done with each is in vm_object.h, vm_map.h and task.h. Letters on fields: daemon.h.
+ */
+#ifndef BOOKS_H
+#define BOOKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "atomics.h"
+#include "check.h"
+#include "lock.h"
+#include "vm/bill.h"
+
+struct daemon;
+
+#define VM_OBJECT_MAGIC 0x0b1ec70bu
+/* Slots per block (block.c): one hardware page of slots. */
+#define SLOTS_PER_BLOCK 512u
+/* Slots are handed out in runs of these: a policy's entries for one, of a byte or more, are whole
+ * hardware pages, so that no two objects have entries in one. */
+#define SLOTS_PER_RUN 4096u
+/* A block's word: how many of its slots are not ABSENT, and this. */
+#define BLOCK_POPULATED 0x8000u /* it has memory, and is billed for it */
+/* What is billed: the most that a block takes by itself, a page each of slots and of two arrays of
+ * a policy. */
+#define TABLE_BLOCK_BYTES (3u * 4096u)
+/* Small allocations share objects of this size, or of a run of slots if that is more. */
+#define VM_OBJECT_CHUNK_BYTES (128ull << 20)
+
+/* Pages without a frame have no busy bit. Who needs them to stay as they are while no lock is held
+ * (a punch that passes over them, poison) puts a hole around them: in it no page is filled, refused
+ * or discarded. */
+struct hole {
+	struct hole *next;  /* (O) of its object */
+	uint64_t low, high; /* (O) pages [low, high) */
+	bool wanted;        /* (O) somebody came meanwhile: wake the range */
+};
+
+struct vm_object {
+	uint32_t magic;
+	atomic_uint references;
+	uint32_t index;        /* (C) in the object table */
+	uint32_t slot_base;    /* (C) first slot */
+	uint64_t id;           /* (C) never used again */
+	uint64_t page_count;   /* (C) */
+	uint64_t base_address; /* (C) */
+	struct task *task;     /* (C) with a reference: who maps it */
+	struct bill *bill;     /* (C) the task's: who pays for it */
+	struct daemon *daemon; /* (C) */
+	int memfd;             /* (C) */
+	struct lock lock;
+	struct cond
+	    unbusy; /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
+	atomic_uint waiters;   /* (A) on unbusy */
+	struct hole *holes;    /* (O) ranges in which no page may be filled now */
+	atomic_ushort *blocks; /* (A) a word for each block; written under O */
+};
+
+/* One more reference, for a holder of one. */
+static inline void
+vm_object_get(struct vm_object *o)
+{
+	fetch_add_relaxed(&o->references, 1);
+}
+/* Drops a reference of a holder that has another one. vm_object_put (vm_object.h) drops any. */
+static inline void
+vm_object_put_not_last(struct vm_object *o)
+{
+	CHECK(fetch_sub_acq_rel(&o->references, 1) > 1);
+}
+
+struct object_table {
+	struct lock lock;
+	struct vm_object **objects; /* (A) stable while the object has a resident page */
+	uint32_t room, hint, used;  /* used: highest index ever taken, plus one */
+	uint64_t next_id;
+};
+
+struct vm_entry {
+	uint64_t start, end;      /* client addresses */
+	struct vm_object *object; /* one reference per entry */
+	uint64_t offset;          /* bytes in the object */
+	uint32_t behavior;        /* enum pager_behavior, the lasting ones */
+	uint32_t wired_count;
+	uint32_t protection, max_protection;
+};
+
+struct vm_map {
+	struct lock lock;
+	struct vm_entry *entries; /* (M) */
+	uint32_t count, room;     /* (M) */
+	uint32_t hint;            /* (M) last entry found */
+	uint64_t virtual_bytes;   /* (M) */
+	uint64_t wired_bytes; /* (M) of wired entries: what may become wired by touching it. Changed
+				 by jobs alone */
+	struct daemon *daemon;     /* (C) */
+	struct bill *bill;         /* (C) pays for its memory; NULL: nobody does */
+	struct vm_object *growing; /* (M) the last object that was made for more than one
+				      allocation; with a reference */
+};
+
+enum task_state { TASK_ATTACHING, TASK_ATTACHED, TASK_DEAD };
+
+/* A sequential run of faults by one thread; direct-mapped by thread id. */
+#define STREAMS 16
+struct stream {
+	uint32_t thread;
+	uint32_t run;     /* faults that continued it */
+	uint64_t next_up; /* address that would continue it upwards */
+	uint64_t next_down;
+};
+
+/* Faults that wait in one queue, first in, first out: places in the pool of
+ * memorystatus/frame_wait.c; 0: none. */
+struct park_list {
+	uint32_t head, tail;
+};
+
+#define TASK_MAGIC 0x7a5c1041u
+
+struct task {
+	uint32_t magic;
+	atomic_uint references;
+	uint32_t index, generation;    /* (C) in the table */
+	uint64_t id;                   /* (C) */
+	struct daemon *daemon;         /* (C) */
+	_Atomic enum task_state state; /* (A) written by task_commit */
+	atomic_uint lane; /* (A) that serves it: watch/lane.h; written by the watcher, under
+			     affinity_busy */
+	atomic_uint
+	    lane_before; /* (A) whose jobs serve it until it is attached; written by the watcher */
+	unsigned times_apart; /* the watcher only: how often it has been moved to a side lane */
+	atomic_bool
+	    end_wanted; /* (A) it held a thread of ours for too long: the control loop ends it */
+	int uffd, agent, pidfd; /* (C) once CLIENT; -1 before */
+	atomic_int
+	    pagemap; /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
+	pid_t pid;   /* (C) */
+	uid_t uid;   /* (C) */
+	uint64_t wired_billed; /* (M) bytes of the user's share of wired memory */
+	char name[64];         /* (C) as HELLO said it, cleaned */
+	struct vm_map map;
+	atomic_uint objects; /* (A) that it has */
+	struct bill bill;
+	atomic_bool reclaim_queued; /* (A) a worker has been asked to take its pages */
+	uint32_t reclaim_entry;     /* worker 0 only: where own reclaim goes on */
+	uint32_t reclaim_page;
+	struct park_list limited;  /* (K) its faults that wait for that, FIFO */
+	struct task *limited_next; /* (K) on park.limited */
+	uint32_t parked;           /* (K) its faults that wait */
+	bool park_overflow; /* (K) more than may: all its threads are woken when there is a place
+			       again, */
+	struct task *overflow_next;     /* (K) on park.overflowed */
+	struct stream streams[STREAMS]; /* (M) */
+	atomic_uint
+	    faults_to_sample; /* (A) faults until the CPU of a faulting thread is looked at again */
+	_Atomic uint64_t servers_polling; /* (A) bit i: server i, or its direct server, reads this
+					     client; changed by who holds affinity_busy */
+	atomic_bool is_direct; /* (A) written under DIRECT: direct servers read it, the others do
+				  not poll it */
+	bool direct_refused;   /* under affinity_busy: it made its userfaultfd nonblocking, or it
+				  cannot be read otherwise */
+	atomic_bool
+	    has_moved;    /* (A) it has moved paged memory by mremap(2), to where no map knows it */
+	uint8_t seen[64]; /* under affinity_busy: samples by server (fault/affinity.c), older ones
+			     count less */
+	unsigned samples; /* under affinity_busy: in this period */
+	unsigned sample_interval;             /* under affinity_busy: faults from one to the next */
+	uint64_t sampled_ns, sampled_swapins; /* under affinity_busy: at the last sample */
+	unsigned busy_samples; /* under affinity_busy: samples in a row that found it fit for direct
+				  servers */
+	atomic_bool affinity_busy; /* (A) try-lock */
+};
+
+struct task_table {
+	struct lock lock;
+	struct task **tasks;   /* (T) */
+	uint32_t *generations; /* (T) */
+	uint32_t room, count;
+};
+
+#endif
