@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * An index of the words in this machine's files, all of it in memory from pagerd: the files' bytes,
- * the table of words and the lists of where each word occurs. The same program on plain memory
- * gives the same answer.
+ * Makes an index of the words in this machine's files, with everything in memory from pagerd: the
+ * files' bytes, the table of words, and for each word the list of files that hold it. On plain
+ * memory the same program gives the same answer.
  *
  * Progress goes to standard error, the answer to standard output.
  */
@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define SEGMENT_BYTES  ((size_t)16 << 20) /* memory is asked for in pieces of this size */
+#define SEGMENT_BYTES  ((size_t)16 << 20) /* memory is allocated in pieces of this size */
 #define FILE_MAX_BYTES ((size_t)8 << 20)  /* larger files are left out */
 #define WORD_MIN       3u
 #define WORD_MAX       40u
@@ -32,8 +32,8 @@
 #define BLOCK_MAX      64u
 #define TOP            20u
 
-/* Files that hold a word. Each block of a list has twice the room of the one before it, so that a
- * rare word's list is small and a frequent one's lies in few places. */
+/* A part of the list of files that hold a word. Each block has twice the room of the previous one,
+ * so the list of a rare word is small, and that of a frequent word has few parts. */
 struct block {
 	struct block *previous;
 	uint32_t used, room;
@@ -42,8 +42,8 @@ struct block {
 	} at[];
 };
 
-/* Words are kept in the order in which they first came: the frequent ones stand together. What has
- * been seen in the file at hand joins the list when another file comes. */
+/* Words are kept in the order of their first occurrence, so frequent words are close together. The
+ * occurrences in the current file join the list when the word occurs in another file. */
 struct word {
 	const char *text;
 	uint64_t hash;
@@ -52,7 +52,7 @@ struct word {
 	uint32_t file, in_file; /* in_file occurrences in this file are not in the list yet */
 };
 
-/* Of the hash table: small, because it is touched at random. */
+/* An entry of the hash table: small, because the table is touched at random. */
 struct slot {
 	uint32_t number; /* of the word, from 1; 0: free */
 	uint32_t tag;    /* upper half of its hash */
@@ -73,7 +73,7 @@ struct index {
 	struct slot *table;
 	struct word *words_at[WORD_CHUNKS];
 	uint64_t table_slots;                 /* a power of two */
-	struct segment *text, *names, *lists; /* the one being filled is the first */
+	struct segment *text, *names, *lists; /* the first segment is the one being filled */
 	struct file *files;
 	uint64_t files_room, file_count;
 	uint64_t bytes, words, postings, occurrences;
@@ -87,7 +87,7 @@ die(const char *what, int error)
 	exit(1);
 }
 
-/* The only two places where memory comes from and goes to. */
+/* memory_get and memory_put are the only functions that allocate and free memory. */
 static void *
 memory_get(struct index *x, size_t bytes)
 {
@@ -188,7 +188,7 @@ word_new(struct index *x, const char *text, uint32_t length, uint64_t hash)
 		die("too many words", -E2BIG);
 	if (number % WORD_CHUNK == 0)
 		x->words_at[number / WORD_CHUNK] = memory_get(x, WORD_CHUNK * sizeof(*w));
-	/* Its own copy: the texts need not come back for each comparison. */
+	/* A copy, so that a comparison does not bring the file's text back into memory. */
 	name = segment_get(x, &x->names, length);
 	memcpy(name, text, length);
 	w = word_at(x, number);
@@ -252,7 +252,7 @@ word_add(struct index *x, const char *text, uint32_t length, uint32_t file)
 	x->occurrences++;
 }
 
-/* No more files. */
+/* Called after the last file. */
 static void
 index_finish(struct index *x)
 {
@@ -275,7 +275,7 @@ text_index(struct index *x, const char *text, size_t bytes, uint32_t file)
 	}
 }
 
-/* read(2) writes straight into the paged memory. => whether it was taken. */
+/* Reads a file directly into paged memory and indexes it. => whether it could be read. */
 static bool
 file_add(struct index *x, const char *path, size_t bytes)
 {
@@ -357,7 +357,7 @@ directory_add(struct index *x, const char *path, uint64_t limit_bytes, double st
 	fts_close(walk);
 }
 
-/* Every word with its list, in the order in which they came, and the files' own bytes. */
+/* => a hash of every word with its list, in their order, and of the files' bytes. */
 static uint64_t
 index_digest(const struct index *x)
 {
@@ -382,7 +382,7 @@ index_digest(const struct index *x)
 	return digest;
 }
 
-/* More occurrences first, then in the order of the alphabet. */
+/* Orders by occurrences, descending, then alphabetically. */
 static bool
 word_before(const struct word *a, const struct word *b)
 {
@@ -446,10 +446,10 @@ usage(void)
 	      "DIR...\n"
 	      "  --malloc        plain memory\n"
 	      "  --pager         memory from pagerd (the default)\n"
-	      "  --socket PATH   of the daemon\n"
-	      "  --limit-bytes N read so much at most\n"
-	      "  --hold FD       after the answer, keep the index until the descriptor is closed "
-	      "at its other end\n",
+	      "  --socket PATH   the daemon's socket\n"
+	      "  --limit-bytes N read at most N bytes\n"
+	      "  --hold FD       after the answer, keep the index until the other end of the "
+	      "descriptor is closed\n",
 	    stderr);
 	exit(2);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced by the tests here. $1 of each test: pagerbench; $2 (some): wordindex.
+# Sourced by the tests of this folder. $1 of each test is pagerbench; $2 is wordindex.
 
 skip() { echo "SKIP: $*"; exit 77; }
 fail() { echo "FAIL: $*"; exit 1; }
@@ -14,7 +14,7 @@ requires_free_zram() {
 	[ "$(cat /sys/block/zram0/disksize 2>/dev/null)" = 0 ] || skip "no free zram device"
 	grep -qw 'lz4' /sys/block/zram0/comp_algorithm || skip "zram without lz4"
 }
-# A daemon to serve the other side: the built one, or what $PAGERD names.
+# The daemon for the other side: the built one, or the one that $PAGERD names.
 requires_pagerd() {
 	if [ -z "$PAGERD" ]; then
 		PAGERD=$(dirname "$1")/../daemon/pagerd
@@ -24,7 +24,7 @@ requires_pagerd() {
 	[ -c /dev/userfaultfd ] || skip "no /dev/userfaultfd"
 }
 
-# What `compare` changes, as text.
+# Prints the state that `compare` changes.
 kernel_state() {
 	cat /proc/swaps /sys/block/zram*/disksize /sys/block/zram*/comp_algorithm /proc/sys/vm/page-cluster 2>/dev/null
 	find /sys/fs/cgroup -maxdepth 2 -name 'pagerbench*' 2>/dev/null

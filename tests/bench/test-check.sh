@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Each scenario runs on plain memory and finds no bad page; the command line refuses what it should.
+# Each scenario runs on plain memory and finds no bad page; wrong command lines are refused.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 

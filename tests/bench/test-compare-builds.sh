@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Another build as the peer: each row has ratios and noise; each build is driven by its own pagerbench; --limit decides about
-# the exit status; what is no build, or does not fit, is said before anything is measured.
+# Another build as the peer: each row has ratios and noise; each build is driven by its own pagerbench; --limit decides the exit
+# status; a path that is no build, and a build that cannot be compared, are reported before anything is measured.
 . "$(dirname "$0")/functions.sh"
 bench=$(realpath "$1")
 requires_pagerd "$bench"
@@ -10,7 +10,7 @@ dir=$(mktemp -d -p "${TMPDIR:-/var/tmp}") || exit 1
 trap 'rm -rf "$dir" "$dir".*' EXIT
 trap 'exit 1' INT TERM
 
-# One of each kind.
+# A row of each kind.
 "$bench" compare random-read fits soft-fault swap-out fill-to-disk --json --peer "pagerd=$PAGERD" --pairs 1 --memory 8M \
 	--seconds 0.1 --dir "$dir" >"$dir.out" 2>"$dir.err" ||
 	fail "status $?: $(cat "$dir.err")"
@@ -32,7 +32,7 @@ print(*bad, f'{len(bad)} complaints', sep='\n')
 sys.exit(bool(bad))
 END
 
-# A build whose pagerbench tells other figures than it measures: by so much that no machine is too busy for it.
+# A build whose pagerbench reports other figures than it measures, different enough for a busy machine.
 mkdir "$dir.build" "$dir.build/daemon" "$dir.build/bench"
 ln -s "$(realpath "$PAGERD")" "$dir.build/daemon/pagerd"
 cat >"$dir.build/bench/pagerbench" <<END
@@ -71,7 +71,7 @@ assert row['ratio']['per_page_ns']['min'] > 100 > row['noise']['per_page_ns']['m
 END
 builds || fail "the other is faster, without a limit: status $?: $(cat "$dir.out" "$dir.err")"
 
-# One that does not know what it is asked.
+# A build that does not know the options of this one.
 printf '#!/bin/sh\necho "what is $1?" >&2\nexit 2\n' >"$dir.build/bench/pagerbench"
 builds && fail "a build that does not fit: status 0"
 grep -q 'the other build cannot be measured' "$dir.err" || fail "a build that does not fit: $(cat "$dir.err")"

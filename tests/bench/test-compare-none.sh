@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The whole table for a moment with nothing of the kernel's to compare with: each row ends, the promised keys are there, the
-# picture shows the rows that have a ratio; --working-set takes the place of the ratios.
+# The whole table for a moment, without the kernel as a peer: each row ends, the documented keys are there, the picture shows
+# the rows that have a ratio; --working-set replaces the ratios.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 requires_pagerd "$bench"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Without rights, or with a zram device in use, nothing is changed and the reason is said.
+# Without rights, or with a zram device in use, nothing is changed and the reason is printed.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 requires_root

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Swap, zram, page-cluster and cgroup are as they were after the end, after SIGINT and SIGTERM, and, shortly after, after
+# Swap, zram, page-cluster and cgroups are as before when the program has ended, also by SIGINT and SIGTERM, and soon after a
 # SIGKILL at any moment.
 . "$(dirname "$0")/functions.sh"
 bench=$1
@@ -24,7 +24,7 @@ for round in 1 2 3; do
 			>/dev/null 2>"$dir.err" &
 		pid=$!
 		seed=$(((seed * 1103515245 + 12345) % 2147483648))
-		# At any moment; when swap is on; and at any moment after it was.
+		# At any moment; when swap is on; and at any moment after swap was on.
 		if [ $round != 1 ]; then
 			while [ "$(wc -l </proc/swaps)" -le 1 ]; do
 				! grep -q '^State:.Z' /proc/$pid/status || fail "it ended by itself: $(cat "$dir.err")"

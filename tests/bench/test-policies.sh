@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Live counts of major faults are the predicted ones within 5 % for the default policy, and nothing beats MIN.
+# For mach2q the live major faults are within 5 % of the prediction, and no policy has fewer than MIN.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 requires_pagerd "$bench"
@@ -18,7 +18,7 @@ plot=
 "$bench" policies --working-set 2M --touches 4000 --repeat 1 --policies mach2q,arc \
 	--workloads random,zipf,scan,loop,phase --fractions 75,25 --dir "$dir" --json --tsv "$dir.tsv" \
 	--markdown "$dir.md" $plot >"$dir.out" 2>"$dir.err" || fail "status $?: $(cat "$dir.err")"
-# Of a workload whose points coincide gnuplot says so.
+# gnuplot warns about a workload whose points coincide.
 ! grep -vq '^Warning: empty [xy] range\|^$' "$dir.err" || fail "it said: $(cat "$dir.err")"
 [ -z "$(ls -A "$dir")" ] || fail "left behind: $(ls -A "$dir")"
 python3 - "$dir.out" <<'END' || exit 1
@@ -45,7 +45,7 @@ if missing:
 sys.exit(bool(missing))
 END
 fi
-# A header, predictions with MIN, and a line a run.
+# A header, the predictions with MIN, and a line for each run.
 [ "$(wc -l <"$dir.tsv")" = $((1 + 5 * 2 * 3 + 5 * 2 * 3)) ] || fail "TSV: $(wc -l <"$dir.tsv") lines"
 grep -q '^| mach2q | ' "$dir.md" || fail "no table of agreement"
 "$bench" policies --policies nosuch --working-set 1M --dir "$dir" >/dev/null 2>"$dir.err" && fail "took a policy that is none"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The keys that are promised are there.
+# The documented keys are there.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Each scenario for a moment on a pagerd of one's own: no bad page, the daemon's invariants hold at the end (and if they do
-# not, that is said), it ends cleanly, nothing is left behind.
+# Each scenario for a moment on a private pagerd: no page is bad, the daemon's invariants hold at the end (and a broken one is
+# reported), it ends cleanly, and no file is left.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 requires_pagerd "$bench"
@@ -18,7 +18,7 @@ for scenario in $("$bench" list | awk 'NR > 1 { print $1 }'); do
 	[ ! -s "$dir.err" ] || fail "$scenario: it said: $(cat "$dir.err")"
 	[ -z "$(ls -A "$dir")" ] || fail "$scenario: left behind: $(ls -A "$dir")"
 done
-# Beside plain memory: each side has its own counts, and where everything fits no touch is a fault of pagerd's.
+# Beside plain memory: each side has its own counts, and while everything fits, no touch is a fault of pagerd.
 "$bench" run fits --beside-plain --memory 16M --seconds 0.5 --timeout 600 --dir "$dir" --json >"$dir.out" 2>"$dir.err" ||
 	fail "beside plain: status $?: $(cat "$dir.err" "$dir.out")"
 python3 - "$dir.out" <<'END' || fail "beside plain: $(cat "$dir.out")"
@@ -32,7 +32,7 @@ for side in own, plain:
 assert own['check_failures'] == 0 and 'check_failures' not in plain and plain['daemon_private_bytes'] == 0
 END
 [ -z "$(ls -A "$dir")" ] || fail "beside plain: left behind: $(ls -A "$dir")"
-# A policy whose check fails, in a daemon that is otherwise sound.
+# A policy whose check fails, in a daemon without other faults.
 lazy=$(realpath "$(dirname "$bench")/../tests/live/policy_lazy.so")
 [ -f "$lazy" ] || fail "no $lazy"
 printf '#!/bin/sh\nexec "%s" --policy "%s:broken" "$@"\n' "$(realpath "$PAGERD")" "$lazy" >"$dir.daemon"

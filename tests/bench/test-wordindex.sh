@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The word index is the same on plain memory and on a quarter of it from pagerd.
+# The word index is the same on plain memory and on a pagerd with a quarter of that memory.
 . "$(dirname "$0")/functions.sh"
 bench=$1
 wordindex=$2

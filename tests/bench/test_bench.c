@@ -90,7 +90,7 @@ spreads(void **state)
 	assert_true(s.min == 1 && s.median == 2.5 && s.max == 4);
 	s = spread_of(NULL, 0);
 	assert_true(s.min == 0 && s.median == 0 && s.max == 0);
-	/* Only pairs of which both sides were measured count. */
+	/* A pair counts only if both sides were measured. */
 	assert_int_equal(ratios_of(a, b, 3, ratios), 1);
 	assert_true(ratios[0] == 0.5);
 }
@@ -149,7 +149,7 @@ patterns_tell_bad_pages(void **state)
 	assert_false(page_check(unit, 7, 99, 4));
 	page_set_generation(unit, 4);
 	assert_true(page_verify(unit, 7, 99, 4, &pool));
-	/* Torn: the second half is of another generation. */
+	/* Torn: the second half has another generation. */
 	page_fill(other, 7, 99, 5, &pool);
 	memcpy(other, unit, UNIT_BYTES / 2);
 	assert_true(page_check(other, 7, 99, 4));
@@ -173,9 +173,8 @@ pool_is_half_compressible(void **state)
 	pool_close(&pool);
 }
 
-/* Two memories of the heap, for workload_run. What is told of them: their letters in the order in
- * which their counts were read, which is before and after each slice. The second loses a page
- * meanwhile. */
+/* Two backends on the heap, for workload_run. `told` is their letters in the order in which their
+ * counts were read, which happens before and after each slice. The second one loses a page. */
 struct told_memory {
 	char letter;
 	char *base;
@@ -265,7 +264,7 @@ slices_alternate(void **state)
 	configs[1] = configs[0];
 	configs[1].socket = "b";
 	assert_int_equal(workload_run(configs, 2, results), 0);
-	/* Four turns: each side twice the first, and none within the other's slice. */
+	/* Four turns: each side comes first twice, and no slice lies within another. */
 	assert_string_equal(told, "aabb"
 				  "bbaa"
 				  "aabb"
@@ -275,10 +274,10 @@ slices_alternate(void **state)
 		assert_int_equal(results[i].touch.count * WORKLOAD_BATCH, results[i].touches);
 		assert_int_equal(results[i].counts.minor, 4);
 	}
-	/* Only where it was lost. */
+	/* Only the backend that lost a page has a bad one. */
 	assert_int_equal(results[0].bad_pages, 0);
 	assert_int_equal(results[1].bad_pages, 1);
-	/* The same work: exactly so many touches each, over however many slices. */
+	/* Equal work: exactly this number of touches on each side, in any number of slices. */
 	configs[0].touches = configs[1].touches = 8 * 1024 * 1024;
 	configs[0].seconds = configs[1].seconds = 60;
 	assert_int_equal(workload_run(configs, 2, results), 0);
@@ -310,7 +309,7 @@ has(const char *directory, const char *file, const char *expected)
 
 	snprintf(path, sizeof(path), "%s/%s", directory, file);
 	assert_int_equal(file_read(path, text, sizeof(text)), 0);
-	text[strlen(expected)] = '\0'; /* what was longer before is still behind it */
+	text[strlen(expected)] = '\0'; /* the rest of the longer text is still in the file */
 	assert_string_equal(text, expected);
 }
 
@@ -396,7 +395,7 @@ rows_as_json(void **state)
 	}
 	assert_true(row_target_met(&r, &r.row.targets[0], &ratio));
 	near(ratio, 0.7, 1e-9);
-	/* A figure that nobody measured meets nothing. */
+	/* A figure that was not measured meets no target. */
 	assert_false(row_target_met(&r, &r.row.targets[1], &ratio));
 	r.doubt = "a test";
 	assert_false(row_target_met(&r, &r.row.targets[0], &ratio));
@@ -468,13 +467,13 @@ builds_have_noise(void **state)
 	target = json_object_array_get_idx(json_object_object_get(o, "targets"), 0);
 	assert_false(json_object_get_boolean(json_object_object_get(target, "within_noise")));
 	json_object_put(o);
-	/* As far from itself, in whichever direction. */
+	/* The other build differs as much from itself, in either direction. */
 	again[0].figure[FIGURE_MEAN] = 950;
 	o = row_json(&r, &options, &floors);
 	target = json_object_array_get_idx(json_object_object_get(o, "targets"), 0);
 	assert_true(json_object_get_boolean(json_object_object_get(target, "within_noise")));
 	json_object_put(o);
-	/* What a row is about has a limit even where the table has no target for it. */
+	/* A row's first figure has the limit as its target even if the table has none. */
 	for (unsigned i = 0; i < compare_row_count; i++) {
 		struct row row = compare_rows[i];
 
