@@ -25,7 +25,7 @@
  *             business.
  *   FILLING   frame taken, BUSY; frame.cref is the stored copy it is filled from (or none); whoever
  *             busied it finishes, aborts or loses it. The memfd page appears only by that thread's
- *             UFFDIO_COPY or ZEROPAGE.
+ *             UFFDIO_COPY, UFFDIO_ZEROPAGE or pwrite.
  *   ACTIVE    in the memfd. If not DIRTY: frame.cref is a valid copy of the content and every
  *             mapping is write-protected. If DIRTY: no copy (cref none), mappings may be writable.
  *   INACTIVE  as ACTIVE, and its mappings were asked to go (best effort; not by eviction, which
