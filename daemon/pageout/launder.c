@@ -150,16 +150,39 @@ launder_has_room(struct pageout_worker *w, unsigned pages)
 	return have > pages / 4 + 2 && compressor_has_segment(d->compressor, w->index);
 }
 
-/* Adjacent dirty pages, protected: read and stored. => stored[]: true for those that have their
- * copy now, a prefix. */
+/* Pages of an object that no mapping can write until they are let go: only these are copied. */
+struct still_range {
+	struct vm_object *object;
+	uint64_t low, high;
+};
+
+/* => 0, or the range cannot be protected */
+static int
+still_range_make(
+    struct daemon *d, struct vm_object *o, uint64_t low, uint64_t high, struct still_range *ret)
+{
+	int error =
+	    uffd_protect(o->task->uffd, vm_object_address(o, low), (high - low) << d->page_shift);
+
+	/* ENOENT and ESRCH: nobody can write there any more. */
+	if (error && error != -ENOENT && error != -ESRCH)
+		return error;
+	*ret = (struct still_range){ o, low, high };
+	return 0;
+}
+
+/* Adjacent dirty pages of a still range: read and stored. => stored[]: true for those that have
+ * their copy now, a prefix. */
 static void
-clean_run(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
+clean_run(struct pageout_worker *w, const struct still_range *still, struct victim *v,
+    unsigned count, bool *stored)
 {
 	struct daemon *d = w->daemon;
 	struct vm_object *o = v[0].object;
 	uint64_t index = page_of(w, &v[0])->index;
 	size_t bytes = (size_t)count << d->page_shift, have = 0;
 
+	CHECK(still->object == o && still->low <= index && index + count <= still->high);
 	while (have < bytes) {
 		ssize_t got = pread(o->memfd, (char *)w->bounce + have, bytes - have,
 		    (off_t)((index << d->page_shift) + have));
@@ -289,10 +312,8 @@ stay(struct pageout_worker *w, struct victim *v, bool rescued)
 static void
 clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
 {
-	struct vm_object *o = v[0].object;
+	struct still_range still = { 0 };
 	unsigned first = count, last = 0, n;
-	uint64_t low, high;
-	int error;
 
 	for (unsigned i = 0; i < count; i++) {
 		stored[i] = !is_dirty(w, &v[i]);
@@ -303,17 +324,13 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	}
 	if (first == count)
 		return;
-	low = page_of(w, &v[first])->index;
-	high = page_of(w, &v[last])->index + 1;
-	error = uffd_protect(
-	    o->task->uffd, vm_object_address(o, low), (high - low) << w->daemon->page_shift);
-	/* ENOENT and ESRCH: nobody can write there any more. */
-	if (error && error != -ENOENT && error != -ESRCH)
+	if (still_range_make(w->daemon, v[0].object, page_of(w, &v[first])->index,
+		page_of(w, &v[last])->index + 1, &still) != 0)
 		return;
 	for (unsigned i = first; i <= last && !w->refused; i += n) {
 		n = run_length(w, &v[i], last + 1 - i);
 		if (is_dirty(w, &v[i]))
-			clean_run(w, &v[i], n, &stored[i]);
+			clean_run(w, &still, &v[i], n, &stored[i]);
 	}
 }
 
