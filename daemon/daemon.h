@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * struct daemon is the whole, made of parts, and there is no other global. Each part is owned by
- * the files named beside it. What must survive a restart of the daemon (slots, frames, segments but
- * for the directory of their pages) lives in memfd-backed arenas without pointers; the rest can be
- * rebuilt from them.
+ * struct daemon is the whole, made of parts. There is no other global but those of base and what
+ * a file keeps for itself. Each part is owned by the files named beside it. Slots, frames and
+ * segments live in memfd-backed arenas without pointers, so that another daemon could take over
+ * from this one; that is not built, and the directory of the segments' pages is not in an arena.
  *
  * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the task table's
- * lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs
- * lock, (D) the direct lock, (K) the park lock, (L) the control loop's thread alone.
+ * lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (D) the direct
+ * lock, (K) the park lock, (L) the control loop's thread alone.
  */
 #ifndef DAEMON_H
 #define DAEMON_H
