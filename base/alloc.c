@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * malloc and its like, where they are guarded: each asks whether its thread may, and goes on in
- * glibc. Runs on: any thread.
+ * malloc and its like, where they are guarded: each asks whether its thread may allocate, and goes
+ * on in glibc. Runs on: any thread.
  */
 #include "alloc.h"
 

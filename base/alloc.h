@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads that frames wait for do not allocate: malloc's lock may be held by a thread that waits
- * for one of them, and the heap may grow when there is nothing left to grow into. With debug_level
- * >= 1 (but under sanitizers, which have an allocator of their own) malloc and its like panic in a
- * thread that has said so.
+ * Threads that others wait on for frames do not allocate: malloc's lock may be held by a thread
+ * that waits for one of them, and the heap may have to grow when there is nothing left to grow
+ * into. With debug_level >= 1 (but not under sanitizers, which have an allocator of their own)
+ * malloc and its like panic in a thread that has forbidden itself to allocate.
  */
 #ifndef BASE_ALLOC_H
 #define BASE_ALLOC_H

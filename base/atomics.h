@@ -23,7 +23,8 @@
 	atomic_compare_exchange_strong_explicit(                                                   \
 	    (p), (expected), (desired), memory_order_acq_rel, memory_order_acquire)
 
-/* In a loop that waits for another processor: it takes less from the sibling that shares the core.
+/* For a loop that waits for another processor: leaves more of the core to the sibling that shares
+ * it.
  */
 static inline void
 cpu_relax(void)

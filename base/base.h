@@ -12,7 +12,7 @@
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define CACHE_LINE                      64
 #define CACHE_ALIGNED                   __attribute__((aligned(CACHE_LINE)))
-/* For who reads what others may be changing, and does not trust it until nothing has changed. */
+/* For optimistic reads that are validated afterwards; ThreadSanitizer would report them. */
 #define READS_RACILY           __attribute__((no_sanitize("thread")))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define NORETURN               __attribute__((noreturn))

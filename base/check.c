@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The death of a process that found itself wrong. Runs on: any thread. Allocates nothing it can
- * avoid.
+ * Ends a process that has found a mistake of its own. Runs on: any thread. Avoids allocating.
  */
 #include "check.h"
 
@@ -22,7 +21,8 @@ panic_at(const char *file, int line, const char *fmt, ...)
 	va_list args;
 
 	if (atomic_flag_test_and_set(&dying)) {
-		/* A second thread (or the report itself) failed while the first one reports. */
+		/* A second thread, or the report itself, has failed while the first thread reports.
+		 */
 		for (;;)
 			pause();
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Assertions. CHECK is always on and cheap: a failed one is a programmer's mistake and ends the
- * process. INVARIANT costs something (debug_level >= 1), INVARIANT_SLOW walks structures (>= 2).
- * What the world does wrong (a client, a disk) is never asserted: it is an errno.
+ * process. INVARIANT costs something and needs debug_level >= 1; INVARIANT_SLOW walks structures
+ * and needs 2. Faults of the world (a client, a disk) are never asserted: they are an errno.
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H

@@ -6,7 +6,7 @@
 
 /* Monotonic nanoseconds. Any thread. */
 uint64_t clock_now_ns(void);
-/* Tests put their own clock in place; NULL restores the machine's. Not thread-safe. */
+/* Replaces the clock, for tests; NULL restores the machine's. Not thread-safe. */
 void clock_inject(uint64_t (*now_ns)(void));
 
 #endif

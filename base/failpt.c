@@ -18,7 +18,7 @@ static const struct {
 };
 
 static struct {
-	atomic_llong after; /* passes that still go by; negative: not armed */
+	atomic_llong after; /* passes that go by before one fails; negative: not armed */
 	atomic_llong times; /* failures left */
 	atomic_ullong count;
 } state[FAIL_POINT_COUNT];
@@ -48,7 +48,7 @@ parse_one(const char *spec, int *ret_point, long long *ret_after, long long *ret
 int
 failpt_arm(const char *spec)
 {
-	/* Two passes, so that a bad list arms nothing. */
+	/* The list is read twice, so that a bad one arms nothing. */
 	for (int arm = 0; arm < 2; arm++) {
 		char copy[512], *save = NULL;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fail points (include/tbl/fail_point.h): countdown, then fail (an idea of SQLite's
- * tests). Not armed they cost one predictable branch; with -Dfail_points=false, nothing.
+ * Fail points (include/tbl/fail_point.h): a point counts down and then fails (an idea of SQLite's
+ * tests). One that is not armed costs one predictable branch; with -Dfail_points=false, nothing.
  */
 #ifndef BASE_FAILPT_H
 #define BASE_FAILPT_H
@@ -17,14 +17,16 @@ enum fail_point {
 
 extern atomic_bool failpt_any_armed;
 
-/* spec: NAME:after[:times], comma separated. => returns 0 or -EINVAL (nothing is armed then). */
+/* spec: NAME:after[:times], comma separated. => returns 0, or -EINVAL, and then nothing is armed.
+ */
 int failpt_arm(const char *spec);
 void failpt_disarm_all(void);
 /* How often a point has failed since start. */
 uint64_t failpt_count(enum fail_point point);
 int failpt_hit_slow(enum fail_point point);
 
-/* => returns 0, or the negative errno that the caller must act on as if the world had said it. */
+/* => returns 0, or a negative errno, on which the caller must act as if the system call had
+ * returned it. */
 static inline int
 failpt_hit(enum fail_point point)
 {

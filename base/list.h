@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Intrusive doubly linked list with a head node. The holder's lock covers it.
+ * Intrusive doubly linked list with a head node. It is covered by the lock of the structure that
+ * holds the head.
  */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H

@@ -10,7 +10,7 @@
 
 #include "check.h"
 
-/* 10 to 15 us in all, about what sleeping takes. */
+/* 10 to 15 us in all, about as long as going to sleep and being woken takes. */
 #define SPIN_TRIES  48u
 #define SPIN_PAUSES 8u
 
@@ -86,9 +86,9 @@ this_cpu(void)
 	return own_cpu >= 0 ? own_cpu : sched_getcpu();
 }
 
-/* Sections are short, and sleeping takes longer than most of them: a fault that met a worker's
- * section of 8 us waited for 30, with its processor halted and woken. But who holds the lock and
- * has lost its processor to us is not waited for. */
+/* Critical sections are short, and sleeping takes longer than most of them: a fault that met a
+ * worker's section of 8 us waited 30 us, because its processor was halted and woken. But there is
+ * no spinning for a holder that took the lock on this CPU: it cannot run while this thread does. */
 static bool
 spin(struct lock *l)
 {

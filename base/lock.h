@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Mutexes that know their rank (include/tbl/lock_rank.h). With debug_level >= 1 each thread keeps
- * the list of ranks it holds and panics on a lock taken against the order. Waiting is on a
- * condition under a lock, with a named waker.
+ * the list of ranks it holds and panics on a lock taken against the order. A thread waits on a
+ * condition under a lock, and its waker is named (doc/locking.md).
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -22,12 +22,14 @@ enum lock_rank {
 struct lock {
 	pthread_mutex_t mutex;
 	enum lock_rank rank;
-	atomic_int cpu; /* on which it was taken last: a hint for who waits */
+	atomic_int
+	    cpu; /* on which the lock was taken last: a hint for a thread that finds it taken */
 };
 
 const char *lock_rank_name(enum lock_rank rank);
 
-/* The calling thread stays on that CPU: what its locks note need not be asked for each time. */
+/* Says that the calling thread stays on `cpu`, so that taking a lock need not ask for the CPU each
+ * time. */
 void lock_on_cpu(int cpu);
 
 void lock_init(struct lock *l, enum lock_rank rank);
@@ -36,7 +38,7 @@ void lock_acquire(struct lock *l);
 /* => returns whether the lock was taken; never waits, so it may go against the order. */
 bool lock_acquire_try(struct lock *l) MUST_USE;
 void lock_release(struct lock *l);
-/* Panics (debug_level >= 1) when this thread does not hold a lock of that rank. */
+/* Panics (debug_level >= 1) unless this thread holds a lock of the rank of `l`. */
 void lock_assert_held(const struct lock *l);
 /* Panics (debug_level >= 1) when this thread holds any lock: called before I/O and userfaultfd
  * calls. */

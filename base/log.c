@@ -20,9 +20,9 @@
 
 static const char *const level_names[] = { "error", "warning", "notice", "info", "debug" };
 static atomic_int log_level = LOG_NOTICE;
-/* Limits that have left out something at some time. Entries are put in front and stay. */
+/* Limits that have left out a line at some time. Entries are put in front, and stay for good. */
 static _Atomic(struct log_limit *) limits;
-/* Lines that standard error did not take. */
+/* Count of lines that standard error did not take. */
 static atomic_ullong dropped;
 
 void
@@ -49,9 +49,9 @@ level_is_silent(enum log_level level)
 	return (int)level > atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
-/* A fault server must not sleep here until somebody reads the log: what a pipe or a socket does
- * not take at once is not written. What cannot be told so (a terminal, a named pipe) is asked
- * first. Files take everything. => false: it is lost */
+/* A fault server must not sleep here until somebody reads the log: a line that a pipe or a socket
+ * does not take at once is not written. A descriptor without such a flag for one write (a terminal,
+ * a named pipe) is polled first. Files take everything. => false: the line is lost */
 static bool
 line_write(const char *line, size_t bytes)
 {
@@ -81,7 +81,7 @@ line_say(enum log_level level, const char *fmt, va_list args)
 	size_t bytes;
 
 	vsnprintf(line + head, sizeof(line) - 1 - (size_t)head, fmt, args);
-	/* Parts of it may be a client's words. */
+	/* Parts of the line may be a client's words. */
 	text_clean(line);
 	bytes = strlen(line);
 	line[bytes++] = '\n';
@@ -119,7 +119,7 @@ log_message(enum log_level level, const char *fmt, ...)
 	va_end(args);
 }
 
-/* The text of a format, with three dots for what differs from line to line. */
+/* The text of a format, with three dots for each part that differs from line to line. */
 static void
 format_show(const char *fmt, char *text, size_t text_size)
 {
@@ -167,7 +167,7 @@ window_now(void)
 	return (uint32_t)(clock_now_ns() / LOG_LIMIT_NS);
 }
 
-/* => true: the line may be said; *ret_first: it is the first of its interval */
+/* => true: the line may be written; *ret_first: it is the first of its interval */
 static bool
 limit_pass(struct log_limit *limit, bool *ret_first)
 {

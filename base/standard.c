@@ -9,15 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* /dev/null the wrong way round: a closed stream stays one that cannot be used, and its user is
- * told. The lowest number that is free is the one that is missing, since those below have been
- * looked at. */
+/* Opens /dev/null in the wrong direction: a stream that was closed cannot be used afterwards
+ * either, and the program that tries gets an error. open takes the lowest free number, which is the
+ * missing one, because those below it have been looked at. */
 static int
 fill(int fd)
 {
 	int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 
-	/* Without a /dev: a path alone, which can be neither read nor written. */
+	/* If there is no /dev: a descriptor of a path only, which can be neither read nor written.
+	 */
 	if (got < 0 && errno != EMFILE && errno != ENFILE)
 		got = open("/", O_PATH);
 	return got == fd ? 0 : got < 0 ? -errno : -EBADF;
@@ -44,7 +45,7 @@ standard_open(const char *program)
 int
 standard_finish(const char *program, int status)
 {
-	/* A write that failed earlier has left its mark and lost its errno. */
+	/* The stream remembers that a write failed earlier, but not with which errno. */
 	bool failed = ferror(stdout) != 0;
 
 	if (status != 0)

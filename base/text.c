@@ -9,7 +9,8 @@
 static unsigned
 character_decode(const unsigned char *text, uint32_t *ret)
 {
-	/* By length: how the first byte begins, and the smallest number that needs so many bytes.
+	/* By length: how the first byte begins, and the smallest code point that needs this many
+	 * bytes.
 	 */
 	static const struct {
 		unsigned char mask, begin;
@@ -24,7 +25,8 @@ character_decode(const unsigned char *text, uint32_t *ret)
 			continue;
 		number = text[0] & (unsigned char)~forms[more].mask;
 		for (unsigned i = 1; i <= more; i++) {
-			/* The end of the text is no such byte either. */
+			/* The terminating zero is no continuation byte, so the text is not overrun.
+			 */
 			if ((text[i] & 0xc0) != 0x80)
 				return 0;
 			number = number << 6 | (text[i] & 0x3f);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Words of others, before they are shown on a terminal or written to a log.
+ * Text from other processes, made safe to be shown on a terminal or written to a log.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
-/* Replaces each byte that is no part of a printable character by '?', in place: control
- * characters (the C1 ones too, alone or in UTF-8), what is not UTF-8, and the marks that turn
- * the direction of the text, end a line or begin a file. Any thread. */
+/* Replaces each byte that is not part of a printable character by '?', in place: control characters
+ * (also the C1 ones, alone or in UTF-8), bytes that are not UTF-8, and the code points that change
+ * the direction of the text, end a line or mark the beginning of a file. Any thread. */
 void text_clean(char *text);
 /* The same, but ends of lines and tabs stay. */
 void text_clean_lines(char *text);

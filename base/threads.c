@@ -84,7 +84,7 @@ thread_sleeps(pid_t pid, pid_t thread)
 
 struct look {
 	pid_t except;
-	uint64_t switches; /* sum over the threads; a thread that came or went shows too */
+	uint64_t switches; /* sum over the threads; it also changes when a thread starts or ends */
 };
 
 static bool
@@ -101,7 +101,7 @@ look_at(pid_t pid, pid_t thread, void *argument)
 	return true;
 }
 
-/* Who is asleep both times, and has not been switched to in between, has slept all the while. */
+/* A thread that is asleep both times, and has not run in between, has slept all the time. */
 uint64_t
 threads_asleep(pid_t pid, pid_t except)
 {

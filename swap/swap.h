@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap: byte runs to places. Swap files, made of equal slots (one slot holds one compressor
- * segment; nobody here knows what is in it). They have a fixed size, or less where there is no room
- * for it. Files are created when free slots fall below a low count and emptied and deleted when
- * they exceed a high one (the dynamic pager's job, both counts in tbl/param.h). I/O goes through an
- * I/O channel per thread: io_uring with O_DIRECT, registered buffers and files; where io_uring is
- * refused, a twin with pread/pwrite on a helper thread. Channels are polled through a descriptor,
- * nobody waits in here.
+ * Swap: stores runs of bytes in places. It has swap files, made of equal slots; a slot holds one
+ * compressor segment, of which nothing is known here. Files have a fixed size, or less if there is
+ * no room for it. A file is created when the free slots fall below a low count, and one is emptied
+ * and deleted when they exceed a high one (the dynamic pager's job; both counts are in
+ * tbl/param.h). Each thread does its I/O through a channel of its own: io_uring with O_DIRECT,
+ * registered buffers and files; if io_uring is refused, pread and pwrite on a helper thread.
+ * Channels are polled through a descriptor, so that no thread need wait in here.
  *
- * Threads: swap_* functions are callable from any thread; a channel belongs to one thread. Errors
- * are ordinary: ENOSPC, EIO, short transfers. Files are created mode 0600, unlinked at a clean
- * stop.
+ * Threads: swap_* functions may be called from any thread; a channel belongs to one thread. Errors
+ * of the disk are ordinary: ENOSPC, EIO, short transfers. Files are created with mode 0600, and
+ * unlinked at a clean stop.
  */
 #ifndef SWAP_H
 #define SWAP_H
@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A slot in some swap file, with the generation of its use (a late completion cannot hit a reused
- * slot). 0 = none. */
+/* A slot in some swap file, with the generation of its use, so that a late completion cannot hit a
+ * slot that is used again. 0 = none. */
 struct swap_slot {
 	uint64_t v;
 };
@@ -28,64 +28,65 @@ struct swap_slot {
 struct swap_config {
 	const char *directory; /* made 0700 if it does not exist */
 	size_t slot_bytes;     /* multiple of 4096 */
-	uint64_t
-	    file_bytes;     /* size of a file where there is room for it (default in tbl/param.h) */
-	uint64_t max_bytes; /* of all files together; 0 = no limit but the disk */
-	unsigned low_free_slots;  /* fewer free: another file is created by swap_balance */
-	unsigned high_free_slots; /* more would be free without a file: swap_balance begins to empty
-				     it */
+	uint64_t file_bytes;   /* size of a file if there is room for it (default in tbl/param.h) */
+	uint64_t max_bytes;    /* of all files together; 0 = no limit but the disk */
+	unsigned low_free_slots;  /* if fewer are free, swap_balance creates another file */
+	unsigned high_free_slots; /* if more would be free without a file, swap_balance begins to
+				     empty that file */
 	bool force_sync;          /* use the pread/pwrite twin */
 };
 
 struct swap;
 
-/* => 0 or -errno: -ENOENT/-EACCES/-ENOSPC for the directory; -ERANGE: max_bytes is less than the
- * smallest file; -EINVAL for the other numbers. Leftover files of a dead daemon in the directory
- * (locked by nobody) are removed. No file is created yet. */
+/* Removes files that a dead daemon has left in the directory (no process locks them). No file is
+ * created yet. => 0 or -errno: -ENOENT, -EACCES or -ENOSPC for the directory; -ERANGE: max_bytes is
+ * less than the smallest file; -EINVAL for the other numbers. */
 int swap_create(const struct swap_config *config, struct swap **ret);
 /* The size of the smallest file that would be made. */
 uint64_t swap_file_bytes_min(const struct swap_config *config);
-/* Closes and unlinks, whatever is stored. All channels are gone. NULL is accepted. */
+/* Closes and unlinks all files, whatever is stored in them. => all channels are destroyed; NULL is
+ * accepted. */
 void swap_destroy(struct swap *s);
 
-/* The process ends now, whoever is at work: the files' names go, and the files with the process.
- * Any thread. */
+/* Called when the process ends at once, whatever its threads are doing: unlinks the files, whose
+ * blocks are given back when the process is gone. Any thread. */
 void swap_abandon(struct swap *s);
 
 /* => 0 and *ret, or -ENOSPC when no file has a free slot (swap_balance may help). Never blocks. */
 int swap_reserve(struct swap *s, struct swap_slot *ret);
 /* Whether swap_reserve would find a slot now. */
 bool swap_has_free(struct swap *s);
-/* The slot was written completely (no write is in flight) and may be read; it may not be written
- * any more. */
+/* The slot was written completely and may be read from now on, but not written again. => no write
+ * is in flight. */
 void swap_commit(struct swap *s, struct swap_slot slot);
-/* Ends this use, also with I/O in flight: the slot is used again when that has ended. */
+/* Ends this use of the slot. I/O may be in flight: the slot is used again only when that has ended.
+ */
 void swap_release(struct swap *s, struct swap_slot slot);
-/* A write or read failed. Called before the slot is released: one that is not committed failed to
- * be written. Then it, and what is like it, is not reserved again for some seconds, in which swap
- * may well have no free slot at all (swap_priv.h). A file in which writes failed is deleted once
+/* A write or read failed. Called before the slot is released; if the slot is not committed, it was
+ * a write. Then this slot and others like it (swap_priv.h) are not reserved again for some seconds,
+ * in which swap may have no free slot at all. A file in which writes failed is deleted once it is
  * empty. */
 void swap_mark_error(struct swap *s, struct swap_slot slot, int error);
 
-/* One step of creating, draining or deleting a file, to be called now and then by ONE thread that
- * may block on file system calls. => what it did or wants. */
+/* One step of creating, draining or deleting a file. Called now and then by ONE thread, which may
+ * block in file system calls. => what was done, or what the caller is to do. */
 enum swap_balance {
 	SWAP_BALANCE_IDLE,
 	SWAP_BALANCE_CREATED,
 	SWAP_BALANCE_DELETED,
 	SWAP_BALANCE_DRAIN,  /* the caller should move the slots of file *ret_draining elsewhere */
 	SWAP_BALANCE_FAILED, /* a file could not be created: *ret_error (-EDQUOT: max_bytes;
-				-ENOENT: the directory is gone and cannot be made again); IDLE for 5
-				s then */
+				-ENOENT: the directory is gone and cannot be made again). No other
+				try for 5 s */
 };
 enum swap_balance swap_balance(struct swap *s, unsigned *ret_draining, int *ret_error);
-/* Whether the slot's file is being drained (its live slots should move). */
+/* Whether the slot's file is being drained, so that its live slots should move. */
 bool swap_slot_is_draining(struct swap *s, struct swap_slot slot);
-/* Not all of it could be moved: no file is drained for 5 s. The thread of swap_balance. */
+/* Not all slots could be moved: no file is drained for 5 s. => called by the thread of
+ * swap_balance. */
 void swap_drain_defer(struct swap *s);
 
-/* --- I/O channels
- * ---------------------------------------------------------------------------------- */
+/* --- I/O channels ------------------------------------------------------------------------- */
 
 struct swap_channel;
 
@@ -96,50 +97,50 @@ struct swap_completion {
 	int result; /* 0, or -errno; a short transfer that could not be completed is -EIO */
 };
 
-/* depth: requests in flight at most. buffer_bytes x depth registered, aligned buffers are owned by
- * the channel. => 0 or -errno. */
+/* depth: the largest number of requests in flight, and the number of aligned buffers of
+ * buffer_bytes that the channel owns (registered if the kernel allows it). => 0 or -errno. */
 int swap_channel_create(
     struct swap *s, unsigned depth, size_t buffer_bytes, struct swap_channel **ret);
-/* Waits for what is in flight, then frees. */
+/* Waits for the requests in flight, then frees the channel. */
 void swap_channel_destroy(struct swap_channel *ch);
-/* Readable when completions wait (now and then with none: a short transfer went on). For poll and
- * epoll, which may return EINTR without a signal (io_uring's completions run in the waiting
- * thread). */
+/* A descriptor that is readable when there are completions; sometimes when there are none, because
+ * a short transfer was continued. For poll and epoll, which may return EINTR without a signal,
+ * because io_uring's completions run in the waiting thread. */
 int swap_channel_fd(struct swap_channel *ch);
 /* A free buffer of the channel, or NULL when all are in flight. */
 void *swap_channel_buffer_get(struct swap_channel *ch);
 void swap_channel_buffer_put(struct swap_channel *ch, void *buffer);
-/* Starts a transfer between `buffer` (from _buffer_get, or a place within one at a multiple of 512;
- * stays with the request until its completion was taken and the caller puts it back) and [offset,
- * offset+length) of the slot; offset and length are multiples of 512. => 0, -EAGAIN (depth
- * reached), -ESTALE (slot generation is over), -EINVAL (also: a read of what is not committed, a
- * write to what is). */
+/* Starts a transfer between `buffer` and [offset, offset+length) of the slot; offset and length are
+ * multiples of 512. `buffer` is from _buffer_get, or lies within such a buffer at a multiple of
+ * 512. It belongs to the request until the completion has been taken; then the caller puts it back.
+ * => 0, -EAGAIN (depth reached), -ESTALE (the slot's use is over), -EINVAL (also for a read of a
+ * slot that is not committed, and a write to one that is). */
 int swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slot,
     size_t offset, size_t length, void *buffer, uint64_t cookie);
-/* A write from the slot's begin of memory that is not the channel's, page-aligned: it stays as it
- * is until the completion was taken. Saves a copy; the kernel looks the pages up each time. => as
- * _submit */
+/* Writes page-aligned memory that is not the channel's to the beginning of the slot; the memory
+ * must not change until the completion has been taken. Saves a copy, but the kernel has to look the
+ * pages up each time. => as _submit */
 int swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length,
     const void *bytes, uint64_t cookie);
-/* Flushes what was submitted to the kernel (one system call for many). => 0, or -errno: the rest
- * stays queued for the next flush or wait. */
+/* Hands the submitted requests to the kernel, in one system call. => 0, or -errno: the rest stays
+ * queued for the next flush or wait. */
 int swap_channel_flush(struct swap_channel *ch);
-/* Takes up to max completions, never waits. => their number. */
+/* Takes up to max completions without waiting. => their number. */
 unsigned swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned max);
-/* Waits until at least one completion can be taken (for the swap writer's thread); flushes. => 0,
- * -ENODATA when nothing is in flight, -errno. */
+/* Flushes, and waits until at least one completion can be taken. For the thread that writes to
+ * swap. => 0, -ENODATA if nothing is in flight, or -errno. */
 int swap_channel_wait(struct swap_channel *ch);
 
 struct swap_stats {
 	uint64_t files, slots_total, slots_used, bytes_allocated;
-	uint64_t slots_free; /* that can be reserved now: none of files that are drained or marked,
-				no suspects */
-	uint64_t slots_suspect;  /* in which a write failed or would fail */
+	uint64_t slots_free;     /* that can be reserved now: not those of files that are drained or
+				    marked, and not suspects */
+	uint64_t slots_suspect;  /* in which a write has failed, or would probably fail */
 	uint64_t files_buffered; /* without O_DIRECT, because the file system refuses it */
-	uint64_t files_failed;   /* in which a write failed lately */
+	uint64_t files_failed;   /* in which a write has failed lately */
 	uint64_t reads, read_bytes, writes, write_bytes, read_errors, write_errors;
 	uint64_t files_created, files_deleted;
-	bool uses_io_uring; /* no channel had to do without */
+	bool uses_io_uring; /* every channel got it */
 };
 void swap_stats(struct swap *s, struct swap_stats *ret);
 bool swap_is_valid(struct swap *s, char *msg, size_t msg_size);

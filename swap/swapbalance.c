@@ -6,10 +6,11 @@
  *   free without some file > high       that file (fewest used slots) is drained, then deleted
  *   free after the drain < (low+high)/2  the drain is given up
  *
- * The three marks lie apart, so that a deletion is not followed by a creation nor a drain by its
- * end. A file in which writes failed goes as soon as it is empty, and is drained before others.
+ * The three counts differ, so that a deletion is not followed by a creation, nor a drain given up
+ * as soon as it begins. A file in which writes failed is deleted as soon as it is empty, and is
+ * drained before others.
  *
- * Where disk or max_bytes have no room for a whole file, one of half the size is tried, and so on.
+ * If the disk or max_bytes has no room for a whole file, one of half the size is tried, and so on.
  *
  * Runs on: swap_balance on one thread that may block; the file system is called without a lock.
  */
@@ -110,7 +111,7 @@ swap_destroy(struct swap *s)
 		if (f->state == FILE_NONE)
 			continue;
 		lock_acquire(&s->lock);
-		/* What was stored ends here: its handles with it. */
+		/* The content is lost here, and its handles are not used again. */
 		f->used = 0;
 		swapmap_file_switch(s, f, FILE_DELETING, f->error);
 		lock_release(&s->lock);
@@ -127,8 +128,8 @@ void
 swap_abandon(struct swap *s)
 {
 	CHECK_OBJ(s, SWAP_MAGIC);
-	/* Held to the end, and nothing comes behind: a directory that has vanished is not made
-	 * again meanwhile. */
+	/* The process ends, so this once the lock is held across file system calls: no other thread
+	 * may make a directory again that has vanished. */
 	lock_acquire(&s->lock);
 	swapdir_abandon(&s->dir);
 	lock_release(&s->lock);
@@ -161,8 +162,8 @@ file_place(struct swap *s, struct swap_file **ret, unsigned *ret_slots)
 	return 0;
 }
 
-/* On disk: with so many slots, or with as many as there is room for. A directory that vanished is
- * made again.
+/* Makes a file on disk with *slots slots, or as many as there is room for. A directory that has
+ * vanished is made again.
  * => called without locks. */
 static int
 file_make(struct swap *s, unsigned number, unsigned *slots, int *ret_fd, bool *ret_direct)
@@ -226,7 +227,8 @@ file_create(struct swap *s)
 	return error;
 }
 
-/* Free slots when the file will have been emptied into others and deleted; may be negative.
+/* The free slots that will be left when the file has been emptied into others and deleted; may be
+ * negative.
  * => called with M held. */
 static long long
 free_without(const struct swap *s, const struct swap_file *f)
@@ -254,7 +256,7 @@ drain_candidate(struct swap *s, uint64_t now_ns)
 		if (f->state != FILE_ACTIVE || (f->used > 0 && now_ns < s->drain_at_ns) ||
 		    (!empty_loss && free_without(s, f) <= s->high_free_slots))
 			continue;
-		/* Of equals the last: reservations go to the first. */
+		/* Of equals the last is taken, because reservations go to the first. */
 		if (!best || failed > best_failed ||
 		    (failed == best_failed && f->used <= best->used)) {
 			best = f;
@@ -279,8 +281,8 @@ swap_drain_defer(struct swap *s)
 	lock_release(&s->lock);
 }
 
-/* One look at the draining file, or for one. => DELETED: the caller deletes *ret_file, which is
- * DELETING.
+/* Looks at the file that is being drained, or for one to drain. => DELETED: the caller deletes
+ * *ret_file, which is DELETING.
  * => called with M held. */
 static enum swap_balance
 drain_step(struct swap *s, uint64_t now_ns, struct swap_file **ret_file)

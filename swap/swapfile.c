@@ -2,9 +2,10 @@
  *
  * Swap files on disk. A daemon's files are `pagerd-swap-<owner>.<number>`;
  * `pagerd-swap-<owner>.lock` is held with flock while it lives. The lock file is made first and
- * removed last, so files whose lock file can be locked or is missing belong to nobody.
+ * removed last, so files whose lock file can be locked, or is missing, belong to a daemon that is
+ * dead.
  *
- * Runs on: the thread that starts and stops swap, and the one in swap_balance. No lock is held.
+ * Runs on: the thread that starts and stops swap, and the thread in swap_balance. No lock is held.
  * Blocks.
  */
 #include "swapfile.h"
@@ -36,7 +37,7 @@ name_make(char name[NAME_MAX_BYTES], const char *owner, const char *suffix)
 	CHECK(snprintf(name, NAME_MAX_BYTES, NAME_PREFIX "%s.%s", owner, suffix) < NAME_MAX_BYTES);
 }
 
-/* Only names that this file could have made are ours to remove. */
+/* Only names that code in this file could have made are removed. */
 static enum name_kind
 name_parse(const char *name, char owner[48])
 {
@@ -58,7 +59,8 @@ name_parse(const char *name, char owner[48])
 	return NAME_FOREIGN;
 }
 
-/* One try to become an owner. => 0, -EAGAIN (a cleaner took the file for a leftover), or -errno. */
+/* Tries once to become an owner. => 0, -EAGAIN (another daemon took the lock file for a leftover),
+ * or -errno. */
 static int
 owner_try(struct swap_dir *dir)
 {
@@ -87,8 +89,8 @@ owner_try(struct swap_dir *dir)
 	return 0;
 }
 
-/* Removes `name`, made by `owner`, if the owner is dead. Its lock is held meanwhile, so nobody can
- * be in the middle of making it. */
+/* Removes `name`, made by `owner`, if the owner is dead. The owner's lock is held meanwhile, so
+ * that no daemon can be in the middle of making the file. */
 static void
 leftover_remove(const struct swap_dir *dir, const char *name, const char *owner)
 {
@@ -104,8 +106,8 @@ leftover_remove(const struct swap_dir *dir, const char *name, const char *owner)
 		close(fd);
 }
 
-/* Our own files, or those of owners who are dead. Data files first: while one is there its lock
- * file must be too. */
+/* Removes our own files, or those of dead owners. Data files go first: while there is one, its lock
+ * file must exist too. */
 static void
 files_remove(const struct swap_dir *dir, bool own)
 {
@@ -181,8 +183,8 @@ data_name_make(char name[NAME_MAX_BYTES], const struct swap_dir *dir, unsigned n
 	name_make(name, dir->owner, suffix);
 }
 
-/* O_DIRECT, where the file system has it with an alignment that callers keep to. F_SETFL, because a
- * refused open with O_CREAT leaves the file behind. */
+/* Sets O_DIRECT if the file system has it with an alignment that callers keep to. By F_SETFL,
+ * because an open with O_CREAT and O_DIRECT that is refused leaves the file behind. */
 static bool
 file_make_direct(int fd)
 {
@@ -213,7 +215,7 @@ file_allocate(int fd, uint64_t bytes)
 			error = fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
 		while (error == -EINTR);
 	}
-	/* Without fallocate the disk can be full later; then a write says so. */
+	/* Without fallocate the disk can be full later: then a write fails. */
 	if (error == -EOPNOTSUPP || error == -ENOSYS)
 		error = ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
 	return error;
@@ -227,7 +229,8 @@ swapfile_create(
 
 	data_name_make(name, dir, number);
 	int fd = openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	/* The name is ours alone: a file that could not be removed when it was deleted. */
+	/* The name contains our owner, so this is a file of ours that could not be unlinked when it
+	 * was deleted. */
 	if (fd < 0 && errno == EEXIST && unlinkat(dir->fd, name, 0) == 0)
 		fd =
 		    openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -250,8 +253,8 @@ swapfile_delete(const struct swap_dir *dir, unsigned number, int fd)
 
 	data_name_make(name, dir, number);
 	unlinkat(dir->fd, name, 0);
-	/* A ring may keep the file registered until its place is taken again: give the blocks back
-	 * now. */
+	/* A ring may keep the file registered until its index is used again, so give the blocks
+	 * back now. */
 	if (ftruncate(fd, 0) < 0)
 		log_debug_limited("swap: %s: cannot truncate: %s", name, strerror(errno));
 	close(fd);

@@ -9,7 +9,7 @@
 
 int swapdir_open(const char *path, struct swap_dir *ret);
 void swapdir_close(struct swap_dir *dir);
-/* Removes the names of all files that this owner has made. */
+/* Unlinks all files of this owner. */
 void swapdir_abandon(const struct swap_dir *dir);
 int swapfile_create(
     const struct swap_dir *dir, unsigned number, uint64_t bytes, int *ret_fd, bool *ret_direct);

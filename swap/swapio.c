@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Channels: what io_uring and its twin share. A request is in flight from submit until reap; its
- * slot is kept meanwhile (swapmap_io_begin/end). Short transfers go on with the rest, fail points
- * act on what the kernel said.
+ * Channels: the part of I/O that io_uring and its twin share. A request is in flight from submit
+ * until reap, and keeps its slot meanwhile (swapmap_io_begin, swapmap_io_end). Short transfers are
+ * continued with the rest; fail points act on the result that the kernel gives.
  *
  * Runs on: the channel's thread. Locks: SWAPMAP for moments. Blocks in wait and destroy only.
  * Allocates in create only.
@@ -18,7 +18,7 @@
 #include "log.h"
 #include "swapmap.h"
 
-/* A request is tried so often again after -EINTR and -EAGAIN. */
+/* How often a request is tried again after -EINTR and -EAGAIN. */
 #define RETRIES_MAX 16
 
 static bool
@@ -234,7 +234,7 @@ int
 swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length,
     const void *bytes, uint64_t cookie)
 {
-	/* It is only read. */
+	/* The memory is only read. */
 	struct swap_request about = { .cookie = cookie,
 		.slot = slot,
 		.direction = SWAP_WRITE,
@@ -274,7 +274,7 @@ request_finish(struct swap_request *r, int result)
 	r->settled = true;
 	r->result = result;
 	if (result == 0 && r->direction == SWAP_READ && failpt_hit(FAIL_SWAP_READ_BITFLIP)) {
-		/* Another bit each time: the first ones need not be anybody's. */
+		/* Another bit each time, because the first ones may belong to no page. */
 		uint64_t bit = (r->cookie + failpt_count(FAIL_SWAP_READ_BITFLIP)) *
 			       0x9e3779b97f4a7c15u % (r->length * 8);
 
@@ -282,7 +282,7 @@ request_finish(struct swap_request *r, int result)
 	}
 }
 
-/* Digests what the kernel said of a piece. => whether the request is over. */
+/* Takes the kernel's result of a piece. => whether the request is over. */
 static bool
 request_settle(struct swap_request *r, int result)
 {
@@ -296,7 +296,7 @@ request_settle(struct swap_request *r, int result)
 		request_finish(r, result);
 		return true;
 	}
-	/* Direct I/O goes on at a sector's start. */
+	/* Direct I/O can be continued only at the start of a sector. */
 	size_t progress = round_down_u64(min_u64((uint64_t)result, r->cap), SWAP_SECTOR);
 	if (progress == 0) {
 		request_finish(r, -EIO);
@@ -327,7 +327,7 @@ channel_head(struct swap_channel *ch, struct swap_request **ret)
 		request_queue(ch, r);
 		queued = true;
 	}
-	/* What cannot be started now stays queued for the next flush or wait. */
+	/* A piece that cannot be started now stays queued for the next flush or wait. */
 	if (queued)
 		(void)ch->ops->flush(ch);
 	if (found)

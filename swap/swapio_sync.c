@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Channel I/O by pread and pwrite on a helper thread: where io_uring is refused, and for tests.
- * Requests pass from the channel's thread to the helper at flush, and back when they stand in the
- * ring of completions.
+ * Channel I/O by pread and pwrite on a helper thread: if io_uring is refused, and for tests.
+ * Requests pass from the channel's thread to the helper at flush, and back when they are put into
+ * the ring of completions.
  *
  *   channel's thread: queue -> staged[];  flush -> todo, wakes the helper (`work`)
  *   helper:           todo -> pread/pwrite -> done, eventfd readable, wakes a waiter (`came`)
@@ -110,7 +110,7 @@ sync_free(struct sync *y)
 	free(y);
 }
 
-/* The helper takes no signals: they are for the process's own threads. */
+/* The helper takes no signals: they are left to the threads of the program. */
 static int
 helper_start(struct sync *y)
 {

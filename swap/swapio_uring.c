@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Channel I/O by io_uring: the only file that includes liburing.h. The ring's own descriptor is
- * polled (readable while completions wait), which costs no extra write or read per completion as an
- * eventfd would. Buffers and files are registered when the kernel lets us; else plain reads, writes
- * and descriptors do.
+ * polled: it is readable while there are completions, and saves the write and read for each
+ * completion that an eventfd would cost. Buffers and files are registered if the kernel allows it;
+ * otherwise plain reads, writes and descriptors are used.
  *
  * Runs on: the channel's thread. Any thread may create and destroy the channel, hence no
  * SINGLE_ISSUER.
@@ -17,7 +17,7 @@
 
 #include "check.h"
 
-/* So often the kernel may say that it is short of something before flush gives up for now. */
+/* How often the kernel may be short of a resource before flush gives up for now. */
 #define FLUSH_TRIES 64
 
 struct uring {
@@ -30,8 +30,8 @@ struct uring {
 static int
 ring_init(struct uring *u, unsigned depth)
 {
-	/* No interrupt for a completion of a thread that is running: it will look, or sleep in
-	 * poll. */
+	/* A completion does not interrupt a thread that is running: it will look for completions,
+	 * or sleep in poll. */
 	int error = io_uring_queue_init(
 	    depth, &u->ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
 
@@ -96,8 +96,9 @@ uring_fd(struct swap_channel *ch)
 	return u->ring.ring_fd;
 }
 
-/* => whether the file can be named by its place in the ring's table. A file that came since the
- * last use is put there (what it replaces was deleted: no I/O of that is in flight). */
+/* => whether the file can be named by its index in the ring's table. A file created since that
+ * index was used last is put there; the file that it replaces was deleted, so none of its I/O is in
+ * flight. */
 static bool
 file_is_fixed(struct uring *u, const struct swap_place *place)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The map of slots: which are taken, by which generation of use, and with how much I/O in flight.
- * States are in swap_priv.h. Runs on: any thread. Locks: SWAPMAP, never across a system call.
- * Allocates only when a file comes.
+ * The states are in swap_priv.h. Runs on: any thread. Locks: SWAPMAP, never across a system call.
+ * Allocates only when a file is created.
  */
 #include "swapmap.h"
 
@@ -144,7 +144,8 @@ free_slots_change(struct swap *s, const struct swap_file *f, int by)
 		s->free_slots += (unsigned)by;
 }
 
-/* The disk has no blocks for what was never written. => called with M held. */
+/* The disk has no blocks for slots that were never written: they become suspects. => called with M
+ * held. */
 static void
 fresh_slots_withhold(struct swap *s, struct swap_file *f)
 {
@@ -176,7 +177,7 @@ write_failed(struct swap *s, struct swap_file *f, struct swap_entry *e, int erro
 {
 	uint64_t later = clock_now_ns() + SWAP_RETRY_NS;
 	bool no_blocks = swap_is_full_error(error) && !e->proven;
-	/* Another file has failed before, and nothing has succeeded since. */
+	/* Whether another file has failed before, with no success since. */
 	bool all = s->probe_at_ns != 0 && f->error == 0;
 
 	lock_assert_held(&s->lock);
@@ -211,7 +212,7 @@ swapmap_marks_expire(struct swap *s, uint64_t now_ns)
 		swapmap_file_switch(s, f, f->state, 0);
 		if (all)
 			continue;
-		/* If this one fails too the next one is tried then. */
+		/* If this file fails too, the next one is tried when the time is over again. */
 		s->probe_hand = i + 1;
 		s->probe_at_ns = now_ns + SWAP_RETRY_NS;
 		return;
@@ -259,7 +260,7 @@ file_take(struct swap *s, struct swap_file *f)
 	return word * 64 + bit;
 }
 
-/* Ends the use. => called with M held; no I/O is in flight. */
+/* Ends a slot's use. => called with M held; no I/O is in flight. */
 static void
 slot_free(struct swap *s, struct swap_file *f, struct swap_entry *e)
 {
@@ -289,7 +290,8 @@ swap_reserve(struct swap *s, struct swap_slot *ret)
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	/* Always the first file with room: the last ones stay empty and can go. */
+	/* The first file with room is taken, so that the last files stay empty and can be deleted.
+	 */
 	for (unsigned i = 0; s->free_slots > 0 && i < s->file_limit; i++) {
 		struct swap_file *f = &s->files[i];
 
@@ -363,7 +365,7 @@ swap_mark_error(struct swap *s, struct swap_slot slot, int error)
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
 	struct swap_entry *e = slot_lookup(s, slot, &f);
-	/* Only a slot that is not VALID yet can have been written. A bad read says nothing about
+	/* Only a slot that is not VALID yet can have been written. A failed read says nothing about
 	 * writes. */
 	if (e && e->state == SLOT_RESERVED)
 		write_failed(s, f, e, error);
