@@ -87,6 +87,14 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+const char *const peer_names[] = {
+	[PEER_NONE] = "none",
+	[PEER_ZRAM] = "kernel-zram",
+	[PEER_SWAPFILE] = "kernel-swapfile",
+	[PEER_PAGERD] = "pagerd",
+	NULL,
+};
+
 void
 options_usage(void)
 {
@@ -241,7 +249,6 @@ take_number(struct options *o, int option, const char *text)
 static int
 take_peer(struct options *o, const char *text)
 {
-	static const char *const peers[] = { "none", "kernel-zram", "kernel-swapfile", NULL };
 	static const char build[] = "pagerd=";
 	int choice;
 
@@ -250,10 +257,12 @@ take_peer(struct options *o, const char *text)
 		o->peer_path = text + strlen(build);
 		return 0;
 	}
-	choice = parse_choice(text, peers);
-	if (choice >= 0)
-		o->peer = (enum peer_kind)choice;
-	return choice < 0 ? choice : 0;
+	choice = parse_choice(text, peer_names);
+	/* "pagerd" needs the other build's path. */
+	if (choice < 0 || choice == PEER_PAGERD)
+		return -EINVAL;
+	o->peer = (enum peer_kind)choice;
+	return 0;
 }
 
 static int

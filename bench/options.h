@@ -14,6 +14,7 @@
 #define MAX_SCENARIOS 16
 
 enum peer_kind { PEER_NONE, PEER_ZRAM, PEER_SWAPFILE, PEER_PAGERD };
+extern const char *const peer_names[]; /* [enum peer_kind], then NULL */
 
 struct options {
 	const char *scenarios[MAX_SCENARIOS];

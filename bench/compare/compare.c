@@ -53,8 +53,8 @@ only_one(void)
 	if (fd < 0)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
-		fputs(
-		    "pagerbench: another comparison is running (or putting things back)\n", stderr);
+		fputs("pagerbench: another comparison is running (or restoring the system)\n",
+		    stderr);
 		close(fd);
 		return -EBUSY;
 	}
@@ -399,7 +399,7 @@ compare_rows_run(struct compare *c)
 			row_print(r);
 	}
 	if (c->stopped) {
-		fprintf(stderr, "pagerbench: stopped by signal %d, putting everything back\n",
+		fprintf(stderr, "pagerbench: stopped by signal %d, restoring the system\n",
 		    signals_received());
 		return 128 + signals_received();
 	}

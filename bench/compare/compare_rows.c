@@ -321,7 +321,6 @@ row_check_failures(const struct row_result *r)
 json_object *
 row_json(const struct row_result *r, const struct options *o, const struct floors *floors)
 {
-	static const char *const peers[] = { "none", "kernel-zram", "kernel-swapfile", "pagerd" };
 	json_object *out = json_object_new_object();
 	bool own = o->peer == PEER_PAGERD || r->row.against == AGAINST_KERNEL;
 
@@ -329,7 +328,7 @@ row_json(const struct row_result *r, const struct options *o, const struct floor
 	json_object_object_add(out, "threads", json_object_new_int((int)r->row.threads));
 	json_object_object_add(out, "pairs", json_object_new_int((int)r->pairs));
 	json_object_object_add(out, "against",
-	    json_object_new_string(own                               ? peers[o->peer]
+	    json_object_new_string(own                               ? peer_names[o->peer]
 				   : r->row.against == AGAINST_PLAIN ? "plain"
 								     : "floor"));
 	if (o->peer == PEER_PAGERD)

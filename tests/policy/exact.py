@@ -3,7 +3,7 @@
 """pagersim's textbook model against a table of reference counts, every cell.
 
 usage: exact.py PAGERSIM DIR...    DIR holds reference.tsv and NAME.txt[.gz] for each trace named in it
-The first DIR that is there counts; exit 77 with the reason when none is.
+The first DIR that exists is used; if none does, the exit status is 77 and the reason is printed.
 """
 import collections
 import os

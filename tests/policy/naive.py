@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Textbook policies once more, written naively from the published rules (doc/policies.md names them), to compare
-pagersim with on traces that have no reference counts. Plain lists, index 0 is the oldest or coldest end.
+"""A second, naive implementation of the textbook policies, from the published rules (doc/policies.md names them), to check
+pagersim on traces without reference counts. The lists are plain; index 0 is the oldest or coldest end.
 
 usage: naive.py PAGERSIM [SEED]    compares on generated traces, every policy and several sizes
        naive.py --table FILE NAME SIZE...    prints reference.tsv rows for a text trace
@@ -219,7 +219,7 @@ def sieve(trace, c):
                 visited[queue[hand]] = False
                 hand += 1
             queue.pop(hand)
-            # A hand beyond the newest page starts again with the oldest at the next eviction, not with this page.
+            # A hand past the newest page restarts at the oldest page at the next eviction, not at this page.
             if hand == len(queue):
                 hand = 0
         queue.append(x)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What must hold in the pager model, on the committed trace and on ../shared/traces where present.
+"""Properties of the pager model, on the committed trace, and on ../shared/traces if that exists.
 
 - fifo has no soft fault at any window
 - a window of 0 gives the textbook counts, for every policy
 - guarded sieve stays within 1.3 times its textbook misses with a window of 25 %, from 33 frames on (lackey-sqlite
   is exact for 32 and more) and on the recorded traces; the committed one is synthetic and may reach 1.35
-- no policy violates the core's rule or needs its fallback, min is the lower envelope
+- no policy violates the core's rule or needs its fallback, and min is the lower bound
 
 usage: pager.py PAGERSIM DIR...
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""pagersim as a program: formats, compression, what is no trace, generators with known answers, one pass against
+"""pagersim as a program: formats, compression, files that are not traces, generators with known answers, one pass against
 simulation, writes, loaded policies, outputs, files that must stay, and errors with their line numbers.
 
 usage: tool.py PAGERSIM EXAMPLE.so DATA
@@ -130,7 +130,7 @@ def test_text_of_others():
     # valgrind's own lines, with and without -v
     expect("lackey", run("convert", path("l", "--1-- Command\n==1== x\n S 1ffe,8\n L ffffffffffffffff,1\n"), "--to", "text")
            .stdout.decode().split(), ["1", "2", str(2**52 - 1)])
-    # What is in a file does not reach the terminal.
+    # A file's control characters do not reach the terminal.
     result = run("replay", path("e", b"1\n\x1b]0;x\x07\xc2\x9b\0\xff\n"), *LRU, "--format", "text", ok=False)
     expect("escape", (result.returncode, b"found \"?]0;x?????\"" in result.stderr, b"\x1b" in result.stderr), (1, True, False))
 
@@ -199,7 +199,7 @@ def test_compressed_anyhow():
         damaged[len(one) // 2] ^= 0x55
         bad(kind + ": damaged", ("replay", path("z", bytes(damaged)), *LRU), 1, f"damaged {names[kind]} data")
         bad(kind + ": empty", ("replay", path("z", pack(b"")), *LRU), 1, "no references")
-        # Each byte of the beginning is read alone, the pieces of the second member too.
+        # The first bytes arrive one by one, and those of the second member too.
         expect(kind + ": byte by byte", dribble(pack(plain[:half]), pack(plain[half:])), (3000, 3000, 3000, 3000, 0))
     if "zstd" in codecs:
         frame = struct.pack("<II", 0x184d2a5a, 3) + b"xyz"
@@ -209,7 +209,7 @@ def test_compressed_anyhow():
 
 
 def test_damaged():
-    """Whatever a file holds: it is replayed or refused with a message, and nothing else happens."""
+    """Any file is either replayed or refused with a message."""
     rng = random.Random(11)
     text = "".join(f"{rng.randrange(500)}\n" for _ in range(300)).encode()
     hexa = "".join(f"{rng.randrange(1 << 40):x} {rng.choice('RW')}\n" for _ in range(200)).encode()
@@ -239,7 +239,7 @@ def test_damaged():
 
 
 def dribble(*members):
-    """Feeds a pipe so that the first bytes of each member arrive one by one: the next when the one before has been read."""
+    """Feeds a pipe so that the first bytes of each member arrive one by one, each after the previous one has been read."""
     with subprocess.Popen([PAGERSIM, "replay", "-", "--tsv", "-p", "lru", "-f", "3000"], stdin=subprocess.PIPE, bufsize=0,
                           stdout=subprocess.PIPE) as sim:
         for member in members:
@@ -254,7 +254,7 @@ def dribble(*members):
 
 
 def recording(records, page_size=4096, dropped=0):
-    """records: (kind, page) of object 0, one event after the other."""
+    """records: (kind, page) of object 0, in order."""
     payload, last = b"", 0
     for kind, page in records:
         d = ((page - last) << 1) if page >= last else ((last - page) << 1) - 1
@@ -282,7 +282,7 @@ def test_recordings():
 
 
 def test_files_stay():
-    """What is read is not emptied by what is written, and nothing is left behind."""
+    """Writing a file does not empty the file that is being read, and leaves no other file."""
     home = path("home")
     os.mkdir(home)
     mine = os.path.join(home, "mine")
@@ -348,7 +348,7 @@ def svg_texts(file):
 
 
 def test_names():
-    """A name that is not UTF-8, or would move the cursor, breaks no output."""
+    """A file name that is not UTF-8, or has control characters, spoils no output."""
     full = os.path.join(TMP.encode(), b"x\xff\xc2\x9b\x1b[1m\t<&y")
     with open(full, "wb") as f:
         f.write(b"1\n2\n")
@@ -369,7 +369,7 @@ def test_names():
     def constant(name):
         raise ValueError(name)
 
-    # Nothing is divided by nothing.
+    # No division of zero by zero.
     for model in "textbook", "pager":
         out = run("replay", path("one", "7\n7\n"), "-p", "all", "-f", "1,2", "-m", model, "--json").stdout
         json.loads(out, parse_constant=constant)
@@ -415,7 +415,7 @@ def test_scan_hot():
     expect("scan+hot: the hot set", {p for p in string if p < hot}, set(range(hot)))
     if abs(len(scan) / refs - 0.2) > 0.01:
         complaints.append(f"scan+hot: {len(scan)} of {refs} references scan")
-    # Nothing but the scan: a loop, which LRU and FIFO always miss with one frame too few and never with enough.
+    # The scan alone is a loop, which LRU and FIFO always miss with one frame too few, and never with enough.
     full, string = generated("scan+hot", "-n", "300", "--hot", "100", "--hot-percent", "0", "-r", "4000")
     expect("scan+hot: scan alone", string, [100 + i % 200 for i in range(4000)])
     for row in rows(full, "lru,fifo", "199,200"):
@@ -433,7 +433,7 @@ def test_phase():
     expect("phase: working sets", [p // each for p in string], [i * phases // refs for i in range(refs)])
     distinct = len(set(string))
     expect("phase: all pages", distinct, pages)
-    # A phase fits: what enters is evicted only when as many others have entered.
+    # A phase fits: a page is evicted only after as many others have come in as there are frames.
     for row in rows(full, "lru,fifo,clock,min", str(each)):
         expect("phase: " + row["policy"] + " misses each page once", (row["major"], row["cold"]),
                (str(distinct), str(distinct)))
@@ -458,7 +458,7 @@ def test_zipf():
                 complaints.append(f"zipf {theta}: rank {rank} has {ratio:.3f} of its share")
         expect(f"zipf {theta}: ranks are spread", order[:10] == list(range(10)), False)
         expect(f"zipf {theta}: fits", rows(full, "lru", str(pages))[0]["major"], str(len(set(string))))
-    # Independent references: with one frame LRU misses but when a page follows itself, sum of p squared.
+    # Independent references: with one frame LRU hits only when a page follows itself, which is the sum of p squared.
     share = sum((w / sum(weights)) ** 2 for w in weights)
     ratio = int(rows(full, "lru", "1")[0]["major"]) / (refs * (1 - share))
     if not 0.995 < ratio < 1.005:
@@ -477,7 +477,7 @@ def test_one_pass():
     keys = ("policy", "frames", "major", "cold", "bytes_page", "written", "clean")
     found = [[[r[k] for k in keys] for r in rows(trace, "lru,min", "1..310/250", *option)]
              for option in ((), ("--no-one-pass",))]
-    # Which of two pages that are never used again MIN evicts is free, and so is what it writes.
+    # MIN may evict either of two pages that are never used again, so its writes may differ.
     for one, many in zip(*found):
         expect("one pass", one if one[0] == "lru" else one[:5], many if one[0] == "lru" else many[:5])
         if float(one[4]) < 8:
