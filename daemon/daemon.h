@@ -20,6 +20,7 @@
 #include "atomics.h"
 #include "check.h"
 #include "compressor.h"
+#include "core/bell.h"
 #include "core/params.h"
 #include "core/shares.h"
 #include "core/stats.h"
@@ -167,6 +168,7 @@ struct daemon {
 	unsigned cpus;
 	int uffd_device; /* /dev/userfaultfd */
 	struct stats stats;
+	struct bells bells; /* of the fault servers' seats */
 	struct frame_table frames;
 	struct slot_table slots;
 	struct object_table objects;
@@ -202,8 +204,7 @@ struct daemon {
 	atomic_uint
 	    trace_window; /* (A) pages that stay mapped while recording; 0: as the policy says */
 	struct control *control;
-	atomic_uint next_server; /* round robin for signals */
-	atomic_uint zap_agent;   /* the agent zaps (system swap is on, or PAGEOUT is refused) */
+	atomic_uint zap_agent; /* the agent zaps (system swap is on, or PAGEOUT is refused) */
 };
 
 /* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up

@@ -382,6 +382,8 @@ create_parts(struct daemon *d)
 	int error = stats_create(&d->stats, shard_count(d));
 
 	if (!error)
+		error = bells_create(&d->bells, seat_count(d), d->server_count);
+	if (!error)
 		error = watch_create(d);
 	if (!error)
 		error = task_table_create(d);
@@ -458,6 +460,7 @@ destroy_parts(struct daemon *d)
 	/* Those who are in a call that does not come back have the rest of the memory yet. */
 	if (!closer_stop(d))
 		_exit(0);
+	bells_destroy(&d->bells);
 	stats_destroy(&d->stats);
 }
 

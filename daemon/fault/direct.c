@@ -48,7 +48,7 @@ direct_hand_over(struct fault_server *server, const struct fault *f)
 	task_get(f->task);
 	store_release(&home->handed_in, in + 1);
 	stat_add(server->stats, STAT_HANDED_FAULTS, 1);
-	fault_seat_kick(home);
+	bell_ring(home->bell);
 	return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Faults. One server per CPU, pinned, polls every client's userfaultfd, its own I/O channel and its
- * kick descriptor. A server sleeps on nothing but its poll, takes no lock that is held across I/O,
+ * bell. A server sleeps on nothing but its poll, takes no lock that is held across I/O,
  * and never reclaims: a fault that finds no frame is parked, a fault on a busy page is forgotten
  * (the holder wakes the range).
  */
@@ -71,8 +71,9 @@ struct fault_seat {
 	struct daemon *daemon;
 	unsigned index, cpu, lane;             /* (C) */
 	_Atomic(struct fault_server *) server; /* (A) who has it */
-	int epoll, kick; /* kick: eventfd, written by whoever frees frames, and to stop */
-	atomic_bool kicked, stopping;
+	int epoll;
+	struct bell *bell; /* (C) rung by whoever frees frames, and to stop */
+	atomic_bool stopping;
 	struct swap_channel *channel; /* NULL: no swap */
 	size_t channel_buffer_bytes;
 	unsigned depth;         /* (C) */
@@ -158,12 +159,6 @@ fault_seat_server(const struct daemon *d, unsigned i)
 {
 	return load_acquire(&d->seats[i].server);
 }
-/* The server that has the seat wakes from its poll. Any thread. */
-void fault_seat_kick(struct fault_seat *seat);
-/* Frames are free, or a task is below its limit again: some server looks at the parked faults.
- * Any thread. */
-void fault_servers_kick(struct daemon *d);
-
 /* fault/affinity.c: which servers poll a client. Called after faults have been answered; cheap but
  * for the one in 32 to 256 that is a sample. Runs on: fault servers, direct servers */
 void affinity_note(

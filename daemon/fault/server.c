@@ -21,7 +21,7 @@
 #include "fault/direct.h"
 #include "fault/fault.h"
 
-#define COOKIE_KICK    UINT64_MAX
+#define COOKIE_BELL    UINT64_MAX
 #define COOKIE_IO      (UINT64_MAX - 1)
 #define EVENTS         32
 #define READ_BATCH     16
@@ -114,18 +114,6 @@ serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 	if (count > 0)
 		fault_server_answer(server, task, faults, (unsigned)count);
 	task_put(task);
-}
-
-static void
-serve_kick(struct fault_seat *seat)
-{
-	uint64_t ignored;
-
-	if (read(seat->kick, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
-		panic("a server's kick descriptor failed: %d", errno);
-	/* Not a store: what we look at next must not be older than a kick that found the flag set.
-	 */
-	exchange_acq_rel(&seat->kicked, false);
 }
 
 static void
@@ -246,8 +234,8 @@ serve_seat(struct fault_server *server)
 		if (count < 0 && seat->swapins_used > 0)
 			swapin_reap(server);
 		for (int i = 0; i < count && !watch_is_relieved(); i++) {
-			if (events[i].data.u64 == COOKIE_KICK)
-				serve_kick(seat);
+			if (events[i].data.u64 == COOKIE_BELL)
+				bell_answer(seat->bell);
 			else if (events[i].data.u64 == COOKIE_IO)
 				swapin_reap(server);
 			else
@@ -288,15 +276,15 @@ server_main(void *argument)
 		/* The server before may have been relieved while it looked at those without tables.
 		 */
 		server->tables_seen = load_acquire(&d->park.tables_freed) - 1;
-		/* What the server before has read from its kick descriptor it may not have looked
+		/* What the server before has read from its bell it may not have looked
 		 * at. */
-		fault_seat_kick(seat);
+		bell_ring(seat->bell);
 		serve_seat(server);
 		server->seat = NULL;
 		if (!watch_is_relieved())
 			break;
 		/* What it was at is answered now: the entry of a read may be given back. */
-		fault_seat_kick(seat);
+		bell_ring(seat->bell);
 		duty_end(d, &server->duty);
 	}
 	return NULL;
@@ -315,6 +303,14 @@ polling_server_count(const struct daemon *d)
 	return fault_thread_count(d) - d->server_count;
 }
 
+/* The seat is that server's from now on. */
+static void
+seat_take(struct fault_seat *seat, struct fault_server *server)
+{
+	store_relaxed(&seat->bell->is_behind, &server->gives_way);
+	store_release(&seat->server, server);
+}
+
 /* A stand-by takes the seat. Runs on: the watcher, while the server is inside of a call. */
 static void
 relieve(struct daemon *d, struct watch *w)
@@ -326,7 +322,7 @@ relieve(struct daemon *d, struct watch *w)
 		if (d->servers[polling_server(d, i)].duty.number == DUTY_NONE)
 			next = &d->servers[polling_server(d, i)];
 	if (next && !d->duties_end && watch_relieved(w)) {
-		store_release(&d->seats[server->duty.number].server, next);
+		seat_take(&d->seats[server->duty.number], next);
 		duty_give_locked(d, &next->duty, server->duty.number);
 	}
 	lock_release(&d->duty_lock);
@@ -368,13 +364,13 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	seat->lane = index < d->server_count ? LANE_COMMON : index - d->server_count + 1;
 	seat->depth = seat->lane == LANE_COMMON ? FAULT_IO_DEPTH : FAULT_SIDE_DEPTH;
 	seat->epoll = epoll_create1(EPOLL_CLOEXEC);
-	seat->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	seat->bell = &d->bells.bells[index];
 	seat->swapins = calloc(seat->depth, sizeof(*seat->swapins));
 	seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*seat->deferred));
 	seat->handed = calloc(FAULT_HANDED_MAX, sizeof(*seat->handed));
-	if (seat->epoll < 0 || seat->kick < 0 || !seat->swapins || !seat->deferred || !seat->handed)
+	if (seat->epoll < 0 || !seat->swapins || !seat->deferred || !seat->handed)
 		return -ENOMEM;
-	error = watch(seat, seat->kick, COOKIE_KICK);
+	error = watch(seat, seat->bell->fd, COOKIE_BELL);
 	if (error || !d->swap)
 		return error;
 	seat->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
@@ -409,7 +405,7 @@ fault_servers_start(struct daemon *d)
 		watch_add(d, &server->watch, relieve);
 		if (i >= seat_count(d))
 			continue;
-		store_relaxed(&d->seats[i].server, server);
+		seat_take(&d->seats[i], server);
 		server->duty = (struct duty){ (int)i, true };
 	}
 	if (!error)
@@ -420,34 +416,12 @@ fault_servers_start(struct daemon *d)
 }
 
 void
-fault_seat_kick(struct fault_seat *seat)
-{
-	uint64_t one = 1;
-
-	if (!exchange_acq_rel(&seat->kicked, true) && write(seat->kick, &one, sizeof(one)) < 0)
-		panic("cannot kick a fault server: %d", errno);
-}
-
-void
-fault_servers_kick(struct daemon *d)
-{
-	unsigned next = fetch_add_relaxed(&d->next_server, 1) % d->server_count;
-
-	fault_seat_kick(&d->seats[next]);
-	/* It may wait behind what its CPU does, for a tick; another may not. */
-	for (unsigned i = 0;
-	     load_relaxed(&fault_seat_server(d, next)->gives_way) && i < d->server_count; i++)
-		fault_seat_kick(&d->seats[i]);
-}
-
-void
 fault_servers_stop(struct daemon *d)
 {
 	direct_stop(d);
 	for (unsigned i = 0; i < seat_count(d); i++) {
 		store_release(&d->seats[i].stopping, true);
-		store_release(&d->seats[i].kicked, false);
-		fault_seat_kick(&d->seats[i]);
+		bell_ring(d->seats[i].bell);
 	}
 	for (unsigned i = 0; i < polling_server_count(d); i++)
 		pthread_join(d->servers[polling_server(d, i)].thread, NULL);
@@ -470,7 +444,6 @@ seat_destroy(struct fault_seat *seat, struct fault_server *server)
 	if (seat->channel)
 		swap_channel_destroy(seat->channel);
 	close(seat->epoll);
-	close(seat->kick);
 	free(seat->swapins);
 	free(seat->deferred);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Faults that wait for a frame, or for their client's own pages to leave, in FIFO order, in a pool
- * made at start. Whoever frees frames kicks a fault server, which answers. There is a list for each
- * use of a frame, since what may run is decided by that, and one for each client at its limit: only
- * heads are looked at, and nobody stands behind one who waits for something else.
+ * made at start. Whoever frees frames rings the bell of a fault server, which answers. There is a
+ * list for each use of a frame, since what may run is decided by that, and one for each client at
+ * its limit: only heads are looked at, and nobody stands behind one who waits for something else.
  *
  * A fault that finds no place in the pool, or whose client has its share of it, is forgotten; the
  * client stands on `overflowed` until there is room, and all its threads are woken then. Whoever
@@ -244,7 +244,7 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 		pageout_want(d);
 	/* A frame may have been freed between our look and our place in the queue. */
 	if (frames_available_for(d, use_of(why)) > 0)
-		fault_servers_kick(d);
+		bells_ring_one(&d->bells);
 }
 
 static struct moment
@@ -392,8 +392,7 @@ park_tables_freed(struct daemon *d)
 	if (load_acquire(&d->park.tableless_count) == 0)
 		return;
 	fetch_add_acq_rel(&d->park.tables_freed, 1);
-	for (unsigned i = 0; i < seat_count(d); i++)
-		fault_seat_kick(&d->seats[i]);
+	bells_ring_all(&d->bells);
 }
 
 /* There is room again. */

@@ -105,7 +105,7 @@ squeeze_judge(struct daemon *d)
 			store_release(&d->pageq.squeezed, false);
 			log_info_limited("there is room again");
 			/* Those that were refused. */
-			fault_servers_kick(d);
+			bells_ring_one(&d->bells);
 		}
 	} else if (!room && park_longest(d, &tried) && squeeze_begins(tried)) {
 		park_squeeze(d);

@@ -146,7 +146,7 @@ round_limits(struct pageout_worker *w)
 			waited_for = load_acquire(&task->bill.process->limit_parked) > 0;
 			/* Below the limit, by our work or its owner's: who waits may go on. */
 			if (waited_for && !process_over_limit(task->bill.process, 1))
-				fault_servers_kick(d);
+				bells_ring_one(&d->bells);
 			/* A limit set below what is held is worked down to without a fault, as long
 			 * as pages move. */
 			if (waited_for || (moved && process_over_limit(task->bill.process, 0))) {

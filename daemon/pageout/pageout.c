@@ -35,7 +35,7 @@ void
 pageout_freed(struct daemon *d)
 {
 	if (load_acquire(&d->park.count) > 0)
-		fault_servers_kick(d);
+		bells_ring_one(&d->bells);
 }
 
 /* Pages beyond resident_frames, those that faults wait for included. */

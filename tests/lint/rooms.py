@@ -34,22 +34,18 @@ EXCEPTIONS = '''
     fault/server -> watch/watcher
     fault/swapin -> watch/watcher
     memorystatus/frame_wait -> fault/fault
-    memorystatus/frame_wait -> fault/server
     memorystatus/frame_wait -> pageout/limit
     memorystatus/frame_wait -> pageout/pageout
     memorystatus/frame_wait -> watch/lane
     memorystatus/frame_wait -> watch/watcher
     memorystatus/squeeze -> fault/fault
-    memorystatus/squeeze -> fault/server
     memorystatus/squeeze -> pageout/pageout
     pageout/evict -> watch/watcher
     pageout/launder -> fault/fault
     pageout/launder -> watch/watcher
     pageout/limit -> fault/fault
-    pageout/limit -> fault/server
     pageout/limit -> watch/watcher
     pageout/pageout -> fault/fault
-    pageout/pageout -> fault/server
     pageout/pageout -> watch/watcher
     pageout/writeback -> fault/fault
     pageq/pageq -> pageout/pageout

@@ -68,7 +68,7 @@ overflow_is_woken(void **state)
 
 /* Frames that their owner gives back are for who waits, at once. */
 static void
-discard_kicks(void **state)
+discard_rings(void **state)
 {
 	struct fault f;
 	struct fault_server *server;
@@ -80,11 +80,11 @@ discard_kicks(void **state)
 	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
 	store_relaxed(&u.daemon->frames.free_count, 0);
 	park(server, &u, 9, 1, FAULT_NO_FRAME);
-	assert_false(load_relaxed(&server->seat->kicked));
+	assert_false(load_relaxed(&server->seat->bell->rung));
 	assert_int_equal(vm_object_discard(u.object, 1, 8), 0);
-	assert_false(load_relaxed(&server->seat->kicked));
+	assert_false(load_relaxed(&server->seat->bell->rung));
 	assert_int_equal(vm_object_discard(u.object, 0, 1), 1);
-	assert_true(load_relaxed(&server->seat->kicked));
+	assert_true(load_relaxed(&server->seat->bell->rung));
 	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
 	faults_stop(&u);
 }
@@ -151,9 +151,9 @@ last_waiter_ends(void **state)
 	store_relaxed(&u.daemon->frames.free_count, 0);
 	park(server, &second, 9, 1, FAULT_NO_FRAME);
 	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
-	assert_false(load_relaxed(&server->seat->kicked));
+	assert_false(load_relaxed(&server->seat->bell->rung));
 	park_drop(u.daemon, other);
-	assert_true(load_relaxed(&server->seat->kicked));
+	assert_true(load_relaxed(&server->seat->bell->rung));
 	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
 	store_relaxed(&u.task->lane, LANE_COMMON);
 	task_put(other);
@@ -250,7 +250,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(overflow_is_woken),
-		cmocka_unit_test(discard_kicks),
+		cmocka_unit_test(discard_rings),
 		cmocka_unit_test(no_place_is_sent_back),
 		cmocka_unit_test(last_waiter_ends),
 		cmocka_unit_test(side_lane_waits),

@@ -68,6 +68,7 @@ unit_start(struct unit *u)
 	d->options.memory_bytes = UNIT_FRAMES * 4096ull;
 	d->options.policy = (char *)(uintptr_t) "mach2q";
 	assert_int_equal(stats_create(&d->stats, shard_count(d)), 0);
+	assert_int_equal(bells_create(&d->bells, seat_count(d), d->server_count), 0);
 	assert_int_equal(watch_create(d), 0);
 	assert_int_equal(task_table_create(d), 0);
 	assert_int_equal(object_table_create(d), 0);
@@ -96,6 +97,7 @@ unit_stop(struct unit *u)
 	frames_destroy(d);
 	slots_destroy(d);
 	object_table_destroy(d);
+	bells_destroy(&d->bells);
 	stats_destroy(&d->stats);
 	free(d);
 }

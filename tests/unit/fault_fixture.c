@@ -94,7 +94,7 @@ faults_start(struct unit *u)
 	server->seat = d->seats;
 	server->seat->daemon = d;
 	store_relaxed(&server->seat->server, server);
-	server->seat->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->seat->bell = d->bells.bells;
 	d->servers = server;
 	entry.object = u->object;
 	vm_object_get(u->object);
@@ -114,7 +114,6 @@ faults_stop(struct unit *u)
 	vm_object_put(e.object);
 	park_destroy(d);
 	page_policy_destroy(d->pageq.policy);
-	close(d->seats->kick);
 	free(d->seats);
 	free(d->servers);
 	unit_stop(u);
