@@ -91,15 +91,14 @@ static void
 leaves_socket(struct live *d, void *argument)
 {
 	struct actor *a = argument;
-	unsigned char *base = raw_reserve(64 * d->page_bytes);
+	unsigned char *base;
 	uint64_t offset;
 	struct raw r;
 	int memfd;
 	pid_t pid;
 
 	raw_connect(d, &r);
-	OK(raw_allocate(&r, (uintptr_t)base, 64 * d->page_bytes, &memfd, &offset));
-	raw_map(&r, base, 64 * d->page_bytes, memfd, offset);
+	base = raw_memory(&r, 64 * d->page_bytes, &memfd, &offset);
 	madvise(base, 64 * d->page_bytes, MADV_DONTFORK);
 	for (unsigned i = 0; i < 64; i++)
 		base[i * d->page_bytes] = 1;
@@ -136,10 +135,10 @@ dies(struct live *d, void *argument)
 {
 	const unsigned *round = argument;
 	const size_t bytes = 2000 * d->page_bytes;
-	unsigned char *base = raw_reserve(bytes);
-	struct pager_req_behavior behavior = { (uintptr_t)base, bytes,
-		PAGER_BEHAVIOR_WILLNEED + *round % 4, 0 };
-	struct pager_req_wire range = { (uintptr_t)base, bytes };
+	unsigned char *base;
+	struct pager_req_behavior behavior = { .size = bytes,
+		.behavior = PAGER_BEHAVIOR_WILLNEED + *round % 4 };
+	struct pager_req_wire range = { .size = bytes };
 	_Alignas(8) unsigned char message[256];
 	uint64_t offset;
 	struct raw r;
@@ -147,10 +146,10 @@ dies(struct live *d, void *argument)
 	size_t size;
 
 	raw_connect(d, &r);
-	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-	raw_map(&r, base, bytes, memfd, offset);
+	base = raw_memory(&r, bytes, &memfd, &offset);
 	for (size_t i = 0; i < bytes; i += d->page_bytes)
 		base[i] = 1;
+	behavior.address = range.address = (uintptr_t)base;
 	size = *round % 3 ? raw_message(message, PAGER_MSG_BEHAVIOR, &behavior, sizeof(behavior))
 			  : raw_message(message, *round % 2 ? PAGER_MSG_WIRE : PAGER_MSG_DEALLOCATE,
 				&range, sizeof(range));

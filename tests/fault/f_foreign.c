@@ -127,18 +127,25 @@ attaches(struct live *d, void *argument)
 	actor_wait(d, a);
 }
 
+/* The actor does its part; the daemon serves beside it, and after its end. */
 static void
-test_attach(void)
+test_actor(client_body *body)
 {
 	struct actor *a = shared_alloc(sizeof(*a));
 	struct live d;
 	pid_t pid;
 
 	foreign_begin(&d);
-	pid = actor_start(&d, 0, attaches, a);
+	pid = actor_start(&d, 0, body, a);
 	foreign_served(&d);
 	client_kill(pid);
 	foreign_end(&d);
+}
+
+static void
+test_attach(void)
+{
+	test_actor(attaches);
 }
 
 /* --- unread, in the socket's queue, when its session ends --- */
@@ -148,8 +155,8 @@ leaves_unread(struct live *d, void *argument)
 {
 	struct actor *a = argument;
 	const size_t bytes = 3000 * d->page_bytes;
-	unsigned char *base = raw_reserve(bytes);
-	struct pager_req_behavior release = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_FREE, 0 };
+	unsigned char *base;
+	struct pager_req_behavior release = { .size = bytes, .behavior = PAGER_BEHAVIOR_FREE };
 	_Alignas(8) unsigned char message[256];
 	struct raw r;
 	int memfd, late;
@@ -157,12 +164,12 @@ leaves_unread(struct live *d, void *argument)
 	size_t size;
 
 	raw_connect(d, &r);
-	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-	raw_map(&r, base, bytes, memfd, offset);
+	base = raw_memory(&r, bytes, &memfd, &offset);
 	for (size_t i = 0; i < bytes; i += d->page_bytes)
 		base[i] = 1;
 	/* Behind a request that takes a while. If that has ended by then, this one ends the session
 	 * as well. */
+	release.address = (uintptr_t)base;
 	size = raw_message(message, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
 	late = lingering_socket();
 	actor_stop_daemon(d, a);
@@ -178,15 +185,7 @@ leaves_unread(struct live *d, void *argument)
 static void
 test_unread(void)
 {
-	struct actor *a = shared_alloc(sizeof(*a));
-	struct live d;
-	pid_t pid;
-
-	foreign_begin(&d);
-	pid = actor_start(&d, 0, leaves_unread, a);
-	foreign_served(&d);
-	client_kill(pid);
-	foreign_end(&d);
+	test_actor(leaves_unread);
 }
 
 /* --- as many as a message can have --- */

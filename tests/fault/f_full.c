@@ -34,15 +34,6 @@ fill(struct book *b)
 	FAIL("%u pages, and nothing was refused", b->count);
 }
 
-static void
-discard(struct pager *p, struct book *b, uint32_t from, uint32_t count)
-{
-	OK(pager_behavior(
-	    p, b->base + from * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_FREE));
-	for (uint32_t i = from; i < from + count; i++)
-		book_forget(b, i);
-}
-
 /* Dirty pages for dirty pages, nothing to spare. */
 static void
 exchanger(struct live *d, void *argument)
@@ -84,7 +75,7 @@ exchanger(struct live *d, void *argument)
 		if (!write_noise(&b, page)) {
 			/* Torn by a SIGBUS in its middle: begun anew where it can be. */
 			atomic_fetch_add(&shared->stored, 1);
-			discard(p, &b, page, 1);
+			book_discard(p, &b, page, 1);
 		}
 	}
 	/* SIGBUS or the truth. */
@@ -92,7 +83,7 @@ exchanger(struct live *d, void *argument)
 		if (!verify(&b, i))
 			atomic_fetch_add(&shared->stored, 1);
 	/* A third goes: then all of the rest is there, also what was refused. */
-	discard(p, &b, 0, filled / 3);
+	book_discard(p, &b, 0, filled / 3);
 	for (uint32_t i = 0; i < filled; i++)
 		WAIT_UNTIL(d, verify(&b, i));
 	for (uint32_t i = 0; i < filled / 6; i++)
@@ -124,7 +115,7 @@ thread_main(void *argument)
 			atomic_fetch_add(&shared->stored, 1);
 		} else if (n % 3 == 0 && !write_noise(t->b, page)) {
 			atomic_fetch_add(&shared->stored, 1);
-			discard(t->pager, t->b, page, 1);
+			book_discard(t->pager, t->b, page, 1);
 		}
 	}
 	return NULL;
@@ -202,7 +193,7 @@ needy(struct live *d, void *argument)
 		REQUIRE(touch(&b, filled + 1 + i, false) == !gone[i],
 		    "page %u: before there is room", i);
 	/* One is given back before: it works as soon as there is room, too. */
-	discard(p, &b, filled + 1, 1);
+	book_discard(p, &b, filled + 1, 1);
 	gone[0] = false;
 	atomic_store(&shared->phase, 1);
 	for (uint32_t i = 0; i < WISHES; i++)
@@ -213,7 +204,7 @@ needy(struct live *d, void *argument)
 		REQUIRE(verify(&b, filled + 1 + i));
 		book_write(&b, filled + 1 + i, KIND_NOISE);
 	}
-	discard(p, &b, filled, 1);
+	book_discard(p, &b, filled, 1);
 	book_verify_all(&b);
 	OK(pager_disconnect(p));
 }
@@ -239,12 +230,12 @@ sparse(struct live *d, void *argument)
 			if (i % lot == lot - 1)
 				for (uint32_t page = i + 1 - lot; page <= i && i / lot < 2; page++)
 					if (page % 5 < 2)
-						discard(p, &b, page, 1);
+						book_discard(p, &b, page, 1);
 			if (i / lot == 2 && i % lot == lot / 3)
 				break;
 		}
 		book_verify_all(&b);
-		discard(p, &b, 0, count);
+		book_discard(p, &b, 0, count);
 	}
 	OK(pager_disconnect(p));
 }

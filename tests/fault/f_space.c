@@ -43,15 +43,6 @@ go_on(struct live *d, unsigned from)
 	WAIT_UNTIL(d, atomic_load(&shared->reached) > from);
 }
 
-static void
-discard(struct pager *p, struct book *b, uint32_t from, uint32_t count)
-{
-	OK(pager_behavior(
-	    p, b->base + from * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_FREE));
-	for (uint32_t i = from; i < from + count; i++)
-		book_forget(b, i);
-}
-
 /* Noise in pages from `from` on, until one is refused or all have some. => the page that was
  * refused */
 static uint32_t
@@ -181,7 +172,7 @@ exchanger(struct live *d, void *argument)
 	REQUIRE(filled < disk + memory, "more than there is room for");
 	verify_all(&b, filled);
 	for (unsigned round = 0; round < 2; round++) {
-		discard(p, &b, 0, filled / 2);
+		book_discard(p, &b, 0, filled / 2);
 		for (uint32_t i = 0; i < filled / 3; i++)
 			WAIT_UNTIL(d, touch(&b, i, true));
 		for (uint32_t i = 0; i < filled / 3; i++)

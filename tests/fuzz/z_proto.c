@@ -284,18 +284,6 @@ touch_in_time(struct live *d, struct raw *r)
 	OK(chan_exchange(&r->chan, &call));
 }
 
-static pid_t
-toucher(void *at)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		*(volatile char *)at = 1;
-		_exit(0);
-	}
-	return pid;
-}
-
 static void
 liar(struct live *d, void *argument)
 {
@@ -308,7 +296,6 @@ liar(struct live *d, void *argument)
 	int memfd;
 
 	(void)argument;
-	(void)toucher;
 	raw_connect(d, &r);
 	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
 	/* Private memory where the object should be, every second page there already: what the
@@ -343,10 +330,9 @@ liar(struct live *d, void *argument)
 	/* The same object mapped a second time, without any watch: written while the daemon takes
 	 * it away. */
 	{
-		unsigned char *right = raw_reserve(bytes), *wrong;
+		unsigned char *right, *wrong;
 
-		OK(raw_allocate(&r, (uintptr_t)right, bytes, &memfd, &offset));
-		raw_map(&r, right, bytes, memfd, offset);
+		right = raw_memory(&r, bytes, &memfd, &offset);
 		wrong = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
 		REQUIRE(wrong != MAP_FAILED);
 		for (unsigned round = 0; round < 50; round++) {
@@ -395,11 +381,10 @@ hangup(struct live *d, void *argument)
 	(void)argument;
 	for (unsigned round = 0; round < 20; round++) {
 		const size_t bytes = 1000 * d->page_bytes;
-		unsigned char *base = raw_reserve(bytes);
-		struct pager_req_behavior release = { (uintptr_t)base, bytes, PAGER_BEHAVIOR_FREE,
-			0 };
-		struct pager_req_allocate more = { .address = (uintptr_t)base + (1u << 30),
-			.size = d->page_bytes };
+		unsigned char *base;
+		struct pager_req_behavior release = { .size = bytes,
+			.behavior = PAGER_BEHAVIOR_FREE };
+		struct pager_req_allocate more = { .size = d->page_bytes };
 		_Alignas(8) unsigned char answer[4096];
 		struct pager_msg_header *header = (void *)answer;
 		uint64_t offset;
@@ -407,10 +392,11 @@ hangup(struct live *d, void *argument)
 		int memfd;
 
 		raw_connect(d, &r);
-		OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-		raw_map(&r, base, bytes, memfd, offset);
+		base = raw_memory(&r, bytes, &memfd, &offset);
 		for (size_t i = 0; i < bytes; i += d->page_bytes)
 			base[i] = 1;
+		release.address = (uintptr_t)base;
+		more.address = (uintptr_t)base + (1u << 30);
 		/* A long one, and one that could be answered at once. */
 		request_send(r.chan.fd, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
 		request_send(r.chan.fd, PAGER_MSG_ALLOCATE, &more, sizeof(more));

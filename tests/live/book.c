@@ -141,6 +141,15 @@ book_forget(struct book *b, uint32_t page)
 	book_note(b, page, KIND_ZERO);
 }
 
+void
+book_discard(struct pager *p, struct book *b, uint32_t from, uint32_t count)
+{
+	OK(pager_behavior(
+	    p, b->base + from * b->page_bytes, count * b->page_bytes, PAGER_BEHAVIOR_FREE));
+	for (uint32_t i = from; i < from + count; i++)
+		book_forget(b, i);
+}
+
 /* What a wrong block looks like. */
 static void
 name_block(const struct book *b, uint32_t page, const uint64_t *block, char *text, size_t size)

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct pager;
+
 enum page_kind { KIND_ZERO, KIND_SAME, KIND_TEXT, KIND_NOISE, KIND_COUNT };
 
 /* Shares of kinds among written pages, in percent; the rest is text. */
@@ -48,6 +50,8 @@ void book_write_all(struct book *b, const struct mixture *m, uint64_t *rng);
 void book_poke(struct book *b, uint32_t page, uint32_t value);
 /* Notes that the owner discarded it: it reads as zeroes. */
 void book_forget(struct book *b, uint32_t page);
+/* The owner gives the content of pages back: they read as zeroes. */
+void book_discard(struct pager *p, struct book *b, uint32_t from, uint32_t count);
 /* Notes the next generation; the caller makes it so (see page_expect). */
 void book_note(struct book *b, uint32_t page, enum page_kind kind);
 /* The page as it should be, to memory of one's own. */

@@ -216,9 +216,7 @@ stubborn(struct live *d, void *argument)
 	(void)argument;
 	raw_connect(d, &r);
 	t.uffd = r.uffd;
-	memory = raw_reserve(count * d->page_bytes);
-	OK(raw_allocate(&r, (uintptr_t)memory, count * d->page_bytes, &memfd, &offset));
-	raw_map(&r, memory, count * d->page_bytes, memfd, offset);
+	memory = raw_memory(&r, count * d->page_bytes, &memfd, &offset);
 	book_open(&b, memory, d->page_bytes, count, 1);
 	touch_in_phase(d, &b, &rng, 1, 1);
 	REQUIRE(pthread_create(&id, NULL, toggler_main, &t) == 0);

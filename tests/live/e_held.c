@@ -144,9 +144,7 @@ attacker(struct live *d, void *argument)
 	raw_connect(d, &r);
 	page = r.page_bytes;
 	bytes = ATTACK_PAGES * page;
-	memory = raw_reserve(bytes);
-	OK(raw_allocate(&r, (uintptr_t)memory, bytes, &memfd, &offset));
-	raw_map(&r, memory, bytes, memfd, offset);
+	memory = raw_memory(&r, bytes, &memfd, &offset);
 	for (uint32_t i = 0; i < PLANTED; i++)
 		*(uint64_t *)(void *)(memory + i * page) = mix64(i);
 	for (uint32_t i = PLANTED; i < PLANTED + PLANTS; i++)

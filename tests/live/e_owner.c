@@ -20,7 +20,7 @@ planted(struct live *d, void *argument)
 {
 	const uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes), zeroes = 64;
 	size_t bytes = (count + zeroes) * d->page_bytes;
-	unsigned char *base = raw_reserve(bytes), *evil = malloc(d->page_bytes);
+	unsigned char *base, *evil = malloc(d->page_bytes);
 	int64_t before = live_stat(d, "planted");
 	uint64_t offset, rng = live_seed;
 	struct book book;
@@ -29,8 +29,7 @@ planted(struct live *d, void *argument)
 
 	(void)argument;
 	raw_connect(d, &r);
-	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-	raw_map(&r, base, bytes, memfd, offset);
+	base = raw_memory(&r, bytes, &memfd, &offset);
 	memset(evil, 0xee, d->page_bytes);
 	book_open(&book, base, d->page_bytes, count, 1);
 	book_write_all(&book, &(struct mixture){ 5, 10, 40 }, &rng);
@@ -62,7 +61,7 @@ punched(struct live *d, void *argument)
 {
 	const uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
 	size_t bytes = count * d->page_bytes;
-	unsigned char *base = raw_reserve(bytes);
+	unsigned char *base;
 	uint64_t offset, rng = live_seed;
 	struct book book;
 	struct raw r;
@@ -70,8 +69,7 @@ punched(struct live *d, void *argument)
 
 	(void)argument;
 	raw_connect(d, &r);
-	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-	raw_map(&r, base, bytes, memfd, offset);
+	base = raw_memory(&r, bytes, &memfd, &offset);
 	book_open(&book, base, d->page_bytes, count, 1);
 	for (unsigned round = 0; round < 3; round++) {
 		book_write_all(&book, &(struct mixture){ 5, 10, 40 }, &rng);

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "book.h"
+#include "mapping.h"
 
 /* --- all descriptors closed by the program --- */
 
@@ -30,26 +31,6 @@ write_much(struct live *d, struct pager *p, struct book *b, uint32_t object)
 
 	book_open(b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, object);
 	book_write_all(b, &mixture_usual, &rng);
-}
-
-/* VmFlags of the mapping: whether a userfaultfd watches it for missing pages. */
-static bool
-is_watched(const void *address)
-{
-	FILE *smaps = fopen("/proc/self/smaps", "re");
-	unsigned long low, high;
-	bool here = false, watched = false;
-	char line[512];
-
-	REQUIRE(smaps);
-	while (fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &low, &high) == 2)
-			here = (uintptr_t)address >= low && (uintptr_t)address < high;
-		else if (here && strncmp(line, "VmFlags:", 8) == 0)
-			watched = strstr(line, " um") != NULL;
-	}
-	fclose(smaps);
-	return watched;
 }
 
 struct closer {
@@ -106,8 +87,8 @@ closer(struct live *d, void *argument)
 	/* The daemon's descriptor of the userfaultfd has gone with it. Were there no other, what is
 	 * away would read as zeroes. */
 	REQUIRE(setrlimit(RLIMIT_NOFILE, &all) == 0);
-	atomic_store(
-	    &c->watched, is_watched(b.base) && is_watched(b.base + (b.count - 1) * d->page_bytes));
+	atomic_store(&c->watched, mapping_is_watched(b.base) &&
+				      mapping_is_watched(b.base + (b.count - 1) * d->page_bytes));
 	EQ(pager_statistics(p, &statistics), -ENOTCONN);
 	OK(pager_disconnect(p));
 	for (int fd = 3; fd < 43; fd++)

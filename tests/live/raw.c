@@ -129,6 +129,16 @@ raw_close(struct raw *r)
 	close(r->device);
 }
 
+void *
+raw_memory(struct raw *r, size_t bytes, int *ret_memfd, uint64_t *ret_offset)
+{
+	void *memory = raw_reserve(bytes);
+
+	OK(raw_allocate(r, (uintptr_t)memory, bytes, ret_memfd, ret_offset));
+	raw_map(r, memory, bytes, *ret_memfd, *ret_offset);
+	return memory;
+}
+
 int
 raw_socket(const char *path)
 {

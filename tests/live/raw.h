@@ -29,6 +29,8 @@ void raw_connect(struct live *d, struct raw *r);
 int raw_allocate(
     struct raw *r, uint64_t address, uint64_t bytes, int *ret_memfd, uint64_t *ret_offset);
 void *raw_reserve(size_t bytes);
+/* ALLOCATE and mapped, at an address of its own. */
+void *raw_memory(struct raw *r, size_t bytes, int *ret_memfd, uint64_t *ret_offset);
 /* Mapped there and registered for everything. */
 void raw_map(struct raw *r, void *at, size_t bytes, int memfd, uint64_t offset);
 int raw_register(struct raw *r, void *at, size_t bytes);

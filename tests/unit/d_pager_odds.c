@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include "d_test.h"
+#include "mapping.h"
 #include "pager_priv.h"
 
 #define PAGE FAKE_PAGE_SIZE
@@ -79,26 +80,6 @@ allocate_without_a_descriptor(void **state)
 	assert_int_equal(fake_range_errors(d->fake), 0);
 }
 
-/* VmFlags of the mapping: whether a userfaultfd watches it for missing pages. */
-static bool
-is_watched(const void *address)
-{
-	FILE *smaps = fopen("/proc/self/smaps", "re");
-	unsigned long low, high;
-	bool here = false, watched = false;
-	char line[512];
-
-	assert_non_null(smaps);
-	while (fgets(line, sizeof(line), smaps)) {
-		if (sscanf(line, "%lx-%lx ", &low, &high) == 2)
-			here = (uintptr_t)address >= low && (uintptr_t)address < high;
-		else if (here && strncmp(line, "VmFlags:", 8) == 0)
-			watched = strstr(line, " um") != NULL;
-	}
-	fclose(smaps);
-	return watched;
-}
-
 /* As closefrom(3) does it: the program's descriptors of the connection are closed, and their
  * numbers are another file's soon. Memory goes on, calls say what is missing, nobody writes into
  * the other file, and nobody closes it. */
@@ -141,7 +122,7 @@ descriptors_closed(void **state)
 	 * still. */
 	fake_kill(d->fake);
 	WAIT_UNTIL(atomic_load(&d->died) == 1);
-	assert_true(is_watched(a));
+	assert_true(mapping_is_watched(a));
 	assert_int_equal(pager_disconnect(p), 0);
 	d->pager = NULL;
 	assert_int_equal(recv(other[1], &byte, 1, MSG_DONTWAIT), -1);
