@@ -58,13 +58,6 @@ EXCEPTIONS = {
         watch/lane
         watch/watcher
     ''',
-    'tools': '''
-        pagersim/cmd_convert
-        pagersim/cmd_generate
-        pagersim/cmd_policies
-        pagersim/cmd_replay
-        pagersim/pagersim
-    ''',
 }
 
 NAME = re.compile(r'(?<![\w.>])[A-Za-z_]\w*')

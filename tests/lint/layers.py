@@ -27,10 +27,9 @@ def resolve(root, path, name):
 
 
 def allowed(path, target):
-    own = tree.folder_of(path)
-    if tree.folder_of(target) == own or own == 'tools/pagersim' and target.startswith('tools/options.h'):
-        return True
-    return any(target == arrow or target.startswith(arrow + '/') for arrow in tree.ARROWS[own])
+    own, other = tree.folder_of(path), tree.folder_of(target)
+    return own == other or any(target == arrow or target.startswith(arrow + '/') and not other.startswith(arrow + '/')
+                               for arrow in tree.ARROWS[own])
 
 
 def check_file(root, path):

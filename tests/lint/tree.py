@@ -3,7 +3,8 @@
 import pathlib
 import re
 
-# Folder -> folders whose headers it may include besides its own. Longest name wins. `tests` may see everything.
+# Folder -> folders whose headers it may include besides its own. Longest name wins; a folder does not stand for those below
+# it that have a row of their own. `tests` may see everything.
 ARROWS = {
     'include': set(),
     'base': {'include/tbl'},
@@ -16,7 +17,10 @@ ARROWS = {
     'tools': {'base', 'include', 'libclient/chan.h'},
     'tools/pagersim': {'base', 'policy', 'include', 'tools/gnuplot.h'},
     'bench': {'base', 'include', 'libclient/chan.h', 'tools/gnuplot.h', 'tools/statread.h'},
-    'tests': {'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'daemon', 'tools', 'bench'},
+    'bench/compare': {'base', 'include', 'bench', 'tools/gnuplot.h'},
+    'bench/policies': {'base', 'include', 'bench', 'libclient/chan.h', 'tools/gnuplot.h', 'tools/statread.h'},
+    'tests': {'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'daemon', 'tools', 'tools/pagersim', 'bench',
+              'bench/compare', 'bench/policies'},
 }
 # Folders a header may be named from, in the order the build's include_directories say.
 INCLUDE_PATHS = {
@@ -29,7 +33,9 @@ INCLUDE_PATHS = {
     'daemon': ['daemon', 'base', 'include', 'compressor', 'swap', 'policy'],
     'tools': ['tools', 'base', 'libclient', 'include'],
     'tools/pagersim': ['tools/pagersim', 'tools', 'policy', 'base', 'include'],
-    'bench': ['bench', 'bench/compare', 'bench/policies', 'base', 'include', 'libclient', 'tools'],
+    'bench': ['bench', 'base', 'include', 'libclient', 'tools'],
+    'bench/compare': ['bench/compare', 'bench', 'base', 'include', 'libclient', 'tools'],
+    'bench/policies': ['bench/policies', 'bench', 'base', 'include', 'libclient', 'tools'],
     'tests': ['bench', 'bench/compare', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
               'tools', 'tests/live'],
 }

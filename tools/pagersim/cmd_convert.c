@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "message.h"
-#include "pagersim.h"
+#include "commands.h"
 #include "trace.h"
 #include "trace_write.h"
 

@@ -10,7 +10,7 @@
 
 #include "generate.h"
 #include "message.h"
-#include "pagersim.h"
+#include "commands.h"
 #include "trace_write.h"
 
 static const char generate_usage[] =

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pagersim.h"
+#include "commands.h"
 #include "policy.h"
 
 int

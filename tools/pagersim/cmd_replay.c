@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "message.h"
-#include "pagersim.h"
+#include "commands.h"
 #include "pol_load.h"
 #include "report.h"
 #include "text.h"

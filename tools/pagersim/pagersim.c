@@ -2,7 +2,7 @@
  *
  * pagersim: replays reference traces through pagerd's page-out policies.
  */
-#include "pagersim.h"
+#include "commands.h"
 
 #include <stdio.h>
 #include <string.h>

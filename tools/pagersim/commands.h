@@ -2,8 +2,8 @@
  *
  * The subcommands. argv[0] is the subcommand's name. => exit status.
  */
-#ifndef PAGERSIM_H
-#define PAGERSIM_H
+#ifndef PAGERSIM_COMMANDS_H
+#define PAGERSIM_COMMANDS_H
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
