@@ -7,15 +7,13 @@
 
 #include "compressor_priv.h"
 
-/* --- lists by row number; called with the pool lock held ---------------------------------------
- */
+/* --- lists by row number; called with the pool lock held -------------------------------- */
 
 void clist_add_tail(struct compressor *c, struct clist *l, unsigned link, uint32_t segment);
 void clist_add_head(struct compressor *c, struct clist *l, unsigned link, uint32_t segment);
 void clist_remove(struct compressor *c, struct clist *l, unsigned link, uint32_t segment);
 
-/* --- classes ------------------------------------------------------------------------------------
- */
+/* --- classes ---------------------------------------------------------------------------- */
 
 enum cclass cclass_of(const struct compressor *c, uint32_t used, uint64_t word);
 /* Whether the segment may stay in the class it has. */
@@ -23,8 +21,7 @@ bool cclass_fits(const struct compressor *c, const struct cseg *s, uint64_t word
 /* Puts a segment on the list of a class. */
 void cpool_classify_locked(struct compressor *c, uint32_t segment, enum cclass class);
 
-/* --- rows and chunks ----------------------------------------------------------------------------
- */
+/* --- rows and chunks -------------------------------------------------------------------- */
 
 /* => a row for the caller alone, FREE, or 0: there is none. */
 uint32_t cpool_row_get_locked(struct compressor *c);
@@ -44,8 +41,7 @@ void cpool_chunk_drop(struct compressor *c, struct cchunk chunk);
 /* Gives a spare's memory back. => false: there is none. */
 bool cpool_spare_give(struct compressor *c);
 
-/* --- leaving FULL (entering it: csettle.h) ------------------------------------------------------
- */
+/* --- leaving FULL (entering it: csettle.h) ---------------------------------------------- */
 
 /* FULL -> to, with the lists. => as cseg_switch. */
 bool cpool_leave_full_locked(

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * ARC (Megiddo and Modha, FAST 2003): T1 holds pages seen once lately, T2 those seen more often,
- * both in LRU order; B1 and B2 remember what was evicted from them. A hit in a ghost list moves the
- * target p of |T1| (real- valued) towards the list that would have kept the page.
+ * both in LRU order; B1 and B2 remember the pages that were evicted from them. A hit in a ghost
+ * list moves the real-valued target p of |T1| in favour of the list that would have kept the page.
  *
- * |T1| + |B1| <= c and all four together <= 2c; the ghosts are cut when a page enters that was in
- * none of them, which yields the same lists as the paper's case IV.
+ * |T1| + |B1| <= c and all four together <= 2c; ghosts are cut when a page enters that was on none
+ * of the lists, which gives the same lists as the paper's case IV.
  */
 #include "pol_priv.h"
 #include "pol_list.h"
@@ -141,7 +141,8 @@ arc_forget(void *mem, pol_page page)
 	a->nodes[page].bits = 0;
 }
 
-/* The paper's REPLACE. When the list it wants has no inactive page, the other one is asked. */
+/* The paper's REPLACE. If the list that it chooses has no inactive page, the victim comes from the
+ * other one. */
 static pol_page
 arc_victim(struct arc *a)
 {

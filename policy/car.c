@@ -4,9 +4,9 @@
  * page at the hand of T1 goes to T2, one at the hand of T2 gets another round. Unlike in ARC, a
  * ghost hit moves p only after the victim has been chosen, so everything happens in fault().
  *
- * Behind a window: mapped counts as referenced at T2's hand. At T1's, a page that was touched since
- * it came goes to T2 as always; one that was not is still in its first mapping, as is all behind
- * it: T1 has nothing to give.
+ * Behind a window: a mapped page counts as referenced at T2's hand. At T1's hand a page that was
+ * touched since it came goes to T2 as always; one that was not is still in its first mapping, and
+ * so are all pages behind it, so T1 has no victim.
  */
 #include "pol_priv.h"
 #include "pol_list.h"

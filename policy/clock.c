@@ -3,14 +3,14 @@
  * CLOCK, as FIFO-reinsertion with one bit: the oldest page is evicted, or, if it was referenced,
  * goes to the young end with its bit cleared.
  *
- * `clock` runs behind the core's window. A mapped page counts as referenced at the moment when the
- * hand meets it, whatever its bit says: that is the guard without which a hot page that nobody can
- * see looks idle. A page starts with bit 0 as in the literature's fixed version; insert=1 is what a
- * pager without window does.
+ * `clock` runs behind the core's window. A mapped page counts as referenced when the hand meets it,
+ * whatever its bit says: without this guard a hot page, whose touches are invisible, would look
+ * idle. A page starts with bit 0, as in the corrected version of the literature; with insert=1 it
+ * starts as it would in a pager without a window.
  *
- * `clock-hand` needs no window: the hand itself unmaps what it passes, so mapped is the bit. Its
- * decisions are those of CLOCK with insert=1 and full information, at the price of no soft fault
- * but those on passed pages.
+ * `clock-hand` needs no window: the hand itself unmaps the pages that it passes, so the bit is
+ * whether a page is mapped. Its decisions are those of CLOCK with insert=1 and full information,
+ * and it costs no soft faults except on pages that the hand has passed.
  */
 #include "pol_priv.h"
 #include "pol_list.h"

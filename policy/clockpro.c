@@ -8,13 +8,13 @@
  * ring as a ghost hand_hot    turns hot pages without reference cold, and ends the test periods
  * that it passes hand_test   ends test periods when there are more ghosts than frames
  *
- * The cold share mc grows when a test period ends with a touch and shrinks when one ends without.
- * New pages enter right behind hand_hot.
+ * The share mc of cold pages grows when a test period ends with a touch, and shrinks when one ends
+ * without. New pages enter right behind hand_hot.
  *
  * Behind a window: a mapped hot page counts as referenced; a mapped cold page is stepped over by
- * hand_cold, and promoted only if it has been touched since it came. Cold pages that are mapped are
- * no use to hand_cold: as many more are kept cold as it found in the way when it came round without
- * a victim.
+ * hand_cold, and promoted only if it has been touched since it came. hand_cold cannot evict cold
+ * pages that are mapped, so more pages are kept cold: as many more as it met when it came round
+ * without a victim.
  */
 #include "pol_priv.h"
 #include "pol_list.h"
@@ -23,10 +23,10 @@
 #include <errno.h>
 
 enum { RING = 1, LISTS };
-/* bits: one of these, and REF. OUT: proposed and not done; both keep their place in the ring. */
+/* bits: one of these, and REF. OUT: proposed, and done() has not been called yet. Such pages keep
+ * their place in the ring. */
 enum { HOT = 1, COLD, COLD_TEST, OUT, OUT_TEST, GHOST, KINDS, KIND = 7, REF = 8 };
-/* Steps of hand_hot for one event: pages that are all mapped must not cost a whole round each time.
- */
+/* Steps of hand_hot for one event: if all pages are mapped, it must not cost a whole round. */
 enum { HOT_STEPS = 128 };
 
 struct clockpro {
@@ -35,7 +35,7 @@ struct clockpro {
 	uint32_t count[KINDS];
 	pol_page hand_hot, hand_cold, hand_test; /* POL_END: the ring is empty */
 	uint32_t mc;                             /* cold pages wanted, mc_min .. nframes - 1 */
-	uint32_t mc_min;  /* bounds the way of hand_cold from one to the next */
+	uint32_t mc_min;  /* bounds how far hand_cold goes from one victim to the next */
 	uint32_t blocked; /* mapped cold pages in the last round without a victim */
 	uint32_t cold_percent;
 	POL_ENTRIES struct pol_node nodes[];
@@ -81,7 +81,7 @@ clockpro_set_kind(struct clockpro *c, pol_page page, uint32_t kind, uint32_t ref
 	c->count[kind]++;
 }
 
-/* Right behind hand_hot, which will meet it last. */
+/* Right behind hand_hot, which will reach it last. */
 static void
 clockpro_insert(struct clockpro *c, pol_page page, uint32_t kind)
 {
@@ -109,8 +109,8 @@ clockpro_remove(struct clockpro *c, pol_page page)
 	c->nodes[page].bits = 0;
 }
 
-/* Ends the test period of a page, if it is in one: the ghost goes, the resident page stays as plain
- * cold. */
+/* Ends the test period of a page, if it is in one: a ghost goes, a resident page stays as a cold
+ * page without one. */
 static void
 clockpro_end_test(struct clockpro *c, pol_page page)
 {
@@ -218,7 +218,7 @@ clockpro_fault(void *mem, pol_page page, unsigned pf)
 
 	switch (clockpro_kind(c, page)) {
 	case 0:
-		/* While frames are free, hot pages are taken on trust. */
+		/* While frames are free, pages become hot without a test. */
 		if (cold + c->count[HOT] < c->env.nframes && c->count[HOT] + c->mc < c->env.nframes)
 			clockpro_insert(c, page, HOT);
 		else
@@ -257,7 +257,7 @@ clockpro_forget(void *mem, pol_page page)
 		clockpro_remove(mem, page);
 }
 
-/* One resident cold page at hand_cold. => true: it is the victim. */
+/* Looks at the resident cold page at hand_cold. => true: it is the victim. */
 static bool
 clockpro_judge(struct clockpro *c, pol_page page)
 {
@@ -278,7 +278,7 @@ clockpro_judge(struct clockpro *c, pol_page page)
 	return false;
 }
 
-/* Turns pages cold until hand_cold has something to find. */
+/* Turns pages cold until hand_cold can find a victim. */
 static void
 clockpro_make_cold(struct clockpro *c, uint32_t blocked)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * First in, first out: the control. Pages are unmapped only when they are about to go, so a touch
- * finds them inactive only in the short time between the two, and the window of mapped pages does
- * not matter.
+ * First in, first out: a baseline for comparison. Pages are unmapped only when they are about to be
+ * evicted, so a touch finds a page inactive only in the short time between the two, and the window
+ * of mapped pages does not matter.
  *
  * The one queue is kept as two lists, INACTIVE (its old end) followed by ACTIVE. A page touched
  * after it was unmapped goes back to the old end of ACTIVE: it keeps its turn but has to be

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Generations, after Linux's multi-generational LRU. What is touched joins the youngest of at most
- * four generations; the two youngest are mapped. Ageing opens a new youngest one, and the
- * generation that thereby becomes the third is unmapped as a batch. Victims come from the oldest.
+ * Generations, after Linux's multi-generational LRU. A page that is touched joins the youngest of
+ * at most four generations; the two youngest are mapped. Ageing opens a new youngest generation,
+ * and the one that thus becomes the third is unmapped as a batch. Victims come from the oldest.
  *
  *     min_seq  ...  max_seq-2 | max_seq-1   max_seq
  *     victims       unmapped  |  mapped     mapped, faults and soft faults enter here
  *
- * Tiers: a page remembers up to three refaults, also while it is out. When the pages of a tier come
- * back more often than those that never did, they are moved up one generation instead of being
+ * Tiers: a page remembers up to three refaults, also while it is out. If the pages of a tier come
+ * back more often than those without a refault, they are moved up one generation instead of being
  * evicted.
  */
 #include "pol_priv.h"
@@ -97,7 +97,8 @@ gens_fault(void *mem, pol_page page, unsigned pf)
 		node->bits = (tier < TIER ? tier + 1 : TIER) & 15;
 	}
 	g->age++;
-	/* Not asked for yet: with the next batch to be unmapped, where a touch will show. */
+	/* Nothing has touched the page yet: it goes to the next batch to be unmapped, where a touch
+	 * will be seen. */
 	if (pf & PF_PREFETCH)
 		pol_push_tail(g->nodes, gens_mapped(g, g->max_seq - 1), page);
 	else

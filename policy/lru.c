@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Least recently used, segmented: the core's window of mapped pages is the first segment, the rest
- * is ordered by the last visible touch (Turner and Levy's segmented FIFO). With no window it is
- * true LRU; with a window of W it is SFIFO with a secondary queue of c - W pages.
+ * Least recently used, segmented: the core's window of mapped pages is the first segment, the other
+ * pages are ordered by their last visible touch (Turner and Levy's segmented FIFO). With no window
+ * it is true LRU; with a window of W it is SFIFO with a secondary queue of c - W pages.
  *
  * The list holds all resident pages by last fault or soft fault. The window unmaps in the same
  * order, so the inactive pages are its head.

@@ -8,37 +8,39 @@
  *     +------> TRIAL tail ... head --------+
  *
  * ACTIVE pages are mapped and their touches invisible, INACTIVE ones are unmapped and get a second
- * chance. deactivate() keeps |INACTIVE| at a share of all resident pages, a third by default: too
- * small and a page has no time to be touched again, too large and soft faults cost more than the
- * major faults they save.
+ * chance. deactivate() keeps |INACTIVE| at a share of all resident pages, a third by default. If
+ * the share is too small, a page has no time to be touched again; if it is too large, soft faults
+ * cost more than the major faults they save.
  *
- * adapt=1 moves that share by what both kinds of fault cost: a soft fault is the unit, a major one
- * costs `cost` of them (the daemon tunes it to what it measures). Over an epoch of as many faults
- * as pages are resident, soft faults may cost up to `overhead` percent of what major faults cost:
- * below it the share grows, above it shrinks.
+ * adapt=1 adapts that share to the cost of both kinds of fault. The unit is a soft fault; a major
+ * one costs `cost` of them (the daemon tunes this to its measurements). An epoch has as many faults
+ * as pages are resident. In one epoch soft faults may cost up to `overhead` percent of the cost of
+ * major faults: if they cost less the share grows, if they cost more it shrinks.
  *
- * near=N unmaps, with a page, those of its aligned block of 16 that are among the oldest N percent
- * of ACTIVE: one flush of the TLBs, one write-protection and one hole serve them all, and where
- * pages are touched at random it makes no difference which of the old ones go. An age is counted in
- * eighths of ACTIVE, in the node's bits.
+ * near=N unmaps, together with a page, the pages of its aligned block of 16 that are among the
+ * oldest N percent of ACTIVE. One flush of the TLBs, one write-protection and one hole serve them
+ * all, and if pages are touched at random it makes no difference which of the old ones go. Ages are
+ * counted in eighths of ACTIVE, and kept in the node's bits.
  *
- * refault=N parts pages by how soon they come back, as Linux's workingset detection does: a page
- * that is faulted in again before as many others have left as N percent of what is resident was
- * taken too soon, and becomes active. Others are on TRIAL, from which pages are unmapped first
- * while there are more than `trial` percent of them; one touched there while it is INACTIVE becomes
- * active. Where no page is likelier to come back than another, parting them wins nothing, so with
- * adapt=1 it is done only while pages come back soon clearly more often than if it were all chance:
- * with a mean distance D chance brings 1 - exp(-N/D) of them back within N, of which 2N / (2D + N)
- * is close enough.
+ * refault=N separates pages by how soon they come back, as Linux's workingset detection does. The
+ * distance of a page is the number of other pages that have left between its eviction and its next
+ * fault. If it is less than N percent of the resident pages, the page was evicted too soon, and
+ * becomes active. Other pages are on TRIAL, from which pages are unmapped first while there are
+ * more than `trial` percent of them; a page touched there while it is INACTIVE becomes active. If
+ * no page is likelier to come back than another, separating them wins nothing, so with adapt=1 it
+ * is done only while pages come back soon clearly more often than by chance: with a mean distance
+ * D, chance brings 1 - exp(-N/D) of them back within N, for which 2N / (2D + N) is a close
+ * approximation.
  *
  * turns=N lets a page that has shown itself to be in use pass the head of ACTIVE up to N times
- * before it is unmapped (clocks with counters do so, GCLOCK, S3-FIFO): one that came back soon for
- * each halving of that distance, one touched while it was INACTIVE for that touch too. While pages
- * are parted such a page does not go with a neighbour either. The distance is counted in evictions;
- * a page's number stands in its node while that is on no list.
+ * before it is unmapped, like clocks with counters (GCLOCK, S3-FIFO). A page that came back soon
+ * gets a turn for each time that its distance can be doubled before it is no longer soon; a touch
+ * while the page was INACTIVE gives one more. While pages are separated, such a page is not
+ * unmapped with a neighbour either. Distances are counted in evictions; the number of a page's
+ * eviction stands in its node while the node is on no list.
  *
  * Every call is O(1) for each page it moves and touches its node and those of two neighbours;
- * deactivate() moves at most TURNS_PER_PAGE pages on for each one that is wanted.
+ * deactivate() lets at most TURNS_PER_PAGE pages pass for each one that is wanted.
  */
 #include "pol_priv.h"
 #include "pol_list.h"
@@ -49,11 +51,11 @@
 enum { ACTIVE = 1, INACTIVE, PROPOSED, TRIAL, LISTS };
 enum { BLOCK = 16, EIGHTHS = 8 };
 enum { SHARE_MIN = 3, SHARE_MAX = 75, SHARE_STEP = 2, EPOCH_MIN = 64 };
-/* Soon come back: so many percent of what chance would bring begin the parting, and fewer end it.
- */
+/* Pages that come back soon, in percent of the number that chance would bring back: at the first
+ * figure separating begins, below the second it ends. */
 enum { SKEW_BEGINS = 125, SKEW_ENDS = 105, SKEW_EPOCH_MIN = 4096 };
-/* Most further turns a page can have, and how many pages take one for each page that is wanted: a
- * call stays short. */
+/* The most further turns that a page can have, and the most pages that take one for each page that
+ * is wanted, so that a call stays short. */
 enum { TURNS_MAX = 15, TURNS_PER_PAGE = 8 };
 enum { GHOST = 1 }; /* in prev of a node on no list: next is the number of its eviction */
 
@@ -62,12 +64,14 @@ struct mach2q {
 	struct pol_list lists[LISTS];
 	uint32_t share; /* inactive target, percent of resident; 33 stands for one third */
 	uint32_t adapt, cost, overhead, near, refault, trial, turns;
-	uint32_t eighth, entered; /* clock of ages, and pages that entered ACTIVE since it moved */
+	uint32_t eighth;                  /* the clock of ages */
+	uint32_t entered;                 /* pages that have entered ACTIVE since it moved */
 	uint32_t epoch_soft, epoch_major; /* since the last look at the share */
-	uint32_t evicted,
-	    ghosts; /* pages that ever left (modulo 2^28), and of those, not back yet */
-	uint32_t back, back_soon; /* ghosts that came back since the last look for skew */
-	uint64_t distances;       /* of those, together */
+	uint32_t evicted;                 /* pages that have ever left, modulo 2^28 */
+	uint32_t ghosts;                  /* of those: not back yet */
+	uint32_t back;                    /* ghosts that came back since the last look for skew */
+	uint32_t back_soon;               /* of those: soon */
+	uint64_t distances;               /* the sum of their distances */
 	uint32_t is_parting;
 	uint8_t *turns_left; /* of each page: npages bytes, behind the nodes */
 	POL_ENTRIES struct pol_node nodes[];
@@ -146,8 +150,8 @@ mach2q_adapt(struct mach2q *m)
 	if (soft + major < EPOCH_MIN || soft + major < mach2q_resident(m) / 4)
 		return;
 	allowed = major * m->cost * m->overhead / 100;
-	/* Much too many: a phase without reuse (a first touch of everything) has let the share
-	 * grow. */
+	/* Far too many are inactive: a phase without reuse (a first touch of all pages) has let the
+	 * share grow. */
 	if (soft > 2 * allowed && m->share - m->share / 4 >= SHARE_MIN)
 		m->share -= m->share / 4;
 	else if (soft > allowed && m->share >= SHARE_MIN + SHARE_STEP)
@@ -165,7 +169,7 @@ mach2q_leave_ghost(struct mach2q *m, pol_page page)
 	m->ghosts++;
 }
 
-/* => whether there was one; *ret_distance: pages that have left since */
+/* => whether there was a ghost; *ret_distance: pages that have left since */
 static bool
 mach2q_take_ghost(struct mach2q *m, pol_page page, uint32_t *ret_distance)
 {
@@ -179,15 +183,14 @@ mach2q_take_ghost(struct mach2q *m, pol_page page, uint32_t *ret_distance)
 	return true;
 }
 
-/* Pages that leave before a page that comes back soon. */
+/* The distance below which a page comes back soon, in pages that leave. */
 static uint64_t
 mach2q_soon(const struct mach2q *m)
 {
 	return (uint64_t)mach2q_resident(m) * m->refault / 100;
 }
 
-/* A page that has been touched again after so many others had left will have so many further turns.
- */
+/* => further turns of a page that was touched again after `distance` others had left. */
 static uint32_t
 mach2q_turns(const struct mach2q *m, uint64_t distance)
 {
@@ -262,8 +265,8 @@ mach2q_fault(void *mem, pol_page page, unsigned pf)
 	if (m->nodes[page].list != 0)
 		return;
 	soon = mach2q_is_back_soon(m, page);
-	/* Nobody has asked for a prefetched page: it is the next to be unmapped, and a touch will
-	 * show. */
+	/* Nothing has touched a prefetched page yet: it is the next to be unmapped, so that a touch
+	 * will be seen. */
 	if (pf & PF_PREFETCH)
 		pol_push_head(m->nodes, &m->lists[mach2q_parts(m) ? TRIAL : ACTIVE], page);
 	else if (mach2q_parts(m) && !soon)
@@ -276,8 +279,8 @@ mach2q_fault(void *mem, pol_page page, unsigned pf)
 	}
 }
 
-/* Touched while it was INACTIVE: one turn, and those of a page that had come back when as many
- * others had left as are INACTIVE. */
+/* The page was touched while it was INACTIVE: it gets one turn, and those of a page that came back
+ * at a distance of |INACTIVE|. */
 static void
 mach2q_gain_turns(struct mach2q *m, pol_page page)
 {
@@ -320,7 +323,7 @@ mach2q_forget(void *mem, pol_page page)
 		return;
 	}
 	pol_detach(m->nodes, m->lists, page);
-	m->nodes[page].prev = 0; /* no ghost, whatever stood there */
+	m->nodes[page].prev = 0; /* no ghost any more */
 	m->turns_left[page] = 0;
 }
 
@@ -353,7 +356,8 @@ mach2q_neighbours(struct mach2q *m, pol_page page, unsigned want, pol_page *out)
 	return n;
 }
 
-/* Whose head is unmapped next: TRIAL while it has more than its share, or has been given up. */
+/* => the list whose head is unmapped next: TRIAL while it has more than its share, or has been
+ * given up. */
 static unsigned
 mach2q_source(const struct mach2q *m)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * MIN (Belady 1966): evicts the resident page whose next use is farthest away. It must be told the
+ * MIN (Belady 1966): evicts the resident page whose next use is farthest away. It must know the
  * future, so it runs in the simulator only; it sees every reference. A binary heap with the
  * farthest next use on top.
  */

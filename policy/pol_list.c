@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is too long for the header: search for a victim, validation.
+ * The list functions that are too long for the header: the search for a victim, and validation.
  */
 #include "pol_list.h"
 

@@ -2,7 +2,7 @@
  *
  * Lists of pages, linked by index in one array of nodes: 8 bytes a page hold both links, the list
  * the page is on and four bits for the policy. A zeroed node is on no list, so the array may be a
- * sparse mapping that nobody has touched. Only list functions write next, prev and list.
+ * sparse mapping that has not been touched. Only list functions write next, prev and list.
  */
 #ifndef POL_LIST_H
 #define POL_LIST_H
@@ -18,11 +18,11 @@ struct pol_node {
 	uint32_t prev : 28, bits : 4; /* bits: the policy's own, kept when the page changes lists */
 };
 
-/* head is the oldest or coldest end in every policy here; what enters, enters at the tail. */
+/* The head is the oldest or coldest end in every policy here; pages enter at the tail. */
 struct pol_list {
 	uint32_t head, tail; /* POL_END when empty */
 	uint32_t count;
-	uint32_t id; /* 1..15, and the list's place in the policy's array of lists */
+	uint32_t id; /* 1..15, also the index in the policy's array of lists */
 };
 
 static inline void
@@ -82,7 +82,7 @@ pol_insert_before(struct pol_node *nodes, struct pol_list *l, pol_page at, pol_p
 	l->count++;
 }
 
-/* Leaves the node on no list, its bits as they were. */
+/* Leaves the node on no list, with its bits unchanged. */
 static inline void
 pol_remove(struct pol_node *nodes, struct pol_list *l, pol_page page)
 {
@@ -101,7 +101,7 @@ pol_remove(struct pol_node *nodes, struct pol_list *l, pol_page page)
 	l->count--;
 }
 
-/* From the list it is on, which must not be 0. */
+/* Removes it from the list that it is on, which must not be 0. */
 static inline void
 pol_detach(struct pol_node *nodes, struct pol_list *lists, pol_page page)
 {
@@ -122,20 +122,21 @@ pol_move_head(struct pol_node *nodes, struct pol_list *lists, unsigned to, pol_p
 	pol_push_head(nodes, &lists[to], page);
 }
 
-/* What the core says of the page; a core without state() unmaps everything at once. */
+/* The state that the core gives; a core without state() unmaps pages at once. */
 static inline enum pol_state
 pol_state_of(const struct pol_env *env, pol_page page)
 {
 	return env->state != NULL ? env->state(env->core, page) : POL_INACTIVE;
 }
 
-/* The head of a list that is ordered as the core's window is, by the last fault or soft fault: its
- * inactive pages stand in front, and a mapped head means that there are none. What is neither
- * (pinned, in transit) goes to the tail. => POL_NONE if nothing can be proposed now. */
+/* Takes the head of a list that is ordered like the core's window, by the last fault or soft fault:
+ * its inactive pages are in front, and a mapped head means that there are none. A page that is
+ * neither (pinned, in transit) goes to the tail. => POL_NONE if nothing can be proposed now. */
 pol_page pol_oldest(
     const struct pol_env *env, struct pol_node *nodes, struct pol_list *lists, unsigned id);
 
-/* Walks n lists (ids 1..n-1; entry 0 is unused). => NULL, or what is broken. For check(). */
+/* Walks n lists (ids 1..n-1; entry 0 is unused). => NULL, or a text that says what is wrong. For
+ * check(). */
 const char *pol_lists_check(
     const struct pol_node *nodes, const struct pol_list *lists, unsigned n, uint32_t npages);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one file here that includes dlfcn.h. Runs at start and on a switch of policy, on the control
- * side, never in two threads at once.
+ * The one file here that includes dlfcn.h. Runs on: the main thread at start, and the thread that
+ * switches policies; never two threads at once.
  */
 #include "pol_load.h"
 
@@ -12,7 +12,8 @@
 
 enum { LOADED_MAX = 16 };
 
-/* Copies, with what was left out filled in. Never reused: a running policy keeps its pointer. */
+/* Copies of loaded policies, with the functions filled in that were left out. A place is never used
+ * again, because a running policy keeps its pointer. */
 static struct {
 	void *object;
 	struct pol_ops ops;
@@ -50,7 +51,7 @@ pol_keep(void *object, const struct pol_ops *ops)
 		struct pol_ops *kept = &pol_loaded[i].ops;
 
 		if (pol_loaded[i].object == object) {
-			dlclose(object); /* this reference; the first one stays */
+			dlclose(object); /* drops this reference; the first one stays */
 			return kept;
 		}
 		if (pol_loaded[i].object != NULL)

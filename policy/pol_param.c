@@ -17,7 +17,7 @@ pol_param_find(const struct pol_param *table, unsigned n, const char *key, size_
 	return NULL;
 }
 
-/* One "key=digits" at *text; steps over it and a comma behind it. */
+/* Reads one "key=digits" at *text, and steps over it and a comma behind it. */
 static int
 pol_param_next(const char **text, const struct pol_param *table, unsigned n, bool store)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The window of mapped pages that stands in where a policy has no deactivate(): pages are unmapped
- * in the order in which a fault or a soft fault mapped them, as soon as more than `width` are
- * mapped. It belongs to the core (daemon or simulator), not to a policy, and is covered by the
- * core's policy lock.
+ * The window of mapped pages, used if a policy has no deactivate(): pages are unmapped in the order
+ * in which a fault or a soft fault mapped them, as soon as more than `width` are mapped. It belongs
+ * to the core (daemon or simulator), not to a policy, and is covered by the core's policy lock.
  */
 #ifndef POL_WINDOW_H
 #define POL_WINDOW_H
@@ -13,7 +12,7 @@
 struct pol_window {
 	struct pol_list lists[2]; /* [1]: mapped pages, oldest at the head */
 	uint32_t width;
-	POL_ENTRIES struct pol_node nodes[]; /* zeroed memory will do, as for a policy */
+	POL_ENTRIES struct pol_node nodes[]; /* zeroed memory is enough, as for a policy */
 };
 
 static inline size_t
@@ -46,9 +45,9 @@ pol_window_forget(struct pol_window *w, pol_page page)
 		pol_detach(w->nodes, w->lists, page);
 }
 
-/* Takes up to want of the oldest pages out while more than keep are mapped. keep is width after
- * each fault, less when victims are needed and no page is inactive. => how many are in out: the
- * core unmaps them. */
+/* Takes out up to `want` of the oldest pages while more than `keep` are mapped. `keep` is the width
+ * after each fault, and less when victims are needed and no page is inactive. => the number of
+ * pages in `out`, which the core unmaps. */
 static inline unsigned
 pol_window_deactivate(struct pol_window *w, uint32_t keep, unsigned want, pol_page *out)
 {

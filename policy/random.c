@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Random: deactivates uniformly among mapped pages, evicts uniformly among inactive ones. The other
- * control: what no policy may do worse than for long.
+ * baseline: no policy should do worse than this for long.
  *
- * at[] is a dense array of the resident pages in three parts, each page's place stands in
- * where[]:
+ * at[] is a dense array of the resident pages in three parts; where[] holds each page's place in
+ * it:
  *
  *   0 .. proposed | proposed .. proposed + inactive | .. resident
  *     PROPOSED    |            INACTIVE             |    MAPPED
@@ -16,9 +16,10 @@
 struct random_policy {
 	struct pol_env env;
 	uint64_t rng;
-	uint32_t proposed, inactive,
-	    resident; /* inactive without the proposed, resident with everything */
-	pol_page *at; /* the page that is in a place: npages of them, behind where[] */
+	uint32_t proposed;
+	uint32_t inactive;            /* without the proposed ones */
+	uint32_t resident;            /* all, proposed ones included */
+	pol_page *at;                 /* the page in each place: npages of them, behind where[] */
 	POL_ENTRIES uint32_t where[]; /* of each page: its place + 1; 0: not resident */
 };
 
@@ -67,7 +68,7 @@ random_swap(struct random_policy *r, uint32_t a, uint32_t b)
 	random_put(r, b, page);
 }
 
-/* To the first place behind INACTIVE, one part after the other. */
+/* Moves the page to the first place behind INACTIVE, one part after the other. */
 static void
 random_make_mapped(struct random_policy *r, pol_page page)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * S3-FIFO (Yang et al., SOSP 2023): a small FIFO S for new pages, a main FIFO M with a two-bit
- * counter, and a FIFO of ghosts G of what S let go. A page leaves S for M when it was touched
- * `threshold` times, else for G; a fault that finds its ghost goes to M.
+ * counter, and a FIFO G of the ghosts of pages that S evicted. A page leaves S for M if it was
+ * touched `threshold` times, otherwise for G; a page whose ghost is found by a fault goes to M.
  *
  * Behind a window: at M's head a mapped page gets another round with its counter kept. At S's head
- * a mapped page that was touched goes to M; one that was not is in its first mapping, as is
- * everything behind it, so S has nothing to give and grows up to the window.
+ * a mapped page that was touched goes to M; one that was not is in its first mapping, and so are
+ * all pages behind it, so S has no victim and grows up to the window.
  */
 #include "pol_priv.h"
 #include "pol_list.h"

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * SIEVE (Zhang et al., NSDI 2024), guarded: a hand moves from the oldest page towards the newest,
- * clears visited bits and evicts the first page without; survivors keep their place, and the hand
- * stays where it was.
+ * clears visited bits and evicts the first page whose bit is not set. Survivors keep their place,
+ * and the hand stays where it is.
  *
- * The guard has two parts. The hand steps over mapped pages and leaves their bits alone: without
- * that it runs into the newest pages, whose touches it cannot see, and evicts what is in use (60
- * times the misses on one trace). And a page that is still mapped when the next event arrives may
- * have been touched unseen after its fault: it starts with its bit set. Without that the hand
- * follows the end of the window and evicts each page as it is unmapped (up to twice the misses).
- * With no window neither part acts, and SIEVE is the published one.
+ * The guard has two parts. First, the hand steps over mapped pages and leaves their bits alone.
+ * Otherwise it would run into the newest pages, whose touches it cannot see, and evict pages in use
+ * (60 times the misses on one trace). Second, a page that is still mapped when the next event
+ * arrives may have been touched unseen after its fault, so it starts with its bit set. Otherwise
+ * the hand would follow the end of the window and evict each page as it is unmapped (up to twice
+ * the misses). Without a window neither part acts, and this is SIEVE as published.
  *
- * When two rounds find nothing the policy proposes nothing, and the core unmaps more.
+ * If two rounds find no victim, the policy proposes none, and the core unmaps more pages.
  */
 #include "pol_priv.h"
 #include "pol_list.h"
@@ -51,7 +51,7 @@ sieve_init(void *mem, const struct pol_env *env, const char *params)
 	return 0;
 }
 
-/* Before each event: has the page of the last fault stayed mapped? */
+/* Called before each event: looks whether the page of the last fault has stayed mapped. */
 static void
 sieve_settle(struct sieve *s)
 {
@@ -75,7 +75,7 @@ sieve_fault(void *mem, pol_page page, unsigned pf)
 	s->newest = page;
 }
 
-/* Back to where the hand took it from: right behind the hand. */
+/* Puts the page back where the hand took it from: right behind the hand. */
 static void
 sieve_unpropose(struct sieve *s, pol_page page)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks of a recording (include/pager/trace_format.h): records into bytes and back. No allocation,
- * no I/O, no locks, nothing of the project but that header. Linked by the daemon (recorder) and by
- * pagersim (reader).
+ * Blocks of a recording (include/pager/trace_format.h): turns records into bytes and back. No
+ * allocation, no I/O, no locks; depends on nothing of the project but that header. Linked by the
+ * daemon (recorder) and by pagersim (reader).
  */
 #ifndef TRACE_CODEC_H
 #define TRACE_CODEC_H
@@ -25,7 +25,7 @@ struct trace_record {
 struct trace_block {
 	uint8_t *buffer;    /* block header, then payload */
 	size_t used, bytes; /* of the buffer */
-	uint32_t records;   /* written so far, or left to read */
+	uint32_t records;   /* bytes written so far, or left to read */
 	uint64_t first_event;
 	struct trace_record last;
 };
@@ -40,8 +40,7 @@ void trace_block_begin(struct trace_block *block, void *buffer, size_t bytes);
 /* => 0; -ENOSPC: the block is full: end it, write it out, begin another. The record's event must be
  * larger than that of the record before. */
 int trace_block_put(struct trace_block *block, const struct trace_record *record);
-/* Fills the header in. => bytes to write out, 0 if there is nothing to say (no record and nothing
- * dropped). */
+/* Fills in the header. => bytes to write out; 0 if there is no record and none was dropped. */
 size_t trace_block_end(struct trace_block *block, uint64_t dropped);
 
 /* buffer holds a whole block. => 0 or -EINVAL (magic, length, checksum). */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * 2Q, the full version (Johnson and Shasha, VLDB 1994): A1in takes new pages in FIFO order, A1out
- * remembers what left it, Am holds what came back, in LRU order. Promotion is driven by refaults,
- * so it is the policy that loses least when touches are invisible.
+ * remembers the pages that left it, and Am holds those that came back, in LRU order. Promotion is
+ * driven by refaults, so of all policies here it loses least when touches are invisible.
  *
  *   fault, unknown ---> A1IN --- evicted ---> A1OUT (ghost) --- fault ---> AM --- evicted --->
  * forgotten

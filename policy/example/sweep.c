@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A policy from outside, as short as they come: a hand sweeps over the page numbers and takes what
- * is inactive. The core's window decides what is unmapped. One byte a page. Explained in
- * doc/policies.md.
+ * A policy from outside, about as short as a policy can be: a hand sweeps over the page numbers and
+ * proposes the inactive ones. The core's window decides what is unmapped. One byte a page.
+ * Explained in doc/policies.md.
  */
 #include "policy.h"
 
