@@ -12,6 +12,8 @@
 #include "pageout/pageout.h"
 #include "region/prefetch.h"
 #include "vm/vm_map.h"
+#include "transit/release.h"
+#include "transit/discard.h"
 
 #define ADDRESS_MAX (1ull << 47)
 

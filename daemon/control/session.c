@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "core/closer.h"
 #include "failpt.h"
+#include "watch/watcher.h"
 
 static const bool arrows[SESSION_ENDED + 1][SESSION_ENDED + 1] = {
 #define SESSION_ARROW(FROM, TO, when) [SESSION_##FROM][SESSION_##TO] = true,
@@ -99,14 +100,16 @@ int
 session_task_create(struct session *session, const char *name)
 {
 	CHECK(!session->task);
-	session->task = task_create(session->daemon, &(struct task_birth){
-							 .id = session->id,
-							 .pid = session->pid,
-							 .uid = session->uid,
-							 .is_control = session->is_control,
-							 .pidfd = session->pidfd,
-							 .account = session->account,
-							 .name = name,
-						     });
+	session->task =
+	    task_create(session->daemon, &(struct task_birth){
+					     .id = session->id,
+					     .pid = session->pid,
+					     .uid = session->uid,
+					     .lane = watch_lane_of(session->daemon, session->uid),
+					     .is_control = session->is_control,
+					     .pidfd = session->pidfd,
+					     .account = session->account,
+					     .name = name,
+					 });
 	return session->task ? 0 : -ENOMEM;
 }

@@ -7,6 +7,7 @@
 #include "region/piece.h"
 #include "fault/fault.h"
 #include "pageq/pageq.h"
+#include "transit/discard.h"
 
 /* The next part of its memory, out of the map. => false: nothing is left */
 static bool

@@ -13,6 +13,7 @@
 #include "record/recorder.h"
 #include "pageq/pageq.h"
 #include "vm/vm_map.h"
+#include "transit/release.h"
 
 /* What the map says about the faulting address. */
 struct target {

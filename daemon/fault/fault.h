@@ -9,6 +9,7 @@
 #define FAULT_H
 
 #include "daemon.h"
+#include "memorystatus/frame_wait.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
@@ -226,21 +227,8 @@ void park_destroy(struct daemon *d);
 void park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
 /* Answers what can be answered now. Runs on: fault servers. */
 void park_serve(struct fault_server *server);
-/* What the longest waiting for a frame has seen tried since, or since one of its use was served. =>
- * false: none waits */
-bool park_longest(struct daemon *d, struct moment *ret_tried);
-/* Memory is not full: who waits begins to wait anew. Cheap where nobody does. */
-void park_progress(struct daemon *d);
-/* The squeeze begins now. */
-void park_squeeze(struct daemon *d);
 /* A page got SIGBUS: its fault is kept, if there is a place (half of the pool at most). */
 void park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why);
-/* Table memory has been given back: those that were refused for want of it are looked at. Any
- * thread, no lock held. */
-void park_tables_freed(struct daemon *d);
-/* Takes one of those out whose address is in [start, end). => false: none */
-bool park_refused_take(
-    struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address);
 /* Drops a dead task's faults. No lock held. */
 void park_drop(struct daemon *d, struct task *task);
 

@@ -13,12 +13,15 @@
  * answered after all, which takes the poison away. Runs on: fault servers; park_drop on jobs; the
  * writer looks.
  */
+#include "memorystatus/frame_wait.h"
+
 #include <stdlib.h>
 
 #include "clock.h"
 #include "fault/fault.h"
 #include "watch/lane.h"
 #include "pageout/pageout.h"
+#include "pmap/wake.h"
 
 /* The pool's first place is not used, so that an empty list is all zeroes. */
 #define PARK_NONE 0u
@@ -387,6 +390,13 @@ serve_tableless(struct fault_server *server)
 }
 
 void
+frame_wait_freed(struct daemon *d)
+{
+	if (load_acquire(&d->park.count) > 0)
+		bells_ring_one(&d->bells);
+}
+
+void
 park_tables_freed(struct daemon *d)
 {
 	if (load_acquire(&d->park.tableless_count) == 0)
@@ -614,5 +624,5 @@ park_drop(struct daemon *d, struct task *task)
 	overflow_wake(d);
 	/* Clients of side lanes may have waited for nobody but this one to wait for frames
 	 * (lane_must_wait). */
-	pageout_freed(d);
+	frame_wait_freed(d);
 }

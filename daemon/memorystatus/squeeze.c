@@ -27,6 +27,7 @@
 #include "pageout/pageout.h"
 
 #include "fault/fault.h"
+#include "memorystatus/frame_wait.h"
 
 /* Tried in vain before more goes to swap. */
 #define STARVES_AFTER ((struct moment){ .rounds = 8, .passes = 4 })
@@ -112,5 +113,5 @@ squeeze_judge(struct daemon *d)
 		log_info_limited("nothing can leave: memory is squeezed");
 	}
 	/* Who waits is judged again; and frames may have come from clients, who tell nobody. */
-	pageout_freed(d);
+	frame_wait_freed(d);
 }

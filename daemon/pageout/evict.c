@@ -17,6 +17,7 @@
  */
 #include "pageout/pageout.h"
 #include "vm/task.h"
+#include "transit/release.h"
 
 /* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */
 #define PART_PAGES 128u

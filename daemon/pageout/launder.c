@@ -13,6 +13,7 @@
 #include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "vm/task.h"
+#include "transit/release.h"
 
 static struct vm_page *
 page_of(struct pageout_worker *w, const struct victim *v)

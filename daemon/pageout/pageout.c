@@ -18,6 +18,7 @@
 #include "pageout/pageout_priv.h"
 #include "sort.h"
 #include "vm/task.h"
+#include "memorystatus/frame_wait.h"
 
 /* Pages unmapped at a time after a fault; a fault makes one or two due. */
 #define SETTLE_MAX 16u
@@ -29,13 +30,6 @@ pageout_want(struct daemon *d)
 	if (d->pageq.first_asleep)
 		cond_signal(&d->pageq.pageout_wanted);
 	lock_release(&d->pageq.lock);
-}
-
-void
-pageout_freed(struct daemon *d)
-{
-	if (load_acquire(&d->park.count) > 0)
-		bells_ring_one(&d->bells);
 }
 
 /* Pages beyond resident_frames, those that faults wait for included. */
@@ -307,7 +301,7 @@ turn(struct pageout_worker *w)
 		freed += round_global(w);
 	fetch_add_relaxed(&d->pageq.rounds, 1);
 	if (freed > 0) {
-		pageout_freed(d);
+		frame_wait_freed(d);
 		if (!w->refused && squeeze_is_far(d))
 			park_progress(d);
 	}
@@ -371,7 +365,7 @@ work_in_side_lane(struct pageout_worker *w)
 			freed += worker_launder(w);
 		}
 		if (freed > 0)
-			pageout_freed(d);
+			frame_wait_freed(d);
 		else if (!watch_is_relieved())
 			wait_for_room(w);
 		lock_acquire(&d->pageq.lock);
@@ -402,7 +396,7 @@ worker_main(void *argument)
 		/* What the worker before has left. */
 		worker_age(w);
 		if (worker_launder(w) > 0)
-			pageout_freed(d);
+			frame_wait_freed(d);
 		if (is_common)
 			work_in_common(w);
 		else

@@ -64,8 +64,6 @@ void pageout_want_task(struct daemon *d, struct task *task);
 /* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread
  * can touch it again. Runs on: fault servers, no lock held. */
 void pageout_settle(struct daemon *d, struct stat_shard stats);
-/* Frames have been freed: parked faults may go on. */
-void pageout_freed(struct daemon *d);
 
 /* pageout/launder.c. The first w->chosen of w->victims, sorted, an object after the other: while
  * one client holds a call up no page of another is busy. What is another lane's goes to that lane's

@@ -17,6 +17,7 @@
 #include "pageout/pageout.h"
 #include "pagers/store.h"
 #include "pagers/swapspace.h"
+#include "memorystatus/frame_wait.h"
 
 #define WRITES_MAX 64u
 
@@ -62,7 +63,7 @@ room_made(struct daemon *d, bool made)
 		cond_broadcast(&d->pageq.room_wanted);
 	lock_release(&d->pageq.lock);
 	if (freed)
-		pageout_freed(d);
+		frame_wait_freed(d);
 }
 
 static void

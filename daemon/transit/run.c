@@ -14,6 +14,7 @@
 #include "watch/lane.h"
 #include "pageout/pageout.h"
 #include "pageq/pageq.h"
+#include "transit/release.h"
 
 static struct vm_page *
 fill_page(const struct fill *fill, unsigned i)

@@ -3,34 +3,14 @@
  * Blocks: memory of the tables that grow with use. A block is SLOTS_PER_BLOCK slots, which are one
  * hardware page of the slot arena, and as many entries of the page-out policy. It gets memory
  * before its first page comes (populate), is billed to its client, and gives it back when its last
- * page has gone (release). Without memory nobody looks at its slots (vm_object_slot), since reading
- * a hole of the arena would fill it.
- *
- * A release is a punch, so no lock is held across it: the blocks are a hole meanwhile (struct
- * hole), in which no page comes.
+ * page has gone (transit/blocks.c). Without memory nobody looks at its slots (vm_object_slot),
+ * since reading a hole of the arena would fill it. Runs on: any thread that has O.
  */
-#include <fcntl.h>
-#include <unistd.h>
+#include "vm/block.h"
 
-#include "fault/fault.h"
-#include "pmap/uffd.h"
-#include "vm/task.h"
-#include "pageq/pageq.h"
-#include "pageq/page_policy.h"
-#include "vm/vm_object.h"
-
-/* Blocks that are released at a time: nobody may fill a page in them for so long. */
-#define RELEASE_MAX 512u
-/* Neighbours without memory that a release spans so that entries of one byte make whole pages. */
-#define RELEASE_ALIGN (SLOTS_PER_RUN / SLOTS_PER_BLOCK)
+#include "check.h"
 
 const _Atomic uint64_t vm_slot_absent;
-
-static uint64_t
-block_count(const struct vm_object *o)
-{
-	return (o->page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
-}
 
 static bool
 block_populate(struct vm_object *o, uint64_t block)
@@ -62,100 +42,40 @@ vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int dire
 	return n < count ? n : count;
 }
 
-static void
-blocks_give(struct vm_object *o, unsigned blocks)
+void
+vm_object_blocks_give(struct vm_object *o, unsigned blocks)
 {
 	fetch_sub_relaxed(&o->daemon->slots.blocks, blocks);
 	bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
 }
 
-static bool
-block_is_empty(const struct vm_object *o, uint64_t block)
-{
-	return (load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED) == 0;
-}
-
-/* The first block of [block, end) that has memory for nothing; end if there is none. */
-static uint64_t
-next_idle(const struct vm_object *o, uint64_t block, uint64_t end)
-{
-	while (block < end && load_relaxed(&o->blocks[block]) != BLOCK_POPULATED)
-		block++;
-	return block;
-}
-
-/* The empty blocks around one of them, those without memory included. => O held */
-static void
-empty_around(const struct vm_object *o, uint64_t block, uint64_t *ret_low, uint64_t *ret_high)
-{
-	uint64_t low = block, high = block + 1, count = block_count(o);
-
-	while (low % RELEASE_ALIGN != 0 && block_is_empty(o, low - 1))
-		low--;
-	while (high < count && high - low < RELEASE_MAX && block_is_empty(o, high))
-		high++;
-	*ret_low = low;
-	*ret_high = high;
-}
-
-/* Gives the memory of a run of empty blocks back. They are a hole of ours. => no lock held */
-static void
-run_release(struct vm_object *o, uint64_t low, uint64_t high)
-{
-	struct daemon *d = o->daemon;
-	struct page_policy *policies[2] = { NULL };
-	uint32_t first = o->slot_base + (uint32_t)(low * SLOTS_PER_BLOCK);
-	/* Behind the last block nobody has a slot up to the end of the run. */
-	uint64_t end = high < block_count(o) ? high * SLOTS_PER_BLOCK
-					     : round_up_u64(o->page_count, SLOTS_PER_RUN);
-	uint32_t count = (uint32_t)(end - low * SLOTS_PER_BLOCK);
-
-	/* Whoever looks at slots with PAGEQ only has seen, when we have had it, that there is
-	 * nothing to look at. */
-	lock_acquire(&d->pageq.lock);
-	policies[0] = page_policy_get(d->pageq.policy);
-	policies[1] = page_policy_get(pageq_own_policy(d, o->task));
-	lock_release(&d->pageq.lock);
-	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
-	    (off_t)count * 8);
-	for (unsigned i = 0; i < ARRAY_LEN(policies); i++) {
-		page_policy_release(policies[i], first, count);
-		page_policy_destroy(policies[i]);
-	}
-}
-
 void
-vm_object_release(struct vm_object *o, uint64_t first, uint64_t last)
+vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 {
-	uint64_t block = first / SLOTS_PER_BLOCK,
-		 end = (last + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
-	unsigned given = 0;
+	_Atomic uint64_t *p = &o->daemon->slots.slots[o->slot_base + index];
+	atomic_ushort *block = &o->blocks[index / SLOTS_PER_BLOCK];
+	uint64_t old = load_relaxed(p);
 
-	lock_acquire(&o->lock);
-	while ((block = next_idle(o, block, end)) < end) {
-		uint64_t low, high;
-		unsigned blocks = 0;
-		struct hole hole;
+	lock_assert_held(&o->lock);
+	INVARIANT(load_relaxed(block) & BLOCK_POPULATED);
+	if ((slot_kind(old) == SLOT_ABSENT) != (slot_kind(slot) == SLOT_ABSENT)) {
+		unsigned short word = load_relaxed(block);
 
-		empty_around(o, block, &low, &high);
-		if (vm_object_wait_holes(o, low * SLOTS_PER_BLOCK, high * SLOTS_PER_BLOCK))
-			continue;
-		vm_object_hole_begin(o, &hole, low * SLOTS_PER_BLOCK, high * SLOTS_PER_BLOCK);
-		for (uint64_t b = low; b < high; b++) {
-			blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
-			store_relaxed(&o->blocks[b], 0);
-		}
-		lock_release(&o->lock);
-		run_release(o, low, high);
-		blocks_give(o, blocks);
-		vm_object_hole_close(o, &hole);
-		given += blocks;
-		block = high;
-		lock_acquire(&o->lock);
+		store_relaxed(
+		    block, (unsigned short)(slot_kind(slot) == SLOT_ABSENT ? word - 1 : word + 1));
 	}
-	lock_release(&o->lock);
-	if (given > 0)
-		park_tables_freed(o->daemon);
+	store_release(p, slot);
+}
+
+uint64_t
+vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
+{
+	while (index < end) {
+		if (load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) & ~BLOCK_POPULATED)
+			return index;
+		index = round_down_u64(index, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK;
+	}
+	return end;
 }
 
 void
@@ -163,7 +83,7 @@ vm_object_blocks_end(struct vm_object *o)
 {
 	unsigned blocks = 0;
 
-	for (uint64_t b = 0; b < block_count(o); b++)
+	for (uint64_t b = 0; b < vm_object_block_count(o); b++)
 		blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
-	blocks_give(o, blocks);
+	vm_object_blocks_give(o, blocks);
 }

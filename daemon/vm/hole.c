@@ -1,43 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Holes, which are the lock of pages without a frame, and the waits of jobs for pages that are busy
- * or in one. Runs on: any thread that has O; the waits on jobs.
+ * Holes. Runs on: any thread that has O.
  */
-#include "pmap/uffd.h"
-#include "vm/task.h"
-#include "vm/vm_object.h"
-#include "watch/watcher.h"
+#include "vm/hole.h"
 
-/* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
-static void
-wait_watched(struct vm_object *o)
-{
-	watch_client(task_cookie(o->task));
-	watch_enter(WATCH_WAIT, -1);
-	cond_wait(&o->unbusy, &o->lock);
-	watch_leave();
-}
-
-void
-vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
-{
-	fetch_add_acq_rel(&o->waiters, 1);
-	if (!vm_page_busy_try(p))
-		wait_watched(o);
-	else
-		vm_page_flags_clear(p, PAGE_BUSY);
-	fetch_sub_acq_rel(&o->waiters, 1);
-}
-
-struct hole *
-vm_object_hole_at(const struct vm_object *o, uint64_t index)
-{
-	struct hole *hole = o->holes;
-
-	while (unlikely(hole != NULL) && (index < hole->low || index >= hole->high))
-		hole = hole->next;
-	return hole;
-}
+#include "check.h"
 
 void
 vm_object_hole_begin(struct vm_object *o, struct hole *hole, uint64_t low, uint64_t high)
@@ -59,37 +26,4 @@ vm_object_hole_end(struct vm_object *o, struct hole *hole)
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	return hole->wanted;
-}
-
-bool
-vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
-{
-	struct hole *hole = o->holes;
-	bool waited = false;
-
-	while (hole) {
-		if (hole->high <= low || hole->low >= high) {
-			hole = hole->next;
-			continue;
-		}
-		fetch_add_acq_rel(&o->waiters, 1);
-		wait_watched(o);
-		fetch_sub_acq_rel(&o->waiters, 1);
-		waited = true;
-		hole = o->holes;
-	}
-	return waited;
-}
-
-void
-vm_object_hole_close(struct vm_object *o, struct hole *hole)
-{
-	bool wanted;
-
-	lock_acquire(&o->lock);
-	wanted = vm_object_hole_end(o, hole);
-	lock_release(&o->lock);
-	if (wanted)
-		uffd_wake(o->task->uffd, vm_object_address(o, hole->low),
-		    (hole->high - hole->low) << o->daemon->page_shift);
 }

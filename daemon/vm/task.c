@@ -12,11 +12,8 @@
 #include <unistd.h>
 
 #include "core/closer.h"
-#include "fault/fault.h"
-#include "pmap/uffd.h"
 #include "text.h"
 #include "vm/vm_map.h"
-#include "watch/watcher.h"
 
 int
 task_table_create(struct daemon *d)
@@ -103,7 +100,7 @@ task_create(struct daemon *d, const struct task_birth *birth)
 	task->id = birth->id;
 	snprintf(task->name, sizeof(task->name), "%s", birth->name);
 	text_clean(task->name);
-	store_relaxed(&task->lane_before, watch_lane_of(d, birth->uid));
+	store_relaxed(&task->lane_before, birth->lane);
 	store_relaxed(&task->references, 1);
 	task->bill.process = process_get(d, birth->pid, birth->pidfd);
 	if (!task->bill.process)
@@ -258,27 +255,4 @@ task_count(struct daemon *d)
 		task_put(task);
 	}
 	return count;
-}
-
-void
-task_wake_all(struct task *task)
-{
-	uint64_t from = 0;
-
-	for (;;) {
-		struct vm_entry *e;
-		uint64_t start = 0, end = 0;
-
-		lock_acquire(&task->map.lock);
-		e = vm_map_lookup_from(&task->map, from);
-		if (e) {
-			start = e->start;
-			end = e->end;
-		}
-		lock_release(&task->map.lock);
-		if (!e)
-			return;
-		uffd_wake(task->uffd, start, end - start);
-		from = end;
-	}
 }

@@ -21,6 +21,7 @@ struct task_birth {
 	uint64_t id; /* its session's */
 	pid_t pid;
 	uid_t uid;
+	unsigned lane;                 /* in which its jobs run until it is attached */
 	int pidfd;                     /* the task's from now on */
 	bool is_control;               /* root or the daemon's own user */
 	struct share_account *account; /* it takes a reference of its own */
@@ -61,8 +62,6 @@ struct task *task_next(struct daemon *d, uint32_t *cursor);
 void task_wired_settle(struct task *task);
 /* Whether there is a client with that id. */
 bool task_exists(struct daemon *d, uint64_t id);
-/* Wakes every thread that waits in a fault: it faults again. */
-void task_wake_all(struct task *task);
 uint32_t task_count(struct daemon *d);
 static inline uint64_t
 task_cookie(const struct task *task)

@@ -11,6 +11,7 @@
 #include "fault/fault.h"
 #include "control/jobs.h"
 #include "pageout/pageout.h"
+#include "pmap/wake.h"
 
 static void
 poll_from(struct daemon *d, struct task *task, unsigned lane)

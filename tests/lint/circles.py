@@ -39,22 +39,18 @@ EXCEPTIONS = {
         pageout/writeback
         pageq/exact
         pageq/fallback
-        pageq/page_policy
         pageq/pageq
         pageq/pageq_priv
         pageq/side
-        pagers/store
         pmap/uffd
+        pmap/wake
         pmap/zap
         record/recorder
+        transit/release
         transit/run
-        vm/block
         vm/frame
-        vm/hole
-        vm/task
         vm/vm_object
         vm/vm_page
-        watch/holder
         watch/lane
         watch/watcher
     ''',

@@ -36,6 +36,7 @@ EXCEPTIONS = '''
     memorystatus/frame_wait -> fault/fault
     memorystatus/frame_wait -> pageout/limit
     memorystatus/frame_wait -> pageout/pageout
+    memorystatus/frame_wait -> pmap/wake
     memorystatus/frame_wait -> watch/lane
     memorystatus/frame_wait -> watch/watcher
     memorystatus/squeeze -> fault/fault
@@ -59,26 +60,11 @@ EXCEPTIONS = '''
     region/piece -> control/control
     region/prefetch -> control/jobs
     region/prefetch -> fault/fault
+    transit/release -> watch/watcher
     transit/run -> fault/fault
     transit/run -> fault/swapin
     transit/run -> pageout/pageout
     transit/run -> watch/lane
-    vm/block -> fault/fault
-    vm/block -> memorystatus/frame_wait
-    vm/block -> pageq/page_policy
-    vm/block -> pageq/pageq
-    vm/block -> pmap/uffd
-    vm/hole -> pmap/uffd
-    vm/hole -> watch/watcher
-    vm/task -> fault/fault
-    vm/task -> pmap/uffd
-    vm/task -> watch/watcher
-    vm/vm_object -> fault/fault
-    vm/vm_object -> memorystatus/frame_wait
-    vm/vm_object -> pageout/pageout
-    vm/vm_object -> pageq/pageq
-    vm/vm_object -> pmap/uffd
-    vm/vm_object -> record/recorder
     watch/lane -> control/jobs
 '''
 

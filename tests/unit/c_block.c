@@ -10,6 +10,7 @@
 
 #include "fault/fault.h"
 #include "pageq/page_policy.h"
+#include "transit/blocks.h"
 
 enum { BLOCKS = UNIT_PAGES / SLOTS_PER_BLOCK };
 
@@ -127,7 +128,7 @@ looking_takes_no_memory(void **state)
 	assert_int_equal(slots_bytes(&u), 4096);
 	assert_int_equal(billed(&u), 1);
 	go(&u, 700);
-	vm_object_release(u.object, 0, UNIT_PAGES);
+	blocks_release(u.object, 0, UNIT_PAGES);
 	assert_int_equal(slots_bytes(&u), 0);
 	assert_int_equal(billed(&u), 0);
 	blocks_stop(&u);
@@ -151,11 +152,11 @@ memory_goes_with_the_last_page(void **state)
 	assert_int_equal(policy_pages(&u), BLOCKS);
 	for (uint64_t b = 0; b < BLOCKS; b++) {
 		go(&u, b * SLOTS_PER_BLOCK);
-		vm_object_release(u.object, b * SLOTS_PER_BLOCK, b * SLOTS_PER_BLOCK + 1);
+		blocks_release(u.object, b * SLOTS_PER_BLOCK, b * SLOTS_PER_BLOCK + 1);
 		assert_int_equal(billed(&u), BLOCKS - b);
 		go(&u, b * SLOTS_PER_BLOCK + 511);
 		/* What is named need not be whole blocks. */
-		vm_object_release(u.object, b * SLOTS_PER_BLOCK + 511, b * SLOTS_PER_BLOCK + 512);
+		blocks_release(u.object, b * SLOTS_PER_BLOCK + 511, b * SLOTS_PER_BLOCK + 512);
 		assert_int_equal(billed(&u), BLOCKS - b - 1);
 		assert_int_equal(slots_bytes(&u), (BLOCKS - b - 1) * 4096);
 		assert_int_equal(policy_pages(&u), b + 1 < BLOCKS ? BLOCKS - b - 1 + 1 : 0);
@@ -203,7 +204,7 @@ runs_end_where_the_share_does(void **state)
 	u.task->bill.account->is_privileged = true;
 	assert_int_equal(populate(&u, 3000, 1, 1), 1);
 	assert_int_equal(populate(&u, 4000, 1, 1), 0);
-	vm_object_release(u.object, 0, UNIT_PAGES);
+	blocks_release(u.object, 0, UNIT_PAGES);
 	assert_int_equal(billed(&u), 0);
 	blocks_stop(&u);
 }

@@ -15,6 +15,7 @@
 #include "pageq/pageq.h"
 #include "threads.h"
 #include "vm/vm_map.h"
+#include "transit/discard.h"
 
 /* --- a page is refused while another server would fill it --- */
 

@@ -3,6 +3,7 @@
  * Faults that wait: for a frame, for their process's limit, for a place in a read of swap.
  */
 #include "fault_fixture.h"
+#include "transit/discard.h"
 
 static void
 park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count,

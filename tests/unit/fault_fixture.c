@@ -6,6 +6,7 @@
 
 #include "pageq/page_policy.h"
 #include "vm/vm_map.h"
+#include "transit/discard.h"
 
 struct fault_world world;
 

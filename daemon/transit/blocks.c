@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory of blocks (vm/block.h) in which nothing is left is given back. That is a punch, so no lock
+ * is held across it: the blocks are a hole meanwhile (struct hole), in which no page comes. Runs
+ * on: jobs.
+ */
+#include "transit/blocks.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "memorystatus/frame_wait.h"
+#include "pageq/page_policy.h"
+#include "pageq/pageq.h"
+#include "transit/release.h"
+#include "vm/task.h"
+
+/* Blocks that are released at a time: nobody may fill a page in them for so long. */
+#define RELEASE_MAX 512u
+/* Neighbours without memory that a release spans so that entries of one byte make whole pages. */
+#define RELEASE_ALIGN (SLOTS_PER_RUN / SLOTS_PER_BLOCK)
+
+/* The first block of [block, end) that has memory for nothing; end if there is none. */
+static uint64_t
+next_idle(const struct vm_object *o, uint64_t block, uint64_t end)
+{
+	while (block < end && load_relaxed(&o->blocks[block]) != BLOCK_POPULATED)
+		block++;
+	return block;
+}
+
+/* The empty blocks around one of them, those without memory included. => O held */
+static void
+empty_around(const struct vm_object *o, uint64_t block, uint64_t *ret_low, uint64_t *ret_high)
+{
+	uint64_t low = block, high = block + 1, count = vm_object_block_count(o);
+
+	while (low % RELEASE_ALIGN != 0 && vm_object_block_is_empty(o, low - 1))
+		low--;
+	while (high < count && high - low < RELEASE_MAX && vm_object_block_is_empty(o, high))
+		high++;
+	*ret_low = low;
+	*ret_high = high;
+}
+
+/* Gives the memory of a run of empty blocks back. They are a hole of ours. => no lock held */
+static void
+run_release(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	struct daemon *d = o->daemon;
+	struct page_policy *policies[2] = { NULL };
+	uint32_t first = o->slot_base + (uint32_t)(low * SLOTS_PER_BLOCK);
+	/* Behind the last block nobody has a slot up to the end of the run. */
+	uint64_t end = high < vm_object_block_count(o) ? high * SLOTS_PER_BLOCK
+						       : round_up_u64(o->page_count, SLOTS_PER_RUN);
+	uint32_t count = (uint32_t)(end - low * SLOTS_PER_BLOCK);
+
+	/* Whoever looks at slots with PAGEQ only has seen, when we have had it, that there is
+	 * nothing to look at. */
+	lock_acquire(&d->pageq.lock);
+	policies[0] = page_policy_get(d->pageq.policy);
+	policies[1] = page_policy_get(pageq_own_policy(d, o->task));
+	lock_release(&d->pageq.lock);
+	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
+	    (off_t)count * 8);
+	for (unsigned i = 0; i < ARRAY_LEN(policies); i++) {
+		page_policy_release(policies[i], first, count);
+		page_policy_destroy(policies[i]);
+	}
+}
+
+void
+blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	uint64_t block = first / SLOTS_PER_BLOCK,
+		 end = (last + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
+	unsigned given = 0;
+
+	lock_acquire(&o->lock);
+	while ((block = next_idle(o, block, end)) < end) {
+		uint64_t low, high;
+		unsigned blocks = 0;
+		struct hole hole;
+
+		empty_around(o, block, &low, &high);
+		if (vm_object_wait_holes(o, low * SLOTS_PER_BLOCK, high * SLOTS_PER_BLOCK))
+			continue;
+		vm_object_hole_begin(o, &hole, low * SLOTS_PER_BLOCK, high * SLOTS_PER_BLOCK);
+		for (uint64_t b = low; b < high; b++) {
+			blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
+			store_relaxed(&o->blocks[b], 0);
+		}
+		lock_release(&o->lock);
+		run_release(o, low, high);
+		vm_object_blocks_give(o, blocks);
+		vm_object_hole_close(o, &hole);
+		given += blocks;
+		block = high;
+		lock_acquire(&o->lock);
+	}
+	lock_release(&o->lock);
+	if (given > 0)
+		park_tables_freed(o->daemon);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Discarding: content, stored copies and frames of a range of pages go. Runs on: jobs. O is never
+ * held across a system call on the memfd or the userfaultfd.
+ */
+#include "transit/discard.h"
+
+#include "memorystatus/frame_wait.h"
+#include "pageq/pageq.h"
+#include "pmap/uffd.h"
+#include "record/recorder.h"
+#include "transit/blocks.h"
+#include "transit/release.h"
+#include "vm/task.h"
+
+#define DISCARD_RUN 256u
+
+/* Copies whose pages are gone, to be freed when O is not held: that may punch the compressor's
+ * memory. */
+struct copies {
+	struct cref crefs[DISCARD_RUN];
+	unsigned count;
+};
+
+/* Stored and poisoned pages of [first, last): gone at once. => O held */
+static uint64_t
+discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies *copies)
+{
+	struct daemon *d = o->daemon;
+	uint64_t gone = 0;
+
+	for (uint64_t i = first; i < last; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+
+		if (slot_kind(slot) != SLOT_STORED && slot_kind(slot) != SLOT_POISONED)
+			continue;
+		vm_object_slot_set(o, i, 0);
+		lock_acquire(&d->pageq.lock);
+		vm_page_commit_slot(d, o,
+		    slot_kind(slot) == SLOT_STORED ? PAGE_STORED : PAGE_POISONED, PAGE_ABSENT);
+		pageq_forget_locked(d, o, vm_object_pol_page(o, i));
+		lock_release(&d->pageq.lock);
+		if (slot_kind(slot) == SLOT_STORED)
+			copies->crefs[copies->count++] = slot_cref(slot);
+		if (trace_is_on(d))
+			trace_forgotten(d, o, i);
+		gone++;
+	}
+	return gone;
+}
+
+/* Makes the resident pages of [first, last) busy, waiting for those that are. => O held, dropped
+ * and retaken */
+static unsigned
+busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames)
+{
+	unsigned count = 0;
+
+	for (uint64_t i = first; i < last; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			continue;
+		if (vm_page_busy_only(&o->daemon->frames.pages[slot_frame(slot)])) {
+			frames[count++] = slot_frame(slot);
+			continue;
+		}
+		vm_object_wait_unbusy(o, &o->daemon->frames.pages[slot_frame(slot)]);
+		i--; /* look again: it may be anything now */
+	}
+	return count;
+}
+
+/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. In
+ * our hole nothing else moves a page without a frame, so nobody's page can be hit. => no lock
+ * held */
+static void
+unpoison(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = o->daemon;
+
+	for (uint64_t i = first; i < last && !task_is_dead(o->task); i++) {
+		size_t done;
+
+		if (slot_kind(load_acquire(vm_object_slot(o, i))) != SLOT_POISONED)
+			continue;
+		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
+			uffd_zeropage(
+			    o->task->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
+		uffd_punch(o->memfd, i << d->page_shift, d->page_bytes);
+	}
+}
+
+static uint64_t
+discard_run(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = o->daemon;
+	uint32_t frames[DISCARD_RUN];
+	bool wanted[DISCARD_RUN];
+	struct copies copies = { .count = 0 };
+	unsigned count, start;
+	struct hole hole;
+	uint64_t gone;
+
+	lock_acquire(&o->lock);
+	vm_object_wait_holes(o, first, last);
+	vm_object_hole_begin(o, &hole, first, last);
+	lock_release(&o->lock);
+	unpoison(o, first, last);
+	lock_acquire(&o->lock);
+	count = busy_resident(o, first, last, frames);
+	lock_release(&o->lock);
+	/* Punch only what is held busy: runs of neighbours. */
+	for (start = 0; start < count;) {
+		uint64_t from = d->frames.pages[frames[start]].index;
+		unsigned n = 1;
+
+		while (start + n < count && d->frames.pages[frames[start + n]].index == from + n)
+			n++;
+		uffd_punch(o->memfd, from << d->page_shift, (uint64_t)n << d->page_shift);
+		start += n;
+	}
+	lock_acquire(&o->lock);
+	for (unsigned i = 0; i < count; i++) {
+		struct vm_page *p = &d->frames.pages[frames[i]];
+		uint64_t index = p->index;
+		struct cref cref = { p->cref };
+		uint32_t word = load_acquire(&p->word);
+
+		vm_object_slot_set(o, index, 0);
+		lock_acquire(&d->pageq.lock);
+		pageq_discard_locked(d, o, frames[i]);
+		lock_release(&d->pageq.lock);
+		if (cref.v)
+			copies.crefs[copies.count++] = cref;
+		if (trace_is_on(d))
+			trace_forgotten(d, o, index);
+		/* WANTED may have been set until the frame was freed; those threads are woken
+		 * below. */
+		wanted[i] = word & PAGE_WANTED;
+		frames[i] = (uint32_t)(index - first);
+	}
+	gone = count + discard_slots(o, first, last, &copies);
+	if (load_acquire(&o->waiters) > 0)
+		cond_broadcast(&o->unbusy);
+	lock_release(&o->lock);
+	for (unsigned i = 0; i < copies.count; i++)
+		compressor_free(d->compressor, copies.crefs[i]);
+	for (unsigned i = 0; i < count; i++)
+		if (wanted[i])
+			uffd_wake(
+			    o->task->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
+	vm_object_hole_close(o, &hole);
+	if (count > 0)
+		frame_wait_freed(d);
+	return gone;
+}
+
+/* The same for pages that were refused: nothing is there any more, unless somebody has been served
+ * after all. */
+static void
+unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
+{
+	struct daemon *d = o->daemon;
+	uint64_t address;
+
+	while (park_refused_take(
+	    d, o->task, vm_object_address(o, first), vm_object_address(o, end), &address)) {
+		uint64_t start = round_down_u64(address, d->page_bytes);
+		uint64_t index = (start - o->base_address) >> d->page_shift;
+		bool resident;
+		struct hole hole;
+		size_t done;
+
+		if (task_is_dead(o->task))
+			continue;
+		lock_acquire(&o->lock);
+		vm_object_wait_holes(o, index, index + 1);
+		vm_object_hole_begin(o, &hole, index, index + 1);
+		resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
+		lock_release(&o->lock);
+		for (size_t at = 0; at < d->page_bytes && !resident; at += d->hw_bytes)
+			uffd_zeropage(o->task->uffd, start + at, d->hw_bytes, &done);
+		if (!resident)
+			uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
+		vm_object_hole_close(o, &hole);
+	}
+}
+
+uint64_t
+vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
+{
+	uint64_t end = first + count, gone = 0;
+
+	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among
+	 * what goes. */
+	lock_acquire(&o->lock);
+	vm_object_wait_holes(o, first, end);
+	lock_release(&o->lock);
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, end)) < end;) {
+		uint64_t last = min_u64(round_down_u64(i, DISCARD_RUN) + DISCARD_RUN, end);
+
+		gone += discard_run(o, i, last);
+		i = last;
+	}
+	unrefuse(o, first, end);
+	blocks_release(o, first, end);
+	return gone;
+}

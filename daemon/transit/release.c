@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Letting pages and holes go, and the waits of jobs for them. Runs on: any thread; the waits on
+ * jobs.
+ */
+#include "transit/release.h"
+
+#include "pmap/uffd.h"
+#include "vm/task.h"
+#include "watch/watcher.h"
+
+void
+vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
+{
+	if (!vm_page_unbusy(p))
+		return;
+	if (load_acquire(&o->waiters) > 0) {
+		lock_acquire(&o->lock);
+		cond_broadcast(&o->unbusy);
+		lock_release(&o->lock);
+	}
+	uffd_wake(o->task->uffd, vm_object_address(o, index), o->daemon->page_bytes);
+}
+
+/* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
+static void
+wait_watched(struct vm_object *o)
+{
+	watch_client(task_cookie(o->task));
+	watch_enter(WATCH_WAIT, -1);
+	cond_wait(&o->unbusy, &o->lock);
+	watch_leave();
+}
+
+void
+vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
+{
+	fetch_add_acq_rel(&o->waiters, 1);
+	if (!vm_page_busy_try(p))
+		wait_watched(o);
+	else
+		vm_page_flags_clear(p, PAGE_BUSY);
+	fetch_sub_acq_rel(&o->waiters, 1);
+}
+
+bool
+vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	struct hole *hole = o->holes;
+	bool waited = false;
+
+	while (hole) {
+		if (hole->high <= low || hole->low >= high) {
+			hole = hole->next;
+			continue;
+		}
+		fetch_add_acq_rel(&o->waiters, 1);
+		wait_watched(o);
+		fetch_sub_acq_rel(&o->waiters, 1);
+		waited = true;
+		hole = o->holes;
+	}
+	return waited;
+}
+
+void
+vm_object_hole_close(struct vm_object *o, struct hole *hole)
+{
+	bool wanted;
+
+	lock_acquire(&o->lock);
+	wanted = vm_object_hole_end(o, hole);
+	lock_release(&o->lock);
+	if (wanted)
+		uffd_wake(o->task->uffd, vm_object_address(o, hole->low),
+		    (hole->high - hole->low) << o->daemon->page_shift);
+}

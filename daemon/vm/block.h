@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An object's slots and the blocks of memory that they lie in.
+ */
+#ifndef BLOCK_H
+#define BLOCK_H
+
+#include "daemon.h"
+#include "vm/books.h"
+#include "vm/slot.h"
+
+/* What stands for the slots of a block without memory. */
+extern const _Atomic uint64_t vm_slot_absent;
+/* To be read only. => O or PAGEQ held. Without them it is a hint, which may meet a block that is
+ * just being released: its slots have a page again then that nobody is billed for, until the block
+ * or its object is released. */
+static inline const _Atomic uint64_t *
+vm_object_slot(const struct vm_object *o, uint64_t index)
+{
+	if (unlikely(load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) == 0))
+		return &vm_slot_absent;
+	return &o->daemon->slots.slots[o->slot_base + index];
+}
+/* Whether every page of [low, high) is stored. A hint unless O is held. */
+static inline bool
+vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
+{
+	for (uint64_t i = low; i < high; i++)
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_STORED)
+			return false;
+	return true;
+}
+/* So many stored pages between two that are worked on do not part them: one call serves both. */
+#define VM_GAP_MAX 15u
+/* Up to `count` pages from index on (in the direction) may be published: their blocks have
+ * memory.
+ * => how many; 0: the client may have no more table memory. O held */
+unsigned vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int direction);
+/* The object ends: what is left is not billed any more. */
+void vm_object_blocks_end(struct vm_object *o);
+/* Publishes a slot. => O held; vm_object_populate has answered for it */
+void vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot);
+/* The first index >= index and < end whose block is not wholly ABSENT; end if there is none. */
+uint64_t vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end);
+/* Takes the blocks' memory from their client's bill, after it has been given back. */
+void vm_object_blocks_give(struct vm_object *o, unsigned blocks);
+static inline uint64_t
+vm_object_block_count(const struct vm_object *o)
+{
+	return (o->page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
+}
+static inline bool
+vm_object_block_is_empty(const struct vm_object *o, uint64_t block)
+{
+	return (load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED) == 0;
+}
+
+#endif
