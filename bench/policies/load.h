@@ -18,7 +18,7 @@ struct load_result {
 const char *load_name(unsigned i);
 const char *load_text(unsigned i);
 /* Runs a workload in a client process. done() is called after the last touch and before all pages
- * are verified, because verifying faults too. => 0 or -errno; prints what went wrong. */
+ * are verified, because verifying causes faults, too. => 0 or -errno; prints what went wrong. */
 int load_run(const struct policies *p, unsigned load, const char *socket,
     int (*done)(void *context), void *context, struct load_result *ret);
 

@@ -349,10 +349,10 @@ def svg_texts(file):
 
 def test_names():
     """A file name that is not UTF-8, or has control characters, spoils no output."""
-    full = os.path.join(TMP.encode(), b"x\xff\xc2\x9b\x1b[1m\t<&y")
+    full = os.path.join(TMP.encode(), b"x\xff\xc2\x9b\x1b[1m\t<&'y")
     with open(full, "wb") as f:
         f.write(b"1\n2\n")
-    shown = TMP + "/x????[1m?<&y"
+    shown = TMP + "/x????[1m?<&'y"
     out = subprocess.run([PAGERSIM, "replay", full, *LRU, "--json"], stdout=subprocess.PIPE, check=True).stdout
     expect("JSON", json.loads(out.decode())["trace"], shown)
     if GNUPLOT:

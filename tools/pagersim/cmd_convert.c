@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "message.h"
 #include "commands.h"
+#include "message.h"
 #include "trace.h"
 #include "trace_write.h"
 

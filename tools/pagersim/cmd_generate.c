@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands.h"
 #include "generate.h"
 #include "message.h"
-#include "commands.h"
 #include "trace_write.h"
 
 static const char generate_usage[] =

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "message.h"
 #include "commands.h"
+#include "message.h"
 #include "pol_load.h"
 #include "report.h"
 #include "text.h"
