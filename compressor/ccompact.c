@@ -26,6 +26,7 @@ ccompact_begin_locked(struct compressor *c, uint32_t segment)
 {
 	struct lock *l = cseg_slide_lock(c, segment);
 
+	lock_assert_held(&c->lock);
 	/* The pool lock must not wait for a slide, which takes long. */
 	if (!lock_acquire_try(l))
 		return false;
@@ -65,6 +66,7 @@ minor_choose_locked(struct compressor *c, unsigned class)
 {
 	uint32_t next = c->class_list[class].first;
 
+	lock_assert_held(&c->lock);
 	for (int i = 0; i < TRIES && next != 0; i++) {
 		if (ccompact_begin_locked(c, next))
 			return next;

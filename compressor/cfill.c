@@ -24,6 +24,7 @@ open_take_locked(struct compressor *c)
 {
 	uint32_t segment = c->class_list[CLASS_OPEN].first;
 
+	lock_assert_held(&c->lock);
 	return segment != 0 && cpool_leave_full_locked(c, segment, CSEG_BUSY, 0) ? segment : 0;
 }
 

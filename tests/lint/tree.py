@@ -13,7 +13,7 @@ ARROWS = {
     # The format of recordings is words that two processes agree on; its codec serves daemon and simulator.
     'policy': {'base', 'include/pager/trace_format.h'},
     'libclient': {'include'},
-    'daemon': {'base', 'include', 'compressor', 'swap', 'policy'},
+    'daemon': {'base', 'include', 'compressor/compressor.h', 'swap/swap.h', 'policy'},
     'tools': {'base', 'include', 'libclient/chan.h'},
     'tools/pagersim': {'base', 'policy', 'include', 'tools/gnuplot.h'},
     'bench': {'base', 'include', 'libclient/chan.h', 'tools/gnuplot.h', 'tools/statread.h'},
