@@ -63,7 +63,7 @@ others_memory(struct live *d, void *argument)
 		_exit(0);
 	}
 	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0, "status %x", (unsigned)status);
-	/* It is still good for whom it belongs to. */
+	/* Its owner can still attach it. */
 	REQUIRE(madvise(probe, PAGER_PROBE_PAGES * 4096, MADV_DONTNEED) == 0);
 	OK(raw_attach(&r, r.uffd, probe));
 	REQUIRE(r.proven);
@@ -103,7 +103,7 @@ leaves_socket(struct live *d, void *argument)
 	for (unsigned i = 0; i < 64; i++)
 		base[i * d->page_bytes] = 1;
 	WAIT_UNTIL(d, live_stat(d, "sessions") == 2);
-	/* The child has every descriptor, and stays. */
+	/* The child keeps every descriptor open. */
 	pid = fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #define NOBODY      65534
-#define OF_ONE_USER 4 /* closes of one user that may be late before he is refused */
+#define OF_ONE_USER 4 /* a user with this many late closes is refused */
 
 /* --- a descriptor that lingers, with messages that take none --- */
 
@@ -36,7 +36,7 @@ lingers(struct live *d, void *argument)
 				    : raw_message(message, PAGER_MSG_STATISTICS, &statistics,
 					  sizeof(statistics));
 
-		/* One of them is no message at all. */
+		/* One of them is not a message: it is too short. */
 		send_away(sockets[i], message, i == 2 ? 3 : size, &late[i], 1);
 	}
 	actor_continue_daemon(a);
@@ -64,7 +64,7 @@ test_linger(void)
 	REQUIRE(live_stat(&d, "closes_late") >= OF_ONE_USER);
 	foreign_served(&d);
 	if (as_nobody) {
-		/* Root and the daemon's user are let in all the same: foreign_served is one of
+		/* Root and the daemon's user are still let in: foreign_served connects as one of
 		 * them. */
 		REQUIRE(atomic_load(&a->refused));
 		REQUIRE(live_log_count(&d, "takes long") > 0 &&
@@ -75,7 +75,7 @@ test_linger(void)
 	foreign_end(&d);
 }
 
-/* When they come back their user is let in again. */
+/* When the closes have returned their user is let in again. */
 static void
 test_back(void)
 {
@@ -167,8 +167,8 @@ leaves_unread(struct live *d, void *argument)
 	base = raw_memory(&r, bytes, &memfd, &offset);
 	for (size_t i = 0; i < bytes; i += d->page_bytes)
 		base[i] = 1;
-	/* Behind a request that takes a while. If that has ended by then, this one ends the session
-	 * as well. */
+	/* Queued behind a request that takes a while. If that request has ended by then, this
+	 * message ends the session instead. */
 	release.address = (uintptr_t)base;
 	size = raw_message(message, PAGER_MSG_BEHAVIOR, &release, sizeof(release));
 	late = lingering_socket();
@@ -205,7 +205,7 @@ surplus(struct live *d, void *argument)
 		raw_hello(d, &r);
 		for (unsigned i = 0; i < RAW_FDS_MAX; i++)
 			REQUIRE((fds[i] = eventfd(0, EFD_CLOEXEC)) >= 0, "%s", strerror(errno));
-		/* One of those that a small buffer has no room for. */
+		/* A descriptor for which a small buffer would have no room. */
 		if (round == 0) {
 			close(fds[200]);
 			fds[200] = lingering_socket();
@@ -271,7 +271,7 @@ test_crowded(void)
 	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, NULL, &before) == 0);
 	pid = client_start(&d, crowded, c);
 	WAIT_UNTIL(&d, atomic_load(&c->connected));
-	/* No number is left, and those who are there go on. */
+	/* No descriptor number is left; present clients go on. */
 	none = (struct rlimit){ 3, before.rlim_max };
 	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, &none, NULL) == 0, "%s", strerror(errno));
 	atomic_store(&c->full, true);

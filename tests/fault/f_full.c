@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory that is full, with nowhere else to go. What is stored can always be read; what fits can be
- * exchanged for as much again; what does not fit is SIGBUS, counted, and what it would have
- * overwritten stays; and when there is room again all goes on, also where SIGBUS was. Nothing hangs
- * and nothing churns.
+ * Memory that is full, with nowhere else to go. Stored pages can always be read; content that fits
+ * can be replaced by as much other content; a write that does not fit is SIGBUS, is counted, and
+ * leaves the old content; when there is room again everything works, also the refused pages.
+ * Nothing hangs and nothing churns.
  *
  * usage: f_full exchange|exchange-swap|threads|room|chunks
  */
@@ -21,8 +21,8 @@ struct shared {
 };
 static struct shared *shared;
 
-/* Writes noise until no more is taken. => how many pages have content; the next one is that which
- * was refused */
+/* Writes noise until a page is refused. => the number of pages with content; the next page is
+ * the refused one */
 static uint32_t
 fill(struct book *b)
 {
@@ -49,13 +49,12 @@ exchanger(struct live *d, void *argument)
 	filled = fill(&b);
 	printf("%u pages of %llu and then no more\n", filled,
 	    (unsigned long long)(d->memory_bytes / d->page_bytes));
-	/* The one that was refused may have been touched before: it has no content that anybody
-	 * knows. */
+	/* The refused page may have been written in part: its content is unknown. */
 	for (unsigned pass = 0; pass < (with_swap ? 1 : 3); pass++)
 		for (uint32_t n = 0; n < filled; n++)
 			REQUIRE(
 			    verify(&b, (uint32_t)rng_below(&rng, filled)), "a read was refused");
-	/* On swap, what is overwritten leaves holes that nothing can be written to: some of it must
+	/* On swap, overwritten pages leave holes that cannot be written to, so some writes must
 	 * be refused. */
 	refused = 0;
 	for (uint64_t n = 0, most = live_scaled((with_swap ? 1 : 4) * filled);
@@ -73,16 +72,16 @@ exchanger(struct live *d, void *argument)
 			continue;
 		}
 		if (!write_noise(&b, page)) {
-			/* Torn by a SIGBUS in its middle: begun anew where it can be. */
+			/* A write torn by a SIGBUS in its middle is begun again where possible. */
 			atomic_fetch_add(&shared->stored, 1);
 			book_discard(p, &b, page, 1);
 		}
 	}
-	/* SIGBUS or the truth. */
+	/* SIGBUS, or the content that was written. */
 	for (uint32_t i = 0; i < filled; i++)
 		if (!verify(&b, i))
 			atomic_fetch_add(&shared->stored, 1);
-	/* A third goes: then all of the rest is there, also what was refused. */
+	/* A third is discarded: then all other pages can be used, also the refused ones. */
 	book_discard(p, &b, 0, filled / 3);
 	for (uint32_t i = 0; i < filled; i++)
 		WAIT_UNTIL(d, verify(&b, i));
@@ -140,7 +139,7 @@ threads(struct live *d, void *argument)
 			live_seed + i, 0 };
 		REQUIRE(pthread_create(&t[i].thread, NULL, thread_main, &t[i]) == 0);
 	}
-	/* And one that wants more, now and then. */
+	/* One thread wants more memory now and then. */
 	for (uint32_t i = 0; i < 20; i++)
 		if (!touch(&b, filled + 1 + i, true))
 			atomic_fetch_add(&shared->first, 1);
@@ -167,8 +166,7 @@ hog(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* Each wish that was refused comes true, where it was refused, as soon as somebody else has left.
- */
+/* Each refused page can be touched as soon as the other client has ended. */
 static void
 needy(struct live *d, void *argument)
 {
@@ -192,7 +190,7 @@ needy(struct live *d, void *argument)
 	for (uint32_t i = 0; i < WISHES; i++)
 		REQUIRE(touch(&b, filled + 1 + i, false) == !gone[i],
 		    "page %u: before there is room", i);
-	/* One is given back before: it works as soon as there is room, too. */
+	/* One refused page is discarded first: it too works as soon as there is room. */
 	book_discard(p, &b, filled + 1, 1);
 	gone[0] = false;
 	atomic_store(&shared->phase, 1);
@@ -211,8 +209,8 @@ needy(struct live *d, void *argument)
 
 /* --- the arena has no more segments --- */
 
-/* Segments are emptied to a little more than half, which nobody would merge if there were others:
- * their memory comes back, the room in the arena does not. */
+/* Segments are left a little more than half full, too full to be merged: their memory comes
+ * back, the room in the arena does not. */
 static void
 sparse(struct live *d, void *argument)
 {
@@ -222,7 +220,7 @@ sparse(struct live *d, void *argument)
 
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
-	/* Nearly all is with the compressor. */
+	/* The compressor has nearly all memory. */
 	live_limit(d, getpid(), 200 * d->page_bytes);
 	for (uint64_t pass = 0, passes = live_scaled(8); pass < passes; pass++) {
 		for (uint32_t i = 0; i < count; i++) {

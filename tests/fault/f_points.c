@@ -30,8 +30,8 @@ worker(struct live *d, void *argument)
 	book_write_all(&b, &mixture_usual, &rng);
 	atomic_store(&s->filled, true);
 	WAIT_UNTIL(d, atomic_load(&s->go));
-	/* How many soft faults there are in so many touches, and how many copies, depends on who
-	 * gets the processor. */
+	/* The numbers of soft faults and copies for these touches depend on scheduling: go on
+	 * until there were enough. */
 	for (uint32_t n = 0; n < 3 * count || !atomic_load(&s->enough); n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);
 

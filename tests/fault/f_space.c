@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Room for what leaves memory. Swap whose every write fails: the writer's passes end, what fits in
- * memory stays right, first touches are refused, the log says it once, and all goes on when writes
- * succeed again. A swap file system with less room than one file, with or without fallocate(2), is
- * used as far as it goes; a directory that vanished is made again. Memory of which most is wired,
- * or cannot leave: nothing is refused while swap has room. And what --swap-* are told when they
- * cannot work.
+ * Room for pages that leave memory. Swap whose every write fails: the writer's passes end, pages
+ * that fit in memory stay right, first touches are refused, the log says it once, and all goes on
+ * when writes succeed again. A swap file system with less room than one file, with or without
+ * fallocate(2), is used as far as it goes; a directory that vanished is made again. Memory of which
+ * most is wired, or cannot leave: nothing is refused while swap has room. And what --swap-* are
+ * told when they cannot work.
  *
  * usage: f_space failing [NAME=VALUE ...] | small | sparse | vanished | wired memory wired-percent
  * [NAME=VALUE or page size] | starved | options
@@ -83,7 +83,7 @@ sufferer(struct live *d, void *argument)
 		verify_all(&b, filled);
 	atomic_store(&shared->filled, filled);
 	phase(d, 1);
-	/* What was refused is answered after all, and there is room for the rest. */
+	/* The refused page can be touched now, and there is room for the rest. */
 	for (uint32_t i = 0; i < WISHES; i++)
 		WAIT_UNTIL(d, touch(&b, filled + i, false));
 	for (uint32_t i = 0; i < WISHES; i++)
@@ -124,7 +124,8 @@ test_failing(struct live *d, const char *param)
 		pid = client_start(d, sufferer, NULL);
 		WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
 		WAIT_UNTIL(d, live_stat(d, "swap_full") == 1);
-		/* Two files that there are fail, and a new one; then there is rest for 5 s. */
+		/* The two existing files fail, and a new one; then the writer tries nothing for
+		 * 5 s. */
 		rounds = 1 + (seconds() - begin) / 5 + 1;
 		errors = live_stat(d, "swap_errors") - errors;
 		printf("%s: %lld failed writes in %llu rounds, %u pages of %llu\n", points[i],
@@ -133,7 +134,8 @@ test_failing(struct live *d, const char *param)
 		REQUIRE(errors > 0 && errors <= (int64_t)(rounds * ROUND));
 		EQ(live_stat(d, "swapouts"), swapouts);
 		REQUIRE(live_stat(d, "refused_zero_fills") > 0);
-		/* Once. The second time the first may not be over yet. */
+		/* Only in the first round: in the second the writer may still be waiting from
+		 * the first. */
 		REQUIRE(live_log_count(d, "cannot be written") <= lines + 1 &&
 			live_log_count(d, "cannot be written") > 0);
 		live_check(d);
@@ -151,7 +153,7 @@ test_failing(struct live *d, const char *param)
 
 enum { DISK_MIB = 24 };
 
-/* Fills memory and disk, exchanges half of it, twice: what was given back on the disk is used
+/* Fills memory and disk and replaces half of it, twice: places given back on the disk are used
  * again. */
 static void
 exchanger(struct live *d, void *argument)
@@ -263,7 +265,7 @@ struct wish {
 	unsigned percent;
 };
 
-/* As much as may be wired, up to so many percent of memory; touched. */
+/* Wires and touches as much as the daemon allows, up to this percentage of memory. */
 static void
 wirer(struct live *d, void *argument)
 {
@@ -285,8 +287,8 @@ wirer(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* Several times what is left of memory, touched in order and then at random. No SIGBUS is expected:
- * one ends it. */
+/* Touches several times the rest of memory, in order and then at random. Any SIGBUS ends the
+ * client. */
 static void
 honest(struct live *d, void *argument)
 {
@@ -323,7 +325,7 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	pid = client_start(d, wirer, &wish);
 	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
 	EQ(live_stat(d, "wired"), atomic_load(&shared->filled));
-	/* The targets are within what is not wired. */
+	/* The free targets lie within the memory that is not wired. */
 	WAIT_UNTIL(d, (uint64_t)live_stat(d, "free_target") + atomic_load(&shared->filled) <
 			  d->memory_bytes / d->page_bytes);
 	REQUIRE(live_stat(d, "free_min") < live_stat(d, "free_target"));
@@ -336,14 +338,14 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	live_check(d);
 	atomic_store(&shared->phase, 1);
 	client_join(d, pid, true);
-	/* What is wired no more counts again. */
+	/* Pages that are no longer wired count again. */
 	client_join(d, client_start(d, honest, NULL), true);
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
 }
 
 /* --- pages that cannot leave, for whatever reason --- */
 
-/* The compressor is below its share, and nothing more can be stored in it; what it has makes room.
+/* The compressor is below its share but cannot store anything more; its own content makes room.
  * No SIGBUS is expected. */
 static void
 starver(struct live *d, void *argument)
@@ -412,7 +414,7 @@ pagerd_says(const char *option, const char *value, char *text, size_t size)
 	close(output[1]);
 	while ((n = read(output[0], text + have, size - 1 - (size_t)have)) > 0) {
 		have += n;
-		/* It was not to start. */
+		/* It must not start. */
 		if (memmem(text, (size_t)have, "ready", 5))
 			kill(pid, SIGTERM);
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Swap that fails. Writes that fail cost nothing: the data stays in memory. Reads that fail, or
- * bring damaged bytes, cost the pages they were for: SIGBUS for whoever touches those, a counter, a
- * line in the log, POISONED in the answer of page_query; never a wrong byte, and a discarded page
- * works again.
+ * bring damaged bytes, cost the pages they were for: SIGBUS for a thread that touches them, a
+ * counter, a line in the log, POISONED in the answer of page_query; never a wrong byte, and a
+ * discarded page works again.
  *
  * usage: f_swap
  * read-eio|read-bitflip|read-short|write-eio|write-enospc|write-short|create|full|truncated [param]
@@ -20,7 +20,7 @@
 struct shared {
 	atomic_uint phase;   /* the client waits for 1, 2... */
 	atomic_uint reached; /* and says where it is */
-	atomic_bool enough;  /* what the first phase is for has happened */
+	atomic_bool enough;  /* the test has seen what the first phase is for */
 	_Atomic uint64_t lost;
 };
 static struct shared *shared;
@@ -88,7 +88,7 @@ test_read(struct live *d, const char *point, uint64_t times)
 	pid_t pid = client_start(d, reader, NULL);
 
 	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
-	/* Written, but the writer may not have said so yet. */
+	/* The pages are written, but the writer may not have counted them yet. */
 	WAIT_UNTIL(d, live_stat(d, "stored_away") > 0);
 	snprintf(spec, sizeof(spec), "%s:20:%llu", point, (unsigned long long)times);
 	live_debug_fail(d, spec);
@@ -97,11 +97,12 @@ test_read(struct live *d, const char *point, uint64_t times)
 	printf("%s fired %llu times, %llu pages lost, swap errors %lld\n", point,
 	    (unsigned long long)live_fail_count(d, point),
 	    (unsigned long long)atomic_load(&shared->lost), (long long)live_stat(d, "swap_errors"));
-	/* The thread whose page is lost goes on before all of it has been told. */
+	/* The thread whose page is lost goes on before the daemon has counted and logged
+	 * everything. */
 	live_rest(d);
 	EQ(live_fail_count(d, point), times);
-	/* A read fails for the page it was for; what it would have brought along goes back and is
-	 * read again. */
+	/* A read fails only for the page it was for; its neighbours are read again when they are
+	 * touched. */
 	REQUIRE(atomic_load(&shared->lost) <= times, "%llu pages lost",
 	    (unsigned long long)atomic_load(&shared->lost));
 	EQ(live_stat(d, "pages_lost"), atomic_load(&shared->lost));
@@ -194,8 +195,8 @@ test_create(struct live *d)
 	client_join(d, pid, true);
 }
 
-/* Memory and swap are full: first touches are refused with SIGBUS, what is there stays right, and
- * room helps. */
+/* Memory and swap are full: first touches are refused with SIGBUS, present content stays right,
+ * and new room helps. */
 static void
 glutton(struct live *d, void *argument)
 {

@@ -80,8 +80,8 @@ wild(uint64_t *rng)
 				 : rng_next(rng);
 }
 
-/* A message that is right in form, or nearly. What stops the test's own use of the daemon is left
- * out. */
+/* A message that is right in form, or nearly. Requests that would disturb the test's own use of
+ * the daemon are left out. */
 static size_t
 make_message(unsigned char *to, uint64_t *rng)
 {
@@ -177,8 +177,8 @@ fuzzer(struct live *d, void *argument)
 			REQUIRE(raw_send(fd, message, size, NULL, 0));
 			REQUIRE(receive(fd, reply, sizeof(reply)) > 0);
 		}
-		/* Until the daemon has had enough, or the dice say so; sometimes without waiting
-		 * for answers. */
+		/* Until the daemon ends the session, at most 20 messages; sometimes without
+		 * waiting for an answer. */
 		for (unsigned i = 0; i < 20; i++) {
 			int fds[32];
 			size_t size = make_message(message, &rng);
@@ -229,7 +229,7 @@ descriptors(struct live *d, void *argument)
 	others = raw_probe(other);
 	EQ(raw_attach(&r, other, others), -EINVAL);
 	close(other);
-	/* A range that nothing watches by now, that has pages, or that is none. */
+	/* A range that is no longer watched, that is no valid range, or that has pages. */
 	EQ(raw_attach(&r, r.uffd, others), -ENOENT);
 	EQ(raw_attach(&r, r.uffd, probe + 1), -EINVAL);
 	EQ(raw_attach(&r, r.uffd, NULL), -EINVAL);
@@ -243,7 +243,7 @@ descriptors(struct live *d, void *argument)
 	/* A second session of the same process, with one of its own. */
 	raw_hello(d, &second);
 	OK(raw_attach(&second, second.uffd, raw_probe(second.uffd)));
-	/* The statistics are not to be written by who may read them. */
+	/* A client that may read the statistics cannot write them. */
 	{
 		struct pager_req_stat_segment request = { 0 };
 		struct pager_rep_stat_segment reply;
@@ -275,7 +275,7 @@ descriptors(struct live *d, void *argument)
 static void
 touch_in_time(struct live *d, struct raw *r)
 {
-	/* Whatever the liar did, its session still answers. */
+	/* The session still answers, after all that the client did. */
 	struct pager_req_statistics request = { 0 };
 	struct pager_rep_statistics reply;
 	struct chan_call call = { CHAN_CALL(STATISTICS, &request, &reply) };
@@ -298,8 +298,8 @@ liar(struct live *d, void *argument)
 	(void)argument;
 	raw_connect(d, &r);
 	OK(raw_allocate(&r, (uintptr_t)base, bytes, &memfd, &offset));
-	/* Private memory where the object should be, every second page there already: what the
-	 * daemon would bring along meets EEXIST, and no hole in the object helps. */
+	/* Private memory in the object's place, with every second page present: when the daemon
+	 * fills neighbours it gets EEXIST, and punching the object does not help. */
 	REQUIRE(mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 		    -1, 0) == base);
 	{
@@ -320,7 +320,8 @@ liar(struct live *d, void *argument)
 
 		OK(chan_exchange(&r.chan, &call));
 	}
-	/* A server that waits for a message which another has taken would wait for ever. */
+	/* A server that reads without O_NONBLOCK a message that another one has taken would
+	 * never return. */
 	REQUIRE(fcntl(r.uffd, F_SETFL, 0) == 0);
 	for (unsigned i = 0; i < PAGES; i += 2)
 		base[i * 4096] = 1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client knows about its own memory: a generation and a kind for each page, from which its
- * whole content can be computed again. Every block of 512 bytes (but of zero pages) carries a tag:
- * object, page, generation, kind; so a page that is stale, lost, torn or another's is named, not
- * merely noticed. One thread owns a page at a time.
+ * A client's record of its own memory: a generation and a kind for each page, from which the page's
+ * content can be computed again. Every block of 512 bytes (except in zero pages) carries a tag of
+ * object, page, generation and kind, so a failure says whether the page is stale, lost, torn or
+ * another page. One thread owns a page at a time.
  */
 #ifndef LIVE_BOOK_H
 #define LIVE_BOOK_H
@@ -27,7 +27,7 @@ extern const struct mixture mixture_usual;
 struct page_note {
 	uint32_t generation;
 	uint8_t kind;  /* enum page_kind; a page never written is of kind zero */
-	uint32_t poke; /* 0, or what was written to one word of it after its last generation */
+	uint32_t poke; /* 0, or the value written to one word of it after its last generation */
 };
 
 struct book {
@@ -52,13 +52,13 @@ void book_poke(struct book *b, uint32_t page, uint32_t value);
 void book_forget(struct book *b, uint32_t page);
 /* The owner gives the content of pages back: they read as zeroes. */
 void book_discard(struct pager *p, struct book *b, uint32_t from, uint32_t count);
-/* Notes the next generation; the caller makes it so (see page_expect). */
+/* Notes the next generation, which the caller writes (page_expect says what). */
 void book_note(struct book *b, uint32_t page, enum page_kind kind);
-/* The page as it should be, to memory of one's own. */
+/* Writes what the page should contain to other memory. */
 void page_expect(const struct book *b, uint32_t page, void *to);
-/* Reads all of it; anything but the truth fails the test. */
+/* Reads the whole page; a wrong byte fails the test. */
 void book_verify(const struct book *b, uint32_t page);
-/* The same for a copy of the page that came by another way. */
+/* The same for a copy of the page; `way` says in a failure where the copy is from. */
 void book_verify_copy(const struct book *b, uint32_t page, const void *copy, const char *way);
 void book_verify_all(const struct book *b);
 

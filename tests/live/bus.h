@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Touches that may be refused with SIGBUS, for clients of one thread or several. One that nobody
- * expects ends the process.
+ * Touches that may be refused with SIGBUS, for clients with one thread or several. A SIGBUS outside
+ * of these functions ends the process.
  */
 #ifndef FAULT_BUS_H
 #define FAULT_BUS_H
@@ -32,7 +32,7 @@ on_bus(int signal, siginfo_t *info, void *context)
 	siglongjmp(bus_jump, signal);
 }
 
-/* From here on a refused touch is false, where one is expected. */
+/* From here on the functions below return false for a refused touch. */
 static inline void
 expect_bus(void)
 {
@@ -41,7 +41,7 @@ expect_bus(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-/* => whether a byte of the page could be read, or written with what it is. */
+/* => whether a byte of the page could be read, or written with the value that it has */
 static inline bool
 touch(struct book *b, uint32_t page, bool write)
 {
@@ -58,8 +58,8 @@ touch(struct book *b, uint32_t page, bool write)
 	return true;
 }
 
-/* The next generation of noise. A fault in the middle (the page may leave between two words) is
- * SIGBUS like one at the begin; then part of it is written. => false */
+/* Writes the next generation, noise. => false: SIGBUS. It may come in the middle, because the
+ * page may leave between two words; then a part is written. */
 static inline bool
 write_noise(struct book *b, uint32_t page)
 {

@@ -10,7 +10,7 @@
 static void
 daemon_exec(struct live *d, const char *memory, va_list args, int output)
 {
-	/* Clients of any user: for most tests who may connect is not the question. */
+	/* Clients of any user may connect: most tests do not care about access. */
 	const char *argv[ARGUMENTS_MAX] = { harness.pagerd, "--socket", d->socket, "--memory",
 		memory, "--socket-mode", "0666" };
 	char swap[160], log[160];
@@ -163,7 +163,7 @@ require_clean_log(struct live *d)
 		REQUIRE(live_log_count(d, bad[i]) == 0, "the log says \"%s\"", bad[i]);
 }
 
-/* All that clients had has come back. What stays with the compressor is its credit and its open
+/* All memory of clients has come back. The compressor keeps only its credit and its open
  * segments. */
 static void
 require_nothing_left(struct live *d)

@@ -85,7 +85,7 @@ victim(struct live *d, void *argument)
 		pthread_join(ids[i], NULL);
 }
 
-/* Lives through it all: nothing of its memory may change. */
+/* Stays until the end: its memory must not change. */
 static void
 bystander(struct live *d, void *argument)
 {
@@ -320,7 +320,7 @@ nobody(struct live *d, void *argument)
 		book_write(
 		    &b, (uint32_t)rng_below(&rng, count), mixture_draw(&mixture_usual, &rng));
 	book_verify_all(&b);
-	/* What is not its business is refused, and the session goes on. */
+	/* Administrators' requests are refused, and the session goes on. */
 	{
 		char text[1000];
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's end as clients see it: whoever touches a page that is away blocks for ever, nobody
- * reads a wrong byte, the library says so once, and requests are refused. Also: limits, and the
- * memory of wired pages.
+ * The daemon's end as clients see it: a thread that touches an absent page blocks until it is
+ * killed, no wrong byte is read, the library reports the end once, and requests are refused. Also:
+ * limits, and the memory of wired pages.
  *
  * usage: e_daemon killed|terminated|limit|limit-change|refused
  */
@@ -43,7 +43,7 @@ on_event(void *context, enum pager_event event, uint64_t value)
 		atomic_fetch_add(&s->died, 1);
 }
 
-/* Reads (and writes) until a touch does not return. */
+/* Reads and writes until a touch does not return. */
 static void *
 reader_main(void *argument)
 {
@@ -250,7 +250,7 @@ test_limit(bool late)
 	if (late) {
 		WAIT_UNTIL(&d, atomic_load(&poor->filled));
 		REQUIRE(ledger_of(&d, poor_pid, PAGER_LEDGER_INTERNAL) > limit);
-		/* Its memory must be taken down to the limit, by itself. */
+		/* Its memory must fall to the limit without further touches. */
 		live_limit(&d, poor_pid, (uint64_t)limit);
 		WAIT_UNTIL(&d, ledger_of(&d, poor_pid, PAGER_LEDGER_INTERNAL) <= limit);
 		atomic_store(&poor->settled, true);
@@ -260,7 +260,7 @@ test_limit(bool late)
 
 		WAIT_UNTIL(&d, (live_sample(&d, false), atomic_load(&poor->rounds) >= until));
 	}
-	/* There is memory enough: nobody else has lost a page to it, and nobody was pressed. */
+	/* There is enough memory: no other client has lost a page, and there was no pressure. */
 	EQ(ledger_of(&d, rich_pid, PAGER_LEDGER_INTERNAL), rich_before);
 	EQ(ledger_of(&d, rich_pid, PAGER_LEDGER_PAGEOUTS), 0);
 	REQUIRE(ledger_of(&d, poor_pid, PAGER_LEDGER_INTERNAL) <= limit);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clients that are read by direct servers (daemon/fault/direct.h): how that begins and ends, and
- * that nothing is lost on the way.
+ * Clients whose faults direct servers read (daemon/fault/direct.h): how that begins and ends, and
+ * that no fault is lost.
  *
  * usage: e_direct threads|quiet|disk|disk-sleeping|nonblock|killed|never
  */
@@ -17,7 +17,7 @@
 struct shared {
 	_Atomic uint64_t operations;
 	atomic_bool stop;
-	atomic_uint phase; /* the test's, for the client to follow */
+	atomic_uint phase; /* set by the test; the client follows */
 	atomic_uint done;  /* the client's */
 };
 static struct shared *shared;
@@ -29,7 +29,7 @@ struct worker {
 	uint32_t object, pages;
 };
 
-/* A session is counted no more before its direct servers are. */
+/* The session leaves its count before its direct servers leave theirs. */
 static void
 wait_for_ends(struct live *d)
 {
@@ -64,8 +64,8 @@ worker_main(void *argument)
 	return NULL;
 }
 
-/* The client's part of a phase: when the test says so, and the test is told. It touches on until it
- * has begun so often to be read directly. */
+/* The client's part of a phase: it waits for the phase, goes on touching until direct servers
+ * have begun to read for it this many times, and reports. */
 static void
 touch_in_phase(struct live *d, struct book *b, uint64_t *rng, unsigned phase, int64_t begins)
 {
@@ -105,8 +105,8 @@ test_threads(const char *rate)
 	pid_t pids[2];
 
 	live_start(&d, "8M", "--param", "compressor_percent=80", "--param", rate, NULL);
-	/* Whether a client begins depends on who has the direct servers just then: until one has.
-	 */
+	/* Another client may have the direct servers at the moment: touch until this client gets
+	 * one. */
 	do {
 		pids[0] = client_start(&d, crowd, NULL);
 		pids[1] = client_start(&d, crowd, NULL);
@@ -169,8 +169,8 @@ test_disk(const char *latency)
 
 	live_start(&d, "8M", "--param", "compressor_percent=10", "--param", "direct_faults=1",
 	    "--param", "swap_file_bytes=16777216", "--param", latency, NULL);
-	/* A client that gets no processor for a while is read directly no more when its pages begin
-	 * to come from the disk. */
+	/* Direct servers stop reading for a client whose pages begin to come from the disk, also
+	 * if the client gets no processor for a while. */
 	do {
 		client_join(&d, client_start(&d, crowd, NULL), true);
 		WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
@@ -221,14 +221,14 @@ stubborn(struct live *d, void *argument)
 	touch_in_phase(d, &b, &rng, 1, 1);
 	REQUIRE(pthread_create(&id, NULL, toggler_main, &t) == 0);
 	WAIT_UNTIL(d, atomic_load(&shared->phase) >= 2);
-	/* Until it begins no more: then it has been refused. */
+	/* Until no direct server begins any more: the client has been refused. */
 	do {
 		begins = live_stat(d, "direct_begins");
 		touch(&b, live_scaled(30000), &rng);
 	} while (live_stat(d, "direct_begins") != begins);
 	atomic_store(&t.stop, true);
 	pthread_join(id, NULL);
-	/* As a client may well leave it. */
+	/* A client may leave it in this mode. */
 	REQUIRE(fcntl(r.uffd, F_SETFL, 0) == 0);
 	atomic_store(&shared->done, 2);
 	touch_in_phase(d, &b, &rng, 3, 0);
@@ -254,7 +254,7 @@ test_nonblock(const char *rate)
 		if (phase == 2)
 			begins = live_stat(&d, "direct_begins");
 	}
-	/* It was sent back to the poll, and for good. */
+	/* Its faults have gone back to the polling servers, and stay there. */
 	EQ(live_stat(&d, "direct_begins"), begins);
 	EQ(live_stat(&d, "direct_ends"), begins);
 	client_join(&d, pid, false);

@@ -37,7 +37,7 @@ test_occupied(void)
 	REQUIRE(symlink(place_path("file"), place_path("link")) == 0);
 	process_refuses(place_path("link"), "is a symbolic link");
 	REQUIRE(lstat(place_path("link"), &after) == 0 && S_ISLNK(after.st_mode));
-	/* Not even where it leads to nothing. */
+	/* A symbolic link is left alone even if its target does not exist. */
 	REQUIRE(symlink(place_path("nothing"), place_path("dangling")) == 0);
 	process_refuses(place_path("dangling"), "is a symbolic link");
 	REQUIRE(mkdir(place_path("directory"), 0755) == 0 && mkfifo(place_path("fifo"), 0600) == 0);
@@ -52,7 +52,7 @@ test_occupied(void)
 	EQ(after.st_ino, before.st_ino);
 	close(other);
 
-	/* Dead ones are nobody's, whatever they were. */
+	/* Dead sockets have no owner, whatever their type. */
 	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		const char *path = place_path("dead");
 
@@ -79,8 +79,7 @@ test_successor(void)
 	process_start(&old, path, NULL, 0, NULL);
 	process_wait_serves(&old);
 	process_refuses(path, "another pagerd serves");
-	/* One that does not answer for a while is not dead, and not when its queue is full either.
-	 */
+	/* A socket whose owner does not answer for a while, or whose queue is full, is not dead. */
 	kill(old.pid, SIGSTOP);
 	process_refuses(path, "another pagerd serves");
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -96,7 +95,8 @@ test_successor(void)
 		close(fds[--count]);
 	kill(old.pid, SIGCONT);
 	EQ(who_answers(path), old.pid);
-	/* Somebody removes its name, and starts another: the old one's end leaves that alone. */
+	/* The name is removed and another daemon started: the first one's end leaves the new
+	 * socket alone. */
 	EQ(unlink(path), 0);
 	process_start(&new, path, NULL, 0, NULL);
 	process_wait_serves(&new);
@@ -106,7 +106,7 @@ test_successor(void)
 	EQ(names_in_place("socket"), 0);
 }
 
-/* Several start at once where a dead socket is: one serves, the others say so. */
+/* Several daemons start at once on a dead socket: one serves, the others say that it does. */
 static void
 test_race(void)
 {
@@ -143,7 +143,7 @@ test_race(void)
 
 /* --- who may connect --- */
 
-/* A file of groups of our own, seen by the daemon alone. */
+/* A file of groups that only the daemon sees. */
 static void
 groups_replace(unsigned with_pagerd)
 {
@@ -230,12 +230,12 @@ test_access(void)
 /* --- descriptors --- */
 
 struct knock {
-	atomic_int refused; /* what the first that was not let in was told */
+	atomic_int refused; /* the error of the first connection that was refused */
 	atomic_uint let_in, later;
 	atomic_bool leave;
 };
 
-/* Connects and stays until it is refused, and knocks a thousand times more. */
+/* Opens connections and keeps them until one is refused; then tries a thousand more. */
 static void
 knock_as_nobody(struct live *d, void *argument)
 {
@@ -303,7 +303,7 @@ test_descriptors(void)
 	WAIT_UNTIL(&d, atomic_load(&k->later) == 1000);
 	REQUIRE(atomic_load(&k->let_in) > 0, "nobody was let in");
 	EQ(atomic_load(&k->refused), -ENFILE);
-	/* Root may still see who it is. */
+	/* Root can still list the clients. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "clients", NULL) == 0, "%s", text);
 	live_check(&d);
 	REQUIRE(live_log_count(&d, "was refused") > 0, "nobody is told");
@@ -328,8 +328,8 @@ wait_at_the_door(struct live *d, void *argument)
 	atomic_store(&w->answer, who_answers(d->socket));
 }
 
-/* Where nothing helps, the listener is left alone: the loop does not turn for it, and who waits
- * is served in the end. */
+/* Where no descriptor can be had, the loop stops watching the listener, so that it does not
+ * spin; waiting connections are served later. */
 static void
 test_retry(void)
 {
@@ -361,7 +361,7 @@ test_retry(void)
 		client_join(&d, pid, false);
 		EQ(atomic_load(&w->answer), d.pid);
 	}
-	/* Gone before it is accepted: the next one is taken. */
+	/* A connection that is closed before it is accepted: the next one is accepted. */
 	live_debug_fail(&d, "ACCEPT_ECONNABORTED:0:3");
 	EQ(who_answers(d.socket), d.pid);
 	EQ(live_fail_count(&d, "ACCEPT_ECONNABORTED"), 3);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Writers that never rest while their pages are laundered. Each page has a counter that only its
- * writer raises, and remembers: a write that was lost shows at the next one.
+ * writer raises, and the writer remembers its value: a lost write shows at the next one.
  *
  * usage: e_hammer ordered|cooled|evicted|deallocated|unmapped|discarded [page size]
  */
@@ -85,7 +85,7 @@ writer_main(void *argument)
 	return NULL;
 }
 
-/* Keeps the memory full, so that what is cooled leaves. */
+/* Keeps the memory full, so that cooled pages leave. */
 static void *
 presser_main(void *argument)
 {
@@ -145,8 +145,8 @@ run_region(struct hammer *h, uint64_t rounds, const char *way)
 		writers[i] = (struct writer){ h, i };
 		REQUIRE(pthread_create(&threads[i], NULL, writer_main, &writers[i]) == 0);
 	}
-	/* In order: until soft faults have mapped neighbours, which takes writers that run after
-	 * the agent has. */
+	/* In order, until soft faults have mapped neighbours: for that a writer must run after
+	 * the agent. */
 	for (uint64_t n = 0; n < rounds || (h->in_order && live_stat(h->daemon, "around") == 0);
 	     n++) {
 		cool(h, &rng);
@@ -176,7 +176,8 @@ run_region(struct hammer *h, uint64_t rounds, const char *way)
 		}
 		EQ(*word_at(h, i, 8), h->skip_third && i % 3 == 2 && i < gone ? 0 : 1);
 	}
-	/* Left mapped: what was unmapped by hand must not be met by the library again. */
+	/* The rest stays mapped: the library must not find ranges that were unmapped behind its
+	 * back. */
 }
 
 struct arguments {

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * A client holds the lock of its memfd's inode: a write(2) to it copies from a page whose fault
- * nobody answers. Whatever thread of the daemon needs that lock waits uninterruptibly. Another
- * client, under pressure all the time, must go on, the attacker must be ended, and nothing of it
- * may be left.
+ * nobody answers. A thread of the daemon that needs that lock waits uninterruptibly. Another
+ * client, always under pressure, must go on; the attacker must be killed, and nothing of it may
+ * stay.
  *
- * usage: e_held worker|server|jobs|handed-on|dies|terminate
- *   worker     its pages must leave: pageout workers wait
- *   server     it has planted pages and touches them: fault servers wait
- *   jobs       it gives pages back: a jobs thread waits, and other clients' requests must be
- *              answered
- *   handed-on  another process holds the lock, and the client ends: so does its teardown wait
- *   dies       the same, and the client is killed
- *   terminate  the same, and the daemon is told to end
+ * usage: e_held worker|server|jobs|handed-on|dies|terminate worker     its pages must leave:
+ * pageout workers wait server     it has planted pages and touches them: fault servers wait jobs
+ * it gives pages back: a jobs thread waits, and other clients' requests must be answered handed-on
+ * another process holds the lock, and the client ends: so does its teardown wait dies       the
+ * same, and the client is killed terminate  the same, and the daemon is told to end
  */
 #include "harness.h"
 
@@ -37,7 +34,7 @@ struct shared {
 	atomic_ulong requests;
 	atomic_bool filled, attacked, handed_on, stop;
 	int memfd;              /* the attacker's number of it */
-	uint64_t end_of_memory; /* where in it a write hits nobody's page */
+	uint64_t end_of_memory; /* an offset in it where a write hits no page in use */
 };
 static struct shared *shared;
 static const char *mode;
@@ -80,8 +77,8 @@ honest(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* A write(2) to a memfd from a page whose fault nobody answers: of a userfaultfd that nobody reads.
- */
+/* A write(2) to a memfd from a page of a userfaultfd that nobody reads, so that its fault is
+ * never answered. */
 struct held_write {
 	int uffd, memfd;
 	void *page;
@@ -129,7 +126,7 @@ touch(void *argument)
 	return NULL;
 }
 
-/* The last page is written to, others are planted, and the rest is dirty. */
+/* The last page is the write's target, some pages are planted, and the rest is dirty. */
 static void
 attacker(struct live *d, void *argument)
 {
@@ -197,7 +194,7 @@ accomplice(struct live *d, void *argument)
 		pause();
 }
 
-/* => it ended by SIGKILL, and not by ours */
+/* => it was ended by a SIGKILL that is not the test's */
 static void
 require_killed(pid_t pid)
 {
@@ -246,7 +243,7 @@ attack(struct live *d)
 	REQUIRE(live_stat(d, "relieved_threads") >= 1 && live_stat(d, "clients_apart") >= 1);
 	if (by_itself)
 		EQ(live_stat(d, "holders_ended"), 1);
-	/* What was held up goes on, and so does everybody else. */
+	/* The work that was held up goes on, and so do the other clients. */
 	WAIT_UNTIL(d, atomic_load(&shared->filled));
 	operations = atomic_load(&shared->operations);
 	requests = atomic_load(&shared->requests);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A limit is a process's, whatever sessions it has or makes; and who is meant can be said by
- * session.
+ * A limit is for a process with all its sessions, present and later; a session's name stands for
+ * its process.
  *
  * usage: e_limits process|later|wired|named
  */
@@ -63,8 +63,7 @@ several(struct live *d, void *argument)
 	for (unsigned round = 0; round < 2; round++) {
 		for (unsigned i = 0; i < SESSIONS; i++) {
 			fill(d, base[i], SIZE, i + round);
-			/* One after the other is the one that has all, and must give to the next.
-			 */
+			/* Each session in turn has all pages and must give them to the next. */
 			REQUIRE((uint64_t)live_stat(d, "internal") * d->page_bytes <= LIMIT,
 			    "%lld pages", (long long)live_stat(d, "internal"));
 		}
@@ -147,7 +146,7 @@ wired(struct live *d, void *argument)
 	OK(pager_wire(p[0], base[0], 1 * MIB));
 	EQ(pager_wire(p[1], base[1], 2 * MIB), -EAGAIN);
 	OK(pager_wire(p[1], base[1], 1 * MIB));
-	/* What is wired already is promised already. */
+	/* Pages that are wired already are not counted twice. */
 	OK(pager_wire(p[1], base[1], 1 * MIB));
 	EQ(pager_wire(p[0], base[0], 1 * MIB + d->page_bytes), -EAGAIN);
 	OK(pager_deallocate(p[1], base[1], SIZE));
@@ -224,7 +223,7 @@ named(struct live *d, void *argument)
 	fill(d, base[0], 1 * MIB, 4);
 	EQ(live_pagerctl(d, text, sizeof(text), "trace", "stop", NULL), 0);
 	REQUIRE(!strstr(text, " 0 records"), "%s", text);
-	/* Nobody, and nothing. */
+	/* No such process, and no such session. */
 	EQ(control(d, text, sizeof(text), "map", "s999999", NULL), 1);
 	EQ(control(d, text, sizeof(text), "limit", "s999999", "8M"), 1);
 	EQ(control(d, text, sizeof(text), "map", "sx", NULL), 2);

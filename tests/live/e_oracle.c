@@ -111,7 +111,7 @@ through_pipe(struct worker *w)
 		REQUIRE(memcmp(back, copy, bytes) == 0,
 		    "write(2) from page %u of object %u gave other bytes", page, b->object);
 	}
-	/* Where all must fit, what does not compress must not pile up. */
+	/* Where everything must fit, incompressible pages must not pile up. */
 	book_note(b, page, mixture.noise ? KIND_NOISE : KIND_TEXT);
 	page_expect(b, page, copy);
 	for (size_t done = 0; done < b->page_bytes; done += bytes) {

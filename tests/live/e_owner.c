@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the owner of paged memory does to it behind the daemon's back or by requests: content
- * written through the object's descriptor, holes, mappings that are parted, regions that are
- * divided and given back in parts.
+ * The owner of paged memory changes it behind the daemon's back or by requests: content written
+ * through the object's descriptor, holes, split mappings, regions that are divided and given back
+ * in parts.
  *
  * usage: e_owner planted|punched|parted|region [page size]
  */
@@ -73,8 +73,8 @@ punched(struct live *d, void *argument)
 	book_open(&book, base, d->page_bytes, count, 1);
 	for (unsigned round = 0; round < 3; round++) {
 		book_write_all(&book, &(struct mixture){ 5, 10, 40 }, &rng);
-		/* What is resident goes; what is stored stays. Either way: no hang, and nothing but
-		 * zeroes or the truth. */
+		/* Resident content goes, stored content stays. Either way nothing hangs, and the
+		 * page reads as zeroes or as it was written. */
 		for (uint32_t i = 0; i < count; i += 5) {
 			unsigned char *page = base + i * d->page_bytes;
 
@@ -158,7 +158,7 @@ parted(struct live *d, void *argument)
 		WAIT_UNTIL(d, pages_mapped(d, base[k], PAGES) == 0);
 		parted_verify(d, base[k], PAGES, GUARDED, guard, downwards);
 	}
-	/* And away with them; back in by reading, then writing. */
+	/* Page them out; they come back by reads, then by writes. */
 	for (unsigned round = 0; round < 2; round++) {
 		book_write_all(&other, &(struct mixture){ 5, 10, 40 }, &rng);
 		for (unsigned k = 0; k < 2; k++)
@@ -168,7 +168,7 @@ parted(struct live *d, void *argument)
 				if (page != GUARDED || guard != 0)
 					*parted_word(base[k], page, 0, d) = page * 100 + 1;
 	}
-	/* What nobody could see has stayed what it was. */
+	/* The guarded part, which could not be touched, still reads as zeroes. */
 	for (unsigned k = 0; k < 2; k++) {
 		REQUIRE(mprotect(base[k], PAGES * d->page_bytes, PROT_READ | PROT_WRITE) == 0);
 		EQ(*parted_word(base[k], GUARDED, guard, d), 0);
@@ -217,7 +217,7 @@ region(struct live *d, void *argument)
 	OK(pager_statistics(p, &statistics));
 	EQ(statistics.virtual_size, 64 * d->page_bytes);
 	EQ(statistics.internal, 64 * d->page_bytes);
-	/* Two regions, and no more: then none is parted, but a part at an end can be given back. */
+	/* With at most two regions none can be split, but a part at an end can be given back. */
 	live_param(d, "max_client_regions", "2");
 	EQ(pager_deallocate(p, base + 8 * d->page_bytes, 8 * d->page_bytes), -ENOMEM);
 	EQ(pager_behavior(p, base, 8 * d->page_bytes, PAGER_BEHAVIOR_RANDOM), -ENOMEM);

@@ -13,7 +13,8 @@ struct counters {
 	    decompressions, swapins, pageouts, clean_pageouts, wp, planted, discards;
 };
 
-/* Counters are posted after the thread has been let go: of one reading, with the daemon at rest. */
+/* Counters are posted after the thread has been woken: they are read at once, with the daemon at
+ * rest. */
 static struct counters
 read_counters(struct live *d)
 {
@@ -41,7 +42,7 @@ zero_fill(struct live *d, void *argument)
 	void *base;
 
 	(void)argument;
-	/* Scattered, and told so: one fault, one page. */
+	/* With the RANDOM hint each fault brings one page. */
 	base = client_allocate(p, PAGES * d->page_bytes);
 	OK(pager_behavior(p, base, PAGES * d->page_bytes, PAGER_BEHAVIOR_RANDOM));
 	a = read_counters(d);
@@ -52,7 +53,7 @@ zero_fill(struct live *d, void *argument)
 	EQ(b.faults - a.faults, PAGES);
 	EQ(b.clustered - a.clustered, 0);
 	OK(pager_deallocate(p, base, PAGES * d->page_bytes));
-	/* A run, not told: clusters after a few pages, and not one page beyond the region. */
+	/* A run without a hint: clusters after a few pages, and no page beyond the region. */
 	base = client_allocate(p, PAGES * d->page_bytes);
 	a = read_counters(d);
 	for (uint64_t i = 0; i < PAGES; i++)
@@ -114,7 +115,7 @@ soft(struct live *d, void *argument)
 static void
 cool(struct live *d, struct pager *p, struct book *book)
 {
-	/* What a server has not let go of yet stays as it is. */
+	/* Pages that a server still holds would not be cooled. */
 	live_rest(d);
 	OK(pager_behavior(p, book->base, book->count * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
 	WAIT_UNTIL(d, pages_mapped(d, book->base, book->count) == 0);
@@ -143,8 +144,8 @@ around(struct live *d, void *argument)
 		live_rest(d);
 		soft_faults = live_stat(d, "soft_faults") - soft_faults;
 		around_pages = live_stat(d, "around") - around_pages;
-		/* Some may have been mapped twice: touched while their neighbours were being
-		 * mapped. */
+		/* Some may have been mapped twice, because they were touched while their
+		 * neighbours were being mapped. */
 		printf("%d pages by %lld soft faults\n", PAGES, (long long)soft_faults);
 		REQUIRE(soft_faults < PAGES / 4 && around_pages > PAGES / 2 &&
 			    soft_faults + around_pages >= PAGES,
@@ -152,11 +153,12 @@ around(struct live *d, void *argument)
 		    (long long)around_pages);
 		EQ(live_stat(d, "inactive"), 0);
 		EQ(pages_mapped(d, book.base, PAGES), PAGES);
-		/* What came so is as writable as it should be: nothing of this may be lost. */
+		/* Pages mapped this way must be write-protected if they are clean: none of these
+		 * writes may be lost. */
 		for (uint32_t i = round; i < PAGES; i += 3)
 			book_write(&book, i, KIND_TEXT);
 	}
-	/* Pages of others' kinds end a run: discarded ones in between. */
+	/* Discarded pages in between end a run. */
 	for (uint32_t i = 10; i < PAGES; i += 20) {
 		OK(pager_behavior(
 		    p, book.base + i * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_FREE));
@@ -164,7 +166,7 @@ around(struct live *d, void *argument)
 	}
 	cool(d, p, &book);
 	book_verify_all(&book);
-	/* All but the pages of a region's neighbour. */
+	/* A run ends at the end of its region. */
 	OK(pager_deallocate(p, book.base + 128 * d->page_bytes, 128 * d->page_bytes));
 	book.count = 128;
 	cool(d, p, &book);
@@ -236,8 +238,8 @@ wire(struct live *d, void *argument)
 	book_open(&other, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 2);
 	book_write_all(&other, &(struct mixture){ 5, 10, 10 }, &rng);
 	book_verify_all(&other);
-	/* All the rest has been through the compressor; these have not moved, and need no fault,
-	 * written or read. */
+	/* All other pages have been through the compressor; wired pages have stayed, and need no
+	 * fault for reading or writing. */
 	live_rest(d);
 	OK(pager_statistics(p, &statistics));
 	faults = (int64_t)statistics.faults;
@@ -250,7 +252,7 @@ wire(struct live *d, void *argument)
 	EQ(statistics.faults, faults);
 	OK(pager_page_query(p, wired.base, &disposition));
 	REQUIRE(disposition & PAGER_PAGE_WIRED);
-	/* Of all memory only so much. */
+	/* Only a part of memory may be wired. */
 	EQ(pager_wire(p, other.base, count * d->page_bytes), -EAGAIN);
 	OK(pager_unwire(p, wired.base, PAGES * d->page_bytes));
 	EQ(live_stat(d, "wired"), PAGES);
@@ -259,7 +261,7 @@ wire(struct live *d, void *argument)
 	EQ(pager_unwire(p, wired.base, PAGES * d->page_bytes), -EINVAL);
 	book_verify_all(&wired);
 	book_verify_all(&other);
-	/* Ends wired: its books must read zero all the same. */
+	/* The client ends with wired pages; its accounts must still return to zero. */
 	OK(pager_wire(p, wired.base, PAGES * d->page_bytes));
 	OK(pager_disconnect(p));
 }

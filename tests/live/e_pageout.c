@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * PAGER_BEHAVIOR_PAGEOUT: what is told to leave has left when the call returns, and comes back with
- * its content.
+ * PAGER_BEHAVIOR_PAGEOUT: when the call returns the pages have left, and they come back with their
+ * content.
  *
  * usage: e_pageout states|swap|full|faulted|killed [page size]
  */
@@ -100,7 +100,7 @@ states(struct live *d, void *argument)
 	EQ(statistics.internal_compressed, 4 * PART * d->page_bytes);
 	live_check(d);
 	book_verify_all(&b);
-	/* A part, not all; and what is wired no more leaves as well. */
+	/* A part, not all; and pages that are no longer wired leave as well. */
 	OK(pager_unwire(p, b.base + 2 * PART * d->page_bytes, PART * d->page_bytes));
 	fill(&b, 0, PAGES, &rng);
 	page_out(p, &b, 5, 2 * PART + 7);
@@ -148,13 +148,13 @@ swap(struct live *d, void *argument)
 		page_out(p, &b, 0, count);
 		EQ(resident(p, &b, 0, count), 0);
 		REQUIRE(live_stat(d, "swapouts") > swapouts);
-		/* What goes straight on to the disk is pressed lightly. */
+		/* Pages on their way to the disk are compressed lightly. */
 		REQUIRE(live_stat(d, "light_compressions") > light);
-		/* What is beyond its share is on its way to the disk. */
+		/* The compressor's content beyond its share goes to the disk. */
 		WAIT_UNTIL(
 		    d, live_stat(d, "compressor") <=
 			   live_stat(d, "compressor_limit") + 512 * 1024 / (int64_t)d->page_bytes);
-		/* What was kept for the pages to come is given back. */
+		/* Memory kept for further pages is given back. */
 		live_check(d);
 		book_verify_all(&b);
 	}
@@ -181,7 +181,7 @@ full(struct live *d, void *argument)
 	printf("%u of %u pages have left\n", left, count);
 	REQUIRE(left > count / 2 && left < count);
 	book_verify_all(&b);
-	/* And again, with nothing gained by it. */
+	/* A second request gains nothing. */
 	page_out(p, &b, 0, count);
 	book_verify_all(&b);
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
@@ -213,7 +213,7 @@ toucher_main(void *argument)
 	return NULL;
 }
 
-/* One thread touches what is being taken away under it by another. */
+/* One thread touches the pages that another pages out. */
 static void
 faulted(struct live *d, void *argument)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests for ranges that take many pieces: what they count and do is the same as in one. Another
- * session's requests pass meanwhile.
+ * Requests for ranges that are handled in many pieces: their counts and effects are those of one
+ * piece. Requests of another session are answered in between.
  *
  * usage: e_pieces
  */
@@ -12,8 +12,8 @@
 
 #include "raw.h"
 
-/* More than one piece's look at pages, and many pieces of what is done with them. They take no
- * space: a word each. */
+/* More pages than one piece looks at, and many times what one piece changes. Each holds one
+ * repeated word and takes nearly no space when stored. */
 #define PAGES 80000u
 
 struct beside {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Policies change under clients that do not stop: the daemon's, one client's own, one from a shared
- * object. Whatever is switched, every invariant holds (pagerctl check) and every page reads as it
- * was written.
+ * Policies are switched under running clients: the daemon's, one client's own, one from a shared
+ * object. After each switch every invariant holds (pagerctl check) and every page reads as it was
+ * written.
  *
  * usage: e_policy switch|own|load|lazy EXAMPLE.so LAZY.so
  */
@@ -43,7 +43,7 @@ draw_page(struct worker *w)
 	return (uint32_t)rng_below(&w->rng, most) * THREADS + w->index;
 }
 
-/* Pages leave the policies by other doors as well: discarded, wired, cooled down. */
+/* Pages also leave the policies by being discarded, wired or cooled. */
 static void
 disturb(struct worker *w)
 {
@@ -143,7 +143,7 @@ switch_to(struct live *d, pid_t pid, const char *text)
 	    "asked for %s, shown is %s", text, shown);
 }
 
-/* Until the clients have worked some more under it. */
+/* Waits until the clients have worked for a while under the new policy. */
 static void
 let_work(struct live *d, unsigned long long more)
 {
@@ -199,14 +199,14 @@ test_switch(struct live *d)
 		live_check(d);
 		live_sample(d, false);
 	}
-	/* What is refused changes nothing. */
+	/* A refused change has no effect. */
 	EQ(policy_call(d, 0, "min", NULL, 0), -ENOENT);
 	EQ(policy_call(d, 0, "nosuch", NULL, 0), -ENOENT);
 	EQ(policy_call(d, 0, "mach2q:inactive=1000", NULL, 0), -EINVAL);
 	live_check(d);
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "policy", "default", NULL) == 0, "%s", text);
 	REQUIRE(strncmp(text, first, strlen(first)) == 0, "default is not %s but %s", first, text);
-	/* One whose cost nobody has fixed is soon told what faults cost. */
+	/* A policy without a fixed cost parameter is soon told the cost of faults. */
 	switch_to(d, 0, "mach2q:adapt=1");
 	do {
 		let_work(d, 100);
@@ -263,7 +263,8 @@ check_finds_broken(struct live *d, pid_t pid, const char *object)
 	REQUIRE(strstr(text, "broken as was asked") && strstr(text, owner), "check says %s", text);
 }
 
-/* It proposes nothing, so the core chooses; back to a real one, all is as before. */
+/* The policy proposes nothing, so the core chooses; after a switch to a real policy all is as
+ * before. */
 static void
 test_lazy(struct live *d, const char *object)
 {

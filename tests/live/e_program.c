@@ -65,10 +65,10 @@ closer(struct live *d, void *argument)
 	OK(pager_connect(d->socket, &options, &p));
 	write_much(d, p, &b, 1);
 	REQUIRE(syscall(SYS_close_range, 3u, ~0u, 0u) == 0);
-	/* The numbers are other files' now. */
+	/* The descriptor numbers belong to other files now. */
 	for (int i = 0; i < 20; i++)
 		REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
-	/* Nor may it have any more, as in a sandbox. */
+	/* It may open no descriptor either, as in a sandbox. */
 	REQUIRE(getrlimit(RLIMIT_NOFILE, &all) == 0);
 	none = (struct rlimit){ 0, all.rlim_max };
 	REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
@@ -84,8 +84,8 @@ closer(struct live *d, void *argument)
 	atomic_store(&c->verified, true);
 	while (!atomic_load(&c->daemon_gone) || !atomic_load(&c->told))
 		usleep(1000);
-	/* The daemon's descriptor of the userfaultfd has gone with it. Were there no other, what is
-	 * away would read as zeroes. */
+	/* The daemon's descriptor of the userfaultfd has been closed by its death. Without
+	 * another one absent pages would read as zeroes. */
 	REQUIRE(setrlimit(RLIMIT_NOFILE, &all) == 0);
 	atomic_store(&c->watched, mapping_is_watched(b.base) &&
 				      mapping_is_watched(b.base + (b.count - 1) * d->page_bytes));
@@ -131,7 +131,7 @@ few_descriptors(struct live *d, void *argument)
 		struct pager *p = NULL;
 		int lowest[2];
 
-		/* As many numbers as may be free, from the lowest on. */
+		/* `count` free numbers, from the lowest one. */
 		REQUIRE(pipe2(lowest, O_CLOEXEC) == 0);
 		close(lowest[0]);
 		close(lowest[1]);
@@ -143,7 +143,7 @@ few_descriptors(struct live *d, void *argument)
 		if (r == 0) {
 			void *v = NULL;
 
-			/* Nothing is left for the memfd, or just enough. */
+			/* No number is left for the memfd. */
 			less.rlim_cur = 0;
 			REQUIRE(setrlimit(RLIMIT_NOFILE, &less) == 0);
 			for (int i = 0; i < 5; i++)
@@ -192,7 +192,7 @@ on_no_page(int number)
 	siglongjmp(no_page, 1);
 }
 
-/* Content that is not the truth ends the test. => false: SIGBUS */
+/* Wrong content ends the test. => false: SIGBUS */
 static bool
 verify_or_bus(const struct book *b, uint32_t page, const unsigned char *at, unsigned char *copy)
 {
@@ -214,7 +214,7 @@ mover(struct live *d, void *argument)
 	(void)argument;
 	signal(SIGBUS, on_no_page);
 	write_much(d, p, &b, 1);
-	/* By the kernel's own means: the daemon cannot know it there. */
+	/* By mremap: the daemon does not know the new address. */
 	to = mmap(NULL, b.count * d->page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(to != MAP_FAILED);
 	to = mremap(b.base, b.count * d->page_bytes, b.count * d->page_bytes,
@@ -257,7 +257,7 @@ unmapper(struct live *d, void *argument)
 
 	(void)argument;
 	write_much(d, p, &b, 1);
-	/* A quarter of it, and private memory in the place of half of that. */
+	/* A quarter is unmapped, and half of that quarter replaced by private memory. */
 	hole = b.count / 4 * d->page_bytes;
 	size = hole / 2;
 	REQUIRE(munmap(b.base + hole, hole) == 0);
@@ -265,7 +265,7 @@ unmapper(struct live *d, void *argument)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == b.base + hole);
 	book_open(&own, b.base + hole, d->page_bytes, (uint32_t)(size / d->page_bytes), 3);
 	book_write_all(&own, &mixture_usual, &rng);
-	/* The daemon takes its pages away meanwhile: what it believes to be there, too. */
+	/* The daemon reclaims pages meanwhile, including those that it wrongly takes for mapped. */
 	write_much(d, p, &other, 2);
 	OK(pager_behavior(p, b.base, b.count * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
 	OK(pager_behavior(p, b.base, b.count * d->page_bytes, PAGER_BEHAVIOR_WILLNEED));
@@ -278,7 +278,7 @@ unmapper(struct live *d, void *argument)
 	OK(pager_statistics(p, &statistics));
 	EQ(statistics.virtual_size, 0);
 	EQ(statistics.phys_footprint, 0);
-	/* Given out again, but for what is taken. */
+	/* The addresses are given out again, except for the private mapping. */
 	write_much(d, p, &other, 4);
 	book_verify_all(&other);
 	book_verify_all(&own);

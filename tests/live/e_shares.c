@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One user takes what the daemon gives; another still finds something of everything, and root does.
+ * One user takes all that the daemon gives to him; another user, and root, still get their share of
+ * everything.
  *
  * usage: e_shares sessions|virtual|objects|descriptors|wired
  */
@@ -26,7 +27,7 @@ wait_until_over(struct live *d, struct meeting *m, uint64_t taken)
 		usleep(1000);
 }
 
-/* The greedy one is nobody, the other is who the test is. */
+/* The greedy user is nobody, the other one the test's user. */
 static void
 meet(struct live *d, client_body *greedy, client_body *other)
 {
@@ -82,10 +83,11 @@ says_nothing(struct live *d, void *argument)
 		chan_init(&chans[i]);
 		OK(chan_open(&chans[i], d->socket));
 	}
-	/* One speaks, and stays. */
+	/* One connection says hello, and stays. */
 	OK(chan_hello(&chans[0], PAGER_ROLE_TOOL, "speaks", &hello, NULL));
 	for (unsigned i = 1; i < SESSIONS; i++) {
-		/* At once, for want of a place, or when its time was over. */
+		/* Closed at once because there is no room, or later because it said nothing in
+		 * time. */
 		ssize_t got;
 
 		do
@@ -111,7 +113,7 @@ test_sessions(void)
 	meet(&d, connects, finds_a_place);
 	live_param(&d, "hello_seconds", "1");
 	client_join(&d, client_start_as(&d, NOBODY, says_nothing, m), true);
-	/* All but the one that spoke, and those that found no place. */
+	/* All connections except the one that said hello and those that found no room. */
 	WAIT_UNTIL(&d, live_stat(&d, "hello_timeouts") >= SESSIONS / 2);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "clients", NULL) == 0, "%s", text);
 	live_stop(&d);
@@ -189,7 +191,7 @@ test_descriptors(void)
 {
 	struct live d;
 
-	/* Of the hard limit, since the daemon raises the other. */
+	/* A part of the hard limit, to which the daemon raises the soft one. */
 	REQUIRE(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 256, 256 }) == 0, "setrlimit: %s",
 	    strerror(errno));
 	live_start(&d, "16M", "--socket-mode", "0666", NULL);
@@ -232,7 +234,7 @@ wires_some(struct live *d, void *argument)
 	struct meeting *m = argument;
 	uint64_t wired = wire_all(d, 16 * MIB);
 
-	/* Three parts of four are the other user's. */
+	/* The other user has three quarters. */
 	REQUIRE(wired >= m->taken / 4, "%llu bytes beside %llu", (unsigned long long)wired,
 	    (unsigned long long)m->taken);
 	REQUIRE(wired <= m->taken / 2, "%llu bytes beside %llu", (unsigned long long)wired,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What stands around the daemon: standard streams that are closed (its own and a client's),
- * signals, a log that somebody floods, the file of a recording that is refused.
+ * The daemon's surroundings: closed standard streams (its own and a client's), signals, a flooded
+ * log, the file of a refused recording.
  *
  * usage: e_streams closed|closed-client|signals|flood|recording
  */
@@ -153,7 +153,7 @@ test_flood(void)
 		left_out += (unsigned)strtoul(number, NULL, 10);
 	}
 	REQUIRE(said > 0 && said <= lines_allowed(start), "%u lines", said);
-	/* None is forgotten. */
+	/* Each line is either in the log or counted as left out. */
 	REQUIRE(said + left_out == TIMES, "%u said, %u left out: %s", said, left_out, text);
 }
 
@@ -194,7 +194,7 @@ test_recording(void)
 		    "2147483646", NULL) == 1,
 	    "%s", text);
 	file_is(kept, "an older recording");
-	/* One that nobody reads any more is told of, in the log and at the end. */
+	/* A recording that is no longer read is reported in the log and at its end. */
 	REQUIRE(pipe2(ends, O_CLOEXEC) == 0, "%s", strerror(errno));
 	snprintf(broken, sizeof(broken), "/proc/%d/fd/%d", (int)getpid(), ends[1]);
 	REQUIRE(
@@ -207,7 +207,7 @@ test_recording(void)
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 1 &&
 		    strstr(text, "Broken pipe"),
 	    "%s", text);
-	/* What is agreed on begins anew. */
+	/* An accepted recording starts with an empty file. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "start", recording, NULL) == 0, "%s",
 	    text);
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "trace", "stop", NULL) == 0, "%s", text);

@@ -2,7 +2,7 @@
  *
  * Swap gives its files back: when half of what is on disk has been discarded, in stretches that
  * leave something alive in each file, the writer moves the segments that live (pageout/writeback.c)
- * until files can be deleted; what was moved reads as it was written. Where what lives cannot be
+ * until files can be deleted; moved pages read as they were written. Where what lives cannot be
  * read, that is tried now and then, and not all the time.
  *
  * usage: e_swap drained|drained-read-eio|drained-broken [page size] [param]
@@ -14,10 +14,10 @@
 
 #include "book.h"
 
-#define MEMORIES 6 /* what the client has, in --memory */
+#define MEMORIES 6 /* the client's memory as a multiple of --memory */
 
 static uint64_t file_bytes, slot_bytes, stretch_bytes;
-static atomic_uint *reached, *allowed; /* the client is at, and may go on to */
+static atomic_uint *reached, *allowed; /* phases: where the client is, and how far it may go */
 
 static void
 phase(struct live *d, unsigned n)
@@ -26,7 +26,7 @@ phase(struct live *d, unsigned n)
 	WAIT_UNTIL(d, atomic_load(allowed) >= n);
 }
 
-/* Every other stretch: about half of what is in files. */
+/* Every other stretch is discarded, about half of the pages in files. */
 static bool
 page_is_discarded(const struct book *b, uint32_t page)
 {
@@ -56,7 +56,7 @@ client(struct live *d, void *argument)
 	}
 	phase(d, 2);
 	book_verify_all(&b);
-	/* And files are made anew for what is written now. */
+	/* New files are made for new pages. */
 	for (uint32_t page = 0; page < count; page++)
 		if (page_is_discarded(&b, page))
 			book_write(&b, page, KIND_NOISE);
@@ -70,7 +70,7 @@ unused_slots(struct live *d)
 	return (live_stat(d, "swap_bytes") - live_stat(d, "swap_used_bytes")) / (int64_t)slot_bytes;
 }
 
-/* No segment can be moved, for ever. */
+/* No segment can be moved, and none will be. */
 static void
 require_rest(struct live *d)
 {

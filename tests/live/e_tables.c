@@ -102,8 +102,8 @@ returned(struct live *d, void *argument)
 		}
 		live_check(d);
 		if (round == 0)
-			/* In pieces, none of them as long as what one page of a policy's bytes
-			 * serves. */
+			/* In pieces, each shorter than the range whose bytes in a policy's table
+			 * fill one page. */
 			for (uint64_t n = 0; n < RETURNED_BLOCKS; n++)
 				OK(pager_behavior(p, base + n * BLOCK_PAGES * d->page_bytes,
 				    BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
@@ -121,7 +121,7 @@ returned(struct live *d, void *argument)
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "footprint", strdup(text), NULL) == 0,
 	    "footprint");
 	REQUIRE(strstr(text, "page_table"), "%s", text);
-	/* The rest at its end, without a word. */
+	/* The client's end gives the rest back, without a request. */
 	_exit(0);
 }
 
@@ -164,11 +164,11 @@ refused(struct live *d, void *argument)
 	REQUIRE(live_log_count(d, "table memory") > 0, "the log says nothing");
 	verify_blocks(d, base, 0, wrote);
 	live_check(d);
-	/* Room is made: what was refused is answered after all. */
+	/* Room is made: the refused touch succeeds. */
 	OK(pager_behavior(p, base, half * BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
 	WAIT_UNTIL(d, try_write(block_at(d, base, wrote), mix64(wrote)));
 	verify_blocks(d, base, half, wrote + 1);
-	/* Given back while it is refused: no poison is left behind. */
+	/* A refused page is discarded: no poison stays. */
 	while (wrote + 1 < blocks && try_write(block_at(d, base, wrote + 1), mix64(wrote + 1)))
 		wrote++;
 	REQUIRE(wrote + 1 < blocks, "nothing was refused");
@@ -219,7 +219,7 @@ modest(struct live *d, void *argument)
 	    client_allocate(client_connect(d), 1024 * BLOCK_PAGES * d->page_bytes);
 	uint64_t wrote = write_blocks(d, base, 1024);
 
-	/* Of four parts the other user has three. */
+	/* The other user has three quarters. */
 	REQUIRE(wrote >= m->wrote / 4, "%llu blocks beside another user's %llu",
 	    (unsigned long long)wrote, (unsigned long long)m->wrote);
 	verify_blocks(d, base, 0, wrote);
@@ -267,8 +267,8 @@ ghosts(struct live *d, void *argument)
 			*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8) =
 			    mix64(i + round);
 		OK(pager_behavior(p, base, size, PAGER_BEHAVIOR_PAGEOUT));
-		/* Stored pages come back ahead of use, and wired: of the last ones to leave, which
-		 * policies remember longest. */
+		/* Stored pages come back by prefetching and by wiring: the last ones that left,
+		 * which policies remember longest. */
 		OK(pager_behavior(p, last, part, PAGER_BEHAVIOR_WILLNEED));
 		REQUIRE(live_stat(d, "speculative") > 0, "nothing came ahead of use");
 		OK(pager_wire(p, last - part, part));

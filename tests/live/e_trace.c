@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The recorder: an exact recording is the string of touches as the window of mapped pages reduces
- * it, record by record; nothing is lost without being counted; clients that die while they are
- * recorded; what it costs.
+ * The recorder: an exact recording is, record by record, the sequence of touches as reduced by the
+ * window of mapped pages; no lost event is uncounted; clients die while they are recorded;
+ * recording has a cost.
  *
  * usage: e_trace exact|dropped|killed|overhead
  */
@@ -170,7 +170,7 @@ recording_read(const char *path)
 	return r;
 }
 
-/* What the daemon says, what the file says, and that nothing lies between. */
+/* Compares the daemon's counts with the file's. */
 static void
 require_accounted(const struct recording *r, const struct pager_rep_trace *reply, const char *path)
 {
@@ -188,13 +188,13 @@ require_accounted(const struct recording *r, const struct pager_rep_trace *reply
 
 /* --- exact --- */
 
-/* The recorder's window, told by the book: oldest mapped first. */
+/* A model of the recorder's window: the page mapped first leaves first. */
 struct model {
 	bool mapped[PAGES], writable[PAGES];
 	uint32_t ring[PAGES], head, count, window;
 };
 
-/* => whether there is a record, and what it says */
+/* => whether the touch makes a record; its fields */
 static bool
 model_touch(struct model *m, struct touch t, struct trace_record *ret)
 {
@@ -323,7 +323,7 @@ struct drain {
 	char path[200];
 };
 
-/* Reads the pipe to its end, but not before it is told to. */
+/* Reads the pipe to its end when the test says so. */
 static void
 client_drain(struct live *d, void *argument)
 {
@@ -364,7 +364,7 @@ test_dropped(struct live *d)
 	hammer = client_start(d, client_hammer, NULL);
 	stage_wait(d, 1);
 	OK(trace_call(d, PAGER_TRACE_START, fds[1], 0, 8, &reply));
-	/* The reader must not have the writing end, or it never sees the end. */
+	/* The reader must close its copy of the writing end, or it never sees the end. */
 	close(fds[1]);
 	reader = client_start(d, client_drain, &drain);
 	WAIT_UNTIL(d, show(d).dropped > 1000);
@@ -419,7 +419,7 @@ test_killed(struct live *d)
 		    "record %zu is of another client", i);
 		forgotten += r.records[i].kind == PAGER_TRACE_FORGET;
 	}
-	/* Each once, unless it was among what was dropped. */
+	/* Each page once, unless its event was dropped. */
 	REQUIRE(forgotten <= PAGES && forgotten + r.dropped >= PAGES,
 	    "%zu pages ended, %llu records were dropped", forgotten, (unsigned long long)r.dropped);
 	printf("%zu records, %zu of them pages that ended with their client\n", r.count, forgotten);

@@ -17,8 +17,8 @@ uint64_t live_seed;
 static uint64_t scale = 100;
 static pid_t children[CHILDREN_MAX]; /* clients and the daemon; 0: no process */
 
-/* A test that makes no progress for so long hangs; one that does may take ten times as long, on a
- * slow or busy machine. */
+/* A test without progress for LIVE_TIMEOUT seconds hangs; with progress it may take ten times as
+ * long, on a slow or busy machine. */
 #define PATIENCE_TIMES 10u
 #define LOOK_S         5u
 static unsigned patience_s; /* LIVE_TIMEOUT */
@@ -123,7 +123,7 @@ show_state(void)
 	}
 	snprintf(path, sizeof(path), "%s/log", harness.directories[0]);
 	show_file(path, "pagerd's log");
-	/* What each thread of the daemon waits for. */
+	/* The call that each thread of the daemon waits in. */
 	if (harness.daemon_pid)
 		threads_each(harness.daemon_pid, show_thread, NULL);
 }
@@ -157,8 +157,8 @@ live_fail_condition(const char *file, int line, const char *condition, const cha
 	live_fail(file, line, "not: %s%s%s", condition, text[1] ? ":" : "", text[1] ? text : "");
 }
 
-/* Everything that happens in the daemon is counted somewhere. Where no daemon runs nobody can tell.
- */
+/* Whether a counter of the daemon has changed since the last look: everything that happens in
+ * the daemon is counted somewhere. Without a daemon there is nothing to look at. */
 static bool
 makes_progress(void)
 {
@@ -198,7 +198,7 @@ on_signal(int signal)
 		_exit(1);
 	if (signal == SIGALRM && is_patient())
 		return;
-	/* Not async-signal-safe, but it is the end, and the text is worth it. */
+	/* Not async-signal-safe, but the test is over, and the text is worth the risk. */
 	fprintf(stderr, "FAILED (seed %llu): %s\n", (unsigned long long)live_seed,
 	    signal == SIGALRM ? "the test hangs" : "told to end");
 	show_state();
@@ -331,7 +331,7 @@ must_be_alive(struct live *d)
 	}
 }
 
-/* A client that has failed ends the test at once, whichever of them is waited for. */
+/* A client that has failed ends the test at once, even if the test waits for another one. */
 static void
 clients_must_be_well(void)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Live tests: the built daemon in a directory of its own, client processes that are killed on every
- * way out, its statistics, its own invariant check, and an audit of what it holds in memory from
- * outside.
+ * Live tests: the built daemon in a directory of its own, client processes that are killed however
+ * the test ends, the daemon's statistics, its invariant check, and an audit from outside of the
+ * memory that it holds.
  *
- * The test's first process has one thread, forks clients (each connects by itself) and watches;
- * whatever goes wrong in it or in a client ends the test with a text that names it. Waiting is
- * always for a counter or an event, never for a time. A wait in vain is ended by the alarm, when
- * the daemon has counted nothing for LIVE_TIMEOUT seconds, or after ten times as long in any case;
- * it shows what every thread of the daemon was doing.
+ * The test's first process has one thread, forks clients (each connects by itself) and watches; a
+ * failure in it or in a client ends the test with a text that names the failure. It always waits
+ * for a counter or an event, never for a time. The alarm ends the test when the daemon has counted
+ * nothing for LIVE_TIMEOUT seconds, or after ten times as long in any case, and shows what every
+ * thread of the daemon was doing.
  *
  * A touch returns before the server that has answered it has counted it, and a worker may give
- * memory back after the request that it worked for. So what the daemon says of what a test has just
- * done is either waited for (WAIT_UNTIL, for what must come), or read when the daemon is at rest
- * (live_rest, for what must not be more or less than so much).
+ * memory back after the request that it worked for. So a test waits for a number that must be
+ * reached (WAIT_UNTIL), and reads a number that must be exact when the daemon is at rest
+ * (live_rest).
  *
  * Environment: PAGERD, PAGERCTL (programs), LIVE_SEED, LIVE_SCALE (percent of operations),
  * LIVE_TIMEOUT (seconds), LIVE_KEEP (leave the directory).
@@ -43,11 +43,11 @@ struct live {
 	struct statread stats;
 	uint64_t samples, exact_samples; /* of live_sample */
 	uint64_t held_peak;              /* bytes of its memfds */
-	bool refuses; /* the end: ledgers and gauges need not be zero (clients are left on purpose)
+	bool refuses; /* clients are left on purpose: at the end ledgers and gauges need not be zero
 		       */
 };
 
-/* The test's end, from any process of it: prints and fails. */
+/* Ends the test as failed, from any of its processes: prints the text and the daemon's state. */
 void live_fail(const char *file, int line, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 3, 4)));
 void live_fail_condition(const char *file, int line, const char *condition, const char *fmt, ...)
@@ -71,12 +71,13 @@ void live_fail_condition(const char *file, int line, const char *condition, cons
 		if (a_ != b_)                                                                      \
 			live_fail(__FILE__, __LINE__, "%s is %lld, %s is %lld", #a, a_, #b, b_);   \
 	} while (0)
-/* Waits until it holds; the daemon must not end meanwhile. */
+/* Waits until the condition holds; the daemon must not end meanwhile. */
 #define WAIT_UNTIL(d, condition)                                                                   \
 	while (!(condition))                                                                       \
 	live_tick(d)
 
-/* First of all: options, seed, signals, the alarm; leaves with 77 where nothing can be tested. */
+/* Called first: environment, seed, signals, the alarm. Exits with 77 (skipped) where nothing can
+ * be tested. */
 void live_init(int argc, char **argv);
 extern uint64_t live_seed;
 /* Runs the test that argv[1] names. => the program's exit status */
@@ -89,28 +90,30 @@ int live_run(int argc, char **argv, const struct live_test *tests, size_t count)
 /* n operations, scaled by LIVE_SCALE. */
 uint64_t live_scaled(uint64_t n);
 
-/* A directory that everybody may pass through, removed on every way out: two of them at once. */
+/* Makes a directory that every user may search, removed however the test ends. One beside the
+ * daemon's own. */
 void live_directory_make(char *path, size_t path_size);
 /* Starts pagerd with --memory and the words given (until NULL). => it serves */
 void live_start(struct live *d, const char *memory, ...) __attribute__((sentinel));
-/* Every client is gone: check, zero ledgers, swap and frames come back; then SIGTERM, exit status
- * 0, a clean log. */
+/* With all clients gone: the check holds, ledgers are zero, swap and frames come back. Then
+ * SIGTERM; the exit status is 0 and the log clean. */
 void live_stop(struct live *d);
-/* SIGKILL, no checks. */
+/* Kills the daemon, without checks. */
 void live_kill(struct live *d);
-/* One look at the daemon and a rest; for loops that wait. */
+/* For loops that wait: looks whether the daemon and the clients are well, and sleeps a
+ * millisecond. */
 void live_tick(struct live *d);
 
-/* A row of the statistics; -1 never happens: an unknown name fails. */
+/* One statistic. An unknown name fails the test. */
 int64_t live_stat(struct live *d, const char *name);
-/* Several rows of one reading. */
+/* Several statistics, read at the same instant. */
 void live_stats(struct live *d, const char *const *names, size_t count, int64_t *ret);
-/* Waits until all threads of the daemon sleep: what clients have asked of it and been answered is
- * done and counted. For who has kept its clients from touching anything; what goes on by itself
+/* Waits until all threads of the daemon sleep: then all answered requests and faults are
+ * finished and counted. The caller keeps its clients from touching anything; background work
  * (I/O, ageing) may begin again at any time. */
 void live_rest(struct live *d);
-/* One reading: queues must sum to the total. Now and then with the daemon stopped: its memfds must
- * not hold more than --memory. `exact` asks for that. */
+/* Reads the statistics: queues must sum to the total. `exact`: also stops the daemon for a
+ * moment, when its memfds must not hold more than --memory. */
 void live_sample(struct live *d, bool exact);
 /* Calls f with the path below /proc and the target of each descriptor of the process. */
 void live_descriptors_each(
@@ -131,30 +134,30 @@ void live_debug_fail(struct live *d, const char *spec);
 uint64_t live_fail_count(struct live *d, const char *name);
 void live_limit(struct live *d, pid_t pid, uint64_t bytes);
 void live_param(struct live *d, const char *name, const char *value);
-/* How many lines of the log have the text. */
+/* How many lines of the log contain the text. */
 unsigned live_log_count(struct live *d, const char *text);
-/* How often the text was to be said: with what the log says was left out, once it does (a limit's
- * window has to end first). */
+/* How many lines with the text there would be without the log's rate limit: includes lines that
+ * the log reports as left out, which it does when the limit's window ends. */
 unsigned live_log_told(struct live *d, const char *text);
 
 /* --- clients --- */
 typedef void client_body(struct live *d, void *argument);
-/* A process that runs body and ends well; uid 0: as we are. */
+/* Starts a process that runs body and exits with 0. uid 0: as the test's user. */
 pid_t client_start_as(struct live *d, uid_t uid, client_body *body, void *argument);
 static inline pid_t
 client_start(struct live *d, client_body *body, void *argument)
 {
 	return client_start_as(d, 0, body, argument);
 }
-/* Waits; it must have ended with 0. `sample`: with live_sample meanwhile. */
+/* Waits for its end; the status must be 0. `sample`: calls live_sample meanwhile. */
 void client_join(struct live *d, pid_t pid, bool sample);
-/* Ends it now; => when it is gone. */
+/* Kills it and waits until it is gone. */
 void client_kill(pid_t pid);
-/* The test waits for it by itself, however it ends. */
+/* The harness no longer watches it: the test waits for it by itself, however it ends. */
 void client_forget(pid_t pid);
 /* Zeroed memory shared between the test's processes. */
 void *shared_alloc(size_t bytes);
-/* In a client: a connection, or failure. */
+/* In a client: connects, or fails the test. */
 struct pager *client_connect(struct live *d);
 void *client_allocate(struct pager *p, size_t bytes);
 

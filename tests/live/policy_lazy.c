@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A policy from outside that never proposes anything: the daemon must live with it. With the
- * parameter "broken" its check fails: whoever walks the invariants must hear of it.
+ * A policy from a shared object that never proposes a page: the daemon must manage without. With
+ * the parameter "broken" its check() fails, and `pagerctl check` must report that.
  */
 #include "policy.h"
 

@@ -15,7 +15,7 @@ stat_row(struct live *d, const char *name)
 	return row;
 }
 
-/* A daemon that is starved of CPU in the middle of a change is not an error: again. */
+/* The daemon may be preempted in the middle of a change: read again. */
 static void
 snapshot(struct live *d, int64_t *values)
 {
@@ -141,7 +141,7 @@ live_held_bytes(struct live *d)
 	return bytes;
 }
 
-/* Stopped, the daemon moves no page: what its memfds hold is one instant's truth. */
+/* While it is stopped the daemon moves no page, so the sizes of its memfds belong together. */
 static void
 sample_exact(struct live *d)
 {
