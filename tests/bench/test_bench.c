@@ -467,7 +467,7 @@ builds_have_noise(void **state)
 	target = json_object_array_get_idx(json_object_object_get(o, "targets"), 0);
 	assert_false(json_object_get_boolean(json_object_object_get(target, "within_noise")));
 	json_object_put(o);
-	/* The other build differs as much from itself, in either direction. */
+	/* The other build differs from itself by as much, in either direction. */
 	again[0].figure[FIGURE_MEAN] = 950;
 	o = row_json(&r, &options, &floors);
 	target = json_object_array_get_idx(json_object_object_get(o, "targets"), 0);

@@ -178,7 +178,7 @@ test_dies(void)
 	foreign_end(&d);
 }
 
-/* --- SIGTERM while jobs are stuck: what is recorded goes into a pipe that is full --- */
+/* --- SIGTERM while jobs are stuck: a recording goes into a full pipe --- */
 
 static bool
 is_not_in(pid_t pid, pid_t thread, void *where)

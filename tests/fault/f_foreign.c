@@ -98,7 +98,7 @@ test_back(void)
 	foreign_end(&d);
 }
 
-/* --- with ATTACH, which takes one, and as what has been the agent's --- */
+/* --- with ATTACH, which takes one descriptor, in the userfaultfd's place --- */
 
 static void
 attaches(struct live *d, void *argument)
@@ -188,7 +188,7 @@ test_unread(void)
 	test_actor(leaves_unread);
 }
 
-/* --- as many as a message can have --- */
+/* --- as many as a message can carry --- */
 
 static void
 surplus(struct live *d, void *argument)

@@ -4,8 +4,8 @@
  * that fit in memory stay right, first touches are refused, the log says it once, and all goes on
  * when writes succeed again. A swap file system with less room than one file, with or without
  * fallocate(2), is used as far as it goes; a directory that vanished is made again. Memory of which
- * most is wired, or cannot leave: nothing is refused while swap has room. And what --swap-* are
- * told when they cannot work.
+ * most is wired, or cannot leave: nothing is refused while swap has room. And the messages for
+ * --swap-* options that cannot work.
  *
  * usage: f_space failing [NAME=VALUE ...] | small | sparse | vanished | wired memory wired-percent
  * [NAME=VALUE or page size] | starved | options
@@ -62,7 +62,7 @@ verify_all(struct book *b, uint32_t count)
 		REQUIRE(verify(b, i), "page %u, which has content, was refused", i);
 }
 
-/* --- writes that fail for ever, and then do not --- */
+/* --- writes that fail until the test says otherwise --- */
 
 static void
 sufferer(struct live *d, void *argument)
@@ -343,7 +343,7 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
 }
 
-/* --- pages that cannot leave, for whatever reason --- */
+/* --- pages that cannot leave --- */
 
 /* The compressor is below its share but cannot store anything more; its own content makes room.
  * No SIGBUS is expected. */

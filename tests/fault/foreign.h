@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of ill-behaved clients share: the daemon with an honest client, sockets whose
+ * Shared by the tests of ill-behaved clients: the daemon with an honest client, sockets whose
  * close(2) lingers, and processes that act while the daemon is stopped.
  */
 #ifndef FAULT_FOREIGN_H

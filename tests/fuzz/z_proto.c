@@ -366,7 +366,7 @@ liar(struct live *d, void *argument)
 	raw_close(&r);
 }
 
-/* --- one request at a time, also of who sends two and hangs up --- */
+/* --- one request at a time, also from a client that sends two and hangs up --- */
 
 static void
 request_send(int fd, uint16_t type, const void *body, size_t body_bytes)

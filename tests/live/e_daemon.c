@@ -276,7 +276,7 @@ test_limit(bool late)
 	live_stop(&d);
 }
 
-/* --- what does not start --- */
+/* --- daemons that do not start --- */
 
 static void
 refuse(const char *expected, const char *const *more)

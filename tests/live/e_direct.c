@@ -158,7 +158,7 @@ test_quiet(const char *rate)
 	live_stop(&d);
 }
 
-/* --- pages on disk: handed over, and not for long --- */
+/* --- pages on disk: faults are handed over, and direct reading ends soon --- */
 
 static void
 test_disk(const char *latency)
@@ -183,7 +183,7 @@ test_disk(const char *latency)
 	live_stop(&d);
 }
 
-/* --- the client takes its userfaultfd's mode into its own hands --- */
+/* --- the client changes its userfaultfd's mode --- */
 
 struct toggler {
 	int uffd;

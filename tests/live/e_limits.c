@@ -84,7 +84,7 @@ several(struct live *d, void *argument)
 		OK(pager_disconnect(p[i]));
 }
 
-/* --- later: sessions to come, and not of others --- */
+/* --- later: for sessions to come, and not for other processes --- */
 
 static uint64_t
 limit_of_new_session(struct live *d)

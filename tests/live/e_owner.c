@@ -101,7 +101,7 @@ punched(struct live *d, void *argument)
 	raw_close(&r);
 }
 
-/* --- a range that its owner has parted into several mappings: no fill spans two --- */
+/* --- a range that its owner has split into several mappings: no fill spans two --- */
 
 static volatile uint64_t *
 parted_word(void *base, uint64_t page, unsigned part, struct live *d)

@@ -161,9 +161,9 @@ swap(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* --- no room for all of it: what fits leaves, the rest stays, and the call returns. With small
- * pages: with large ones the reserve is so large that what fits in memory fits in the compressor
- * too --- */
+/* --- no room for all of it: some pages leave, the rest stays, and the call returns. With small
+ * pages only: with large ones the reserve is so large that what fits in memory fits in the
+ * compressor too --- */
 
 static void
 full(struct live *d, void *argument)

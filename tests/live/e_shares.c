@@ -43,7 +43,7 @@ meet(struct live *d, client_body *greedy, client_body *other)
 	client_join(d, nobody, true);
 }
 
-/* --- connections, of which some say nothing --- */
+/* --- connections, some of which say nothing --- */
 
 enum { SESSIONS = 40 };
 

@@ -76,7 +76,7 @@ resident_bytes(const struct live *d)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* --- returned: at a FREE, a DEALLOCATE and the client's end --- */
+/* --- returned: by FREE, by DEALLOCATE and by the client's end --- */
 
 #define RETURNED_BLOCKS 12000u
 
@@ -145,7 +145,7 @@ test_returned(void)
 	live_stop(&d);
 }
 
-/* --- refused: SIGBUS beyond the bound, nothing is lost, and what was refused works again --- */
+/* --- refused: SIGBUS beyond the bound, nothing is lost, and refused pages work again --- */
 
 static void
 refused(struct live *d, void *argument)
@@ -189,7 +189,7 @@ test_refused(void)
 	live_stop(&d);
 }
 
-/* --- share: one user's is not all --- */
+/* --- share: one user cannot have everything --- */
 
 struct meeting {
 	_Atomic uint64_t wrote;
@@ -241,7 +241,7 @@ test_share(void)
 	live_stop(&d);
 }
 
-/* --- ghosts: what a policy remembers of a page goes with the page, by whatever door it goes --- */
+/* --- ghosts: a policy's memory of a page goes with the page, however the page goes --- */
 
 static void
 own_policy(struct live *d, const char *name)

@@ -38,7 +38,7 @@ stage_meet(int at)
 		usleep(500);
 }
 
-/* --- the string of touches --- */
+/* --- the sequence of touches --- */
 
 struct touch {
 	uint32_t page;

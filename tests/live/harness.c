@@ -23,7 +23,7 @@ static pid_t children[CHILDREN_MAX]; /* clients and the daemon; 0: no process */
 #define LOOK_S         5u
 static unsigned patience_s; /* LIVE_TIMEOUT */
 
-/* --- ways out --- */
+/* --- the end --- */
 
 void
 directory_remove(const char *path)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the parts of the harness share: the test's processes and directories.
+ * Shared by the harness's files: the test's processes and directories.
  */
 #ifndef LIVE_HARNESS_PRIV_H
 #define LIVE_HARNESS_PRIV_H

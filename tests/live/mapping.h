@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the kernel says of a mapping of this process.
+ * The kernel's view of a mapping of this process.
  */
 #ifndef LIVE_MAPPING_H
 #define LIVE_MAPPING_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of single pages share.
+ * Shared by the tests of single pages.
  */
 #ifndef LIVE_PAGE_H
 #define LIVE_PAGE_H

@@ -181,7 +181,7 @@ sort_sorts(void **state)
 		}
 }
 
-/* What is sorted, or sorted the other way. */
+/* Items in order, and in reverse order. */
 static void
 sort_sorts_order(void **state)
 {

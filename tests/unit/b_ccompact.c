@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Compaction: minor, major, refused, damaged; what it gives back is what the arena loses.
+ * Compaction: minor, major, refused, damaged; the arena loses as many bytes as it gives back.
  */
 #include "ct.h"
 

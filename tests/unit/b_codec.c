@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The codecs: what goes in comes out, what does not fit is said, garbage is refused without a stray
- * byte.
+ * The codecs: pages come back as they went in, a result that does not fit is reported, garbage is
+ * refused without a write beyond the buffer.
  */
 #include "chash.h"
 #include "codec.h"
@@ -174,7 +174,7 @@ one_hash_whatever_the_processor(void **state)
 		bytes[i] = (char)ct_random(&seed);
 	for (size_t n = 0; n < 70000; n += 1 + n / 50)
 		assert_int_equal(chash_choose()(bytes, n), chash_portable(bytes, n));
-	/* XXH3's own value for nothing: what is on disk outlives a build. */
+	/* XXH3's value for no bytes: data on disk outlives a build. */
 	assert_int_equal(chash_portable(bytes, 0), UINT64_C(0x2d06800538d394c2));
 	free(bytes);
 }

@@ -75,7 +75,7 @@ what_goes_in_comes_out(void **state)
 		assert_int_equal(ct_stats(&t).decompressions, N);
 		assert_int_equal(ct_stats(&t).checksum_errors, 0);
 
-		/* Half of them go: the others stay what they are. */
+		/* Half of the pages are freed: the others keep their content. */
 		for (uint64_t i = 0; i < N; i += 2)
 			compressor_free(t.c, cref[i]);
 		ct_check(&t);
@@ -148,7 +148,7 @@ an_empty_segment_is_filled_again(void **state)
 	ct_destroy(&t);
 }
 
-/* Whatever the budget, a refusal changes nothing, and what was stored stays. */
+/* With any budget a refusal changes nothing, and stored pages stay. */
 static void
 refusals_leave_all_intact(void **state)
 {
@@ -364,7 +364,7 @@ spares_are_set(void **state)
 		assert_int_equal(ct_stats(&t).bytes_kept, 1 << 20);
 		ct_check(&t);
 	}
-	/* Back to what was configured, at once. */
+	/* The configured value is back at once. */
 	compressor_spare_set(t.c, 0);
 	assert_int_equal(compressor_spare_bytes(t.c), 256 << 10);
 	assert_int_equal(load_relaxed(&t.held), 2 * (256 << 10));

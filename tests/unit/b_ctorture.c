@@ -16,7 +16,7 @@
 #define WORKERS 3
 
 struct entry {
-	atomic_bool busy; /* the page's busy bit: who has it may use the handle */
+	atomic_bool busy; /* the page's busy bit: its holder may use the handle */
 	struct cref cref;
 	struct ct_id id;
 };
@@ -210,7 +210,7 @@ torture_finish(struct torture *x)
 	assert_int_equal(s.bytes_away, 0);
 	assert_int_equal(s.segments_away, 0);
 	assert_int_equal(s.checksum_errors, 0);
-	assert_in_range(s.segments_core, 0, WORKERS); /* what each worker fills */
+	assert_in_range(s.segments_core, 0, WORKERS); /* the segments that the workers fill */
 	assert_int_equal(x->disk.alive, 0);
 	assert_true(s.compactions_minor > 0);
 	assert_true(load_relaxed(&x->relocated) > 0);

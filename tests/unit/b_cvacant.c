@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vacancies: a page goes where one was freed that was not much larger, and nowhere where that would
- * be wrong.
+ * Vacancies: a page takes the place of a freed page that was not much larger, but never a place
+ * that it must not take.
  */
 #include "ct.h"
 
@@ -118,7 +118,7 @@ another_size_goes_elsewhere(void **state)
 	finish(&t);
 }
 
-/* --- pages of chosen sizes: so many random bytes, then zeroes --- */
+/* --- pages of chosen sizes: random bytes, then zeroes --- */
 
 #define SIZED_PAGES 400
 static struct cref sized[SIZED_PAGES];
@@ -286,7 +286,7 @@ the_end_of_a_segment_is_a_vacancy(void **state)
 	assert_int_equal(ct_stats(&t).refilled, 2);
 	assert_int_equal(load_relaxed(&t.held), held);
 	check_pages(&t);
-	/* Sliding moves what stands there too. */
+	/* Sliding moves pages in such places too. */
 	for (uint64_t i = 0; i < PER_SEGMENT; i += 2)
 		drop(&t, i);
 	while (compressor_compact(t.c, true) > 0)
@@ -298,7 +298,7 @@ the_end_of_a_segment_is_a_vacancy(void **state)
 	finish(&t);
 }
 
-/* What was slid over is no vacancy any more, though the lists still name it. */
+/* A place that was slid over is no vacancy any more, though the lists still name it. */
 static void
 slides_close_vacancies(void **state)
 {
@@ -319,7 +319,7 @@ slides_close_vacancies(void **state)
 	finish(&t);
 }
 
-/* What is written out must stay as it was when it was copied. */
+/* A segment being written out must stay as it was when it was copied. */
 static void
 a_segment_being_written_has_no_vacancies(void **state)
 {

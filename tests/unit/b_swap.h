@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of swap share: directories that go away, a random number, a walk over the books.
+ * Shared by the tests of swap: temporary directories, random numbers, a check of swap's
+ * bookkeeping.
  */
 #ifndef B_SWAP_H
 #define B_SWAP_H

@@ -214,7 +214,7 @@ test_short_everywhere(void **state)
 	assert_int_equal(stats_of(f->s).read_errors + stats_of(f->s).write_errors, 0);
 }
 
-/* A short transfer in flight with others: polled, in whatever order they end. */
+/* A short transfer in flight with others, polled, in any order of completion. */
 static void
 test_short_polled(void **state)
 {
@@ -263,7 +263,7 @@ test_file_cut_short(void **state)
 	swap_channel_buffer_put(f->ch, b);
 }
 
-/* --- what the system refuses --------------------------------------------------------- */
+/* --- refusals of the system --------------------------------------------------------- */
 
 static void
 test_ring_refused(void **state)
@@ -327,7 +327,7 @@ test_direct_refused(void **state)
 	assert_stored(f->ch, slot);
 }
 
-/* Passing refusals of the kernel are tried again, but not for ever. */
+/* Temporary refusals of the kernel are tried again, a bounded number of times. */
 static void
 test_interrupted(void **state)
 {
@@ -344,7 +344,7 @@ test_interrupted(void **state)
 	} else {
 		struct swap_completion done;
 
-		/* What flush could not start, wait does. */
+		/* A request that flush could not start is started by wait. */
 		assert_int_equal(swap_channel_submit(f->ch, SWAP_READ, slot, 0, 512, b, 1), 0);
 		assert_int_equal(swap_channel_flush(f->ch), -EAGAIN);
 		assert_int_equal(swap_channel_reap(f->ch, &done, 1), 0);

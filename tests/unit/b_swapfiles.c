@@ -216,7 +216,7 @@ test_balance_scripts(void **state)
 	}
 }
 
-/* --- where there is no room for a whole file ----------------------------------------- */
+/* --- no room for a whole file ----------------------------------------- */
 
 static void
 test_smaller_files(void **state)
@@ -248,7 +248,7 @@ test_smaller_files(void **state)
 		assert_swap_valid(s);
 		swap_destroy(s);
 	}
-	/* What the limit leaves is used too, down to the smallest file. */
+	/* The rest up to the limit is used too, down to the smallest file. */
 	f->config.max_bytes = (32 + 9) * SLOT_BYTES + 17;
 	struct swap *s = swap_start(f);
 	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
@@ -276,8 +276,8 @@ file_touch(const char *directory, const char *name)
 	close(fd);
 }
 
-/* The directory goes: it is made again for the next file. So does what it was in: that is told,
- * until it is back. */
+/* The directory vanishes: it is made again for the next file. Its parent vanishes: that is an
+ * error, until the parent is back. */
 static void
 test_directory_vanishes(void **state)
 {
@@ -294,7 +294,7 @@ test_directory_vanishes(void **state)
 		(void)reserve(s);
 	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
 	assert_int_equal(directory_count(f->path, ""), 2);
-	/* What is in the first one is there still. */
+	/* The first file's slots are still valid. */
 	swap_commit(s, slot);
 	directory_remove(f->path);
 	snprintf(away, sizeof(away), "%s-away", f->base);
@@ -378,13 +378,13 @@ test_leftovers(void **state)
 	file_touch(f->path, "pagerd-swap-.1");
 	file_touch(f->path, "pagerd-swap-xyz.1");
 	file_touch(f->path, "something");
-	file_touch(f->path, "pagerd-swap-ab-cd.12"); /* its lock file is gone: nobody's */
+	file_touch(f->path, "pagerd-swap-ab-cd.12"); /* without a lock file it has no owner */
 
 	/* The owner lives: its files stay. */
 	struct swap *s = swap_start(f);
 	assert_int_equal(directory_count(f->path, ""), 3 + 4 + 1);
 	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
-	/* So do those of a second swap of the same process. */
+	/* The files of a second swap in the same process stay too. */
 	struct swap *second = swap_start(f);
 	assert_int_equal(directory_count(f->path, ""), 3 + 4 + 2 + 1);
 	swap_destroy(second);

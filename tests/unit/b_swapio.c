@@ -17,8 +17,7 @@ struct pending {
 	char *buffer;
 };
 
-/* Takes one completion at least and checks what it read; used by its cookie, an index of `pending`.
- */
+/* Takes at least one completion and checks the bytes read; the cookie is an index of `pending`. */
 static void
 read_reap(struct swap_channel *ch, struct pending *pending, uint64_t *in_use)
 {
@@ -128,7 +127,7 @@ test_descriptor(void **state)
 	assert_int_equal(swap_channel_flush(f->ch), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(is_readable(f->ch, -1));
-		/* Waiting takes nothing away from who polls. */
+		/* A wait does not take completions away from a poll. */
 		assert_int_equal(swap_channel_wait(f->ch), 0);
 		assert_true(is_readable(f->ch, 0));
 		assert_int_equal(swap_channel_reap(f->ch, &done, 1), 1);
@@ -300,8 +299,8 @@ test_release_in_flight(void **state)
 	assert_true(late.v != slots[1].v);
 	slots[1] = late;
 
-	/* A file with such a slot is not deleted, though it should go. (What was written once lets
-	 * another be made at once.) */
+	/* A file with such a slot is not deleted, though it should go. (Since a write has
+	 * succeeded another file may be made at once.) */
 	swap_commit(f->s, slots[0]);
 	assert_int_equal(swap_channel_submit(f->ch, SWAP_WRITE, late, 0, 512, b, 1), 0);
 	swap_mark_error(f->s, late, -EIO);
@@ -335,7 +334,7 @@ test_file_replaced(void **state)
 		pattern_fill(b, first[1], 0, SLOT_BYTES);
 		assert_int_equal(transfer(f->ch, SWAP_WRITE, first[1], 0, SLOT_BYTES, b), 0);
 
-		/* What the file holds, not asked through the channel. */
+		/* Reads the file itself, not through the channel. */
 		data_path(f->path, path);
 		int fd = open(path, O_RDONLY);
 		char *contents = malloc(SLOT_BYTES);
@@ -357,7 +356,7 @@ test_file_replaced(void **state)
 	swap_channel_buffer_put(f->ch, b);
 }
 
-/* A daemon killed with I/O in flight: what it leaves is known for nobody's at once. */
+/* A daemon killed with I/O in flight: its files are recognized as having no owner at once. */
 static void
 test_killed_in_flight(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of channels share. Each test runs with io_uring and with its twin, on disk and on
+ * Shared by the tests of channels. Each test runs with io_uring and with its twin, on disk and on
  * /dev/shm.
  */
 #ifndef B_SWAPIO_H

@@ -84,7 +84,7 @@ test_modes_and_clean_stop(void **state)
 		}
 	}
 	closedir(stream);
-	/* What is still stored goes too. */
+	/* Slots in use go too. */
 	swap_commit(s, reserve(s));
 	(void)reserve(s);
 	swap_destroy(s);
@@ -165,7 +165,7 @@ test_generation_over_files(void **state)
 
 enum model_state { MODEL_FREE, MODEL_RESERVED, MODEL_VALID };
 
-/* Random use of a growing and shrinking swap against a list of what is held. */
+/* Random use of a growing and shrinking swap, compared with a list of the slots held. */
 static void
 run_oracle(struct fixture *f, uint64_t seed)
 {

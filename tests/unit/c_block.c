@@ -83,7 +83,7 @@ populate(struct unit *u, uint64_t index, unsigned count, int direction)
 	return n;
 }
 
-/* A page comes and the policy is told; only what the tables see of it. */
+/* A page comes and the policy is told, as far as the tables see it. */
 static void
 come(struct unit *u, uint64_t index)
 {
@@ -155,7 +155,7 @@ memory_goes_with_the_last_page(void **state)
 		blocks_release(u.object, b * SLOTS_PER_BLOCK, b * SLOTS_PER_BLOCK + 1);
 		assert_int_equal(billed(&u), BLOCKS - b);
 		go(&u, b * SLOTS_PER_BLOCK + 511);
-		/* What is named need not be whole blocks. */
+		/* The range need not be whole blocks. */
 		blocks_release(u.object, b * SLOTS_PER_BLOCK + 511, b * SLOTS_PER_BLOCK + 512);
 		assert_int_equal(billed(&u), BLOCKS - b - 1);
 		assert_int_equal(slots_bytes(&u), (BLOCKS - b - 1) * 4096);
@@ -166,7 +166,7 @@ memory_goes_with_the_last_page(void **state)
 	assert_null(u.daemon->pageq.policy->ops->check(u.daemon->pageq.policy->memory));
 	go(&u, 0);
 	assert_null(u.object->holes);
-	/* What is populated and empty goes with the object at the latest. */
+	/* Populated empty blocks go with the object at the latest. */
 	assert_int_equal(populate(&u, 600, 1, 1), 1);
 	blocks_stop(&u);
 }
@@ -195,7 +195,7 @@ runs_end_where_the_share_does(void **state)
 	    fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), FAULT_NO_TABLE);
 	lock_release(&u.object->lock);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
-	/* Of all but what is kept somebody else has a block. */
+	/* Another object has a block of all that is not kept. */
 	store_relaxed(&u.daemon->params.user_percent, 100);
 	store_relaxed(&u.daemon->params.reserve_percent, 25);
 	assert_int_equal(populate(&u, 2000, 1, 1), 1);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a major fault costs in soft ones, from numbers alone; and which policies hear of it.
+ * The cost of a major fault in soft faults, computed from numbers alone; and the policies that are
+ * told of it.
  */
 #include "c_unit.h"
 
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"
 
-/* Every fault has 7 us beside what its server does. */
+/* Every fault costs 7 us beside its server's work. */
 #define US 1000u
 
 static struct fault_times
@@ -38,11 +39,10 @@ test_cost(void **state)
 		{ 3, 93, 1000, 9, 0 },                             /* not clearly another */
 		{ 3, 93, 1000, 16, 10 }, { 3, 1993, 1000, 2, 16 }, /* 200: the most */
 		{ 3, 13, 8000, 2, 1 }, /* runs: a page costs a quarter of a soft fault */
-		{ 3, 13, 8000, 1, 0 },
-		{ 3, 19, 1000, 2, 0 }, /* 2.6: what rounds to 3 may as well be 2 */
-		{ 3, 20, 1000, 2, 3 }, /* 2.7 */
-		{ 3, 17, 1000, 3, 0 }, /* 2.4 */
-		{ 3, 15, 1000, 3, 2 }, /* 2.2 */
+		{ 3, 13, 8000, 1, 0 }, { 3, 19, 1000, 2, 0 }, /* 2.6: rounds to 3, may also be 2 */
+		{ 3, 20, 1000, 2, 3 },                        /* 2.7 */
+		{ 3, 17, 1000, 3, 0 },                        /* 2.4 */
+		{ 3, 15, 1000, 3, 2 },                        /* 2.2 */
 		{ 0, 0, 1000, 0, 1 },
 		{ 93, 13, 1000, 8, 1 }, /* soft faults that cost more than major ones */
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eviction without its threads: what each state of a page says to it, and jobs that are carried out
- * in pieces.
+ * Eviction without its threads: the outcome for each state of a page, and jobs that are done in
+ * pieces.
  */
 #include "c_unit.h"
 
@@ -104,7 +104,7 @@ every_state_has_its_answer(void **state)
 	assert_int_equal(unit_level(&u, STAT_FRAMES_SPECULATIVE), 0);
 	assert_int_equal(load_relaxed(&u.object->references), references + 5);
 	assert_true(d->pageq.speculative_head == FRAME_NONE);
-	/* Nobody wakes who does not wait. */
+	/* Only a waiting job is woken. */
 	assert_int_equal(load_relaxed(&d->frames.pages[frame[BUSY]].word) & PAGE_WANTED, 0);
 	assert_false(vm_page_unbusy(&d->frames.pages[frame[BUSY]]));
 
@@ -122,8 +122,8 @@ every_state_has_its_answer(void **state)
 
 /* --- a worker is relieved --- */
 
-/* The part of a range that somebody waits for goes on, unless its own pages are what holds the
- * worker up; so do clients at their limit. */
+/* The rest of an awaited range is handed on, unless the worker is held up by that range's own
+ * pages; so are clients at their limit. */
 static void
 parts_are_handed_over(void **state)
 {

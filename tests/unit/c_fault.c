@@ -45,7 +45,7 @@ nobody_fills_what_is_refused(void **state)
 	world.on_poison = somebody_fills;
 	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
 	assert_int_equal(world.poisons, 1);
-	/* Who came meanwhile is woken when the hole is gone. */
+	/* A fault that came meanwhile is woken when the hole is gone. */
 	assert_int_equal(world.wakes, 1);
 	assert_int_equal(world.woken, f.address);
 	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 1);
@@ -222,7 +222,7 @@ wire(struct unit *u, int (*handle)(struct request *r), uint64_t first, uint64_t 
 	return request(u, handle, &body, NULL);
 }
 
-/* What is wired counts from then on, touched or not, and once. */
+/* Wired pages count from then on, touched or not, and once. */
 static void
 wire_counts_promises(void **state)
 {
@@ -280,7 +280,8 @@ wire_counts_promises(void **state)
 
 /* --- a read of swap finds no place --- */
 
-/* The fault is kept: its thread must not be woken to fault once more. Who else came is. */
+/* The fault is kept: its thread must not be woken to fault once more. Other waiting threads are
+ * woken. */
 static void
 kept_is_not_woken(void **state)
 {
@@ -295,7 +296,7 @@ kept_is_not_woken(void **state)
 	for (unsigned wanted = 0; wanted < 2; wanted++) {
 		struct fill fill;
 
-		/* In the middle of what would be brought in. */
+		/* The page is in the middle of the pages to be brought in. */
 		lock_acquire(&u.object->lock);
 		assert_int_equal(
 		    fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), FAULT_ANSWERED);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A range that is about to be punched: nobody fills a page in it, whoever tries is woken, and what
- * may stand in one.
+ * A range that is about to be punched: no page in it is filled, a fault that tries is woken later;
+ * and the pages that may be in it.
  */
 #include "c_unit.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The default policy: its target, what it learns from faults, and the pages that it unmaps
- * together.
+ * The default policy: its target, the costs that it learns from faults, and the pages that it
+ * unmaps together.
  */
 #include "policy_core.h"
 
@@ -72,14 +72,14 @@ test_mach2q_adapt(void **state)
 	core_close(&c);
 }
 
-/* What is unmapped with page 0, the oldest of 160, of which pages 8 to 15 were touched last. */
+/* The pages unmapped together with page 0, the oldest of 160; pages 8 to 15 were touched last. */
 static void
 test_mach2q_near(void **state)
 {
 	static const struct {
 		const char *params;
 		unsigned blocks,
-		    young; /* of page 0's block: so many of its old pages, and of its young ones */
+		    young; /* pages of page 0's block that are unmapped: old ones, young ones */
 	} rows[] = { { "inactive=50,near=0", 1, 0 }, { "inactive=50,near=50", 8, 0 },
 		{ "inactive=50,near=100", 8, 8 } };
 
@@ -179,7 +179,7 @@ test_mach2q_refault(void **state)
 	c.ops->stats(c.mem, &stats);
 	assert_int_equal(stats.resident, 0);
 	assert_int_equal(stats.ghosts, 20);
-	/* What is forgotten has not been there. */
+	/* A forgotten page counts as never seen. */
 	core_forget(&c, 5);
 	c.ops->stats(c.mem, &stats);
 	assert_int_equal(stats.ghosts, 19);
@@ -212,7 +212,7 @@ test_mach2q_turns(void **state)
 	}
 }
 
-/* Every page has all its turns before it: a call unmaps what it was asked for all the same. */
+/* Every page has all its turns left: a call still unmaps as many pages as it was asked for. */
 static void
 test_mach2q_turns_end(void **state)
 {
@@ -288,8 +288,8 @@ misses(struct core *c, unsigned touches, enum load load)
 	return count;
 }
 
-/* Where some pages are touched more than others parting saves faults, and turns save some more; by
- * chance alone pages are not parted, and turns make no difference to speak of. */
+/* Where some pages are touched more than others, parting saves faults and turns save some more.
+ * Where all are touched alike, pages are not parted and turns make no real difference. */
 static void
 test_mach2q_skew(void **state)
 {

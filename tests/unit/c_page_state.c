@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The page's state machine, all pairs: an allowed arrow moves the frame between gauges and posts
- * the ledger as the states say, computed here from what the states mean and not from the table; any
- * other is a panic.
+ * the ledger as the states require, which is computed here from their meaning and not from the
+ * table; any other pair is a panic.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -210,7 +210,7 @@ test_allowed_post(void **state)
 				check_pair((enum page_state)from, (enum page_state)to);
 }
 
-/* => whether the function panics, in a child whose complaint nobody hears */
+/* => whether the function panics, in a child whose stderr goes nowhere */
 static bool
 panics(void (*function)(enum page_state from, enum page_state to), enum page_state from,
     enum page_state to)
@@ -304,7 +304,7 @@ test_busy(void **state)
 	vm_page_flags_clear(p, PAGE_BUSY | PAGE_WANTED);
 	assert_true(vm_page_busy_only(p));
 	assert_false(vm_page_busy_only(p));
-	assert_false(vm_page_unbusy(p)); /* nobody wanted it */
+	assert_false(vm_page_unbusy(p)); /* WANTED was not set */
 	assert_true(vm_page_busy_try(p));
 	assert_false(vm_page_busy_try(p));
 	assert_true(vm_page_unbusy(p)); /* somebody did */

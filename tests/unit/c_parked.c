@@ -16,8 +16,8 @@ park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count
 	}
 }
 
-/* A client may have its share of the places; those beyond are woken when it has room, also if all
- * of its faults are. */
+/* A client may have its share of the places; its faults beyond that are woken when it has room
+ * again, even if no fault of it is parked. */
 static void
 overflow_is_woken(void **state)
 {
@@ -47,11 +47,11 @@ overflow_is_woken(void **state)
 	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
 	assert_int_equal(others[3]->parked, 0);
 	assert_true(others[3]->park_overflow);
-	/* Nothing is free: nobody is woken to come back at once. */
+	/* No frame is free: no thread is woken, because it would fault again at once. */
 	park_serve(server);
 	assert_true(others[3]->park_overflow && u.task->park_overflow);
 	assert_int_equal(world.wakes, 0);
-	/* The one that fills the pool ends: there are places for the last one. */
+	/* The clients that fill the pool end: there are places for the last one. */
 	for (unsigned i = 0; i < 3; i++)
 		park_drop(d, others[i]);
 	assert_false(others[3]->park_overflow);
@@ -67,7 +67,7 @@ overflow_is_woken(void **state)
 	faults_stop(&u);
 }
 
-/* Frames that their owner gives back are for who waits, at once. */
+/* Frames that their owner gives back go to waiting faults at once. */
 static void
 discard_rings(void **state)
 {
@@ -135,8 +135,8 @@ no_place_is_sent_back(void **state)
 	faults_stop(&u);
 }
 
-/* Who ends while it waits for a frame may have been the only one for whom clients of side lanes
- * wait. */
+/* A client that ends while it waits for a frame may have been the only one for which clients of
+ * side lanes wait. */
 static void
 last_waiter_ends(void **state)
 {
@@ -183,7 +183,7 @@ side_lane_waits(void **state)
 	park_serve(server);
 	assert_int_equal(kind_at(&u, 4), SLOT_ABSENT);
 	assert_int_equal(load_relaxed(&u.daemon->park.count), 1);
-	/* Where nothing can leave, it is as everybody else. */
+	/* Where no page can leave, it is served like any other client. */
 	store_relaxed(&u.daemon->pageq.squeezed, true);
 	f = fault_at(&u, 5, 0);
 	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
@@ -196,7 +196,7 @@ side_lane_waits(void **state)
 	faults_stop(&u);
 }
 
-/* Who waits for its own limit stands in nobody's way. */
+/* A client that waits for its own limit holds up no other client. */
 static void
 limit_holds_up_nobody(void **state)
 {

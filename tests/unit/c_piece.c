@@ -131,7 +131,7 @@ emptiness(void **state)
 	assert_int_equal(work, PAGES / SLOTS_PER_BLOCK * PIECE_EMPTY);
 	work = PIECE_WORK - 3 * PIECE_EMPTY;
 	assert_int_equal(piece_reach(large, 0, PAGES, 128, &work), 3 * SLOTS_PER_BLOCK);
-	/* Where there is work left at all, it gets on. */
+	/* While there is work left, each piece makes progress. */
 	store_relaxed(&large->blocks[0], 1);
 	work = PIECE_WORK - 1;
 	assert_int_equal(piece_reach(large, 0, PAGES, 128, &work), 1);
@@ -160,7 +160,7 @@ entries(void **state)
 	assert_int_equal(met, mapped - 3);
 }
 
-/* A task's end is as long as what it had is large: others' jobs pass. */
+/* A task's end takes as long as its memory is large: other tasks' jobs run in between. */
 static void
 sessions_end(void **state)
 {

@@ -41,7 +41,7 @@ core_event(struct core *c)
 	}
 }
 
-/* All pages must be obtainable, also those with an open proposal once it is answered. */
+/* Every page can be evicted in the end, also those with an open proposal once it is answered. */
 static void
 core_drain(struct core *c)
 {

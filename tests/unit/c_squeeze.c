@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What follows when nothing can leave, from numbers alone.
+ * The decision when no page can leave, from numbers alone.
  */
 #include "c_unit.h"
 
@@ -53,8 +53,8 @@ test_patience(void **state)
 			    squeeze_refuses(FRAME_FIRST, tried(4 * n, n), false));
 }
 
-/* Wired or not: what a share leaves is enough for the frames that pageout keeps free, and for some
- * pages. */
+/* With and without wired pages a share leaves enough for the frames that pageout keeps free, and
+ * for some pages. */
 static void
 test_share(void **state)
 {
@@ -71,12 +71,11 @@ test_share(void **state)
 				assert_true(share == least || share + beside < movable);
 				assert_true(compressor_share_of(
 						movable, percent, least, beside, false) >= share);
-				/* What is wired is taken off all shares alike. */
+				/* Wired frames reduce all shares alike. */
 				assert_true(compressor_share_of(movable / 2, percent, least / 2,
 						beside / 2, true) <= share);
 			}
-	/* Where there is plenty the percentage is what counts; where nothing can go to swap it
-	 * is 90. */
+	/* With plenty of memory the percentage decides; without swap it is 90. */
 	assert_int_equal(compressor_share_of(16384, 88, 320, 258, true), 14417);
 	assert_int_equal(compressor_share_of(16384, 88, 320, 258, false), 14745);
 	/* Never all, however large the segments. */
@@ -107,8 +106,8 @@ test_floors(void **state)
 				    frames_floor(&t, FRAME_STORE, true));
 			assert_true(frames_floor(&t, FRAME_FIRST, true) >
 				    frames_floor(&t, FRAME_WRITE, true));
-			/* What the compressor leaves until then is enough for each of those that
-			 * come after. */
+			/* The frames that the compressor leaves are enough for each of the later
+			 * checks. */
 			assert_true(frames_floor(&t, FRAME_STORE, false) >
 				    frames_floor(&t, FRAME_WRITE, true));
 			assert_true(frames_floor(&t, FRAME_READ, false) < t.reserved);
@@ -159,7 +158,7 @@ test_park(void **state)
 	}
 	store_relaxed(&d->pageq.rounds, 100);
 	store_relaxed(&d->writeback.passes, 10);
-	/* Who waits for a limit does not wait for memory. */
+	/* A fault that waits for a limit does not wait for memory. */
 	d->park.served[FRAME_WRITE] = d->park.served[FRAME_FIRST] = tried(0, 0);
 	assert_true(park_longest(d, &t));
 	assert_int_equal(t.passes, 9);

@@ -186,7 +186,7 @@ test_stats(void **state)
 	stat_add(b, STAT_FAULTS, 4);
 	assert_int_equal(stats_counter(&u.daemon->stats, STAT_FAULTS), 7);
 	assert_int_equal(stats_counter(&u.daemon->stats, STAT_ZERO_FILLS), 0);
-	/* Nobody else may write it. */
+	/* Other processes cannot write it. */
 	assert_ptr_equal(
 	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, u.daemon->stats.fd, 0),
 	    MAP_FAILED);

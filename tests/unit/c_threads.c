@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether threads sleep: who spins, or waits for a processor, does not; who has run in between is
- * told from who has not.
+ * Whether threads sleep: a thread that spins or waits for a processor does not; a thread that has
+ * run between two looks is told from one that has not.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recording blocks: what was put comes back, full blocks say so, damage is refused.
+ * Recording blocks: events come back as they were put, full blocks say so, damage is refused.
  */
 #include <errno.h>
 #include <setjmp.h>

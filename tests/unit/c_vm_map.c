@@ -309,7 +309,7 @@ test_random(void **state)
 	drain(&m);
 }
 
-/* What the limit on regions is asked with, before anything is changed. */
+/* The count that is compared with the limit on regions before anything is changed. */
 static void
 test_clips(void **state)
 {

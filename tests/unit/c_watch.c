@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The watcher, a look at a time: which threads it takes for held up, what becomes of their clients,
- * and who takes over.
+ * The watcher, one look at a time: the threads that it takes for held up, the fate of their
+ * clients, and the threads that take over.
  */
 #include "c_unit.h"
 
@@ -16,7 +16,7 @@
 
 #define HELD_LOOKS 3u /* looks until a thread is taken for held up */
 
-/* A thread that does what it is told inside and outside of calls. */
+/* A thread that the test controls, inside and outside of calls. */
 struct actor {
 	struct watch watch;
 	pthread_t thread;
@@ -26,7 +26,7 @@ struct actor {
 	uint64_t client;
 	atomic_bool spins, is_relieved;
 	unsigned relieved; /* times that the watcher asked for it */
-	bool refuses;      /* there is nobody to take over */
+	bool refuses;      /* no thread stands by to take over */
 };
 
 static void *
@@ -194,7 +194,7 @@ held_up(void **state)
 	assert_int_not_equal(load_relaxed(&u.task->lane), LANE_COMMON);
 	tell(&a, LEAVE);
 	assert_true(atomic_load(&a.is_relieved));
-	/* On the way out it makes more calls, and is held up in one: nobody takes over twice. */
+	/* A relieved thread that is held up again in a later call is not relieved twice. */
 	tell(&a, ENTER);
 	look(&u, 2 * HELD_LOOKS);
 	assert_int_equal(a.relieved, 1);
@@ -204,7 +204,7 @@ held_up(void **state)
 	stop(&u, &a);
 }
 
-/* Nobody stands by: it keeps its duty, and is asked for again. */
+/* No thread stands by: it keeps its duty, and is tried again. */
 static void
 nobody_stands_by(void **state)
 {
@@ -256,8 +256,8 @@ not_held_up(void **state)
 	stop(&u, &a);
 }
 
-/* No call is long, but whenever one looks there is one: the client is apart, nobody is relieved.
- * After a while it is back; the second time it takes longer. */
+/* No call is long, but every look finds one: the client goes to a side lane, no thread is
+ * relieved. After a while the client is back; the second time that takes longer. */
 static void
 often(void **state)
 {
@@ -284,8 +284,8 @@ often(void **state)
 	stop(&u, &a);
 }
 
-/* The lock of a memfd: three looks are enough, for nobody honest holds it. Unless another thread of
- * ours may have it. */
+/* The lock of a memfd: three looks are enough, because an honest client never holds it; but not
+ * while another thread of the daemon may hold it. */
 static void
 memfd_often(void **state)
 {
@@ -318,8 +318,8 @@ memfd_often(void **state)
 	stop(&u, &a);
 }
 
-/* What nobody honest holds is held for long: the task ends, and its user begins in a side lane
- * for a while. */
+/* A lock that an honest client never holds is held for long: the task is ended, and its user's
+ * next clients begin in a side lane for a while. */
 static void
 ended(void **state)
 {
@@ -376,8 +376,8 @@ ours_is_excused(void **state)
 	stop(&u, &a);
 }
 
-/* Others of a side lane wait for who waits there for a client of the lane, but not for one that has
- * been ended in vain. */
+/* Faults of a side lane wait for a thread that waits there for one of the lane's clients, but
+ * not for a client that was ended in vain. */
 static void
 waits_without_end(void **state)
 {
@@ -403,8 +403,8 @@ waits_without_end(void **state)
 	stop(&u, &a);
 }
 
-/* No descriptor is left: who runs is not taken for asleep, and who was looked at before is seen as
- * before. */
+/* No descriptor is left: a running thread is not taken for asleep, and threads whose files are
+ * open are seen as before. */
 static void
 without_descriptors(void **state)
 {
@@ -437,8 +437,8 @@ without_descriptors(void **state)
 	stop(&u, &a);
 }
 
-/* Clients that hold threads up before they are attached: from the third on those of the same user
- * that come, and those that are there, wait in a side lane. */
+/* Clients that hold threads up before they are attached: from the third one on, present and new
+ * clients of the same user wait in a side lane. */
 static void
 held_before_attached(void **state)
 {

@@ -363,7 +363,7 @@ ct_read(struct ct *t, struct ct_disk *d, struct cref cref, void *page)
 	struct ct_blob *b = &d->blob[r.place.v];
 	if (b->bytes == NULL || r.offset + r.length > b->length)
 		abort();
-	/* A copy of exactly what was asked for, so that reading beyond it is seen. */
+	/* A copy of exactly the requested bytes, so that reading beyond them is seen. */
 	char *copy = malloc(r.length);
 	memcpy(copy, b->bytes + r.offset, r.length);
 	error = compressor_read_decode(t->c, cref, copy, page);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the compressor's tests share: pages that can be told from any other page, a budget that
- * counts and refuses, and the comparison of the books with the arena's memfd.
+ * Shared by the compressor's tests: pages that can be told from any other page, a budget that
+ * counts and refuses, and a comparison of the compressor's figures with the arena's memfd.
  */
 #ifndef TESTS_CT_H
 #define TESTS_CT_H
@@ -17,8 +17,8 @@
 #include "atomics.h"
 #include "compressor.h"
 
-/* A page's content follows from these three; what kind it is (text-like, binary, random, single
- * value), too. */
+/* A page's content and its kind (text-like, binary, random, single value) follow from these
+ * three. */
 struct ct_id {
 	uint64_t object, page, generation;
 };

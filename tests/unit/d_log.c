@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Log lines: how many are said, that none is forgotten in the count, what they may contain.
+ * Log lines: how many are written, that each is counted, and the characters that they may contain.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +48,7 @@ setup(void **state)
 	 * one another. */
 	assert_int_equal(fcntl(captured, F_SETFL, O_APPEND), 0);
 	assert_int_equal(dup2(captured, STDERR_FILENO), STDERR_FILENO);
-	/* A clean start: what another test's places have left out is told, and not read. */
+	/* A clean start: lines about other tests' omissions are written now and skipped. */
 	log_limits_tell(true);
 	assert_int_equal(ftruncate(captured, 0), 0);
 	lseek(captured, 0, SEEK_SET);
@@ -69,7 +69,7 @@ teardown(void **state)
 	return 0;
 }
 
-/* What was said since the last call. */
+/* The lines written since the last call. */
 static const char *
 take(void)
 {
@@ -117,7 +117,7 @@ test_one_place_is_limited(void **state)
 		complain(i);
 	assert_int_equal(occurrences(take(), "its fault\n"), LOG_LIMIT_LINES);
 	assert_null(strstr(said, "left out"));
-	/* Inside of the interval nobody is told yet. */
+	/* Within the interval nothing is reported yet. */
 	log_limits_tell(false);
 	assert_string_equal(take(), "");
 	now_ns += LOG_LIMIT_NS;
@@ -208,7 +208,8 @@ pipe_make(int *ends, bool named)
 	assert_true(ends[0] >= 0 && ends[1] >= 0);
 }
 
-/* Nobody reads the log: no thread may wait for that, and the reader is told when there is one. */
+/* The log is not read: no thread may wait for a reader, and a later reader learns of the
+ * omissions. */
 static void
 full_pipe(bool named)
 {

@@ -113,7 +113,7 @@ allocate_and_use(void **state)
 	assert_int_equal(fake_strays(d->fake), 0);
 }
 
-/* More than one window of small allocations; what is given back is used again. */
+/* More than one window of small allocations; freed ranges are used again. */
 static void
 allocate_windows(void **state)
 {
@@ -275,8 +275,8 @@ daemon_refuses(void **state)
 	assert_null(keep);
 	assert_int_equal(pager_allocate(p, PAGE, 0, &b), 0);
 	assert_ptr_equal(b, (char *)a + PAGE); /* the refused address was not lost */
-	/* One that has no room to part a region: the memory is as it was, and it can be tried
-	 * again. */
+	/* A daemon without room to split a region: the memory is as it was, and the call can be
+	 * tried again. */
 	*(volatile char *)b = 7;
 	fake_fail_next(d->fake, PAGER_MSG_DEALLOCATE, -ENOMEM);
 	assert_int_equal(pager_deallocate(p, b, PAGE), -ENOMEM);
@@ -286,7 +286,7 @@ daemon_refuses(void **state)
 	assert_int_equal(pager_allocate(p, PAGE, 0, &keep), 0);
 	assert_ptr_equal(keep, b);
 	assert_int_equal(*(volatile char *)b, 0);
-	/* Whatever the refusal, it has changed nothing. */
+	/* No refusal has changed anything. */
 	*(volatile char *)b = 9;
 	fake_fail_next(d->fake, PAGER_MSG_DEALLOCATE, -EIO);
 	assert_int_equal(pager_deallocate(p, b, PAGE), -EIO);

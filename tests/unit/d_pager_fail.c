@@ -2,8 +2,8 @@
  *
  * libpager while the kernel refuses: the n-th system call of a scenario fails, for each n until
  * none does; then the same with all that follow in the same library call failing too. After each
- * call: what the program believes it has is there, with its content, and nothing else; the daemon's
- * books say the same.
+ * call exactly the memory that the program believes to have is there, with its content, and the
+ * daemon's records agree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 
 static struct {
 	atomic_bool armed; /* a call of the library is under way */
-	atomic_bool go_on; /* what follows the failure in that call fails as well */
+	atomic_bool go_on; /* all later system calls in the same library call fail as well */
 	atomic_bool
 	    full;        /* nothing is mapped any more: the process has more mappings than it may */
 	atomic_int left; /* system calls until the one that fails */
@@ -155,7 +155,7 @@ __wrap_syscall(long number, ...)
 		   : __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* A call of the library, during which what is to fail may do so. */
+/* A call of the library, during which the chosen system calls fail. */
 #define CALL(call)                                                                                 \
 	({                                                                                         \
 		int call_result;                                                                   \
@@ -191,7 +191,7 @@ write_piece(unsigned char *memory, size_t bytes, unsigned char value)
 		memory[i] = value;
 }
 
-/* What the program has is what the daemon knows, with the content that it had. */
+/* The program and the daemon agree on the memory, and its content is unchanged. */
 static void
 look(struct scenario *s)
 {
@@ -313,8 +313,8 @@ all_further_calls_fail(void **state)
 	sweep(true);
 }
 
-/* A process that is over vm.max_map_count maps nothing, and can unmap: what it gives back must make
- * its mappings fewer. */
+/* A process above vm.max_map_count can map nothing but can unmap: freed memory must reduce its
+ * number of mappings. */
 static void
 over_the_limit(void **state)
 {

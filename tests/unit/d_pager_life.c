@@ -101,8 +101,7 @@ threads_and_zaps(void **state)
 	assert_int_equal(fake_malformed(d->fake), 0);
 }
 
-/* After a zap, what is in the memfd comes back by MINOR faults; ranges that are not ours are left
- * alone. */
+/* After a zap, content of the memfd comes back by MINOR faults; other ranges are left alone. */
 static void
 zap(void **state)
 {
@@ -162,8 +161,9 @@ zapped_with(struct d_fixture *d, char *page, uint64_t processors)
 	return set;
 }
 
-/* The agent goes to the one processor where threads fault, and leaves several to them, as long as
- * one is left; and one that somebody else has taken from it stays taken. */
+/* If threads fault on one processor the agent goes there; if they fault on several it leaves
+ * those, as long as one is left. A processor that the program has taken from the agent stays
+ * taken. */
 static void
 agent_chooses_processors(void **state)
 {
@@ -362,7 +362,7 @@ daemon_dies(void **state)
 	assert_int_equal(pager_allocate(p, PAGE, 0, &none), -ENOTCONN);
 	assert_int_equal(pager_deallocate(p, a, PAGE), -ENOTCONN);
 	assert_int_equal(pager_wire(p, a, PAGE), -ENOTCONN);
-	assert_int_equal(a[0], 11); /* what is there can be used */
+	assert_int_equal(a[0], 11); /* present memory can be used */
 	assert_false(atomic_load(&toucher.done));
 	/* A fault that the daemon had read is raised again by a wake. */
 	uffd_next_fault(p->uffd, page);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What programs do behind libpager's back: no descriptor left, all descriptors closed and their
- * numbers used again, managed addresses unmapped and mapped anew, memory moved.
+ * Programs that work behind libpager's back: no descriptor left, all descriptors closed and their
+ * numbers used again, managed addresses unmapped and mapped again, memory moved.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,8 @@
 
 #define PAGE FAKE_PAGE_SIZE
 
-/* Leaves no number free below the limit; which the fake daemon's poll(2) keeps above so many. */
+/* Leaves no number free below the limit, which must stay above the number of descriptors that
+ * the fake daemon polls. */
 #define FDS_MANY 64
 static void
 fds_use_up(void)
@@ -47,7 +48,7 @@ fds_allow(rlim_t most)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-/* The reply's descriptor has no number to come to: the call says so, and the daemon has its range
+/* There is no number for the reply's descriptor: the call says so, and the daemon gets the range
  * back. */
 static void
 allocate_without_a_descriptor(void **state)
@@ -67,7 +68,7 @@ allocate_without_a_descriptor(void **state)
 	assert_null(none);
 	assert_int_equal(fake_allocated_bytes(d->fake), 8 * PAGE);
 	assert_int_equal(pager_statistics(d->pager, &stat), 0);
-	/* What needs no new descriptor goes on. */
+	/* Calls that need no new descriptor go on. */
 	assert_int_equal(pager_wire(d->pager, a, 8 * PAGE), 0);
 	assert_int_equal(pager_deallocate(d->pager, a, PAGE), 0);
 	fds_allow(1024);
@@ -80,9 +81,9 @@ allocate_without_a_descriptor(void **state)
 	assert_int_equal(fake_range_errors(d->fake), 0);
 }
 
-/* As closefrom(3) does it: the program's descriptors of the connection are closed, and their
- * numbers are another file's soon. Memory goes on, calls say what is missing, nobody writes into
- * the other file, and nobody closes it. */
+/* As by closefrom(3): the program's descriptors of the connection are closed, and their numbers
+ * soon belong to other files. Memory still works, calls return an error, and libpager neither
+ * writes to the other files nor closes them. */
 static void
 descriptors_closed(void **state)
 {
@@ -133,8 +134,8 @@ descriptors_closed(void **state)
 	close(other[1]);
 }
 
-/* What the keeper's table holds is not the program's: a pipe that the program closes has no writer.
- */
+/* The keeper's descriptor table holds none of the program's: a pipe that the program closes has
+ * no writer. */
 static void
 nothing_else_is_kept(void **state)
 {
@@ -205,7 +206,7 @@ own_memory_in_the_place(void **state)
 	assert_true(is_all(own, 3 * PAGE, 42));
 	assert_true(is_all(large_own, 5 * PAGE, 43));
 	own[0] = 42; /* nor has it been made unwritable */
-	/* All addresses but those are given out again. */
+	/* All other addresses are given out again. */
 	for (int i = 0; i < 61; i++) {
 		assert_int_equal(pager_allocate(d->pager, PAGE, 0, &v), 0);
 		assert_true((unsigned char *)v < own || (unsigned char *)v >= own + 3 * PAGE);

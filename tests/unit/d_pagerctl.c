@@ -15,8 +15,8 @@
 static const char *program;
 static char output[OUTPUT_BYTES];
 
-/* Runs `pagerctl ARGUMENTS` by the shell; what it printed on both streams is in `output`. => its
- * exit status. */
+/* Runs `pagerctl ARGUMENTS` by the shell; `output` has the text of both streams. => its exit
+ * status */
 static int
 run(void **state, const char *arguments)
 {
@@ -235,7 +235,7 @@ usage(void **state)
 	SAYS("cannot connect to /nonexistent/s: No such file or directory; is pagerd running?");
 }
 
-/* Each command, since each prints in its own way: what cannot be written is no success. */
+/* Every command, since each prints by itself: output that cannot be written is a failure. */
 static void
 output_is_lost(void **state)
 {
@@ -253,14 +253,13 @@ output_is_lost(void **state)
 		snprintf(command, sizeof(command), "%s >&-", commands[i]);
 		RUN(command, 1);
 		SAYS("cannot write the output");
-		/* Nothing is wrong where nothing is read, or nobody wants to hear of mistakes. */
+		/* Unused standard input, or a closed stream for errors, is no failure. */
 		snprintf(command, sizeof(command), "%s <&- 2>&-", commands[i]);
 		RUN(command, 0);
 	}
 }
 
-/* A file that is to hold a recording is the daemon's to empty: what it refuses leaves everything as
- * it is. */
+/* Only the daemon empties the file of a recording: a refused request leaves the file as it is. */
 static void
 trace_refused(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every program of ours, as somebody starts it who has closed its standard streams, or filled the
- * disk behind them. argv: pagerd, pagerctl, pagersim, pagerbench.
+ * Each program, started with closed standard streams or with a full disk behind them. argv: pagerd,
+ * pagerctl, pagersim, pagerbench.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static const struct {
 };
 static char output[1 << 20];
 
-/* => exit status; what it says on standard error is in `output` */
+/* => exit status; `output` has the text of standard error */
 static int
 run(size_t row, const char *redirections)
 {
@@ -73,7 +73,7 @@ lost_output_is_told(void **state)
 		}
 }
 
-/* Who is deaf or dumb on the other streams can work. */
+/* A program works without the streams that it does not need. */
 static void
 other_streams_are_not_needed(void **state)
 {

@@ -9,7 +9,7 @@
 struct row {
 	const char *what;
 	uint16_t type;
-	int length_delta, body_delta; /* of the length field, of what is received */
+	int length_delta, body_delta; /* in the length field; received */
 	uint16_t reserved;
 	uint32_t reserved2;
 	int32_t error;

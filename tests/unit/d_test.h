@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of libpager share: cmocka with its prerequisites, a connection to a fake daemon,
+ * Shared by the tests of libpager: cmocka with its prerequisites, a connection to a fake daemon,
  * waiting.
  */
 #ifndef D_TEST_H

@@ -44,7 +44,7 @@ fake_fault(struct fake *f, struct fake_session *s, const struct uffd_msg *msg)
 		ioctl(s->uffd, UFFDIO_WAKE, &range);
 }
 
-/* Held faults stay unread: they are there for whoever reads the userfaultfd next. */
+/* Held faults stay unread: the next reader of the userfaultfd gets them. */
 static void *
 fake_fault_run(void *arg)
 {

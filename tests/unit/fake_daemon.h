@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A daemon for tests: one thread that speaks the protocol and one that answers page faults with
- * zeroes (MISSING) or with what is in the memfd (MINOR). It never takes a page away by itself. What
- * it does wrong, it does because a test asked for it.
+ * zeroes (MISSING) or with what is in the memfd (MINOR). It never takes a page away by itself, and
+ * does wrong things only at a test's request.
  */
 #ifndef FAKE_DAEMON_H
 #define FAKE_DAEMON_H
@@ -23,8 +23,8 @@ enum fake_mangle {
 	FAKE_MANGLE_LENGTH,
 	FAKE_MANGLE_SHORT,    /* less than a header */
 	FAKE_MANGLE_BODY,     /* one byte of body too many */
-	FAKE_MANGLE_FD,       /* a descriptor nobody asked for */
-	FAKE_MANGLE_NO_FD,    /* none where one is due */
+	FAKE_MANGLE_FD,       /* a descriptor in a reply that has none */
+	FAKE_MANGLE_NO_FD,    /* none in a reply that has one */
 	FAKE_MANGLE_POSITIVE, /* an error above zero */
 	FAKE_MANGLE_HANGUP,   /* no reply at all */
 	FAKE_MANGLE_COUNT
@@ -32,7 +32,7 @@ enum fake_mangle {
 
 struct fake;
 
-/* Listens on a socket in a directory of its own. Prints why and returns NULL where it cannot. */
+/* Listens on a socket in a directory of its own. => NULL: it cannot, and has printed why */
 struct fake *fake_start(void);
 /* Hangs up on everybody, closes every descriptor it was given, and frees f. */
 void fake_stop(struct fake *f);
@@ -57,7 +57,7 @@ unsigned fake_malformed(struct fake *f);
 unsigned fake_missing(struct fake *f);
 unsigned fake_minor(struct fake *f);
 unsigned fake_held(struct fake *f);
-/* Faults outside of what is allocated: the library let memory be reached that the daemon had
+/* Faults outside of allocated ranges: the library left memory accessible that the daemon had
  * forgotten. */
 unsigned fake_strays(struct fake *f);
 /* Ranges that a client gave twice, or gave back without having them. */

@@ -6,9 +6,9 @@
 
 #include "pager/proto.h"
 
-/* What the fake daemon answers to tools: a statistics segment with known numbers, three invented
- * clients. Descriptors that came with the request are taken over. => 0 or -errno; *bytes the length
- * of the reply's body; *fd one to send. */
+/* The fake daemon's answers to tools: a statistics segment with known numbers, three invented
+ * clients. Descriptors that came with the request are taken over. => 0 or -errno; *bytes the
+ * length of the reply's body; *fd one to send. */
 int fake_inspect(
     const struct pager_msg_header *header, void *reply, size_t *bytes, int *fd, const int *fds);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fake daemon's threads share. One mutex covers all of it.
+ * Shared by the fake daemon's threads. One mutex covers all of it.
  */
 #ifndef FAKE_PRIV_H
 #define FAKE_PRIV_H

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Faults, one at a time, on tables without threads: userfaultfd and the store are made of functions
- * (the linker's --wrap), so that what another thread would do at the worst moment can be done in
- * them.
+ * (the linker's --wrap), so that they can do what another thread might do at the worst moment.
  */
 #ifndef FAULT_FIXTURE_H
 #define FAULT_FIXTURE_H
@@ -11,7 +10,7 @@
 
 #include "fault/fault.h"
 
-/* What the calls do, and have done. */
+/* What the calls are to do, and how often they were made. */
 struct fault_world {
 	struct unit *unit;
 	void (*on_poison)(struct unit *u, uint64_t index);

@@ -19,7 +19,7 @@
 
 enum { NPAGES = 300, NFRAMES = 100, BATCH = 16 };
 
-/* A core that does all that the contract allows, and counts what it is told. */
+/* A caller that does everything the contract allows, and counts the policy's answers. */
 struct core {
 	const struct pol_ops *ops;
 	void *mem;
@@ -42,7 +42,8 @@ void core_evicted(struct core *c, pol_page page);
 void core_soft(struct core *c, pol_page page, unsigned pf);
 /* Asks for victims and leaves them without an answer. */
 void core_select(struct core *c, unsigned want);
-/* One of the outcomes for a page that has been proposed, or an eviction of one that has not. */
+/* Reports one of the outcomes for a proposed page, or the eviction of a page that was not
+ * proposed. */
 void core_answer(struct core *c, pol_page page);
 void core_touch(struct core *c, pol_page page);
 void core_forget(struct core *c, pol_page page);

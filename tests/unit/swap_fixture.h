@@ -15,7 +15,7 @@ struct fixture {
 	struct swap_config config;
 };
 
-/* What the clock says. */
+/* The time on that clock, in nanoseconds. */
 extern uint64_t fake_now_ns;
 
 /* cmocka's; *state is the fixture. */
