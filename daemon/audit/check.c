@@ -115,7 +115,7 @@ static void
 check_frames(struct daemon *d, struct report *r)
 {
 	static const struct {
-		enum page_state state;
+		uint32_t state;
 		enum stat_index gauge;
 	} gauges[] = {
 #define STAT_FRAMES_NONE                                STAT_COUNT

@@ -45,6 +45,23 @@ stat_level(struct stats *stats, enum stat_index index, int64_t value)
 {
 	store_relaxed(&stats->levels[index], value);
 }
+/* QUEUE rows change between these, so that a reader who sees the same even number before and after
+ * has rows of one moment. => PAGEQ held */
+static inline void
+stats_queues_begin(struct stats *stats)
+{
+	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&stats->header->sequence;
+
+	store_relaxed(sequence, load_relaxed(sequence) + 1);
+	atomic_thread_fence(memory_order_release);
+}
+static inline void
+stats_queues_end(struct stats *stats)
+{
+	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&stats->header->sequence;
+
+	store_release(sequence, load_relaxed(sequence) + 1);
+}
 uint64_t stats_counter(const struct stats *stats, enum stat_index index);
 
 #endif

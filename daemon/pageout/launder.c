@@ -276,6 +276,7 @@ leave(struct pageout_worker *w, struct victim *v, unsigned count)
 			struct vm_page *p = page_of(w, &v[i]);
 			struct cref cref = { p->cref };
 
+			vm_page_assert(o, p->index);
 			CHECK(cref.v != 0);
 			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
 			vm_object_slot_set(o, p->index, slot_stored(cref));

@@ -127,6 +127,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		struct cref cref = { p->cref };
 		uint32_t word = load_acquire(&p->word);
 
+		vm_page_assert(o, index);
 		vm_object_slot_set(o, index, 0);
 		lock_acquire(&d->pageq.lock);
 		pageq_discard_locked(d, o, frames[i]);

@@ -12,6 +12,7 @@
 void
 vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 {
+	vm_page_assert(o, index);
 	if (!vm_page_unbusy(p))
 		return;
 	if (load_acquire(&o->waiters) > 0) {

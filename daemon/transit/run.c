@@ -56,7 +56,7 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	p->object = o->index;
 	p->index = (uint32_t)index;
 	p->cref = stored ? slot_cref(slot).v : 0;
-	store_release(&p->word, FRAME_FREE | PAGE_BUSY);
+	vm_page_flags_set(p, PAGE_BUSY);
 	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
 }
 

@@ -12,6 +12,11 @@
 
 const _Atomic uint64_t vm_slot_absent;
 
+static const bool arrows[1u << SLOT_KIND_BITS][1u << SLOT_KIND_BITS] = {
+#define SLOT_ARROW(FROM, TO, when) [SLOT_##FROM][SLOT_##TO] = true,
+#include "tbl/slot_kind.h"
+};
+
 static bool
 block_populate(struct vm_object *o, uint64_t block)
 {
@@ -58,6 +63,9 @@ vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 
 	lock_assert_held(&o->lock);
 	INVARIANT(load_relaxed(block) & BLOCK_POPULATED);
+	CHECKF(arrows[slot_kind(old)][slot_kind(slot)], "object %llu page %llu: slot %llx -> %llx",
+	    (unsigned long long)o->id, (unsigned long long)index, (unsigned long long)old,
+	    (unsigned long long)slot);
 	if ((slot_kind(old) == SLOT_ABSENT) != (slot_kind(slot) == SLOT_ABSENT)) {
 		unsigned short word = load_relaxed(block);
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "failpt.h"
-#include "vm/vm_page.h"
 #include "daemon.h"
 
 /* Of the reserve, what even the compressor leaves until memory is squeezed: it then serves stored
@@ -19,6 +18,23 @@
 #define FRAMES_LAST 32u
 /* Least distance of the targets from each other and from the reserve. */
 #define TARGET_STEP 32u
+
+#define FRAME_STATES (FRAME_STATE_END - FRAME_PAGE)
+static const char *const names[FRAME_STATES] = {
+	"PAGE",
+#define FRAME_STATE(NAME, text) [FRAME_##NAME - FRAME_PAGE] = #NAME,
+#include "tbl/frame_state.h"
+};
+static const bool arrows[FRAME_STATES][FRAME_STATES] = {
+#define FRAME_ARROW(FROM, TO, function) [FRAME_##FROM - FRAME_PAGE][FRAME_##TO - FRAME_PAGE] = true,
+#include "tbl/frame_state.h"
+};
+
+const char *
+frame_state_name(enum frame_state state)
+{
+	return state >= FRAME_PAGE && state < FRAME_STATE_END ? names[state - FRAME_PAGE] : "?";
+}
 
 int
 frames_create(struct daemon *d, uint32_t compressor_least)
@@ -168,11 +184,26 @@ frames_available_for(const struct daemon *d, enum frame_use use)
 	return resident < limit ? (uint32_t)min_u64(available, limit - resident) : 0;
 }
 
+/* The only writer of a frame's state while it holds no page; its flags are gone. */
+static void
+frame_switch(struct frame_table *t, uint32_t frame, enum frame_state from, enum frame_state to)
+{
+	uint32_t word = load_acquire(&t->pages[frame].word);
+
+	CHECKF(arrows[from - FRAME_PAGE][to - FRAME_PAGE] && frame_word_state(word) == from,
+	    "frame %u: %s (word %x), %s -> %s", frame, frame_state_name(frame_word_state(word)),
+	    word, frame_state_name(from), frame_state_name(to));
+	store_release(&t->pages[frame].word, to);
+}
+
+/* Takes a frame off the free list. */
 static uint32_t
-pop_free(struct frame_table *t)
+free_pop(struct frame_table *t, enum frame_state to)
 {
 	uint32_t frame = t->free_head;
 
+	CHECK(frame < t->count);
+	frame_switch(t, frame, FRAME_FREE, to);
 	t->free_head = t->pages[frame].next;
 	store_relaxed(&t->free_count, load_relaxed(&t->free_count) - 1);
 	return frame;
@@ -187,7 +218,7 @@ frame_take_locked(struct daemon *d, enum frame_use use)
 	lock_assert_held(&d->pageq.lock);
 	if (frames_available_for(d, use) == 0 || failpt_hit(FAIL_FRAME_TAKE))
 		return FRAME_NONE;
-	frame = pop_free(t);
+	frame = free_pop(t, FRAME_TAKEN);
 	if (load_relaxed(&t->free_count) < t->free_min && d->pageq.first_asleep)
 		cond_signal(&d->pageq.pageout_wanted);
 	return frame;
@@ -198,7 +229,8 @@ frame_put_locked(struct daemon *d, uint32_t frame)
 {
 	struct frame_table *t = &d->frames;
 
-	store_release(&t->pages[frame].word, FRAME_FREE);
+	lock_assert_held(&d->pageq.lock);
+	frame_switch(t, frame, frame_word_state(load_acquire(&t->pages[frame].word)), FRAME_FREE);
 	t->pages[frame].cref = 0;
 	t->pages[frame].next = t->free_head;
 	t->free_head = frame;
@@ -208,10 +240,10 @@ frame_put_locked(struct daemon *d, uint32_t frame)
 static void
 gauge_move(struct daemon *d, enum stat_index from, enum stat_index to, int64_t frames)
 {
-	vm_queues_change_begin(d);
+	stats_queues_begin(&d->stats);
 	fetch_sub_relaxed(&d->stats.levels[from], frames);
 	fetch_add_relaxed(&d->stats.levels[to], frames);
-	vm_queues_change_end(d);
+	stats_queues_end(&d->stats);
 }
 
 bool
@@ -220,11 +252,11 @@ frames_credit_compressor_locked(struct daemon *d, size_t bytes)
 	struct frame_table *t = &d->frames;
 	uint32_t taken = 0, floor = frames_floor(t, FRAME_STORE, load_relaxed(&d->pageq.squeezed));
 
+	lock_assert_held(&d->pageq.lock);
 	while (load_relaxed(&t->compressor_credit) < (long long)bytes &&
 	       load_relaxed(&t->free_count) > floor) {
-		uint32_t frame = pop_free(t);
+		uint32_t frame = free_pop(t, FRAME_COMPRESSOR);
 
-		store_relaxed(&t->pages[frame].word, FRAME_COMPRESSOR);
 		t->pages[frame].next = t->compressor_head;
 		t->compressor_head = frame;
 		fetch_add_relaxed(&t->compressor_credit, (long long)d->page_bytes);
@@ -242,6 +274,7 @@ frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes)
 	long long page = (long long)d->page_bytes;
 	uint32_t given = 0;
 
+	lock_assert_held(&d->pageq.lock);
 	for (;;) {
 		long long credit = load_relaxed(&t->compressor_credit);
 		uint32_t frame = t->compressor_head;

@@ -14,9 +14,44 @@
 #include "vm/frame_use.h"
 
 struct daemon;
-struct vm_page;
-
 #define FRAME_NONE UINT32_MAX
+
+/* The word of a frame. State in the low bits, changed only by vm_page_commit (vm_page.h) while the
+ * frame holds a page and else by frame.c; the flags by anybody who may. */
+#define PAGE_STATE_MASK 0x0fu
+#define PAGE_BUSY       0x10u /* see above */
+#define PAGE_WANTED     0x20u /* somebody faulted on it while it was busy, or waits for it */
+#define PAGE_DIRTY      0x40u /* (B) differs from every stored copy */
+#define PAGE_REPLAYED   0x80u /* (Q) mark used while a policy is switched */
+
+/* States of a frame. Values below FRAME_PAGE are states of a page (vm_page.h). */
+enum frame_state {
+	FRAME_PAGE = 12,
+#define FRAME_STATE(NAME, text) FRAME_##NAME,
+#include "tbl/frame_state.h"
+	FRAME_STATE_END
+};
+_Static_assert(FRAME_STATE_END - 1 <= PAGE_STATE_MASK, "states fit their bits");
+
+static inline enum frame_state
+frame_word_state(uint32_t word)
+{
+	uint32_t state = word & PAGE_STATE_MASK;
+
+	return state < FRAME_PAGE ? FRAME_PAGE : (enum frame_state)state;
+}
+
+/* A row of the table. */
+struct vm_page {
+	_Atomic uint32_t word;
+	uint32_t object; /* (Q,B) index in the object table */
+	uint32_t index;  /* (Q,B) page index in the object */
+	uint32_t next;   /* (Q) on the free, the compressor's or the speculative list */
+	uint64_t cref;   /* (B) stored copy of a clean page, or of a page being filled or cleaned */
+	uint32_t prev;   /* (Q) on the speculative list */
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct vm_page) == 32, "two a cache line");
 
 struct frame_table {
 	struct vm_page *pages;    /* (C) the arena */
@@ -49,9 +84,12 @@ frames_available(const struct daemon *d)
 {
 	return frames_available_for(d, FRAME_FIRST);
 }
-/* => a free frame, or FRAME_NONE. Called with PAGEQ held; vm_page_commit must follow. */
+/* => a free frame, now TAKEN, or FRAME_NONE. PAGEQ held; vm_page_commit must follow. */
 uint32_t frame_take_locked(struct daemon *d, enum frame_use use);
+/* The frame is free. => PAGEQ held */
 void frame_put_locked(struct daemon *d, uint32_t frame);
+/* For messages. */
+const char *frame_state_name(enum frame_state state);
 /* Moves free frames to the compressor until its credit is at least `bytes`, down to the floor of
  * FRAME_STORE.
  * => false: not enough free. */

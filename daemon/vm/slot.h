@@ -14,7 +14,10 @@
 
 struct daemon;
 
-enum slot_kind { SLOT_ABSENT, SLOT_RESIDENT, SLOT_STORED, SLOT_POISONED };
+enum slot_kind {
+#define SLOT_KIND(NAME, text) SLOT_##NAME,
+#include "tbl/slot_kind.h"
+};
 #define SLOT_KIND_BITS 3
 
 static inline enum slot_kind

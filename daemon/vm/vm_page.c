@@ -6,8 +6,7 @@
 #include "vm/vm_page.h"
 
 #include "daemon.h"
-#include "vm/task.h"
-#include "vm/vm_object.h"
+#include "vm/block.h"
 
 #define NO_GAUGE         (-1)
 #define STAT_FRAMES_NONE NO_GAUGE
@@ -35,11 +34,8 @@ static const struct arrow arrows[PAGE_STATE_COUNT][PAGE_STATE_COUNT] = {
 const char *
 page_state_name(enum page_state state)
 {
-	if (state == FRAME_FREE)
-		return "FREE";
-	if (state == FRAME_COMPRESSOR)
-		return "COMPRESSOR";
-	return state < PAGE_STATE_COUNT ? states[state].name : "?";
+	return state < PAGE_STATE_COUNT ? states[state].name
+					: frame_state_name(frame_word_state(state));
 }
 
 char
@@ -58,23 +54,6 @@ bool
 page_arrow_allowed(enum page_state from, enum page_state to)
 {
 	return from < PAGE_STATE_COUNT && to < PAGE_STATE_COUNT && arrows[from][to].allowed;
-}
-
-void
-vm_queues_change_begin(struct daemon *d)
-{
-	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&d->stats.header->sequence;
-
-	store_relaxed(sequence, load_relaxed(sequence) + 1);
-	atomic_thread_fence(memory_order_release);
-}
-
-void
-vm_queues_change_end(struct daemon *d)
-{
-	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&d->stats.header->sequence;
-
-	store_release(sequence, load_relaxed(sequence) + 1);
 }
 
 static void
@@ -96,14 +75,14 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	int gauge_from = states[from].resident ? states[from].gauge : (int)STAT_FRAMES_FREE;
 	int gauge_to = states[to].resident ? states[to].gauge : (int)STAT_FRAMES_FREE;
 
-	vm_queues_change_begin(d);
+	stats_queues_begin(&d->stats);
 	if (gauge_from != gauge_to) {
 		level_add(d, gauge_from, -1);
 		level_add(d, gauge_to, 1);
 	}
 	level_add(d, STAT_PAGES_INTERNAL, arrow->internal);
 	level_add(d, STAT_PAGES_COMPRESSED, arrow->compressed);
-	vm_queues_change_end(d);
+	stats_queues_end(&d->stats);
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
@@ -116,7 +95,7 @@ vm_page_commit(
 {
 	struct vm_page *p = &d->frames.pages[frame];
 	uint32_t old = load_acquire(&p->word);
-	uint32_t expected = states[from].resident ? from : FRAME_FREE;
+	uint32_t expected = states[from].resident ? (uint32_t)from : FRAME_TAKEN;
 
 	lock_assert_held(&d->pageq.lock);
 	CHECKF(arrows[from][to].allowed, "page %llu/%u: no arrow %s -> %s",
@@ -175,3 +154,56 @@ vm_page_unbusy(struct vm_page *p)
 	INVARIANT(old & PAGE_BUSY);
 	return old & PAGE_WANTED;
 }
+
+#if DEBUG_LEVEL >= 1
+static void
+resident_assert(const struct vm_object *o, uint64_t index, uint32_t frame)
+{
+	const struct vm_page *p = &o->daemon->frames.pages[frame];
+	uint32_t word = load_acquire(&((struct vm_page *)(uintptr_t)p)->word);
+	enum page_state state = page_word_state(word);
+	bool dirty = word & PAGE_DIRTY, copy = p->cref != 0;
+
+	CHECKF(page_state_is_resident(state) && p->object == o->index && p->index == index,
+	    "page %llu/%llu: its frame says page %u of object %u, %s", (unsigned long long)o->id,
+	    (unsigned long long)index, p->index, p->object, page_state_name(state));
+	CHECKF(word & PAGE_BUSY, "page %llu/%llu: %s, not busy", (unsigned long long)o->id,
+	    (unsigned long long)index, page_state_name(state));
+	switch (state) {
+	case PAGE_FILLING:
+		/* The copy is what it is filled from; none: zeroes. */
+		CHECK(!dirty);
+		break;
+	case PAGE_CLEANING:
+		CHECK(dirty || copy);
+		break;
+	case PAGE_WIRED:
+		CHECK(dirty && !copy);
+		break;
+	default:
+		CHECKF(dirty != copy, "page %llu/%llu: %s, %s", (unsigned long long)o->id,
+		    (unsigned long long)index, page_state_name(state),
+		    dirty ? "dirty with a copy" : "clean without a copy");
+	}
+}
+
+void
+vm_page_assert(const struct vm_object *o, uint64_t index)
+{
+	uint64_t slot = load_acquire((_Atomic uint64_t *)(uintptr_t)vm_object_slot(o, index));
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(index < o->page_count);
+	switch (slot_kind(slot)) {
+	case SLOT_RESIDENT:
+		CHECK(slot_frame(slot) < o->daemon->frames.count);
+		resident_assert(o, index, slot_frame(slot));
+		break;
+	case SLOT_STORED:
+		CHECK(slot_cref(slot).v != 0);
+		break;
+	default:
+		CHECK(slot == SLOT_ABSENT || slot == SLOT_POISONED);
+	}
+}
+#endif

@@ -60,29 +60,9 @@ struct vm_object;
 enum page_state {
 #define PAGE_STATE(NAME, letter, resident, queue, text) PAGE_##NAME,
 #include "tbl/page_state.h"
-	PAGE_STATE_COUNT,
-	FRAME_FREE = PAGE_STATE_COUNT, /* states of a frame that holds no page */
-	FRAME_COMPRESSOR,
+	PAGE_STATE_COUNT
 };
-
-/* The word of a frame. State in the low bits, changed only by vm_page_commit; the flags by anybody
- * who may. */
-#define PAGE_STATE_MASK 0x0fu
-#define PAGE_BUSY       0x10u /* see above */
-#define PAGE_WANTED     0x20u /* somebody faulted on it while it was busy, or waits for it */
-#define PAGE_DIRTY      0x40u /* (B) differs from every stored copy */
-#define PAGE_REPLAYED   0x80u /* (Q) mark used while a policy is switched */
-
-struct vm_page {
-	_Atomic uint32_t word;
-	uint32_t object; /* (Q,B) index in the object table */
-	uint32_t index;  /* (Q,B) page index in the object */
-	uint32_t next;   /* (Q) on the free, the compressor's or the speculative list */
-	uint64_t cref;   /* (B) stored copy of a clean page, or of a page being filled or cleaned */
-	uint32_t prev;   /* (Q) on the speculative list */
-	uint32_t reserved;
-};
-_Static_assert(sizeof(struct vm_page) == 32, "two a cache line");
+_Static_assert((int)PAGE_STATE_COUNT <= (int)FRAME_PAGE, "a word tells pages from other frames");
 
 static inline enum page_state
 page_word_state(uint32_t word)
@@ -107,6 +87,20 @@ void vm_page_commit(struct daemon *d, struct vm_object *o, uint32_t frame, enum 
 void vm_page_commit_slot(
     struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to);
 
+#if DEBUG_LEVEL >= 1
+/* What may be trusted, as said above: slot, frame and word of the page tell one story. A wrong one
+ * is a panic. => the caller holds BUSY; for a page without a frame O, or a hole around it. Not
+ * while the caller is between two steps of a change. */
+void vm_page_assert(const struct vm_object *o, uint64_t index);
+#else
+static inline void
+vm_page_assert(const struct vm_object *o, uint64_t index)
+{
+	(void)o;
+	(void)index;
+}
+#endif
+
 /* => true: BUSY is ours. false: it was busy; WANTED is set, its holder will wake.
  * => called with the page's object locked, or PAGEQ held and the state LAUNDRY. */
 bool vm_page_busy_try(struct vm_page *p);
@@ -125,9 +119,5 @@ vm_page_flags_clear(struct vm_page *p, uint32_t flags)
 {
 	fetch_and_acq_rel(&p->word, ~flags);
 }
-
-/* Gauge arithmetic under PAGEQ; the sequence count is raised by vm_queues_change_begin/end. */
-void vm_queues_change_begin(struct daemon *d);
-void vm_queues_change_end(struct daemon *d);
 
 #endif

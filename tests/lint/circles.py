@@ -48,9 +48,6 @@ EXCEPTIONS = {
         record/recorder
         transit/release
         transit/run
-        vm/frame
-        vm/vm_object
-        vm/vm_page
         watch/lane
         watch/watcher
     ''',

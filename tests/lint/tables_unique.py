@@ -77,7 +77,15 @@ def check_rest(root):
     states = tree.table(root, 'page_state', 'PAGE_STATE')
     unique([row[0] for row in states], 'page_state.h: name')
     unique([row[1] for row in states], 'page_state.h: letter')
-    require(len(states) <= 14, 'page_state.h: states do not fit PAGE_STATE_MASK beside FRAME_FREE and FRAME_COMPRESSOR')
+    frames = tree.table(root, 'frame_state', 'FRAME_STATE')
+    unique([row[0] for row in frames], 'frame_state.h: name')
+    for macro in ('FRAME_ARROW', 'SLOT_ARROW'):
+        table = 'frame_state' if macro == 'FRAME_ARROW' else 'slot_kind'
+        known = {row[0] for row in tree.table(root, table, macro.replace('ARROW', 'STATE' if table == 'frame_state' else 'KIND'))}
+        arrows = [tuple(row[:2]) for row in tree.table(root, table, macro)]
+        unique([f'{a} -> {b}' for a, b in arrows], f'{table}.h: arrow')
+        for name in {name for arrow in arrows for name in arrow} - known - {'PAGE'}:
+            require(False, f'{table}.h: an arrow names {name}, which is no row')
 
 
 def check_magics(root):

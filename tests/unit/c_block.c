@@ -94,6 +94,7 @@ come(struct unit *u, uint64_t index)
 	lock_acquire(&d->pageq.lock);
 	page_policy_fault(d->pageq.policy, vm_object_pol_page(u->object, index), 0);
 	lock_release(&d->pageq.lock);
+	vm_object_slot_set(u->object, index, slot_resident(0));
 	vm_object_slot_set(u->object, index, SLOT_POISONED);
 	lock_release(&u->object->lock);
 }

@@ -27,10 +27,11 @@ store_pages(struct unit *u, uint64_t count)
 		assert_true(frame != FRAME_NONE);
 		d->frames.pages[frame].object = u->object->index;
 		d->frames.pages[frame].index = (uint32_t)i;
-		store_release(&d->frames.pages[frame].word, FRAME_FREE | PAGE_BUSY);
+		store_release(&d->frames.pages[frame].word, FRAME_TAKEN | PAGE_BUSY);
 		for (unsigned k = 0; k + 1 < ARRAY_LEN(way); k++)
 			vm_page_commit(d, u->object, frame, way[k], way[k + 1]);
 		lock_release(&d->pageq.lock);
+		vm_object_slot_set(u->object, i, slot_resident(frame));
 		vm_object_slot_set(u->object, i, slot_stored((struct cref){ 1000 + i }));
 		lock_release(&u->object->lock);
 	}

@@ -99,7 +99,7 @@ step(struct unit *u, uint32_t *frame, enum page_state from, enum page_state to)
 			assert_int_not_equal(*frame, FRAME_NONE);
 			d->frames.pages[*frame].object = u->object->index;
 			d->frames.pages[*frame].index = 7;
-			store_release(&d->frames.pages[*frame].word, FRAME_FREE | PAGE_BUSY);
+			store_release(&d->frames.pages[*frame].word, FRAME_TAKEN | PAGE_BUSY);
 		}
 		vm_page_commit(d, u->object, *frame, from, to);
 		if (!has_frame(to))
@@ -149,8 +149,8 @@ test_arrows(void **state)
 		}
 	assert_int_equal(allowed, 28 + 1);
 	/* Nothing beyond the table is asked for by accident. */
-	assert_false(page_arrow_allowed(FRAME_FREE, PAGE_ACTIVE));
-	assert_false(page_arrow_allowed(PAGE_ACTIVE, FRAME_COMPRESSOR));
+	assert_false(page_arrow_allowed((enum page_state)FRAME_FREE, PAGE_ACTIVE));
+	assert_false(page_arrow_allowed(PAGE_ACTIVE, (enum page_state)FRAME_COMPRESSOR));
 }
 
 static void

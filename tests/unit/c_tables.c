@@ -212,7 +212,7 @@ mover_main(void *argument)
 		lock_acquire(&d->pageq.lock);
 		frame = frame_take_locked(d, FRAME_FIRST);
 		d->frames.pages[frame].object = m->unit->object->index;
-		store_release(&d->frames.pages[frame].word, FRAME_FREE | PAGE_BUSY);
+		store_release(&d->frames.pages[frame].word, FRAME_TAKEN | PAGE_BUSY);
 		vm_page_commit(d, m->unit->object, frame, PAGE_ABSENT, PAGE_FILLING);
 		vm_page_commit(d, m->unit->object, frame, PAGE_FILLING, PAGE_WIRED);
 		frames_credit_compressor_locked(d, 5 * 4096);
