@@ -390,7 +390,7 @@ test_starved(struct live *d)
 
 /* --- options --- */
 
-/* Runs pagerd with two words. => its exit status, what it said */
+/* Runs pagerd with two arguments. => its exit status, and the text that it printed */
 static int
 pagerd_says(const char *option, const char *value, char *text, size_t size)
 {

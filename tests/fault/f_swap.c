@@ -20,7 +20,7 @@
 struct shared {
 	atomic_uint phase;   /* the client waits for 1, 2... */
 	atomic_uint reached; /* and says where it is */
-	atomic_bool enough;  /* the test has seen what the first phase is for */
+	atomic_bool enough;  /* the test has seen enough of the first phase */
 	_Atomic uint64_t lost;
 };
 static struct shared *shared;
@@ -228,7 +228,7 @@ glutton(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* What was written is no longer in the file. */
+/* The content written is no longer in the file. */
 static void
 truncate_files(struct live *d)
 {

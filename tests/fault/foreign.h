@@ -19,10 +19,10 @@ void foreign_begin(struct live *d);
 /* The daemon serves as before: jobs and the loop answer a request each, faults are answered by
  * touches. */
 void foreign_served(struct live *d);
-/* SIGTERM, with whatever is stuck. */
+/* SIGTERM, even if threads of the daemon are stuck. */
 void foreign_end(struct live *d);
 
-/* A TCP connection whose close(2) waits: what it has sent is never received. */
+/* A TCP connection whose close(2) waits: its bytes are never received. */
 int lingering_socket(void);
 /* Sends a message with descriptors, and closes them here: the receiver has the last ones. */
 void send_away(int fd, const void *bytes, size_t size, const int *fds, unsigned count);
@@ -38,9 +38,9 @@ struct actor {
 
 /* Starts the actor and waits until it has done its part. */
 pid_t actor_start(struct live *d, uid_t uid, client_body *body, struct actor *a);
-/* By the actor: what it sends from stop to continue is closed here before the daemon can close it,
- * so that the daemon has the last descriptors. Once in a test, because stopping the daemon ends a
- * close(2) that lingers. */
+/* By the actor: descriptors that it sends between stop and continue are closed here first, so
+ * that the daemon has the last ones. Once in a test, because stopping the daemon ends a close(2)
+ * that lingers. */
 void actor_stop_daemon(struct live *d, struct actor *a);
 void actor_continue_daemon(struct actor *a);
 /* By the actor: its part is done; returns when it may end. */

@@ -29,7 +29,7 @@ void file_is(const char *path, const char *expected);
  * more: NULL, or further options up to a NULL. */
 void process_start(struct process *p, const char *socket, prepare *before, unsigned argument,
     const char *const *more);
-/* What it has said so far. */
+/* The text that it has printed so far. */
 const char *process_text(const struct process *p);
 bool process_serves(const struct process *p);
 void process_wait_serves(struct process *p);

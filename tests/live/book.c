@@ -150,7 +150,7 @@ book_discard(struct pager *p, struct book *b, uint32_t from, uint32_t count)
 		book_forget(b, i);
 }
 
-/* What a wrong block looks like. */
+/* Describes a wrong block. */
 static void
 name_block(const struct book *b, uint32_t page, const uint64_t *block, char *text, size_t size)
 {

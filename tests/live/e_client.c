@@ -326,11 +326,11 @@ nobody(struct live *d, void *argument)
 
 		REQUIRE(live_pagerctl(
 			    d, text, sizeof(text), "debug", "fail", "FRAME_TAKE:0:0", NULL) != 0,
-		    "nobody may arm fail points");
+		    "user nobody may arm fail points");
 		REQUIRE(live_pagerctl(d, text, sizeof(text), "param", "fault_cluster=1", NULL) != 0,
-		    "nobody may set parameters");
+		    "user nobody may set parameters");
 		REQUIRE(live_pagerctl(d, text, sizeof(text), "limit", "1", "1M", NULL) != 0,
-		    "nobody may set limits");
+		    "user nobody may set limits");
 	}
 	OK(pager_disconnect(p));
 }

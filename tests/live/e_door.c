@@ -134,7 +134,7 @@ test_race(void)
 				    "status %x: %s", status, process_text(&p[i]));
 			}
 		}
-		REQUIRE(serves >= 0, "nobody serves");
+		REQUIRE(serves >= 0, "no daemon serves");
 		EQ(who_answers(path), p[serves].pid);
 		process_stop(&p[serves], SIGTERM);
 		EQ(names_in_place("socket"), 0);
@@ -301,7 +301,7 @@ test_descriptors(void)
 	REQUIRE(prlimit(d.pid, RLIMIT_NOFILE, &limit, NULL) == 0, "%s", strerror(errno));
 	pid = client_start_as(&d, NOBODY, knock_as_nobody, k);
 	WAIT_UNTIL(&d, atomic_load(&k->later) == 1000);
-	REQUIRE(atomic_load(&k->let_in) > 0, "nobody was let in");
+	REQUIRE(atomic_load(&k->let_in) > 0, "no connection was let in");
 	EQ(atomic_load(&k->refused), -ENFILE);
 	/* Root can still list the clients. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "clients", NULL) == 0, "%s", text);
@@ -395,13 +395,13 @@ memlock_limit(unsigned mebibytes)
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (bytes > limit.rlim_max)
 		bytes = limit.rlim_max;
-	/* Who is root has it again after exec, unless it is out of the bounding set. */
+	/* Root gets the capability back by exec, unless it is removed from the bounding set. */
 	if (prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK) < 0 ||
 	    setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ bytes, bytes }) < 0)
 		_exit(2);
 }
 
-/* A limit that lets the daemon lock what it has at first, and not its tables. */
+/* A limit that lets the daemon lock its first memory, and not its tables. */
 static void
 test_memlock(void)
 {

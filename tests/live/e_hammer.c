@@ -20,7 +20,7 @@ struct hammer {
 	struct pager *pager;
 	unsigned char *base; /* HOT pages */
 	size_t page_bytes;
-	_Atomic uint64_t counters[HOT]; /* what was written last; 0: page not in use */
+	_Atomic uint64_t counters[HOT]; /* the value written last; 0: page not in use */
 	atomic_bool stop;
 	bool evict; /* told to leave, not only to cool down */
 	bool in_order;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client holds the lock of its memfd's inode: a write(2) to it copies from a page whose fault
- * nobody answers. A thread of the daemon that needs that lock waits uninterruptibly. Another
+ * A client holds the lock of its memfd's inode: a write(2) to it copies from a page whose fault is
+ * never answered. A thread of the daemon that needs that lock waits uninterruptibly. Another
  * client, always under pressure, must go on; the attacker must be killed, and nothing of it may
  * stay.
  *
  * usage: e_held worker|server|jobs|handed-on|dies|terminate worker     its pages must leave:
- * pageout workers wait server     it has planted pages and touches them: fault servers wait jobs
- * it gives pages back: a jobs thread waits, and other clients' requests must be answered handed-on
+ * pageout workers wait server     it has planted pages and touches them: fault servers wait jobs it
+ * gives pages back: a jobs thread waits, and other clients' requests must be answered handed-on
  * another process holds the lock, and the client ends: so does its teardown wait dies       the
  * same, and the client is killed terminate  the same, and the daemon is told to end
  */

@@ -98,7 +98,7 @@ remote_client(struct live *d, void *argument)
 		book_write(&b, i, (enum page_kind)(i % KIND_COUNT));
 	atomic_store(&r->base, (uintptr_t)b.base);
 	WAIT_UNTIL(d, atomic_load(&r->leave));
-	/* What was written from outside. */
+	/* The content written by the other process. */
 	for (uint32_t i = 0; i < r->count; i += 3)
 		book_note(&b, i, KIND_NOISE);
 	book_verify_all(&b);

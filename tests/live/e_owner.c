@@ -47,7 +47,7 @@ planted(struct live *d, void *argument)
 	live_rest(d);
 	REQUIRE(live_stat(d, "planted") - before >= zeroes, "%lld",
 	    (long long)(live_stat(d, "planted") - before));
-	/* The descriptor cannot be shrunk under the daemon, nor grown. */
+	/* The descriptor can be neither shrunk nor grown. */
 	REQUIRE(ftruncate(memfd, 0) < 0);
 	REQUIRE(ftruncate(memfd, (off_t)bytes * 4) < 0 || true);
 	free(evil);
@@ -177,7 +177,7 @@ parted(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* --- what the map says --- */
+/* --- the map --- */
 
 static void
 region(struct live *d, void *argument)

@@ -188,8 +188,8 @@ clean(struct live *d, void *argument)
 	(void)argument;
 	book_open(&book, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	book_write_all(&book, &(struct mixture){ 5, 10, 10 }, &rng);
-	/* After this all dirty pages have left once; and some of what has come back has left again.
-	 */
+	/* After this all dirty pages have left once, and some of the pages that came back have
+	 * left again. */
 	OK(pager_behavior(p, book.base, count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
 	book_verify_all(&book);
 	a = read_counters(d);

@@ -128,7 +128,7 @@ states(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* --- beyond what the compressor may keep --- */
+/* --- beyond the compressor's share --- */
 
 static void
 swap(struct live *d, void *argument)
@@ -162,8 +162,8 @@ swap(struct live *d, void *argument)
 }
 
 /* --- no room for all of it: some pages leave, the rest stays, and the call returns. With small
- * pages only: with large ones the reserve is so large that what fits in memory fits in the
- * compressor too --- */
+ * pages only: with large ones the reserve is so large that content that fits in memory also fits
+ * in the compressor --- */
 
 static void
 full(struct live *d, void *argument)

@@ -156,7 +156,7 @@ large(struct live *d, void *argument)
 	raw_close(&r);
 }
 
-/* Within what may be wired. */
+/* Within the limit of wired memory. */
 static void
 wires(struct live *d, void *argument)
 {

@@ -277,7 +277,7 @@ test_lazy(struct live *d, const char *object)
 	switch_to(d, 0, object);
 	let_work(d, 3000);
 	live_check(d);
-	/* Somebody has to choose the victims. */
+	/* The core must choose the victims. */
 	WAIT_UNTIL(d, live_stat(d, "policy_fallbacks") > 0);
 	switch_to(d, 0, "mach2q");
 	let_work(d, 1000);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a program does to the memory and the descriptors of its own connection: it closes all
- * descriptors, has none left, moves or unmaps paged memory, or is root and makes it immutable.
+ * Programs that interfere with the memory and the descriptors of their own connection: one closes
+ * all descriptors, has none left, moves or unmaps paged memory, or is root and makes it immutable.
  *
  * usage: e_program closed|descriptors|moved|unmapped|unmapped-agent|immutable
  */
@@ -22,7 +22,7 @@
 
 /* --- all descriptors closed by the program --- */
 
-/* Fills twice what the daemon holds. */
+/* Fills twice the daemon's memory. */
 static void
 write_much(struct live *d, struct pager *p, struct book *b, uint32_t object)
 {
@@ -92,7 +92,8 @@ closer(struct live *d, void *argument)
 	EQ(pager_statistics(p, &statistics), -ENOTCONN);
 	OK(pager_disconnect(p));
 	for (int fd = 3; fd < 43; fd++)
-		REQUIRE(fcntl(fd, F_GETFD) >= 0, "descriptor %d was closed by somebody else", fd);
+		REQUIRE(fcntl(fd, F_GETFD) >= 0,
+		    "libpager closed descriptor %d, which is not its own", fd);
 }
 
 static void
@@ -111,7 +112,7 @@ test_closed(void)
 	atomic_store(&c->daemon_gone, true);
 	client_join(&d, pid, false);
 	REQUIRE(atomic_load(&c->watched),
-	    "nobody holds the userfaultfd: memory that is away reads as zeroes");
+	    "no descriptor of the userfaultfd is left: absent memory reads as zeroes");
 }
 
 /* --- no descriptors left --- */

@@ -14,7 +14,7 @@
 #define NOBODY 65534u
 
 struct meeting {
-	_Atomic uint64_t taken; /* by the greedy one, who has been refused more */
+	_Atomic uint64_t taken; /* set by the greedy client when it has been refused */
 	_Atomic bool over;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap gives its files back: when half of what is on disk has been discarded, in stretches that
- * leave something alive in each file, the writer moves the segments that live (pageout/writeback.c)
- * until files can be deleted; moved pages read as they were written. Where what lives cannot be
- * read, that is tried now and then, and not all the time.
+ * Swap gives its files back: when half of the pages on disk have been discarded, in stretches that
+ * leave live pages in each file, the writer moves the live segments (pageout/writeback.c) until
+ * files can be deleted; moved pages read as they were written. Where what lives cannot be read,
+ * that is tried now and then, and not all the time.
  *
  * usage: e_swap drained|drained-read-eio|drained-broken [page size] [param]
  */

@@ -288,7 +288,7 @@ test_exact(struct live *d)
 	}
 }
 
-/* --- dropped: under load, into a pipe that nobody reads for a while --- */
+/* --- dropped: under load, into a pipe that is not read for a while --- */
 
 static void *
 hammer_main(void *argument)

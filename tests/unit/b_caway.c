@@ -222,7 +222,7 @@ what_was_read_lately_stays(void **state)
 	assert_true(compressor_is_away(t.c, cref[PER_SEGMENT]));
 	ct_swapout(&t, &disk);
 	assert_false(compressor_is_away(t.c, cref[5]));
-	/* Only so long. */
+	/* Only until no other segment is left. */
 	check_page(&t, 5);
 	ct_swapout(&t, &disk);
 	assert_true(compressor_is_away(t.c, cref[5]));

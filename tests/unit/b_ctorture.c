@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything at random against an oracle that knows what each page must be; then with threads that
- * store, load and free, one that compacts and one that swaps. Ends with nothing left anywhere.
+ * Random operations, compared with an oracle that knows the content of each page; then threads that
+ * store, load and free, one that compacts and one that swaps. At the end nothing is left.
  */
 #include "ct.h"
 

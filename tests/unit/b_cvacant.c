@@ -209,7 +209,8 @@ the_best_fit_is_taken(void **state)
 	sized_drop(&t, 10);
 	sized_store(&t, 10, 1500);
 	assert_int_equal(ct_stats(&t).refilled, 0);
-	/* A little smaller: it goes there, and counts for no more than it needs. */
+	/* A page that is a little smaller takes the place, and counts only the bytes that it
+	 * needs. */
 	sized_drop(&t, 10);
 	uint64_t live = ct_stats(&t).bytes_live;
 	uint32_t bytes = sized_store(&t, 10, 1950);

@@ -307,7 +307,7 @@ test_busy(void **state)
 	assert_false(vm_page_unbusy(p)); /* WANTED was not set */
 	assert_true(vm_page_busy_try(p));
 	assert_false(vm_page_busy_try(p));
-	assert_true(vm_page_unbusy(p)); /* somebody did */
+	assert_true(vm_page_unbusy(p)); /* WANTED was set */
 	assert_true(vm_page_busy_try(p));
 	assert_false(vm_page_unbusy(p)); /* and that was forgotten */
 	/* Flags live beside the state and survive an arrow. */

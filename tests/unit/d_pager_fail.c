@@ -392,8 +392,8 @@ connect_fails(void **state)
 	assert_int_equal(atomic_load(&d->died), 0);
 }
 
-/* The program closes the connection's socket and opens a file of its own in its place, before the
- * keeper has its table: neither is that file kept open nor taken for the daemon. */
+/* The program closes the connection's socket and opens a file of its own in its place, before
+ * the keeper has its table: the keeper neither keeps that file open nor takes it for the daemon. */
 static void
 connect_is_robbed(void **state)
 {

@@ -332,8 +332,8 @@ uffd_next_fault(int uffd, uint64_t page)
 	assert_int_equal(msg.arg.pagefault.address & ~(uint64_t)(PAGE - 1), page);
 }
 
-/* The daemon dies while a thread waits in a fault: the thread goes on waiting until somebody serves
- * the fault by the descriptor that the library kept. */
+/* The daemon dies while a thread waits in a fault: the thread goes on waiting until the fault is
+ * answered through the descriptor that the library kept. */
 static void
 daemon_dies(void **state)
 {

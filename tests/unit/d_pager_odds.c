@@ -205,7 +205,7 @@ own_memory_in_the_place(void **state)
 	assert_int_equal(fake_allocated_bytes(d->fake), 0);
 	assert_true(is_all(own, 3 * PAGE, 42));
 	assert_true(is_all(large_own, 5 * PAGE, 43));
-	own[0] = 42; /* nor has it been made unwritable */
+	own[0] = 42; /* and it is still writable */
 	/* All other addresses are given out again. */
 	for (int i = 0; i < 61; i++) {
 		assert_int_equal(pager_allocate(d->pager, PAGE, 0, &v), 0);
