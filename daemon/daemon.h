@@ -24,6 +24,7 @@
 #include "core/params.h"
 #include "core/shares.h"
 #include "core/stats.h"
+#include "core/watch.h"
 #include "fault/latency.h"
 #include "list.h"
 #include "lock.h"
@@ -72,10 +73,6 @@ struct eviction {
 	bool stuck;          /* (Q) nothing more can leave */
 	struct moment since; /* (Q) when a page last left, or the first was tried */
 };
-
-/* Lanes: watch/lane.h. */
-#define LANE_COMMON 0u
-#define SIDE_LANES  2u
 
 /* Victims that are for the worker of a side lane: it takes them from the policy no further than it
  * can carry. */
@@ -188,6 +185,7 @@ struct daemon {
 	struct pageout_worker
 	    *workers; /* worker_count of the common lane, then those of side lanes and stand-bys */
 	unsigned worker_count;
+	struct watch *watches;   /* (C) of all threads that are watched */
 	struct watcher *watcher; /* watch/watcher.c */
 	struct lock duty_lock;   /* covers duties (watch/watcher.h); leaf */
 	struct cond duty_given;  /* waited for by those who stand by, broadcast by the watcher */

@@ -13,6 +13,7 @@
 #include "control/prove.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"
+#include "watch/watcher.h"
 
 int
 handle_hello(struct request *r)
@@ -106,7 +107,7 @@ handle_attach(struct request *r)
 	task->uffd = r->fd;
 	r->fd = -1;
 	out->proven = proven;
-	error = fault_servers_add(r->daemon, task);
+	error = fault_servers_add(r->daemon, task, watch_lane_of(r->daemon, task->uid));
 	/* A task that has died meanwhile stays so, and is taken from the servers before it is taken
 	 * apart. */
 	if (!error && !task_commit(task, TASK_ATTACHING, TASK_ATTACHED))

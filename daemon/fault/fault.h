@@ -13,7 +13,7 @@
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
-#include "watch/watcher.h"
+#include "core/watch.h"
 
 #define FAULT_CLUSTER_MAX 64u
 #define FAULT_IO_DEPTH    32u
@@ -132,8 +132,8 @@ fault_count_refill(struct fault_server *server, const struct fault *f, uint64_t 
 int fault_servers_start(struct daemon *d);
 void fault_servers_stop(struct daemon *d);
 void fault_servers_fini(struct daemon *d);
-/* Every server polls the client's userfaultfd from now on. => 0 or -errno */
-int fault_servers_add(struct daemon *d, struct task *task);
+/* Every server of the lane polls the client's userfaultfd from now on. => 0 or -errno */
+int fault_servers_add(struct daemon *d, struct task *task, unsigned lane);
 void fault_servers_remove(struct daemon *d, struct task *task);
 /* One server begins or ceases to poll it. */
 int fault_seat_watch(struct fault_seat *seat, struct task *task);

@@ -477,9 +477,8 @@ fault_seat_unwatch(struct fault_seat *seat, struct task *task)
 }
 
 int
-fault_servers_add(struct daemon *d, struct task *task)
+fault_servers_add(struct daemon *d, struct task *task, unsigned lane)
 {
-	unsigned lane = watch_lane_of(d, task->uid);
 	uint64_t polling = d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1;
 
 	store_release(&task->lane, lane);

@@ -19,7 +19,6 @@
 
 #include "clock.h"
 #include "fault/fault.h"
-#include "watch/lane.h"
 #include "pageout/pageout.h"
 #include "pmap/wake.h"
 

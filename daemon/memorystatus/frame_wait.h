@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/watch.h"
 #include "daemon.h"
+#include "vm/books.h"
 
 /* Frames have been freed: parked faults may go on. */
 void frame_wait_freed(struct daemon *d);
@@ -25,5 +27,14 @@ void park_tables_freed(struct daemon *d);
 /* Takes one of those out whose address is in [start, end). => false: none */
 bool park_refused_take(
     struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address);
+/* Whether the client must do with what it has. Its pages leave no faster than its locks let them:
+ * while others wait for frames it would end up with all of them. Where nothing can leave at all it
+ * is treated as everybody. */
+static inline bool
+lane_must_wait(const struct daemon *d, const struct task *task)
+{
+	return unlikely(load_relaxed(&task->lane) != LANE_COMMON) &&
+	       load_relaxed(&d->park.frame_count) > 0 && !load_relaxed(&d->pageq.squeezed);
+}
 
 #endif

@@ -11,7 +11,7 @@
 #include "daemon.h"
 #include "pageq/pageq.h"
 #include "pagers/store.h"
-#include "watch/watcher.h"
+#include "core/watch.h"
 
 #define PAGEOUT_BATCH_MAX 256u
 

@@ -21,7 +21,7 @@
 #include "lock.h"
 #include "log.h"
 #include "pager/uffd_compat.h"
-#include "watch/watcher.h"
+#include "core/watch.h"
 
 #define HW_PAGE      4096u
 #define EAGAIN_TRIES 64

@@ -24,7 +24,7 @@
 
 #include "pageout/pageout.h"
 #include "vm/task.h"
-#include "watch/watcher.h"
+#include "core/watch.h"
 
 static bool
 system_swap_is_on(void)

@@ -7,7 +7,7 @@
 
 #include "pmap/uffd.h"
 #include "vm/task.h"
-#include "watch/watcher.h"
+#include "core/watch.h"
 
 void
 vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)

@@ -16,14 +16,4 @@
  * lock held */
 void lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats);
 
-/* Whether the client must do with what it has. Its pages leave no faster than its locks let them:
- * while others wait for frames it would end up with all of them. Where nothing can leave at all it
- * is treated as everybody. */
-static inline bool
-lane_must_wait(const struct daemon *d, const struct task *task)
-{
-	return unlikely(load_relaxed(&task->lane) != LANE_COMMON) &&
-	       load_relaxed(&d->park.frame_count) > 0 && !load_relaxed(&d->pageq.squeezed);
-}
-
 #endif

@@ -47,8 +47,6 @@
 #define SUSPECT_TICKS   (60000u / WATCH_TICK_MS)
 #define SUSPECTS_MAX    16u
 
-_Thread_local struct watch *watch_own;
-
 static const struct {
 	unsigned end_ticks;
 	const char *text;
@@ -79,7 +77,6 @@ struct watcher {
 	struct cond cond; /* waited for by the watcher, signalled by watch_stop and watch_hasten */
 	bool stopping;
 	atomic_bool hasty;
-	struct watch *first;     /* (C) */
 	uint64_t tick;           /* (W) */
 	uint64_t suspects_until; /* (W) tick after which there are none */
 	unsigned idle;
@@ -88,78 +85,6 @@ struct watcher {
 	struct suspect suspects[SUSPECTS_MAX];
 	struct stat_shard stats;
 };
-
-void
-watch_begin(struct watch *w)
-{
-	store_release(&w->tid, (pid_t)syscall(SYS_gettid));
-	watch_own = w;
-}
-
-void
-watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w))
-{
-	w->relieve = relieve;
-	w->next = d->watcher->first;
-	d->watcher->first = w;
-}
-
-bool
-watch_relieved(struct watch *w)
-{
-	unsigned word = w->seen;
-
-	return cas_acq_rel(&w->word, &word, word | WATCH_RELIEVED);
-}
-
-void
-watch_on_duty(struct watch *w, unsigned lane)
-{
-	w->relieved = false;
-	store_relaxed(&w->lane, lane);
-}
-
-/* --- duties --- */
-
-int
-duty_wait(struct daemon *d, struct duty *duty)
-{
-	int number;
-
-	lock_acquire(&d->duty_lock);
-	while (!duty->is_new && !d->duties_end)
-		cond_wait(&d->duty_given, &d->duty_lock);
-	number = duty->is_new ? duty->number : DUTY_NONE;
-	duty->is_new = false;
-	lock_release(&d->duty_lock);
-	return number;
-}
-
-void
-duty_give_locked(struct daemon *d, struct duty *duty, int number)
-{
-	lock_assert_held(&d->duty_lock);
-	duty->number = number;
-	duty->is_new = true;
-	cond_broadcast(&d->duty_given);
-}
-
-void
-duty_end(struct daemon *d, struct duty *duty)
-{
-	lock_acquire(&d->duty_lock);
-	duty->number = DUTY_NONE;
-	lock_release(&d->duty_lock);
-}
-
-void
-duties_stop(struct daemon *d)
-{
-	lock_acquire(&d->duty_lock);
-	d->duties_end = true;
-	cond_broadcast(&d->duty_given);
-	lock_release(&d->duty_lock);
-}
 
 /* --- looking --- */
 
@@ -189,7 +114,7 @@ sleeps(struct watch *w)
 static bool
 lock_is_ours(struct watcher *r, uint64_t client)
 {
-	for (struct watch *w = r->first; w; w = w->next)
+	for (struct watch *w = r->daemon->watches; w; w = w->next)
 		if (load_acquire(&w->word) & WATCH_INSIDE &&
 		    load_relaxed(&w->call) == WATCH_MEMFD && load_relaxed(&w->client) == client &&
 		    !sleeps(w))
@@ -316,7 +241,7 @@ holds_up_many(const struct watcher *r, uid_t uid)
 {
 	unsigned count = 0;
 
-	for (const struct watch *w = r->first; w; w = w->next) {
+	for (const struct watch *w = r->daemon->watches; w; w = w->next) {
 		struct task *task = w->ticks >= STUCK_TICKS
 					? task_find_cookie(r->daemon, load_relaxed(&w->client))
 					: NULL;
@@ -462,7 +387,7 @@ watch_look(struct daemon *d)
 		r->observed[i].history <<= 1;
 		r->observed[i].memfd <<= 1;
 	}
-	for (struct watch *w = r->first; w; w = w->next)
+	for (struct watch *w = r->daemon->watches; w; w = w->next)
 		look_at(r, w);
 	set_suspects_apart(r);
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
@@ -477,7 +402,7 @@ is_idle(const struct watcher *r)
 {
 	if (r->idle < IDLE_TICKS)
 		return false;
-	for (const struct watch *w = r->first; w; w = w->next)
+	for (const struct watch *w = r->daemon->watches; w; w = w->next)
 		if (w->ticks > 0)
 			return false;
 	for (unsigned i = 0; i < OBSERVED_MAX; i++)
@@ -547,7 +472,7 @@ watch_stop(struct daemon *d)
 	cond_signal(&r->cond);
 	lock_release(&r->lock);
 	pthread_join(r->thread, NULL);
-	for (struct watch *w = r->first; w; w = w->next)
+	for (struct watch *w = r->daemon->watches; w; w = w->next)
 		if (w->state_fd > 0)
 			close(w->state_fd);
 }

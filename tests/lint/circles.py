@@ -42,11 +42,8 @@ EXCEPTIONS = {
         pageq/pageq
         pageq/pageq_priv
         pageq/side
-        pmap/uffd
-        pmap/wake
         pmap/zap
         record/recorder
-        transit/release
         transit/run
         watch/lane
         watch/watcher

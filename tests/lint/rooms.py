@@ -28,43 +28,29 @@ ROWS = [
 HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''
     audit/check -> control/control
-    fault/direct -> watch/watcher
     fault/fault -> pageout/pageout
-    fault/fault -> watch/watcher
-    fault/server -> watch/watcher
-    fault/swapin -> watch/watcher
     memorystatus/frame_wait -> fault/fault
     memorystatus/frame_wait -> pageout/limit
     memorystatus/frame_wait -> pageout/pageout
     memorystatus/frame_wait -> pmap/wake
-    memorystatus/frame_wait -> watch/lane
-    memorystatus/frame_wait -> watch/watcher
     memorystatus/squeeze -> fault/fault
     memorystatus/squeeze -> pageout/pageout
-    pageout/evict -> watch/watcher
     pageout/launder -> fault/fault
-    pageout/launder -> watch/watcher
     pageout/limit -> fault/fault
-    pageout/limit -> watch/watcher
     pageout/pageout -> fault/fault
-    pageout/pageout -> watch/watcher
     pageout/writeback -> fault/fault
     pageq/pageq -> pageout/pageout
     pageq/side -> pageout/evict
     pageq/side -> pageout/pageout
-    pmap/uffd -> watch/watcher
     pmap/zap -> pageout/pageout
-    pmap/zap -> watch/watcher
     record/recorder -> fault/fault
     record/recorder -> pageout/pageout
     region/piece -> control/control
     region/prefetch -> control/jobs
     region/prefetch -> fault/fault
-    transit/release -> watch/watcher
     transit/run -> fault/fault
     transit/run -> fault/swapin
     transit/run -> pageout/pageout
-    transit/run -> watch/lane
     watch/lane -> control/jobs
 '''
 
