@@ -357,9 +357,6 @@ check_storage(struct daemon *d, struct report *r)
 	    held);
 }
 
-/* Blocks that a look without a lock may have given memory again (vm_object_slot). */
-#define TABLES_HINTS 16u
-
 /* Memory of the slots against what clients are billed for. */
 static bool
 tables_are_sound(struct daemon *d, char *message, size_t message_size)
@@ -378,8 +375,8 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 	snprintf(message, message_size,
 	    "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held,
 	    billed, used, (unsigned long long)share_total(d, SHARE_TABLES));
-	return billed == used && held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <=
-				     load_relaxed(&d->slots.blocks) + TABLES_HINTS;
+	return billed == used &&
+	       held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= load_relaxed(&d->slots.populated);
 }
 
 /* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong.

@@ -31,7 +31,7 @@ static void
 refresh_tables(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
-	int64_t blocks = load_relaxed(&d->slots.blocks),
+	int64_t blocks = load_relaxed(&d->slots.populated),
 		used = (int64_t)share_used(&d->shares, SHARE_TABLES);
 	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
 

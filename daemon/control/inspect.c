@@ -15,6 +15,7 @@
 #include "record/recorder.h"
 #include "pageq/pageq.h"
 
+/* => O held */
 static void
 count_page(struct daemon *d, struct vm_object *o, uint64_t index, struct pager_wire_region *ret)
 {
@@ -64,8 +65,12 @@ region_count(struct daemon *d, const struct vm_entry *e, uint64_t *done, unsigne
 	uint64_t last = (e->offset + (e->end - e->start)) >> d->page_shift;
 	uint64_t to = piece_reach(e->object, first, last, 1, work);
 
-	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++)
+	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++) {
+		/* For each page anew: faults want it too. */
+		lock_acquire(&e->object->lock);
 		count_page(d, e->object, i, ret);
+		lock_release(&e->object->lock);
+	}
 	*done += (to - first) << d->page_shift;
 	*work += PIECE_ENTRY;
 	return to == last;

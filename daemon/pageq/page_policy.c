@@ -19,7 +19,7 @@ static enum pol_state
 policy_state(const void *core, pol_page page)
 {
 	const struct daemon *d = core;
-	uint64_t slot = load_acquire(&d->slots.slots[page]);
+	uint64_t slot = load_acquire(slot_look(&d->slots, page));
 
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return POL_NONRESIDENT;

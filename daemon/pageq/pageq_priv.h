@@ -30,11 +30,12 @@ state_of(struct daemon *d, uint32_t frame)
 	return page_word_state(load_acquire(&page_of(d, frame)->word));
 }
 
-/* The frame of a resident page named by the policy, or FRAME_NONE. */
+/* The frame of a resident page, or FRAME_NONE. The page may be gone, and its object with it: a
+ * victim holds no reference, and a policy from outside may name anything. */
 static inline uint32_t
 frame_of(struct daemon *d, pol_page page)
 {
-	uint64_t slot = load_acquire(&d->slots.slots[page]);
+	uint64_t slot = load_acquire(slot_look(&d->slots, page));
 
 	return slot_kind(slot) == SLOT_RESIDENT ? slot_frame(slot) : FRAME_NONE;
 }

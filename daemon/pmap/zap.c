@@ -211,6 +211,17 @@ zap_client(
 		zap_everywhere(d, task, ranges, count);
 }
 
+static bool
+gap_is_stored(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	bool is_stored;
+
+	lock_acquire(&o->lock);
+	is_stored = vm_object_all_stored(o, low, high);
+	lock_release(&o->lock);
+	return is_stored;
+}
+
 static void
 zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 {
@@ -231,7 +242,7 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 			uint64_t page = v[i + n].page - o->slot_base;
 
 			if (page != end &&
-			    (now || page - end > VM_GAP_MAX || !vm_object_all_stored(o, end, page)))
+			    (now || page - end > VM_GAP_MAX || !gap_is_stored(o, end, page)))
 				break;
 			end = page + 1;
 		}

@@ -3,14 +3,12 @@
  * Blocks: memory of the tables that grow with use. A block is SLOTS_PER_BLOCK slots, which are one
  * hardware page of the slot arena, and as many entries of the page-out policy. It gets memory
  * before its first page comes (populate), is billed to its client, and gives it back when its last
- * page has gone (transit/blocks.c). Without memory nobody looks at its slots (vm_object_slot),
- * since reading a hole of the arena would fill it. Runs on: any thread that has O.
+ * page has gone (transit/blocks.c). Without memory nobody looks at its slots (slot_look), since
+ * reading a hole of the arena would fill it. Runs on: any thread that has O.
  */
 #include "vm/block.h"
 
 #include "check.h"
-
-const _Atomic uint64_t vm_slot_absent;
 
 static const bool arrows[1u << SLOT_KIND_BITS][1u << SLOT_KIND_BITS] = {
 #define SLOT_ARROW(FROM, TO, when) [SLOT_##FROM][SLOT_##TO] = true,
@@ -26,7 +24,7 @@ block_populate(struct vm_object *o, uint64_t block)
 		return true;
 	if (bill_tables_take(o->daemon, o->bill, TABLE_BLOCK_BYTES) != 0)
 		return false;
-	fetch_add_relaxed(&o->daemon->slots.blocks, 1);
+	fetch_add_relaxed(&o->daemon->slots.populated, 1);
 	store_relaxed(word, load_relaxed(word) | BLOCK_POPULATED);
 	return true;
 }
@@ -50,7 +48,7 @@ vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int dire
 void
 vm_object_blocks_give(struct vm_object *o, unsigned blocks)
 {
-	fetch_sub_relaxed(&o->daemon->slots.blocks, blocks);
+	fetch_sub_relaxed(&o->daemon->slots.populated, blocks);
 	bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
 }
 
@@ -87,11 +85,20 @@ vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
 }
 
 void
-vm_object_blocks_end(struct vm_object *o)
+vm_object_slots_end(struct vm_object *o)
 {
+	struct daemon *d = o->daemon;
 	unsigned blocks = 0;
 
-	for (uint64_t b = 0; b < vm_object_block_count(o); b++)
+	for (uint64_t b = 0; b < vm_object_block_count(o); b++) {
 		blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
+		store_relaxed(&o->blocks[b], 0);
+	}
+	/* Threads that go by slots' numbers have no reference to the object, but PAGEQ. */
+	if (blocks > 0) {
+		lock_acquire(&d->pageq.lock);
+		lock_release(&d->pageq.lock);
+	}
+	slots_put(d, o->slot_base, o->page_count);
 	vm_object_blocks_give(o, blocks);
 }

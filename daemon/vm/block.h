@@ -9,19 +9,13 @@
 #include "vm/books.h"
 #include "vm/slot.h"
 
-/* What stands for the slots of a block without memory. */
-extern const _Atomic uint64_t vm_slot_absent;
-/* To be read only. => O or PAGEQ held. Without them it is a hint, which may meet a block that is
- * just being released: its slots have a page again then that nobody is billed for, until the block
- * or its object is released. */
+/* To be read only. => as slot_look */
 static inline const _Atomic uint64_t *
 vm_object_slot(const struct vm_object *o, uint64_t index)
 {
-	if (unlikely(load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) == 0))
-		return &vm_slot_absent;
-	return &o->daemon->slots.slots[o->slot_base + index];
+	return slot_look(&o->daemon->slots, o->slot_base + (uint32_t)index);
 }
-/* Whether every page of [low, high) is stored. A hint unless O is held. */
+/* Whether every page of [low, high) is stored. => as slot_look; a hint unless O is held */
 static inline bool
 vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
 {
@@ -36,8 +30,8 @@ vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
  * memory.
  * => how many; 0: the client may have no more table memory. O held */
 unsigned vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int direction);
-/* The object ends: what is left is not billed any more. */
-void vm_object_blocks_end(struct vm_object *o);
+/* The object ends: its slots go, with the memory of those blocks that have any. => no lock held */
+void vm_object_slots_end(struct vm_object *o);
 /* Publishes a slot. => O held; vm_object_populate has answered for it */
 void vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot);
 /* The first index >= index and < end whose block is not wholly ABSENT; end if there is none. */

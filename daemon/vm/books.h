@@ -14,17 +14,11 @@
 #include "check.h"
 #include "lock.h"
 #include "vm/bill.h"
+#include "vm/slot.h"
 
 struct daemon;
 
 #define VM_OBJECT_MAGIC 0x0b1ec70bu
-/* Slots per block (block.c): one hardware page of slots. */
-#define SLOTS_PER_BLOCK 512u
-/* Slots are handed out in runs of these: a policy's entries for one, of a byte or more, are whole
- * hardware pages, so that no two objects have entries in one. */
-#define SLOTS_PER_RUN 4096u
-/* A block's word: how many of its slots are not ABSENT, and this. */
-#define BLOCK_POPULATED 0x8000u /* it has memory, and is billed for it */
 /* What is billed: the most that a block takes by itself, a page each of slots and of two arrays of
  * a policy. */
 #define TABLE_BLOCK_BYTES (3u * 4096u)
@@ -55,9 +49,10 @@ struct vm_object {
 	struct lock lock;
 	struct cond
 	    unbusy; /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
-	atomic_uint waiters;   /* (A) on unbusy */
-	struct hole *holes;    /* (O) ranges in which no page may be filled now */
-	atomic_ushort *blocks; /* (A) a word for each block; written under O */
+	atomic_uint waiters; /* (A) on unbusy */
+	struct hole *holes;  /* (O) ranges in which no page may be filled now */
+	atomic_ushort
+	    *blocks; /* (C) its part of slot_table.blocks; a word is (A), written under O */
 };
 
 /* One more reference, for a holder of one. */

@@ -14,6 +14,14 @@
 
 #include "daemon.h"
 
+const _Atomic uint64_t vm_slot_absent;
+
+static size_t
+blocks_bytes(uint64_t slot_count)
+{
+	return slot_count / SLOTS_PER_BLOCK * sizeof(atomic_ushort);
+}
+
 int
 slots_create(struct daemon *d)
 {
@@ -35,6 +43,11 @@ slots_create(struct daemon *d)
 		return -errno;
 	t->slots = memory;
 	t->count = (uint32_t)count;
+	memory = mmap(NULL, blocks_bytes(count), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	t->blocks = memory;
 	share_tell(d, SHARE_VIRTUAL, count << d->page_shift);
 	lock_init(&t->lock, RANK_JOBS);
 	t->extents = malloc(sizeof(*t->extents) * 16);
@@ -50,6 +63,7 @@ void
 slots_destroy(struct daemon *d)
 {
 	munmap(d->slots.slots, (size_t)d->slots.count * sizeof(uint64_t));
+	munmap(d->slots.blocks, blocks_bytes(d->slots.count));
 	close(d->slots.fd);
 	free(d->slots.extents);
 	lock_fini(&d->slots.lock);

@@ -46,20 +46,43 @@ slot_stored(struct cref cref)
 	return cref.v << SLOT_KIND_BITS | SLOT_STORED;
 }
 
+/* Slots per block (block.c): one hardware page of slots. */
+#define SLOTS_PER_BLOCK 512u
+/* Slots are handed out in runs of these: a policy's entries for one, of a byte or more, are whole
+ * hardware pages, so that no two objects have entries in one. */
+#define SLOTS_PER_RUN 4096u
+/* A block's word: how many of its slots are not ABSENT, and this. */
+#define BLOCK_POPULATED 0x8000u /* it has memory, and is billed for it */
+
 struct slot_extent {
 	uint32_t start, count;
 };
 
 struct slot_table {
 	_Atomic uint64_t *slots; /* (C) the arena; a slot is (O), or (A) where only looked at */
+	atomic_ushort *blocks; /* (C) a word for each block of it; a word is (A), written under O */
 	uint32_t count;
 	int fd;
 	struct lock lock; /* covers extents; leaf */
 	struct slot_extent *extents;
 	unsigned extent_count, extent_room;
-	unsigned runs;      /* taken */
-	atomic_uint blocks; /* (A) that have memory, of SLOTS_PER_BLOCK slots */
+	unsigned runs;         /* taken */
+	atomic_uint populated; /* (A) blocks that have memory */
 };
+
+/* Stands for the slots of a block without memory. */
+extern const _Atomic uint64_t vm_slot_absent;
+/* A slot by its number, to be read only. The number may be out of date: where a block has no memory
+ * its slots are not looked at, since that would give it memory that nobody is billed for.
+ * => held meanwhile: PAGEQ, or O of the object that has the slot, or a hole around it, or a busy
+ * page of its block */
+static inline const _Atomic uint64_t *
+slot_look(const struct slot_table *t, uint32_t number)
+{
+	if (unlikely(load_relaxed(&t->blocks[number / SLOTS_PER_BLOCK]) == 0))
+		return &vm_slot_absent;
+	return &t->slots[number];
+}
 
 int slots_create(struct daemon *d);
 void slots_destroy(struct daemon *d);

@@ -145,11 +145,6 @@ vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint6
 	error = shares_take(o);
 	if (error)
 		goto fail_shares;
-	error = -ENOMEM;
-	o->blocks =
-	    calloc((page_count + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK, sizeof(*o->blocks));
-	if (!o->blocks)
-		goto fail_blocks;
 	o->memfd = memfd_open(page_count << d->page_shift);
 	error = o->memfd;
 	if (error < 0)
@@ -157,6 +152,7 @@ vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint6
 	error = slots_take(d, page_count, &o->slot_base);
 	if (error)
 		goto fail_slots;
+	o->blocks = &d->slots.blocks[o->slot_base / SLOTS_PER_BLOCK];
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
 	fetch_add_relaxed(&task->objects, 1);
@@ -174,8 +170,6 @@ fail_table:
 fail_slots:
 	close(o->memfd);
 fail_memfd:
-	free(o->blocks);
-fail_blocks:
 	shares_give(o, ARRAY_LEN(object_shares));
 fail_shares:
 	task_put(task);
@@ -198,15 +192,13 @@ vm_object_put(struct vm_object *o)
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;
 	lock_release(&d->objects.lock);
-	slots_put(d, o->slot_base, o->page_count);
-	vm_object_blocks_end(o);
+	vm_object_slots_end(o);
 	close(o->memfd);
 	fetch_sub_relaxed(&o->task->objects, 1);
 	shares_give(o, ARRAY_LEN(object_shares));
 	task_put(o->task);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
-	free(o->blocks);
 	o->magic = 0;
 	free(o);
 }

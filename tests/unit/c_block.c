@@ -10,6 +10,7 @@
 
 #include "fault/fault.h"
 #include "pageq/page_policy.h"
+#include "pageq/pageq.h"
 #include "transit/blocks.h"
 
 enum { BLOCKS = UNIT_PAGES / SLOTS_PER_BLOCK };
@@ -68,7 +69,7 @@ billed(const struct unit *u)
 
 	assert_int_equal(used, ledger_pages(&u->task->bill.ledger, PAGER_LEDGER_PAGE_TABLE));
 	assert_int_equal(used, load_relaxed(&u->task->bill.account->used[SHARE_TABLES]));
-	assert_int_equal(used, load_relaxed(&u->daemon->slots.blocks) * TABLE_BLOCK_BYTES);
+	assert_int_equal(used, load_relaxed(&u->daemon->slots.populated) * TABLE_BLOCK_BYTES);
 	return used / TABLE_BLOCK_BYTES;
 }
 
@@ -210,11 +211,46 @@ runs_end_where_the_share_does(void **state)
 	blocks_stop(&u);
 }
 
+/* Whoever has kept the number of a page looks at it later, when its object has ended. */
+static void
+numbers_outlive_objects(void **state)
+{
+	struct vm_object *o;
+	struct victim victim;
+	struct daemon *d;
+	struct unit u;
+
+	(void)state;
+	blocks_start(&u);
+	d = u.daemon;
+	assert_int_equal(vm_object_create(d, u.task, UNIT_PAGES, UNIT_BASE + (1ull << 40), &o), 0);
+	victim = (struct victim){ .page = vm_object_pol_page(o, 700), .frame = 0, .object = o };
+	lock_acquire(&o->lock);
+	assert_int_equal(vm_object_populate(o, 700, 1, 1), 1);
+	vm_object_slot_set(o, 700, slot_resident(0));
+	vm_object_slot_set(o, 700, 0);
+	lock_release(&o->lock);
+	assert_int_equal(slots_bytes(&u), 4096);
+	vm_object_put(o);
+	assert_int_equal(slots_bytes(&u), 0);
+	assert_int_equal(billed(&u), 0);
+	lock_acquire(&d->pageq.lock);
+	assert_false(pageq_launder_begin_locked(d, &victim));
+	assert_int_equal(pageq_victim_lane_locked(d, &victim), LANE_COMMON);
+	pageq_victim_stays_locked(d, &victim);
+	assert_false(pageq_slot_is_coming_locked(d, victim.page));
+	assert_false(pageq_deactivate_slot_locked(d, victim.page, &victim));
+	lock_release(&d->pageq.lock);
+	assert_int_equal(slots_bytes(&u), 0);
+	blocks_stop(&u);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(looking_takes_no_memory),
+		cmocka_unit_test(numbers_outlive_objects),
 		cmocka_unit_test(memory_goes_with_the_last_page),
 		cmocka_unit_test(runs_end_where_the_share_does),
 	};
