@@ -306,7 +306,7 @@ test_descriptors(void)
 	/* Root can still list the clients. */
 	REQUIRE(live_pagerctl(&d, text, sizeof(text), "clients", NULL) == 0, "%s", text);
 	live_check(&d);
-	REQUIRE(live_log_count(&d, "was refused") > 0, "nobody is told");
+	REQUIRE(live_log_count(&d, "was refused") > 0, "the log does not tell");
 	REQUIRE(live_log_count(&d, "was refused") <= lines_allowed(start), "%u lines",
 	    live_log_count(&d, "was refused"));
 	atomic_store(&k->leave, true);
@@ -365,7 +365,7 @@ test_retry(void)
 	live_debug_fail(&d, "ACCEPT_ECONNABORTED:0:3");
 	EQ(who_answers(d.socket), d.pid);
 	EQ(live_fail_count(&d, "ACCEPT_ECONNABORTED"), 3);
-	REQUIRE(live_log_count(&d, "no connection can be accepted") > 0, "nobody is told");
+	REQUIRE(live_log_count(&d, "no connection can be accepted") > 0, "the log does not tell");
 	live_stop(&d);
 }
 

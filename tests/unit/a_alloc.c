@@ -2,18 +2,7 @@
  *
  * Threads that may not allocate, and the sort that they use instead of qsort.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "panics.h"
 
 #include "alloc.h"
 #include "sort.h"
@@ -52,85 +41,62 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* In a child, whose thread may not allocate. => whether it was ended by the guard's panic */
-static bool
-panics(void (*body)(void))
-{
-	int ends[2], status;
-	char text[4096] = "";
-	ssize_t got, used = 0;
-	pid_t child;
-
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0) {
-		dup2(ends[1], STDERR_FILENO);
-		close(ends[0]);
-		close(ends[1]);
-		signal(SIGABRT, SIG_DFL);
-		alloc_forbid();
-		body();
-		_exit(0);
-	}
-	close(ends[1]);
-	while ((got = read(ends[0], text + used, sizeof(text) - 1 - (size_t)used)) > 0)
-		used += got;
-	close(ends[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return false;
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	assert_non_null(strstr(text, "check failed: a thread on the reclaim path allocates"));
-	return true;
-}
+#define PANIC "check failed: a thread on the reclaim path allocates"
 
 static void *volatile kept;
 
 static void
-by_malloc(void)
+by_malloc(void *argument)
 {
+	alloc_forbid();
 	kept = malloc(10);
 }
 
 static void
-by_calloc(void)
+by_calloc(void *argument)
 {
+	alloc_forbid();
 	kept = calloc(3, 10);
 }
 
 static void
-by_realloc(void)
+by_realloc(void *argument)
 {
+	alloc_forbid();
 	kept = realloc(NULL, 10);
 }
 
 static void
-by_aligned_alloc(void)
+by_aligned_alloc(void *argument)
 {
+	alloc_forbid();
 	kept = aligned_alloc(64, 128);
 }
 
 static void
-by_posix_memalign(void)
+by_posix_memalign(void *argument)
 {
 	void *memory;
 
+	alloc_forbid();
 	if (posix_memalign(&memory, 64, 128) == 0)
 		kept = memory;
 }
 
 /* libc's own calls are guarded too. */
 static void
-by_libc(void)
+by_libc(void *argument)
 {
+	alloc_forbid();
 	kept = strdup("text");
 }
 
 static struct item shared_items[ITEMS];
 
 static void
-by_nothing(void)
+by_nothing(void *argument)
 {
+	alloc_forbid();
 	free(kept);
 	SORT_BY(shared_items, ITEMS, key);
 	alloc_allow();
@@ -143,15 +109,15 @@ guard_panics(void **state)
 	(void)state;
 	items_fill(shared_items, ITEMS, 1000);
 	kept = malloc(10);
-	assert_false(panics(by_nothing));
+	assert_false(panics(by_nothing, NULL, PANIC));
 	if (!ALLOC_GUARDED)
 		return;
-	assert_true(panics(by_malloc));
-	assert_true(panics(by_calloc));
-	assert_true(panics(by_realloc));
-	assert_true(panics(by_aligned_alloc));
-	assert_true(panics(by_posix_memalign));
-	assert_true(panics(by_libc));
+	assert_true(panics(by_malloc, NULL, PANIC));
+	assert_true(panics(by_calloc, NULL, PANIC));
+	assert_true(panics(by_realloc, NULL, PANIC));
+	assert_true(panics(by_aligned_alloc, NULL, PANIC));
+	assert_true(panics(by_posix_memalign, NULL, PANIC));
+	assert_true(panics(by_libc, NULL, PANIC));
 	free(kept);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "c_unit.h"
+#include "panics.h"
 
 /* vm_page.h's picture once more, by hand: a state's letter, and the letters it may turn into. */
 static const struct {
@@ -210,61 +211,54 @@ test_allowed_post(void **state)
 				check_pair((enum page_state)from, (enum page_state)to);
 }
 
-/* => whether the function panics, in a child whose stderr goes nowhere */
-static bool
-panics(void (*function)(enum page_state from, enum page_state to), enum page_state from,
-    enum page_state to)
-{
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		const struct rlimit none = { 0, 0 };
-		int null = open("/dev/null", O_WRONLY);
-
-		setrlimit(RLIMIT_CORE, &none);
-		dup2(null, STDERR_FILENO);
-		signal(SIGABRT, SIG_DFL);
-		function(from, to);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-}
+struct attempt {
+	enum page_state from, to;
+};
 
 static void
-try_pair(enum page_state from, enum page_state to)
+try_pair(void *argument)
 {
+	const struct attempt *a = argument;
 	uint32_t frame = FRAME_NONE;
 	struct unit u;
 
 	unit_start(&u);
-	walk_to(&u, &frame, from);
-	step(&u, &frame, from, to);
+	walk_to(&u, &frame, a->from);
+	step(&u, &frame, a->from, a->to);
 }
 
 /* The page is in another state than its caller believes. */
 static void
-try_lie(enum page_state is, enum page_state says)
+try_lie(void *argument)
 {
+	const struct attempt *a = argument;
 	uint32_t frame = FRAME_NONE;
 	struct unit u;
 
 	unit_start(&u);
-	walk_to(&u, &frame, is);
-	step(&u, &frame, says, PAGE_ABSENT);
+	walk_to(&u, &frame, a->from);
+	step(&u, &frame, a->to, PAGE_ABSENT);
 }
 
 static void
-try_unlocked(enum page_state from, enum page_state to)
+try_unlocked(void *argument)
 {
+	const struct attempt *a = argument;
 	uint32_t frame = FRAME_NONE;
 	struct unit u;
 
 	unit_start(&u);
-	walk_to(&u, &frame, from);
-	vm_page_commit(u.daemon, u.object, frame, from, to);
+	walk_to(&u, &frame, a->from);
+	vm_page_commit(u.daemon, u.object, frame, a->from, a->to);
+}
+
+static bool
+attempt_panics(
+    void (*body)(void *argument), enum page_state from, enum page_state to, const char *text)
+{
+	struct attempt a = { from, to };
+
+	return panics(body, &a, text);
 }
 
 static void
@@ -278,16 +272,17 @@ test_forbidden_panic(void **state)
 			if (page_arrow_allowed((enum page_state)from, (enum page_state)to))
 				continue;
 			forbidden++;
-			if (!panics(try_pair, (enum page_state)from, (enum page_state)to))
+			if (!attempt_panics(
+				try_pair, (enum page_state)from, (enum page_state)to, "no arrow"))
 				fail_msg("%s -> %s is no arrow, and did not panic",
 				    page_state_name((enum page_state)from),
 				    page_state_name((enum page_state)to));
 		}
 	assert_int_equal(forbidden, PAGE_STATE_COUNT * PAGE_STATE_COUNT - 29);
-	assert_true(panics(try_lie, PAGE_INACTIVE, PAGE_ACTIVE));
-	assert_true(panics(try_lie, PAGE_WIRED, PAGE_LAUNDRY));
+	assert_true(attempt_panics(try_lie, PAGE_INACTIVE, PAGE_ACTIVE, "is INACTIVE, not ACTIVE"));
+	assert_true(attempt_panics(try_lie, PAGE_WIRED, PAGE_LAUNDRY, "is WIRED, not LAUNDRY"));
 	if (DEBUG_LEVEL >= 1)
-		assert_true(panics(try_unlocked, PAGE_ACTIVE, PAGE_INACTIVE));
+		assert_true(attempt_panics(try_unlocked, PAGE_ACTIVE, PAGE_INACTIVE, "PAGEQ"));
 }
 
 static void
