@@ -24,6 +24,13 @@ static const struct row {
 #include "tbl/param.h"
 };
 
+/* Each row fits into the answer to a question for it, with the zero behind it. */
+#define FITS(string, field) (sizeof(string) <= sizeof(((struct pager_rep_param *)NULL)->field))
+#define PARAM(name_, minimum, maximum, def, unit_, live, text_)                                    \
+	_Static_assert(FITS(#name_, name) && FITS(unit_, unit) && FITS(text_, text),               \
+	    "parameter " #name_ ": its name, unit or text is too long for the protocol");
+#include "tbl/param.h"
+
 static atomic_ullong *
 field(const struct params *params, const struct row *row)
 {

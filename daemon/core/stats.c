@@ -25,6 +25,13 @@ static const struct {
 #include "tbl/stat.h"
 };
 
+/* Each row fits into its descriptor, with the zero behind it. */
+#define FITS(string, field) (sizeof(string) <= sizeof(((struct shmstat_descriptor *)NULL)->field))
+#define STAT(NAME, name_, kind, unit_, text_)                                                      \
+	_Static_assert(FITS(#name_, name) && FITS(unit_, unit) && FITS(text_, text),               \
+	    "statistic " #name_ ": its name, unit or text is too long for the segment");
+#include "tbl/stat.h"
+
 static void
 describe(struct shmstat_header *h)
 {
