@@ -29,6 +29,7 @@
 #include "list.h"
 #include "lock.h"
 #include "log.h"
+#include "memorystatus/frame_wait.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "pagers/swapspace.h"
@@ -47,11 +48,6 @@ struct options {
 	mode_t socket_mode;
 	gid_t socket_group; /* (gid_t)-1: as it comes */
 	enum log_level log_level;
-};
-
-/* When, as told by what has been tried since: rounds of pageout, and passes of the writer. */
-struct moment {
-	uint32_t rounds, passes;
 };
 
 /* What faults have taken so far: pageq/cost.c. */
@@ -115,32 +111,6 @@ struct pageq { /* pageq/pageq.c */
 				 writer sets it */
 };
 
-struct park { /* memorystatus/frame_wait.c */
-	struct lock lock;
-	struct parked_fault *pool;                 /* (C) */
-	uint32_t room;                             /* (C) of the pool */
-	uint32_t free_head;                        /* (K) */
-	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults waiting for a frame, FIFO: the head
-						      speaks for its list */
-	struct task *
-	    limited; /* (K) clients of which faults wait for their own pages to leave (vm/task.h) */
-	struct task
-	    *overflowed; /* (K) clients some of whose faults found no place; with a reference */
-	struct park_list
-	    refused; /* (K) answered with SIGBUS: answered truly when there is room again */
-	struct park_list tableless; /* (K) likewise, for want of table memory */
-	uint64_t next_ticket;       /* (K) */
-	struct moment
-	    served[FRAME_USE_COUNT];  /* (K) when one of the waiting was last given a frame */
-	struct moment squeezed_since; /* (K) */
-	struct moment progress;       /* (K) when it was last certain that memory is not full */
-	atomic_uint frame_count;      /* (A) of those that wait for a frame */
-	atomic_uint count, refused_count,
-	    tableless_count;      /* (A) of those that wait, and of both kinds of refused ones */
-	atomic_uint tables_freed; /* (A) so often has table memory been given back while some were
-				     tableless: they are looked at again */
-};
-
 struct writeback { /* pageout/writeback.c */
 	pthread_t thread;
 	struct swap_channel
@@ -170,7 +140,7 @@ struct daemon {
 	struct slot_table slots;
 	struct object_table objects;
 	struct pageq pageq;
-	struct park park;
+	struct park park; /* memorystatus/frame_wait.h */
 	struct task_table tasks;
 	struct shares shares;
 	struct processes processes;

@@ -400,7 +400,7 @@ create_parts(struct daemon *d)
 		die(2, "--policy %s: %s", d->options.policy,
 		    error == -ENOENT ? "no such policy" : "bad parameters");
 	create_storage(d);
-	if (park_create(d) != 0)
+	if (frame_wait_create(d) != 0)
 		die(1, "no memory for parked faults");
 	if (closer_create(d) != 0 || stop_create(d) != 0)
 		die(1, "cannot start the threads that close descriptors");
@@ -447,7 +447,7 @@ destroy_parts(struct daemon *d)
 	writeback_fini(d);
 	prefetch_destroy(d);
 	trace_destroy(d);
-	park_destroy(d);
+	frame_wait_destroy(d);
 	task_table_destroy(d);
 	compressor_destroy(d->compressor);
 	if (d->swap)

@@ -11,6 +11,7 @@
 #include "control/gauges.h"
 #include "vm/vm_map.h"
 #include "failpt.h"
+#include "memorystatus/limits.h"
 #include "pageout/pageout.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"
@@ -427,7 +428,7 @@ handle_limit(struct request *r)
 	task = clients_next(&clients);
 	if (task) {
 		previous = exchange_acq_rel(&task->bill.process->limit_pages, pages);
-		pageout_want_task(d, task);
+		limits_want(d, task);
 		task_put(task);
 	} else if (clients.error != -ESRCH || in->session ||
 		   !process_limit_set(d, (pid_t)in->pid, pages, &previous)) {

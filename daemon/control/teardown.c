@@ -5,7 +5,7 @@
  * Runs on: jobs.
  */
 #include "region/piece.h"
-#include "fault/fault.h"
+#include "fault/parked.h"
 #include "pageq/pageq.h"
 #include "transit/discard.h"
 
@@ -31,7 +31,7 @@ task_teardown(struct task *task)
 	struct vm_entry e;
 	unsigned work = 0;
 
-	park_drop(task->daemon, task);
+	parked_drop(task->daemon, task);
 	while (take(task, &work, &e)) {
 		vm_object_discard(e.object, e.offset >> task->daemon->page_shift,
 		    (e.end - e.start) >> task->daemon->page_shift);

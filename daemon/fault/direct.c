@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #include "alloc.h"
+#include "fault/dispatch.h"
+#include "fault/parked.h"
 
 #define LEAVE_SIGNAL SIGUSR2
 #define QUIET_TICKS  5 /* of the control loop's timer without a fault */
@@ -115,7 +117,7 @@ serve(struct fault_server *server, struct task *task)
 		} else if (count < 0 && count != -EINTR && !load_acquire(&server->leaving)) {
 			refuse(server, task);
 		}
-		fault_server_look_at_parked(server);
+		parked_look(server);
 	}
 }
 
@@ -344,7 +346,7 @@ direct_start(struct daemon *d)
 		return -errno;
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct fault_server *server = direct_of(d, i);
-		int error = fault_server_create(d, server, d->server_count + i);
+		int error = fault_server_create(d, server, d->server_count + i, direct_hand_over);
 
 		if (error)
 			return error;

@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "fault/direct.h"
 #include "pageout/pageout.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"
@@ -323,8 +322,34 @@ hole_take(struct fault_server *server, struct vm_object *o, uint64_t index)
 	return !hole;
 }
 
+/* No page could be taken for `use`. */
 static enum fault_outcome
-answer_absent(struct fault_server *server, const struct fault *f, struct target *t, uint64_t slot)
+answer_not_begun(struct daemon *d, const struct target *t, enum frame_use use, enum run_begun begun,
+    enum wait_for *ret_wait)
+{
+	switch (begun) {
+	case RUN_NO_FRAME:
+		if (param(d, resident_frames))
+			pageq_missed(d, t->object, t->index);
+		*ret_wait = use == FRAME_READ    ? WAIT_READ
+			    : use == FRAME_WRITE ? WAIT_WRITE
+						 : WAIT_FIRST;
+		return FAULT_WAITS;
+	case RUN_OVER_LIMIT:
+		*ret_wait = WAIT_LIMIT;
+		return FAULT_WAITS;
+	case RUN_NO_TABLE:
+		return FAULT_NO_TABLE;
+	default:
+		CHECK(begun == RUN_BUSY);
+		return FAULT_BUSY;
+	}
+}
+
+/* A page without a frame. => O held, dropped */
+static enum fault_outcome
+answer_absent(struct fault_server *server, const struct fault *f, struct target *t, uint64_t slot,
+    enum wait_for *ret_wait)
 {
 	struct daemon *d = server->daemon;
 	struct fill fill;
@@ -334,6 +359,7 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	bool write = t->wired || f->flags & UFFD_FAULT_WRITE;
 	enum frame_use use = !stored ? FRAME_FIRST : write ? FRAME_WRITE : FRAME_READ;
 	enum fault_outcome outcome;
+	enum run_begun begun;
 
 	if (stored)
 		compressor_prefetch(d->compressor, slot_cref(slot));
@@ -344,14 +370,10 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	/* Frames that others wait for are not for guesses, nor does an exact recording want any. */
 	if (load_relaxed(&d->park.count) > 0 || trace_is_exact(d))
 		want = 1;
-	outcome = fill_begin(d, t->object, t->index, want, t->direction, use, &fill);
+	begun = fill_begin(d, t->object, t->index, want, t->direction, use, &fill);
 	lock_release(&t->object->lock);
-	if (outcome == FAULT_NO_FRAME && param(d, resident_frames))
-		pageq_missed(d, t->object, t->index);
-	if (outcome != FAULT_ANSWERED)
-		return outcome != FAULT_NO_FRAME || !stored ? outcome
-		       : write                              ? FAULT_NO_FRAME_WRITE
-							    : FAULT_NO_FRAME_READ;
+	if (begun != RUN_BEGUN)
+		return answer_not_begun(d, t, use, begun, ret_wait);
 	fill.write = f->flags & UFFD_FAULT_WRITE;
 	fill.wired = t->wired;
 	fill.sequential = t->want > 1;
@@ -360,8 +382,7 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	if (trace_is_exact(d))
 		trace_window_push(server, t->object, t->index);
-	outcome = slot_kind(slot) == SLOT_ABSENT ? fill_zero(server, &fill)
-						 : fill_stored(server, f, &fill);
+	outcome = stored ? fill_stored(server, f, &fill) : fill_zero(server, &fill);
 	if (outcome == FAULT_ANSWERED)
 		pageout_settle(d, server->stats);
 	return outcome;
@@ -381,7 +402,7 @@ write_must_wait(
 }
 
 enum fault_outcome
-fault_handle(struct fault_server *server, const struct fault *f)
+fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *ret_wait)
 {
 	struct daemon *d = server->daemon;
 	struct target t;
@@ -401,7 +422,8 @@ fault_handle(struct fault_server *server, const struct fault *f)
 
 		if (unlikely(write_must_wait(d, f, &t, slot_frame(slot)))) {
 			lock_release(&t.object->lock);
-			outcome = FAULT_NO_FRAME_WRITE;
+			*ret_wait = WAIT_WRITE;
+			outcome = FAULT_WAITS;
 			break;
 		}
 		ours = vm_page_busy_try(&d->frames.pages[slot_frame(slot)]);
@@ -434,7 +456,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 	}
 	case SLOT_ABSENT:
 	case SLOT_STORED:
-		outcome = answer_absent(server, f, &t, slot); /* drops O */
+		outcome = answer_absent(server, f, &t, slot, ret_wait); /* drops O */
 		break;
 	}
 	if (outcome == FAULT_BUSY)
@@ -454,7 +476,7 @@ fault_handle(struct fault_server *server, const struct fault *f)
 }
 
 bool
-fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outcome why)
+fault_refuse(struct fault_server *server, const struct fault *f, enum refusal why)
 {
 	struct daemon *d = server->daemon;
 	bool empty, ours = false;
@@ -477,15 +499,15 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outc
 		bool first = kind == SLOT_ABSENT;
 
 		stat_add(server->stats,
-		    why == FAULT_NO_TABLE ? STAT_REFUSED_TABLES
+		    why == REFUSED_TABLES ? STAT_REFUSED_TABLES
 		    : first               ? STAT_REFUSED_ZERO_FILLS
 					  : STAT_REFUSED_REFILLS,
 		    1);
 		/* Known before the client can touch it again, or free it. */
-		park_refused(d, f, why);
+		frame_wait_refused(d, f, why);
 		fault_poison_hole(server, t.object);
 		/* Of table memory the log has been told by who refused it. */
-		if (why != FAULT_NO_TABLE)
+		if (why != REFUSED_TABLES)
 			log_error_limited("memory and swap are full: process %d gets SIGBUS for "
 					  "its %s %#llx (give pagerd more "
 					  "--memory or swap, or the client a limit)",
@@ -498,65 +520,4 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum fault_outc
 	}
 	vm_object_put(t.object);
 	return empty;
-}
-
-/* It faults again. The message's address is exact, a wake-up wants a page's. */
-static void
-send_back(const struct fault_server *server, const struct fault *f)
-{
-	size_t bytes = server->daemon->hw_bytes;
-
-	uffd_wake(f->task->uffd, round_down_u64(f->address, bytes), bytes);
-}
-
-/* => false: no place */
-static bool
-defer(struct fault_seat *seat, const struct fault *f)
-{
-	unsigned at = (seat->deferred_head + seat->deferred_count) % FAULT_DEFERRED_MAX;
-
-	if (seat->deferred_count == FAULT_DEFERRED_MAX)
-		return false;
-	seat->deferred[at] = *f;
-	task_get(f->task);
-	seat->deferred_count++;
-	return true;
-}
-
-void
-fault_dispatch(struct fault_server *server, const struct fault *f)
-{
-	enum fault_outcome outcome;
-
-	/* Served by others by now: it faults again, and they are told. So it is with one of a batch
-	 * whose server has been relieved. */
-	if (unlikely(load_acquire(&f->task->lane) != server->lane || watch_is_relieved())) {
-		send_back(server, f);
-		return;
-	}
-	watch_client(task_cookie(f->task));
-	outcome = fault_handle(server, f);
-	switch (outcome) {
-	case FAULT_ANSWERED:
-	case FAULT_PENDING:
-	case FAULT_BUSY:
-		break;
-	case FAULT_NO_FRAME:
-	case FAULT_NO_FRAME_WRITE:
-	case FAULT_NO_FRAME_READ:
-	case FAULT_OVER_LIMIT:
-		park_fault(server, f, outcome);
-		break;
-	case FAULT_NO_TABLE:
-		if (!fault_refuse(server, f, outcome))
-			send_back(server, f);
-		break;
-	case FAULT_NO_IO:
-		/* Sent back where there is no place for it: by then the channel has moved. What is
-		 * deferred lies in the seat, which a relieved server has no more. */
-		if (!(server->home ? direct_hand_over(server, f)
-				   : !watch_is_relieved() && defer(server->seat, f)))
-			send_back(server, f);
-		break;
-	}
 }

@@ -10,6 +10,7 @@
 
 #include "daemon.h"
 #include "memorystatus/frame_wait.h"
+#include "memorystatus/frame_wait.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
@@ -20,27 +21,15 @@
 /* Of a side lane's server. */
 #define FAULT_SIDE_DEPTH 4u
 
-struct fault {
-	struct task *task; /* with a reference where the fault is kept */
-	uint64_t address;
-	uint32_t flags; /* UFFD_FAULT_* */
-	uint32_t thread;
-	uint64_t start_ns;
-	bool has_waited;     /* for a frame, */
-	struct moment since; /* since then */
-};
-
 enum fault_outcome {
-	FAULT_ANSWERED,       /* or will be woken by whoever holds the page */
-	FAULT_PENDING,        /* an I/O will answer it */
-	FAULT_BUSY,           /* the page's neighbours are being taken away; who does that wakes */
-	FAULT_NO_FRAME,       /* a first touch: to be parked until a frame is free */
-	FAULT_NO_FRAME_WRITE, /* a write to a stored page, or to one that is clean: likewise */
-	FAULT_NO_FRAME_READ,  /* a read of a stored page: likewise */
-	FAULT_NO_TABLE,       /* a first touch, and its client may have no more table memory: to be
-				 refused */
-	FAULT_OVER_LIMIT,     /* to be parked until the client's own pages have left */
-	FAULT_NO_IO,          /* the I/O channel is full: again after a completion */
+	FAULT_ANSWERED, /* or will be woken by whoever holds the page */
+	FAULT_PENDING,  /* an I/O will answer it */
+	FAULT_BUSY,     /* the page's neighbours are being taken away; the thread that does so wakes
+			   it */
+	FAULT_WAITS,    /* to be parked */
+	FAULT_NO_TABLE, /* a first touch, and its client may have no more table memory: to be
+			   refused */
+	FAULT_NO_IO,    /* the I/O channel is full: again after a completion */
 };
 
 /* Pages being filled by one operation: consecutive, busy, FILLING. */
@@ -102,6 +91,8 @@ struct fault_server {
 	atomic_int tid;        /* (A) 0 until it runs */
 	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
 	atomic_bool stopping;  /* (A) a direct server shall end */
+	/* (C) Keeps a fault that finds no room for a read. => false: no place, nothing is kept */
+	bool (*no_io)(struct fault_server *server, const struct fault *fault);
 	struct stat_shard stats;
 	struct hole hole;     /* around a page that gets poison */
 	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */
@@ -145,15 +136,17 @@ void fault_seat_unwatch(struct fault_seat *seat, struct task *task);
  * also answer a thread that has moved, it preempts. Any thread. */
 void fault_server_give_way(struct fault_server *server, bool give_way);
 /* What is common to servers and direct servers. index: in daemon.servers. => 0 or -errno */
-int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index);
+int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
+    bool (*no_io)(struct fault_server *server, const struct fault *fault));
+/* The fault lies in the server's seat until there is room for a read: struct fault_server, no_io.
+ */
+bool fault_server_defer(struct fault_server *server, const struct fault *fault);
 int fault_server_start(struct fault_server *server, void *(*run)(void *));
 /* First in its thread, and when it takes another seat. */
 void fault_server_begin(struct fault_server *server, const char *name);
 /* Answers messages of one client that arrived together. */
 void fault_server_answer(struct fault_server *server, struct task *task,
     const struct uffd_fault *faults, unsigned count);
-/* After each wake-up: what waits may have become possible. */
-void fault_server_look_at_parked(struct fault_server *server);
 /* The server of seat i. */
 static inline struct fault_server *
 fault_seat_server(const struct daemon *d, unsigned i)
@@ -166,24 +159,30 @@ void affinity_note(
     struct fault_server *server, struct task *task, uint32_t thread, unsigned faults);
 
 /* fault/fault.c */
-enum fault_outcome fault_handle(struct fault_server *server, const struct fault *fault);
-/* Handles and, where it cannot be answered now, parks or defers. */
-void fault_dispatch(struct fault_server *server, const struct fault *fault);
+/* *ret_wait: what it waits for (FAULT_WAITS). */
+enum fault_outcome fault_handle(
+    struct fault_server *server, const struct fault *fault, enum wait_for *ret_wait);
 
-/* Nothing can leave and nothing is free (why: FAULT_NO_FRAME), or there is no table memory for it
- * (FAULT_NO_TABLE): answered with SIGBUS, and kept, to be answered truly once there is room. What
- * is stored stays stored. => false: the page is resident, it needs no refusal. */
-bool fault_refuse(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
+/* The fault is answered with SIGBUS, and kept, to be answered truly once there is room. What is
+ * stored stays stored. => false: the page is resident, it needs no refusal. */
+bool fault_refuse(struct fault_server *server, const struct fault *fault, enum refusal why);
 
 /* The page in the server's hole gets poison, so that its threads get SIGBUS; the hole is no more.
  * => no lock held */
 void fault_poison_hole(struct fault_server *server, struct vm_object *o);
 
 /* transit/run.c */
+enum run_begun {
+	RUN_BEGUN,
+	RUN_NO_FRAME,   /* none is free for this use */
+	RUN_NO_TABLE,   /* the client may have no more table memory */
+	RUN_OVER_LIMIT, /* pages of the client's own must leave first */
+	RUN_BUSY,       /* the page's neighbours are being taken away; the thread that does so wakes
+			   it */
+};
 /* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O
- * held. FAULT_ANSWERED: fill is set up; or FAULT_NO_FRAME, FAULT_NO_TABLE, FAULT_OVER_LIMIT,
- * FAULT_BUSY. */
-enum fault_outcome fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
+ * held */
+enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
 /* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is
  * aborted. No lock. */
@@ -217,19 +216,5 @@ enum fault_outcome swapin_start(
 void swapin_reap(struct fault_server *server);
 /* Entries that a relieved server has left behind are free again. Runs on: the seat's server */
 void swapin_collect(struct fault_seat *seat);
-
-/* memorystatus/frame_wait.c */
-int park_create(struct daemon *d);
-void park_destroy(struct daemon *d);
-/* Keeps the fault until what `why` says (FAULT_NO_FRAME, _WRITE, _READ or FAULT_OVER_LIMIT) is
- * over. FIFO. Where there is no place, or the client has its share of them: forgotten, and the
- * client's threads are woken when there is. */
-void park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why);
-/* Answers what can be answered now. Runs on: fault servers. */
-void park_serve(struct fault_server *server);
-/* A page got SIGBUS: its fault is kept, if there is a place (half of the pool at most). */
-void park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why);
-/* Drops a dead task's faults. No lock held. */
-void park_drop(struct daemon *d, struct task *task);
 
 #endif

@@ -19,7 +19,9 @@
 #include "alloc.h"
 #include "clock.h"
 #include "fault/direct.h"
+#include "fault/dispatch.h"
 #include "fault/fault.h"
+#include "fault/parked.h"
 
 #define COOKIE_BELL    UINT64_MAX
 #define COOKIE_IO      (UINT64_MAX - 1)
@@ -76,17 +78,6 @@ fault_server_answer(
 	affinity_note(server, task, faults[count - 1].thread, count);
 }
 
-void
-fault_server_look_at_parked(struct fault_server *server)
-{
-	struct park *park = &server->daemon->park;
-
-	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0 ||
-	    (load_relaxed(&park->tableless_count) > 0 &&
-		load_relaxed(&park->tables_freed) != server->tables_seen))
-		park_serve(server);
-}
-
 static void
 serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 {
@@ -114,6 +105,22 @@ serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 	if (count > 0)
 		fault_server_answer(server, task, faults, (unsigned)count);
 	task_put(task);
+}
+
+bool
+fault_server_defer(struct fault_server *server, const struct fault *f)
+{
+	struct fault_seat *seat = server->seat;
+	unsigned at;
+
+	/* What is deferred lies in the seat, which a relieved server has no more. */
+	if (watch_is_relieved() || seat->deferred_count == FAULT_DEFERRED_MAX)
+		return false;
+	at = (seat->deferred_head + seat->deferred_count) % FAULT_DEFERRED_MAX;
+	seat->deferred[at] = *f;
+	task_get(f->task);
+	seat->deferred_count++;
+	return true;
 }
 
 static void
@@ -243,7 +250,7 @@ serve_seat(struct fault_server *server)
 		}
 		direct_serve_handed(server);
 		if (!watch_is_relieved())
-			fault_server_look_at_parked(server);
+			parked_look(server);
 		if (!watch_is_relieved() && seat->deferred_count > 0)
 			serve_deferred(server);
 		if (watch_is_relieved())
@@ -337,7 +344,8 @@ watch(struct fault_seat *seat, int fd, uint64_t cookie)
 }
 
 int
-fault_server_create(struct daemon *d, struct fault_server *server, unsigned index)
+fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
+    bool (*no_io)(struct fault_server *server, const struct fault *fault))
 {
 	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
 	/* Seldom used ones take their memory when they are. */
@@ -345,6 +353,7 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 
 	server->daemon = d;
 	server->index = index;
+	server->no_io = no_io;
 	server->cpu = index % d->server_count % d->cpus;
 	server->duty.number = DUTY_NONE;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
@@ -401,7 +410,7 @@ fault_servers_start(struct daemon *d)
 	for (unsigned i = 0; i < polling_server_count(d) && !error; i++) {
 		struct fault_server *server = &d->servers[polling_server(d, i)];
 
-		error = fault_server_create(d, server, polling_server(d, i));
+		error = fault_server_create(d, server, polling_server(d, i), fault_server_defer);
 		watch_add(d, &server->watch, relieve);
 		if (i >= seat_count(d))
 			continue;

@@ -1,39 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults that wait for a frame, or for their client's own pages to leave, in FIFO order, in a pool
- * made at start. Whoever frees frames rings the bell of a fault server, which answers. There is a
- * list for each use of a frame, since what may run is decided by that, and one for each client at
- * its limit: only heads are looked at, and nobody stands behind one who waits for something else.
+ * There is a list for each use of a frame, since that decides which faults may run, and one for
+ * each client at its limit. Only heads are looked at, and no fault stands behind one that waits for
+ * something else.
  *
- * A fault that finds no place in the pool, or whose client has its share of it, is forgotten; the
- * client stands on `overflowed` until there is room, and all its threads are woken then. Whoever
- * takes entries out looks (overflow_wake).
- *
- * Those that were refused are kept too, in a list of their own: when there is room they are
- * answered after all, which takes the poison away. Runs on: fault servers; park_drop on jobs; the
- * writer looks.
+ * Runs on: fault servers, jobs (drop, forget), the writer (judge). Allocates only at start.
  */
 #include "memorystatus/frame_wait.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "fault/fault.h"
-#include "pageout/pageout.h"
-#include "pmap/wake.h"
+#include "daemon.h"
+#include "pagers/store.h"
+#include "vm/task.h"
 
 /* The pool's first place is not used, so that an empty list is all zeroes. */
 #define PARK_NONE 0u
 
 struct parked_fault {
 	struct fault fault; /* with a task reference */
-	enum fault_outcome why;
-	uint64_t ticket; /* order of arrival, over all lists */
+	enum wait_for wait; /* of those that wait */
+	uint64_t ticket;    /* order of arrival, over all lists */
 	uint32_t next;
 };
 
 int
-park_create(struct daemon *d)
+frame_wait_create(struct daemon *d)
 {
 	struct park *k = &d->park;
 	uint32_t room = (uint32_t)param(d, parked_faults);
@@ -41,7 +34,7 @@ park_create(struct daemon *d)
 	k->room = room;
 	k->pool = calloc(room + 1, sizeof(*k->pool));
 	if (!k->pool)
-		return -1;
+		return -ENOMEM;
 	for (uint32_t i = 1; i <= room; i++)
 		k->pool[i].next = i < room ? i + 1 : PARK_NONE;
 	k->free_head = 1;
@@ -50,7 +43,7 @@ park_create(struct daemon *d)
 }
 
 void
-park_destroy(struct daemon *d)
+frame_wait_destroy(struct daemon *d)
 {
 	free(d->park.pool);
 	lock_fini(&d->park.lock);
@@ -83,6 +76,7 @@ is_for_frames(const struct park *k, const struct park_list *l)
 static void
 append_locked(struct park *k, struct park_list *l, uint32_t i)
 {
+	lock_assert_held(&k->lock);
 	k->pool[i].next = PARK_NONE;
 	if (l->tail == PARK_NONE)
 		l->head = i;
@@ -97,6 +91,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 {
 	atomic_uint *count = count_of(k, l);
 
+	lock_assert_held(&k->lock);
 	if (previous == PARK_NONE)
 		l->head = k->pool[i].next;
 	else
@@ -114,16 +109,17 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 
 /* => its place, or PARK_NONE: there is no more */
 static uint32_t
-keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum fault_outcome why)
+keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum wait_for wait)
 {
 	atomic_uint *count = count_of(k, l);
 	uint32_t i = k->free_head;
 
+	lock_assert_held(&k->lock);
 	if (i == PARK_NONE)
 		return i;
 	k->free_head = k->pool[i].next;
 	k->pool[i].fault = *fault;
-	k->pool[i].why = why;
+	k->pool[i].wait = wait;
 	k->pool[i].ticket = k->next_ticket++;
 	task_get(fault->task);
 	if (count == &k->count)
@@ -140,6 +136,7 @@ limited_add_locked(struct park *k, struct task *task)
 {
 	struct task **at = &k->limited;
 
+	lock_assert_held(&k->lock);
 	while (*at)
 		at = &(*at)->limited_next;
 	task->limited_next = NULL;
@@ -151,6 +148,7 @@ limited_remove_locked(struct park *k, struct task *task)
 {
 	struct task **at = &k->limited;
 
+	lock_assert_held(&k->lock);
 	while (*at && *at != task)
 		at = &(*at)->limited_next;
 	if (*at)
@@ -160,6 +158,7 @@ limited_remove_locked(struct park *k, struct task *task)
 static void
 overflow_locked(struct park *k, struct task *task)
 {
+	lock_assert_held(&k->lock);
 	if (task->park_overflow)
 		return;
 	task->park_overflow = true;
@@ -167,11 +166,11 @@ overflow_locked(struct park *k, struct task *task)
 	k->overflowed = task_get(task);
 }
 
-/* A client for whose forgotten faults there is room again, taken out. Not at the first place: a
- * wake-up is for all its threads. */
-static struct task *
-overflow_next(struct park *k)
+/* Waits until half of the client's share is free: waking it wakes all its threads. */
+struct task *
+frame_wait_overflowed(struct daemon *d)
 {
+	struct park *k = &d->park;
 	struct task **at, *task = NULL;
 
 	lock_acquire(&k->lock);
@@ -188,49 +187,33 @@ overflow_next(struct park *k)
 	return task;
 }
 
-/* Whoever has taken entries out. Any thread, no lock held. */
-static void
-overflow_wake(struct daemon *d)
-{
-	struct task *task;
-
-	while ((task = overflow_next(&d->park)) != NULL) {
-		if (!task_is_dead(task))
-			task_wake_all(task);
-		task_put(task);
-	}
-}
-
 static enum frame_use
-use_of(enum fault_outcome why)
+use_of(enum wait_for wait)
 {
-	return why == FAULT_NO_FRAME_READ    ? FRAME_READ
-	       : why == FAULT_NO_FRAME_WRITE ? FRAME_WRITE
-					     : FRAME_FIRST;
+	CHECK(wait != WAIT_LIMIT);
+	return wait == WAIT_READ ? FRAME_READ : wait == WAIT_WRITE ? FRAME_WRITE : FRAME_FIRST;
 }
 
-void
-park_fault(struct fault_server *server, const struct fault *fault, enum fault_outcome why)
+bool
+frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for wait)
 {
-	bool limit = why == FAULT_OVER_LIMIT;
+	bool limit = wait == WAIT_LIMIT;
 	struct task *task = fault->task;
-	struct daemon *d = server->daemon;
 	struct park *k = &d->park;
 	uint32_t i = PARK_NONE;
 
-	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
 	lock_acquire(&k->lock);
 	if (task_is_dead(task)) {
-		/* park_drop has been here, or waits for the lock and finds nothing: nothing is left
-		 * behind it. */
+		/* frame_wait_drop has been here, or waits for the lock and finds nothing: nothing
+		 * is left behind it. */
 		lock_release(&k->lock);
-		return;
+		return false;
 	}
 	if (limit && task->limited.head == PARK_NONE && task->parked < task_share(k) &&
 	    k->free_head != PARK_NONE)
 		limited_add_locked(k, task);
 	if (task->parked < task_share(k))
-		i = keep_locked(k, limit ? &task->limited : &k->waiting[use_of(why)], fault, why);
+		i = keep_locked(k, limit ? &task->limited : &k->waiting[use_of(wait)], fault, wait);
 	if (i == PARK_NONE)
 		overflow_locked(k, task);
 	if (i != PARK_NONE && limit)
@@ -240,13 +223,21 @@ park_fault(struct fault_server *server, const struct fault *fault, enum fault_ou
 		k->pool[i].fault.since = moment_now(d);
 	}
 	lock_release(&k->lock);
-	if (limit)
-		pageout_want_task(d, task);
-	else
-		pageout_want(d);
-	/* A frame may have been freed between our look and our place in the queue. */
-	if (frames_available_for(d, use_of(why)) > 0)
-		bells_ring_one(&d->bells);
+	return true;
+}
+
+struct moment
+moment_now(const struct daemon *d)
+{
+	return (
+	    struct moment){ load_relaxed(&d->pageq.rounds), load_relaxed(&d->writeback.passes) };
+}
+
+bool
+lane_must_wait(const struct daemon *d, const struct task *task)
+{
+	return unlikely(load_relaxed(&task->lane) != LANE_COMMON) &&
+	       load_relaxed(&d->park.frame_count) > 0 && !load_relaxed(&d->pageq.squeezed);
 }
 
 static struct moment
@@ -261,59 +252,59 @@ tried_least(struct moment a, struct moment b)
 static struct moment
 tried_for(const struct park *k, const struct parked_fault *parked, struct moment now)
 {
-	return tried_least(
-	    moment_tried(k->progress, now), tried_least(moment_tried(parked->fault.since, now),
-						moment_tried(k->served[use_of(parked->why)], now)));
+	return tried_least(moment_tried(k->progress, now),
+	    tried_least(moment_tried(parked->fault.since, now),
+		moment_tried(k->served[use_of(parked->wait)], now)));
 }
 
-enum verdict { WAIT, SERVE, REFUSE };
-
-static enum verdict
+static enum wait_verdict
 judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment now)
 {
 	struct task *task = parked->fault.task;
 	struct park *k = &d->park;
 
+	lock_assert_held(&d->park.lock);
 	if (task_is_dead(task))
-		return SERVE;
-	if (parked->why == FAULT_OVER_LIMIT)
-		return process_over_limit(task->bill.process, 1) || lane_must_wait(d, task) ? WAIT
-											    : SERVE;
-	if (frames_available_for(d, use_of(parked->why)) > 0)
-		return SERVE;
+		return VERDICT_SERVE;
+	if (parked->wait == WAIT_LIMIT)
+		return process_over_limit(task->bill.process, 1) || lane_must_wait(d, task)
+			   ? VERDICT_WAIT
+			   : VERDICT_SERVE;
+	if (frames_available_for(d, use_of(parked->wait)) > 0)
+		return VERDICT_SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
-	    squeeze_refuses(use_of(parked->why),
+	    squeeze_refuses(use_of(parked->wait),
 		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now)),
 		swap_has_room(d)))
-		return REFUSE;
-	return WAIT;
+		return VERDICT_REFUSE;
+	return VERDICT_WAIT;
 }
 
 /* Whether the head of a list may run, and came before the best so far. */
 static void
 look_locked(struct daemon *d, struct park_list *l, struct moment now, struct park_list **best,
-    enum verdict *best_verdict)
+    enum wait_verdict *best_verdict)
 {
 	const struct parked_fault *pool = d->park.pool;
-	enum verdict verdict;
+	enum wait_verdict verdict;
 
+	lock_assert_held(&d->park.lock);
 	if (l->head == PARK_NONE || (*best && pool[(*best)->head].ticket < pool[l->head].ticket))
 		return;
 	verdict = judge_locked(d, &pool[l->head], now);
-	if (verdict == WAIT)
+	if (verdict == VERDICT_WAIT)
 		return;
 	*best = l;
 	*best_verdict = verdict;
 }
 
-/* The oldest of those that may run now, or shall wait no longer, taken out. => WAIT: none */
-static enum verdict
-take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
+enum wait_verdict
+frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 {
 	struct park *k = &d->park;
 	struct moment now = moment_now(d);
 	struct park_list *best = NULL;
-	enum verdict verdict = WAIT;
+	enum wait_verdict verdict = VERDICT_WAIT;
 
 	lock_acquire(&k->lock);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
@@ -322,70 +313,58 @@ take_next(struct daemon *d, struct fault *ret, enum fault_outcome *ret_why)
 		look_locked(d, &task->limited, now, &best, &verdict);
 	if (best) {
 		uint32_t i = best->head;
+		bool limit = k->pool[i].wait == WAIT_LIMIT;
 
 		*ret = k->pool[i].fault;
-		*ret_why = k->pool[i].why;
-		if (verdict == SERVE && *ret_why != FAULT_OVER_LIMIT)
-			k->served[use_of(*ret_why)] = now;
+		*ret_wait = k->pool[i].wait;
+		if (verdict == VERDICT_SERVE && !limit)
+			k->served[use_of(*ret_wait)] = now;
 		unlink_locked(k, best, i, PARK_NONE);
-		if (*ret_why == FAULT_OVER_LIMIT && best->head == PARK_NONE)
+		if (limit && best->head == PARK_NONE)
 			limited_remove_locked(k, ret->task);
+		if (limit)
+			fetch_sub_relaxed(&ret->task->bill.process->limit_parked, 1);
 	}
 	lock_release(&k->lock);
 	return verdict;
 }
 
-/* A refused fault, taken out with its reference, is answered after all, as a read. */
-static void
-answer_refused(struct fault_server *server, struct fault *fault)
-{
-	fault->has_waited = false;
-	fault->flags = 0;
-	fault->start_ns = clock_now_ns();
-	if (!task_is_dead(fault->task))
-		fault_dispatch(server, fault);
-	task_put(fault->task);
-}
-
-/* The first of the server's lane whose client may have table memory, taken out: the poison is taken
- * away by a call on the client's memory. => false: none */
+/* The first of the list that a server of the lane may answer: the poison is taken away by a call on
+ * the client's memory. One of the tableless must be able to have table memory, too.
+ * => false: none */
 static bool
-tableless_take(struct fault_server *server, struct fault *ret)
+take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *ret)
 {
-	struct daemon *d = server->daemon;
 	struct park *k = &d->park;
 	uint32_t previous = PARK_NONE, i;
 
 	lock_acquire(&k->lock);
-	for (i = k->tableless.head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
+	for (i = l->head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
 		const struct task *task = k->pool[i].fault.task;
 
-		if (load_relaxed(&task->lane) == server->lane &&
-		    share_room(d, task->bill.account, SHARE_TABLES) >= TABLE_BLOCK_BYTES)
+		if (load_relaxed(&task->lane) == lane &&
+		    (l != &k->tableless ||
+			share_room(d, task->bill.account, SHARE_TABLES) >= TABLE_BLOCK_BYTES))
 			break;
 	}
 	if (i != PARK_NONE) {
 		*ret = k->pool[i].fault;
-		unlink_locked(k, &k->tableless, i, previous);
+		unlink_locked(k, l, i, previous);
 	}
 	lock_release(&k->lock);
 	return i != PARK_NONE;
 }
 
-/* Table memory has been given back. Who is refused once more is not looked at again in this turn.
- */
-static void
-serve_tableless(struct fault_server *server)
+bool
+frame_wait_take_refused(struct daemon *d, unsigned lane, struct fault *ret)
 {
-	struct park *k = &server->daemon->park;
-	uint32_t most = load_acquire(&k->tableless_count);
-	struct fault fault;
+	return take_kept(d, &d->park.refused, lane, ret);
+}
 
-	if (load_acquire(&k->tables_freed) == server->tables_seen)
-		return;
-	server->tables_seen = load_acquire(&k->tables_freed);
-	while (most-- > 0 && !watch_is_relieved() && tableless_take(server, &fault))
-		answer_refused(server, &fault);
+bool
+frame_wait_take_tableless(struct daemon *d, unsigned lane, struct fault *ret)
+{
+	return take_kept(d, &d->park.tableless, lane, ret);
 }
 
 void
@@ -396,7 +375,7 @@ frame_wait_freed(struct daemon *d)
 }
 
 void
-park_tables_freed(struct daemon *d)
+frame_wait_tables_freed(struct daemon *d)
 {
 	if (load_acquire(&d->park.tableless_count) == 0)
 		return;
@@ -404,77 +383,8 @@ park_tables_freed(struct daemon *d)
 	bells_ring_all(&d->bells);
 }
 
-/* There is room again. */
-static void
-serve_refused(struct fault_server *server)
-{
-	struct daemon *d = server->daemon;
-	struct park *k = &d->park;
-
-	while (load_relaxed(&k->refused_count) > 0 && !watch_is_relieved() &&
-	       !load_relaxed(&d->pageq.squeezed) &&
-	       load_relaxed(&d->frames.free_count) >= d->frames.free_min) {
-		struct fault fault;
-		uint32_t previous = PARK_NONE, i;
-		bool any;
-
-		lock_acquire(&k->lock);
-		/* The poison is taken away by a call on the client's memory: a thread of its lane
-		 * makes it. */
-		for (i = k->refused.head;
-		     i != PARK_NONE &&
-		     load_relaxed(&k->pool[i].fault.task->lane) != server->lane;) {
-			previous = i;
-			i = k->pool[i].next;
-		}
-		any = i != PARK_NONE;
-		if (any) {
-			fault = k->pool[i].fault;
-			unlink_locked(k, &k->refused, i, previous);
-		}
-		lock_release(&k->lock);
-		if (!any)
-			return;
-		answer_refused(server, &fault);
-	}
-}
-
-void
-park_serve(struct fault_server *server)
-{
-	struct daemon *d = server->daemon;
-	uint32_t most = load_acquire(&d->park.count);
-	enum fault_outcome why = FAULT_ANSWERED;
-	enum verdict verdict;
-	struct fault fault;
-
-	while (
-	    most-- > 0 && !watch_is_relieved() && (verdict = take_next(d, &fault, &why)) != WAIT) {
-		struct task *task = fault.task;
-		bool limit = why == FAULT_OVER_LIMIT;
-
-		if (limit)
-			fetch_sub_relaxed(&task->bill.process->limit_parked, 1);
-		if (!task_is_dead(task)) {
-			ledger_count(&task->bill.ledger,
-			    limit ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
-			    clock_now_ns() - fault.start_ns);
-			fault.start_ns = clock_now_ns();
-			/* Of another lane: woken there (fault_dispatch), where it waits anew if it
-			 * must. */
-			if (verdict == SERVE || load_acquire(&task->lane) != server->lane ||
-			    !fault_refuse(server, &fault, FAULT_NO_FRAME))
-				fault_dispatch(server, &fault);
-		}
-		task_put(task);
-	}
-	overflow_wake(d);
-	serve_refused(server);
-	serve_tableless(server);
-}
-
 bool
-park_longest(struct daemon *d, struct moment *ret_tried)
+frame_wait_longest(struct daemon *d, struct moment *ret_tried)
 {
 	struct park *k = &d->park;
 	struct moment now = moment_now(d);
@@ -499,7 +409,7 @@ park_longest(struct daemon *d, struct moment *ret_tried)
 }
 
 void
-park_progress(struct daemon *d)
+frame_wait_progress(struct daemon *d)
 {
 	struct park *k = &d->park;
 
@@ -510,8 +420,9 @@ park_progress(struct daemon *d)
 	lock_release(&k->lock);
 }
 
-void
-park_squeeze(struct daemon *d)
+/* The squeeze begins now. */
+static void
+squeeze_begin(struct daemon *d)
 {
 	lock_acquire(&d->park.lock);
 	d->park.squeezed_since = moment_now(d);
@@ -520,16 +431,39 @@ park_squeeze(struct daemon *d)
 }
 
 void
-park_refused(struct daemon *d, const struct fault *fault, enum fault_outcome why)
+frame_wait_judge(struct daemon *d)
+{
+	bool room = load_relaxed(&d->frames.free_count) >= d->frames.free_min;
+	struct moment tried;
+
+	if (load_relaxed(&d->pageq.squeezed)) {
+		if (room) {
+			store_release(&d->pageq.squeezed, false);
+			log_info_limited("there is room again");
+			/* Those that were refused. */
+			bells_ring_one(&d->bells);
+		}
+	} else if (!room && frame_wait_longest(d, &tried) && squeeze_begins(tried)) {
+		squeeze_begin(d);
+		log_info_limited("nothing can leave: memory is squeezed");
+	}
+	/* Waiting faults are judged again; and frames may have come from clients, which tell
+	 * nobody. */
+	frame_wait_freed(d);
+}
+
+void
+frame_wait_refused(struct daemon *d, const struct fault *fault, enum refusal why)
 {
 	struct park *k = &d->park;
 
 	lock_acquire(&k->lock);
-	/* Never so many that nobody could wait any more: the rest is SIGBUS until it is given back.
-	 */
+	/* Never so many that no other fault could wait any more: the rest is SIGBUS until it is
+	 * given back. */
 	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 &&
 	    !task_is_dead(fault->task))
-		keep_locked(k, why == FAULT_NO_TABLE ? &k->tableless : &k->refused, fault, why);
+		keep_locked(
+		    k, why == REFUSED_TABLES ? &k->tableless : &k->refused, fault, WAIT_FIRST);
 	lock_release(&k->lock);
 }
 
@@ -538,6 +472,7 @@ static bool
 take_in_range_locked(struct park *k, struct park_list *l, struct task *task, uint64_t start,
     uint64_t end, uint64_t *ret_address)
 {
+	lock_assert_held(&k->lock);
 	for (uint32_t i = l->head, previous = PARK_NONE; i != PARK_NONE;
 	     previous = i, i = k->pool[i].next) {
 		const struct fault *f = &k->pool[i].fault;
@@ -552,7 +487,7 @@ take_in_range_locked(struct park *k, struct park_list *l, struct task *task, uin
 }
 
 bool
-park_refused_take(
+frame_wait_forget_refused(
     struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address)
 {
 	struct park *k = &d->park;
@@ -575,6 +510,7 @@ drop_locked(struct park *k, struct park_list *l, struct task *task)
 	uint32_t previous = PARK_NONE, next;
 	unsigned dropped = 0;
 
+	lock_assert_held(&k->lock);
 	for (uint32_t i = l->head; i != PARK_NONE; i = next) {
 		next = k->pool[i].next;
 		if (k->pool[i].fault.task == task) {
@@ -593,6 +529,7 @@ overflow_drop_locked(struct park *k, struct task *task)
 {
 	struct task **at = &k->overflowed;
 
+	lock_assert_held(&k->lock);
 	if (!task->park_overflow)
 		return false;
 	while (*at != task)
@@ -603,7 +540,7 @@ overflow_drop_locked(struct park *k, struct task *task)
 }
 
 void
-park_drop(struct daemon *d, struct task *task)
+frame_wait_drop(struct daemon *d, struct task *task)
 {
 	struct park *k = &d->park;
 	unsigned dropped, limited;
@@ -620,8 +557,7 @@ park_drop(struct daemon *d, struct task *task)
 	lock_release(&k->lock);
 	while (dropped-- > 0)
 		task_put(task);
-	overflow_wake(d);
-	/* Clients of side lanes may have waited for nobody but this one to wait for frames
-	 * (lane_must_wait). */
+	/* Clients of side lanes may have waited for no other client than this one to wait for
+	 * frames (lane_must_wait). */
 	frame_wait_freed(d);
 }

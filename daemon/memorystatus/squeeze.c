@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * When nothing can leave: what is tried next, and when to give up. Decisions are functions of
- * numbers. Runs on: the writer (squeeze_judge), any thread.
+ * When nothing can leave: what is tried next, and when to give up. All functions are pure: numbers
+ * in, a decision out. The writer acts on them (frame_wait_judge).
  *
  *   normal    faults wait; pageout, writeback and compaction make room. A fault that has waited
  *             through STARVES_AFTER although there is a place in swap is reason for the writer to
@@ -11,23 +11,22 @@
  *             only for pages that exist; stored pages get frames from deeper in the reserve
  *             (frames_floor). Ends when free_min frames are free.
  *   refusing  in the squeeze a fault has waited through its row of `patience`, and none of its use
- *             was served meanwhile:
- *             SIGBUS. Not a state: each fault is judged by itself. Longer while swap has room
- *             (PATIENCE_WITH_SWAP).
+ *             was served meanwhile: SIGBUS. Not a state: each fault is judged by itself. Longer
+ * while swap has room (PATIENCE_WITH_SWAP).
  *
- * Progress (park_progress) begins every wait anew: a segment went to swap, or pages left while the
- * compressor was clearly below its share. Then memory is not full, and who waits is only not first.
- * Frames that change hands otherwise prove nothing: clean pages come and go on a full machine too.
+ * Progress (frame_wait_progress) begins every wait anew: a segment went to swap, or pages left
+ * while the compressor was clearly below its share. Then memory is not full, and a fault that waits
+ * is only not first. Frames that change hands otherwise prove nothing: clean pages come and go on a
+ * full machine too.
  *
  * Why a squeezed machine turns over. Below the floor of FRAME_WRITE frames go to reads of stored
  * pages alone, whose copies stay: such a page leaves again for nothing, so there is always a frame
  * for the next read. A write gives its copy up, which compaction at its finest turns into a frame,
  * but for what is left over at the end of each segment: that is what the compressor may grow for.
  */
-#include "pageout/pageout.h"
+#include "memorystatus/squeeze.h"
 
-#include "fault/fault.h"
-#include "memorystatus/frame_wait.h"
+#include "check.h"
 
 /* Tried in vain before more goes to swap. */
 #define STARVES_AFTER ((struct moment){ .rounds = 8, .passes = 4 })
@@ -39,16 +38,10 @@ static const struct moment patience[FRAME_USE_COUNT] = {
 	[FRAME_READ] = { .rounds = 400, .passes = 100 },
 };
 
-/* While swap has room memory is not full: what waits is only unlucky (segments that are all being
- * filled, others that are always first). Not for ever all the same: a fault must end. */
+/* While swap has room memory is not full: a fault that waits is only unlucky (all segments are
+ * being filled, or others are always first). It is refused in the end all the same: a fault must
+ * end. */
 #define PATIENCE_WITH_SWAP 64u
-
-struct moment
-moment_now(const struct daemon *d)
-{
-	return (
-	    struct moment){ load_relaxed(&d->pageq.rounds), load_relaxed(&d->writeback.passes) };
-}
 
 struct moment
 moment_tried(struct moment since, struct moment now)
@@ -77,7 +70,10 @@ squeeze_begins(struct moment tried)
 bool
 squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room)
 {
-	struct moment least = patience[use];
+	struct moment least;
+
+	CHECK(use < ARRAY_LEN(patience) && use != FRAME_STORE);
+	least = patience[use];
 
 	if (swap_has_room) {
 		least.rounds *= PATIENCE_WITH_SWAP;
@@ -87,31 +83,7 @@ squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room)
 }
 
 bool
-squeeze_is_far(const struct daemon *d)
+squeeze_is_far(uint64_t held, uint64_t share)
 {
-	uint64_t share = compressor_share(d);
-
-	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) <
-	       share - share / 16;
-}
-
-void
-squeeze_judge(struct daemon *d)
-{
-	bool room = load_relaxed(&d->frames.free_count) >= d->frames.free_min;
-	struct moment tried;
-
-	if (load_relaxed(&d->pageq.squeezed)) {
-		if (room) {
-			store_release(&d->pageq.squeezed, false);
-			log_info_limited("there is room again");
-			/* Those that were refused. */
-			bells_ring_one(&d->bells);
-		}
-	} else if (!room && park_longest(d, &tried) && squeeze_begins(tried)) {
-		park_squeeze(d);
-		log_info_limited("nothing can leave: memory is squeezed");
-	}
-	/* Who waits is judged again; and frames may have come from clients, who tell nobody. */
-	frame_wait_freed(d);
+	return held < share - share / 16;
 }

@@ -3,46 +3,9 @@
  * Clients at their limit: their own pages leave, and nobody else's. Runs on: worker 0 of the common
  * lane, and side lanes' workers.
  */
-#include "fault/fault.h"
+#include "memorystatus/limits.h"
 #include "pageout/pageout_priv.h"
 #include "vm/task.h"
-
-atomic_bool *
-limits_wanted(struct daemon *d, unsigned lane)
-{
-	return lane == LANE_COMMON ? &d->pageq.limits_wanted
-				   : &d->pageq.side[lane - 1].limits_wanted;
-}
-
-static void
-want_pages_of(struct daemon *d, struct task *task)
-{
-	unsigned lane = load_acquire(&task->lane);
-
-	store_release(&task->reclaim_queued, true);
-	store_release(limits_wanted(d, lane), true);
-	if (lane == LANE_COMMON)
-		pageout_want(d);
-	else
-		side_wake(d);
-}
-
-void
-pageout_want_task(struct daemon *d, struct task *task)
-{
-	struct task *other;
-	uint32_t cursor = 0;
-
-	want_pages_of(d, task);
-	if (likely(load_relaxed(&task->bill.process->references) == 1))
-		return;
-	/* The limit is the process's: its other tasks' pages serve as well. */
-	while ((other = task_next(d, &cursor)) != NULL) {
-		if (other != task && other->bill.process == task->bill.process)
-			want_pages_of(d, other);
-		task_put(other);
-	}
-}
 
 /* The pages of one object, clock-wise from the task's hand: inactive ones leave, active ones
  * become inactive.

@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "fault/fault.h"
+#include "memorystatus/limits.h"
 #include "pageout/pageout_priv.h"
 #include "sort.h"
 #include "vm/task.h"
@@ -22,15 +23,6 @@
 
 /* Pages unmapped at a time after a fault; a fault makes one or two due. */
 #define SETTLE_MAX 16u
-
-void
-pageout_want(struct daemon *d)
-{
-	lock_acquire(&d->pageq.lock);
-	if (d->pageq.first_asleep)
-		cond_signal(&d->pageq.pageout_wanted);
-	lock_release(&d->pageq.lock);
-}
 
 /* Pages beyond resident_frames, those that faults wait for included. */
 static bool
@@ -302,8 +294,10 @@ turn(struct pageout_worker *w)
 	fetch_add_relaxed(&d->pageq.rounds, 1);
 	if (freed > 0) {
 		frame_wait_freed(d);
-		if (!w->refused && squeeze_is_far(d))
-			park_progress(d);
+		if (!w->refused &&
+		    squeeze_is_far((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]),
+			compressor_share(d)))
+			frame_wait_progress(d);
 	}
 	if (((freed == 0 && !evicted) || w->refused) && !watch_is_relieved())
 		wait_for_room(w);

@@ -57,10 +57,6 @@ struct pageout_worker {
 int pageout_start(struct daemon *d);
 void pageout_stop(struct daemon *d);
 void pageout_fini(struct daemon *d);
-/* Frames are needed. Any thread, no lock at or below PAGEQ held. */
-void pageout_want(struct daemon *d);
-/* This client's process is over its limit: its own pages must leave. */
-void pageout_want_task(struct daemon *d, struct task *task);
 /* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread
  * can touch it again. Runs on: fault servers, no lock held. */
 void pageout_settle(struct daemon *d, struct stat_shard stats);
@@ -102,21 +98,6 @@ void side_take(struct pageout_worker *w);
 bool side_wanted_locked(const struct daemon *d, unsigned lane);
 /* The workers of all side lanes look again. Any thread, no lock at or below PAGEQ held */
 void side_wake(struct daemon *d);
-
-/* memorystatus/squeeze.c: what follows when nothing can leave. The decisions are pure. */
-struct moment moment_now(const struct daemon *d);
-/* What has been tried in between. */
-struct moment moment_tried(struct moment since, struct moment now);
-bool squeeze_begins(struct moment tried);
-/* Whether a fault that has waited so in the squeeze gets SIGBUS. */
-bool squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room);
-/* Whether a fault that has waited so is reason to write more to swap than the compressor's share
- * asks for. */
-bool squeeze_starves(struct moment tried);
-/* The compressor has clearly not filled its share: what leaves makes room, whoever gets it. */
-bool squeeze_is_far(const struct daemon *d);
-/* Enters and leaves the squeeze. Runs on: the writer, after each pass. */
-void squeeze_judge(struct daemon *d);
 
 /* pmap/zap.c: takes the mappings of deactivated pages away, best effort. Sorts the victims. */
 void zap(struct pageout_worker *w, struct victim *victims, unsigned count);

@@ -25,8 +25,6 @@ void worker_hand_over_locked(
     struct daemon *d, struct pageout_worker *w, struct pageout_worker *next);
 
 /* limit.c */
-/* Whether some client of that lane must give pages. Any thread */
-atomic_bool *limits_wanted(struct daemon *d, unsigned lane);
 /* Pages of those clients leave. => frames freed */
 unsigned round_limits(struct pageout_worker *w);
 

@@ -234,7 +234,7 @@ is_starved(struct daemon *d)
 
 	return swap_has_room(d) &&
 	       load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
-	       park_longest(d, &tried) && squeeze_starves(tried);
+	       frame_wait_longest(d, &tried) && squeeze_starves(tried);
 }
 
 static void
@@ -403,8 +403,8 @@ writer_main(void *argument)
 		room_made(d, false);
 		fetch_add_acq_rel(&wb->passes, 1);
 		if (w->written > 0)
-			park_progress(d);
-		squeeze_judge(d);
+			frame_wait_progress(d);
+		frame_wait_judge(d);
 		lock_acquire(&wb->lock);
 	}
 	lock_release(&wb->lock);

@@ -87,7 +87,7 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 {
 	struct prefetch *p = &d->prefetch[jobs_own_number()];
 	struct fill fill = { 0 };
-	enum fault_outcome outcome;
+	enum run_begun begun;
 	struct cref cref;
 	int error;
 
@@ -98,9 +98,9 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 		lock_release(&o->lock);
 		return 0;
 	}
-	outcome = fill_begin(d, o, index, 1, 1, FRAME_READ, &fill);
+	begun = fill_begin(d, o, index, 1, 1, FRAME_READ, &fill);
 	lock_release(&o->lock);
-	if (outcome != FAULT_ANSWERED)
+	if (begun != RUN_BEGUN)
 		return 0;
 	cref.v = d->frames.pages[fill.frames[0]].cref;
 	error = compressor_load(d->compressor, cref, p->page);

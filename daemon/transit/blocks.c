@@ -100,5 +100,5 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 	}
 	lock_release(&o->lock);
 	if (given > 0)
-		park_tables_freed(o->daemon);
+		frame_wait_tables_freed(o->daemon);
 }

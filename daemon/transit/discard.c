@@ -165,7 +165,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 	struct daemon *d = o->daemon;
 	uint64_t address;
 
-	while (park_refused_take(
+	while (frame_wait_forget_refused(
 	    d, o->task, vm_object_address(o, first), vm_object_address(o, end), &address)) {
 		uint64_t start = round_down_u64(address, d->page_bytes);
 		uint64_t index = (start - o->base_address) >> d->page_shift;

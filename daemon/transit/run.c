@@ -59,7 +59,7 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
 }
 
-enum fault_outcome
+enum run_begun
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret)
 {
@@ -69,18 +69,18 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 
 	if (hole) {
 		hole->wanted = true;
-		return FAULT_BUSY;
+		return RUN_BUSY;
 	}
 	if (room == 0 || lane_must_wait(d, o->task))
-		return FAULT_OVER_LIMIT;
+		return RUN_OVER_LIMIT;
 	if (count > room)
 		count = room;
 	/* Asked before table memory is taken, which would stay. */
 	if (frames_available_for(d, use) == 0)
-		return FAULT_NO_FRAME;
+		return RUN_NO_FRAME;
 	count = vm_object_populate(o, index, count, direction);
 	if (count == 0)
-		return FAULT_NO_TABLE;
+		return RUN_NO_TABLE;
 	lock_acquire(&d->pageq.lock);
 	/* Guesses must not eat the last frames. */
 	if (count > 1 && frames_available(d) < 4 * count)
@@ -96,7 +96,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	}
 	lock_release(&d->pageq.lock);
 	if (got == 0)
-		return FAULT_NO_FRAME;
+		return RUN_NO_FRAME;
 	if (direction < 0) {
 		for (unsigned i = 0; i < got / 2; i++) {
 			uint32_t swap = ret->frames[i];
@@ -112,7 +112,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	ret->count = got;
 	for (unsigned i = 0; i < got; i++)
 		vm_object_slot_set(o, ret->index + i, slot_resident(ret->frames[i]));
-	return FAULT_ANSWERED;
+	return RUN_BEGUN;
 }
 
 /* Lets page i go after its state is settled; wakes whoever met it busy. */

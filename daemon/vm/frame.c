@@ -225,6 +225,15 @@ frame_take_locked(struct daemon *d, enum frame_use use)
 }
 
 void
+frames_want(struct daemon *d)
+{
+	lock_acquire(&d->pageq.lock);
+	if (d->pageq.first_asleep)
+		cond_signal(&d->pageq.pageout_wanted);
+	lock_release(&d->pageq.lock);
+}
+
+void
 frame_put_locked(struct daemon *d, uint32_t frame)
 {
 	struct frame_table *t = &d->frames;

@@ -86,6 +86,8 @@ frames_available(const struct daemon *d)
 }
 /* => a free frame, now TAKEN, or FRAME_NONE. PAGEQ held; vm_page_commit must follow. */
 uint32_t frame_take_locked(struct daemon *d, enum frame_use use);
+/* Frames are needed: the first worker wakes. Any thread, no lock at or below PAGEQ held. */
+void frames_want(struct daemon *d);
 /* The frame is free. => PAGEQ held */
 void frame_put_locked(struct daemon *d, uint32_t frame);
 /* For messages. */

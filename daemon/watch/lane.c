@@ -10,6 +10,8 @@
 #include "fault/direct.h"
 #include "fault/fault.h"
 #include "control/jobs.h"
+#include "memorystatus/frame_wait.h"
+#include "memorystatus/limits.h"
 #include "pageout/pageout.h"
 #include "pmap/wake.h"
 
@@ -48,9 +50,9 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	if (load_acquire(&task->state) == TASK_ATTACHED)
 		task_wake_all(task);
 	/* What it has wanted from workers and jobs of the lane before is for those of this one. */
-	pageout_want_task(d, task);
-	pageout_want(d);
+	limits_want(d, task);
+	frames_want(d);
 	side_wake(d);
 	jobs_wake(d);
-	park_tables_freed(d);
+	frame_wait_tables_freed(d);
 }

@@ -26,11 +26,11 @@ EXCEPTIONS = {
         control/stop
         fault/affinity
         fault/direct
+        fault/dispatch
         fault/fault
+        fault/parked
         fault/server
         fault/swapin
-        memorystatus/frame_wait
-        memorystatus/squeeze
         pageout/evict
         pageout/launder
         pageout/limit

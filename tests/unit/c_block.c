@@ -23,13 +23,13 @@ blocks_start(struct unit *u)
 	unit_start(u);
 	d = u->daemon;
 	assert_int_equal(page_policy_create(d, "default", &d->pageq.policy), 0);
-	assert_int_equal(park_create(d), 0);
+	assert_int_equal(frame_wait_create(d), 0);
 }
 
 static void
 blocks_stop(struct unit *u)
 {
-	park_destroy(u->daemon);
+	frame_wait_destroy(u->daemon);
 	page_policy_destroy(u->daemon->pageq.policy);
 	unit_stop(u);
 }
@@ -194,7 +194,7 @@ runs_end_where_the_share_does(void **state)
 	assert_int_equal(share_room(u.daemon, u.task->bill.account, SHARE_TABLES), 0);
 	lock_acquire(&u.object->lock);
 	assert_int_equal(
-	    fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), FAULT_NO_TABLE);
+	    fill_begin(u.daemon, u.object, 2000, 8, 1, FRAME_FIRST, &fill), RUN_NO_TABLE);
 	lock_release(&u.object->lock);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
 	/* Another object has a block of all that is not kept. */

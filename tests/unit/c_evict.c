@@ -21,7 +21,7 @@ page_make(struct unit *u, uint64_t index, enum page_state state)
 
 	lock_acquire(&u->object->lock);
 	assert_int_equal(
-	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);
 	lock_release(&u->object->lock);
 	fill_finish(NULL, &fill, 1, state, false);
 	return fill.frames[0];

@@ -23,12 +23,12 @@ static void
 somebody_fills(struct unit *u, uint64_t index)
 {
 	struct fill fill;
-	enum fault_outcome outcome;
+	enum run_begun begun;
 
 	lock_acquire(&u->object->lock);
-	outcome = fill_begin(u->daemon, u->object, index, 1, 1, FRAME_READ, &fill);
+	begun = fill_begin(u->daemon, u->object, index, 1, 1, FRAME_READ, &fill);
 	lock_release(&u->object->lock);
-	assert_int_equal(outcome, FAULT_BUSY);
+	assert_int_equal(begun, RUN_BUSY);
 }
 
 static void
@@ -43,7 +43,7 @@ nobody_fills_what_is_refused(void **state)
 	server = faults_start(&u);
 	f = fault_at(&u, 7, 0);
 	world.on_poison = somebody_fills;
-	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
+	assert_true(fault_refuse(server, &f, REFUSED_FRAMES));
 	assert_int_equal(world.poisons, 1);
 	/* A fault that came meanwhile is woken when the hole is gone. */
 	assert_int_equal(world.wakes, 1);
@@ -52,11 +52,10 @@ nobody_fills_what_is_refused(void **state)
 	/* And then it can be filled; a resident page is not refused. */
 	lock_acquire(&u.object->lock);
 	assert_null(vm_object_hole_at(u.object, 7));
-	assert_int_equal(
-	    fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), FAULT_ANSWERED);
+	assert_int_equal(fill_begin(u.daemon, u.object, 7, 1, 1, FRAME_READ, &fill), RUN_BEGUN);
 	lock_release(&u.object->lock);
 	world.on_poison = NULL;
-	assert_false(fault_refuse(server, &f, FAULT_NO_FRAME));
+	assert_false(fault_refuse(server, &f, REFUSED_FRAMES));
 	assert_int_equal(world.poisons, 1);
 	fill_abort(u.daemon, &fill, 0);
 	vm_object_put(u.object);
@@ -77,7 +76,7 @@ nothing_is_refused_in_a_hole(void **state)
 	lock_acquire(&u.object->lock);
 	vm_object_hole_begin(u.object, &hole, 0, 16);
 	lock_release(&u.object->lock);
-	assert_true(fault_refuse(server, &f, FAULT_NO_FRAME));
+	assert_true(fault_refuse(server, &f, REFUSED_FRAMES));
 	assert_int_equal(world.poisons, 0);
 	assert_int_equal(load_relaxed(&u.daemon->park.refused_count), 0);
 	lock_acquire(&u.object->lock);
@@ -108,8 +107,7 @@ late_thread(void *argument)
 	/* find_target has been here. The other one waits for us, or passes by. */
 	while (!atomic_load(&late->passed) && !thread_sleeps(getpid(), late->other))
 		sched_yield();
-	assert_int_equal(
-	    fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);
 	lock_release(&u->object->lock);
 	fill.write = fill.wired = false;
 	fill_finish(NULL, &fill, 1, PAGE_ACTIVE, false);
@@ -195,17 +193,18 @@ touch_wires(void **state)
 	assert_int_equal(request(&u, handle_wire, &body, NULL), 0);
 	for (uint64_t i = 0; i < ARRAY_LEN(from); i++) {
 		struct fault f = fault_at(&u, i, UFFD_FAULT_MINOR);
+		enum wait_for wait;
 		struct fill fill;
 
 		u.daemon->pageq.speculative_head = u.daemon->pageq.speculative_tail = FRAME_NONE;
 		lock_acquire(&u.object->lock);
 		assert_int_equal(
-		    fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+		    fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);
 		lock_release(&u.object->lock);
 		fill.write = fill.wired = false;
 		fill_finish(NULL, &fill, 1, from[i], false);
 		assert_int_equal(state_at(&u, i), from[i]);
-		assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+		assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
 		assert_int_equal(state_at(&u, i), PAGE_WIRED);
 	}
 	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 2);
@@ -299,7 +298,7 @@ kept_is_not_woken(void **state)
 		/* The page is in the middle of the pages to be brought in. */
 		lock_acquire(&u.object->lock);
 		assert_int_equal(
-		    fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), FAULT_ANSWERED);
+		    fill_begin(u.daemon, u.object, 7, 4, -1, FRAME_READ, &fill), RUN_BEGUN);
 		assert_int_equal(fill.first, 3);
 		if (wanted)
 			assert_false(vm_page_busy_try(&u.daemon->frames.pages[fill.frames[3]]));

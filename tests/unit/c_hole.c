@@ -50,15 +50,15 @@ forget_pages(struct unit *u, uint64_t count)
 	lock_release(&u->object->lock);
 }
 
-static enum fault_outcome
+static enum run_begun
 begin(struct unit *u, uint64_t index, unsigned want, int direction, struct fill *fill)
 {
-	enum fault_outcome outcome;
+	enum run_begun begun;
 
 	lock_acquire(&u->object->lock);
-	outcome = fill_begin(u->daemon, u->object, index, want, direction, FRAME_READ, fill);
+	begun = fill_begin(u->daemon, u->object, index, want, direction, FRAME_READ, fill);
 	lock_release(&u->object->lock);
-	return outcome;
+	return begun;
 }
 
 static void
@@ -88,18 +88,18 @@ nobody_fills_a_hole(void **state)
 	assert_ptr_equal(vm_object_hole_at(u.object, 55), &other);
 	lock_release(&u.object->lock);
 
-	assert_int_equal(begin(&u, 25, 1, 1, &fill), FAULT_BUSY);
+	assert_int_equal(begin(&u, 25, 1, 1, &fill), RUN_BUSY);
 	assert_true(hole.wanted);
 	assert_int_equal(slot_kind(load_relaxed(vm_object_slot(u.object, 25))), SLOT_STORED);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
 
 	/* Runs stop in front of it, upwards and downwards. */
 	hole.wanted = false;
-	assert_int_equal(begin(&u, 17, 8, 1, &fill), FAULT_ANSWERED);
+	assert_int_equal(begin(&u, 17, 8, 1, &fill), RUN_BEGUN);
 	assert_int_equal(fill.index, 17);
 	assert_int_equal(fill.count, 3);
 	end(&u, &fill);
-	assert_int_equal(begin(&u, 33, 8, -1, &fill), FAULT_ANSWERED);
+	assert_int_equal(begin(&u, 33, 8, -1, &fill), RUN_BEGUN);
 	assert_int_equal(fill.index, 30);
 	assert_int_equal(fill.count, 4);
 	end(&u, &fill);
@@ -111,7 +111,7 @@ nobody_fills_a_hole(void **state)
 	assert_ptr_equal(vm_object_hole_at(u.object, 55), &other);
 	assert_false(vm_object_hole_end(u.object, &other));
 	lock_release(&u.object->lock);
-	assert_int_equal(begin(&u, 25, 8, 1, &fill), FAULT_ANSWERED);
+	assert_int_equal(begin(&u, 25, 8, 1, &fill), RUN_BEGUN);
 	assert_int_equal(fill.count, 8);
 	end(&u, &fill);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
@@ -132,7 +132,7 @@ only_stored_pages_stand_between(void **state)
 	assert_true(vm_object_all_stored(u.object, 0, 32));
 	assert_false(
 	    vm_object_all_stored(u.object, 0, 33)); /* absent: perhaps not even allocated */
-	assert_int_equal(begin(&u, 9, 1, 1, &fill), FAULT_ANSWERED);
+	assert_int_equal(begin(&u, 9, 1, 1, &fill), RUN_BEGUN);
 	assert_false(vm_object_all_stored(u.object, 8, 11)); /* being filled */
 	assert_true(vm_object_all_stored(u.object, 10, 32));
 	end(&u, &fill);

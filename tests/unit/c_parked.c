@@ -3,16 +3,19 @@
  * Faults that wait: for a frame, for their process's limit, for a place in a read of swap.
  */
 #include "fault_fixture.h"
+
+#include "fault/dispatch.h"
+#include "fault/parked.h"
 #include "transit/discard.h"
 
 static void
-park(struct fault_server *server, struct unit *u, uint64_t first, uint64_t count,
-    enum fault_outcome why)
+park(
+    struct fault_server *server, struct unit *u, uint64_t first, uint64_t count, enum wait_for wait)
 {
 	for (uint64_t i = first; i < first + count; i++) {
 		struct fault f = fault_at(u, i, UFFD_FAULT_WRITE);
 
-		park_fault(server, &f, why);
+		fault_park(server, &f, wait);
 	}
 }
 
@@ -30,35 +33,35 @@ overflow_is_woken(void **state)
 
 	server = faults_start(&u);
 	d = u.daemon;
-	park_destroy(d);
+	frame_wait_destroy(d);
 	store_relaxed(&d->params.parked_faults, 256);
-	assert_int_equal(park_create(d), 0);
+	assert_int_equal(frame_wait_create(d), 0);
 	share = 64;
 	store_relaxed(&d->frames.free_count, 0);
-	park(server, &u, 0, share + 10, FAULT_NO_FRAME);
+	park(server, &u, 0, share + 10, WAIT_FIRST);
 	assert_int_equal(load_relaxed(&d->park.count), share);
 	assert_true(u.task->park_overflow);
 	/* Others fill the pool, and the last of them finds nothing. */
 	for (unsigned i = 0; i < 4; i++) {
 		others[i] = unit_task(d);
 		other = (struct unit){ d, others[i], u.object };
-		park(server, &other, 0, i < 3 ? share : 1, FAULT_NO_FRAME);
+		park(server, &other, 0, i < 3 ? share : 1, WAIT_FIRST);
 	}
 	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
 	assert_int_equal(others[3]->parked, 0);
 	assert_true(others[3]->park_overflow);
 	/* No frame is free: no thread is woken, because it would fault again at once. */
-	park_serve(server);
+	parked_serve(server);
 	assert_true(others[3]->park_overflow && u.task->park_overflow);
 	assert_int_equal(world.wakes, 0);
 	/* The clients that fill the pool end: there are places for the last one. */
 	for (unsigned i = 0; i < 3; i++)
-		park_drop(d, others[i]);
+		parked_drop(d, others[i]);
 	assert_false(others[3]->park_overflow);
 	assert_true(u.task->park_overflow);
 	/* And when the other's faults have been served it is woken for the rest. */
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
-	park_serve(server);
+	parked_serve(server);
 	assert_true(world.zeropages > 0 && world.wakes > 0);
 	assert_false(u.task->park_overflow);
 	assert_null(d->park.overflowed);
@@ -71,6 +74,7 @@ overflow_is_woken(void **state)
 static void
 discard_rings(void **state)
 {
+	enum wait_for wait;
 	struct fault f;
 	struct fault_server *server;
 	struct unit u;
@@ -78,9 +82,9 @@ discard_rings(void **state)
 
 	server = faults_start(&u);
 	f = fault_at(&u, 0, UFFD_FAULT_WRITE);
-	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
 	store_relaxed(&u.daemon->frames.free_count, 0);
-	park(server, &u, 9, 1, FAULT_NO_FRAME);
+	park(server, &u, 9, 1, WAIT_FIRST);
 	assert_false(load_relaxed(&server->seat->bell->rung));
 	assert_int_equal(vm_object_discard(u.object, 1, 8), 0);
 	assert_false(load_relaxed(&server->seat->bell->rung));
@@ -97,7 +101,7 @@ store_page(struct unit *u, uint64_t index)
 
 	lock_acquire(&u->object->lock);
 	assert_int_equal(
-	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), FAULT_ANSWERED);
+	    fill_begin(u->daemon, u->object, index, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);
 	lock_release(&u->object->lock);
 	u->daemon->frames.pages[fill.frames[0]].cref = 1;
 	fill_abort(u->daemon, &fill, 0);
@@ -150,10 +154,10 @@ last_waiter_ends(void **state)
 	second = (struct unit){ u.daemon, other, u.object };
 	store_relaxed(&u.task->lane, 1);
 	store_relaxed(&u.daemon->frames.free_count, 0);
-	park(server, &second, 9, 1, FAULT_NO_FRAME);
-	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
+	park(server, &second, 9, 1, WAIT_FIRST);
+	park(server, &u, 4, 1, WAIT_LIMIT);
 	assert_false(load_relaxed(&server->seat->bell->rung));
-	park_drop(u.daemon, other);
+	parked_drop(u.daemon, other);
 	assert_true(load_relaxed(&server->seat->bell->rung));
 	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);
 	store_relaxed(&u.task->lane, LANE_COMMON);
@@ -167,6 +171,7 @@ static void
 side_lane_waits(void **state)
 {
 	struct fault_server *server;
+	enum wait_for wait;
 	struct fault f;
 	struct unit u;
 	(void)state;
@@ -175,21 +180,22 @@ side_lane_waits(void **state)
 	store_relaxed(&u.task->lane, 1);
 	server->lane = 1;
 	f = fault_at(&u, 3, 0);
-	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
 	store_relaxed(&u.daemon->park.frame_count, 1);
 	f = fault_at(&u, 4, 0);
-	assert_int_equal(fault_handle(server, &f), FAULT_OVER_LIMIT);
-	park(server, &u, 4, 1, FAULT_OVER_LIMIT);
-	park_serve(server);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_WAITS);
+	assert_int_equal(wait, WAIT_LIMIT);
+	park(server, &u, 4, 1, WAIT_LIMIT);
+	parked_serve(server);
 	assert_int_equal(kind_at(&u, 4), SLOT_ABSENT);
 	assert_int_equal(load_relaxed(&u.daemon->park.count), 1);
 	/* Where no page can leave, it is served like any other client. */
 	store_relaxed(&u.daemon->pageq.squeezed, true);
 	f = fault_at(&u, 5, 0);
-	assert_int_equal(fault_handle(server, &f), FAULT_ANSWERED);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
 	store_relaxed(&u.daemon->pageq.squeezed, false);
 	store_relaxed(&u.daemon->park.frame_count, 0);
-	park_serve(server);
+	parked_serve(server);
 	assert_int_equal(kind_at(&u, 4), SLOT_RESIDENT);
 	assert_int_equal(load_relaxed(&u.daemon->park.count), 0);
 	store_relaxed(&u.task->lane, LANE_COMMON);
@@ -217,29 +223,29 @@ limit_holds_up_nobody(void **state)
 	store_relaxed(&other->bill.process->limit_pages, 1);
 	store_relaxed(&u.task->bill.process->resident, 5);
 	store_relaxed(&other->bill.process->resident, 5);
-	park(server, &second, 0, LIMITED, FAULT_OVER_LIMIT);
-	park(server, &u, 0, 3, FAULT_OVER_LIMIT);
+	park(server, &second, 0, LIMITED, WAIT_LIMIT);
+	park(server, &u, 0, 3, WAIT_LIMIT);
 	assert_int_equal(load_relaxed(&other->bill.process->limit_parked), LIMITED);
 	store_relaxed(&d->frames.free_count, 0);
-	park(server, &second, LIMITED, 1, FAULT_NO_FRAME);
+	park(server, &second, LIMITED, 1, WAIT_FIRST);
 	store_relaxed(&d->writeback.passes, 9);
 	store_relaxed(&d->pageq.rounds, 9);
-	assert_true(park_longest(d, &t));
+	assert_true(frame_wait_longest(d, &t));
 	assert_int_equal(t.passes, 9);
 	/* A frame is free: the last of them all gets it (its task has no such page, that is an
 	 * answer). */
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
-	park_serve(server);
+	parked_serve(server);
 	assert_int_equal(world.poisons, 1);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED + 3);
 	/* And the client behind the one at its limit. */
 	store_relaxed(&u.task->bill.process->resident, 0);
 	store_relaxed(&u.task->bill.process->limit_pages, 0);
-	park_serve(server);
+	parked_serve(server);
 	assert_int_equal(world.zeropages, 3);
 	assert_int_equal(load_relaxed(&d->park.count), LIMITED);
 	store_relaxed(&other->bill.process->resident, 0);
-	park_drop(d, other);
+	parked_drop(d, other);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	assert_null(d->park.limited);
 	task_put(other);

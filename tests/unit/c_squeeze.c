@@ -4,8 +4,8 @@
  */
 #include "c_unit.h"
 
-#include "fault/fault.h"
-#include "pageout/pageout.h"
+#include "memorystatus/frame_wait.h"
+#include "pagers/store.h"
 
 static struct moment
 tried(uint32_t rounds, uint32_t passes)
@@ -132,7 +132,6 @@ fault_at(struct unit *u, uint64_t page)
 static void
 test_park(void **state)
 {
-	struct fault_server server = { 0 };
 	struct moment t;
 	struct unit u;
 	struct daemon *d;
@@ -141,56 +140,55 @@ test_park(void **state)
 	(void)state;
 	unit_start(&u);
 	d = u.daemon;
-	server.daemon = d;
-	server.stats = stats_shard(&d->stats, 0);
-	assert_int_equal(park_create(d), 0);
+	assert_int_equal(frame_wait_create(d), 0);
 	store_relaxed(&d->frames.free_count, 0);
-	assert_false(park_longest(d, &t));
+	assert_false(frame_wait_longest(d, &t));
 	for (uint32_t i = 0; i < 4; i++) {
 		struct fault f = fault_at(&u, i);
 
 		store_relaxed(&d->pageq.rounds, 10 * i);
 		store_relaxed(&d->writeback.passes, i);
-		park_fault(&server, &f,
-		    i == 0   ? FAULT_OVER_LIMIT
-		    : i == 1 ? FAULT_NO_FRAME_WRITE
-			     : FAULT_NO_FRAME);
+		assert_true(frame_wait_keep(d, &f,
+		    i == 0   ? WAIT_LIMIT
+		    : i == 1 ? WAIT_WRITE
+			     : WAIT_FIRST));
 	}
 	store_relaxed(&d->pageq.rounds, 100);
 	store_relaxed(&d->writeback.passes, 10);
 	/* A fault that waits for a limit does not wait for memory. */
 	d->park.served[FRAME_WRITE] = d->park.served[FRAME_FIRST] = tried(0, 0);
-	assert_true(park_longest(d, &t));
+	assert_true(frame_wait_longest(d, &t));
 	assert_int_equal(t.passes, 9);
 	assert_int_equal(t.rounds, 90);
 	d->park.served[FRAME_WRITE] = tried(95, 9);
-	assert_true(park_longest(d, &t));
+	assert_true(frame_wait_longest(d, &t));
 	assert_int_equal(t.passes, 8);
 
 	for (uint32_t i = 10; i < 20; i++) {
 		struct fault f = fault_at(&u, i);
 
-		park_refused(d, &f, FAULT_NO_FRAME);
+		frame_wait_refused(d, &f, REFUSED_FRAMES);
 	}
 	assert_int_equal(load_relaxed(&d->park.refused_count), 10);
-	assert_false(park_refused_take(d, u.task, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
+	assert_false(
+	    frame_wait_forget_refused(d, u.task, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
 	for (unsigned i = 0; i < 2; i++)
-		assert_true(park_refused_take(
+		assert_true(frame_wait_forget_refused(
 		    d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	assert_int_equal(address, UNIT_BASE + 13 * 4096);
-	assert_false(
-	    park_refused_take(d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
+	assert_false(frame_wait_forget_refused(
+	    d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	/* The first and the last of the list. */
-	assert_true(
-	    park_refused_take(d, u.task, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
-	assert_true(
-	    park_refused_take(d, u.task, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
+	assert_true(frame_wait_forget_refused(
+	    d, u.task, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
+	assert_true(frame_wait_forget_refused(
+	    d, u.task, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
 	assert_int_equal(load_relaxed(&d->park.refused_count), 6);
-	park_drop(d, u.task);
+	frame_wait_drop(d, u.task);
 	assert_int_equal(load_relaxed(&d->park.refused_count), 0);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
-	park_destroy(d);
+	frame_wait_destroy(d);
 	unit_stop(&u);
 }
 

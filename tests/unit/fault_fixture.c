@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "fault/parked.h"
 #include "pageq/page_policy.h"
 #include "vm/vm_map.h"
 #include "transit/discard.h"
@@ -88,8 +89,9 @@ faults_start(struct unit *u)
 	memset(&world, 0, sizeof(world));
 	world.unit = u;
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
-	assert_int_equal(park_create(d), 0);
+	assert_int_equal(frame_wait_create(d), 0);
 	server->daemon = d;
+	server->no_io = fault_server_defer;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
 	d->seats = calloc(seat_count(d), sizeof(*d->seats));
 	server->seat = d->seats;
@@ -110,10 +112,10 @@ faults_stop(struct unit *u)
 	struct daemon *d = u->daemon;
 	struct vm_entry e = vm_map_remove_at(&u->task->map, 0);
 
-	park_drop(d, u->task);
+	parked_drop(d, u->task);
 	vm_object_discard(e.object, 0, UNIT_PAGES);
 	vm_object_put(e.object);
-	park_destroy(d);
+	frame_wait_destroy(d);
 	page_policy_destroy(d->pageq.policy);
 	free(d->seats);
 	free(d->servers);

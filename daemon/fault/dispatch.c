@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What becomes of a fault: it is handled, and where it cannot be answered now it is parked,
+ * refused, or kept until there is room for a read. Runs on: fault servers. Never sleeps, allocates
+ * nothing.
+ */
+#include "fault/dispatch.h"
+
+#include "memorystatus/limits.h"
+
+void
+fault_park(struct fault_server *server, const struct fault *fault, enum wait_for wait)
+{
+	struct daemon *d = server->daemon;
+	bool limit = wait == WAIT_LIMIT;
+
+	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
+	if (!frame_wait_keep(d, fault, wait))
+		return;
+	if (limit)
+		limits_want(d, fault->task);
+	else
+		frames_want(d);
+	/* A frame may have been freed between our look and our place in the queue. */
+	if (frames_available_for(d, wait == WAIT_READ    ? FRAME_READ
+				    : wait == WAIT_WRITE ? FRAME_WRITE
+							 : FRAME_FIRST) > 0)
+		bells_ring_one(&d->bells);
+}
+
+/* It faults again. The message's address is exact, a wake-up wants a page's. */
+static void
+send_back(const struct fault_server *server, const struct fault *f)
+{
+	size_t bytes = server->daemon->hw_bytes;
+
+	uffd_wake(f->task->uffd, round_down_u64(f->address, bytes), bytes);
+}
+
+void
+fault_dispatch(struct fault_server *server, const struct fault *f)
+{
+	enum fault_outcome outcome;
+	enum wait_for wait;
+
+	/* Served by others by now: it faults again, and they are told. So it is with one of a batch
+	 * whose server has been relieved. */
+	if (unlikely(load_acquire(&f->task->lane) != server->lane || watch_is_relieved())) {
+		send_back(server, f);
+		return;
+	}
+	watch_client(task_cookie(f->task));
+	outcome = fault_handle(server, f, &wait);
+	switch (outcome) {
+	case FAULT_ANSWERED:
+	case FAULT_PENDING:
+	case FAULT_BUSY:
+		break;
+	case FAULT_WAITS:
+		fault_park(server, f, wait);
+		break;
+	case FAULT_NO_TABLE:
+		if (!fault_refuse(server, f, REFUSED_TABLES))
+			send_back(server, f);
+		break;
+	case FAULT_NO_IO:
+		/* Sent back where there is no place for it: by then the channel has moved. */
+		if (!server->no_io(server, f))
+			send_back(server, f);
+		break;
+	}
+}

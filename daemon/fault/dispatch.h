@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FAULT_DISPATCH_H
+#define FAULT_DISPATCH_H
+
+#include "fault/fault.h"
+
+/* Handles and, where it cannot be answered now, parks or keeps or refuses. */
+void fault_dispatch(struct fault_server *server, const struct fault *fault);
+/* Parks the fault, and asks for what it waits for. */
+void fault_park(struct fault_server *server, const struct fault *fault, enum wait_for wait);
+
+#endif

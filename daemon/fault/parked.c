@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Answering parked faults. Runs on: fault servers; parked_drop on jobs. Never sleeps, allocates
+ * nothing.
+ */
+#include "fault/parked.h"
+
+#include "clock.h"
+#include "fault/dispatch.h"
+#include "pmap/wake.h"
+
+/* Every thread that has taken faults out asks. No lock held. */
+static void
+wake_overflowed(struct daemon *d)
+{
+	struct task *task;
+
+	while ((task = frame_wait_overflowed(d)) != NULL) {
+		if (!task_is_dead(task))
+			task_wake_all(task);
+		task_put(task);
+	}
+}
+
+/* A refused fault, taken out with its reference, is answered after all, as a read. */
+static void
+answer_refused(struct fault_server *server, struct fault *fault)
+{
+	fault->has_waited = false;
+	fault->flags = 0;
+	fault->start_ns = clock_now_ns();
+	if (!task_is_dead(fault->task))
+		fault_dispatch(server, fault);
+	task_put(fault->task);
+}
+
+/* There is room again. */
+static void
+serve_refused(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	struct fault fault;
+
+	while (load_relaxed(&d->park.refused_count) > 0 && !watch_is_relieved() &&
+	       !load_relaxed(&d->pageq.squeezed) &&
+	       load_relaxed(&d->frames.free_count) >= d->frames.free_min &&
+	       frame_wait_take_refused(d, server->lane, &fault))
+		answer_refused(server, &fault);
+}
+
+/* Table memory has been given back. A fault that is refused once more is not looked at again in
+ * this turn. */
+static void
+serve_tableless(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	uint32_t most = load_acquire(&d->park.tableless_count);
+	struct fault fault;
+
+	if (load_acquire(&d->park.tables_freed) == server->tables_seen)
+		return;
+	server->tables_seen = load_acquire(&d->park.tables_freed);
+	while (most-- > 0 && !watch_is_relieved() &&
+	       frame_wait_take_tableless(d, server->lane, &fault))
+		answer_refused(server, &fault);
+}
+
+/* Takes over the fault's reference. */
+static void
+answer_waiting(
+    struct fault_server *server, struct fault *fault, enum wait_for wait, enum wait_verdict verdict)
+{
+	struct task *task = fault->task;
+
+	if (!task_is_dead(task)) {
+		ledger_count(&task->bill.ledger,
+		    wait == WAIT_LIMIT ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
+		    clock_now_ns() - fault->start_ns);
+		fault->start_ns = clock_now_ns();
+		/* Of another lane: woken there (fault_dispatch), where it waits anew if it must. */
+		if (verdict == VERDICT_SERVE || load_acquire(&task->lane) != server->lane ||
+		    !fault_refuse(server, fault, REFUSED_FRAMES))
+			fault_dispatch(server, fault);
+	}
+	task_put(task);
+}
+
+void
+parked_serve(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	uint32_t most = load_acquire(&d->park.count);
+	enum wait_verdict verdict;
+	enum wait_for wait;
+	struct fault fault;
+
+	while (most-- > 0 && !watch_is_relieved() &&
+	       (verdict = frame_wait_take(d, &fault, &wait)) != VERDICT_WAIT)
+		answer_waiting(server, &fault, wait, verdict);
+	wake_overflowed(d);
+	serve_refused(server);
+	serve_tableless(server);
+}
+
+void
+parked_look(struct fault_server *server)
+{
+	struct park *park = &server->daemon->park;
+
+	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0 ||
+	    (load_relaxed(&park->tableless_count) > 0 &&
+		load_relaxed(&park->tables_freed) != server->tables_seen))
+		parked_serve(server);
+}
+
+void
+parked_drop(struct daemon *d, struct task *task)
+{
+	frame_wait_drop(d, task);
+	wake_overflowed(d);
+}

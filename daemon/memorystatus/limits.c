@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Asking for pages of clients at their limit. Runs on: any thread.
+ */
+#include "memorystatus/limits.h"
+
+#include "daemon.h"
+#include "vm/task.h"
+
+atomic_bool *
+limits_wanted(struct daemon *d, unsigned lane)
+{
+	CHECK(lane <= SIDE_LANES);
+	return lane == LANE_COMMON ? &d->pageq.limits_wanted
+				   : &d->pageq.side[lane - 1].limits_wanted;
+}
+
+static void
+want_pages_of(struct daemon *d, struct task *task)
+{
+	unsigned lane = load_acquire(&task->lane);
+
+	store_release(&task->reclaim_queued, true);
+	store_release(limits_wanted(d, lane), true);
+	if (lane == LANE_COMMON) {
+		frames_want(d);
+		return;
+	}
+	lock_acquire(&d->pageq.lock);
+	cond_broadcast(&d->pageq.side[lane - 1].wanted);
+	lock_release(&d->pageq.lock);
+}
+
+void
+limits_want(struct daemon *d, struct task *task)
+{
+	struct task *other;
+	uint32_t cursor = 0;
+
+	want_pages_of(d, task);
+	if (likely(load_relaxed(&task->bill.process->references) == 1))
+		return;
+	/* The limit is the process's: its other tasks' pages serve as well. */
+	while ((other = task_next(d, &cursor)) != NULL) {
+		if (other != task && other->bill.process == task->bill.process)
+			want_pages_of(d, other);
+		task_put(other);
+	}
+}
