@@ -10,7 +10,6 @@
 
 #include "daemon.h"
 #include "memorystatus/frame_wait.h"
-#include "memorystatus/frame_wait.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"

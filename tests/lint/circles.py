@@ -26,9 +26,7 @@ EXCEPTIONS = {
         control/stop
         fault/affinity
         fault/direct
-        fault/dispatch
         fault/fault
-        fault/parked
         fault/server
         fault/swapin
         pageout/evict

@@ -29,14 +29,7 @@ HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''
     audit/check -> control/control
     fault/fault -> pageout/pageout
-    memorystatus/frame_wait -> fault/fault
-    memorystatus/frame_wait -> pageout/limit
-    memorystatus/frame_wait -> pageout/pageout
-    memorystatus/frame_wait -> pmap/wake
-    memorystatus/squeeze -> fault/fault
-    memorystatus/squeeze -> pageout/pageout
     pageout/launder -> fault/fault
-    pageout/limit -> fault/fault
     pageout/pageout -> fault/fault
     pageout/writeback -> fault/fault
     pageq/pageq -> pageout/pageout
