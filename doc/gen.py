@@ -3,6 +3,7 @@
 """gen.py [--check] [ROOT]: writes what is made from tables: doc/stats.md, and the part of README.md that
 bench/results.md fills. --check: says what is out of date instead, exit status 1."""
 import pathlib
+import re
 import sys
 
 BEGIN, END = '<!-- begin: {} -->\n', '<!-- end: {} -->\n'
@@ -17,9 +18,11 @@ def rows_text(rows):
 
 def stats_text(tree, root):
     stat = [('name', 'kind', 'unit', 'meaning')] + [(r[1], r[2].lower(), r[3], r[4]) for r in tree.table(root, 'stat', 'STAT')]
-    ledger = [('name', 'unit', 'kind', 'meaning')] + [
-        (r[1], r[2], {'PAGES': 'balance', 'BYTES': 'balance', 'COUNT': 'count', 'TIME_NS': 'time'}[r[3]], r[4])
+    ledger = [('name', 'unit', 'kind', 'counts', 'meaning')] + [
+        (r[1], r[2], {'PAGES': 'balance', 'BYTES': 'balance', 'COUNT': 'count', 'TIME_NS': 'time'}[r[3]],
+         ', '.join(re.findall(r'IN\((\w+)\)', r[4])).lower(), r[5])
         for r in tree.table(root, 'ledger', 'LEDGER')]
+    classes = [('class', 'meaning')] + [(r[0].lower(), r[1]) for r in tree.table(root, 'ledger_class', 'LEDGER_CLASS')]
     param = [('name', 'default', 'from', 'to', 'unit', 'live', 'meaning')] + [
         (r[0], r[3], r[1], r[2], r[4], 'yes' if r[5] == '1' else 'no', r[6]) for r in tree.table(root, 'param', 'PARAM')]
     state = [('letter', 'state', 'frame', 'counts in', 'meaning')] + [
@@ -32,6 +35,7 @@ def stats_text(tree, root):
         '\n\n'.join(tree.head_comment(root, 'stat')), '\n\n', rows_text(stat),
         '\n## Ledgers\n\n', 'Of each client: `pagerctl footprint PID`, `pager_statistics(3)`.\n\n',
         '\n\n'.join(tree.head_comment(root, 'ledger')), '\n\n', rows_text(ledger),
+        '\n### Classes of pages\n\n', rows_text(classes),
         '\n## Page states\n\n', 'What the gauges count. The whole story is in `daemon/vm/vm_page.h`.\n\n', rows_text(state),
         '\n## Parameters\n\n', 'Lines `name = value` of the configuration file, `pagerd --param NAME=VALUE`, `pagerctl param`.',
         ' live: may be changed while the daemon runs.\n\n', rows_text(param),

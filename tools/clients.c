@@ -66,7 +66,7 @@ struct json_object *
 clients_json(const struct pager_wire_client *client)
 {
 	static const char *const ledger_names[] = {
-#define LEDGER(NAME, name, unit, kind, text) #name,
+#define LEDGER(NAME, name, unit, kind, classes, text) #name,
 #include "tbl/ledger.h"
 	};
 	struct json_object *object = json_object_new_object();

@@ -12,7 +12,7 @@
 static const struct {
 	const char *name, *unit, *text;
 } entries[] = {
-#define LEDGER(NAME, name, unit, kind, text) { #name, unit, text },
+#define LEDGER(NAME, name, unit, kind, classes, text) { #name, unit, text },
 #include "tbl/ledger.h"
 };
 

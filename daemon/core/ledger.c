@@ -12,7 +12,20 @@ static const enum {
 	BYTES,
 	TIME_NS
 } ledger_kinds[] = {
-#define LEDGER(NAME, name, unit, kind, text) kind,
+#define LEDGER(NAME, name, unit, kind, classes, text) kind,
+#include "tbl/ledger.h"
+};
+
+/* The PAGES rows. */
+static const struct {
+	enum pager_ledger_entry entry;
+	int counted;
+} balances[] = {
+#define ROW_PAGES(NAME) { PAGER_LEDGER_##NAME, LEDGER_OF_##NAME },
+#define ROW_BYTES(NAME)
+#define ROW_COUNT(NAME)
+#define ROW_TIME_NS(NAME)
+#define LEDGER(NAME, name, unit, kind, classes, text) ROW_##kind(NAME)
 #include "tbl/ledger.h"
 };
 
@@ -28,22 +41,19 @@ add(struct ledger *l, enum pager_ledger_entry entry, long long value)
 }
 
 void
-ledger_post_pages(struct ledger *l, int internal, int compressed, int wired)
+ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to)
 {
-	long long footprint;
+	CHECK(from < LEDGER_CLASS_COUNT && to < LEDGER_CLASS_COUNT);
+	for (unsigned i = 0; i < ARRAY_LEN(balances); i++) {
+		int delta = ledger_delta(balances[i].counted, from, to);
+		long long balance;
 
-	if (internal) {
-		add(l, PAGER_LEDGER_INTERNAL, internal);
-		add(l, PAGER_LEDGER_PHYS_MEM, internal);
-	}
-	if (compressed)
-		add(l, PAGER_LEDGER_INTERNAL_COMPRESSED, compressed);
-	if (wired)
-		add(l, PAGER_LEDGER_WIRED_MEM, wired);
-	if (internal + compressed) {
-		footprint = add(l, PAGER_LEDGER_PHYS_FOOTPRINT, internal + compressed);
-		if (footprint > load_relaxed(&l->footprint_peak))
-			store_relaxed(&l->footprint_peak, footprint);
+		if (delta == 0)
+			continue;
+		balance = add(l, balances[i].entry, delta);
+		if (balances[i].entry == PAGER_LEDGER_PHYS_FOOTPRINT &&
+		    balance > load_relaxed(&l->footprint_peak))
+			store_relaxed(&l->footprint_peak, balance);
 	}
 }
 

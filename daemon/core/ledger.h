@@ -16,8 +16,30 @@ struct ledger {
 	atomic_llong footprint_peak;              /* (Q) pages */
 };
 
-/* => called with PAGEQ held. A negative balance is a panic. */
-void ledger_post_pages(struct ledger *l, int internal, int compressed, int wired);
+enum ledger_class {
+#define LEDGER_CLASS(NAME, text) LEDGER_CLASS_##NAME,
+#include "tbl/ledger_class.h"
+	LEDGER_CLASS_COUNT
+};
+
+/* The classes that each entry counts, a bit each. */
+enum {
+#define IN(NAME)                                      (1 << LEDGER_CLASS_##NAME)
+#define LEDGER(NAME, name, unit, kind, classes, text) LEDGER_OF_##NAME = (classes),
+#include "tbl/ledger.h"
+#undef IN
+};
+
+/* What a page that moves between classes adds to an entry that counts `counted`: -1, 0 or 1. */
+static inline int
+ledger_delta(int counted, enum ledger_class from, enum ledger_class to)
+{
+	return (counted >> to & 1) - (counted >> from & 1);
+}
+
+/* A page moves between classes: every PAGES row that counts one of the two follows. A negative
+ * balance is a panic. => PAGEQ held */
+void ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to);
 static inline void
 ledger_count(struct ledger *l, enum pager_ledger_entry entry, uint64_t value)
 {

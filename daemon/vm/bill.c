@@ -8,13 +8,19 @@
 #include "check.h"
 
 void
-bill_post_pages_locked(struct bill *bill, int internal, int compressed, int wired)
+bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to)
 {
-	if (internal | compressed | wired)
-		ledger_post_pages(&bill->ledger, internal, compressed, wired);
-	if (internal)
-		store_relaxed(
-		    &bill->process->resident, load_relaxed(&bill->process->resident) + internal);
+	int resident = ledger_delta(LEDGER_OF_INTERNAL, from, to);
+	long long held;
+
+	if (from == to)
+		return;
+	ledger_post(&bill->ledger, from, to);
+	if (resident == 0)
+		return;
+	held = load_relaxed(&bill->process->resident) + resident;
+	CHECK(held >= 0);
+	store_relaxed(&bill->process->resident, held);
 }
 
 int

@@ -17,8 +17,9 @@ struct bill {
 	struct share_account *account; /* (C) the user's, with a reference */
 };
 
-/* `pages` (-1, 0, 1) of a class are posted; see ledger_post_pages. => PAGEQ held */
-void bill_post_pages_locked(struct bill *bill, int internal, int compressed, int wired);
+/* A page moves between classes (ledger_post); those in frames count against the process's limit. =>
+ * PAGEQ held */
+void bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to);
 /* Memory of the daemon's tables is about to be taken for the client. => 0, or what share_take says
  */
 int bill_tables_take(struct daemon *d, struct bill *bill, uint64_t bytes) MUST_USE;

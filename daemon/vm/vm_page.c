@@ -23,11 +23,12 @@ static const struct {
 };
 
 struct arrow {
-	int8_t internal, compressed, wired;
+	uint8_t from, to; /* enum ledger_class */
 	bool allowed;
 };
 static const struct arrow arrows[PAGE_STATE_COUNT][PAGE_STATE_COUNT] = {
-#define PAGE_ARROW(FROM, TO, function, i, c, w) [PAGE_##FROM][PAGE_##TO] = { i, c, w, true },
+#define PAGE_ARROW(FROM, TO, function, from, to)                                                   \
+	[PAGE_##FROM][PAGE_##TO] = { LEDGER_CLASS_##from, LEDGER_CLASS_##to, true },
 #include "tbl/page_arrow.h"
 };
 
@@ -72,6 +73,7 @@ static void
 post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
 {
 	const struct arrow *arrow = &arrows[from][to];
+	enum ledger_class class_from = arrow->from, class_to = arrow->to;
 	int gauge_from = states[from].resident ? states[from].gauge : (int)STAT_FRAMES_FREE;
 	int gauge_to = states[to].resident ? states[to].gauge : (int)STAT_FRAMES_FREE;
 
@@ -80,13 +82,14 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 		level_add(d, gauge_from, -1);
 		level_add(d, gauge_to, 1);
 	}
-	level_add(d, STAT_PAGES_INTERNAL, arrow->internal);
-	level_add(d, STAT_PAGES_COMPRESSED, arrow->compressed);
+	level_add(d, STAT_PAGES_INTERNAL, ledger_delta(LEDGER_OF_INTERNAL, class_from, class_to));
+	level_add(d, STAT_PAGES_COMPRESSED,
+	    ledger_delta(LEDGER_OF_INTERNAL_COMPRESSED, class_from, class_to));
 	stats_queues_end(&d->stats);
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
-	bill_post_pages_locked(o->bill, arrow->internal, arrow->compressed, arrow->wired);
+	bill_post(o->bill, class_from, class_to);
 }
 
 void

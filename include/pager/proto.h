@@ -139,7 +139,7 @@ struct pager_rep_stat_segment {
 
 /* Ledger entries in the order of tbl/ledger.h; PAGES rows in bytes. */
 enum pager_ledger_entry {
-#define LEDGER(NAME, name, unit, kind, text) PAGER_LEDGER_##NAME,
+#define LEDGER(NAME, name, unit, kind, classes, text) PAGER_LEDGER_##NAME,
 #include "tbl/ledger.h"
 	PAGER_LEDGER_COUNT
 };

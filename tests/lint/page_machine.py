@@ -9,6 +9,12 @@ import sys
 import tree
 
 
+def class_of(state, resident):
+    if state in resident:
+        return 'INTERNAL_WIRED' if state == 'WIRED' else 'INTERNAL'
+    return 'INTERNAL_COMPRESSED' if state == 'STORED' else 'NONE'
+
+
 def main(root):
     root = pathlib.Path(root)
     states = [row[0] for row in tree.table(root, 'page_state', 'PAGE_STATE')]
@@ -31,18 +37,18 @@ def main(root):
     for pair, count in collections.Counter(pairs).items():
         if count > 1:
             errors.append(f'page_arrow.h: {pair[0]} -> {pair[1]} stands {count} times')
-    for start, to, function, internal, compressed, wired in arrows:
+    classes = {row[0] for row in tree.table(root, 'ledger_class', 'LEDGER_CLASS')}
+    for start, to, function, *moved in arrows:
         arrow = f'page_arrow.h: {start} -> {to}'
         for state in (start, to):
             if state not in states:
                 errors.append(f'{arrow}: {state} is no state')
         if function not in defined and function + '_locked' not in defined:
             errors.append(f'{arrow}: there is no function {function} or {function}_locked in daemon/')
-        # What a frame, a copy and a wiring cost is decided by the two states.
-        want = ((to in resident) - (start in resident), (to == 'STORED') - (start == 'STORED'),
-                (to == 'WIRED') - (start == 'WIRED'))
-        if (int(internal), int(compressed), int(wired)) != want:
-            errors.append(f'{arrow}: posts {internal} {compressed} {wired}, the states say %d %d %d' % want)
+        # The class that a page is billed in is decided by its state.
+        want = [class_of(state, resident) for state in (start, to)]
+        if moved != want or not classes.issuperset(moved):
+            errors.append(f'{arrow}: moves from class {" to ".join(moved)}, the states say {" to ".join(want)}')
     for state in states:
         if state != 'ABSENT' and state not in [p[1] for p in pairs]:
             errors.append(f'page_arrow.h: nothing leads to {state}')

@@ -50,8 +50,13 @@ def check_ledger(root):
     rows = tree.table(root, 'ledger', 'LEDGER')
     unique([row[0] for row in rows], 'ledger.h: name')
     unique([row[1] for row in rows], 'ledger.h: name')
+    classes = [row[0] for row in tree.table(root, 'ledger_class', 'LEDGER_CLASS')]
+    unique(classes, 'ledger_class.h: name')
     for row in rows:
         require(row[3] in ('PAGES', 'BYTES', 'COUNT', 'TIME_NS'), f'ledger.h: {row[0]}: kind {row[3]}')
+        counted = re.findall(r'IN\((\w+)\)', row[4])
+        require(bool(counted) == (row[3] == 'PAGES'), f'ledger.h: {row[0]}: {row[3]} counts {row[4]}')
+        require(set(counted) <= set(classes) - {'NONE'}, f'ledger.h: {row[0]}: there is no class like {row[4]}')
 
 
 def check_params(root):

@@ -18,6 +18,14 @@
 
 /* --- ledger --- */
 
+/* `count` pages move. */
+static void
+post(struct ledger *l, unsigned count, enum ledger_class from, enum ledger_class to)
+{
+	while (count-- > 0)
+		ledger_post(l, from, to);
+}
+
 static void
 test_ledger(void **state)
 {
@@ -25,8 +33,9 @@ test_ledger(void **state)
 
 	(void)state;
 	assert_true(ledger_is_zero(&l));
-	ledger_post_pages(&l, 5, 0, 2);
-	ledger_post_pages(&l, -2, 2, 0);
+	post(&l, 3, LEDGER_CLASS_NONE, LEDGER_CLASS_INTERNAL);
+	post(&l, 2, LEDGER_CLASS_NONE, LEDGER_CLASS_INTERNAL_WIRED);
+	post(&l, 2, LEDGER_CLASS_INTERNAL, LEDGER_CLASS_INTERNAL_COMPRESSED);
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_INTERNAL), 3);
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_PHYS_MEM), 3);
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_INTERNAL_COMPRESSED), 2);
@@ -34,9 +43,12 @@ test_ledger(void **state)
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_PHYS_FOOTPRINT), 5);
 	assert_int_equal(load_relaxed(&l.footprint_peak), 5);
 	assert_int_equal(ledger_value(&l, PAGER_LEDGER_INTERNAL, 4096), 3 * 4096);
-	ledger_post_pages(&l, 1, -1, 0);
+	post(&l, 1, LEDGER_CLASS_INTERNAL_COMPRESSED, LEDGER_CLASS_INTERNAL);
+	post(&l, 1, LEDGER_CLASS_NONE, LEDGER_CLASS_NONE);
 	assert_int_equal(load_relaxed(&l.footprint_peak), 5);
-	ledger_post_pages(&l, -4, -1, -2);
+	post(&l, 2, LEDGER_CLASS_INTERNAL, LEDGER_CLASS_NONE);
+	post(&l, 1, LEDGER_CLASS_INTERNAL_COMPRESSED, LEDGER_CLASS_NONE);
+	post(&l, 2, LEDGER_CLASS_INTERNAL_WIRED, LEDGER_CLASS_NONE);
 	assert_true(ledger_is_zero(&l));
 	assert_int_equal(load_relaxed(&l.footprint_peak), 5);
 	/* Counts are no balance. */
@@ -51,7 +63,7 @@ post_below_zero(void *argument)
 	struct ledger l = { 0 };
 
 	(void)argument;
-	ledger_post_pages(&l, -1, 0, 0);
+	ledger_post(&l, LEDGER_CLASS_INTERNAL, LEDGER_CLASS_NONE);
 }
 
 static void

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * LEDGER_CLASS(NAME, text): what a page is on its client's bill. A page is in one class at a time;
+ * a row of tbl/page_arrow.h moves it, and rows of tbl/ledger.h say which classes they count.
+ */
+LEDGER_CLASS(NONE, "not billed: it has no content, or has lost it")
+LEDGER_CLASS(INTERNAL, "an anonymous page in a frame")
+LEDGER_CLASS(INTERNAL_WIRED, "an anonymous page in a frame, wired")
+LEDGER_CLASS(INTERNAL_COMPRESSED, "an anonymous page kept by the compressor or swap")
+#undef LEDGER_CLASS
