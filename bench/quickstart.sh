@@ -67,6 +67,9 @@ build() {
 	tail -1 "$tmp/ninja"
 }
 
+# seconds FROM TO: between two times of `date +%s.%N`
+seconds() { awk -v from="$1" -v to="$2" 'BEGIN { printf "%.1f", to - from }'; }
+
 # wait_for FILE PATTERN PID: waits until a line matches. Fails if the process has ended.
 wait_for() {
 	until grep -q "$2" "$1" 2>/dev/null; do
@@ -85,8 +88,10 @@ for dir in $DIRS; do
 done
 
 say "word index of$existing on plain memory"
+begin=$(date +%s.%N)
 # shellcheck disable=SC2086
 "$BUILD/bench/wordindex" --malloc --limit-bytes "$BYTES" $existing >"$tmp/plain" || die "wordindex failed"
+plain_seconds=$(seconds "$begin" "$(date +%s.%N)")
 used=$(awk '$1 == "memory" { print $2 }' "$tmp/plain")
 quarter=$((used / 4 / 65536 * 65536))
 cat "$tmp/plain"
@@ -101,11 +106,14 @@ say "the same word index on memory from pagerd"
 mkfifo "$tmp/hold" || exit 1
 # Opened for reading and writing, so that neither open waits for the other side; the job gets a descriptor of its own, for reading.
 exec 4<>"$tmp/hold"
+begin=$(date +%s.%N)
 # shellcheck disable=SC2086
 "$BUILD/bench/wordindex" --pager --socket "$tmp/socket" --limit-bytes "$BYTES" --hold 3 $existing \
 	>"$tmp/paged" 3<"$tmp/hold" 4>&- &
 job_pid=$!
 wait_for "$tmp/paged" '^digest' $job_pid || die "wordindex failed on memory from pagerd: $(tail -5 "$tmp/pagerd")"
+
+paged_seconds=$(seconds "$begin" "$(date +%s.%N)")
 
 say "the answers"
 if cmp -s "$tmp/plain" "$tmp/paged"; then
@@ -117,6 +125,12 @@ else
 	echo "DIFFERENT"
 	status=1
 fi
+
+say "the times"
+echo "$plain_seconds s on plain memory, $paged_seconds s in a quarter of it"
+"$BUILD/tools/pagerctl" --socket "$tmp/socket" stat | awk '$1 == "decompressions" { d = $2 } $1 == "swapins" { s = $2 }
+	END { printf "It takes longer because the index is read and written all over, and three quarters of it are away:\n" \
+		"%d times a page had to be decompressed, and %d pages came from disk.\n", d, s }'
 
 say "pagerctl stat, while the index is still there"
 "$BUILD/tools/pagerctl" --socket "$tmp/socket" stat || status=1

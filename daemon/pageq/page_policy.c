@@ -339,9 +339,9 @@ page_policy_describe(struct page_policy *pp, char *text, size_t text_size)
 		snprintf(tuned, sizeof(tuned), "measured: cost=%u\n", pp->cost);
 	snprintf(text, text_size,
 	    "%s: %s\nresident %llu mapped %llu inactive %llu ghosts %llu target "
-	    "%llu\n%sparameters: %s\n",
+	    "%llu\n%sparameters and their defaults: %s\n",
 	    pp->text, pp->ops->help, (unsigned long long)stats.resident,
 	    (unsigned long long)stats.mapped, (unsigned long long)stats.inactive,
 	    (unsigned long long)stats.ghosts, (unsigned long long)stats.target, tuned,
-	    pp->ops->params ? pp->ops->params : "none");
+	    pp->ops->params && *pp->ops->params ? pp->ops->params : "none");
 }

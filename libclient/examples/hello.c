@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The smallest useful program on paged memory: it fills more memory than the daemon may hold, and
- * reads it back.
+ * reads it back. It can keep it for a while, to be looked at with pagerctl.
  *
- *   cc hello.c $(pkg-config --cflags --libs libpager) && ./a.out [MiB]
+ *   cc hello.c $(pkg-config --cflags --libs libpager) && ./a.out [MiB [SECONDS]]
  */
 #include <pager/pager.h>
 
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void
 on_event(void *context, enum pager_event event, uint64_t value)
@@ -56,6 +57,9 @@ main(int argc, char **argv)
 		printf("%zu MiB checked, %zu words wrong; %llu faults, %llu MiB resident\n",
 		    size >> 20, wrong, (unsigned long long)stat.faults,
 		    (unsigned long long)(stat.phys_mem >> 20));
+	fflush(stdout);
+	if (argc > 2)
+		sleep((unsigned)strtoul(argv[2], NULL, 10));
 	pager_disconnect(pager);
 	if (fclose(stdout) != 0) {
 		fprintf(stderr, "hello: cannot write: %s\n", strerror(errno));
