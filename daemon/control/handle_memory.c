@@ -14,6 +14,7 @@
 #include "vm/vm_map.h"
 #include "transit/release.h"
 #include "transit/discard.h"
+#include "pagers/pager.h"
 
 #define ADDRESS_MAX (1ull << 47)
 
@@ -342,7 +343,7 @@ wire_page(struct walk *w, struct vm_object *o, uint64_t index)
 	pageq_wire_locked(d, o, frame);
 	lock_release(&d->pageq.lock);
 	if (given_up.v)
-		compressor_free(d->compressor, given_up);
+		pager_drop(o, given_up);
 	vm_object_unbusy(o, index, p);
 	w->acted++;
 }

@@ -15,6 +15,7 @@
 #include "pageout/pageout.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"
+#include "pagers/pager.h"
 
 /* => O held */
 static void
@@ -31,7 +32,7 @@ count_page(struct daemon *d, struct vm_object *o, uint64_t index, struct pager_w
 		ret->pages_wired += page_word_state(word) == PAGE_WIRED;
 		break;
 	case SLOT_STORED:
-		if (compressor_is_away(d->compressor, slot_cref(slot)))
+		if (pager_is_away(o, slot_cref(slot)))
 			ret->pages_swapped++;
 		else
 			ret->pages_compressed++;
@@ -132,8 +133,8 @@ disposition(struct daemon *d, struct vm_object *o, uint64_t index)
 			return result;
 		}
 	case SLOT_STORED:
-		return compressor_is_away(d->compressor, slot_cref(slot)) ? PAGER_PAGE_SWAPPED
-									  : PAGER_PAGE_COMPRESSED;
+		return pager_is_away(o, slot_cref(slot)) ? PAGER_PAGE_SWAPPED
+							 : PAGER_PAGE_COMPRESSED;
 	case SLOT_POISONED:
 		return PAGER_PAGE_POISONED;
 	default:

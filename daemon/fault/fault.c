@@ -13,6 +13,7 @@
 #include "pageq/pageq.h"
 #include "vm/vm_map.h"
 #include "transit/release.h"
+#include "pagers/pager.h"
 
 /* What the map says about the faulting address. */
 struct target {
@@ -158,7 +159,7 @@ answer_resident(
 		pageq_written_locked(d, o, frame);
 	lock_release(&d->pageq.lock);
 	if (given_up.v)
-		compressor_free(d->compressor, given_up);
+		pager_drop(o, given_up);
 	if (reactivated)
 		pageout_settle(d, server->stats);
 
@@ -179,7 +180,7 @@ answer_resident(
 			p->cref = 0;
 			vm_page_flags_set(p, PAGE_DIRTY);
 			if (given_up.v)
-				compressor_free(d->compressor, given_up);
+				pager_drop(o, given_up);
 			error = patch_holes(d, uffd, address);
 		}
 	}
@@ -362,7 +363,7 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	enum run_begun begun;
 
 	if (stored)
-		compressor_prefetch(d->compressor, slot_cref(slot));
+		pager_prefetch(t->object, slot_cref(slot));
 	if (t->direction > 0)
 		want = (unsigned)min_u64(want, t->high - t->index);
 	else

@@ -10,12 +10,13 @@
 
 #include "daemon.h"
 #include "memorystatus/frame_wait.h"
+#include "pagers/pager_types.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
 #include "core/watch.h"
 
-#define FAULT_CLUSTER_MAX 64u
+#define FAULT_CLUSTER_MAX PAGER_READ_MAX
 #define FAULT_IO_DEPTH    32u
 /* Of a side lane's server. */
 #define FAULT_SIDE_DEPTH 4u
@@ -46,9 +47,7 @@ struct swapin {             /* fault/swapin.c: one read under way */
 	struct fault fault; /* with a task reference */
 	struct fill fill;
 	void *buffer;
-	uint32_t offset, length; /* of what is read, in the slot */
-	uint32_t page_offset[FAULT_CLUSTER_MAX], page_length[FAULT_CLUSTER_MAX];
-	uint64_t place;
+	struct pager_read read;
 	bool used;
 	atomic_bool finished; /* (A) answered by a relieved server: the seat's server gives the
 				 entry back */

@@ -10,8 +10,7 @@
 #include "clock.h"
 #include "fault/fault.h"
 #include "record/recorder.h"
-
-#define DISK_BLOCK 512u
+#include "pagers/pager.h"
 
 static struct vm_page *
 fill_page(const struct fill *fill, unsigned i)
@@ -28,56 +27,21 @@ swapin_get(struct fault_seat *seat)
 	return NULL;
 }
 
-static void
-reads_end(struct daemon *d, struct fill *fill, unsigned from, unsigned count)
-{
-	for (unsigned i = from; i < count; i++)
-		compressor_read_end(d->compressor, (struct cref){ fill_page(fill, i)->cref });
-}
-
-/* Pins the first page and as many followers as lie close by in the same segment; the rest is
- * aborted.
- * => 0, or -errno of the first */
-static int
+/* Pins the first page and as many followers as lie close by; the rest is aborted. => PAGER_OK, or
+ * PAGER_AGAIN: the first is not away any more */
+static enum pager_result
 pin_reads(struct fault_server *server, struct swapin *in)
 {
-	struct daemon *d = server->daemon;
-	uint32_t low = 0, high = 0;
-	unsigned count = 0;
+	struct cref copies[FAULT_CLUSTER_MAX];
+	enum pager_result result;
 
-	for (; count < in->fill.count; count++) {
-		struct cref cref = { fill_page(&in->fill, count)->cref };
-		struct cread read;
-		int error = compressor_read_begin(d->compressor, cref, &read);
-		uint32_t from, to;
-
-		if (error) {
-			if (count == 0)
-				return error;
-			break;
-		}
-		from = (uint32_t)round_down_u64(read.offset, DISK_BLOCK);
-		to = (uint32_t)round_up_u64(read.offset + read.length, DISK_BLOCK);
-		if (count == 0) {
-			low = from;
-			high = to;
-			in->place = read.place.v;
-		} else if (read.place.v != in->place ||
-			   (to > high ? to : high) - (from < low ? from : low) >
-			       server->seat->channel_buffer_bytes) {
-			compressor_read_end(d->compressor, cref);
-			break;
-		}
-		low = from < low ? from : low;
-		high = to > high ? to : high;
-		in->page_offset[count] = read.offset;
-		in->page_length[count] = read.length;
-	}
-	in->offset = low;
-	in->length = high - low;
-	if (count < in->fill.count)
-		fill_abort(d, &in->fill, count);
-	return 0;
+	for (unsigned i = 0; i < in->fill.count; i++)
+		copies[i].v = fill_page(&in->fill, i)->cref;
+	result = pager_read_begin(
+	    in->fill.object, copies, in->fill.count, server->seat->channel_buffer_bytes, &in->read);
+	if (result == PAGER_OK && in->read.count < in->fill.count)
+		fill_abort(server->daemon, &in->fill, in->read.count);
+	return result;
 }
 
 enum fault_outcome
@@ -90,7 +54,7 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	struct swapin *in = seat && seat->channel && !watch_is_relieved() ? swapin_get(seat) : NULL;
 	void *buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
 	bool is_full = false;
-	int error;
+	enum pager_result result;
 
 	/* A downward run is read a page at a time. */
 	fill_drop_front(d, fill, fill->first);
@@ -102,16 +66,15 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	in->fill = *fill;
 	in->fault = *fault;
 	in->buffer = buffer;
-	error = pin_reads(server, in);
-	if (error == 0) {
-		error =
-		    swap_channel_submit(seat->channel, SWAP_READ, (struct swap_slot){ in->place },
-			in->offset, in->length, buffer, (uint64_t)(in - seat->swapins));
-		if (error)
-			reads_end(d, &in->fill, 0, in->fill.count);
-		is_full = error == -EAGAIN;
+	result = pin_reads(server, in);
+	if (result == PAGER_OK) {
+		result = pager_read_submit(in->fill.object, &in->read, seat->channel, buffer,
+		    (uint64_t)(in - seat->swapins));
+		if (result != PAGER_OK)
+			pager_read_end(in->fill.object, &in->read, 0);
+		is_full = result == PAGER_AGAIN;
 	}
-	if (error) {
+	if (result != PAGER_OK) {
 		swap_channel_buffer_put(seat->channel, buffer);
 		/* Not to be pinned (it is in memory again, most likely): the thread faults once
 		 * more and finds it. */
@@ -136,21 +99,19 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 static unsigned
 decode(struct fault_server *server, struct swapin *in, bool *ret_bad)
 {
-	struct daemon *d = server->daemon;
+	unsigned shift = server->daemon->page_shift;
 
 	*ret_bad = false;
-	for (unsigned i = 0; i < in->fill.count; i++) {
-		struct cref cref = { fill_page(&in->fill, i)->cref };
-		int error = compressor_read_decode(d->compressor, cref,
-		    (const char *)in->buffer + (in->page_offset[i] - in->offset),
-		    (char *)server->bounce + ((size_t)i << d->page_shift));
+	for (unsigned i = 0; i < in->read.count; i++) {
+		void *page = (char *)server->bounce + ((size_t)i << shift);
 
-		if (error) {
+		if (pager_read_decode(in->fill.object, &in->read, i, in->buffer, page) !=
+		    PAGER_OK) {
 			*ret_bad = true;
 			return i;
 		}
 	}
-	return in->fill.count;
+	return in->read.count;
 }
 
 static void
@@ -165,12 +126,11 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 
 	if (result == 0) {
 		good = decode(server, in, &bad);
-		stat_add(server->stats, STAT_SWAPIN_BYTES, in->length);
+		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
 	} else {
 		stat_add(server->stats, STAT_SWAP_ERRORS, 1);
-		swap_mark_error(d->swap, (struct swap_slot){ in->place }, result);
 	}
-	reads_end(d, fill, 0, fill->count);
+	pager_read_end(fill->object, &in->read, result);
 	/* Another lane's by now: its threads fault again, there. */
 	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)

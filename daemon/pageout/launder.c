@@ -14,6 +14,7 @@
 #include "pageout/pageout.h"
 #include "vm/task.h"
 #include "transit/release.h"
+#include "pagers/pager.h"
 
 static struct vm_page *
 page_of(struct pageout_worker *w, const struct victim *v)
@@ -197,14 +198,12 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 	}
 	for (unsigned i = 0; i < count; i++) {
 		struct vm_page *p = page_of(w, &v[i]);
-		struct cowner owner = vm_object_owner(o, index + i);
 		int press = acceleration(w);
 		struct cref cref;
-		uint32_t size;
 
-		if (compressor_store(d->compressor, w->index,
-			(char *)w->bounce + ((size_t)i << d->page_shift), owner, press, &cref,
-			&size) != 0) {
+		if (pager_put(o, index + i, w->index,
+			(char *)w->bounce + ((size_t)i << d->page_shift), press,
+			&cref) != PAGER_OK) {
 			w->refused = true;
 			break;
 		}

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The store of anonymous pages: numbers of the compressor and of swap. Runs on: any thread; never
- * blocks.
+ * The store of anonymous pages: the compressor and swap as a pager, and their numbers. Runs on: any
+ * thread; never blocks.
  */
 #include "pagers/store.h"
+
+#include <errno.h>
 
 #include "daemon.h"
 #include "vm/vm_object.h"
@@ -11,6 +13,8 @@
 /* Waste that is worth a compaction where the compressor is near its share or nothing is free, as a
  * part of its memory; elsewhere the parameter compact_waste_permille says it. */
 #define TIGHT_WASTE_PERMILLE 30u
+/* What is read from disk begins and ends at multiples of this, in bytes. */
+#define DISK_BLOCK 512u
 
 /* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs
  * on: writeback. */
@@ -44,6 +48,116 @@ relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 	lock_release(&o->lock);
 	vm_object_put(o);
 	return moved;
+}
+
+bool
+store_is_away(struct daemon *d, struct cref copy)
+{
+	return compressor_is_away(d->compressor, copy);
+}
+
+void
+store_prefetch(struct daemon *d, struct cref copy)
+{
+	compressor_prefetch(d->compressor, copy);
+}
+
+enum pager_result
+store_get(struct daemon *d, struct cref copy, void *page)
+{
+	int error = compressor_load(d->compressor, copy, page);
+
+	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AWAY : PAGER_LOST;
+}
+
+enum pager_result
+store_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
+    struct cref *ret_copy)
+{
+	uint32_t bytes;
+	int error = compressor_store(o->daemon->compressor, worker, page, vm_object_owner(o, index),
+	    press, ret_copy, &bytes);
+
+	return error == 0 ? PAGER_OK : PAGER_AGAIN;
+}
+
+void
+store_drop(struct daemon *d, struct cref copy)
+{
+	compressor_free(d->compressor, copy);
+}
+
+/* Widens [*low, *high) by the blocks of a page. => false: more than most_bytes; nothing has changed
+ */
+static bool
+range_widen(const struct cread *page, size_t most_bytes, uint32_t *low, uint32_t *high)
+{
+	uint32_t from = (uint32_t)round_down_u64(page->offset, DISK_BLOCK);
+	uint32_t to = (uint32_t)round_up_u64(page->offset + page->length, DISK_BLOCK);
+
+	from = *low < *high && *low < from ? *low : from;
+	to = *high > to ? *high : to;
+	if (to - from > most_bytes)
+		return false;
+	*low = from;
+	*high = to;
+	return true;
+}
+
+enum pager_result
+store_read_begin(struct daemon *d, const struct cref *copies, unsigned count, size_t most_bytes,
+    struct pager_read *ret)
+{
+	uint32_t low = 0, high = 0;
+
+	for (ret->count = 0; ret->count < count; ret->count++) {
+		struct cref copy = copies[ret->count];
+		struct cread page;
+
+		if (compressor_read_begin(d->compressor, copy, &page) != 0)
+			break;
+		if (ret->count == 0)
+			ret->place = page.place.v;
+		if (page.place.v != ret->place || !range_widen(&page, most_bytes, &low, &high)) {
+			compressor_read_end(d->compressor, copy);
+			break;
+		}
+		ret->page_offset[ret->count] = page.offset;
+		ret->copies[ret->count] = copy.v;
+	}
+	ret->offset = low;
+	ret->length = high - low;
+	return ret->count > 0 ? PAGER_OK : PAGER_AGAIN;
+}
+
+enum pager_result
+store_read_submit(
+    const struct pager_read *read, struct swap_channel *channel, void *buffer, uint64_t cookie)
+{
+	int error = swap_channel_submit(channel, SWAP_READ, (struct swap_slot){ read->place },
+	    read->offset, read->length, buffer, cookie);
+
+	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
+}
+
+enum pager_result
+store_read_decode(
+    struct daemon *d, const struct pager_read *read, unsigned i, const void *buffer, void *page)
+{
+	struct cref copy = { read->copies[i] };
+	const char *bytes = (const char *)buffer + (read->page_offset[i] - read->offset);
+
+	return compressor_read_decode(d->compressor, copy, bytes, page) == 0 ? PAGER_OK
+									     : PAGER_LOST;
+}
+
+void
+store_read_end(struct daemon *d, const struct pager_read *read, int error)
+{
+	if (error)
+		swap_mark_error(d->swap, (struct swap_slot){ read->place }, error);
+	for (unsigned i = 0; i < read->count; i++)
+		compressor_read_end(d->compressor, (struct cref){ read->copies[i] });
 }
 
 const struct compressor_ops store_compressor_ops = {

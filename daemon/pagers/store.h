@@ -12,8 +12,26 @@
 #include <stdint.h>
 
 #include "compressor.h"
+#include "pagers/pager_types.h"
 
 struct daemon;
+struct swap_channel;
+struct vm_object;
+
+/* As a pager: the contracts are those of pager.h. A copy is the compressor's handle. */
+bool store_is_away(struct daemon *d, struct cref copy);
+void store_prefetch(struct daemon *d, struct cref copy);
+enum pager_result store_get(struct daemon *d, struct cref copy, void *page);
+enum pager_result store_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page,
+    int press, struct cref *ret_copy);
+void store_drop(struct daemon *d, struct cref copy);
+enum pager_result store_read_begin(struct daemon *d, const struct cref *copies, unsigned count,
+    size_t most_bytes, struct pager_read *ret);
+enum pager_result store_read_submit(
+    const struct pager_read *read, struct swap_channel *channel, void *buffer, uint64_t cookie);
+enum pager_result store_read_decode(
+    struct daemon *d, const struct pager_read *read, unsigned i, const void *buffer, void *page);
+void store_read_end(struct daemon *d, const struct pager_read *read, int error);
 
 /* What the compressor asks of frames and objects; its ctx is the daemon. */
 extern const struct compressor_ops store_compressor_ops;

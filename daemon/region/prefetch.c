@@ -11,6 +11,7 @@
 #include "fault/fault.h"
 #include "control/jobs.h"
 #include "pmap/uffd.h"
+#include "pagers/pager.h"
 
 /* A jobs thread's own. */
 struct prefetch {
@@ -48,38 +49,34 @@ prefetch_destroy(struct daemon *d)
 	free(d->prefetch);
 }
 
-static int
-load_away(struct daemon *d, struct cref cref)
+/* => PAGER_OK; anything else: the page is left for its first touch */
+static enum pager_result
+load_away(const struct vm_object *o, struct cref copy)
 {
-	struct prefetch *p = &d->prefetch[jobs_own_number()];
-	struct swap_completion completion;
+	struct prefetch *p = &o->daemon->prefetch[jobs_own_number()];
 	void *buffer = p->channel ? swap_channel_buffer_get(p->channel) : NULL;
-	struct cread read;
-	uint32_t from;
-	int error;
+	struct swap_completion completion = { 0 };
+	enum pager_result result;
+	struct pager_read read;
 
 	if (!buffer)
-		return -EIO;
-	error = compressor_read_begin(d->compressor, cref, &read);
-	if (!error) {
-		from = (uint32_t)round_down_u64(read.offset, 512);
-		error =
-		    swap_channel_submit(p->channel, SWAP_READ, (struct swap_slot){ read.place.v },
-			from, round_up_u64(read.offset + read.length, 512) - from, buffer, 0);
-		if (!error) {
+		return PAGER_FAILED;
+	result = pager_read_begin(o, &copy, 1, 2 * o->daemon->page_bytes, &read);
+	if (result == PAGER_OK) {
+		result = pager_read_submit(o, &read, p->channel, buffer, 0);
+		if (result == PAGER_OK) {
 			swap_channel_flush(p->channel);
 			do
 				swap_channel_wait(p->channel);
 			while (swap_channel_reap(p->channel, &completion, 1) == 0);
-			error = completion.result;
+			result = completion.result == 0
+				     ? pager_read_decode(o, &read, 0, buffer, p->page)
+				     : PAGER_FAILED;
 		}
-		if (!error)
-			error = compressor_read_decode(
-			    d->compressor, cref, (char *)buffer + (read.offset - from), p->page);
-		compressor_read_end(d->compressor, cref);
+		pager_read_end(o, &read, completion.result);
 	}
 	swap_channel_buffer_put(p->channel, buffer);
-	return error;
+	return result;
 }
 
 unsigned
@@ -89,7 +86,7 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 	struct fill fill = { 0 };
 	enum run_begun begun;
 	struct cref cref;
-	int error;
+	enum pager_result result;
 
 	if (load_relaxed(&d->frames.free_count) <= d->frames.free_target)
 		return 0;
@@ -103,12 +100,13 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 	if (begun != RUN_BEGUN)
 		return 0;
 	cref.v = d->frames.pages[fill.frames[0]].cref;
-	error = compressor_load(d->compressor, cref, p->page);
-	if (error == -EAGAIN)
-		error = load_away(d, cref);
+	result = pager_get(o, cref, p->page);
+	if (result == PAGER_AWAY)
+		result = load_away(o, cref);
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is
 	 * left for that touch. */
-	if (error || !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
+	if (result != PAGER_OK ||
+	    !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
 		uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
 		fill_abort(d, &fill, 0);
 		vm_object_put(o);

@@ -12,6 +12,7 @@
 #include "transit/blocks.h"
 #include "transit/release.h"
 #include "vm/task.h"
+#include "pagers/pager.h"
 
 #define DISCARD_RUN 256u
 
@@ -146,7 +147,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	for (unsigned i = 0; i < copies.count; i++)
-		compressor_free(d->compressor, copies.crefs[i]);
+		pager_drop(o, copies.crefs[i]);
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
 			uffd_wake(

@@ -14,6 +14,7 @@
 #include "pageout/pageout.h"
 #include "pageq/pageq.h"
 #include "transit/release.h"
+#include "pagers/pager.h"
 
 static struct vm_page *
 fill_page(const struct fill *fill, unsigned i)
@@ -179,7 +180,7 @@ fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum
 		    i == fill->first && fill->write ? PF_WRITE : 0);
 	lock_release(&d->pageq.lock);
 	for (unsigned i = 0; i < give; i++)
-		compressor_free(d->compressor, given_up[i]);
+		pager_drop(o, given_up[i]);
 	for (unsigned i = 0; i < count; i++)
 		fill_release(fill, i);
 	if (server && count > 1)
@@ -261,7 +262,7 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
-	compressor_free(d->compressor, cref);
+	pager_drop(o, cref);
 	stat_add(server->stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGES_LOST, 1);
 	fault_poison_hole(server, o);
@@ -436,30 +437,30 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	struct vm_object *o = fill->object;
 	unsigned loaded, done;
 	bool retain;
-	int error = 0;
+	enum pager_result result = PAGER_OK;
 
 	if (fill->first > 0) {
 		/* Downwards: the faulting page is the last; see first where it is. */
 		struct cref cref = { fill_page(fill, fill->first)->cref };
 
-		if (compressor_is_away(d->compressor, cref))
+		if (pager_is_away(o, cref))
 			return swapin_start(server, fault, fill);
 	}
 	for (loaded = 0; loaded < fill->count; loaded++) {
 		struct cref cref = { fill_page(fill, loaded)->cref };
 
-		error = compressor_load(d->compressor, cref,
-		    (char *)server->bounce + ((size_t)loaded << d->page_shift));
-		if (error && loaded >= fill->first)
+		result =
+		    pager_get(o, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
+		if (result != PAGER_OK && loaded >= fill->first)
 			break;
-		if (error) {
+		if (result != PAGER_OK) {
 			/* Below the page that faulted: away or damaged, and its own affair.
 			 * Aborting all would bring the thread back to the same fill for ever. */
 			fill_drop_front(d, fill, loaded + 1);
 			loaded = UINT_MAX; /* from the new front, 0 */
 		}
 	}
-	if (error == -EAGAIN && loaded == fill->first)
+	if (result == PAGER_AWAY && loaded == fill->first)
 		return swapin_start(server, fault, fill);
 	if (loaded == fill->first) {
 		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is

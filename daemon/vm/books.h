@@ -34,18 +34,22 @@ struct hole {
 	bool wanted;        /* (O) somebody came meanwhile: wake the range */
 };
 
+/* Who keeps what has left an object: pagers/pager.h. */
+enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_KIND_COUNT };
+
 struct vm_object {
 	uint32_t magic;
 	atomic_uint references;
-	uint32_t index;        /* (C) in the object table */
-	uint32_t slot_base;    /* (C) first slot */
-	uint64_t id;           /* (C) never used again */
-	uint64_t page_count;   /* (C) */
-	uint64_t base_address; /* (C) */
-	struct task *task;     /* (C) with a reference: who maps it */
-	struct bill *bill;     /* (C) the task's: who pays for it */
-	struct daemon *daemon; /* (C) */
-	int memfd;             /* (C) */
+	uint32_t index;                /* (C) in the object table */
+	uint32_t slot_base;            /* (C) first slot */
+	uint64_t id;                   /* (C) never used again */
+	uint64_t page_count;           /* (C) */
+	uint64_t base_address;         /* (C) */
+	struct task *task;             /* (C) with a reference: who maps it */
+	struct bill *bill;             /* (C) the task's: who pays for it */
+	struct daemon *daemon;         /* (C) */
+	int memfd;                     /* (C) */
+	_Atomic enum pager_kind pager; /* (A) NONE until its first page leaves, and never again */
 	struct lock lock;
 	struct cond
 	    unbusy; /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */

@@ -99,6 +99,7 @@ faults_start(struct unit *u)
 	store_relaxed(&server->seat->server, server);
 	server->seat->bell = d->bells.bells;
 	d->servers = server;
+	store_relaxed(&u->object->pager, PAGER_STORE);
 	entry.object = u->object;
 	vm_object_get(u->object);
 	assert_int_equal(vm_map_reserve(&u->task->map), 0);

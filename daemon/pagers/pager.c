@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of pagers and the one way to call them. Runs on: fault servers, workers, jobs. What is
+ * checked here is the contract of pager.h; what a disk does is an answer.
+ */
+#include "pagers/pager.h"
+
+#include "check.h"
+
+const struct pager_ops pagers[PAGER_KIND_COUNT] = {
+	[PAGER_STORE] = {
+		.name = "store",
+		.is_away = store_is_away,
+		.prefetch = store_prefetch,
+		.get = store_get,
+		.put = store_put,
+		.drop = store_drop,
+		.read_begin = store_read_begin,
+		.read_submit = store_read_submit,
+		.read_decode = store_read_decode,
+		.read_end = store_read_end,
+	},
+};
+
+/* => the pager of an object of which something has left */
+static const struct pager_ops *
+pager_of(const struct vm_object *o)
+{
+	enum pager_kind kind = load_relaxed(&((struct vm_object *)(uintptr_t)o)->pager);
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECKF(kind > PAGER_NONE && kind < PAGER_KIND_COUNT, "object %llu has no pager (%d)",
+	    (unsigned long long)o->id, (int)kind);
+	return &pagers[kind];
+}
+
+bool
+pager_is_away(const struct vm_object *o, struct cref copy)
+{
+	CHECK(copy.v != 0);
+	return pager_of(o)->is_away(o->daemon, copy);
+}
+
+void
+pager_prefetch_any(const struct vm_object *o, struct cref copy)
+{
+	CHECK(copy.v != 0);
+	pager_of(o)->prefetch(o->daemon, copy);
+}
+
+enum pager_result
+pager_get_any(const struct vm_object *o, struct cref copy, void *page)
+{
+	enum pager_result result;
+
+	CHECK(copy.v != 0);
+	result = pager_of(o)->get(o->daemon, copy, page);
+	CHECK(result == PAGER_OK || result == PAGER_AWAY || result == PAGER_LOST);
+	return result;
+}
+
+enum pager_result
+pager_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
+    struct cref *ret_copy)
+{
+	enum pager_result result;
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(index < o->page_count);
+	locks_assert_none();
+	/* Two workers may come here with an object's first pages: both say the same. */
+	if (unlikely(load_relaxed(&o->pager) == PAGER_NONE))
+		store_relaxed(&o->pager, PAGER_STORE);
+	result = pager_of(o)->put(o, index, worker, page, press, ret_copy);
+	CHECK((result == PAGER_OK && ret_copy->v != 0) || result == PAGER_AGAIN);
+	return result;
+}
+
+void
+pager_drop(const struct vm_object *o, struct cref copy)
+{
+	CHECK(copy.v != 0);
+	locks_assert_none();
+	pager_of(o)->drop(o->daemon, copy);
+}
+
+enum pager_result
+pager_read_begin(const struct vm_object *o, const struct cref *copies, unsigned count,
+    size_t most_bytes, struct pager_read *ret)
+{
+	enum pager_result result;
+
+	CHECK(count > 0 && count <= PAGER_READ_MAX && most_bytes > 0);
+	result = pager_of(o)->read_begin(o->daemon, copies, count, most_bytes, ret);
+	CHECK(result == PAGER_OK || result == PAGER_AGAIN);
+	CHECK(result != PAGER_OK ||
+	      (ret->count > 0 && ret->count <= count && ret->length <= most_bytes));
+	return result;
+}
+
+enum pager_result
+pager_read_submit(const struct vm_object *o, const struct pager_read *read,
+    struct swap_channel *channel, void *buffer, uint64_t cookie)
+{
+	enum pager_result result;
+
+	CHECK(read->count > 0 && buffer);
+	locks_assert_none();
+	result = pager_of(o)->read_submit(read, channel, buffer, cookie);
+	CHECK(result == PAGER_OK || result == PAGER_AGAIN || result == PAGER_FAILED);
+	return result;
+}
+
+enum pager_result
+pager_read_decode(const struct vm_object *o, const struct pager_read *read, unsigned i,
+    const void *buffer, void *page)
+{
+	enum pager_result result;
+
+	CHECK(i < read->count);
+	result = pager_of(o)->read_decode(o->daemon, read, i, buffer, page);
+	CHECK(result == PAGER_OK || result == PAGER_LOST);
+	return result;
+}
+
+void
+pager_read_end(const struct vm_object *o, const struct pager_read *read, int error)
+{
+	CHECK(read->count > 0 && error <= 0);
+	pager_of(o)->read_end(o->daemon, read, error);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pagers: where an object's content comes from and goes to while it has no frame. An object has
+ * none (its pages read as zeroes) until its first page leaves, and keeps the one it gets then.
+ * Every call goes through this file, which holds callers and pagers to the contract; a pager is a
+ * row of `pagers` (pager.c). A copy is the pager's name for stored content of one page; it is never
+ * zero.
+ *
+ * => The caller holds the page busy, or its object's lock where a line below says so. No other lock
+ * is held: a pager may punch memory or write.
+ */
+#ifndef PAGER_H
+#define PAGER_H
+
+#include <stdbool.h>
+
+#include "pagers/pager_types.h"
+#include "pagers/store.h"
+#include "vm/books.h"
+
+struct swap_channel;
+
+struct pager_ops {
+	const char *name;
+	bool (*is_away)(struct daemon *d, struct cref copy);
+	void (*prefetch)(struct daemon *d, struct cref copy);
+	enum pager_result (*get)(struct daemon *d, struct cref copy, void *page);
+	enum pager_result (*put)(struct vm_object *o, uint64_t index, unsigned worker,
+	    const void *page, int press, struct cref *ret_copy);
+	void (*drop)(struct daemon *d, struct cref copy);
+	enum pager_result (*read_begin)(struct daemon *d, const struct cref *copies, unsigned count,
+	    size_t most_bytes, struct pager_read *ret);
+	enum pager_result (*read_submit)(const struct pager_read *read,
+	    struct swap_channel *channel, void *buffer, uint64_t cookie);
+	enum pager_result (*read_decode)(struct daemon *d, const struct pager_read *read,
+	    unsigned i, const void *buffer, void *page);
+	void (*read_end)(struct daemon *d, const struct pager_read *read, int error);
+};
+
+extern const struct pager_ops pagers[PAGER_KIND_COUNT];
+
+/* Whether the copy is on secondary storage: a hint, which may change at any time. O held, or busy.
+ */
+bool pager_is_away(const struct vm_object *o, struct cref copy);
+/* Of any pager. The functions below them have the contracts. */
+void pager_prefetch_any(const struct vm_object *o, struct cref copy);
+enum pager_result pager_get_any(const struct vm_object *o, struct cref copy, void *page);
+static inline bool
+pager_is_store(const struct vm_object *o)
+{
+	return likely(load_relaxed(&((struct vm_object *)(uintptr_t)o)->pager) == PAGER_STORE);
+}
+/* The page will be got in a moment. O may be held. */
+static inline void
+pager_prefetch(const struct vm_object *o, struct cref copy)
+{
+	if (pager_is_store(o))
+		store_prefetch(o->daemon, copy);
+	else
+		pager_prefetch_any(o, copy);
+}
+/* Content into `page`. The anonymous case is direct. => OK, AWAY or LOST (this page only); never
+ * wrong content */
+static inline enum pager_result
+pager_get(const struct vm_object *o, struct cref copy, void *page)
+{
+	INVARIANT(copy.v != 0);
+	return pager_is_store(o) ? store_get(o->daemon, copy, page) : pager_get_any(o, copy, page);
+}
+/* Keeps the content of a page. worker: of the calling thread alone. press: how hard to compress.
+ * => OK and *ret_copy, or AGAIN: no room, and nothing has changed. The object has a pager after it
+ */
+enum pager_result pager_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page,
+    int press, struct cref *ret_copy);
+/* Gives a copy up. */
+void pager_drop(const struct vm_object *o, struct cref copy);
+
+/* Reads pages that are away. Of `count` copies of one object the first, and as many of those behind
+ * it as lie close by in the same place and fit into most_bytes, are pinned.
+ * => OK and *ret (ret->count of them), or AGAIN: the first is not away (any more) */
+enum pager_result pager_read_begin(const struct vm_object *o, const struct cref *copies,
+    unsigned count, size_t most_bytes, struct pager_read *ret);
+/* The read is on its way into the channel's buffer. => OK, AGAIN (the channel is full) or FAILED */
+enum pager_result pager_read_submit(const struct vm_object *o, const struct pager_read *read,
+    struct swap_channel *channel, void *buffer, uint64_t cookie);
+/* Page i out of what was read. => OK or LOST */
+enum pager_result pager_read_decode(const struct vm_object *o, const struct pager_read *read,
+    unsigned i, const void *buffer, void *page);
+/* Lets the pages go. error: -errno that the read met; 0: none, or it was not made */
+void pager_read_end(const struct vm_object *o, const struct pager_read *read, int error);
+
+#endif

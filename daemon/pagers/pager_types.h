@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Words that pagers and their callers share.
+ */
+#ifndef PAGER_TYPES_H
+#define PAGER_TYPES_H
+
+#include <stdint.h>
+
+/* What a pager answers. */
+enum pager_result {
+	PAGER_OK,
+	PAGER_AWAY,  /* the content is not in memory: read it (read_begin) */
+	PAGER_AGAIN, /* not now (no room, the channel is full), or it is in memory again: look again
+		      */
+	PAGER_LOST,  /* the content cannot be had any more */
+	PAGER_FAILED /* an I/O error, which may be over the next time */
+};
+
+/* Most pages of one read. */
+#define PAGER_READ_MAX 64u
+
+/* A read of neighbours under way: what of the pager's place is read, and where in that each page
+ * lies. The pages are pinned there from read_begin to read_end. */
+struct pager_read {
+	uint64_t place;
+	uint32_t offset, length;              /* bytes of the place; whole blocks of the disk */
+	unsigned count;                       /* pages */
+	uint32_t page_offset[PAGER_READ_MAX]; /* in the place */
+	uint64_t copies[PAGER_READ_MAX];
+};
+
+#endif
