@@ -21,6 +21,7 @@
 #include "check.h"
 #include "compressor.h"
 #include "core/bell.h"
+#include "core/cpus.h"
 #include "core/params.h"
 #include "core/shares.h"
 #include "core/stats.h"
@@ -132,8 +133,8 @@ struct daemon {
 	struct params params;
 	size_t page_bytes, hw_bytes; /* (C) system page, hardware page */
 	unsigned page_shift;
-	unsigned cpus;
-	int uffd_device; /* /dev/userfaultfd */
+	struct cpus cpus; /* (C) */
+	int uffd_device;  /* /dev/userfaultfd */
 	struct stats stats;
 	struct bells bells; /* of the fault servers' seats */
 	struct frame_table frames;

@@ -486,9 +486,11 @@ main(int argc, char **argv)
 	d->page_bytes = d->options.page_bytes;
 	d->hw_bytes = (size_t)sysconf(_SC_PAGESIZE);
 	d->page_shift = (unsigned)__builtin_ctzl(d->page_bytes);
-	d->cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	d->server_count = param(d, fault_servers) ? (unsigned)param(d, fault_servers) : d->cpus;
-	d->worker_count = param(d, pageout_workers) ? (unsigned)param(d, pageout_workers) : d->cpus;
+	cpus_find(&d->cpus);
+	d->server_count =
+	    param(d, fault_servers) ? (unsigned)param(d, fault_servers) : d->cpus.count;
+	d->worker_count =
+	    param(d, pageout_workers) ? (unsigned)param(d, pageout_workers) : d->cpus.count;
 	prepare_process();
 	create_parts(d);
 	shares_count_descriptors(d);

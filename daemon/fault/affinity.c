@@ -147,7 +147,7 @@ sample(struct fault_server *server, struct task *task, uint32_t thread)
 	 * servers. */
 	task->busy_samples = is_fit_for_direct(d, task) && cpu >= 0 ? task->busy_samples + 1 : 0;
 	if (cpu >= 0) {
-		unsigned at = (unsigned)cpu % d->server_count;
+		unsigned at = cpus_place(&d->cpus, (unsigned)cpu) % d->server_count;
 
 		task->seen[at]++;
 		wanted |= 1ull << at; /* seen where nobody listens: at once */

@@ -180,7 +180,7 @@ rseq_leave(void)
 		syscall(SYS_rseq, area, REGISTERED_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-/* Refused where the machine's CPUs are not all ours: then it roams. */
+/* Refused where the CPU has been taken from us since the start: then it roams. */
 static void
 stay_on_cpu(struct fault_server *server)
 {
@@ -354,7 +354,7 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 	server->daemon = d;
 	server->index = index;
 	server->no_io = no_io;
-	server->cpu = index % d->server_count % d->cpus;
+	server->cpu = cpus_number(&d->cpus, index % d->server_count);
 	server->duty.number = DUTY_NONE;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
 	server->bounce = mmap(
@@ -369,7 +369,7 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 
 	seat->daemon = d;
 	seat->index = index;
-	seat->cpu = index % d->cpus;
+	seat->cpu = cpus_number(&d->cpus, index);
 	seat->lane = index < d->server_count ? LANE_COMMON : index - d->server_count + 1;
 	seat->depth = seat->lane == LANE_COMMON ? FAULT_IO_DEPTH : FAULT_SIDE_DEPTH;
 	seat->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -8,8 +8,8 @@
  *
  * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment,
  * and each processor keeps up to 15 of those it put back last. zap_now, which must not miss one,
- * looks at the client's page tables and tries again from the other processors. Runs on: pageout
- * workers; zap_now also on fault servers and jobs.
+ * looks at the client's page tables and tries again from the daemon's other processors. Runs on:
+ * pageout workers; zap_now also on fault servers and jobs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,8 +57,8 @@ zap_init(struct daemon *d)
 static uint64_t
 hot_processors(struct daemon *d, struct task *task)
 {
-	return d->server_count == d->cpus && load_acquire(&task->is_direct)
-		   ? load_relaxed(&task->servers_polling)
+	return d->server_count == d->cpus.count && load_acquire(&task->is_direct)
+		   ? cpus_mask(&d->cpus, load_relaxed(&task->servers_polling))
 		   : 0;
 }
 
@@ -177,21 +177,20 @@ is_mapped(struct daemon *d, struct task *task, const struct iovec *range)
 	return false;
 }
 
-/* What is still mapped, from one processor after the other. */
+/* What is still mapped, from one processor after the other, as far as they are ours. */
 static void
 zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count)
 {
 	cpu_set_t before, one;
-	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	bool moved = false;
 
 	if (load_relaxed(&d->zap_agent) || sched_getaffinity(0, sizeof(before), &before) != 0)
 		return;
 	for (unsigned i = 0; i < count; i++)
-		for (int cpu = 0; cpu < cpus && cpu < CPU_SETSIZE && is_mapped(d, task, &ranges[i]);
-		     cpu++) {
+		for (unsigned place = 0; place < d->cpus.count && is_mapped(d, task, &ranges[i]);
+		     place++) {
 			CPU_ZERO(&one);
-			CPU_SET(cpu, &one);
+			CPU_SET(cpus_number(&d->cpus, place), &one);
 			if (sched_setaffinity(0, sizeof(one), &one) != 0)
 				continue;
 			moved = true;

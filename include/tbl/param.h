@@ -46,14 +46,16 @@ PARAM(swap_high_slots, 2, 1048576, 2048, "segments", 0,
     "a swap file is emptied and deleted above this many free slots")
 PARAM(swap_depth, 1, 64, 8, "segments", 0, "segments being written at a time")
 PARAM(swap_force_sync, 0, 1, 0, "bool", 0, "use pread and pwrite instead of io_uring")
-PARAM(fault_servers, 0, 1024, 0, "threads", 0, "fault servers (0: one per CPU)")
+PARAM(fault_servers, 0, 1024, 0, "threads", 0,
+    "fault servers (0: one per CPU that the daemon may use)")
 PARAM(direct_faults, 0, 10000000, 2000, "faults/s", 1,
     "a client with this many faults or more that seldom needs the disk is read by servers that "
     "block on its userfaultfd (0: no client is)")
 PARAM(latency_reads, 0, 10000000, 500, "pages/s", 1,
     "while this many pages or more come from disk, processors are asked not to sleep "
     "(/dev/cpu_dma_latency; 0: never)")
-PARAM(pageout_workers, 0, 1024, 0, "threads", 0, "pageout and compressor workers (0: one per CPU)")
+PARAM(pageout_workers, 0, 1024, 0, "threads", 0,
+    "pageout and compressor workers (0: one per CPU that the daemon may use)")
 PARAM(max_virtual_bytes, 1073741824, 70368744177664, 1099511627776, "bytes", 0,
     "virtual memory that all clients together may allocate")
 PARAM(max_client_virtual_bytes, 1048576, 70368744177664, 1099511627776, "bytes", 1,

@@ -2,14 +2,16 @@
  *
  * The daemon's end as clients see it: a thread that touches an absent page blocks until it is
  * killed, no wrong byte is read, the library reports the end once, and requests are refused. Also:
- * limits, and the memory of wired pages.
+ * limits, the memory of wired pages, and the CPUs that it uses.
  *
- * usage: e_daemon killed|terminated|limit|limit-change|refused
+ * usage: e_daemon killed|terminated|limit|limit-change|refused|cpus
  */
 #include "harness.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -352,6 +354,99 @@ test_refused(void)
 	live_stop(&d);
 }
 
+/* --- cpus: those that it was started with, and no others --- */
+
+static cpu_set_t all_cpus;
+
+/* The list of CPUs of each of its threads, and the names of fault servers. */
+static void
+require_threads_on(const struct live *d, int cpu, unsigned want_servers)
+{
+	char path[64], line[256], name[64], list[64];
+	unsigned servers = 0, threads = 0;
+	struct dirent *entry;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)d->pid);
+	directory = opendir(path);
+	REQUIRE(directory, "%s", path);
+	while ((entry = readdir(directory)) != NULL) {
+		FILE *file;
+
+		snprintf(
+		    path, sizeof(path), "/proc/%d/task/%.10s/status", (int)d->pid, entry->d_name);
+		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (!file)
+			continue;
+		name[0] = list[0] = '\0';
+		while (fgets(line, sizeof(line), file)) {
+			(void)sscanf(line, "Name: %63s", name);
+			(void)sscanf(line, "Cpus_allowed_list: %63s", list);
+		}
+		fclose(file);
+		/* The kernel's own, for I/O that must wait. */
+		if (strncmp(name, "iou-", 4) == 0)
+			continue;
+		threads++;
+		servers += strncmp(name, "fault-", 6) == 0;
+		REQUIRE(atoi(list) == cpu && strspn(list, "0123456789") == strlen(list),
+		    "thread %s may run on CPUs %s, the daemon on %d", name, list, cpu);
+	}
+	closedir(directory);
+	REQUIRE(threads > 10, "%u threads", threads);
+	EQ(servers, want_servers);
+}
+
+/* From whatever CPU its faults come they are answered, and its pages leave. */
+static void
+everywhere(struct live *d, void *argument)
+{
+	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
+	struct pager *p = client_connect(d);
+	uint64_t rng = live_seed;
+	struct book b;
+
+	(void)argument;
+	REQUIRE(sched_setaffinity(0, sizeof(all_cpus), &all_cpus) == 0);
+	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
+	book_write_all(&b, &mixture_usual, &rng);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (CPU_ISSET(cpu, &all_cpus) && sched_setaffinity(0, sizeof(one), &one) == 0)
+			book_verify_all(&b);
+	}
+	book_close(&b);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_cpus(void)
+{
+	struct live d;
+
+	REQUIRE(sched_getaffinity(0, sizeof(all_cpus), &all_cpus) == 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (!CPU_ISSET(cpu, &all_cpus) || sched_setaffinity(0, sizeof(one), &one) != 0)
+			continue;
+		live_start(&d, "16M", NULL);
+		require_threads_on(&d, cpu, 1);
+		client_join(&d, client_start(&d, everywhere, NULL), true);
+		require_threads_on(&d, cpu, 1);
+		live_stop(&d);
+		sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+		/* On a machine with many, the second one is enough. */
+		if (cpu > 0)
+			break;
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -368,6 +463,8 @@ main(int argc, char **argv)
 		test_limit(true);
 	else if (strcmp(name, "refused") == 0)
 		test_refused();
+	else if (strcmp(name, "cpus") == 0)
+		test_cpus();
 	else
 		FAIL("no such test: \"%s\"", name);
 	return 0;

@@ -63,7 +63,7 @@ unit_start(struct unit *u)
 	store_relaxed(&d->params.max_virtual_bytes, 1ull << 30);
 	d->page_bytes = d->hw_bytes = 4096;
 	d->page_shift = 12;
-	d->cpus = d->server_count = d->worker_count = 1;
+	d->cpus.count = d->server_count = d->worker_count = 1;
 	d->options.page_bytes = 4096;
 	d->options.memory_bytes = UNIT_FRAMES * 4096ull;
 	d->options.policy = (char *)(uintptr_t) "mach2q";
