@@ -402,7 +402,7 @@ create_parts(struct daemon *d)
 	create_storage(d);
 	if (frame_wait_create(d) != 0)
 		die(1, "no memory for parked faults");
-	if (closer_create(d) != 0 || stop_create(d) != 0)
+	if (closer_create(d) != 0 || stop_create(d, control_name_remove) != 0)
 		die(1, "cannot start the threads that close descriptors");
 	zap_init(d);
 	latency_init(d);

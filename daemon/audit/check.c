@@ -4,6 +4,8 @@
  * gauges, slots against frames, memory really held (st_blocks) against the budget, compressor, swap
  * and policy. Each group is checked under the locks that make it agree. Runs on: jobs.
  */
+#include "audit/check.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "daemon.h"
 #include "threads.h"
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"

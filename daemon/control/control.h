@@ -48,7 +48,7 @@ struct request_job {
 
 /* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into
  * the reply. */
-#define MSG(number, NAME, name, fds, access, text) int handle_##name(struct request *r);
+#define MSG(number, NAME, name, fds, access, runs, text) int handle_##name(struct request *r);
 #include "tbl/msg.h"
 
 /* control/receive.c: the next packet of a session, if that is well-formed. */
@@ -93,8 +93,6 @@ int listen_open(
  * else's */
 void listen_name_remove(const struct options *options, const struct listening *listening);
 
-/* audit/check.c: walks every invariant. => failures; text gets a line each */
-unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
 /* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on:
  * jobs */
 bool task_teardown(struct task *task);

@@ -11,37 +11,18 @@
 #include "control/control.h"
 
 enum access { NONE, ANY, CLIENT, CONTROL };
+enum runs { LOOP, JOB };
 
 static const struct row {
 	enum access access;
+	enum runs runs;
 	size_t reply_bytes;
 	int (*handle)(struct request *r);
 } rows[] = {
-#define MSG(number, NAME, name, fds, access, text)                                                 \
-	[number] = { access, sizeof(struct pager_rep_##name), handle_##name },
+#define MSG(number, NAME, name, fds, access, runs, text)                                           \
+	[number] = { access, runs, sizeof(struct pager_rep_##name), handle_##name },
 #include "tbl/msg.h"
 };
-
-/* What walks pages or waits: for the disk, or for a lock of the client's address space. */
-static bool
-is_job(uint16_t type)
-{
-	switch (type) {
-	case PAGER_MSG_ATTACH:
-	case PAGER_MSG_DEALLOCATE:
-	case PAGER_MSG_WIRE:
-	case PAGER_MSG_UNWIRE:
-	case PAGER_MSG_BEHAVIOR:
-	case PAGER_MSG_REGION:
-	case PAGER_MSG_MAP:
-	case PAGER_MSG_CHECK:
-	case PAGER_MSG_POLICY:
-	case PAGER_MSG_TRACE:
-		return true;
-	default:
-		return false;
-	}
-}
 
 static int
 access_check(struct session *session, enum access access)
@@ -189,7 +170,7 @@ dispatch_packet(struct session *session, const void *packet, int fd, void (*done
 	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug),
 	    "a request fits a job");
 	if (error == 0) {
-		if (is_job(header->type))
+		if (rows[header->type].runs == JOB)
 			return start_job(session, header, fd, done, reply, reply_bytes);
 		return run_now(session, header, fd, reply, reply_bytes, reply_fd);
 	}

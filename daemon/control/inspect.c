@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/check.h"
 #include "region/piece.h"
 #include "control/gauges.h"
 #include "vm/vm_map.h"

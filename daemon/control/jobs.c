@@ -23,8 +23,9 @@ struct jobs {
 	struct daemon *daemon;
 	struct jobs_thread threads[JOBS_THREADS];
 	struct lock lock;
-	struct cond cond; /* waited by the jobs threads, broadcast by jobs_submit, jobs_wake and
-			     jobs_stop */
+	struct cond
+	    cond; /* the jobs threads wait for a job of their lane; jobs_submit and jobs_stop
+		     wake them, and a thread that puts a job into another lane's queue */
 	struct list queued[1 + SIDE_LANES]; /* (J) by lane */
 	struct list finished;               /* (J) */
 	bool stopping;                      /* (J) */
@@ -189,16 +190,6 @@ jobs_submit(struct daemon *d, struct job *job)
 	lock_acquire(&jobs->lock);
 	put_locked(jobs, job);
 	lock_release(&jobs->lock);
-}
-
-void
-jobs_wake(struct daemon *d)
-{
-	if (!d->jobs)
-		return;
-	lock_acquire(&d->jobs->lock);
-	cond_broadcast(&d->jobs->cond);
-	lock_release(&d->jobs->lock);
 }
 
 struct job *

@@ -24,8 +24,6 @@ int jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 void jobs_submit(struct daemon *d, struct job *job);
 /* The finished ones, one at a time; NULL when there is none. Runs on: the control loop. */
 struct job *jobs_collect(struct daemon *d);
-/* Clients have been moved to other lanes: their jobs go there. Any thread. */
-void jobs_wake(struct daemon *d);
 /* The calling jobs thread's number, below JOBS_THREADS; 0 elsewhere. */
 unsigned jobs_own_number(void);
 /* Runs what is queued, then ends the threads. => duties_stop before, or those who stand by do not

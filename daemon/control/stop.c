@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 #include "core/closer.h"
-#include "control/control.h"
+#include "daemon.h"
 
 struct stop {
 	struct daemon *daemon;
+	void (*name_remove)(struct daemon *d); /* (C) */
 	pthread_t thread;
 	struct lock lock;
 	struct cond cond;  /* waited by the thread, signalled by stop_begin and stop_end */
@@ -33,7 +34,7 @@ end_by_force(struct daemon *d)
 			    "yet, %u close calls have not come back): the "
 			    "daemon ends without waiting for them",
 	    tasks, late);
-	control_name_remove(d);
+	d->stop->name_remove(d);
 	if (d->swap)
 		swap_abandon(d->swap);
 	_exit(0);
@@ -59,13 +60,14 @@ stop_main(void *argument)
 }
 
 int
-stop_create(struct daemon *d)
+stop_create(struct daemon *d, void (*name_remove)(struct daemon *d))
 {
 	struct stop *stop = calloc(1, sizeof(*stop));
 
 	if (!stop)
 		return -ENOMEM;
 	stop->daemon = d;
+	stop->name_remove = name_remove;
 	lock_init(&stop->lock, RANK_JOBS);
 	cond_init(&stop->cond);
 	d->stop = stop;

@@ -11,8 +11,8 @@ struct daemon;
 
 #define STOP_NS 4000000000ull
 
-/* => 0 or -errno */
-int stop_create(struct daemon *d);
+/* name_remove takes the socket's name away. => 0 or -errno */
+int stop_create(struct daemon *d, void (*name_remove)(struct daemon *d));
 /* The time runs from now on. Any thread. */
 void stop_begin(struct daemon *d);
 /* All threads have been waited for: what is left does not take long. */

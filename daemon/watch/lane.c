@@ -9,7 +9,6 @@
 
 #include "fault/direct.h"
 #include "fault/fault.h"
-#include "control/jobs.h"
 #include "memorystatus/frame_wait.h"
 #include "memorystatus/limits.h"
 #include "pageout/pageout.h"
@@ -49,10 +48,9 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	/* Faults that were read and passed over on the way come again. */
 	if (load_acquire(&task->state) == TASK_ATTACHED)
 		task_wake_all(task);
-	/* What it has wanted from workers and jobs of the lane before is for those of this one. */
+	/* What it has wanted from workers of the lane before is for those of this one. */
 	limits_want(d, task);
 	frames_want(d);
 	side_wake(d);
-	jobs_wake(d);
 	frame_wait_tables_freed(d);
 }

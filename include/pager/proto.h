@@ -21,7 +21,7 @@
 #define PAGER_SOCKET_USER   "pagerd.sock" /* under $XDG_RUNTIME_DIR */
 
 enum pager_msg_type {
-#define MSG(number, NAME, name, fds, access, text) PAGER_MSG_##NAME = number,
+#define MSG(number, NAME, name, fds, access, runs, text) PAGER_MSG_##NAME = number,
 #include "tbl/msg.h"
 };
 
@@ -289,7 +289,7 @@ static inline const char *
 pager_msg_name(uint16_t type)
 {
 	switch (type) {
-#define MSG(number, NAME, name, fds, access, text)                                                 \
+#define MSG(number, NAME, name, fds, access, runs, text)                                           \
 	case number:                                                                               \
 		return #NAME;
 #include "tbl/msg.h"
@@ -303,7 +303,7 @@ static inline size_t
 pager_msg_request_bytes(uint16_t type)
 {
 	switch (type) {
-#define MSG(number, NAME, name, fds, access, text)                                                 \
+#define MSG(number, NAME, name, fds, access, runs, text)                                           \
 	case number:                                                                               \
 		return sizeof(struct pager_req_##name);
 #include "tbl/msg.h"

@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * MSG(NUMBER, NAME, name, reply fds, access, text): every request of the control socket. Bodies are
- * struct pager_req_<name> and struct pager_rep_<name> in pager/proto.h. Numbers are append-only.
- * access: CLIENT needs an attached session, ANY only a hello, CONTROL root or the daemon's own user
- * (or, where the text says so, the owner of the client asked about).
+ * MSG(NUMBER, NAME, name, reply fds, access, runs, text): every request of the control socket.
+ * Bodies are struct pager_req_<name> and struct pager_rep_<name> in pager/proto.h. Numbers are
+ * append-only. access: CLIENT needs an attached session, ANY only a hello, CONTROL root or the
+ * daemon's own user (or, where the text says so, the owner of the client asked about). runs: LOOP:
+ * the control loop answers at once. JOB: a jobs thread carries it out, because it walks pages or
+ * waits, for the disk or for a lock of the client's address space.
  */
-MSG(1, HELLO, hello, 1, NONE,
+MSG(1, HELLO, hello, 1, NONE, LOOP,
     "agree on version and role; a client is handed the /dev/userfaultfd descriptor")
-MSG(2, ATTACH, attach, 1, ANY,
+MSG(2, ATTACH, attach, 1, ANY, JOB,
     "gives the daemon the client's userfaultfd and proves that it watches the client; answers with "
     "the agent's socket")
-MSG(3, ALLOCATE, allocate, 1, CLIENT,
+MSG(3, ALLOCATE, allocate, 1, CLIENT, LOOP,
     "an anonymous range at a reserved address; answers with its object's memfd")
-MSG(4, DEALLOCATE, deallocate, 0, CLIENT, "gives a range back")
-MSG(5, WIRE, wire, 0, CLIENT, "keeps a range resident (the library touches it afterwards)")
-MSG(6, UNWIRE, unwire, 0, CLIENT, "undoes one wire")
-MSG(7, BEHAVIOR, behavior, 0, CLIENT, "tells how a range will be used, or acts on it once")
-MSG(8, REGION, region, 0, CLIENT, "describes the region at or above an address")
-MSG(9, PAGE_QUERY, page_query, 0, CLIENT, "tells where one page is")
-MSG(10, STATISTICS, statistics, 0, CLIENT, "this client's ledger")
-MSG(20, STAT_SEGMENT, stat_segment, 1, ANY, "the shared statistics segment, read-only")
-MSG(21, CLIENTS, clients, 0, ANY, "lists sessions, a few at a time")
-MSG(22, MAP, map, 0, ANY, "lists a client's regions, a few at a time (owner or CONTROL)")
-MSG(23, FOOTPRINT, footprint, 0, ANY, "a client's whole ledger (owner or CONTROL)")
-MSG(24, LIMIT, limit, 0, CONTROL, "sets or lifts a process's hard limit")
-MSG(25, CHECK, check, 0, CONTROL, "walks every invariant")
-MSG(26, DEBUG, debug, 0, CONTROL, "fail points and log level of the running daemon")
-MSG(27, POLICY, policy, 0, ANY, "shows the page-out policy; switching it needs CONTROL")
-MSG(28, TRACE, trace, 0, CONTROL,
+MSG(4, DEALLOCATE, deallocate, 0, CLIENT, JOB, "gives a range back")
+MSG(5, WIRE, wire, 0, CLIENT, JOB, "keeps a range resident (the library touches it afterwards)")
+MSG(6, UNWIRE, unwire, 0, CLIENT, JOB, "undoes one wire")
+MSG(7, BEHAVIOR, behavior, 0, CLIENT, JOB, "tells how a range will be used, or acts on it once")
+MSG(8, REGION, region, 0, CLIENT, JOB, "describes the region at or above an address")
+MSG(9, PAGE_QUERY, page_query, 0, CLIENT, LOOP, "tells where one page is")
+MSG(10, STATISTICS, statistics, 0, CLIENT, LOOP, "this client's ledger")
+MSG(20, STAT_SEGMENT, stat_segment, 1, ANY, LOOP, "the shared statistics segment, read-only")
+MSG(21, CLIENTS, clients, 0, ANY, LOOP, "lists sessions, a few at a time")
+MSG(22, MAP, map, 0, ANY, JOB, "lists a client's regions, a few at a time (owner or CONTROL)")
+MSG(23, FOOTPRINT, footprint, 0, ANY, LOOP, "a client's whole ledger (owner or CONTROL)")
+MSG(24, LIMIT, limit, 0, CONTROL, LOOP, "sets or lifts a process's hard limit")
+MSG(25, CHECK, check, 0, CONTROL, JOB, "walks every invariant")
+MSG(26, DEBUG, debug, 0, CONTROL, LOOP, "fail points and log level of the running daemon")
+MSG(27, POLICY, policy, 0, ANY, JOB, "shows the page-out policy; switching it needs CONTROL")
+MSG(28, TRACE, trace, 0, CONTROL, JOB,
     "starts or stops recording page references into the descriptor given")
-MSG(29, PARAM, param, 0, ANY, "lists parameters; changing one needs CONTROL")
+MSG(29, PARAM, param, 0, ANY, LOOP, "lists parameters; changing one needs CONTROL")
 #undef MSG

@@ -65,7 +65,7 @@ hello(void *to, uint32_t role, uint64_t sequence)
 }
 
 static const uint16_t types[] = {
-#define MSG(number, NAME, name, fds, access, text) number,
+#define MSG(number, NAME, name, fds, access, runs, text) number,
 #include "tbl/msg.h"
 };
 

@@ -21,9 +21,6 @@ FOLDERS = ['base', 'bench', 'compressor', 'daemon', 'libclient', 'policy', 'swap
 LEFT_OUT = {'daemon/daemon'}
 EXCEPTIONS = {
     'daemon': '''
-        control/jobs
-        control/loop
-        control/stop
         fault/affinity
         fault/direct
         fault/fault
@@ -43,8 +40,6 @@ EXCEPTIONS = {
         pmap/zap
         record/recorder
         transit/run
-        watch/lane
-        watch/watcher
     ''',
 }
 

@@ -12,7 +12,7 @@ import tree
 DOCUMENTS = ['README.md', 'doc/HACKING.md', 'doc/design.md', 'doc/locking.md', 'doc/performance.md', 'doc/dependencies.md',
              'doc/policies.md', 'doc/protocol.md', 'bench/README.md']
 # Placeholders of recipes and names of other programs.
-KNOWN = {'handle_x', 'pager_req_x', 'pager_rep_x', 'STAT_X', 'FAIL_NAME', 'noun_verb', 'build_tests', 'apt_get', 'is_job', 'mem_used_max'}
+KNOWN = {'handle_x', 'pager_req_x', 'pager_rep_x', 'STAT_X', 'FAIL_NAME', 'noun_verb', 'build_tests', 'apt_get', 'mem_used_max'}
 # Names of the kernel and of libraries that comments explain and no code uses.
 FOREIGN = {'EVENT_REMAP', 'LZ4_compress_fast_extState_fastReset', 'MADV_REMOVE', 'SINGLE_ISSUER', 'mm_tlb_flush_nested'}
 WORD = re.compile(r'(?<![\w/.$*-])[A-Za-z]\w*_\w*[A-Za-z0-9]\b(?!\*|\(\d)')

@@ -27,7 +27,6 @@ ROWS = [
 ]
 HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''
-    audit/check -> control/control
     fault/fault -> pageout/pageout
     pageout/launder -> fault/fault
     pageout/pageout -> fault/fault
@@ -44,7 +43,6 @@ EXCEPTIONS = '''
     transit/run -> fault/fault
     transit/run -> fault/swapin
     transit/run -> pageout/pageout
-    watch/lane -> control/jobs
 '''
 
 

@@ -23,14 +23,17 @@ def unique(values, what):
 
 def check_messages(root):
     rows = tree.table(root, 'msg', 'MSG')
+    document = (pathlib.Path(root) / 'doc/protocol.md').read_text()
     numbers = [int(row[0]) for row in rows]
     unique(numbers, 'msg.h: number')
     unique([row[1] for row in rows], 'msg.h: name')
     require(numbers == sorted(numbers), 'msg.h: numbers are not in order: they are append-only')
-    for number, upper, lower, fds, access, _ in rows:
+    for number, upper, lower, fds, access, runs, _ in rows:
         require(upper == lower.upper(), f'msg.h: {upper} and {lower} differ')
         require(fds in ('0', '1'), f'msg.h: {upper}: {fds} descriptors')
         require(access in ('NONE', 'ANY', 'CLIENT', 'CONTROL'), f'msg.h: {upper}: access {access}')
+        require(runs in ('LOOP', 'JOB'), f'msg.h: {upper}: runs {runs}')
+        require(f'\n| {number} | {upper} | {access} | {runs.lower()} |' in document, f'doc/protocol.md has no row for {upper} as in msg.h')
 
 
 def check_stats(root):
