@@ -138,27 +138,23 @@ lock_release(struct lock *l)
 	CHECK(pthread_mutex_unlock(&l->mutex) == 0);
 }
 
+#if DEBUG_LEVEL >= 1
 void
 lock_assert_held(const struct lock *l)
 {
-#if DEBUG_LEVEL >= 1
 	for (unsigned i = 0; i < held_count; i++)
 		if (held[i] == l)
 			return;
 	panic("lock %s is not held", lock_rank_name(l->rank));
-#else
-	(void)l;
-#endif
 }
 
 void
 locks_assert_none(void)
 {
-#if DEBUG_LEVEL >= 1
 	CHECKF(held_count == 0, "%s is held across a blocking call",
 	    lock_rank_name(held[held_count - 1]->rank));
-#endif
 }
+#endif
 
 void
 cond_init(struct cond *c)

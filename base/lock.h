@@ -38,11 +38,23 @@ void lock_acquire(struct lock *l);
 /* => returns whether the lock was taken; never waits, so it may go against the order. */
 bool lock_acquire_try(struct lock *l) MUST_USE;
 void lock_release(struct lock *l);
-/* Panics (debug_level >= 1) unless this thread holds a lock of the rank of `l`. */
+#if DEBUG_LEVEL >= 1
+/* Panics unless this thread holds the lock. */
 void lock_assert_held(const struct lock *l);
-/* Panics (debug_level >= 1) when this thread holds any lock: called before I/O and userfaultfd
+/* Panics when this thread holds any lock: called before I/O and userfaultfd
  * calls. */
 void locks_assert_none(void);
+#else
+static inline void
+lock_assert_held(const struct lock *l)
+{
+	(void)l;
+}
+static inline void
+locks_assert_none(void)
+{
+}
+#endif
 
 struct cond {
 	pthread_cond_t cond;

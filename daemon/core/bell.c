@@ -52,6 +52,7 @@ bell_answer(struct bell *bell)
 {
 	uint64_t ignored;
 
+	CHECK(bell->fd >= 0);
 	if (read(bell->fd, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		panic("a bell's descriptor failed: %d", errno);
 	/* Not a store: what the owner looks at next must not be older than a ring that found the
@@ -72,6 +73,7 @@ bells_ring_one(struct bells *bells)
 {
 	unsigned next = fetch_add_relaxed(&bells->next, 1) % bells->common;
 
+	CHECK(bells->common > 0);
 	bell_ring(&bells->bells[next]);
 	/* It may wait behind what its CPU does, for a tick; another may not. */
 	for (unsigned i = 0; is_behind(&bells->bells[next]) && i < bells->common; i++)

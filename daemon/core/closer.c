@@ -64,6 +64,8 @@ struct closer {
 static void
 queue_put(struct closer *c, struct queue *q, int fd)
 {
+	lock_assert_held(&c->lock);
+	CHECK(fd >= 0 && (unsigned)fd < c->room);
 	c->closings[fd].next = -1;
 	if (q->tail >= 0)
 		c->closings[q->tail].next = fd;
@@ -78,6 +80,8 @@ queue_get(struct closer *c, struct queue *q)
 {
 	int fd = q->head;
 
+	lock_assert_held(&c->lock);
+	CHECK(q->count > 0 && fd >= 0);
 	q->head = c->closings[fd].next;
 	if (q->head < 0)
 		q->tail = -1;
@@ -98,6 +102,7 @@ late_of(const struct closer *c, uid_t uid)
 {
 	unsigned count = 0;
 
+	lock_assert_held(&c->lock);
 	for (unsigned i = 0; i < CLOSER_THREADS; i++)
 		count += c->threads[i].late && c->threads[i].closing.uid == uid;
 	return count;
@@ -110,6 +115,7 @@ take(struct closer *c)
 {
 	unsigned free_threads = CLOSER_THREADS - c->late;
 
+	lock_assert_held(&c->lock);
 	while (c->queue.count > 0) {
 		unsigned own = late_of(c, c->closings[c->queue.head].uid);
 
@@ -136,6 +142,8 @@ declare_late(struct closer *c)
 	struct closing what = t->closing;
 	unsigned own;
 
+	lock_assert_held(&c->lock);
+	CHECK(t && !t->late);
 	t->late = true;
 	c->late++;
 	c->at_work = NULL;
@@ -155,6 +163,8 @@ declare_late(struct closer *c)
 static void
 stand_by(struct closer *c)
 {
+	lock_assert_held(&c->lock);
+	CHECK(!c->has_standby);
 	c->has_standby = true;
 	while (c->at_work) {
 		uint64_t begun = c->begun;
@@ -172,6 +182,7 @@ close_one(struct closer_thread *t, int fd)
 {
 	struct closer *c = t->closer;
 
+	lock_assert_held(&c->lock);
 	t->closing = c->closings[fd];
 	c->at_work = t;
 	c->begun++;
@@ -185,6 +196,7 @@ close_one(struct closer_thread *t, int fd)
 		return;
 	}
 	t->late = false;
+	CHECK(c->late > 0);
 	c->late--;
 	queue_splice(c, &c->queue, &c->aside);
 }
@@ -195,6 +207,7 @@ closer_main(void *argument)
 	struct closer_thread *t = argument;
 	struct closer *c = t->closer;
 
+	CHECK(t >= c->threads && t < c->threads + CLOSER_THREADS);
 	pthread_setname_np(pthread_self(), "closer");
 	lock_acquire(&c->lock);
 	for (;;) {
@@ -212,6 +225,7 @@ closer_main(void *argument)
 		else
 			cond_wait(&c->work, &c->lock);
 	}
+	CHECK(c->running > 0 && c->running <= CLOSER_THREADS);
 	c->running--;
 	cond_signal(&c->ended);
 	lock_release(&c->lock);
@@ -225,6 +239,7 @@ closer_close(struct daemon *d, int fd, pid_t pid, uid_t uid)
 
 	if (fd < 0)
 		return;
+	CHECK(c != NULL);
 	if ((unsigned)fd >= c->room) {
 		/* Somebody has raised our limit from outside. It goes with the process. */
 		log_warning_limited(
@@ -268,6 +283,7 @@ closer_counts(struct daemon *d, unsigned *ret_late, unsigned *ret_waiting)
 static void
 closer_free(struct closer *c)
 {
+	CHECK(c->running == 0 && !c->at_work);
 	lock_fini(&c->lock);
 	cond_fini(&c->work);
 	cond_fini(&c->relief);
@@ -280,6 +296,7 @@ closer_free(struct closer *c)
 static int
 threads_start(struct closer *c)
 {
+	CHECK(c->running == 0);
 	for (unsigned i = 0; i < CLOSER_THREADS; i++) {
 		struct closer_thread *t = &c->threads[i];
 		int error;
@@ -301,6 +318,7 @@ closer_create(struct daemon *d)
 	struct closer *c = calloc(1, sizeof(*c));
 	struct rlimit limit;
 
+	CHECK(!d->closer);
 	if (!c)
 		return -ENOMEM;
 	c->daemon = d;

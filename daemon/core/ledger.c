@@ -62,6 +62,7 @@ ledger_value(const struct ledger *l, enum pager_ledger_entry entry, uint64_t pag
 {
 	uint64_t value = ledger_pages(l, entry);
 
+	CHECK(entry < PAGER_LEDGER_COUNT && page_bytes > 0);
 	return ledger_kinds[entry] == PAGES ? value * page_bytes : value;
 }
 

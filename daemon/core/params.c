@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "check.h"
 #include "size.h"
 #include "text.h"
 
@@ -34,12 +35,14 @@ static const struct row {
 static atomic_ullong *
 field(const struct params *params, const struct row *row)
 {
+	CHECK(row >= rows && row < rows + ARRAY_LEN(rows));
 	return (atomic_ullong *)((char *)params + row->offset);
 }
 
 static const struct row *
 find(const char *name)
 {
+	CHECK(name != NULL);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].name, name) == 0)
 			return &rows[i];
@@ -78,6 +81,7 @@ param_set(struct params *params, const char *name, const char *value)
 	const struct row *row = find(name);
 	uint64_t number;
 
+	CHECK(value != NULL);
 	if (!row)
 		return -ENOENT;
 	if (size_parse(value, &number) != 0)
@@ -128,6 +132,7 @@ line_load(struct params *params, char *line, const char *path, unsigned number, 
 	char *name = trim(line), *value = strchr(name, '=');
 	int error;
 
+	CHECK(number > 0 && message_size > 0);
 	if (*name == '\0' || *name == '#')
 		return 0;
 	if (!value) {
@@ -156,6 +161,7 @@ line_load(struct params *params, char *line, const char *path, unsigned number, 
 int
 params_load(struct params *params, const char *path, char *message, size_t message_size)
 {
+	CHECK(message_size > 0);
 	FILE *file = fopen(path, "re");
 	char line[512];
 	unsigned number = 0;

@@ -32,6 +32,7 @@ shares_create(struct daemon *d)
 void
 shares_count_descriptors(struct daemon *d)
 {
+	CHECK(d->server_count > 0);
 	DIR *directory = opendir("/proc/self/fd");
 	struct rlimit limit = { 1024, 1024 };
 	uint64_t own = 0;
@@ -65,6 +66,7 @@ share_account_get(struct daemon *d, uid_t uid, bool is_privileged)
 	lock_acquire(&d->shares.lock);
 	for (account = d->shares.accounts; account && account->uid != uid;)
 		account = account->next;
+	CHECK(!account || account->references > 0);
 	if (!account) {
 		account = made;
 		made = NULL;
@@ -84,13 +86,17 @@ share_account_put(struct daemon *d, struct share_account *account)
 {
 	struct share_account **at = &d->shares.accounts;
 
+	CHECK(account != NULL);
 	lock_acquire(&d->shares.lock);
+	CHECK(account->references > 0);
 	if (--account->references > 0) {
 		lock_release(&d->shares.lock);
 		return;
 	}
-	while (*at != account)
+	while (*at != account) {
+		CHECK(*at != NULL);
 		at = &(*at)->next;
+	}
 	*at = account->next;
 	lock_release(&d->shares.lock);
 	for (unsigned i = 0; i < SHARE_COUNT; i++)
@@ -112,6 +118,7 @@ share_total(const struct daemon *d, enum share share)
 {
 	uint64_t bytes;
 
+	CHECK(share < SHARE_COUNT);
 	switch (share) {
 	case SHARE_OBJECTS:
 		return param(d, max_objects);
@@ -138,6 +145,7 @@ most_of_one(const struct daemon *d, const struct share_account *account, enum sh
 {
 	uint64_t total = share_total(d, share);
 
+	CHECK(account->references > 0);
 	return account->is_privileged ? UINT64_MAX
 				      : max_u64(total * param(d, user_percent) / 100, 1);
 }
@@ -148,6 +156,7 @@ tell(const struct daemon *d, const struct share_account *account, enum share sha
 	static struct log_limit own[SHARE_COUNT], all[SHARE_COUNT], whole[SHARE_COUNT];
 	unsigned long long total = share_total(d, share);
 
+	CHECK(share < SHARE_COUNT);
 	if (account->is_privileged)
 		log_message_limited(&whole[share], LOG_WARNING,
 		    "nothing is left of %s (%llu %s): %s (user %u; parameter %s)", rows[share].what,
@@ -177,6 +186,7 @@ share_take(struct daemon *d, struct share_account *account, enum share share, ui
 	uint64_t own = fetch_add_relaxed(&account->used[share], amount) + amount;
 	bool own_is_over = own > most_of_one(d, account, share);
 
+	CHECK(share < SHARE_COUNT);
 	if (likely(!own_is_over && all <= most_of_all(d, account, share)))
 		return 0;
 	share_give(d, account, share, amount);

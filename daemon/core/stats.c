@@ -42,6 +42,7 @@ describe(struct shmstat_header *h)
 		snprintf(descriptor->name, sizeof(descriptor->name), "%s", rows[i].name);
 		snprintf(descriptor->unit, sizeof(descriptor->unit), "%s", rows[i].unit);
 		snprintf(descriptor->text, sizeof(descriptor->text), "%s", rows[i].text);
+		CHECK(rows[i].kind == QUEUE || rows[i].kind == GAUGE || rows[i].kind == COUNTER);
 		descriptor->kind = rows[i].kind;
 		descriptor->index = i;
 	}
@@ -58,6 +59,7 @@ stats_create(struct stats *stats, unsigned shards)
 	struct shmstat_header *h;
 	struct timespec now;
 
+	CHECK(shards > 0 && !stats->header);
 	stats->bytes = round_up_u64(counters + shards * stride * 8, 4096);
 	stats->fd = memfd_create("pagerd-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (stats->fd < 0 || ftruncate(stats->fd, (off_t)stats->bytes) < 0)
@@ -96,6 +98,7 @@ stats_create(struct stats *stats, unsigned shards)
 void
 stats_destroy(struct stats *stats)
 {
+	CHECK(stats->header != NULL);
 	munmap(stats->header, stats->bytes);
 	close(stats->fd);
 }
@@ -112,6 +115,7 @@ stats_counter(const struct stats *stats, enum stat_index index)
 {
 	uint64_t sum = 0;
 
+	CHECK(index < STAT_COUNT);
 	for (unsigned s = 0; s < stats->shards; s++)
 		sum += load_relaxed(&stats->counters[(size_t)s * stats->stride + index]);
 	return sum;

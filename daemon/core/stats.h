@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "atomics.h"
+#include "check.h"
 #include "pager/shmstat.h"
 
 enum stat_index {
@@ -52,6 +53,7 @@ stats_queues_begin(struct stats *stats)
 {
 	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&stats->header->sequence;
 
+	INVARIANT(load_relaxed(sequence) % 2 == 0);
 	store_relaxed(sequence, load_relaxed(sequence) + 1);
 	atomic_thread_fence(memory_order_release);
 }
@@ -60,6 +62,7 @@ stats_queues_end(struct stats *stats)
 {
 	_Atomic uint64_t *sequence = (_Atomic uint64_t *)&stats->header->sequence;
 
+	INVARIANT(load_relaxed(sequence) % 2 == 1);
 	store_release(sequence, load_relaxed(sequence) + 1);
 }
 uint64_t stats_counter(const struct stats *stats, enum stat_index index);

@@ -14,6 +14,7 @@ _Thread_local struct watch *watch_own;
 void
 watch_begin(struct watch *w)
 {
+	CHECK(!watch_own);
 	store_release(&w->tid, (pid_t)syscall(SYS_gettid));
 	watch_own = w;
 }
@@ -21,6 +22,7 @@ watch_begin(struct watch *w)
 void
 watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, struct watch *w))
 {
+	CHECK(relieve != NULL && !w->next);
 	w->relieve = relieve;
 	w->next = d->watches;
 	d->watches = w;
@@ -37,6 +39,7 @@ watch_relieved(struct watch *w)
 void
 watch_on_duty(struct watch *w, unsigned lane)
 {
+	CHECK(lane <= SIDE_LANES);
 	w->relieved = false;
 	store_relaxed(&w->lane, lane);
 }
@@ -48,6 +51,7 @@ duty_wait(struct daemon *d, struct duty *duty)
 {
 	int number;
 
+	locks_assert_none();
 	lock_acquire(&d->duty_lock);
 	while (!duty->is_new && !d->duties_end)
 		cond_wait(&d->duty_given, &d->duty_lock);
@@ -61,6 +65,7 @@ void
 duty_give_locked(struct daemon *d, struct duty *duty, int number)
 {
 	lock_assert_held(&d->duty_lock);
+	CHECK(number >= 0);
 	duty->number = number;
 	duty->is_new = true;
 	cond_broadcast(&d->duty_given);
@@ -69,6 +74,7 @@ duty_give_locked(struct daemon *d, struct duty *duty, int number)
 void
 duty_end(struct daemon *d, struct duty *duty)
 {
+	CHECK(duty->number != DUTY_NONE);
 	lock_acquire(&d->duty_lock);
 	duty->number = DUTY_NONE;
 	lock_release(&d->duty_lock);

@@ -13,6 +13,7 @@
 
 #include "atomics.h"
 #include "base.h"
+#include "check.h"
 
 struct daemon;
 
@@ -83,6 +84,7 @@ watch_enter(enum watch_call call, int fd)
 {
 	struct watch *w = watch_own;
 
+	CHECK(call < WATCH_CALL_COUNT);
 	if (unlikely(!w))
 		return;
 	store_relaxed(&w->call, call);

@@ -501,10 +501,11 @@ pageq_evict_page_locked(
     struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret)
 {
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
-	uint32_t frame = slot_frame(slot), word;
+	uint32_t frame, word;
 
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return EVICTION_NONE;
+	frame = slot_frame(slot);
 	word = load_acquire(&page_of(d, frame)->word);
 	if (page_word_state(word) == PAGE_WIRED)
 		return EVICTION_NONE;

@@ -26,6 +26,7 @@ relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 	struct vm_object *o = vm_object_of_owner(d, owner, &page);
 	bool moved = false;
 
+	locks_assert_none();
 	if (!o)
 		return false;
 	lock_acquire(&o->lock);
@@ -95,6 +96,7 @@ range_widen(const struct cread *page, size_t most_bytes, uint32_t *low, uint32_t
 	uint32_t from = (uint32_t)round_down_u64(page->offset, DISK_BLOCK);
 	uint32_t to = (uint32_t)round_up_u64(page->offset + page->length, DISK_BLOCK);
 
+	CHECK(page->length > 0 && *low <= *high);
 	from = *low < *high && *low < from ? *low : from;
 	to = *high > to ? *high : to;
 	if (to - from > most_bytes)
@@ -110,6 +112,7 @@ store_read_begin(struct daemon *d, const struct cref *copies, unsigned count, si
 {
 	uint32_t low = 0, high = 0;
 
+	CHECK(count <= PAGER_READ_MAX);
 	for (ret->count = 0; ret->count < count; ret->count++) {
 		struct cref copy = copies[ret->count];
 		struct cread page;
@@ -137,6 +140,7 @@ store_read_submit(
 	int error = swap_channel_submit(channel, SWAP_READ, (struct swap_slot){ read->place },
 	    read->offset, read->length, buffer, cookie);
 
+	CHECK(read->offset % DISK_BLOCK == 0 && read->length % DISK_BLOCK == 0);
 	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
 }
 
@@ -147,6 +151,7 @@ store_read_decode(
 	struct cref copy = { read->copies[i] };
 	const char *bytes = (const char *)buffer + (read->page_offset[i] - read->offset);
 
+	CHECK(read->page_offset[i] >= read->offset);
 	return compressor_read_decode(d->compressor, copy, bytes, page) == 0 ? PAGER_OK
 									     : PAGER_LOST;
 }

@@ -54,6 +54,7 @@ swapspace_create(struct daemon *d, char *message, size_t message_size)
 	};
 	int error = swap_create(&config, &d->swap);
 
+	CHECK(d->compressor && message_size > 0);
 	if (error == -ERANGE)
 		snprintf(message, message_size,
 		    "--swap-max is %llu bytes, and the smallest swap file has %llu (give "
@@ -78,6 +79,7 @@ failure_tell(const struct daemon *d, enum swap_failure kind, int error)
 	const char *path = d->options.swap_directory, *reason = strerror(-error);
 	unsigned long long most = d->options.swap_max_bytes;
 
+	CHECK(kind < SWAP_FAILURE_COUNT);
 	if (kind == SWAP_FAILED_READ)
 		log_warning_limited("swap files in %s cannot be read (%s): what is lost so is told "
 				    "when it is touched",
@@ -108,6 +110,7 @@ swapspace_failed(struct daemon *d, enum swap_failure kind, int error)
 {
 	struct swap_trouble *t = &d->writeback.trouble[kind];
 
+	CHECK(kind < SWAP_FAILURE_COUNT && error < 0);
 	if (t->error == 0) {
 		failure_tell(d, kind, error);
 		t->error = error;

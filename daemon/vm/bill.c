@@ -28,6 +28,7 @@ bill_tables_take(struct daemon *d, struct bill *bill, uint64_t bytes)
 {
 	int error = share_take(d, bill->account, SHARE_TABLES, bytes);
 
+	CHECK(bytes > 0);
 	if (!error)
 		ledger_post_bytes(&bill->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
 	return error;
@@ -36,6 +37,7 @@ bill_tables_take(struct daemon *d, struct bill *bill, uint64_t bytes)
 void
 bill_tables_give(struct daemon *d, struct bill *bill, uint64_t bytes)
 {
+	CHECK(ledger_pages(&bill->ledger, PAGER_LEDGER_PAGE_TABLE) >= bytes);
 	ledger_post_bytes(&bill->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
 	share_give(d, bill->account, SHARE_TABLES, bytes);
 }

@@ -20,6 +20,8 @@ block_populate(struct vm_object *o, uint64_t block)
 {
 	atomic_ushort *word = &o->blocks[block];
 
+	lock_assert_held(&o->lock);
+	CHECK(block < vm_object_block_count(o));
 	if (likely(load_relaxed(word) & BLOCK_POPULATED))
 		return true;
 	if (bill_tables_take(o->daemon, o->bill, TABLE_BLOCK_BYTES) != 0)
@@ -34,6 +36,7 @@ vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int dire
 {
 	unsigned n = 0;
 
+	CHECK(index < o->page_count && (direction == 1 || direction == -1));
 	lock_assert_held(&o->lock);
 	while (n < count) {
 		uint64_t at = direction > 0 ? index + n : index - n, within = at % SLOTS_PER_BLOCK;
@@ -48,6 +51,7 @@ vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int dire
 void
 vm_object_blocks_give(struct vm_object *o, unsigned blocks)
 {
+	CHECK(blocks <= load_relaxed(&o->daemon->slots.populated));
 	fetch_sub_relaxed(&o->daemon->slots.populated, blocks);
 	bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
 }
@@ -60,6 +64,7 @@ vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 	uint64_t old = load_relaxed(p);
 
 	lock_assert_held(&o->lock);
+	CHECK(index < o->page_count);
 	INVARIANT(load_relaxed(block) & BLOCK_POPULATED);
 	CHECKF(arrows[slot_kind(old)][slot_kind(slot)], "object %llu page %llu: slot %llx -> %llx",
 	    (unsigned long long)o->id, (unsigned long long)index, (unsigned long long)old,
@@ -76,6 +81,7 @@ vm_object_slot_set(struct vm_object *o, uint64_t index, uint64_t slot)
 uint64_t
 vm_object_next_live(const struct vm_object *o, uint64_t index, uint64_t end)
 {
+	CHECK(end <= o->page_count);
 	while (index < end) {
 		if (load_relaxed(&o->blocks[index / SLOTS_PER_BLOCK]) & ~BLOCK_POPULATED)
 			return index;
@@ -90,6 +96,7 @@ vm_object_slots_end(struct vm_object *o)
 	struct daemon *d = o->daemon;
 	unsigned blocks = 0;
 
+	CHECK(load_relaxed(&o->references) == 0);
 	for (uint64_t b = 0; b < vm_object_block_count(o); b++) {
 		blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
 		store_relaxed(&o->blocks[b], 0);

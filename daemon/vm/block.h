@@ -5,6 +5,7 @@
 #ifndef BLOCK_H
 #define BLOCK_H
 
+#include "check.h"
 #include "daemon.h"
 #include "vm/books.h"
 #include "vm/slot.h"
@@ -13,12 +14,14 @@
 static inline const _Atomic uint64_t *
 vm_object_slot(const struct vm_object *o, uint64_t index)
 {
+	INVARIANT(index < o->page_count);
 	return slot_look(&o->daemon->slots, o->slot_base + (uint32_t)index);
 }
 /* Whether every page of [low, high) is stored. => as slot_look; a hint unless O is held */
 static inline bool
 vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
 {
+	INVARIANT(low <= high && high <= o->page_count);
 	for (uint64_t i = low; i < high; i++)
 		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_STORED)
 			return false;

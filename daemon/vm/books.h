@@ -63,6 +63,7 @@ struct vm_object {
 static inline void
 vm_object_get(struct vm_object *o)
 {
+	INVARIANT(o->magic == VM_OBJECT_MAGIC);
 	fetch_add_relaxed(&o->references, 1);
 }
 /* Drops a reference of a holder that has another one. vm_object_put (vm_object.h) drops any. */

@@ -45,6 +45,7 @@ frames_create(struct daemon *d, uint32_t compressor_least)
 	uint64_t reserved;
 	void *memory;
 
+	CHECK(d->worker_count > 0 && d->page_bytes >> d->page_shift == 1);
 	if (count < 512 || count > UINT32_MAX / 2)
 		return -ERANGE;
 	t->count = (uint32_t)count;
@@ -65,6 +66,7 @@ frames_create(struct daemon *d, uint32_t compressor_least)
 		workers * (param(d, pageout_batch) * 3 / 2 + (64u << 10) / d->page_bytes + 8));
 	t->reserved = (uint32_t)min_u64(reserved, count / 8);
 	t->last = (uint32_t)min_u64(FRAMES_LAST, t->reserved / 4);
+	CHECK(t->reserved > 0 && t->last < t->reserved);
 	t->free_head = FRAME_NONE;
 	t->compressor_head = FRAME_NONE;
 	for (uint32_t i = t->count; i-- > 0;) {
@@ -84,6 +86,7 @@ frames_create(struct daemon *d, uint32_t compressor_least)
 void
 frames_destroy(struct daemon *d)
 {
+	CHECK(d->frames.pages != NULL);
 	munmap(d->frames.pages, d->frames.count * sizeof(struct vm_page));
 	close(d->frames.fd);
 }
@@ -100,6 +103,7 @@ frames_targets_refresh(struct daemon *d)
 	low = max_u64(low, TARGET_STEP);
 	if (high < low + TARGET_STEP)
 		high = low + TARGET_STEP;
+	CHECK(t->reserved < t->count && low < high);
 	store_relaxed(&t->free_min, t->reserved + (uint32_t)min_u64(low, room / 4));
 	store_relaxed(&t->free_target, t->reserved + (uint32_t)min_u64(high, room / 2));
 }
@@ -152,6 +156,7 @@ frames_are_crammed(const struct daemon *d)
 uint32_t
 frames_floor(const struct frame_table *t, enum frame_use use, bool squeezed)
 {
+	CHECK(use < FRAME_USE_COUNT);
 	switch (use) {
 	case FRAME_WRITE:
 		return squeezed ? t->last / 2 : t->reserved / 2;
@@ -190,6 +195,7 @@ frame_switch(struct frame_table *t, uint32_t frame, enum frame_state from, enum 
 {
 	uint32_t word = load_acquire(&t->pages[frame].word);
 
+	CHECK(from < FRAME_STATE_END && to < FRAME_STATE_END && frame < t->count);
 	CHECKF(arrows[from - FRAME_PAGE][to - FRAME_PAGE] && frame_word_state(word) == from,
 	    "frame %u: %s (word %x), %s -> %s", frame, frame_state_name(frame_word_state(word)),
 	    word, frame_state_name(from), frame_state_name(to));
@@ -202,6 +208,7 @@ free_pop(struct frame_table *t, enum frame_state to)
 {
 	uint32_t frame = t->free_head;
 
+	CHECK(load_relaxed(&t->free_count) > 0);
 	CHECK(frame < t->count);
 	frame_switch(t, frame, FRAME_FREE, to);
 	t->free_head = t->pages[frame].next;
@@ -238,6 +245,7 @@ frame_put_locked(struct daemon *d, uint32_t frame)
 {
 	struct frame_table *t = &d->frames;
 
+	CHECK(frame < t->count);
 	lock_assert_held(&d->pageq.lock);
 	frame_switch(t, frame, frame_word_state(load_acquire(&t->pages[frame].word)), FRAME_FREE);
 	t->pages[frame].cref = 0;
@@ -249,6 +257,8 @@ frame_put_locked(struct daemon *d, uint32_t frame)
 static void
 gauge_move(struct daemon *d, enum stat_index from, enum stat_index to, int64_t frames)
 {
+	lock_assert_held(&d->pageq.lock);
+	CHECK(frames > 0 && load_relaxed(&d->stats.levels[from]) >= frames);
 	stats_queues_begin(&d->stats);
 	fetch_sub_relaxed(&d->stats.levels[from], frames);
 	fetch_add_relaxed(&d->stats.levels[to], frames);
@@ -307,6 +317,7 @@ frames_memory_take(void *ctx, size_t bytes)
 	struct daemon *d = ctx;
 	long long credit = load_relaxed(&d->frames.compressor_credit);
 
+	CHECK(bytes > 0);
 	do {
 		if (credit < (long long)bytes)
 			return -ENOMEM;
@@ -319,5 +330,6 @@ frames_memory_give(void *ctx, size_t bytes)
 {
 	struct daemon *d = ctx;
 
+	CHECK(load_relaxed(&d->frames.compressor_credit) >= 0);
 	fetch_add_acq_rel(&d->frames.compressor_credit, (long long)bytes);
 }

@@ -15,6 +15,7 @@ vm_object_hole_at(const struct vm_object *o, uint64_t index)
 {
 	struct hole *hole = o->holes;
 
+	lock_assert_held(&o->lock);
 	while (unlikely(hole != NULL) && (index < hole->low || index >= hole->high))
 		hole = hole->next;
 	return hole;

@@ -27,6 +27,7 @@ processes_create(struct daemon *d)
 static void
 process_free(struct process *process)
 {
+	CHECK(load_relaxed(&process->limit_parked) == 0);
 	CHECK(load_relaxed(&process->resident) == 0 && load_relaxed(&process->wired_bytes) == 0);
 	if (process->pidfd >= 0)
 		close(process->pidfd);
@@ -81,6 +82,7 @@ process_get(struct daemon *d, pid_t pid, int pidfd)
 	struct process *made = calloc(1, sizeof(*made)), *process = NULL;
 	uint64_t identity = identity_of(pidfd);
 
+	CHECK(pid >= 0);
 	if (!made)
 		return NULL;
 	*made = (struct process){ .pid = pid,
@@ -109,8 +111,11 @@ unlink_locked(struct daemon *d, struct process *process)
 {
 	struct process **at = &d->processes.list;
 
-	while (*at != process)
+	lock_assert_held(&d->processes.lock);
+	while (*at != process) {
+		CHECK(*at != NULL);
 		at = &(*at)->next;
+	}
 	*at = process->next;
 }
 
@@ -119,6 +124,7 @@ process_put(struct daemon *d, struct process *process)
 {
 	bool ends;
 
+	CHECK(load_relaxed(&process->references) > 0);
 	lock_acquire(&d->processes.lock);
 	ends = fetch_sub_relaxed(&process->references, 1) == 1 &&
 	       (!load_relaxed(&process->limit_pages) || has_ended(process));
@@ -175,6 +181,7 @@ process_room(const struct process *process)
 	struct process *t = (struct process *)(uintptr_t)process;
 	uint64_t limit = load_relaxed(&t->limit_pages), held = (uint64_t)load_relaxed(&t->resident);
 
+	CHECK(load_relaxed(&t->resident) >= 0);
 	if (limit == 0)
 		return UINT32_MAX;
 	return held < limit ? (uint32_t)min_u64(limit - held, UINT32_MAX) : 0;

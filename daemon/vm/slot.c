@@ -62,6 +62,7 @@ slots_create(struct daemon *d)
 void
 slots_destroy(struct daemon *d)
 {
+	CHECK(d->slots.runs == 0);
 	munmap(d->slots.slots, (size_t)d->slots.count * sizeof(uint64_t));
 	munmap(d->slots.blocks, blocks_bytes(d->slots.count));
 	close(d->slots.fd);
@@ -75,6 +76,7 @@ slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start)
 	struct slot_table *t = &d->slots;
 	int error = -ENOSPC;
 
+	CHECK(count > 0);
 	count = round_up_u64(count, SLOTS_PER_RUN);
 	lock_acquire(&t->lock);
 	/* Between n runs lie at most n + 1 extents: with room for those slots_put cannot fail. */
@@ -93,6 +95,7 @@ slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start)
 
 		if (e->count < count)
 			continue;
+		CHECK(e->start % SLOTS_PER_RUN == 0);
 		*ret_start = e->start;
 		e->start += (uint32_t)count;
 		e->count -= (uint32_t)count;
@@ -114,6 +117,7 @@ slots_put(struct daemon *d, uint32_t start, uint64_t count)
 	struct slot_table *t = &d->slots;
 	unsigned i = 0;
 
+	CHECK(count > 0 && start % SLOTS_PER_RUN == 0 && start + count <= t->count);
 	count = round_up_u64(count, SLOTS_PER_RUN);
 	/* All slots are ABSENT (zero) by now: only the memory is given back. */
 	fallocate(
@@ -139,6 +143,7 @@ slots_put(struct daemon *d, uint32_t start, uint64_t count)
 		t->extents[i] = (struct slot_extent){ start, (uint32_t)count };
 		t->extent_count++;
 	}
+	CHECK(t->runs > 0);
 	t->runs--;
 	lock_release(&t->lock);
 }

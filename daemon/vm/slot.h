@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "atomics.h"
+#include "check.h"
 #include "compressor.h"
 #include "lock.h"
 
@@ -28,11 +29,13 @@ slot_kind(uint64_t slot)
 static inline uint32_t
 slot_frame(uint64_t slot)
 {
+	INVARIANT(slot_kind(slot) == SLOT_RESIDENT);
 	return (uint32_t)(slot >> SLOT_KIND_BITS);
 }
 static inline struct cref
 slot_cref(uint64_t slot)
 {
+	INVARIANT(slot_kind(slot) == SLOT_STORED);
 	return (struct cref){ slot >> SLOT_KIND_BITS };
 }
 static inline uint64_t
@@ -43,6 +46,7 @@ slot_resident(uint32_t frame)
 static inline uint64_t
 slot_stored(struct cref cref)
 {
+	INVARIANT(cref.v != 0 && cref.v << SLOT_KIND_BITS >> SLOT_KIND_BITS == cref.v);
 	return cref.v << SLOT_KIND_BITS | SLOT_STORED;
 }
 

@@ -44,6 +44,7 @@ task_table_destroy(struct daemon *d)
 static void
 shares_give(struct task *task)
 {
+	CHECK(task->bill.account != NULL);
 	share_give(task->daemon, task->bill.account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
 	share_give(task->daemon, task->bill.account, SHARE_SESSIONS, 1);
 }
@@ -88,6 +89,7 @@ task_create(struct daemon *d, const struct task_birth *birth)
 {
 	struct task *task = calloc(1, sizeof(*task));
 
+	CHECK(birth->name && birth->lane <= SIDE_LANES);
 	if (!task)
 		return NULL;
 	task->magic = TASK_MAGIC;
@@ -128,6 +130,7 @@ fail_process:
 struct task *
 task_get(struct task *task)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
 	fetch_add_relaxed(&task->references, 1);
 	return task;
 }
@@ -141,9 +144,11 @@ task_put(struct task *task)
 	if (fetch_sub_acq_rel(&task->references, 1) != 1)
 		return;
 	lock_acquire(&d->tasks.lock);
+	CHECK(d->tasks.tasks[task->index] == task && d->tasks.count > 0);
 	d->tasks.tasks[task->index] = NULL;
 	d->tasks.count--;
 	lock_release(&d->tasks.lock);
+	CHECK(load_relaxed(&task->objects) == 0 && task->parked == 0);
 	vm_map_fini(&task->map);
 	CHECKF(ledger_is_zero(&task->bill.ledger),
 	    "session %llu ends with a ledger that is not zero", (unsigned long long)task->id);
@@ -165,6 +170,7 @@ get_unless_ending(struct task *task)
 {
 	unsigned references = load_relaxed(&task->references);
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	while (references > 0)
 		if (cas_acq_rel(&task->references, &references, references + 1))
 			return task;
@@ -220,7 +226,9 @@ task_wired_settle(struct task *task)
 {
 	uint64_t less;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	lock_acquire(&task->map.lock);
+	CHECK(task->wired_billed >= task->map.wired_bytes);
 	less = task->wired_billed - task->map.wired_bytes;
 	task->wired_billed -= less;
 	lock_release(&task->map.lock);

@@ -47,6 +47,7 @@ vm_map_index(struct vm_map *m, uint64_t address)
 {
 	uint32_t low = 0, high = m->count;
 
+	lock_assert_held(&m->lock);
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
@@ -71,6 +72,7 @@ vm_map_lookup(struct vm_map *m, uint64_t address)
 {
 	struct vm_entry *e;
 
+	lock_assert_held(&m->lock);
 	if (m->hint < m->count) {
 		e = &m->entries[m->hint];
 		if (address >= e->start && address < e->end)
@@ -90,6 +92,7 @@ vm_map_reserve(struct vm_map *m)
 	struct vm_entry *entries;
 	int error;
 
+	lock_assert_held(&m->lock);
 	if (m->count + 4 <= m->room)
 		return 0;
 	room = m->room ? m->room * 2 : 16;
@@ -109,6 +112,7 @@ vm_map_reserve(struct vm_map *m)
 static void
 insert_at(struct vm_map *m, uint32_t i, const struct vm_entry *entry)
 {
+	CHECK(i <= m->count && (i == 0 || m->entries[i - 1].end <= entry->start));
 	CHECK(m->count < m->room);
 	memmove(&m->entries[i + 1], &m->entries[i], (m->count - i) * sizeof(*entry));
 	m->entries[i] = *entry;
@@ -120,8 +124,11 @@ vm_map_remove_at(struct vm_map *m, uint32_t i)
 {
 	struct vm_entry entry = m->entries[i];
 
+	CHECK(i < m->count);
+	lock_assert_held(&m->lock);
 	memmove(&m->entries[i], &m->entries[i + 1], (m->count - i - 1) * sizeof(entry));
 	m->count--;
+	CHECK(m->virtual_bytes >= entry.end - entry.start);
 	m->virtual_bytes -= entry.end - entry.start;
 	if (entry.wired_count > 0)
 		m->wired_bytes -= entry.end - entry.start;
@@ -134,6 +141,7 @@ vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until)
 	struct vm_entry *e = &m->entries[i], front = *e;
 	uint64_t bytes = until - e->start;
 
+	CHECK(i < m->count && until > e->start);
 	if (until >= e->end)
 		return vm_map_remove_at(m, i);
 	front.end = until;
@@ -151,11 +159,14 @@ vm_map_wire(struct vm_map *m, struct vm_entry *e, int by)
 {
 	bool was = e->wired_count > 0;
 
+	CHECK(by == 1 || (by == -1 && e->wired_count > 0));
+	lock_assert_held(&m->lock);
 	e->wired_count += (uint32_t)by;
 	if (!was)
 		m->wired_bytes += e->end - e->start;
 	else if (e->wired_count == 0)
 		m->wired_bytes -= e->end - e->start;
+	CHECK(m->wired_bytes <= m->virtual_bytes);
 }
 
 static bool
@@ -172,6 +183,7 @@ merge_at(struct vm_map *m, uint32_t i)
 {
 	struct vm_entry *a;
 
+	lock_assert_held(&m->lock);
 	if (i + 1 >= m->count)
 		return;
 	a = &m->entries[i];
@@ -188,6 +200,7 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 {
 	uint32_t i = vm_map_index(m, entry->start);
 
+	CHECK(entry->start < entry->end && entry->object);
 	CHECK(i == m->count || m->entries[i].start >= entry->end);
 	insert_at(m, i, entry);
 	m->virtual_bytes += entry->end - entry->start;
@@ -199,6 +212,7 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 bool
 vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end)
 {
+	lock_assert_held(&m->lock);
 	for (uint32_t i = vm_map_index(m, start); start < end; i++) {
 		if (i >= m->count || m->entries[i].start > start)
 			return false;
@@ -218,6 +232,7 @@ is_inside(struct vm_map *m, uint64_t address)
 unsigned
 vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end)
 {
+	CHECK(start < end);
 	return (unsigned)is_inside(m, start) + is_inside(m, end);
 }
 
@@ -227,6 +242,7 @@ clip_at(struct vm_map *m, uint64_t address)
 	uint32_t i = vm_map_index(m, address);
 	struct vm_entry tail;
 
+	lock_assert_held(&m->lock);
 	if (i >= m->count || m->entries[i].start >= address)
 		return;
 	tail = m->entries[i];
@@ -240,6 +256,7 @@ clip_at(struct vm_map *m, uint64_t address)
 void
 vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end)
 {
+	CHECK(start < end);
 	clip_at(m, start);
 	clip_at(m, end);
 }

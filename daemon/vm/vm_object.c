@@ -26,6 +26,7 @@ object_table_create(struct daemon *d)
 	void *memory = mmap(NULL, OBJECTS_MAX * sizeof(void *), PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	CHECK(!t->objects);
 	if (memory == MAP_FAILED)
 		return -errno;
 	t->objects = memory;
@@ -73,6 +74,7 @@ memfd_open(uint64_t bytes)
 	int fd = memfd_create("pagerd-object", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	int error;
 
+	CHECK(bytes > 0);
 	if (fd < 0)
 		return -errno;
 	if (ftruncate(fd, (off_t)bytes) < 0 ||
@@ -94,6 +96,7 @@ static const struct {
 static uint64_t
 share_amount(const struct vm_object *o, unsigned i)
 {
+	CHECK(i < ARRAY_LEN(object_shares));
 	return object_shares[i].is_virtual
 		   ? round_up_u64(o->page_count, SLOTS_PER_RUN) << o->daemon->page_shift
 		   : 1;
@@ -130,6 +133,7 @@ vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint6
 	struct vm_object *o;
 	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
 
+	CHECK(page_count > 0 && (base_address & (d->page_bytes - 1)) == 0);
 	if (error)
 		return error;
 	o = calloc(1, sizeof(*o));
@@ -188,6 +192,7 @@ vm_object_put(struct vm_object *o)
 	CHECKF(vm_object_next_live(o, 0, o->page_count) == o->page_count,
 	    "object %llu ends with live pages", (unsigned long long)o->id);
 	lock_acquire(&d->objects.lock);
+	CHECK(d->objects.objects[o->index] == o && !o->holes);
 	d->objects.objects[o->index] = NULL;
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;
@@ -208,6 +213,7 @@ get_unless_ending(struct vm_object *o)
 {
 	unsigned references = load_relaxed(&o->references);
 
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	while (references > 0)
 		if (cas_acq_rel(&o->references, &references, references + 1))
 			return o;
@@ -255,6 +261,7 @@ vm_object_next(struct daemon *d, uint32_t *cursor)
 	struct vm_object *o = NULL;
 
 	lock_acquire(&t->lock);
+	CHECK(t->used <= t->room);
 	while (*cursor < t->used && !o) {
 		o = t->objects[(*cursor)++];
 		if (o)
@@ -267,6 +274,7 @@ vm_object_next(struct daemon *d, uint32_t *cursor)
 void
 vm_object_settle(struct vm_object *o)
 {
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	lock_acquire(&o->lock);
 	lock_release(&o->lock);
 }

@@ -14,7 +14,6 @@
 #include "control/control.h"
 #include "pageq/pageq.h"
 #include "threads.h"
-#include "vm/vm_map.h"
 #include "transit/discard.h"
 
 /* --- a page is refused while another server would fill it --- */
@@ -239,8 +238,7 @@ wire_counts_promises(void **state)
 	second = (struct unit){ u.daemon, other, u.object };
 	entry = u.task->map.entries[0];
 	vm_object_get(entry.object);
-	assert_int_equal(vm_map_reserve(&other->map), 0);
-	vm_map_insert(&other->map, &entry);
+	unit_map(other, &entry);
 
 	assert_int_equal(wire(&u, handle_wire, 0, 513), -EAGAIN);
 	assert_int_equal(wire(&u, handle_wire, 0, 400), 0);
@@ -272,8 +270,7 @@ wire_counts_promises(void **state)
 	/* As faults_stop wants it. */
 	vm_object_get(u.object);
 	entry.wired_count = 0;
-	assert_int_equal(vm_map_reserve(&u.task->map), 0);
-	vm_map_insert(&u.task->map, &entry);
+	unit_map(u.task, &entry);
 	faults_stop(&u);
 }
 

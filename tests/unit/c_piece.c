@@ -5,7 +5,6 @@
 #include "c_unit.h"
 #include "region/piece.h"
 #include "fault/fault.h"
-#include "vm/vm_map.h"
 
 #define PAGE     4096ull
 #define PAGES    (240u * SLOTS_PER_BLOCK)
@@ -28,7 +27,7 @@ stop(void **state)
 {
 	(void)state;
 	while (u.task->map.count > 0)
-		vm_object_put(vm_map_remove_at(&u.task->map, u.task->map.count - 1).object);
+		vm_object_put(unit_unmap(u.task).object);
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
 		store_relaxed(&large->blocks[block], 0);
 	vm_object_put(large);
@@ -45,10 +44,7 @@ map_pages(uint64_t first, uint64_t last)
 		.offset = first * PAGE };
 
 	vm_object_get(large);
-	lock_acquire(&u.task->map.lock);
-	assert_int_equal(vm_map_reserve(&u.task->map), 0);
-	vm_map_insert(&u.task->map, &e);
-	lock_release(&u.task->map.lock);
+	unit_map(u.task, &e);
 }
 
 static bool

@@ -18,6 +18,7 @@
 
 #include "daemon.h"
 #include "vm/task.h"
+#include "vm/vm_map.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 #include "watch/watcher.h"
@@ -106,6 +107,27 @@ static inline long long
 unit_level(struct unit *u, enum stat_index index)
 {
 	return load_relaxed(&u->daemon->stats.levels[index]);
+}
+
+/* An entry comes into a client's map, and the first one goes. */
+static inline void
+unit_map(struct task *task, const struct vm_entry *entry)
+{
+	lock_acquire(&task->map.lock);
+	assert_int_equal(vm_map_reserve(&task->map), 0);
+	vm_map_insert(&task->map, entry);
+	lock_release(&task->map.lock);
+}
+
+static inline struct vm_entry
+unit_unmap(struct task *task)
+{
+	struct vm_entry entry;
+
+	lock_acquire(&task->map.lock);
+	entry = vm_map_remove_at(&task->map, 0);
+	lock_release(&task->map.lock);
+	return entry;
 }
 
 #endif

@@ -44,6 +44,7 @@ drain(struct vm_map *m)
 {
 	while (m->count > 0)
 		vm_object_put(vm_map_remove_at(m, m->count - 1).object);
+	lock_release(&m->lock);
 	vm_map_fini(m);
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
 		assert_int_equal(load_relaxed(&objects[i].references), 1u << 20);
@@ -102,7 +103,6 @@ test_merge(void **state)
 		INSERT(c);
 		expect(&m, rows[i].want);
 		assert_int_equal(m.virtual_bytes, 12 * PAGE);
-		lock_release(&m.lock);
 		drain(&m);
 	}
 }
@@ -141,7 +141,6 @@ test_clip_and_cover(void **state)
 		expect(&m, rows[i].clipped);
 		vm_map_simplify(&m, from, to);
 		expect(&m, "0+10 20+10");
-		lock_release(&m.lock);
 		drain(&m);
 	}
 }
@@ -173,7 +172,6 @@ test_lookup(void **state)
 	assert_non_null(vm_map_lookup(&m, UNIT_BASE + 12 * PAGE));
 	vm_object_put(vm_map_remove_at(&m, 0).object);
 	assert_null(vm_map_lookup(&m, UNIT_BASE + 12 * PAGE));
-	lock_release(&m.lock);
 	drain(&m);
 }
 
@@ -305,7 +303,6 @@ test_random(void **state)
 			random_change(&m, &rng);
 		compare(&m);
 	}
-	lock_release(&m.lock);
 	drain(&m);
 }
 
@@ -323,6 +320,7 @@ test_clips(void **state)
 	(void)state;
 	objects_reset();
 	vm_map_init(&m);
+	lock_acquire(&m.lock);
 	insert(&m, entry(0, 10, 0, 0, 0));
 	insert(&m, entry(10, 10, 1, 0, 0));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

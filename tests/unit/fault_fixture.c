@@ -6,7 +6,6 @@
 
 #include "fault/parked.h"
 #include "pageq/page_policy.h"
-#include "vm/vm_map.h"
 #include "transit/discard.h"
 
 struct fault_world world;
@@ -102,8 +101,7 @@ faults_start(struct unit *u)
 	store_relaxed(&u->object->pager, PAGER_STORE);
 	entry.object = u->object;
 	vm_object_get(u->object);
-	assert_int_equal(vm_map_reserve(&u->task->map), 0);
-	vm_map_insert(&u->task->map, &entry);
+	unit_map(u->task, &entry);
 	return server;
 }
 
@@ -111,7 +109,7 @@ void
 faults_stop(struct unit *u)
 {
 	struct daemon *d = u->daemon;
-	struct vm_entry e = vm_map_remove_at(&u->task->map, 0);
+	struct vm_entry e = unit_unmap(u->task);
 
 	parked_drop(d, u->task);
 	vm_object_discard(e.object, 0, UNIT_PAGES);
