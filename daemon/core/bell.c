@@ -33,6 +33,7 @@ bells_create(struct bells *bells, unsigned count, unsigned common)
 void
 bells_destroy(struct bells *bells)
 {
+	CHECK(bells->bells != NULL);
 	for (unsigned i = 0; i < bells->count; i++)
 		close(bells->bells[i].fd);
 	free(bells->bells);
@@ -43,6 +44,7 @@ bell_ring(struct bell *bell)
 {
 	uint64_t one = 1;
 
+	INVARIANT(bell->fd >= 0);
 	if (!exchange_acq_rel(&bell->rung, true) && write(bell->fd, &one, sizeof(one)) < 0)
 		panic("a bell cannot be rung: %d", errno);
 }
@@ -83,6 +85,7 @@ bells_ring_one(struct bells *bells)
 void
 bells_ring_all(struct bells *bells)
 {
+	INVARIANT(bells->count > 0);
 	for (unsigned i = 0; i < bells->count; i++)
 		bell_ring(&bells->bells[i]);
 }

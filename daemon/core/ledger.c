@@ -69,6 +69,7 @@ ledger_value(const struct ledger *l, enum pager_ledger_entry entry, uint64_t pag
 bool
 ledger_is_zero(const struct ledger *l)
 {
+	CHECK(l != NULL);
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
 		if ((ledger_kinds[i] == PAGES || ledger_kinds[i] == BYTES) &&
 		    ledger_pages(l, (enum pager_ledger_entry)i) != 0)

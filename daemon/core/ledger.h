@@ -9,6 +9,7 @@
 #define LEDGER_H
 
 #include "atomics.h"
+#include "check.h"
 #include "pager/proto.h"
 
 struct ledger {
@@ -34,6 +35,7 @@ enum {
 static inline int
 ledger_delta(int counted, enum ledger_class from, enum ledger_class to)
 {
+	INVARIANT(from < LEDGER_CLASS_COUNT && to < LEDGER_CLASS_COUNT);
 	return (counted >> to & 1) - (counted >> from & 1);
 }
 
@@ -43,18 +45,21 @@ void ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to)
 static inline void
 ledger_count(struct ledger *l, enum pager_ledger_entry entry, uint64_t value)
 {
+	INVARIANT(entry < PAGER_LEDGER_COUNT);
 	fetch_add_relaxed(&l->entries[entry], (long long)value);
 }
 /* A BYTES row, from any thread. */
 static inline void
 ledger_post_bytes(struct ledger *l, enum pager_ledger_entry entry, long long bytes)
 {
+	INVARIANT(entry < PAGER_LEDGER_COUNT);
 	fetch_add_relaxed(&l->entries[entry], bytes);
 }
 /* Pages (or bytes) as they stand, without a lock. */
 static inline uint64_t
 ledger_pages(const struct ledger *l, enum pager_ledger_entry entry)
 {
+	INVARIANT(entry < PAGER_LEDGER_COUNT);
 	return (uint64_t)load_relaxed(&((struct ledger *)l)->entries[entry]);
 }
 /* PAGES rows in bytes, others as they are. */

@@ -52,8 +52,10 @@ find(const char *name)
 void
 params_init(struct params *params)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CHECK(rows[i].minimum <= rows[i].initial && rows[i].initial <= rows[i].maximum);
 		store_relaxed(field(params, &rows[i]), rows[i].initial);
+	}
 }
 
 int
@@ -61,6 +63,7 @@ param_index(const char *name, unsigned *ret_index)
 {
 	const struct row *row = find(name);
 
+	CHECK(ret_index != NULL);
 	if (!row)
 		return -ENOENT;
 	*ret_index = (unsigned)(row - rows);
@@ -97,6 +100,7 @@ param_describe(const struct params *params, unsigned index, struct pager_rep_par
 {
 	const struct row *row;
 
+	CHECK(ret != NULL);
 	if (index >= ARRAY_LEN(rows))
 		return -ENOENT;
 	row = &rows[index];

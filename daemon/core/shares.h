@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "atomics.h"
+#include "check.h"
 #include "lock.h"
 
 struct daemon;
@@ -66,6 +67,7 @@ uint64_t share_total(const struct daemon *d, enum share share);
 static inline uint64_t
 share_used(const struct shares *shares, enum share share)
 {
+	INVARIANT(share < SHARE_COUNT);
 	return load_relaxed(&((struct shares *)(uintptr_t)shares)->used[share]);
 }
 

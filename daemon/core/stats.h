@@ -39,11 +39,13 @@ struct stat_shard stats_shard(struct stats *stats, unsigned index);
 static inline void
 stat_add(struct stat_shard shard, enum stat_index index, uint64_t value)
 {
+	INVARIANT(index < STAT_COUNT);
 	store_relaxed(&shard.counters[index], load_relaxed(&shard.counters[index]) + value);
 }
 static inline void
 stat_level(struct stats *stats, enum stat_index index, int64_t value)
 {
+	INVARIANT(index < STAT_COUNT);
 	store_relaxed(&stats->levels[index], value);
 }
 /* QUEUE rows change between these, so that a reader who sees the same even number before and after

@@ -83,6 +83,7 @@ duty_end(struct daemon *d, struct duty *duty)
 void
 duties_stop(struct daemon *d)
 {
+	CHECK(!d->duties_end);
 	lock_acquire(&d->duty_lock);
 	d->duties_end = true;
 	cond_broadcast(&d->duty_given);

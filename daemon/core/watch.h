@@ -87,6 +87,7 @@ watch_enter(enum watch_call call, int fd)
 	CHECK(call < WATCH_CALL_COUNT);
 	if (unlikely(!w))
 		return;
+	INVARIANT(!(load_relaxed(&w->word) & WATCH_INSIDE));
 	store_relaxed(&w->call, call);
 	store_relaxed(&w->fd, fd);
 	/* Once relieved it stays so, whatever else it must do to end what it is at. */
@@ -102,6 +103,7 @@ watch_leave(void)
 
 	if (unlikely(!w))
 		return;
+	INVARIANT(load_relaxed(&w->word) & WATCH_INSIDE);
 	if (unlikely(exchange_acq_rel(&w->word, load_relaxed(&w->word) & ~(WATCH_ONE - 1)) &
 		     WATCH_RELIEVED))
 		w->relieved = true;

@@ -54,12 +54,14 @@ relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 bool
 store_is_away(struct daemon *d, struct cref copy)
 {
+	INVARIANT(copy.v != 0);
 	return compressor_is_away(d->compressor, copy);
 }
 
 void
 store_prefetch(struct daemon *d, struct cref copy)
 {
+	INVARIANT(copy.v != 0);
 	compressor_prefetch(d->compressor, copy);
 }
 
@@ -79,12 +81,14 @@ store_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page
 	int error = compressor_store(o->daemon->compressor, worker, page, vm_object_owner(o, index),
 	    press, ret_copy, &bytes);
 
+	CHECK(worker < worker_thread_count(o->daemon));
 	return error == 0 ? PAGER_OK : PAGER_AGAIN;
 }
 
 void
 store_drop(struct daemon *d, struct cref copy)
 {
+	INVARIANT(copy.v != 0);
 	compressor_free(d->compressor, copy);
 }
 
@@ -159,6 +163,7 @@ store_read_decode(
 void
 store_read_end(struct daemon *d, const struct pager_read *read, int error)
 {
+	CHECK(!error || d->swap);
 	if (error)
 		swap_mark_error(d->swap, (struct swap_slot){ read->place }, error);
 	for (unsigned i = 0; i < read->count; i++)
@@ -176,6 +181,7 @@ segment_bytes_wanted(const struct daemon *d)
 {
 	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
 
+	CHECK(d->page_bytes > 0 && d->options.memory_bytes > 0);
 	while (
 	    bytes > max_u64(64u << 10, 16 * d->page_bytes) && d->options.memory_bytes / bytes < 256)
 		bytes /= 2;
@@ -196,6 +202,7 @@ compressor_share_of(
 {
 	uint64_t share;
 
+	CHECK(percent <= 100);
 	/* Otherwise there is nowhere else to go. */
 	if (!swap_has_room)
 		percent = max_u64(percent, 90);
@@ -242,6 +249,7 @@ compressor_frames_limit(const struct daemon *d)
 static uint64_t
 compressor_frames(const struct daemon *d)
 {
+	CHECK(load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >= 0);
 	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
 }
 
@@ -252,6 +260,7 @@ store_compaction_worth(struct daemon *d, bool started)
 	struct compressor_stats stats;
 	uint64_t filled;
 
+	CHECK(d->compressor != NULL);
 	compressor_stats(d->compressor, &stats);
 	filled =
 	    stats.bytes_populated > stats.bytes_kept ? stats.bytes_populated - stats.bytes_kept : 0;
@@ -279,6 +288,7 @@ store_group_frames(const struct daemon *d)
 {
 	uint64_t segments = param(d, swap_depth) + d->worker_count;
 
+	CHECK(d->worker_count > 0);
 	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift,
 	    compressor_share(d) / 2);
 }

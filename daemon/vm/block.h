@@ -49,6 +49,7 @@ vm_object_block_count(const struct vm_object *o)
 static inline bool
 vm_object_block_is_empty(const struct vm_object *o, uint64_t block)
 {
+	INVARIANT(block < vm_object_block_count(o));
 	return (load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED) == 0;
 }
 

@@ -141,6 +141,7 @@ wire_most(const struct daemon *d)
 void
 frames_params_refresh(struct daemon *d)
 {
+	CHECK(d->frames.count > 0);
 	frames_targets_refresh(d);
 	share_tell(d, SHARE_WIRED, wire_most(d) << d->page_shift);
 }
@@ -178,6 +179,7 @@ frames_available_for(const struct daemon *d, enum frame_use use)
 	uint32_t available = free_count > floor ? free_count - floor : 0;
 	uint64_t limit = param(d, resident_frames), resident;
 
+	INVARIANT(use < FRAME_USE_COUNT);
 	/* What the compressor takes beyond its share is for pages that exist. */
 	if (unlikely(squeezed) && available > 0 && use == FRAME_FIRST && frames_are_crammed(d))
 		return 0;

@@ -164,6 +164,7 @@ processes_sweep(struct daemon *d)
 			at = &process->next;
 			continue;
 		}
+		CHECK(load_relaxed(&process->wired_bytes) == 0);
 		*at = process->next;
 		process->next = gone;
 		gone = process;

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "atomics.h"
+#include "check.h"
 #include "lock.h"
 
 struct daemon;
@@ -51,6 +52,7 @@ process_over_limit(const struct process *process, uint64_t more)
 	struct process *t = (struct process *)(uintptr_t)process;
 	uint64_t limit = load_relaxed(&t->limit_pages);
 
+	INVARIANT(load_relaxed(&t->resident) >= 0);
 	return limit && (uint64_t)load_relaxed(&t->resident) + more > limit;
 }
 /* => pages that it may still take; UINT32_MAX: without a limit, or more */

@@ -41,6 +41,7 @@ slot_cref(uint64_t slot)
 static inline uint64_t
 slot_resident(uint32_t frame)
 {
+	INVARIANT(frame != UINT32_MAX);
 	return (uint64_t)frame << SLOT_KIND_BITS | SLOT_RESIDENT;
 }
 static inline uint64_t

@@ -20,6 +20,7 @@ task_table_create(struct daemon *d)
 {
 	struct task_table *t = &d->tasks;
 
+	CHECK(!t->tasks);
 	shares_create(d);
 	processes_create(d);
 	t->room = (uint32_t)param(d, max_sessions);

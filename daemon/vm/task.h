@@ -66,11 +66,13 @@ uint32_t task_count(struct daemon *d);
 static inline uint64_t
 task_cookie(const struct task *task)
 {
+	INVARIANT(task->magic == TASK_MAGIC);
 	return (uint64_t)task->generation << 32 | task->index;
 }
 static inline bool
 task_is_dead(struct task *task)
 {
+	INVARIANT(task->magic == TASK_MAGIC);
 	return load_acquire(&task->state) == TASK_DEAD;
 }
 

@@ -39,6 +39,7 @@ object_table_create(struct daemon *d)
 void
 object_table_destroy(struct daemon *d)
 {
+	CHECK(d->objects.objects != NULL);
 	munmap(d->objects.objects, d->objects.room * sizeof(void *));
 	lock_fini(&d->objects.lock);
 }
@@ -106,6 +107,7 @@ share_amount(const struct vm_object *o, unsigned i)
 static void
 shares_give(struct vm_object *o, unsigned count)
 {
+	CHECK(count <= ARRAY_LEN(object_shares));
 	while (count-- > 0)
 		share_give(o->daemon, o->bill->account, object_shares[count].share,
 		    share_amount(o, count));

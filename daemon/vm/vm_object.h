@@ -29,6 +29,7 @@ void vm_object_put(struct vm_object *o);
 static inline uint64_t
 vm_object_address(const struct vm_object *o, uint64_t index)
 {
+	INVARIANT(index <= o->page_count);
 	return o->base_address + (index << o->daemon->page_shift);
 }
 /* What the compressor writes beside a stored page. */
@@ -42,6 +43,7 @@ struct vm_object *vm_object_next(struct daemon *d, uint32_t *cursor);
 static inline pol_page
 vm_object_pol_page(const struct vm_object *o, uint64_t index)
 {
+	INVARIANT(index < o->page_count);
 	return o->slot_base + (uint32_t)index;
 }
 /* Passes once through O. find_target takes O while it still has M: a fault that has found what a
