@@ -12,6 +12,7 @@ task_wake_all(struct task *task)
 {
 	uint64_t from = 0;
 
+	locks_assert_none();
 	for (;;) {
 		struct vm_entry *e;
 		uint64_t start = 0, end = 0;

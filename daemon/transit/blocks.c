@@ -24,6 +24,7 @@
 static uint64_t
 next_idle(const struct vm_object *o, uint64_t block, uint64_t end)
 {
+	lock_assert_held(&o->lock);
 	while (block < end && load_relaxed(&o->blocks[block]) != BLOCK_POPULATED)
 		block++;
 	return block;
@@ -35,6 +36,8 @@ empty_around(const struct vm_object *o, uint64_t block, uint64_t *ret_low, uint6
 {
 	uint64_t low = block, high = block + 1, count = vm_object_block_count(o);
 
+	lock_assert_held(&o->lock);
+	CHECK(vm_object_block_is_empty(o, block));
 	while (low % RELEASE_ALIGN != 0 && vm_object_block_is_empty(o, low - 1))
 		low--;
 	while (high < count && high - low < RELEASE_MAX && vm_object_block_is_empty(o, high))
@@ -55,6 +58,8 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 						       : round_up_u64(o->page_count, SLOTS_PER_RUN);
 	uint32_t count = (uint32_t)(end - low * SLOTS_PER_BLOCK);
 
+	locks_assert_none();
+	CHECK(low < high && high <= vm_object_block_count(o));
 	/* Whoever looks at slots with PAGEQ only has seen, when we have had it, that there is
 	 * nothing to look at. */
 	lock_acquire(&d->pageq.lock);
@@ -76,6 +81,7 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 		 end = (last + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
 	unsigned given = 0;
 
+	CHECK(end <= vm_object_block_count(o));
 	lock_acquire(&o->lock);
 	while ((block = next_idle(o, block, end)) < end) {
 		uint64_t low, high;

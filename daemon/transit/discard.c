@@ -30,6 +30,7 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies 
 	struct daemon *d = o->daemon;
 	uint64_t gone = 0;
 
+	lock_assert_held(&o->lock);
 	for (uint64_t i = first; i < last; i++) {
 		uint64_t slot = load_relaxed(vm_object_slot(o, i));
 
@@ -41,6 +42,7 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies 
 		    slot_kind(slot) == SLOT_STORED ? PAGE_STORED : PAGE_POISONED, PAGE_ABSENT);
 		pageq_forget_locked(d, o, vm_object_pol_page(o, i));
 		lock_release(&d->pageq.lock);
+		CHECK(copies->count < DISCARD_RUN || slot_kind(slot) != SLOT_STORED);
 		if (slot_kind(slot) == SLOT_STORED)
 			copies->crefs[copies->count++] = slot_cref(slot);
 		if (trace_is_on(d))
@@ -57,6 +59,8 @@ busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *fram
 {
 	unsigned count = 0;
 
+	lock_assert_held(&o->lock);
+	CHECK(last - first <= DISCARD_RUN);
 	for (uint64_t i = first; i < last; i++) {
 		uint64_t slot = load_relaxed(vm_object_slot(o, i));
 
@@ -80,6 +84,7 @@ unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 {
 	struct daemon *d = o->daemon;
 
+	locks_assert_none();
 	for (uint64_t i = first; i < last && !task_is_dead(o->task); i++) {
 		size_t done;
 
@@ -103,6 +108,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	struct hole hole;
 	uint64_t gone;
 
+	CHECK(first < last && last - first <= DISCARD_RUN);
 	lock_acquire(&o->lock);
 	vm_object_wait_holes(o, first, last);
 	vm_object_hole_begin(o, &hole, first, last);
@@ -166,6 +172,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 	struct daemon *d = o->daemon;
 	uint64_t address;
 
+	locks_assert_none();
 	while (frame_wait_forget_refused(
 	    d, o->task, vm_object_address(o, first), vm_object_address(o, end), &address)) {
 		uint64_t start = round_down_u64(address, d->page_bytes);
@@ -194,6 +201,8 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count, gone = 0;
 
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(end <= o->page_count);
 	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among
 	 * what goes. */
 	lock_acquire(&o->lock);

@@ -27,6 +27,7 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 static void
 wait_watched(struct vm_object *o)
 {
+	lock_assert_held(&o->lock);
 	watch_client(task_cookie(o->task));
 	watch_enter(WATCH_WAIT, -1);
 	cond_wait(&o->unbusy, &o->lock);
@@ -36,6 +37,7 @@ wait_watched(struct vm_object *o)
 void
 vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p)
 {
+	lock_assert_held(&o->lock);
 	fetch_add_acq_rel(&o->waiters, 1);
 	if (!vm_page_busy_try(p))
 		wait_watched(o);
@@ -50,6 +52,8 @@ vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
 	struct hole *hole = o->holes;
 	bool waited = false;
 
+	lock_assert_held(&o->lock);
+	CHECK(low < high);
 	while (hole) {
 		if (hole->high <= low || hole->low >= high) {
 			hole = hole->next;
@@ -69,6 +73,7 @@ vm_object_hole_close(struct vm_object *o, struct hole *hole)
 {
 	bool wanted;
 
+	locks_assert_none();
 	lock_acquire(&o->lock);
 	wanted = vm_object_hole_end(o, hole);
 	lock_release(&o->lock);
