@@ -31,6 +31,9 @@ connect_remedy(int error)
 	case -EDQUOT:
 		return "this user has used up its share of pagerd's connections: end some clients, "
 		       "or raise pagerd's user_percent or max_sessions";
+	case -EAGAIN:
+		return "clients of this user have delayed pagerd until it ended them; wait a "
+		       "minute";
 	case -ENOTCONN:
 		return "pagerd hung up; its log says why";
 	case -EINVAL:

@@ -14,6 +14,7 @@
 #include "control/accept.h"
 #include "core/closer.h"
 #include "fault/fault.h"
+#include "watch/watcher.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -298,11 +299,21 @@ peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &length) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, ret_pidfd, &pidfd_length) < 0)
 		return -errno;
-	if (ret->uid != 0 && ret->uid != geteuid() && closer_refuses(d, ret->uid)) {
+	if (ret->uid == 0 || ret->uid == geteuid())
+		return 0;
+	if (closer_refuses(d, ret->uid)) {
 		log_notice_limited("process %d of user %u was refused: what this user had made and "
 				   "given away cannot be closed",
 		    (int)ret->pid, (unsigned)ret->uid);
 		return -EDQUOT;
+	}
+	if (watch_refuses(d, ret->uid)) {
+		stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)),
+		    STAT_HOLDERS_REFUSED, 1);
+		log_notice_limited("process %d of user %u was refused: clients of this user have "
+				   "delayed calls of the daemon until they were ended",
+		    (int)ret->pid, (unsigned)ret->uid);
+		return -EAGAIN;
 	}
 	return 0;
 }
@@ -337,7 +348,7 @@ connection_open(struct connections *all, int fd)
 	if (!error)
 		error = session_init(&connection->session, d, fd, peer.pid, peer.uid, pidfd);
 	if (error) {
-		if (error != -EDQUOT)
+		if (error != -EDQUOT && error != -EAGAIN)
 			log_warning_limited("process %d of user %u was refused: %s", (int)peer.pid,
 			    (unsigned)peer.uid, strerror(-error));
 		closer_close(d, pidfd, peer.pid, peer.uid);

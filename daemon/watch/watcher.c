@@ -46,6 +46,12 @@
 #define SUSPECT_CLIENTS 3u
 #define SUSPECT_TICKS   (60000u / WATCH_TICK_MS)
 #define SUSPECTS_MAX    16u
+/* When so many clients of a suspect user have been ended it gets no further connections for a
+ * while, and for twice as long each further time: each of them would cost others something, even in
+ * a side lane. */
+#define REFUSED_CLIENTS 3u
+#define REFUSED_TICKS   (1000u / WATCH_TICK_MS)
+#define REFUSED_TIMES   6u
 
 static const struct {
 	unsigned end_ticks;
@@ -67,17 +73,20 @@ struct observed {
  * all that it has begin in a side lane, for each would cost others the time until it is noticed. */
 struct suspect {
 	uid_t uid;
-	uint64_t until; /* tick; passed: none */
+	uint64_t until;         /* tick; passed: none */
+	uint64_t refused_until; /* tick */
+	unsigned ended;         /* its clients that were, since it became suspect */
+	unsigned times_refused;
 };
 
 struct watcher {
 	struct daemon *daemon;
 	pthread_t thread;
-	struct lock lock; /* covers cond, stopping and suspects; leaf */
+	struct lock lock; /* covers cond, stopping and suspects, and tick for others; leaf */
 	struct cond cond; /* waited for by the watcher, signalled by watch_stop and watch_hasten */
 	bool stopping;
 	atomic_bool hasty;
-	uint64_t tick;           /* (W) */
+	uint64_t tick;           /* (W) changed under the lock */
 	uint64_t suspects_until; /* (W) tick after which there are none */
 	unsigned idle;
 	unsigned calls_seen; /* sum of the words, when it last looked */
@@ -157,23 +166,74 @@ is_suspect(struct watcher *r, uid_t uid)
 	return found;
 }
 
+/* The user's entry, new or in place of the one that would be over first. */
+static struct suspect *
+suspect_locked(struct watcher *r, uid_t uid)
+{
+	struct suspect *s = &r->suspects[0];
+
+	lock_assert_held(&r->lock);
+	for (unsigned i = 0; i < SUSPECTS_MAX; i++) {
+		if (r->suspects[i].uid == uid) {
+			s = &r->suspects[i];
+			break;
+		}
+		if (r->suspects[i].until < s->until)
+			s = &r->suspects[i];
+	}
+	if (s->uid != uid || s->until <= r->tick)
+		*s = (struct suspect){ .uid = uid };
+	s->until = max_u64(s->until, r->tick + SUSPECT_TICKS);
+	r->suspects_until = max_u64(r->suspects_until, s->until);
+	return s;
+}
+
 static void
 suspect(struct watcher *r, uid_t uid)
 {
-	struct suspect *oldest = &r->suspects[0];
+	lock_acquire(&r->lock);
+	(void)suspect_locked(r, uid);
+	lock_release(&r->lock);
+}
+
+/* A client of the user is ended. Those that have connected before their user is refused are no
+ * reason to refuse it for longer. */
+static void
+suspect_ended(struct watcher *r, uid_t uid)
+{
+	struct suspect *s;
+	uint64_t ticks = 0;
+	unsigned ended;
 
 	lock_acquire(&r->lock);
-	for (unsigned i = 0; i < SUSPECTS_MAX; i++) {
-		if (r->suspects[i].uid == uid) {
-			oldest = &r->suspects[i];
-			break;
-		}
-		if (r->suspects[i].until < oldest->until)
-			oldest = &r->suspects[i];
+	s = suspect_locked(r, uid);
+	ended = ++s->ended;
+	if (ended >= REFUSED_CLIENTS && s->refused_until <= r->tick) {
+		ticks = (uint64_t)REFUSED_TICKS << s->times_refused;
+		s->times_refused += s->times_refused < REFUSED_TIMES;
+		s->refused_until = r->tick + ticks;
+		s->until = s->refused_until + SUSPECT_TICKS;
+		r->suspects_until = max_u64(r->suspects_until, s->until);
 	}
-	*oldest = (struct suspect){ uid, r->tick + SUSPECT_TICKS };
-	r->suspects_until = r->tick + SUSPECT_TICKS;
 	lock_release(&r->lock);
+	if (ticks > 0 && uid != 0 && uid != geteuid())
+		log_warning_limited("user %u gets no further connections for %u s: %u of its "
+				    "clients have delayed calls of the daemon until they were "
+				    "ended",
+		    (unsigned)uid, (unsigned)(ticks * WATCH_TICK_MS / 1000), ended);
+}
+
+bool
+watch_refuses(struct daemon *d, uid_t uid)
+{
+	struct watcher *r = d->watcher;
+	bool refuses = false;
+
+	lock_acquire(&r->lock);
+	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
+		refuses |= r->suspects[i].uid == uid && r->suspects[i].refused_until > r->tick;
+	lock_release(&r->lock);
+	return refuses;
 }
 
 unsigned
@@ -262,7 +322,7 @@ end_client(struct watcher *r, struct task *task, const struct watch *w)
 	if (exchange_acq_rel(&task->end_wanted, true))
 		return;
 	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
-	suspect(r, task->uid);
+	suspect_ended(r, task->uid);
 	log_error_limited("process %d (session %llu) does not let go of %s: it is ended",
 	    (int)task->pid, (unsigned long long)task->id, calls[load_relaxed(&w->call)].text);
 	if (task->pidfd < 0 || syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0u) < 0)
@@ -381,7 +441,9 @@ watch_look(struct daemon *d)
 	struct watcher *r = d->watcher;
 	unsigned before = r->calls_seen;
 
+	lock_acquire(&r->lock);
 	r->tick++;
+	lock_release(&r->lock);
 	r->calls_seen = 0;
 	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
 		r->observed[i].history <<= 1;
@@ -420,8 +482,10 @@ watcher_main(void *argument)
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
 	lock_acquire(&r->lock);
 	while (!r->stopping) {
-		cond_wait_for(
-		    &r->cond, &r->lock, (is_idle(r) ? IDLE_MS : WATCH_TICK_MS) * 1000000ull);
+		unsigned ms = is_idle(r) ? IDLE_MS : WATCH_TICK_MS;
+
+		cond_wait_for(&r->cond, &r->lock, ms * 1000000ull);
+		r->tick += ms / WATCH_TICK_MS - 1; /* the look is one more */
 		lock_release(&r->lock);
 		watch_look(r->daemon);
 		lock_acquire(&r->lock);

@@ -13,7 +13,8 @@
  *     all that it has not begun. The thread learns of it when it does come back
  *     (watch_is_relieved), ends what it is at and takes up nothing else;
  *   ends the client after the time that tbl/watch_call.h states, and whoever else holds the memfd's
- *   lock if that does not help.
+ *   lock if that does not help. A user of whom several have been ended gets no connections for
+ *     a while, which gets longer each time.
  *
  * The watcher counts only looks that found the thread asleep: one that has no processor is not the
  * client's doing.
@@ -34,6 +35,9 @@ struct task;
 
 /* The lane in which a new client of that user begins. Any thread */
 unsigned watch_lane_of(struct daemon *d, uid_t uid);
+/* Whether so many clients of that user had to be ended lately that it gets no further connections
+ * for a while. Any thread */
+bool watch_refuses(struct daemon *d, uid_t uid);
 
 int watch_create(struct daemon *d);
 int watch_start(struct daemon *d);

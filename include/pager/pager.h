@@ -38,8 +38,8 @@ struct pager_options {
  * /run/pagerd/pagerd.sock. Errors: -ENOENT, -ECONNREFUSED (no daemon), -EACCES (not allowed on the
  * socket), -EPROTO (version or answer), -EPERM (the daemon could hand out no userfaultfd), -ENFILE
  * (it has no descriptor left), -EDQUOT (descriptors that this user has given it cannot be closed),
- * -EBADF (the program has closed the connection's descriptors meanwhile), -ENOMEM, -EMFILE,
- * -EINVAL. */
+ * -EAGAIN (clients of this user have held the daemon up: it lets in no more for a while), -EBADF
+ * (the program has closed the connection's descriptors meanwhile), -ENOMEM, -EMFILE, -EINVAL. */
 PAGER_API int pager_connect(
     const char *socket, const struct pager_options *options, struct pager **ret);
 /* Unmaps everything this connection has allocated and frees p. No other thread may use p or its

@@ -132,6 +132,8 @@ STAT(CLIENTS_APART, clients_apart, COUNTER, "count",
     "times that a client that delayed calls was moved to a side lane")
 STAT(HOLDERS_ENDED, holders_ended, COUNTER, "count",
     "clients killed because they delayed a call for too long")
+STAT(HOLDERS_REFUSED, holders_refused, COUNTER, "count",
+    "connections refused to users of whom several such clients had been killed lately")
 STAT(POLICY_VIOLATIONS, policy_violations, COUNTER, "count",
     "victims proposed by the policy that were not inactive")
 STAT(POLICY_FALLBACKS, policy_fallbacks, COUNTER, "count",

@@ -5,11 +5,15 @@
  * client, always under pressure, must go on; the attacker must be killed, and nothing of it may
  * stay.
  *
- * usage: e_held worker|server|jobs|handed-on|dies|terminate worker     its pages must leave:
- * pageout workers wait server     it has planted pages and touches them: fault servers wait jobs it
- * gives pages back: a jobs thread waits, and other clients' requests must be answered handed-on
- * another process holds the lock, and the client ends: so does its teardown wait dies       the
- * same, and the client is killed terminate  the same, and the daemon is told to end
+ * usage: e_held worker|server|jobs|handed-on|dies|terminate|again
+ *
+ * - worker: its pages must leave, and pageout workers wait
+ * - server: it has planted pages and touches them, and fault servers wait
+ * - jobs: it gives pages back, and a jobs thread waits; other clients' requests must be answered
+ * - handed-on: another process holds the lock, and the client ends: so does its teardown wait
+ * - dies: the same, and the client is killed
+ * - terminate: the same, and the daemon is told to end
+ * - again: one after the other of a user's clients holds it; the user is refused, nobody else is
  */
 #include "harness.h"
 
@@ -19,6 +23,7 @@
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "book.h"
@@ -43,6 +48,13 @@ static bool
 is_mode(const char *name)
 {
 	return strcmp(mode, name) == 0;
+}
+
+/* By the client, and not by another process. */
+static bool
+is_held_by_itself(void)
+{
+	return is_mode("worker") || is_mode("server") || is_mode("jobs") || is_mode("again");
 }
 
 static void
@@ -149,11 +161,10 @@ attacker(struct live *d, void *argument)
 		    "%s", strerror(errno));
 	shared->memfd = memfd;
 	shared->end_of_memory = offset + bytes - page;
-	if (is_mode("worker") || is_mode("server") || is_mode("jobs"))
+	if (is_held_by_itself())
 		hold(&held, r.device, memfd, offset + bytes - page, page);
 	atomic_store(&shared->attacked, true);
-	while (!is_mode("worker") && !is_mode("server") && !is_mode("jobs") &&
-	       !atomic_load(&shared->handed_on))
+	while (!is_held_by_itself() && !atomic_load(&shared->handed_on))
 		usleep(1000);
 	for (uint32_t i = PLANTED; is_mode("server") && i < PLANTED + PLANTS; i++) {
 		pthread_t thread;
@@ -171,7 +182,7 @@ attacker(struct live *d, void *argument)
 	if (is_mode("handed-on"))
 		_exit(0);
 	/* Some of its pages are always there to leave. */
-	for (uint32_t i = 0; is_mode("worker"); i = (i + 1) % PLANTED)
+	for (uint32_t i = 0; is_mode("worker") || is_mode("again"); i = (i + 1) % PLANTED)
 		*(uint64_t *)(void *)(memory + i * page) += 1;
 	for (;;)
 		pause();
@@ -209,7 +220,7 @@ require_killed(pid_t pid)
 static void
 attack(struct live *d)
 {
-	bool by_itself = is_mode("worker") || is_mode("server") || is_mode("jobs");
+	bool by_itself = is_held_by_itself();
 	pid_t honest_pid, attacker_pid, accomplice_pid = 0;
 	uint64_t operations, requests;
 
@@ -256,6 +267,55 @@ attack(struct live *d)
 	live_stop(d);
 }
 
+#define NOBODY 65534
+
+/* Attackers of one user, one after the other, until the user is refused. */
+static void
+attackers(struct live *d, void *argument)
+{
+	struct pager *p;
+	int error;
+
+	(void)argument;
+	while ((error = pager_connect(d->socket, NULL, &p)) == 0) {
+		pid_t pid;
+
+		OK(pager_disconnect(p));
+		pid = fork();
+		REQUIRE(pid >= 0, "%s", strerror(errno));
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			attacker(d, NULL);
+		}
+		require_killed(pid);
+	}
+	EQ(error, -EAGAIN);
+}
+
+static void
+attack_again(struct live *d)
+{
+	pid_t honest_pid = client_start(d, honest, NULL);
+	uint64_t operations;
+	struct pager *p;
+
+	WAIT_UNTIL(d, atomic_load(&shared->filled));
+	client_join(d, client_start_as(d, NOBODY, attackers, NULL), false);
+	REQUIRE(live_stat(d, "holders_refused") >= 1 && live_stat(d, "holders_ended") >= 3);
+	REQUIRE(live_log_count(d, "no further connections") > 0 &&
+		live_log_count(d, "was refused") > 0);
+	/* Others go on, and come. */
+	OK(pager_connect(d->socket, NULL, &p));
+	OK(pager_disconnect(p));
+	operations = atomic_load(&shared->operations);
+	WAIT_UNTIL(d, atomic_load(&shared->operations) > operations + 1000);
+	live_check(d);
+	atomic_store(&shared->stop, true);
+	client_join(d, honest_pid, true);
+	WAIT_UNTIL(d, live_stat(d, "sessions") == 0);
+	live_stop(d);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -266,7 +326,15 @@ main(int argc, char **argv)
 		FAIL("which attack?");
 	mode = argv[1];
 	shared = shared_alloc(sizeof(*shared));
-	live_start(&d, "16M", NULL);
-	attack(&d);
+	if (is_mode("again") && geteuid() != 0) {
+		printf("skipped: the daemon's own user is not refused, and root alone can be two "
+		       "users\n");
+		return 77;
+	}
+	live_start(&d, "16M", "--socket-mode", "0666", NULL);
+	if (is_mode("again"))
+		attack_again(&d);
+	else
+		attack(&d);
 	return 0;
 }

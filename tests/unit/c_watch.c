@@ -346,6 +346,70 @@ ended(void **state)
 	stop(&u, &a);
 }
 
+static void
+end_one(struct unit *u, struct actor *a)
+{
+	uint64_t before = counted(u, STAT_HOLDERS_ENDED);
+
+	store_relaxed(&u->task->end_wanted, false);
+	tell(a, ENTER);
+	for (unsigned looks = 0; counted(u, STAT_HOLDERS_ENDED) == before; looks++) {
+		assert_in_range(looks, 0, 400 / WATCH_TICK_MS);
+		look(u, 1);
+	}
+	tell(a, LEAVE);
+}
+
+/* => for how many looks the user's connections are refused */
+static unsigned
+refused_looks(struct unit *u, uid_t uid)
+{
+	unsigned looks = 0;
+
+	for (; watch_refuses(u->daemon, uid); looks++)
+		look(u, 1);
+	return looks;
+}
+
+/* One client after the other is ended: from the third on the user is refused connections, each time
+ * for longer; when it has been good for a while all is forgotten. Clients that are ended while it
+ * is refused were there before. */
+static void
+ended_often(void **state)
+{
+	unsigned looks, last = 0;
+	struct actor a;
+	struct unit u;
+	uid_t uid;
+	(void)state;
+
+	start(&u, &a, WATCH_MEMFD);
+	uid = u.task->uid;
+	for (unsigned round = 0; round < 2; round++) {
+		end_one(&u, &a);
+		end_one(&u, &a);
+		assert_false(watch_refuses(u.daemon, uid));
+		end_one(&u, &a);
+		assert_true(watch_refuses(u.daemon, uid));
+		assert_false(watch_refuses(u.daemon, uid + 1));
+		looks = refused_looks(&u, uid);
+		assert_int_equal(looks, 1000 / WATCH_TICK_MS);
+		for (unsigned i = 0; i < 8; i++) {
+			last = looks;
+			end_one(&u, &a);
+			looks = refused_looks(&u, uid);
+			assert_int_equal(looks, i < 6 ? 2 * last : last);
+		}
+		end_one(&u, &a);
+		end_one(&u, &a);
+		assert_true(refused_looks(&u, uid) < last);
+		assert_int_not_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
+		look(&u, 60000 / WATCH_TICK_MS + 1);
+		assert_int_equal(watch_lane_of(u.daemon, uid), LANE_COMMON);
+	}
+	stop(&u, &a);
+}
+
 /* The lock is with another thread of ours that has no processor: that is not the client's doing,
  * however long it lasts. */
 static void
@@ -488,6 +552,7 @@ main(void)
 		cmocka_unit_test(without_descriptors),
 		cmocka_unit_test(held_before_attached),
 		cmocka_unit_test(ended),
+		cmocka_unit_test(ended_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
