@@ -355,9 +355,9 @@ create_storage(struct daemon *d)
 	char message[512];
 	struct compressor_config compressor = {
 		.page_bytes = d->page_bytes,
-		.segment_bytes = segment_bytes_wanted(d),
+		.segment_bytes = store_segment_bytes(d),
 		.arena_bytes = arena_bytes(d),
-		.max_segments = 32 * d->options.memory_bytes / segment_bytes_wanted(d) + 4096,
+		.max_segments = 32 * d->options.memory_bytes / store_segment_bytes(d) + 4096,
 		.workers = worker_thread_count(d),
 		/* Fault servers, jobs, the writer, the control loop. */
 		.expanding_threads = fault_thread_count(d) + JOBS_THREADS + 2,
@@ -392,7 +392,7 @@ create_parts(struct daemon *d)
 	if (!error)
 		error = slots_create(d);
 	if (!error)
-		error = frames_create(d, (uint32_t)compressor_share_least(d));
+		error = frames_create(d, (uint32_t)store_share_least(d));
 	if (error)
 		die(1, "cannot make the tables: %s", strerror(-error));
 	error = pageq_create(d, d->options.policy);

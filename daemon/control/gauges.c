@@ -51,7 +51,7 @@ gauges_refresh(struct daemon *d)
 
 	refresh_compressor(d);
 	stat_level(stats, STAT_PAGE_SIZE, (int64_t)d->page_bytes);
-	stat_level(stats, STAT_COMPRESSOR_LIMIT, (int64_t)compressor_frames_limit(d));
+	stat_level(stats, STAT_COMPRESSOR_LIMIT, (int64_t)store_frames_limit(d));
 	stat_level(stats, STAT_FREE_TARGET, d->frames.free_target);
 	stat_level(stats, STAT_FREE_MIN, d->frames.free_min);
 	stat_level(stats, STAT_SESSIONS, task_count(d));

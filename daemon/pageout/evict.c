@@ -139,7 +139,7 @@ goes_on_to_swap_locked(const struct daemon *d, const struct eviction *e)
 {
 	uint64_t follow = min_u64(e->end - e->next + e->behind, frames_movable(d));
 
-	return swap_has_room(d) && follow * 3 / 4 > compressor_share(d);
+	return swap_has_room(d) && follow * 3 / 4 > store_share(d);
 }
 
 bool
@@ -164,7 +164,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	o = e->object;
 	if (w->part_batch == 0)
 		w->part_batch = PART_BATCH;
-	room = launder_has_room(w, w->part_batch);
+	room = store_has_room(w->daemon, w->index, w->part_batch);
 	s = collect(w, o, room ? w->part_batch : PART_BATCH, !room);
 	w->acceleration = goes_on ? w->part_acceleration : 0;
 	w->evicting = true;

@@ -104,52 +104,15 @@ acceleration(const struct pageout_worker *w)
 	return (int)param(d, compress_acceleration);
 }
 
-/* What the compressor has kept for the pages to come: worth counting while a range is evicted. It
- * is counted as the compressor's, and often there is nothing beside it then. */
-static size_t
-kept_bytes(struct daemon *d)
-{
-	return load_relaxed(&d->writeback.evicting) ? compressor_spare_bytes(d->compressor) : 0;
-}
-
-/* Room for so many pages in the worst case, taken from the reserve before they are stored. */
+/* Room for that many pages, taken before they are stored. => false: none at all */
 static bool
 credit(struct daemon *d, size_t pages)
 {
-	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
-	size_t step = load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10,
-	       want = pages * (d->page_bytes + 64) + step;
-	uint64_t limit = compressor_frames_limit(d);
-	/* Others count the same. */
-	bool kept = kept_bytes(d) >= want * d->worker_count, enough = false;
+	enum store_credit got = store_credit_take(d, pages);
 
-	/* A segment that left was not quite full: its end is populated again. */
-	if (kept)
-		want = step;
-	lock_acquire(&d->pageq.lock);
-	if (kept || (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) < limit)
-		enough = frames_credit_compressor_locked(d, want);
-	else
-		enough = load_relaxed(&d->frames.compressor_credit) >= (long long)want;
-	lock_release(&d->pageq.lock);
-	if (!enough)
+	if (got != STORE_CREDIT_ALL)
 		writeback_want(d);
-	return enough ||
-	       load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes);
-}
-
-bool
-launder_has_room(struct pageout_worker *w, unsigned pages)
-{
-	struct daemon *d = w->daemon;
-	/* Free frames count as well: below its limit the compressor may have them. */
-	uint64_t have =
-	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) + kept_bytes(d)) >> d->page_shift;
-
-	if ((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) <
-	    compressor_frames_limit(d))
-		have += frames_available_for(d, FRAME_STORE);
-	return have > pages / 4 + 2 && compressor_has_segment(d->compressor, w->index);
+	return got != STORE_CREDIT_NONE;
 }
 
 /* Pages of an object that no mapping can write until they are let go: only these are copied. */

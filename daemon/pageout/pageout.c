@@ -229,7 +229,7 @@ round_global(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	/* Without a place to store them dirty pages would only be taken from their owners and given
 	 * back. */
-	bool room = launder_has_room(w, w->batch);
+	bool room = store_has_room(w->daemon, w->index, w->batch);
 
 	/* What leaves for nothing goes first. */
 	if (!room || frames_are_crammed(d))
@@ -296,7 +296,7 @@ turn(struct pageout_worker *w)
 		frame_wait_freed(d);
 		if (!w->refused &&
 		    squeeze_is_far((uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]),
-			compressor_share(d)))
+			store_share(d)))
 			frame_wait_progress(d);
 	}
 	if (((freed == 0 && !evicted) || w->refused) && !watch_is_relieved())

@@ -68,10 +68,6 @@ unsigned launder(struct pageout_worker *w);
 /* Victims of one object that are CLEANING and ours already, sorted. => frames freed */
 unsigned launder_begun(struct pageout_worker *w, struct victim *victims, unsigned count);
 
-/* Whether the compressor could take a batch of that many pages now. A hint; the worker's thread, no
- * lock held. */
-bool launder_has_room(struct pageout_worker *w, unsigned pages);
-
 /* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken
  * out by all workers; `behind` more are known to follow. => how many have left, when all have that
  * could. Runs on: jobs, no lock held. */

@@ -397,7 +397,7 @@ writer_main(void *argument)
 			store_release(&d->writeback.swap_full, !swap_has_free(d->swap));
 			swapspace_passed(d, w->written > 0);
 		}
-		store_relaxed(&d->frames.compressor_share, (uint32_t)compressor_share(d));
+		store_relaxed(&d->frames.compressor_share, (uint32_t)store_share(d));
 		if (evicting)
 			spares_end(w);
 		room_made(d, false);

@@ -177,7 +177,7 @@ const struct compressor_ops store_compressor_ops = {
 };
 
 size_t
-segment_bytes_wanted(const struct daemon *d)
+store_segment_bytes(const struct daemon *d)
 {
 	size_t bytes = max_u64(256u << 10, 16 * d->page_bytes);
 
@@ -189,15 +189,15 @@ segment_bytes_wanted(const struct daemon *d)
 }
 
 uint64_t
-compressor_share_least(const struct daemon *d)
+store_share_least(const struct daemon *d)
 {
 	/* Segments being filled (one a worker, one by compaction) cannot leave: below this nothing
 	 * could be stored, and nothing could be written out to make room. */
-	return (d->worker_count + 3) * (uint64_t)segment_bytes_wanted(d) >> d->page_shift;
+	return (d->worker_count + 3) * (uint64_t)store_segment_bytes(d) >> d->page_shift;
 }
 
 uint64_t
-compressor_share_of(
+store_share_of(
     uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room)
 {
 	uint64_t share;
@@ -216,10 +216,10 @@ compressor_share_of(
 }
 
 uint64_t
-compressor_share(const struct daemon *d)
+store_share(const struct daemon *d)
 {
-	return compressor_share_of(frames_movable(d), param(d, compressor_percent),
-	    compressor_share_least(d), load_relaxed(&d->frames.free_target), swap_has_room(d));
+	return store_share_of(frames_movable(d), param(d, compressor_percent), store_share_least(d),
+	    load_relaxed(&d->frames.free_target), swap_has_room(d));
 }
 
 bool
@@ -237,9 +237,9 @@ store_squeezed_limit(uint64_t share, uint32_t movable, uint32_t last)
 }
 
 uint64_t
-compressor_frames_limit(const struct daemon *d)
+store_frames_limit(const struct daemon *d)
 {
-	uint64_t share = compressor_share(d);
+	uint64_t share = store_share(d);
 
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return share;
@@ -251,6 +251,53 @@ compressor_frames(const struct daemon *d)
 {
 	CHECK(load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >= 0);
 	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
+}
+
+/* What the compressor has kept for the pages to come: worth counting while a range is evicted. It
+ * is counted as the compressor's, and often there is nothing beside it then. */
+static size_t
+kept_bytes(struct daemon *d)
+{
+	return load_relaxed(&d->writeback.evicting) ? compressor_spare_bytes(d->compressor) : 0;
+}
+
+enum store_credit
+store_credit_take(struct daemon *d, size_t pages)
+{
+	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
+	size_t step = load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10;
+	size_t want = pages * (d->page_bytes + 64) + step;
+	/* Other workers count the same. */
+	bool kept = kept_bytes(d) >= want * d->worker_count, enough;
+
+	CHECK(pages > 0);
+	/* A segment that left was not quite full: its end is populated again. */
+	if (kept)
+		want = step;
+	lock_acquire(&d->pageq.lock);
+	if (kept || compressor_frames(d) < store_frames_limit(d))
+		enough = frames_credit_compressor_locked(d, want);
+	else
+		enough = load_relaxed(&d->frames.compressor_credit) >= (long long)want;
+	lock_release(&d->pageq.lock);
+	if (enough)
+		return STORE_CREDIT_ALL;
+	return load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes)
+		   ? STORE_CREDIT_SOME
+		   : STORE_CREDIT_NONE;
+}
+
+bool
+store_has_room(struct daemon *d, unsigned worker, unsigned pages)
+{
+	/* Free frames count as well: below its limit the compressor may have them. */
+	uint64_t have =
+	    ((uint64_t)load_relaxed(&d->frames.compressor_credit) + kept_bytes(d)) >> d->page_shift;
+
+	CHECK(worker < worker_thread_count(d));
+	if (compressor_frames(d) < store_frames_limit(d))
+		have += frames_available_for(d, FRAME_STORE);
+	return have > pages / 4 + 2 && compressor_has_segment(d->compressor, worker);
 }
 
 bool
@@ -274,7 +321,7 @@ store_compaction_worth(struct daemon *d, bool started)
 	if (load_relaxed(&d->pageq.squeezed))
 		return true;
 	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
-	if (compressor_frames(d) + d->frames.reserved / 2 >= compressor_frames_limit(d) ||
+	if (compressor_frames(d) + d->frames.reserved / 2 >= store_frames_limit(d) ||
 	    frames_available(d) == 0)
 		permille = min_u64(permille, TIGHT_WASTE_PERMILLE);
 	/* Some steps at a time: the workers need ends to fill before it is woken again. */
@@ -290,13 +337,13 @@ store_group_frames(const struct daemon *d)
 
 	CHECK(d->worker_count > 0);
 	return min_u64(segments * compressor_segment_bytes(d->compressor) >> d->page_shift,
-	    compressor_share(d) / 2);
+	    store_share(d) / 2);
 }
 
 uint64_t
 store_frames_to_swap(struct daemon *d, bool started, bool starved)
 {
-	uint64_t limit = compressor_share(d), held = compressor_frames(d);
+	uint64_t limit = store_share(d), held = compressor_frames(d);
 	/* Start a little before pageout is refused, stop a little lower: segments leave in small
 	 * groups. */
 	uint64_t mark = started ? limit - limit / 10 : limit - limit / 16;

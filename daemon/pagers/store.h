@@ -37,21 +37,27 @@ void store_read_end(struct daemon *d, const struct pager_read *read, int error);
 extern const struct compressor_ops store_compressor_ops;
 /* The size of the compressor's segments: 256 KiB (1 MiB for 64K pages), and less where a few open
  * segments would be a large part of the memory. */
-size_t segment_bytes_wanted(const struct daemon *d);
+size_t store_segment_bytes(const struct daemon *d);
 /* Segments can still leave: there is swap, and a place in it. */
 bool swap_has_room(const struct daemon *d);
 /* The compressor's share of the frames that are not wired. Without swap there is nowhere else to
  * go: more than with it. */
-uint64_t compressor_share(const struct daemon *d);
+uint64_t store_share(const struct daemon *d);
 /* That share of `movable` frames. beside: free frames that pageout keeps. Pure. */
-uint64_t compressor_share_of(
+uint64_t store_share_of(
     uint64_t movable, uint64_t percent, uint64_t least, uint64_t beside, bool swap_has_room);
 /* Frames of segments that are being filled: with less the compressor cannot work. */
-uint64_t compressor_share_least(const struct daemon *d);
+uint64_t store_share_least(const struct daemon *d);
 /* Frames that it may hold now: its share, or more in the squeeze. */
-uint64_t compressor_frames_limit(const struct daemon *d);
+uint64_t store_frames_limit(const struct daemon *d);
 /* Frames that it may hold in the squeeze, of `movable` that are not wired. Pure. */
 uint64_t store_squeezed_limit(uint64_t share, uint32_t movable, uint32_t last);
+enum store_credit { STORE_CREDIT_NONE, STORE_CREDIT_SOME, STORE_CREDIT_ALL };
+/* Room for `pages` more pages in the worst case, taken from the free frames before the pages are
+ * stored. => SOME: there is less, but some pages have room. Workers, no lock held */
+enum store_credit store_credit_take(struct daemon *d, size_t pages);
+/* Whether `pages` pages could be stored now. A hint; the worker's thread, no lock held. */
+bool store_has_room(struct daemon *d, unsigned worker, unsigned pages);
 /* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on.
  * Cheap. Any thread. */
 bool store_compaction_worth(struct daemon *d, bool started);

@@ -143,7 +143,7 @@ fill_retains(struct daemon *d, const struct fill *fill)
 	case 1:
 		return true;
 	default:
-		if (held > compressor_frames_limit(d) * 4 / 5)
+		if (held > store_frames_limit(d) * 4 / 5)
 			return false;
 		return fill->sequential ||
 		       load_relaxed(&d->frames.free_count) > 2 * d->frames.free_target;

@@ -64,22 +64,22 @@ test_share(void **state)
 			for (uint64_t beside = 16; beside < movable / 2; beside *= 2) {
 				uint64_t least = min_u64(80, movable / 4);
 				uint64_t share =
-				    compressor_share_of(movable, percent, least, beside, true);
+				    store_share_of(movable, percent, least, beside, true);
 
 				assert_true(share >= least);
 				assert_true(share <= max_u64(least, movable * percent / 100));
 				assert_true(share == least || share + beside < movable);
-				assert_true(compressor_share_of(
+				assert_true(store_share_of(
 						movable, percent, least, beside, false) >= share);
 				/* Wired frames reduce all shares alike. */
-				assert_true(compressor_share_of(movable / 2, percent, least / 2,
+				assert_true(store_share_of(movable / 2, percent, least / 2,
 						beside / 2, true) <= share);
 			}
 	/* With plenty of memory the percentage decides; without swap it is 90. */
-	assert_int_equal(compressor_share_of(16384, 88, 320, 258, true), 14417);
-	assert_int_equal(compressor_share_of(16384, 88, 320, 258, false), 14745);
+	assert_int_equal(store_share_of(16384, 88, 320, 258, true), 14417);
+	assert_int_equal(store_share_of(16384, 88, 320, 258, false), 14745);
 	/* Never all, however large the segments. */
-	assert_int_equal(compressor_share_of(100, 50, 1000, 10, true), 90);
+	assert_int_equal(store_share_of(100, 50, 1000, 10, true), 90);
 	for (uint32_t n = 0; n < 100; n++)
 		assert_true(!squeeze_begins(tried(n, n)) || squeeze_starves(tried(n, n)));
 	assert_false(squeeze_starves(tried(1u << 30, 0)));
