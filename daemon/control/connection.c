@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "control/accept.h"
+#include "control/teardown.h"
 #include "core/closer.h"
 #include "fault/fault.h"
 #include "watch/watcher.h"
@@ -46,9 +47,9 @@ connection_free(struct connection *connection)
 }
 
 static void
-teardown_run(struct job *job, struct stat_shard stats)
+teardown_run(struct job *job, const struct jobs_place *place)
 {
-	(void)stats;
+	(void)place;
 	job->again = task_teardown(job->task);
 }
 

@@ -17,6 +17,7 @@ struct request {
 	struct session *session;
 	struct task *task; /* the session's; NULL: a tool asks */
 	struct stat_shard stats;
+	unsigned place;     /* the jobs thread's number; 0 on the control loop */
 	const void *body;   /* struct pager_req_<name> */
 	void *reply;        /* struct pager_rep_<name>, zeroed; PAGER_MSG_BYTES_MAX bytes of room */
 	size_t reply_bytes; /* preset to sizeof(struct pager_rep_<name>) */
@@ -92,9 +93,5 @@ int listen_open(
 /* Removes its name, if that is still ours. => the socket is open: its inode's number is nobody
  * else's */
 void listen_name_remove(const struct options *options, const struct listening *listening);
-
-/* control/teardown.c: takes a piece of a dead session apart. => whether there is more. Runs on:
- * jobs */
-bool task_teardown(struct task *task);
 
 #endif

@@ -59,7 +59,7 @@ fill_header(void *reply, uint16_t type, uint64_t sequence, int error, size_t bod
 }
 
 static void
-job_run(struct job *job, struct stat_shard stats)
+job_run(struct job *job, const struct jobs_place *place)
 {
 	struct request_job *j = container_of(job, struct request_job, job);
 	struct session *session = j->session;
@@ -67,7 +67,8 @@ job_run(struct job *job, struct stat_shard stats)
 		.daemon = session->daemon,
 		.session = session,
 		.task = session->task,
-		.stats = stats,
+		.stats = place->stats,
+		.place = place->number,
 		.body = j->request,
 		.reply = j->reply + sizeof(struct pager_msg_header),
 		.reply_bytes = rows[j->type].reply_bytes,

@@ -33,14 +33,6 @@ struct jobs {
 	void *context;
 };
 
-static _Thread_local unsigned own_number;
-
-unsigned
-jobs_own_number(void)
-{
-	return own_number;
-}
-
 static struct list *
 queue_of(struct jobs *jobs, const struct job *job)
 {
@@ -80,7 +72,7 @@ put_locked(struct jobs *jobs, struct job *job)
 }
 
 static void
-serve_lane(struct jobs_thread *t, unsigned lane, struct stat_shard stats)
+serve_lane(struct jobs_thread *t, unsigned lane, const struct jobs_place *place)
 {
 	struct jobs *jobs = t->jobs;
 
@@ -97,7 +89,7 @@ serve_lane(struct jobs_thread *t, unsigned lane, struct stat_shard stats)
 		lock_release(&jobs->lock);
 		watch_client(job->task ? task_cookie(job->task) : 0);
 		job->again = false;
-		job->run(job, stats);
+		job->run(job, place);
 		lock_acquire(&jobs->lock);
 		if (job->again) {
 			put_locked(jobs, job);
@@ -116,11 +108,12 @@ jobs_main(void *argument)
 {
 	struct jobs_thread *t = argument;
 	struct daemon *d = t->jobs->daemon;
-	struct stat_shard stats =
-	    stats_shard(&d->stats, shard_index_extra(d, SHARD_JOBS + t->number));
+	struct jobs_place place = {
+		.stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_JOBS + t->number)),
+		.number = t->number,
+	};
 	int lane;
 
-	own_number = t->number;
 	watch_begin(&t->watch);
 	while ((lane = duty_wait(d, &t->duty)) != DUTY_NONE) {
 		char name[16];
@@ -128,7 +121,7 @@ jobs_main(void *argument)
 		snprintf(name, sizeof(name), "jobs-%d", lane);
 		pthread_setname_np(pthread_self(), name);
 		watch_on_duty(&t->watch, (unsigned)lane);
-		serve_lane(t, (unsigned)lane, stats);
+		serve_lane(t, (unsigned)lane, &place);
 		if (!watch_is_relieved())
 			break;
 		duty_end(d, &t->duty);

@@ -11,9 +11,15 @@
 #include "daemon.h"
 #include "vm/task.h"
 
+/* What a jobs thread has of its own. */
+struct jobs_place {
+	struct stat_shard stats;
+	unsigned number; /* below JOBS_THREADS */
+};
+
 struct job {
 	struct list node;
-	void (*run)(struct job *job, struct stat_shard stats); /* on a jobs thread */
+	void (*run)(struct job *job, const struct jobs_place *place); /* on a jobs thread */
 	void (*done)(struct job *job); /* on the control loop; frees the job */
 	struct task *task; /* of the client; it stays until the job is done. NULL: a tool's job */
 	bool again; /* set by run: it has more to do, which may come behind what waits by now */
@@ -24,8 +30,6 @@ int jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 void jobs_submit(struct daemon *d, struct job *job);
 /* The finished ones, one at a time; NULL when there is none. Runs on: the control loop. */
 struct job *jobs_collect(struct daemon *d);
-/* The calling jobs thread's number, below JOBS_THREADS; 0 elsewhere. */
-unsigned jobs_own_number(void);
 /* Runs what is queued, then ends the threads. => duties_stop before, or those who stand by do not
  * end */
 void jobs_stop(struct daemon *d);

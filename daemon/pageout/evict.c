@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eviction: a range leaves memory because its owner says so (PAGER_BEHAVIOR_PAGEOUT). The jobs
- * thread names the range and waits; every worker takes part after part of it, makes the pages busy
- * and launders them. Faults are answered meanwhile, and one that meets a page on its way out wins,
- * as against any laundering.
+ * Eviction: a range leaves memory because its owner says so (PAGER_BEHAVIOR_PAGEOUT). A jobs thread
+ * names the range and waits (region/evict.c); every worker takes part after part of it, makes the
+ * pages busy and launders them. Faults are answered meanwhile, and one that meets a page on its way
+ * out wins, as against any laundering.
  *
  * Nothing is unmapped beforehand: the pages need not be seen to be touched, only to be written,
  * which the write protection sees to; the hole takes the mappings away, a whole neighbourhood at a
@@ -13,18 +13,15 @@
  * otherwise. When that has been tried as often as squeeze.c asks for before it refuses a first
  * touch, the rest stays.
  *
- * Runs on: pageout workers; evict on jobs. Allocates nothing; no lock is held across I/O.
+ * Runs on: pageout workers. Allocates nothing; no lock is held across I/O.
  */
 #include "pageout/pageout.h"
 #include "vm/task.h"
-#include "transit/release.h"
 
 /* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */
 #define PART_PAGES 128u
 /* And takes out in one round, with the price of its calls divided by so many. */
 #define PART_BATCH 64u
-/* How often pages that were in transit are come for again. */
-#define TIMES_MAX 3u
 
 /* The oldest one that has pages for a worker of that lane, or NULL. => PAGEQ held */
 static struct eviction *
@@ -207,88 +204,4 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	lock_release(&q->lock);
 	*ret_freed += freed;
 	return !w->refused;
-}
-
-/* Until the pages of the range that are busy now have been let go. Runs on: jobs */
-static void
-wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
-{
-	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
-		uint64_t slot;
-
-		lock_acquire(&o->lock);
-		slot = load_relaxed(vm_object_slot(o, i));
-		if (slot_kind(slot) == SLOT_RESIDENT) {
-			struct vm_page *p = &o->daemon->frames.pages[slot_frame(slot)];
-
-			if (load_acquire(&p->word) & PAGE_BUSY)
-				vm_object_wait_unbusy(o, p);
-		}
-		lock_release(&o->lock);
-	}
-}
-
-static void
-asked_locked(struct pageq *q, struct eviction *e)
-{
-	struct eviction **at = &q->evictions;
-
-	while (*at)
-		at = &(*at)->next_asked;
-	e->next_asked = NULL;
-	*at = e;
-}
-
-static void
-answered_locked(struct pageq *q, struct eviction *e)
-{
-	struct eviction **at = &q->evictions;
-
-	while (*at != e)
-		at = &(*at)->next_asked;
-	*at = e->next_asked;
-}
-
-/* The workers of the object's lane. */
-static void
-wake_locked(struct daemon *d, const struct vm_object *o)
-{
-	unsigned lane = load_acquire(&o->task->lane);
-	struct pageq *q = &d->pageq;
-
-	if (lane != LANE_COMMON)
-		cond_signal(&q->side[lane - 1].wanted);
-	if (q->first_asleep)
-		cond_signal(&q->pageout_wanted);
-	cond_broadcast(&q->help_wanted);
-}
-
-uint64_t
-evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
-{
-	struct daemon *d = o->daemon;
-	struct pageq *q = &d->pageq;
-	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
-
-	for (unsigned times = 0; times < TIMES_MAX; times++) {
-		lock_acquire(&q->lock);
-		e.met_busy = false;
-		e.next = first;
-		e.end = last;
-		asked_locked(q, &e);
-		store_relaxed(&d->writeback.evicting, true);
-		wake_locked(d, o);
-		watch_client(task_cookie(o->task));
-		while (e.next < e.end || e.parts > 0) {
-			watch_enter(WATCH_WAIT, -1);
-			cond_wait(&q->eviction_done, &q->lock);
-			watch_leave();
-		}
-		answered_locked(q, &e);
-		lock_release(&q->lock);
-		if (!e.met_busy || e.stuck || task_is_dead(o->task))
-			break;
-		wait_for_busy(o, first, last);
-	}
-	return e.pages;
 }

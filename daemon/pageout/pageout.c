@@ -88,7 +88,7 @@ worker_age(struct pageout_worker *w)
 			zap_now(w->daemon, w->stats, v, n);
 			continue;
 		}
-		zap(w, v, n);
+		zap(w->daemon, w->stats, v, n);
 		for (unsigned i = 0; i < n; i++)
 			vm_object_put(v[i].object);
 	}

@@ -11,9 +11,11 @@
 #include "daemon.h"
 #include "pageq/pageq.h"
 #include "pagers/store.h"
+#include "pmap/zap.h"
 #include "core/watch.h"
 
 #define PAGEOUT_BATCH_MAX 256u
+_Static_assert(PAGEOUT_BATCH_MAX <= ZAP_MAX, "a batch is unmapped at once");
 
 struct pageout_worker {
 	struct daemon *daemon;
@@ -68,10 +70,7 @@ unsigned launder(struct pageout_worker *w);
 /* Victims of one object that are CLEANING and ours already, sorted. => frames freed */
 unsigned launder_begun(struct pageout_worker *w, struct victim *victims, unsigned count);
 
-/* pageout/evict.c: a range leaves at its owner's wish. Pages [first, last) of the object are taken
- * out by all workers; `behind` more are known to follow. => how many have left, when all have that
- * could. Runs on: jobs, no lock held. */
-uint64_t evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind);
+/* pageout/evict.c: a range leaves at its owner's wish (region/evict.c asks). */
 /* What to press the next batch with, after one that was pressed with `now`; 0: as any other pages.
  * Pure. */
 unsigned evict_acceleration(
@@ -94,14 +93,6 @@ void side_take(struct pageout_worker *w);
 bool side_wanted_locked(const struct daemon *d, unsigned lane);
 /* The workers of all side lanes look again. Any thread, no lock at or below PAGEQ held */
 void side_wake(struct daemon *d);
-
-/* pmap/zap.c: takes the mappings of deactivated pages away, best effort. Sorts the victims. */
-void zap(struct pageout_worker *w, struct victim *victims, unsigned count);
-/* The same, done when it returns (unless the system has swap), and drops the references on the
- * objects. For who counts on seeing the next touch. Any thread, no lock held. */
-void zap_now(struct daemon *d, struct stat_shard stats, struct victim *victims, unsigned count);
-/* Chooses between daemon and agent for good at start. */
-void zap_init(struct daemon *d);
 
 /* pageout/writeback.c */
 int writeback_start(struct daemon *d);

@@ -9,8 +9,10 @@
  * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment,
  * and each processor keeps up to 15 of those it put back last. zap_now, which must not miss one,
  * looks at the client's page tables and tries again from the daemon's other processors. Runs on:
- * pageout workers; zap_now also on fault servers and jobs.
+ * pageout workers and jobs; zap_now also on fault servers.
  */
+#include "pmap/zap.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -22,9 +24,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "pageout/pageout.h"
-#include "vm/task.h"
 #include "core/watch.h"
+#include "daemon.h"
+#include "vm/task.h"
 
 static bool
 system_swap_is_on(void)
@@ -224,11 +226,12 @@ gap_is_stored(struct vm_object *o, uint64_t low, uint64_t high)
 static void
 zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 {
-	struct iovec ranges[PAGEOUT_BATCH_MAX];
+	struct iovec ranges[ZAP_MAX];
 	struct task *task = NULL;
 	uint64_t client = watch_client(0);
 	unsigned used = 0;
 
+	CHECK(count <= ZAP_MAX);
 	for (unsigned i = 0; i < count;) {
 		struct vm_object *o = v[i].object;
 		unsigned n = 1;
@@ -260,10 +263,10 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 }
 
 void
-zap(struct pageout_worker *w, struct victim *v, unsigned count)
+zap(struct daemon *d, struct stat_shard stats, const struct victim *v, unsigned count)
 {
-	zap_victims(w->daemon, v, count, false);
-	stat_add(w->stats, STAT_ZAPPED, count);
+	zap_victims(d, v, count, false);
+	stat_add(stats, STAT_ZAPPED, count);
 }
 
 void

@@ -3,30 +3,22 @@
  * Ranges in pieces. Runs on: jobs.
  */
 #include "region/piece.h"
+
 #include "vm/vm_map.h"
 
 struct piece
-piece_begin(struct request *r, uint64_t address, uint64_t size, unsigned cost)
+piece_begin(struct range *range, unsigned cost)
 {
-	return (struct piece){
-		.map = &r->task->map,
-		.page_shift = r->daemon->page_shift,
-		.at = address + r->progress,
-		.end = address + size,
-		.cost = cost,
-	};
-}
-
-void
-piece_end(struct request *r, uint64_t address, const struct piece *p)
-{
-	r->progress = p->at - address;
-	r->again = p->at < p->end;
+	CHECK(cost > 0);
+	CHECK(range->address <= range->at && range->at <= range->end);
+	return (struct piece){ .range = range, .cost = cost };
 }
 
 uint64_t
 piece_reach(const struct vm_object *o, uint64_t first, uint64_t last, unsigned cost, unsigned *work)
 {
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(last <= o->page_count);
 	while (first < last && *work < PIECE_WORK) {
 		uint64_t to =
 		    min_u64(round_down_u64(first, SLOTS_PER_BLOCK) + SLOTS_PER_BLOCK, last);
@@ -43,13 +35,15 @@ piece_reach(const struct vm_object *o, uint64_t first, uint64_t last, unsigned c
 }
 
 struct vm_entry
-piece_take(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work)
+piece_take_locked(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work)
 {
 	const struct vm_entry *e = &m->entries[i];
 	uint64_t first = e->offset >> page_shift,
-		 last = first + ((e->end - e->start) >> page_shift);
-	uint64_t reach = piece_reach(e->object, first, last, PIECE_DISCARD, work);
+		 last = first + ((e->end - e->start) >> page_shift), reach;
 
+	lock_assert_held(&m->lock);
+	CHECK(i < m->count);
+	reach = piece_reach(e->object, first, last, PIECE_DISCARD, work);
 	*work += PIECE_ENTRY;
 	return vm_map_remove_front(m, i, e->start + ((reach - first) << page_shift));
 }
@@ -57,30 +51,47 @@ piece_take(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work)
 bool
 piece_next(struct piece *p, struct part *ret)
 {
-	struct vm_entry *e;
+	struct range *range = p->range;
+	unsigned page_shift = range->task->daemon->page_shift;
 	uint64_t from, to;
 
-	if (p->at >= p->end || p->work + PIECE_ENTRY >= PIECE_WORK)
+	if (range_is_done(range) || p->work + PIECE_ENTRY >= PIECE_WORK)
 		return false;
-	lock_acquire(&p->map->lock);
-	e = vm_map_lookup_from(p->map, p->at);
-	if (e && e->start < p->end) {
-		ret->entry = *e;
-		vm_object_get(e->object);
-	} else {
-		p->at = p->end;
+	if (!task_entry_get(range->task, range->at, &ret->entry)) {
+		range->at = range->end;
+		return false;
 	}
-	lock_release(&p->map->lock);
-	if (p->at == p->end)
+	if (ret->entry.start >= range->end) {
+		vm_object_put(ret->entry.object);
+		range->at = range->end;
 		return false;
+	}
 	/* What has been there when the map became what it is has been counted by now. */
 	vm_object_settle(ret->entry.object);
-	from = max_u64(p->at, ret->entry.start);
-	to = min_u64(p->end, ret->entry.end);
+	from = max_u64(range->at, ret->entry.start);
+	to = min_u64(range->end, ret->entry.end);
 	p->work += PIECE_ENTRY;
-	ret->first = (ret->entry.offset + (from - ret->entry.start)) >> p->page_shift;
+	ret->first = (ret->entry.offset + (from - ret->entry.start)) >> page_shift;
 	ret->last = piece_reach(ret->entry.object, ret->first,
-	    ret->first + ((to - from) >> p->page_shift), p->cost, &p->work);
-	p->at = from + ((ret->last - ret->first) << p->page_shift);
+	    ret->first + ((to - from) >> page_shift), p->cost, &p->work);
+	range->at = from + ((ret->last - ret->first) << page_shift);
 	return true;
+}
+
+uint64_t
+piece_walk(struct walk *w)
+{
+	struct piece p = piece_begin(w->range, w->cost);
+	struct part part;
+
+	while (piece_next(&p, &part)) {
+		struct vm_object *o = part.entry.object;
+		bool skip = w->skips_wired && part.entry.wired_count > 0;
+
+		for (uint64_t i = part.first;
+		     !skip && (i = vm_object_next_live(o, i, part.last)) < part.last; i++)
+			w->page(w, o, i);
+		vm_object_put(o);
+	}
+	return w->acted;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ranges of a client's map in pieces. A request whose range is large is carried out piece by piece,
+ * Ranges of a client's map in pieces. An operation on a large range is carried out piece by piece,
  * and others' jobs pass between two. A piece is bounded by what is looked at, also where nothing is
- * found: PIECE_WORK slots of blocks with live ones, a block without any counting PIECE_EMPTY, an
- * entry PIECE_ENTRY. Runs on: jobs.
+ * found: PIECE_WORK slots of blocks with live ones, where a block without any counts PIECE_EMPTY
+ * and an entry PIECE_ENTRY. Runs on: jobs.
  */
 #ifndef PIECE_H
 #define PIECE_H
 
-#include "control/control.h"
+#include "region/range.h"
 #include "vm/vm_object.h"
 
 #define PIECE_WORK    32768u
@@ -17,12 +17,10 @@
 #define PIECE_DISCARD 8u /* cost of a page that is discarded */
 
 struct piece {
-	struct vm_map *map;
-	unsigned page_shift;
-	uint64_t at, end; /* addresses: [at, end) is yet to be done */
-	unsigned cost;    /* of a slot in a block with live ones: how much longer than looking at it
-			     takes what is done with it */
-	unsigned work;    /* spent so far */
+	struct range *range;
+	unsigned cost; /* of a slot in a block with live ones: how many times as long as looking at
+			  it the operation takes */
+	unsigned work; /* spent so far */
 };
 
 /* A part of it: pages [first, last) of an entry's object. */
@@ -31,19 +29,35 @@ struct part {
 	uint64_t first, last;
 };
 
-/* A piece of [address, address + size), which begins where the request is. */
-struct piece piece_begin(struct request *r, uint64_t address, uint64_t size, unsigned cost);
-/* The next part, in the order of addresses. => false: the piece, or all of the range, is done. No
- * lock held; the caller puts the object. */
+/* A piece of the range, which begins where the range is. */
+struct piece piece_begin(struct range *range, unsigned cost);
+/* The next part, in the order of addresses; the range is moved behind it. => false: the piece, or
+ * all of the range, is done. No lock held; the caller puts the object. */
 bool piece_next(struct piece *p, struct part *ret);
-/* The request goes on there, if that is not the end. */
-void piece_end(struct request *r, uint64_t address, const struct piece *p);
-/* How far one may go from page `first` of the object. Adds what that takes to *work. => a page >
- * first, at most last */
+/* How far a piece may go from page `first` of the object. Adds what that takes to *work. => a page
+ * > first, at most last */
 uint64_t piece_reach(
     const struct vm_object *o, uint64_t first, uint64_t last, unsigned cost, unsigned *work);
 /* Takes the front of entry i out of the map, as much of it as a piece may discard. Adds what that
  * takes to *work. => with a reference on the object; M held */
-struct vm_entry piece_take(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work);
+struct vm_entry piece_take_locked(
+    struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work);
+
+/* Goes through the pages of a piece that have a slot in use. */
+struct walk {
+	struct range *range;
+	void (*page)(struct walk *w, struct vm_object *o, uint64_t index);
+	unsigned cost;    /* as of a piece */
+	bool skips_wired; /* passes over wired entries */
+	uint64_t acted;   /* pages that `page` has acted on, counted by it */
+};
+/* => w->acted; no lock held */
+uint64_t piece_walk(struct walk *w);
+/* The cost of an operation that moves what is in the pages. */
+static inline unsigned
+piece_content_cost(const struct daemon *d, unsigned cost)
+{
+	return cost * (unsigned)(d->page_bytes / d->hw_bytes);
+}
 
 #endif

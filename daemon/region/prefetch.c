@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "fault/fault.h"
-#include "control/jobs.h"
 #include "pmap/uffd.h"
 #include "pagers/pager.h"
+#include "region/piece.h"
+
+#define COST_PREFETCH 128u /* of a page, in slots looked at (piece.h) */
 
 /* A jobs thread's own. */
 struct prefetch {
@@ -51,9 +53,8 @@ prefetch_destroy(struct daemon *d)
 
 /* => PAGER_OK; anything else: the page is left for its first touch */
 static enum pager_result
-load_away(const struct vm_object *o, struct cref copy)
+load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)
 {
-	struct prefetch *p = &o->daemon->prefetch[jobs_own_number()];
 	void *buffer = p->channel ? swap_channel_buffer_get(p->channel) : NULL;
 	struct swap_completion completion = { 0 };
 	enum pager_result result;
@@ -79,10 +80,11 @@ load_away(const struct vm_object *o, struct cref copy)
 	return result;
 }
 
-unsigned
-prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
+/* => 1 if the page was brought in, else 0. No lock held. */
+static unsigned
+prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
 {
-	struct prefetch *p = &d->prefetch[jobs_own_number()];
+	struct daemon *d = o->daemon;
 	struct fill fill = { 0 };
 	enum run_begun begun;
 	struct cref cref;
@@ -102,7 +104,7 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 	cref.v = d->frames.pages[fill.frames[0]].cref;
 	result = pager_get(o, cref, p->page);
 	if (result == PAGER_AWAY)
-		result = load_away(o, cref);
+		result = load_away(p, o, cref);
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is
 	 * left for that touch. */
 	if (result != PAGER_OK ||
@@ -114,4 +116,26 @@ prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index)
 	}
 	fill_finish(NULL, &fill, 1, PAGE_SPECULATIVE, true);
 	return 1;
+}
+
+static void
+prefetch_one(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	w->acted += prefetch_page(&o->daemon->prefetch[w->range->place], o, index);
+}
+
+uint64_t
+region_prefetch(struct range *range)
+{
+	struct daemon *d = range->task->daemon;
+	uint64_t pages;
+
+	CHECK(range->place < JOBS_THREADS);
+	/* What comes is speculative, which nothing in a wired range is. */
+	pages = piece_walk(&(struct walk){ .range = range,
+	    .page = prefetch_one,
+	    .cost = piece_content_cost(d, COST_PREFETCH),
+	    .skips_wired = true });
+	stat_add(range->stats, STAT_PREFETCHES, pages);
+	return pages;
 }

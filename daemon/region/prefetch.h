@@ -6,12 +6,11 @@
 #ifndef PREFETCH_H
 #define PREFETCH_H
 
-#include "daemon.h"
-#include "vm/vm_object.h"
+#include "region/range.h"
 
 int prefetch_create(struct daemon *d);
 void prefetch_destroy(struct daemon *d);
-/* => 1 if the page was brought in, else 0. No lock held. */
-unsigned prefetch_page(struct daemon *d, struct vm_object *o, uint64_t index);
+/* Brings the stored pages of a piece in. => pages; no lock held */
+uint64_t region_prefetch(struct range *range);
 
 #endif

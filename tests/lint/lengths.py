@@ -9,9 +9,7 @@ import tree
 FILE_LINES = 600
 FUNCTION_LINES = 80
 # Files that are longer today. The list only shrinks.
-LONGER = {
-    'daemon/control/handle_memory.c',
-}
+LONGER: set = set()
 
 
 def functions(lines):

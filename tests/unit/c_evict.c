@@ -175,11 +175,11 @@ static unsigned order_count;
 static sem_t started, go_on;
 
 static void
-piece_run(struct job *job, struct stat_shard stats)
+piece_run(struct job *job, const struct jobs_place *place)
 {
 	struct piece_job *p = container_of(job, struct piece_job, job);
 
-	(void)stats;
+	(void)place;
 	if (order_count == 0) {
 		sem_post(&started);
 		sem_wait(&go_on);
@@ -189,12 +189,11 @@ piece_run(struct job *job, struct stat_shard stats)
 }
 
 static void
-number_run(struct job *job, struct stat_shard stats)
+number_run(struct job *job, const struct jobs_place *place)
 {
 	struct piece_job *p = container_of(job, struct piece_job, job);
 
-	(void)stats;
-	p->pieces = jobs_own_number();
+	p->pieces = place->number;
 }
 
 static void

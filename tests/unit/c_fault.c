@@ -13,6 +13,7 @@
 
 #include "control/control.h"
 #include "pageq/pageq.h"
+#include "region/allocate.h"
 #include "threads.h"
 #include "transit/discard.h"
 
@@ -254,7 +255,7 @@ wire_counts_promises(void **state)
 	assert_int_equal(request(&u, handle_deallocate, &part, &reply), 0);
 	assert_int_equal(wire(&second, handle_wire, 112, 100), 0);
 	assert_int_equal(wire(&u, handle_wire, 1000, 1), -EAGAIN);
-	while (task_teardown(other))
+	while (region_give_up(other))
 		continue;
 	assert_int_equal(wire(&u, handle_wire, 1000, 212), 0);
 	assert_int_equal(u.task->map.wired_bytes, 512 * 4096);
@@ -264,7 +265,7 @@ wire_counts_promises(void **state)
 	assert_int_equal(wire(&u, handle_wire, 1000, 11), -EAGAIN);
 	assert_int_equal(wire(&u, handle_wire, 1000, 10), 0);
 	task_put(other);
-	while (task_teardown(u.task))
+	while (region_give_up(u.task))
 		continue;
 	assert_int_equal(u.task->map.wired_bytes, 0);
 	/* As faults_stop wants it. */

@@ -3,6 +3,7 @@
  * Ranges in pieces: all of it, once, in order, and never more at a time than a piece may look at.
  */
 #include "c_unit.h"
+#include "region/allocate.h"
 #include "region/piece.h"
 #include "fault/fault.h"
 
@@ -58,13 +59,15 @@ is_live(uint64_t page)
 static unsigned
 walk(uint64_t first, uint64_t last, unsigned cost, uint64_t *ret_met)
 {
-	struct request r = { .daemon = u.daemon, .task = u.task };
-	uint64_t address = FAR_BASE + first * PAGE, at = first, met = 0;
+	uint64_t at = first, met = 0;
 	unsigned pieces = 0;
+	struct range range;
 
+	assert_int_equal(
+	    range_init(&range, u.task, FAR_BASE + first * PAGE, (last - first) * PAGE), 0);
 	do {
-		struct piece p = piece_begin(&r, address, (last - first) * PAGE, cost);
-		uint64_t looked_at = 0, before = r.progress;
+		struct piece p = piece_begin(&range, cost);
+		uint64_t looked_at = 0, before = range.at;
 		struct part part;
 
 		while (piece_next(&p, &part)) {
@@ -77,13 +80,11 @@ walk(uint64_t first, uint64_t last, unsigned cost, uint64_t *ret_met)
 			at = part.last;
 			vm_object_put(large);
 		}
-		piece_end(&r, address, &p);
 		assert_true(looked_at * cost <= PIECE_WORK + cost);
-		assert_true(r.progress > before);
-		assert_int_equal(r.again, address + r.progress < FAR_BASE + last * PAGE);
+		assert_true(range.at > before);
+		assert_int_equal(range_is_done(&range), range.at >= FAR_BASE + last * PAGE);
 		pieces++;
-		r.resumed = true;
-	} while (r.again);
+	} while (!range_is_done(&range));
 	*ret_met = met;
 	return pieces;
 }
@@ -171,7 +172,7 @@ sessions_end(void **state)
 		store_relaxed(&large->blocks[block], BLOCK_POPULATED + 1);
 	left = u.task->map.virtual_bytes;
 	assert_int_equal(left, PAGES * PAGE);
-	while (task_teardown(u.task)) {
+	while (region_give_up(u.task)) {
 		uint64_t less = left - u.task->map.virtual_bytes;
 
 		assert_true(

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operations of an administrator: LIMIT, DEBUG, PARAM (control loop), CHECK, POLICY, TRACE (jobs).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/check.h"
+#include "control/clients.h"
+#include "control/control.h"
+#include "failpt.h"
+#include "memorystatus/limits.h"
+#include "pageq/pageq.h"
+#include "record/recorder.h"
+
+int
+handle_limit(struct request *r)
+{
+	const struct pager_req_limit *in = r->body;
+	struct pager_rep_limit *out = r->reply;
+	struct daemon *d = r->daemon;
+	struct clients clients = clients_named(r, in->pid, in->session);
+	uint64_t pages = in->bytes >> d->page_shift, previous;
+	struct task *task;
+
+	/* Less than a few pages would stop the client for good: an instruction may touch several.
+	 */
+	if (in->bytes && pages < 16)
+		return -ERANGE;
+	task = clients_next(&clients);
+	if (task) {
+		previous = exchange_acq_rel(&task->bill.process->limit_pages, pages);
+		limits_want(d, task);
+		task_put(task);
+	} else if (clients.error != -ESRCH || in->session ||
+		   !process_limit_set(d, (pid_t)in->pid, pages, &previous)) {
+		return clients.error;
+	}
+	out->previous_bytes = previous << d->page_shift;
+	return 0;
+}
+
+int
+handle_check(struct request *r)
+{
+	struct pager_rep_check *out = r->reply;
+
+	out->failures = check_all(r->daemon, out->text, sizeof(out->text), &out->checks);
+	return 0;
+}
+
+int
+handle_debug(struct request *r)
+{
+	const struct pager_req_debug *in = r->body;
+	struct pager_rep_debug *out = r->reply;
+	enum log_level log_level;
+	size_t used = 0;
+
+	if (memchr(in->argument, '\0', sizeof(in->argument)) == NULL)
+		return -EINVAL;
+	switch (in->op) {
+	case PAGER_DEBUG_FAIL_ARM:
+		return failpt_arm(in->argument);
+	case PAGER_DEBUG_FAIL_DISARM:
+		failpt_disarm_all();
+		return 0;
+	case PAGER_DEBUG_LOG_LEVEL:
+		if (log_level_parse(in->argument, &log_level) != 0)
+			return -EINVAL;
+		log_set_level(log_level);
+		return 0;
+	case PAGER_DEBUG_SHOW:
+		used += (size_t)snprintf(
+		    out->text, sizeof(out->text), "fail points (name, times hit):\n");
+#define FAIL(name, error, what)                                                                    \
+	used += (size_t)snprintf(out->text + used, sizeof(out->text) - used, "  %-24s %llu  %s\n", \
+	    #name, (unsigned long long)failpt_count(FAIL_##name), what);
+#include "tbl/fail_point.h"
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int
+handle_policy(struct request *r)
+{
+	const struct pager_req_policy *in = r->body;
+	struct pager_rep_policy *out = r->reply;
+	struct daemon *d = r->daemon;
+	struct clients clients = clients_named(r, in->pid, in->session);
+	struct task *task = NULL;
+	bool one = in->pid || in->session;
+	int error = 0;
+
+	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
+		return -EINVAL;
+	if (in->set && !r->session->is_control)
+		return -EPERM;
+	do {
+		if (one) {
+			task = clients_next(&clients);
+			error = clients.error;
+		}
+		if (error || (one && !task))
+			break;
+		if (in->set)
+			error = pageq_policy_switch(d, task, in->policy);
+		if (!error) {
+			lock_acquire(&d->pageq.lock);
+			pageq_policy_text_locked(d, task, out->text, sizeof(out->text));
+			lock_release(&d->pageq.lock);
+		}
+		if (task)
+			task_put(task);
+	} while (one && !error);
+	return error;
+}
+
+int
+handle_trace(struct request *r)
+{
+	const struct pager_req_trace *in = r->body;
+	struct daemon *d = r->daemon;
+	int error = 0;
+
+	switch (in->op) {
+	case PAGER_TRACE_START:
+		error = trace_start(d, r->fd, (struct task_name){ in->session, (pid_t)in->pid },
+		    in->window, r->stats);
+		if (!error)
+			r->fd = -1;
+		break;
+	case PAGER_TRACE_STOP:
+		error = trace_stop(d);
+		break;
+	case PAGER_TRACE_SHOW:
+		break;
+	default:
+		return -EINVAL;
+	}
+	trace_show(d, r->reply);
+	return error;
+}
+
+int
+handle_param(struct request *r)
+{
+	const struct pager_req_param *in = r->body;
+	struct daemon *d = r->daemon;
+	unsigned index;
+	int error;
+
+	if (memchr(in->name, '\0', sizeof(in->name)) == NULL ||
+	    memchr(in->value, '\0', sizeof(in->value)) == NULL)
+		return -EINVAL;
+	if (!in->set)
+		return param_describe(&d->params, in->index, r->reply);
+	if (!r->session->is_control)
+		return -EPERM;
+	error = param_index(in->name, &index);
+	if (!error && !param_is_live(in->name))
+		error = -EBUSY;
+	if (!error)
+		error = param_set(&d->params, in->name, in->value);
+	if (error)
+		return error;
+	lock_acquire(&d->pageq.lock);
+	frames_params_refresh(d);
+	if (strcmp(in->name, "resident_frames") == 0)
+		pageq_resize_locked(d);
+	lock_release(&d->pageq.lock);
+	return param_describe(&d->params, index, r->reply);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Questions: statistics, clients, maps and ledgers. Runs on: the control loop, or jobs where pages
+ * are walked.
+ */
+#include <errno.h>
+
+#include "control/clients.h"
+#include "control/control.h"
+#include "control/gauges.h"
+#include "region/describe.h"
+#include "region/piece.h"
+
+int
+handle_region(struct request *r)
+{
+	const struct pager_req_region *in = r->body;
+	struct pager_rep_region *out = r->reply;
+	unsigned work = 0;
+	struct vm_entry e;
+
+	if (!task_entry_get(r->task, in->address, &e))
+		return -ENOENT;
+	if (!r->resumed)
+		out->region = region_describe(&e);
+	r->again = !region_count(&e, &r->progress, &work, &out->region);
+	vm_object_put(e.object);
+	return 0;
+}
+
+int
+handle_page_query(struct request *r)
+{
+	const struct pager_req_page_query *in = r->body;
+	struct pager_rep_page_query *out = r->reply;
+	struct vm_entry e;
+
+	if (!task_entry_get(r->task, in->address, &e))
+		return -ENOENT;
+	if (in->address >= e.start)
+		out->disposition = page_disposition(
+		    e.object, (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+	vm_object_put(e.object);
+	return in->address >= e.start ? 0 : -ENOENT;
+}
+
+int
+handle_statistics(struct request *r)
+{
+	struct pager_rep_statistics *out = r->reply;
+
+	task_statistics(r->task, &out->statistics);
+	return 0;
+}
+
+int
+handle_stat_segment(struct request *r)
+{
+	struct pager_rep_stat_segment *out = r->reply;
+
+	gauges_refresh(r->daemon);
+	out->segment_bytes = r->daemon->stats.bytes;
+	r->reply_fd = r->daemon->stats.fd;
+	return 0;
+}
+
+int
+handle_clients(struct request *r)
+{
+	const struct pager_req_clients *in = r->body;
+	struct pager_rep_clients *out = r->reply;
+	uint32_t cursor = (uint32_t)in->cursor;
+	struct task *task = NULL;
+
+	while (out->count < PAGER_CLIENTS_PER_REPLY &&
+	       (task = task_next(r->daemon, &cursor)) != NULL) {
+		task_describe(task, &out->clients[out->count++]);
+		task_put(task);
+	}
+	out->next_cursor = task ? cursor : 0;
+	r->reply_bytes =
+	    offsetof(struct pager_rep_clients, clients) + out->count * sizeof(out->clients[0]);
+	return 0;
+}
+
+/* The lowest region at or above the address of all clients named, with a reference on its object.
+ * => false: none */
+static bool
+lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret_error)
+{
+	struct task *task;
+	bool any = false;
+
+	while ((task = clients_next(&c)) != NULL) {
+		struct vm_entry e;
+
+		if (task_entry_get(task, address, &e)) {
+			bool lower = !any || e.start < ret->start;
+
+			if (any || !lower)
+				vm_object_put(lower ? ret->object : e.object);
+			if (lower)
+				*ret = e;
+			any = true;
+		}
+		task_put(task);
+	}
+	*ret_error = c.error;
+	return any;
+}
+
+/* Whether it is still what a region in the reply says; between two pieces its owner may have
+ * changed it. */
+static bool
+region_is(const struct vm_entry *e, const struct pager_wire_region *region)
+{
+	return e->start == region->address && e->end - e->start == region->size &&
+	       e->object->id == region->object_id;
+}
+
+/* Another region of the clients named into the reply, or on with the one of which r->progress bytes
+ * have been counted. => false: there is none; *ret_error: -ESRCH or -EPERM, or 0 */
+static bool
+map_add(struct request *r, unsigned *work, int *ret_error)
+{
+	const struct pager_req_map *in = r->body;
+	struct pager_rep_map *out = r->reply;
+	struct pager_wire_region *region = &out->regions[out->count];
+	uint64_t cursor = out->count > 0 ? region[-1].address + region[-1].size : in->cursor;
+	bool is_there, whole;
+	struct vm_entry e;
+
+	is_there = lowest_region(clients_named(r, in->pid, in->session), cursor, &e, ret_error);
+	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
+		/* It stays as far as it has been counted: a client that changes its map all the
+		 * time is described all the same. */
+		whole = true;
+	} else if (!is_there) {
+		return false;
+	} else {
+		if (r->progress == 0)
+			*region = region_describe(&e);
+		whole = region_count(&e, &r->progress, work, region);
+	}
+	if (is_there)
+		vm_object_put(e.object);
+	if (whole) {
+		r->progress = 0;
+		out->count++;
+	}
+	return true;
+}
+
+int
+handle_map(struct request *r)
+{
+	struct pager_rep_map *out = r->reply;
+	unsigned work = 0;
+	bool more = true;
+	int error = 0;
+
+	while (more && out->count < PAGER_REGIONS_PER_REPLY && work < PIECE_WORK)
+		more = map_add(r, &work, &error);
+	if (error)
+		return error;
+	r->again = more && out->count < PAGER_REGIONS_PER_REPLY;
+	if (more && !r->again) {
+		const struct pager_wire_region *last = &out->regions[out->count - 1];
+
+		out->next_cursor = last->address + last->size;
+	}
+	r->reply_bytes =
+	    offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
+	return 0;
+}
+
+static void
+client_add(struct pager_wire_client *sum, const struct pager_wire_client *c)
+{
+	sum->virtual_bytes += c->virtual_bytes;
+	sum->regions += c->regions;
+	sum->phys_footprint_peak += c->phys_footprint_peak;
+	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
+		sum->ledger[i] += c->ledger[i];
+}
+
+int
+handle_footprint(struct request *r)
+{
+	const struct pager_req_footprint *in = r->body;
+	struct pager_rep_footprint *out = r->reply;
+	struct clients clients = clients_named(r, in->pid, in->session);
+	struct task *task;
+
+	while ((task = clients_next(&clients)) != NULL) {
+		struct pager_wire_client c;
+
+		task_describe(task, &c);
+		if (out->sessions++ == 0)
+			out->client = c;
+		else
+			client_add(&out->client, &c);
+		task_put(task);
+	}
+	return clients.error;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ranges come and go. Runs on: the control loop (allocate), jobs.
+ */
+#include "region/allocate.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "region/piece.h"
+#include "transit/discard.h"
+#include "vm/vm_map.h"
+
+static bool
+object_covers(const struct vm_object *o, uint64_t address, uint64_t pages)
+{
+	return address >= o->base_address &&
+	       address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
+}
+
+/* An object of this task in which the range lies: the last one made, or that of a neighbour. The
+ * range is free, so its pages there are nobody's. Without this each allocation into a hole would
+ * make an object of 128 MiB. => NULL: none */
+static struct vm_object *
+object_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
+{
+	uint32_t above = vm_map_index(m, address);
+
+	lock_assert_held(&m->lock);
+	if (m->growing && object_covers(m->growing, address, pages))
+		return m->growing;
+	if (above > 0 && object_covers(m->entries[above - 1].object, address, pages))
+		return m->entries[above - 1].object;
+	if (above < m->count && object_covers(m->entries[above].object, address, pages))
+		return m->entries[above].object;
+	return NULL;
+}
+
+/* The object that a new range goes to, with a reference. => M is dropped and retaken meanwhile */
+static int
+object_for_locked(struct range *range, struct vm_object **ret)
+{
+	struct task *task = range->task;
+	struct vm_map *m = &task->map;
+	struct daemon *d = task->daemon;
+	uint64_t pages = (range->end - range->address) >> d->page_shift;
+	uint64_t chunk = max_u64(VM_OBJECT_CHUNK_BYTES >> d->page_shift, SLOTS_PER_RUN);
+	struct vm_object *o = object_around_locked(m, range->address, pages);
+	int error;
+
+	if (o) {
+		vm_object_get(o);
+		*ret = o;
+		return 0;
+	}
+	if (load_relaxed(&task->objects) >= param(d, max_client_objects))
+		return -EDQUOT;
+	/* Making an object is slow. Only the control loop allocates for this map. */
+	lock_release(&m->lock);
+	error = vm_object_create(d, task, pages * 2 > chunk ? pages : chunk, range->address, &o);
+	lock_acquire(&m->lock);
+	if (error)
+		return error;
+	if (o->page_count > pages) {
+		struct vm_object *old = m->growing;
+
+		vm_object_get(o);
+		m->growing = o;
+		if (old) {
+			lock_release(&m->lock);
+			vm_object_put(old);
+			lock_acquire(&m->lock);
+		}
+	}
+	*ret = o;
+	return 0;
+}
+
+static bool
+is_free_locked(struct vm_map *m, const struct range *range)
+{
+	struct vm_entry *e = vm_map_lookup_from(m, range->address);
+
+	lock_assert_held(&m->lock);
+	return !e || e->start >= range->end;
+}
+
+int
+region_allocate(struct range *range, struct vm_entry *ret)
+{
+	struct daemon *d = range->task->daemon;
+	struct vm_map *m = &range->task->map;
+	struct vm_object *o = NULL;
+	int error = 0;
+
+	lock_acquire(&m->lock);
+	if (!is_free_locked(m, range))
+		error = -EEXIST;
+	else if (m->virtual_bytes + (range->end - range->address) >
+		     param(d, max_client_virtual_bytes) ||
+		 m->count >= param(d, max_client_regions))
+		error = -EDQUOT;
+	if (!error)
+		error = vm_map_reserve(m);
+	if (!error)
+		error = object_for_locked(range, &o);
+	if (!error) {
+		*ret = (struct vm_entry){
+			.start = range->address,
+			.end = range->end,
+			.object = o,
+			.offset = range->address - o->base_address,
+			.protection = PROT_READ | PROT_WRITE,
+			.max_protection = PROT_READ | PROT_WRITE,
+		};
+		vm_map_insert(m, ret);
+		range->at = range->end;
+	}
+	lock_release(&m->lock);
+	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+}
+
+/* Whether giving the range back leaves more regions than the client may have: what lies within one
+ * entry makes two. */
+static bool
+parts_too_many_locked(struct vm_map *m, const struct range *range)
+{
+	lock_assert_held(&m->lock);
+	return m->count + 1 > param(m->daemon, max_client_regions) &&
+	       vm_map_clips(m, range->address, range->end) == 2 &&
+	       vm_map_index(m, range->address) == vm_map_index(m, range->end);
+}
+
+int
+region_deallocate_begin(struct range *range)
+{
+	struct vm_map *m = &range->task->map;
+	int error = 0;
+
+	lock_acquire(&m->lock);
+	if (!vm_map_is_covered(m, range->address, range->end))
+		error = -EINVAL;
+	else if (parts_too_many_locked(m, range))
+		error = -ENOMEM;
+	if (!error)
+		error = vm_map_reserve(m);
+	if (!error)
+		vm_map_clip(m, range->address, range->end);
+	lock_release(&m->lock);
+	return error;
+}
+
+/* => pages that were there */
+static uint64_t
+entry_discard(const struct vm_entry *e, unsigned page_shift)
+{
+	uint64_t gone = vm_object_discard(
+	    e->object, e->offset >> page_shift, (e->end - e->start) >> page_shift);
+
+	vm_object_put(e->object);
+	return gone;
+}
+
+/* Takes the first part of what is left out of the map. => false: nothing is left */
+static bool
+take_next(struct range *range, unsigned *work, struct vm_entry *ret)
+{
+	struct vm_map *m = &range->task->map;
+	uint32_t i;
+	bool found;
+
+	lock_acquire(&m->lock);
+	i = vm_map_index(m, range->at);
+	found = i < m->count && m->entries[i].start < range->end;
+	if (found)
+		*ret = piece_take_locked(m, i, range->task->daemon->page_shift, work);
+	lock_release(&m->lock);
+	range->at = found ? ret->end : range->end;
+	return found;
+}
+
+uint64_t
+region_deallocate(struct range *range)
+{
+	uint64_t gone = 0;
+	unsigned work = 0;
+	struct vm_entry e;
+
+	while (work < PIECE_WORK && take_next(range, &work, &e))
+		gone += entry_discard(&e, range->task->daemon->page_shift);
+	stat_add(range->stats, STAT_DISCARDS, gone);
+	if (range_is_done(range))
+		task_wired_settle(range->task);
+	return gone;
+}
+
+/* The last part of the map, out of it. => false: nothing is left */
+static bool
+take_last(struct task *task, unsigned *work, struct vm_entry *ret)
+{
+	struct vm_map *m = &task->map;
+	bool any;
+
+	lock_acquire(&m->lock);
+	any = m->count > 0;
+	if (any)
+		*ret = piece_take_locked(m, m->count - 1, task->daemon->page_shift, work);
+	lock_release(&m->lock);
+	return any;
+}
+
+bool
+region_give_up(struct task *task)
+{
+	struct vm_object *growing;
+	unsigned work = 0;
+	struct vm_entry e;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	while (take_last(task, &work, &e)) {
+		entry_discard(&e, task->daemon->page_shift);
+		if (work >= PIECE_WORK)
+			return true;
+	}
+	lock_acquire(&task->map.lock);
+	growing = task->map.growing;
+	task->map.growing = NULL;
+	lock_release(&task->map.lock);
+	task_wired_settle(task);
+	if (growing)
+		vm_object_put(growing);
+	return false;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Behaviors of ranges. Runs on: jobs.
+ */
+#include "region/behave.h"
+
+#include "pageq/pageq.h"
+#include "pmap/zap.h"
+#include "region/change.h"
+#include "region/piece.h"
+#include "transit/discard.h"
+
+#define COST_COOL  4u /* of a page, in slots looked at (piece.h) */
+#define COOL_BATCH 64u
+_Static_assert(COOL_BATCH <= ZAP_MAX, "a batch is unmapped at once");
+
+static void
+entry_behave(struct change *c, struct vm_entry *e)
+{
+	e->behavior = c->behavior;
+}
+
+int
+region_behave(struct range *range, uint32_t behavior)
+{
+	return change_entries(
+	    &(struct change){ .range = range, .apply = entry_behave, .behavior = behavior });
+}
+
+struct cool {
+	struct walk walk;
+	struct victim victims[COOL_BATCH];
+	unsigned count;
+};
+
+static void
+cool_flush(struct cool *c)
+{
+	const struct range *range = c->walk.range;
+
+	CHECK(c->count <= COOL_BATCH);
+	zap(range->task->daemon, range->stats, c->victims, c->count);
+	for (unsigned i = 0; i < c->count; i++)
+		vm_object_put(c->victims[i].object);
+	c->count = 0;
+}
+
+static void
+cool_page(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	struct cool *c = container_of(w, struct cool, walk);
+	struct daemon *d = o->daemon;
+	bool cooled;
+
+	lock_acquire(&d->pageq.lock);
+	cooled = pageq_deactivate_page_locked(d, o, index);
+	lock_release(&d->pageq.lock);
+	if (!cooled)
+		return;
+	vm_object_get(o);
+	c->victims[c->count++] = (struct victim){ vm_object_pol_page(o, index), FRAME_NONE, o };
+	w->acted++;
+	if (c->count == COOL_BATCH)
+		cool_flush(c);
+}
+
+uint64_t
+region_cool(struct range *range)
+{
+	struct cool c = { .walk = { .range = range, .page = cool_page, .cost = COST_COOL } };
+	uint64_t pages = piece_walk(&c.walk);
+
+	if (c.count > 0)
+		cool_flush(&c);
+	stat_add(range->stats, STAT_DEACTIVATIONS, pages);
+	return pages;
+}
+
+uint64_t
+region_discard(struct range *range)
+{
+	struct piece p = piece_begin(range, PIECE_DISCARD);
+	uint64_t gone = 0;
+	struct part part;
+
+	while (piece_next(&p, &part)) {
+		gone += vm_object_discard(part.entry.object, part.first, part.last - part.first);
+		vm_object_put(part.entry.object);
+	}
+	stat_add(range->stats, STAT_DISCARDS, gone);
+	return gone;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * BEHAVIOR: how a range will be used (a note in its entries), or what is done with its pages once.
+ * PAGEOUT is in region/evict.h, WILLNEED in region/prefetch.h.
+ */
+#ifndef BEHAVE_H
+#define BEHAVE_H
+
+#include "region/range.h"
+
+/* The entries remember a lasting behavior. => 0, -EINVAL or -ENOMEM. Runs on: jobs, no lock held */
+int region_behave(struct range *range, uint32_t behavior);
+/* DONTNEED: active pages of a piece become inactive and lose their mappings. => pages */
+uint64_t region_cool(struct range *range);
+/* FREE: discards the content of a piece, which stays allocated. => pages that were there */
+uint64_t region_discard(struct range *range);
+
+#endif

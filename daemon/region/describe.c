@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Descriptions. Runs on: the control loop, or jobs where pages are walked.
+ */
+#include "region/describe.h"
+
+#include <stdio.h>
+
+#include "pagers/pager.h"
+#include "region/piece.h"
+
+static void
+count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region *ret)
+{
+	uint64_t slot = load_acquire(vm_object_slot(o, index));
+	uint32_t word;
+
+	lock_assert_held(&o->lock);
+	switch (slot_kind(slot)) {
+	case SLOT_RESIDENT:
+		word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
+		ret->pages_resident++;
+		ret->pages_dirty += (word & PAGE_DIRTY) != 0;
+		ret->pages_wired += page_word_state(word) == PAGE_WIRED;
+		break;
+	case SLOT_STORED:
+		if (pager_is_away(o, slot_cref(slot)))
+			ret->pages_swapped++;
+		else
+			ret->pages_compressed++;
+		break;
+	default:
+		break;
+	}
+}
+
+struct pager_wire_region
+region_describe(const struct vm_entry *e)
+{
+	return (struct pager_wire_region){
+		.address = e->start,
+		.size = e->end - e->start,
+		.object_id = e->object->id,
+		.object_offset = e->offset,
+		.protection = e->protection,
+		.max_protection = e->max_protection,
+		.behavior = e->behavior,
+		.wired_count = e->wired_count,
+	};
+}
+
+bool
+region_count(
+    const struct vm_entry *e, uint64_t *done, unsigned *work, struct pager_wire_region *ret)
+{
+	unsigned page_shift = e->object->daemon->page_shift;
+	uint64_t first = (e->offset + *done) >> page_shift;
+	uint64_t last = (e->offset + (e->end - e->start)) >> page_shift;
+	uint64_t to = piece_reach(e->object, first, last, 1, work);
+
+	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++) {
+		/* For each page anew: faults want it too. */
+		lock_acquire(&e->object->lock);
+		count_page_locked(e->object, i, ret);
+		lock_release(&e->object->lock);
+	}
+	*done += (to - first) << page_shift;
+	*work += PIECE_ENTRY;
+	return to == last;
+}
+
+static uint32_t
+disposition_locked(struct vm_object *o, uint64_t index)
+{
+	uint64_t slot = load_acquire(vm_object_slot(o, index));
+	uint32_t word, result;
+
+	lock_assert_held(&o->lock);
+	switch (slot_kind(slot)) {
+	case SLOT_RESIDENT:
+		word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
+		result = PAGER_PAGE_PRESENT | (word & PAGE_DIRTY ? PAGER_PAGE_DIRTY : 0u);
+		switch (page_word_state(word)) {
+		case PAGE_ACTIVE:
+		case PAGE_FILLING:
+			return result | PAGER_PAGE_REFERENCED;
+		case PAGE_WIRED:
+			return result | PAGER_PAGE_WIRED | PAGER_PAGE_REFERENCED;
+		case PAGE_SPECULATIVE:
+			return result | PAGER_PAGE_SPECULATIVE;
+		default:
+			return result;
+		}
+	case SLOT_STORED:
+		return pager_is_away(o, slot_cref(slot)) ? PAGER_PAGE_SWAPPED
+							 : PAGER_PAGE_COMPRESSED;
+	case SLOT_POISONED:
+		return PAGER_PAGE_POISONED;
+	default:
+		return 0;
+	}
+}
+
+uint32_t
+page_disposition(struct vm_object *o, uint64_t index)
+{
+	uint32_t disposition;
+
+	CHECK(index < o->page_count);
+	lock_acquire(&o->lock);
+	disposition = disposition_locked(o, index);
+	lock_release(&o->lock);
+	return disposition;
+}
+
+void
+task_statistics(struct task *task, struct pager_statistics *ret)
+{
+	struct daemon *d = task->daemon;
+	uint64_t page = d->page_bytes;
+
+	/* Held so that the balances agree with each other. */
+	lock_acquire(&d->pageq.lock);
+#define L(NAME) ledger_value(&task->bill.ledger, PAGER_LEDGER_##NAME, page)
+	*ret = (struct pager_statistics){
+		.page_size = page,
+		.phys_footprint = L(PHYS_FOOTPRINT),
+		.phys_mem = L(PHYS_MEM),
+		.internal = L(INTERNAL),
+		.internal_compressed = L(INTERNAL_COMPRESSED),
+		.wired_mem = L(WIRED_MEM),
+		.phys_footprint_peak =
+		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * page,
+		.limit = load_relaxed(&task->bill.process->limit_pages) * page,
+		.faults = L(FAULTS),
+		.zero_fills = L(ZERO_FILLS),
+		.soft_faults = L(SOFT_FAULTS),
+		.decompressions = L(DECOMPRESSIONS),
+		.swapins = L(SWAPINS),
+		.write_protect_faults = L(WP_FAULTS),
+		.stall_fill_ns = L(STALL_FILL),
+		.stall_swap_ns = L(STALL_SWAP),
+		.stall_frame_ns = L(STALL_FRAME),
+		.stall_limit_ns = L(STALL_LIMIT),
+		.pages_lost = L(PAGES_LOST),
+	};
+#undef L
+	lock_release(&d->pageq.lock);
+	lock_acquire(&task->map.lock);
+	ret->virtual_size = task->map.virtual_bytes;
+	lock_release(&task->map.lock);
+}
+
+void
+task_describe(struct task *task, struct pager_wire_client *ret)
+{
+	struct daemon *d = task->daemon;
+
+	*ret = (struct pager_wire_client){
+		.session_id = task->id,
+		.pid = (uint32_t)task->pid,
+		.uid = task->uid,
+		.limit_bytes = load_relaxed(&task->bill.process->limit_pages) * d->page_bytes,
+		.phys_footprint_peak =
+		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * d->page_bytes,
+	};
+	lock_acquire(&d->pageq.lock);
+	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
+		ret->ledger[i] =
+		    ledger_value(&task->bill.ledger, (enum pager_ledger_entry)i, d->page_bytes);
+	lock_release(&d->pageq.lock);
+	lock_acquire(&task->map.lock);
+	ret->virtual_bytes = task->map.virtual_bytes;
+	ret->regions = task->map.count;
+	lock_release(&task->map.lock);
+	snprintf(ret->name, sizeof(ret->name), "%s", task->name);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The asking half of an eviction: pageout's workers take the pages out (pageout/evict.c). Ask and
+ * answer meet in `struct eviction` of the page queues. Runs on: jobs.
+ */
+#include "region/evict.h"
+
+#include "memorystatus/frame_wait.h"
+#include "pageq/pageq.h"
+#include "region/piece.h"
+#include "transit/release.h"
+
+#define COST_PAGEOUT 2u /* of a page, in slots looked at (piece.h) */
+/* How often pages that were in transit are tried again. */
+#define TIMES_MAX 3u
+
+/* Until the pages of the range that are busy now have been let go. */
+static void
+wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
+{
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
+		uint64_t slot;
+
+		lock_acquire(&o->lock);
+		slot = load_relaxed(vm_object_slot(o, i));
+		if (slot_kind(slot) == SLOT_RESIDENT) {
+			struct vm_page *p = &o->daemon->frames.pages[slot_frame(slot)];
+
+			if (load_acquire(&p->word) & PAGE_BUSY)
+				vm_object_wait_unbusy(o, p);
+		}
+		lock_release(&o->lock);
+	}
+}
+
+static void
+asked_locked(struct pageq *q, struct eviction *e)
+{
+	struct eviction **at = &q->evictions;
+
+	lock_assert_held(&q->lock);
+	while (*at)
+		at = &(*at)->next_asked;
+	e->next_asked = NULL;
+	*at = e;
+}
+
+static void
+answered_locked(struct pageq *q, struct eviction *e)
+{
+	struct eviction **at = &q->evictions;
+
+	lock_assert_held(&q->lock);
+	while (*at != e)
+		at = &(*at)->next_asked;
+	*at = e->next_asked;
+}
+
+/* The workers of the object's lane. */
+static void
+wake_locked(struct daemon *d, const struct vm_object *o)
+{
+	unsigned lane = load_acquire(&o->task->lane);
+	struct pageq *q = &d->pageq;
+
+	lock_assert_held(&q->lock);
+	if (lane != LANE_COMMON)
+		cond_signal(&q->side[lane - 1].wanted);
+	if (q->first_asleep)
+		cond_signal(&q->pageout_wanted);
+	cond_broadcast(&q->help_wanted);
+}
+
+/* Pages [first, last) of the object are taken out by all workers of its lane; `behind` more are
+ * known to follow. => how many have left, when all have that could. No lock held */
+static uint64_t
+evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
+{
+	struct daemon *d = o->daemon;
+	struct pageq *q = &d->pageq;
+	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
+
+	for (unsigned times = 0; times < TIMES_MAX; times++) {
+		lock_acquire(&q->lock);
+		e.met_busy = false;
+		e.next = first;
+		e.end = last;
+		asked_locked(q, &e);
+		store_relaxed(&d->writeback.evicting, true);
+		wake_locked(d, o);
+		watch_client(task_cookie(o->task));
+		while (e.next < e.end || e.parts > 0) {
+			watch_enter(WATCH_WAIT, -1);
+			cond_wait(&q->eviction_done, &q->lock);
+			watch_leave();
+		}
+		answered_locked(q, &e);
+		lock_release(&q->lock);
+		if (!e.met_busy || e.stuck || task_is_dead(o->task))
+			break;
+		wait_for_busy(o, first, last);
+	}
+	return e.pages;
+}
+
+uint64_t
+region_evict(struct range *range)
+{
+	struct daemon *d = range->task->daemon;
+	struct piece p = piece_begin(range, piece_content_cost(d, COST_PAGEOUT));
+	uint64_t pages = 0;
+	struct part part;
+
+	while (piece_next(&p, &part)) {
+		pages += evict(part.entry.object, part.first, part.last,
+		    (range->end - range->at) >> d->page_shift);
+		vm_object_put(part.entry.object);
+	}
+	stat_add(range->stats, STAT_EVICTIONS, pages);
+	return pages;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ranges of a task's map. Runs on: control loop and jobs.
+ */
+#include "region/range.h"
+
+#include <errno.h>
+
+#include "vm/vm_map.h"
+
+#define ADDRESS_MAX (1ull << 47)
+
+int
+range_init(struct range *range, struct task *task, uint64_t address, uint64_t size)
+{
+	uint64_t page = task->daemon->page_bytes;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	if (size == 0 || (address | size) % page || address >= ADDRESS_MAX || size > ADDRESS_MAX ||
+	    address + size > ADDRESS_MAX || address == 0)
+		return -EINVAL;
+	*range = (struct range){
+		.task = task, .address = address, .end = address + size, .at = address
+	};
+	return 0;
+}
+
+int
+range_is_covered(struct range *range)
+{
+	struct vm_map *m = &range->task->map;
+	bool covered;
+
+	lock_acquire(&m->lock);
+	covered = vm_map_is_covered(m, range->address, range->end);
+	lock_release(&m->lock);
+	return covered ? 0 : -EINVAL;
+}
+
+bool
+task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret)
+{
+	struct vm_entry *e;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	lock_acquire(&task->map.lock);
+	e = vm_map_lookup_from(&task->map, address);
+	if (e) {
+		*ret = *e;
+		vm_object_get(e->object);
+	}
+	lock_release(&task->map.lock);
+	return e != NULL;
+}

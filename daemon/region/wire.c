@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Wired memory. Runs on: jobs.
+ */
+#include "region/wire.h"
+
+#include <errno.h>
+
+#include "pageq/pageq.h"
+#include "pagers/pager.h"
+#include "region/change.h"
+#include "region/piece.h"
+#include "transit/release.h"
+#include "vm/vm_map.h"
+
+#define COST_WIRE 8u /* of a page, in slots looked at (piece.h) */
+
+/* A page as a job wants it: waited for until it is not busy, then ours. => NULL: not resident; no
+ * lock held */
+static struct vm_page *
+page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *ret_frame)
+{
+	struct vm_page *p = NULL;
+
+	lock_acquire(&o->lock);
+	for (;;) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, index));
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			break;
+		*ret_frame = slot_frame(slot);
+		p = &d->frames.pages[*ret_frame];
+		if (vm_page_busy_only(p))
+			break;
+		vm_object_wait_unbusy(o, p);
+		p = NULL;
+	}
+	lock_release(&o->lock);
+	return p;
+}
+
+static void
+wire_page(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = o->daemon;
+	uint32_t frame;
+	struct vm_page *p = page_busy_wait(d, o, index, &frame);
+	struct cref given_up;
+
+	if (!p)
+		return;
+	given_up.v = p->cref;
+	p->cref = 0;
+	vm_page_flags_set(p, PAGE_DIRTY);
+	lock_acquire(&d->pageq.lock);
+	pageq_wire_locked(d, o, frame);
+	lock_release(&d->pageq.lock);
+	if (given_up.v)
+		pager_drop(o, given_up);
+	vm_object_unbusy(o, index, p);
+	w->acted++;
+}
+
+static void
+unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = o->daemon;
+	uint32_t frame;
+	struct vm_page *p = page_busy_wait(d, o, index, &frame);
+
+	if (!p)
+		return;
+	lock_acquire(&d->pageq.lock);
+	pageq_unwire_locked(d, o, frame);
+	lock_release(&d->pageq.lock);
+	vm_object_unbusy(o, index, p);
+	w->acted++;
+}
+
+static void
+entry_wire(struct change *c, struct vm_entry *e)
+{
+	vm_map_wire(&c->range->task->map, e, 1);
+}
+
+static void
+entry_unwire(struct change *c, struct vm_entry *e)
+{
+	vm_map_wire(&c->range->task->map, e, -1);
+}
+
+static int
+entry_is_wired(struct change *c, const struct vm_entry *e)
+{
+	(void)c;
+	return e->wired_count > 0 ? 0 : -EINVAL;
+}
+
+/* What is wired already is promised already. */
+static int
+entry_may_wire(struct change *c, const struct vm_entry *e)
+{
+	if (e->wired_count == 0)
+		c->wired_bytes +=
+		    min_u64(e->end, c->range->end) - max_u64(e->start, c->range->address);
+	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
+}
+
+/* Half of a process's limit at most is wired. */
+static int
+take_wired(struct change *c)
+{
+	struct task *task = c->range->task;
+	struct daemon *d = task->daemon;
+	struct process *process = task->bill.process;
+	uint64_t limit = load_relaxed(&process->limit_pages) << d->page_shift;
+	uint64_t wired = fetch_add_relaxed(&process->wired_bytes, c->wired_bytes) + c->wired_bytes;
+
+	lock_assert_held(&task->map.lock);
+	if ((limit && c->wired_bytes && wired > limit / 2) ||
+	    share_take(d, task->bill.account, SHARE_WIRED, c->wired_bytes) != 0) {
+		fetch_sub_relaxed(&process->wired_bytes, c->wired_bytes);
+		return -EAGAIN;
+	}
+	task->wired_billed += c->wired_bytes;
+	return 0;
+}
+
+int
+region_wire_begin(struct range *range)
+{
+	return change_entries(&(struct change){
+	    .range = range, .check = entry_may_wire, .agree = take_wired, .apply = entry_wire });
+}
+
+uint64_t
+region_wire(struct range *range)
+{
+	return piece_walk(&(struct walk){ .range = range, .page = wire_page, .cost = COST_WIRE });
+}
+
+int
+region_unwire_begin(struct range *range)
+{
+	return change_entries(
+	    &(struct change){ .range = range, .check = entry_is_wired, .apply = entry_unwire });
+}
+
+uint64_t
+region_unwire(struct range *range)
+{
+	uint64_t pages = piece_walk(&(struct walk){
+	    .range = range, .page = unwire_page, .cost = COST_WIRE, .skips_wired = true });
+
+	if (range_is_done(range))
+		task_wired_settle(range->task);
+	return pages;
+}
