@@ -34,11 +34,8 @@ EXCEPTIONS = '''
     pageq/pageq -> pageout/pageout
     pageq/side -> pageout/evict
     pageq/side -> pageout/pageout
-    pmap/zap -> pageout/pageout
     record/recorder -> fault/fault
     record/recorder -> pageout/pageout
-    region/piece -> control/control
-    region/prefetch -> control/jobs
     region/prefetch -> fault/fault
     transit/run -> fault/fault
     transit/run -> fault/swapin
