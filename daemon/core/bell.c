@@ -57,8 +57,7 @@ bell_answer(struct bell *bell)
 	CHECK(bell->fd >= 0);
 	if (read(bell->fd, &ignored, sizeof(ignored)) < 0 && errno != EAGAIN)
 		panic("a bell's descriptor failed: %d", errno);
-	/* Not a store: what the owner looks at next must not be older than a ring that found the
-	 * flag set. */
+	/* Not a store: the owner must see at least what preceded a ring that found the flag set. */
 	exchange_acq_rel(&bell->rung, false);
 }
 

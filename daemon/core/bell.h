@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Bells: how a thread that waits in poll is told that there is something for it. Each fault
- * server's seat owns one. Whoever has freed frames rings, and need not know who answers.
+ * server's seat owns one. A thread that has freed frames rings, and need not know which server
+ * answers.
  */
 #ifndef BELL_H
 #define BELL_H
@@ -31,7 +32,7 @@ int bells_create(struct bells *bells, unsigned count, unsigned common);
 void bells_destroy(struct bells *bells);
 /* Wakes the bell's owner. Any thread. */
 void bell_ring(struct bell *bell);
-/* The owner has come. What it looks at after this is not older than the ring. */
+/* The owner has come. After this it sees everything that preceded the ring. */
 void bell_answer(struct bell *bell);
 /* One of the common bells, and all of these where its owner may come late. Any thread. */
 void bells_ring_one(struct bells *bells);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Closing what came from clients. Runs on: the closers' own threads; closer_close on any. One lock,
- * a leaf, which is not held while closing.
+ * Closing descriptors that came from clients. Runs on: the closers' own threads; closer_close on
+ * any. One lock, a leaf, which is not held while closing.
  */
 #include "core/closer.h"
 
@@ -15,7 +15,8 @@
 #include "clock.h"
 #include "daemon.h"
 
-/* What is not closed by then at the daemon's end is left to the process's end. */
+/* At its end the daemon waits this long for descriptors to be closed; the end of the process closes
+ * the rest. */
 #define STOP_NS 500000000ull
 /* More descriptors than anybody has: one each for the objects, and a few for each session. */
 #define ROOM_MAX (1u << 22)
@@ -48,8 +49,8 @@ struct closer {
 	    *closings; /* by descriptor; an entry is used while its descriptor is in a queue */
 	unsigned room;
 	struct lock lock;
-	struct cond work;   /* waited by idle threads; signalled by who brings something, and by who
-			       begins to close: one must stand by */
+	struct cond work; /* idle threads wait; signalled by a thread that brings a descriptor, and
+			     by one that begins to close, since another must stand by */
 	struct cond relief; /* waited, for CLOSER_LATE_NS at a time, by the one that stands by;
 			       signalled by closer_stop */
 	struct cond ended;  /* waited by closer_stop, signalled by threads that end */

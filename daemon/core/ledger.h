@@ -31,7 +31,7 @@ enum {
 #undef IN
 };
 
-/* What a page that moves between classes adds to an entry that counts `counted`: -1, 0 or 1. */
+/* The change of an entry that counts `counted` when a page moves between classes: -1, 0 or 1. */
 static inline int
 ledger_delta(int counted, enum ledger_class from, enum ledger_class to)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Shares: of each thing in tbl/share.h a user (a uid, with all its tasks) has no more than its
- * share, and some is kept for root and the daemon's own user. Whoever makes a thing takes its
- * amount first and gives it back when the thing is gone. Taking and giving are atomic additions;
- * accounts are made and ended under a lock, at a task's begin and end.
+ * share, and some is kept for root and the daemon's own user. A thread takes the amount of a thing
+ * before it makes it, and gives it back when the thing is gone. Taking and giving are atomic
+ * additions; accounts are made and ended under a lock, at a task's begin and end.
  */
 #ifndef SHARES_H
 #define SHARES_H
@@ -24,7 +24,7 @@ enum share {
 	SHARE_COUNT
 };
 
-/* What one user has. */
+/* The amounts that one user has. */
 struct share_account {
 	struct share_account *next;      /* under the lock of struct shares */
 	unsigned references;             /* likewise: tasks */
@@ -37,7 +37,7 @@ struct shares {
 	struct lock lock; /* covers the list; leaf */
 	struct share_account *accounts;
 	atomic_ullong used[SHARE_COUNT]; /* (A) by all users */
-	atomic_ullong refused;           /* (A) so often */
+	atomic_ullong refused;           /* (A) requests refused so far */
 	atomic_ullong told[SHARE_COUNT]; /* (A) how much there is of each, by share_tell */
 };
 
@@ -46,7 +46,8 @@ struct shares {
 #define SESSION_DESCRIPTORS 6u
 
 void shares_create(struct daemon *d);
-/* What is open now is the daemon's own, and it needs some more (swap files). */
+/* Counts the descriptors that are left for clients: those open now are the daemon's own, and it
+ * needs some more for swap files. */
 void shares_count_descriptors(struct daemon *d);
 void shares_destroy(struct daemon *d);
 /* The user's account, with a reference. => NULL: no memory */
@@ -59,8 +60,8 @@ int share_take(struct daemon *d, struct share_account *account, enum share share
 void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 /* How much could be taken now. */
 uint64_t share_room(const struct daemon *d, const struct share_account *account, enum share share);
-/* How much there is of a share that no parameter names alone. Said at start by whoever has it, and
- * again when it has changed. */
+/* Sets the total of a resource that no parameter names alone. Called at start by the part that has
+ * it, and again when the total has changed. */
 void share_tell(struct daemon *d, enum share share, uint64_t total);
 /* How much there is for all users. */
 uint64_t share_total(const struct daemon *d, enum share share);

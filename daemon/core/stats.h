@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The statistics segment (include/pager/shmstat.h): rows of tbl/stat.h. Counters have one writer a
- * shard, levels are written by whoever the row's kind names.
+ * shard, levels are written as the row's kind says.
  */
 #ifndef STATS_H
 #define STATS_H

@@ -64,8 +64,8 @@ bool watch_relieved(struct watch *w);
 /* A thread takes up a new duty. Its own thread. */
 void watch_on_duty(struct watch *w, unsigned lane);
 
-/* Whose memory the calls that follow are on. => who it was, to be set again by a function that
- * works for another client meanwhile. */
+/* Names the client on whose memory the next calls are. => the one before, which a function sets
+ * again after it has worked for another client. */
 static inline uint64_t
 watch_client(uint64_t cookie)
 {
@@ -90,7 +90,7 @@ watch_enter(enum watch_call call, int fd)
 	INVARIANT(!(load_relaxed(&w->word) & WATCH_INSIDE));
 	store_relaxed(&w->call, call);
 	store_relaxed(&w->fd, fd);
-	/* Once relieved it stays so, whatever else it must do to end what it is at. */
+	/* A relieved thread stays relieved until it has ended its work. */
 	store_release(&w->word, (load_relaxed(&w->word) & ~(WATCH_ONE - 1)) + WATCH_ONE +
 				    WATCH_INSIDE + (unlikely(w->relieved) ? WATCH_RELIEVED : 0));
 }
@@ -124,7 +124,8 @@ watch_lane(void)
 	return watch_own ? load_relaxed(&watch_own->lane) : 0;
 }
 
-/* The duties of one kind of threads: so many are at work, the others stand by to relieve them. */
+/* The duty of a thread. Of each kind of thread some are at work, and the others stand by to relieve
+ * them. */
 struct duty {
 	int number;  /* under daemon.duty_lock; DUTY_NONE: stands by */
 	bool is_new; /* under daemon.duty_lock: given, not taken up yet */
@@ -137,7 +138,7 @@ int duty_wait(struct daemon *d, struct duty *duty);
 void duty_give_locked(struct daemon *d, struct duty *duty, int number);
 /* The thread has been relieved and has ended what it was at. */
 void duty_end(struct daemon *d, struct duty *duty);
-/* All who stand by end; from here on nobody is relieved. */
+/* All threads that stand by end; from here on no thread is relieved. */
 void duties_stop(struct daemon *d);
 
 #endif

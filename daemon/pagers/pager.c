@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of pagers and the one way to call them. Runs on: fault servers, workers, jobs. What is
- * checked here is the contract of pager.h; what a disk does is an answer.
+ * The table of pagers and the one way to call them. Runs on: fault servers, workers, jobs. The
+ * contract of pager.h is checked here; errors of a disk are answers.
  */
 #include "pagers/pager.h"
 

@@ -83,7 +83,7 @@ enum pager_result pager_read_begin(const struct vm_object *o, const struct cref 
 /* The read is on its way into the channel's buffer. => OK, AGAIN (the channel is full) or FAILED */
 enum pager_result pager_read_submit(const struct vm_object *o, const struct pager_read *read,
     struct swap_channel *channel, void *buffer, uint64_t cookie);
-/* Page i out of what was read. => OK or LOST */
+/* Expands page i of the read. => OK or LOST */
 enum pager_result pager_read_decode(const struct vm_object *o, const struct pager_read *read,
     unsigned i, const void *buffer, void *page);
 /* Lets the pages go. error: -errno that the read met; 0: none, or it was not made */

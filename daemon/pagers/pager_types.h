@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* What a pager answers. */
+/* A pager's answers. */
 enum pager_result {
 	PAGER_OK,
 	PAGER_AWAY,  /* the content is not in memory: read it (read_begin) */
@@ -20,8 +20,8 @@ enum pager_result {
 /* Most pages of one read. */
 #define PAGER_READ_MAX 64u
 
-/* A read of neighbours under way: what of the pager's place is read, and where in that each page
- * lies. The pages are pinned there from read_begin to read_end. */
+/* A read of neighbours under way: the part of the pager's place that is read, and where in the
+ * place each page lies. The pages are pinned there from read_begin to read_end. */
 struct pager_read {
 	uint64_t place;
 	uint32_t offset, length;              /* bytes of the place; whole blocks of the disk */

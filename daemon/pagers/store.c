@@ -13,7 +13,7 @@
 /* Waste that is worth a compaction where the compressor is near its share or nothing is free, as a
  * part of its memory; elsewhere the parameter compact_waste_permille says it. */
 #define TIGHT_WASTE_PERMILLE 30u
-/* What is read from disk begins and ends at multiples of this, in bytes. */
+/* Reads from disk begin and end at multiples of this many bytes. */
 #define DISK_BLOCK 512u
 
 /* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs
@@ -207,7 +207,7 @@ store_share_of(
 	if (!swap_has_room)
 		percent = max_u64(percent, 90);
 	share = movable * percent / 100;
-	/* With so few frames that free ones and a few pages are most of what the share leaves, it
+	/* If there are so few frames that free ones and a few pages are most of the rest, the share
 	 * would never be reached, and nothing would go to swap. */
 	beside += movable / 32;
 	if (swap_has_room)
@@ -253,8 +253,8 @@ compressor_frames(const struct daemon *d)
 	return (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
 }
 
-/* What the compressor has kept for the pages to come: worth counting while a range is evicted. It
- * is counted as the compressor's, and often there is nothing beside it then. */
+/* Bytes that the compressor has kept for the next pages. They matter while a range is evicted: they
+ * count as the compressor's, and often there is no other room then. */
 static size_t
 kept_bytes(struct daemon *d)
 {
@@ -356,8 +356,8 @@ store_frames_to_swap(struct daemon *d, bool started, bool starved)
 				     : d->frames.reserved / 2;
 	uint64_t excess, lack = free_count < reserve ? reserve - free_count : 0;
 
-	/* Where all workers fill segments as fast as they can, so early that they need not wait;
-	 * with room for what is kept for them. */
+	/* While a range leaves, all workers fill segments as fast as they can: start early enough
+	 * that they need not wait, and leave room for the memory that is kept for them. */
 	if (load_relaxed(&d->writeback.evicting)) {
 		held -= min_u64(held, compressor_spare_bytes(d->compressor) >> d->page_shift);
 		mark = min_u64(mark, limit - store_group_frames(d));

@@ -33,7 +33,7 @@ enum pager_result store_read_decode(
     struct daemon *d, const struct pager_read *read, unsigned i, const void *buffer, void *page);
 void store_read_end(struct daemon *d, const struct pager_read *read, int error);
 
-/* What the compressor asks of frames and objects; its ctx is the daemon. */
+/* The calls that the compressor makes to frames and objects; its ctx is the daemon. */
 extern const struct compressor_ops store_compressor_ops;
 /* The size of the compressor's segments: 256 KiB (1 MiB for 64K pages), and less where a few open
  * segments would be a large part of the memory. */

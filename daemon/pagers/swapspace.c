@@ -14,8 +14,8 @@
 #include "clock.h"
 #include "daemon.h"
 
-/* A failure that was not met for so long, with something written since, is over. Longer than swap
- * waits before it tries again. */
+/* A failure is over when it has not been met for this long and something has been written since.
+ * Longer than swap waits before it tries again. */
 #define TROUBLE_OVER_NS 30000000000ull
 
 static void

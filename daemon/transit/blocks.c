@@ -15,7 +15,7 @@
 #include "transit/release.h"
 #include "vm/task.h"
 
-/* Blocks that are released at a time: nobody may fill a page in them for so long. */
+/* Most blocks of one release: no page of them can be filled meanwhile. */
 #define RELEASE_MAX 512u
 /* Neighbours without memory that a release spans so that entries of one byte make whole pages. */
 #define RELEASE_ALIGN (SLOTS_PER_RUN / SLOTS_PER_BLOCK)
@@ -60,8 +60,8 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 
 	locks_assert_none();
 	CHECK(low < high && high <= vm_object_block_count(o));
-	/* Whoever looks at slots with PAGEQ only has seen, when we have had it, that there is
-	 * nothing to look at. */
+	/* After PAGEQ has been held once, a thread that looks at slots with PAGEQ alone sees that
+	 * they have no memory. */
 	lock_acquire(&d->pageq.lock);
 	policies[0] = page_policy_get(d->pageq.policy);
 	policies[1] = page_policy_get(pageq_own_policy(d, o->task));

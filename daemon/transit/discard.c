@@ -117,7 +117,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	lock_acquire(&o->lock);
 	count = busy_resident(o, first, last, frames);
 	lock_release(&o->lock);
-	/* Punch only what is held busy: runs of neighbours. */
+	/* Punch busy pages only, in runs of neighbours. */
 	for (start = 0; start < count;) {
 		uint64_t from = d->frames.pages[frames[start]].index;
 		unsigned n = 1;
@@ -203,8 +203,8 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	CHECK(end <= o->page_count);
-	/* As vm_object_settle; and who is refusing a page of it is waited for: its poison is among
-	 * what goes. */
+	/* As vm_object_settle. It also waits for threads that refuse a page of the range, because
+	 * their poison goes too. */
 	lock_acquire(&o->lock);
 	vm_object_wait_holes(o, first, end);
 	lock_release(&o->lock);

@@ -23,7 +23,8 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 	uffd_wake(o->task->uffd, vm_object_address(o, index), o->daemon->page_bytes);
 }
 
-/* Whoever has the page may wait for the client, and so do we. => O held, dropped and retaken */
+/* The thread that has the page may wait for the client, and so this one does too. => O held,
+ * dropped and retaken */
 static void
 wait_watched(struct vm_object *o)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A bill: what a client's memory is charged to. Its pages are posted to its own ledger and count
- * against the limit of its process; what it takes of bounded resources counts against the share of
- * its user.
+ * A bill: where a client's memory is charged. Its pages are posted to its own ledger and count
+ * against the limit of its process; bounded resources that it takes count against the share of its
+ * user.
  */
 #ifndef BILL_H
 #define BILL_H

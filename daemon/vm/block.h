@@ -27,7 +27,7 @@ vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
 			return false;
 	return true;
 }
-/* So many stored pages between two that are worked on do not part them: one call serves both. */
+/* Up to this many stored pages may lie between two pages of one call. */
 #define VM_GAP_MAX 15u
 /* Up to `count` pages from index on (in the direction) may be published: their blocks have
  * memory.

@@ -19,13 +19,13 @@
 struct daemon;
 
 #define VM_OBJECT_MAGIC 0x0b1ec70bu
-/* What is billed: the most that a block takes by itself, a page each of slots and of two arrays of
- * a policy. */
+/* Bytes that are billed for a block, the most that it takes by itself: a page each of slots and of
+ * two arrays of a policy. */
 #define TABLE_BLOCK_BYTES (3u * 4096u)
 /* Small allocations share objects of this size, or of a run of slots if that is more. */
 #define VM_OBJECT_CHUNK_BYTES (128ull << 20)
 
-/* Pages without a frame have no busy bit. Who needs them to stay as they are while no lock is held
+/* Pages without a frame have no busy bit. A thread that needs them unchanged while it holds no lock
  * (a punch that passes over them, poison) puts a hole around them: in it no page is filled, refused
  * or discarded. */
 struct hole {
@@ -34,7 +34,7 @@ struct hole {
 	bool wanted;        /* (O) somebody came meanwhile: wake the range */
 };
 
-/* Who keeps what has left an object: pagers/pager.h. */
+/* The pager that keeps the pages that have left an object: pagers/pager.h. */
 enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_KIND_COUNT };
 
 struct vm_object {
@@ -45,14 +45,14 @@ struct vm_object {
 	uint64_t id;                   /* (C) never used again */
 	uint64_t page_count;           /* (C) */
 	uint64_t base_address;         /* (C) */
-	struct task *task;             /* (C) with a reference: who maps it */
-	struct bill *bill;             /* (C) the task's: who pays for it */
+	struct task *task;             /* (C) the task that maps it, with a reference */
+	struct bill *bill;             /* (C) the task's, which pays for it */
 	struct daemon *daemon;         /* (C) */
 	int memfd;                     /* (C) */
 	_Atomic enum pager_kind pager; /* (A) NONE until its first page leaves, and never again */
 	struct lock lock;
-	struct cond
-	    unbusy; /* waited for under O by jobs; broadcast by whoever lets a WANTED page go */
+	struct cond unbusy;  /* jobs wait for it under O; broadcast by the thread that lets a WANTED
+				page go */
 	atomic_uint waiters; /* (A) on unbusy */
 	struct hole *holes;  /* (O) ranges in which no page may be filled now */
 	atomic_ushort
@@ -159,7 +159,7 @@ struct task {
 	atomic_uint
 	    faults_to_sample; /* (A) faults until the CPU of a faulting thread is looked at again */
 	_Atomic uint64_t servers_polling; /* (A) bit i: server i, or its direct server, reads this
-					     client; changed by who holds affinity_busy */
+					     client; changed by the holder of affinity_busy */
 	atomic_bool is_direct; /* (A) written under DIRECT: direct servers read it, the others do
 				  not poll it */
 	bool direct_refused;   /* under affinity_busy: it made its userfaultfd nonblocking, or it

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of frames: what the daemon may hold in memory, one row per unit of budget. A frame is
+ * The table of frames: the memory that the daemon may hold, a row for each unit of it. A frame is
  * memory of some object's memfd, or memory of the compressor's arena, or free; it has no address of
  * its own. Runs on: any thread, PAGEQ held; the compressor's credit is lock-free.
  */
@@ -180,7 +180,7 @@ frames_available_for(const struct daemon *d, enum frame_use use)
 	uint64_t limit = param(d, resident_frames), resident;
 
 	INVARIANT(use < FRAME_USE_COUNT);
-	/* What the compressor takes beyond its share is for pages that exist. */
+	/* Memory that the compressor takes beyond its share is for pages that exist. */
 	if (unlikely(squeezed) && available > 0 && use == FRAME_FIRST && frames_are_crammed(d))
 		return 0;
 	if (likely(limit == 0) || use == FRAME_STORE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Frames: units of the memory that the daemon may hold. The table has a row for each; what a page's
- * row says is in vm_page.h.
+ * Frames: units of the memory that the daemon may hold. The table has a row for each; vm_page.h
+ * describes the row of a page.
  */
 #ifndef FRAME_H
 #define FRAME_H
@@ -17,7 +17,7 @@ struct daemon;
 #define FRAME_NONE UINT32_MAX
 
 /* The word of a frame. State in the low bits, changed only by vm_page_commit (vm_page.h) while the
- * frame holds a page and else by frame.c; the flags by anybody who may. */
+ * frame holds a page and else by frame.c; the flags are changed by any thread that may. */
 #define PAGE_STATE_MASK 0x0fu
 #define PAGE_BUSY       0x10u /* see above */
 #define PAGE_WANTED     0x20u /* somebody faulted on it while it was busy, or waits for it */

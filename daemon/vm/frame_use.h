@@ -2,7 +2,7 @@
 #ifndef FRAME_USE_H
 #define FRAME_USE_H
 
-/* What a frame is for. The less it asks of memory, the deeper it may go into the reserve; see
+/* The purpose of a frame. The less it asks of memory, the deeper it may go into the reserve; see
  * frames_floor. */
 enum frame_use {
 	FRAME_FIRST, /* a first touch: more content */

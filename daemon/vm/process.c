@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Processes and their list. Runs on: the control loop (tasks begin), whoever drops a task's last
- * reference.
+ * Processes and their list. Runs on: the control loop (tasks begin), the thread that drops a task's
+ * last reference.
  */
 #include "vm/process.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Tasks and their table. Runs on: any thread; the table's lock is the outermost. A task is
- * freed by whoever drops the last reference.
+ * freed by the thread that drops the last reference.
  */
 #include "vm/task.h"
 

@@ -57,8 +57,8 @@ task_is_named(const struct task *task, struct task_name name)
 /* The first client task with an index >= *cursor; moves the cursor behind it. With a reference,
  * or NULL. */
 struct task *task_next(struct daemon *d, uint32_t *cursor);
-/* Gives back what the map has less of wired memory than the user's share was billed for. Where
- * pages must have gone first: then. */
+/* Gives back the part of the user's share of wired memory that the map does not use any more.
+ * Called after the pages have gone, where they must. */
 void task_wired_settle(struct task *task);
 /* Whether there is a client with that id. */
 bool task_exists(struct daemon *d, uint64_t id);

@@ -223,8 +223,8 @@ get_unless_ending(struct vm_object *o)
 }
 
 /* Owner: low bits of the object's id 10 | its index in the table 20 | page 34. Most of an id is
- * missing: who finds an object must look whether the page has the handle, which no other page has
- * as long as the stored page lives. */
+ * missing: a thread that finds an object must see whether the page has the handle, which no other
+ * page has as long as the stored page lives. */
 #define OWNER_PAGE_BITS  34
 #define OWNER_INDEX_BITS 20
 _Static_assert(OBJECTS_MAX == 1u << OWNER_INDEX_BITS, "an owner has room for each index");

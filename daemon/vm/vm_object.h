@@ -6,7 +6,7 @@
  * region maps is ABSENT.
  *
  * References: one per map entry, one per operation under way (a fault, an I/O, a laundered page). A
- * page that is busy keeps the object: whoever takes it apart waits for busy pages first.
+ * page that is busy keeps the object: a thread that takes it apart waits for busy pages first.
  */
 #ifndef VM_OBJECT_H
 #define VM_OBJECT_H
@@ -32,7 +32,7 @@ vm_object_address(const struct vm_object *o, uint64_t index)
 	INVARIANT(index <= o->page_count);
 	return o->base_address + (index << o->daemon->page_shift);
 }
-/* What the compressor writes beside a stored page. */
+/* The owner that the compressor writes beside a stored page. */
 struct cowner vm_object_owner(const struct vm_object *o, uint64_t page);
 /* The object that may be meant, with a reference, and the page in it; or NULL. */
 struct vm_object *vm_object_of_owner(struct daemon *d, struct cowner owner, uint64_t *ret_page);

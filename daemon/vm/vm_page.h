@@ -23,9 +23,9 @@
  *   ABSENT    no frame, no stored copy, no page in the memfd (but what a client planted there).
  *   STORED    no frame; the cref is valid. Whether its segment is in memory is the compressor's
  *             business.
- *   FILLING   frame taken, BUSY; frame.cref is the stored copy it is filled from (or none); whoever
- *             busied it finishes, aborts or loses it. The memfd page appears only by that thread's
- *             UFFDIO_COPY, UFFDIO_ZEROPAGE or pwrite.
+ *   FILLING   frame taken, BUSY; frame.cref is the stored copy it is filled from (or none); the
+ *             thread that made it busy finishes, aborts or loses it. The memfd page appears only by
+ *             that thread's UFFDIO_COPY, UFFDIO_ZEROPAGE or pwrite.
  *   ACTIVE    in the memfd. If not DIRTY: frame.cref is a valid copy of the content and every
  *             mapping is write-protected. If DIRTY: no copy (cref none), mappings may be writable.
  *   INACTIVE  as ACTIVE, and its mappings were asked to go (best effort; not by eviction, which
