@@ -28,6 +28,7 @@ def stats_text(tree, root):
     state = [('letter', 'state', 'frame', 'counts in', 'meaning')] + [
         (r[1].strip("'"), r[0], 'yes' if r[2] == '1' else 'no', r[3].lower() if r[3] != 'NONE' else '', r[4])
         for r in tree.table(root, 'page_state', 'PAGE_STATE')]
+    frame = [('state', 'meaning')] + [tuple(r) for r in tree.table(root, 'frame_state', 'FRAME_STATE')]
     fail = [('name', 'error', 'meaning')] + [tuple(r) for r in tree.table(root, 'fail_point', 'FAIL')]
     return ''.join((
         '# Statistics, ledgers, parameters\n\nMade from `include/tbl` by `doc/gen.py`; do not edit.\n',
@@ -37,6 +38,7 @@ def stats_text(tree, root):
         '\n\n'.join(tree.head_comment(root, 'ledger')), '\n\n', rows_text(ledger),
         '\n### Classes of pages\n\n', rows_text(classes),
         '\n## Page states\n\n', 'What the gauges count. The whole story is in `daemon/vm/vm_page.h`.\n\n', rows_text(state),
+        '\nA frame that holds no page:\n\n', rows_text(frame),
         '\n## Parameters\n\n', 'Lines `name = value` of the configuration file, `pagerd --param NAME=VALUE`, `pagerctl param`.',
         ' live: may be changed while the daemon runs.\n\n', rows_text(param),
         '\n## Fail points\n\n',

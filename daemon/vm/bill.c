@@ -13,8 +13,6 @@ bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to)
 	int resident = ledger_delta(LEDGER_OF_INTERNAL, from, to);
 	long long held;
 
-	if (from == to)
-		return;
 	ledger_post(&bill->ledger, from, to);
 	if (resident == 0)
 		return;

@@ -89,7 +89,8 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
-	bill_post(o->bill, class_from, class_to);
+	if (class_from != class_to)
+		bill_post(o->bill, class_from, class_to);
 }
 
 void
