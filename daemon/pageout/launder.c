@@ -57,10 +57,12 @@ begin(struct pageout_worker *w, struct victim *v, unsigned count)
 		if (i % BEGIN_STEP == 0)
 			lock_acquire(&d->pageq.lock);
 		lane = pageq_victim_lane_locked(d, &v[i]);
-		if (unlikely(lane != w->lane && lane != LANE_COMMON))
+		if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
 			side_give_locked(d, lane, &v[i]);
-		else if (pageq_launder_begin_locked(d, &v[i]))
+			w->passed_over++;
+		} else if (pageq_launder_begin_locked(d, &v[i])) {
 			v[kept++] = v[i];
+		}
 		if (i % BEGIN_STEP == BEGIN_STEP - 1 || i == count - 1)
 			lock_release(&d->pageq.lock);
 	}

@@ -276,13 +276,25 @@ sleep_locked(struct pageout_worker *w)
 	}
 }
 
+#define PASSED_OVER_MAX 1024u
+
+bool
+worker_has_passed_over(struct pageout_worker *w, unsigned before, unsigned freed)
+{
+	bool has_passed = freed == 0 && w->passed_over > before && w->passed_over < PASSED_OVER_MAX;
+
+	if (!has_passed)
+		w->passed_over = 0;
+	return has_passed;
+}
+
 /* What a worker of the common lane does in one turn; it was found to be wanted. */
 static void
 turn(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
-	unsigned freed = 0;
-	bool evicted;
+	unsigned freed = 0, passed_over = w->passed_over;
+	bool evicted, has_passed;
 
 	w->refused = false;
 	evicted = evict_round(w, &freed);
@@ -291,7 +303,9 @@ turn(struct pageout_worker *w)
 	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < target(d) ||
 					(w->rank == 0 && over_resident_frames(d))))
 		freed += round_global(w);
-	fetch_add_relaxed(&d->pageq.rounds, 1);
+	has_passed = worker_has_passed_over(w, passed_over, freed);
+	if (!has_passed)
+		fetch_add_relaxed(&d->pageq.rounds, 1);
 	if (freed > 0) {
 		frame_wait_freed(d);
 		if (!w->refused &&
@@ -299,7 +313,7 @@ turn(struct pageout_worker *w)
 			store_share(d)))
 			frame_wait_progress(d);
 	}
-	if (((freed == 0 && !evicted) || w->refused) && !watch_is_relieved())
+	if (((freed == 0 && !evicted && !has_passed) || w->refused) && !watch_is_relieved())
 		wait_for_room(w);
 }
 

@@ -43,6 +43,7 @@ struct pageout_worker {
 	unsigned batch;   /* victims of the next round: fewer after a store has failed, for so many
 			     would stay */
 	bool refused;     /* in the last batch the compressor found no room for a page */
+	unsigned passed_over; /* victims in a row that are for a side lane to launder */
 	/* Of which this worker has a part; NULL: none. Its own thread's, with PAGEQ; the watcher
 	 * hands it on while the worker is inside of a call that is not for pages of it. */
 	struct eviction *eviction;

@@ -18,6 +18,12 @@ void worker_made_inactive(struct pageout_worker *w, unsigned count);
  * room. => frames freed */
 unsigned worker_launder(struct pageout_worker *w);
 
+/* The end of a turn, in which passed_over grew from `before`. => whether it met nothing but victims
+ * that a side lane must launder. That says nothing of whether memory is full: the turn does not
+ * count for the patience of faults, and the worker chooses others' pages at once, without a wait.
+ * False after PASSED_OVER_MAX of them in a row, for there may be no others. */
+bool worker_has_passed_over(struct pageout_worker *w, unsigned before, unsigned freed);
+
 /* What the worker has not begun becomes that of another, which stands by, and so does its duty.
  * Runs on: the watcher. => duty_lock held; the worker is inside of a call, or has come back from it
  * relieved and touches none of it */

@@ -295,6 +295,63 @@ presses_lightly_what_goes_on(void **state)
 		    rows[i].next);
 }
 
+/* Victims that a side lane must launder are no reason to wait, but not without end; any other turn
+ * begins anew. */
+static void
+side_lanes_victims_are_passed_over(void **state)
+{
+	struct pageout_worker *w = calloc(1, sizeof(*w));
+	unsigned turns = 0;
+	struct victim *v;
+	struct daemon *d;
+	uint32_t frame;
+	struct unit u;
+	(void)state;
+
+	unit_start(&u);
+	d = u.daemon;
+	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(side_create(d), 0);
+	assert_false(worker_has_passed_over(w, 0, 0));
+	for (;; turns++) {
+		unsigned before = w->passed_over;
+
+		w->passed_over += 16;
+		if (!worker_has_passed_over(w, before, 0))
+			break;
+		assert_int_equal(w->passed_over, before + 16);
+	}
+	assert_in_range(turns, 16, 1000);
+	assert_int_equal(w->passed_over, 0);
+	w->passed_over = 16;
+	assert_false(worker_has_passed_over(w, 0, 1));
+	assert_int_equal(w->passed_over, 0);
+	w->passed_over = 16;
+	assert_false(worker_has_passed_over(w, 16, 0));
+
+	/* One of a client in a side lane. */
+	frame = page_make(&u, 7, PAGE_ACTIVE);
+	v = &w->victims[0];
+	lock_acquire(&d->pageq.lock);
+	assert_true(pageq_deactivate_page_locked(d, u.object, 7));
+	assert_true(pageq_choose_page_locked(d, u.object, 7, v));
+	lock_release(&d->pageq.lock);
+	store_relaxed(&u.task->lane, 1);
+	w->daemon = d;
+	w->stats = stats_shard(&d->stats, 0);
+	w->chosen = 1;
+	assert_int_equal(launder(w), 0);
+	assert_int_equal(w->passed_over, 1);
+	assert_int_equal(d->pageq.side[0].count, 1);
+	assert_int_equal(state_of(&u, frame), PAGE_LAUNDRY);
+	page_end(&u, 7, frame, NULL);
+	side_destroy(d);
+	page_policy_destroy(d->pageq.policy);
+	unit_stop(&u);
+	free(w);
+}
+
 int
 main(void)
 {
@@ -302,6 +359,7 @@ main(void)
 		cmocka_unit_test(presses_lightly_what_goes_on),
 		cmocka_unit_test(every_state_has_its_answer),
 		cmocka_unit_test(parts_are_handed_over),
+		cmocka_unit_test(side_lanes_victims_are_passed_over),
 		cmocka_unit_test(others_pass_between_pieces),
 		cmocka_unit_test(lanes_have_their_threads),
 	};
