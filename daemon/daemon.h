@@ -58,7 +58,8 @@ struct fault_times {
 	uint64_t pages;              /* which brought so many */
 };
 
-/* A range that is to leave memory: pageout/evict.c. One for each jobs thread at most. */
+/* A range that is to leave memory: pageout/evict.c. One for each jobs thread at most; they
+ * are served in the order in which they were asked. */
 struct eviction {
 	struct eviction *next_asked; /* (Q) asked for later */
 	struct vm_object *object;    /* (C) the job has a reference */
@@ -196,7 +197,9 @@ worker_thread_count(const struct daemon *d)
 {
 	return d->worker_count + SIDE_LANES + STAND_BYS;
 }
-#define JOBS_THREADS (1 + SIDE_LANES + STAND_BYS)
+/* Jobs threads of the common lane: while one waits for a long page-out, the others answer. */
+#define JOBS_COMMON  4u
+#define JOBS_THREADS (JOBS_COMMON + SIDE_LANES + STAND_BYS)
 
 /* Shards: fault servers, then pageout workers, then jobs threads, writeback, control, closers
  * (under their lock). */

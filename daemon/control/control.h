@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The control plane: one libuv loop that accepts connections, reads requests and sends replies. It
- * never touches a page and never waits: what does goes to the jobs thread (control/jobs.h), and
+ * never touches a page and never waits: what does goes to the jobs threads (control/jobs.h), and
  * what came from clients is closed elsewhere (closer.h).
  */
 #ifndef CONTROL_H

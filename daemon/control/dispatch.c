@@ -98,6 +98,8 @@ start_job(struct session *session, const struct pager_msg_header *header, int fd
 {
 	struct request_job *j = calloc(1, sizeof(*j));
 
+	/* Jobs of one client do not run at the same time. */
+	CHECK(!session->job_running);
 	if (!j) {
 		closer_close(session->daemon, fd, session->pid, session->uid);
 		dispatch_error(header, -ENOMEM, reply, reply_bytes);

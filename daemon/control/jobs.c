@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The jobs threads: one for each lane, and stand-bys. Jobs of a lane are run in the order they
- * came; a long one lets the others pass now and then.
+ * The jobs threads: several for the common lane, one for each side lane, and stand-bys. A lane's
+ * jobs are begun in the order in which they came; a long one lets the others pass now and then.
  */
 #include "control/jobs.h"
 
@@ -14,7 +14,7 @@
 struct jobs_thread {
 	struct jobs *jobs;
 	pthread_t thread;
-	unsigned number;  /* (C) */
+	unsigned number;  /* (C) below JOBS_THREADS */
 	struct duty duty; /* its lane */
 	struct watch watch;
 };
@@ -44,13 +44,13 @@ queue_of(struct jobs *jobs, const struct job *job)
 	    load_acquire(&task->state) == TASK_ATTACHING ? &task->lane_before : &task->lane)];
 }
 
-/* The next one of the lane; those whose client has been moved go to its lane. => NULL: none. JOBS
- * held */
+/* The next one of the lane; those whose client has been moved go to its lane. => NULL: none */
 static struct job *
 next_locked(struct jobs *jobs, unsigned lane)
 {
 	struct list *queue = &jobs->queued[lane];
 
+	lock_assert_held(&jobs->lock);
 	while (!list_empty(queue)) {
 		struct job *job = list_first(queue, struct job, node);
 
@@ -63,10 +63,10 @@ next_locked(struct jobs *jobs, unsigned lane)
 	return NULL;
 }
 
-/* JOBS held */
 static void
 put_locked(struct jobs *jobs, struct job *job)
 {
+	lock_assert_held(&jobs->lock);
 	list_add_tail(queue_of(jobs, job), &job->node);
 	cond_broadcast(&jobs->cond);
 }
@@ -145,6 +145,15 @@ relieve(struct daemon *d, struct watch *w)
 	lock_release(&d->duty_lock);
 }
 
+/* Of the duties that there are from the start. => the lane; DUTY_NONE: the thread stands by */
+static int
+first_duty(unsigned number)
+{
+	if (number < JOBS_COMMON)
+		return LANE_COMMON;
+	return number < JOBS_COMMON + SIDE_LANES ? (int)(number - JOBS_COMMON + 1) : DUTY_NONE;
+}
+
 int
 jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 {
@@ -166,8 +175,7 @@ jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 
 		t->jobs = jobs;
 		t->number = i;
-		t->duty = i <= SIDE_LANES ? (struct duty){ (int)i, true }
-					  : (struct duty){ DUTY_NONE, false };
+		t->duty = (struct duty){ first_duty(i), first_duty(i) != DUTY_NONE };
 		watch_add(d, &t->watch, relieve);
 		if (pthread_create(&t->thread, NULL, jobs_main, t) != 0)
 			return -EAGAIN;

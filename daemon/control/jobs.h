@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Long requests: what walks pages, waits for busy ones or takes objects apart runs on the jobs
- * thread of its client's lane, so that the control loop never touches a page. A finished job goes
- * back to the loop, which sends the reply. Jobs of one client are not run at the same time: it has
- * one request under way, and its teardown is submitted when that has come back.
+ * Long requests: what walks pages, waits for busy ones or takes objects apart runs on jobs threads,
+ * so that the control loop never touches a page. The common lane has JOBS_COMMON of them and each
+ * side lane one. A finished job goes back to the loop, which sends the reply.
+ *
+ * A lane's threads begin jobs in the order in which they came, and jobs of different clients run at
+ * the same time. Jobs of one client do not: its session has one request under way, and its teardown
+ * is submitted when that has come back. Operations on a range rely on this (region/range.h: between
+ * two pieces the map stays as it is). Whatever tools ask meanwhile of the same client (MAP, POLICY,
+ * CHECK) looks under the locks of what it looks at.
  */
 #ifndef JOBS_H
 #define JOBS_H

@@ -99,7 +99,8 @@ void pageq_launder_abort_locked(struct daemon *d, const struct victim *v, bool r
 /* The policy of a client (NULL: the daemon's) as text for people. => PAGEQ held */
 void pageq_policy_text_locked(struct daemon *d, struct task *task, char *text, size_t text_size);
 /* Switches the policy of the daemon (s NULL) or gives a client its own ("": back to the daemon's)
- * while running: residency is replayed into it. => 0, -ENOENT, -EINVAL, -ENOMEM */
+ * while running: residency is replayed into it. => 0, -ENOENT, -EINVAL, -ENOMEM, -ESRCH (the client
+ * has ended) */
 int pageq_policy_switch(struct daemon *d, struct task *task, const char *policy);
 /* Measures what a major fault costs in soft ones and tells the policies. Runs on: the control loop,
  * every few seconds */

@@ -3,6 +3,8 @@
  * Policies change while pages are under way: what is resident is replayed into the one that comes.
  * Runs on: jobs, and the control loop at a task's end.
  */
+#include <errno.h>
+
 #include "pageq/pageq_priv.h"
 
 /* What is resident leaves its policy and enters the one that is in force now, as if just faulted
@@ -80,6 +82,12 @@ pageq_policy_switch(struct daemon *d, struct task *task, const char *policy)
 	if (error)
 		return error;
 	lock_acquire(&d->pageq.lock);
+	/* Its end has dropped its policy, or will (pageq_policy_drop). */
+	if (task && task_is_dead(task)) {
+		lock_release(&d->pageq.lock);
+		page_policy_destroy(made);
+		return -ESRCH;
+	}
 	if (task) {
 		withdraw_locked(d, task);
 		old = pageq_own_policy(d, task);

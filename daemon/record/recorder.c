@@ -33,6 +33,7 @@ struct recorder {
 	struct task_name name; /* of which clients; of neither: all */
 	int error;             /* the first that writing met */
 	bool stopping;
+	bool is_changing; /* a thread starts or stops the recording: no other does so meanwhile */
 	uint64_t events, records, dropped, dropped_since, bytes;
 	/* Ring of blocks: [written, current) are full and wait for the writer, current is being
 	 * filled. */
@@ -245,16 +246,40 @@ unmap_recorded(struct daemon *d, struct task_name name, struct stat_shard stats)
 	}
 }
 
-int
-trace_start(
-    struct daemon *d, int fd, struct task_name name, uint32_t window, struct stat_shard stats)
+/* Whether the calling thread may start a recording (or stop it). => 0, and change_end is called
+ * afterwards; -EBUSY: there is one, or it is being changed; -ENOENT: there is none to stop */
+static int
+change_begin(struct recorder *r, bool stops)
+{
+	int error = 0;
+
+	lock_acquire(&r->lock);
+	if (r->is_changing || (!stops && r->fd >= 0))
+		error = -EBUSY;
+	else if (stops && r->fd < 0)
+		error = -ENOENT;
+	else
+		r->is_changing = true;
+	lock_release(&r->lock);
+	return error;
+}
+
+static void
+change_end(struct recorder *r)
+{
+	lock_acquire(&r->lock);
+	CHECK(r->is_changing);
+	r->is_changing = false;
+	lock_release(&r->lock);
+}
+
+static int
+start(struct daemon *d, int fd, struct task_name name, uint32_t window, struct stat_shard stats)
 {
 	struct recorder *r = d->recorder;
 	struct stat st;
 	int error;
 
-	if (r->fd >= 0)
-		return -EBUSY;
 	/* A process need not be a client yet. */
 	if (name.id ? !task_exists(d, name.id)
 		    : name.pid && kill(name.pid, 0) < 0 && errno == ESRCH)
@@ -275,6 +300,7 @@ trace_start(
 		lock_release(&r->lock);
 		return error;
 	}
+	lock_acquire(&r->lock);
 	r->fd = fd;
 	r->name = name;
 	r->error = 0;
@@ -283,6 +309,7 @@ trace_start(
 	r->bytes = sizeof(struct pager_trace_header);
 	r->current = r->written = 0;
 	trace_block_begin(&r->block, r->memory, BLOCK_BYTES);
+	lock_release(&r->lock);
 	error = -pthread_create(&r->thread, NULL, recorder_main, r);
 	if (error) {
 		lock_acquire(&r->lock);
@@ -299,14 +326,25 @@ trace_start(
 }
 
 int
-trace_stop(struct daemon *d)
+trace_start(
+    struct daemon *d, int fd, struct task_name name, uint32_t window, struct stat_shard stats)
+{
+	int error = change_begin(d->recorder, false);
+
+	if (error)
+		return error;
+	error = start(d, fd, name, window, stats);
+	change_end(d->recorder);
+	return error;
+}
+
+static int
+stop(struct daemon *d)
 {
 	struct recorder *r = d->recorder;
 	size_t length;
 	int error;
 
-	if (r->fd < 0)
-		return -ENOENT;
 	lock_acquire(&r->lock);
 	store_release(&d->trace_on, false);
 	store_release(&d->trace_window, 0);
@@ -321,12 +359,24 @@ trace_stop(struct daemon *d)
 	error = r->error;
 	if (!error && length)
 		error = write_all(r->fd, block_memory(r, r->current), length);
-	r->bytes += length;
 	closer_close(d, r->fd, 0, 0);
 	lock_acquire(&r->lock);
+	r->bytes += length;
 	r->fd = -1;
 	buffers_drop(r);
 	lock_release(&r->lock);
+	return error;
+}
+
+int
+trace_stop(struct daemon *d)
+{
+	int error = change_begin(d->recorder, true);
+
+	if (error)
+		return error;
+	error = stop(d);
+	change_end(d->recorder);
 	return error;
 }
 

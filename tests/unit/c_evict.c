@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Eviction without its threads: the outcome for each state of a page, and jobs that are done in
- * pieces.
+ * Eviction without its threads: the outcome for each state of a page, and parts that are handed on.
  */
 #include "c_unit.h"
 
-#include <semaphore.h>
-
 #include "fault/fault.h"
-#include "control/jobs.h"
 #include "pageout/pageout_priv.h"
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"
@@ -163,109 +159,6 @@ parts_are_handed_over(void **state)
 	unit_stop(&u);
 }
 
-/* --- jobs in pieces --- */
-
-struct piece_job {
-	struct job job;
-	char name;
-	unsigned pieces;
-};
-static char order[16];
-static unsigned order_count;
-static sem_t started, go_on;
-
-static void
-piece_run(struct job *job, const struct jobs_place *place)
-{
-	struct piece_job *p = container_of(job, struct piece_job, job);
-
-	(void)place;
-	if (order_count == 0) {
-		sem_post(&started);
-		sem_wait(&go_on);
-	}
-	order[order_count++] = p->name;
-	job->again = --p->pieces > 0;
-}
-
-static void
-number_run(struct job *job, const struct jobs_place *place)
-{
-	struct piece_job *p = container_of(job, struct piece_job, job);
-
-	p->pieces = place->number;
-}
-
-static void
-ignore(void *context)
-{
-	(void)context;
-}
-
-static void
-others_pass_between_pieces(void **state)
-{
-	struct piece_job a = { .name = 'a', .pieces = 3 }, b = { .name = 'b', .pieces = 1 };
-	struct unit u;
-
-	(void)state;
-	unit_start(&u);
-	memset(order, 0, sizeof(order));
-	order_count = 0;
-	sem_init(&started, 0, 0);
-	sem_init(&go_on, 0, 0);
-	assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
-	a.job.run = b.job.run = piece_run;
-	a.job.task = b.job.task = u.task;
-	list_init(&a.job.node);
-	list_init(&b.job.node);
-	jobs_submit(u.daemon, &a.job);
-	sem_wait(&started);
-	jobs_submit(u.daemon, &b.job);
-	sem_post(&go_on);
-	duties_stop(u.daemon);
-	jobs_stop(u.daemon);
-	assert_string_equal(order, "abaa");
-	/* Each is collected once. */
-	assert_true(jobs_collect(u.daemon) != NULL);
-	assert_true(jobs_collect(u.daemon) != NULL);
-	assert_null(jobs_collect(u.daemon));
-	jobs_fini(u.daemon);
-	unit_stop(&u);
-}
-
-/* Each lane has a thread of its own; a client that is not attached yet has its user's. */
-static void
-lanes_have_their_threads(void **state)
-{
-	static const struct {
-		enum task_state state;
-		unsigned number;
-	} rows[] = { { TASK_ATTACHING, 1 }, { TASK_ATTACHED, 2 }, { TASK_DEAD, 2 } };
-	struct unit u;
-
-	(void)state;
-	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-		struct piece_job a = { .pieces = 99 };
-
-		unit_start(&u);
-		store_relaxed(&u.task->lane_before, 1);
-		store_relaxed(&u.task->lane, 2);
-		store_relaxed(&u.task->state, rows[i].state);
-		assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
-		a.job.run = number_run;
-		a.job.task = u.task;
-		list_init(&a.job.node);
-		jobs_submit(u.daemon, &a.job);
-		duties_stop(u.daemon);
-		jobs_stop(u.daemon);
-		assert_ptr_equal(jobs_collect(u.daemon), &a.job);
-		assert_int_equal(a.pieces, rows[i].number);
-		jobs_fini(u.daemon);
-		unit_stop(&u);
-	}
-}
-
 /* Up by half each time, to the most, back by half where no room was found, by the usual rule where
  * pages stay in memory. */
 static void
@@ -360,8 +253,6 @@ main(void)
 		cmocka_unit_test(every_state_has_its_answer),
 		cmocka_unit_test(parts_are_handed_over),
 		cmocka_unit_test(side_lanes_victims_are_passed_over),
-		cmocka_unit_test(others_pass_between_pieces),
-		cmocka_unit_test(lanes_have_their_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
