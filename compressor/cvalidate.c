@@ -2,7 +2,7 @@
  *
  * The equations of compressor_priv.h as code. Runs on: any thread. They hold while no other call is
  * under way: a change that takes two steps looks wrong here in between, and the caller looks again
- * (daemon/audit/check.c).
+ * (daemon/audit/check_storage.c).
  */
 #include "compressor_priv.h"
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/check.h"
+#include "audit/audit.h"
 #include "control/clients.h"
 #include "control/control.h"
 #include "failpt.h"

@@ -12,7 +12,8 @@ import circles
 
 # The highest row first.
 ROWS = [
-    ['main', 'options'],
+    ['main'],
+    ['options'],
     ['control'],
     ['audit', 'watch'],
     ['fault', 'pageout', 'region'],

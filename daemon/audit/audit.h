@@ -2,8 +2,8 @@
  *
  * The audit: every invariant of the daemon's tables, walked while the daemon works.
  */
-#ifndef AUDIT_CHECK_H
-#define AUDIT_CHECK_H
+#ifndef AUDIT_H
+#define AUDIT_H
 
 #include <stddef.h>
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parts of the audit, each under the locks that make what it looks at agree.
+ */
+#ifndef AUDIT_PRIV_H
+#define AUDIT_PRIV_H
+
+#include "audit/report.h"
+
+/* => No lock held. Run on: jobs */
+void check_frames(struct daemon *d, struct report *r);
+void check_ledgers(struct daemon *d, struct report *r);
+void check_objects(struct daemon *d, struct report *r);
+void check_tables(struct daemon *d, struct report *r);
+void check_storage(struct daemon *d, struct report *r);
+
+#endif

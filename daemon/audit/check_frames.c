@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Frames against the queues' gauges, the free list and the policies, under the locks of tasks and
+ * queues. Runs on: jobs.
+ */
+#include "audit/audit_priv.h"
+#include "pageq/page_policy.h"
+#include "pageq/pageq.h"
+
+static bool
+state_is_policys(enum page_state state)
+{
+	return state == PAGE_ACTIVE || state == PAGE_INACTIVE || state == PAGE_LAUNDRY ||
+	       state == PAGE_CLEANING;
+}
+
+static void
+check_policy(struct report *r, const struct page_policy *policy, int pid)
+{
+	const char *wrong = policy->ops->check(policy->memory);
+	struct pol_stats stats = { 0 };
+
+	verify(r, wrong == NULL, "policy %s of process %d (0: the daemon's): %s", policy->text, pid,
+	    wrong);
+	verify(r, policy->resident == policy->counted,
+	    "policy %s of process %d: told of %u resident pages of %u", policy->text, pid,
+	    policy->resident, policy->counted);
+	policy->ops->stats(policy->memory, &stats);
+	/* One from outside need not count. */
+	verify(r, stats.resident == 0 || stats.resident == policy->resident,
+	    "policy %s of process %d: counts %llu resident pages of %u", policy->text, pid,
+	    (unsigned long long)stats.resident, policy->resident);
+}
+
+/* The daemon's policy and those of clients: each page on the queues is known to the one of its
+ * owner. => T held, too */
+static void
+check_policies_locked(struct daemon *d, struct report *r)
+{
+	struct pageq *q = &d->pageq;
+	unsigned own = 0;
+
+	lock_assert_held(&d->tasks.lock);
+	lock_assert_held(&q->lock);
+	q->policy->counted = 0;
+	for (uint32_t i = 0; i < d->tasks.room; i++)
+		if (q->task_policies[i])
+			q->task_policies[i]->counted = 0;
+	for (uint32_t f = 0; f < d->frames.count; f++) {
+		const struct vm_page *p = &d->frames.pages[f];
+		const struct vm_object *o;
+		struct page_policy *own_policy;
+
+		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
+			continue;
+		o = d->objects.objects[p->object];
+		own_policy = pageq_own_policy(d, o->task);
+		(own_policy ? own_policy : q->policy)->counted++;
+	}
+	check_policy(r, q->policy, 0);
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		const struct task *task = d->tasks.tasks[i];
+
+		if (!q->task_policies[i])
+			continue;
+		own++;
+		check_policy(r, q->task_policies[i], task ? (int)task->pid : -1);
+		verify(r, task != NULL, "the policy %s belongs to no client",
+		    q->task_policies[i]->text);
+	}
+	verify(r, own == q->own_policies,
+	    "%u clients have a policy of their own, the count says %u", own, q->own_policies);
+}
+
+void
+check_frames(struct daemon *d, struct report *r)
+{
+	static const struct {
+		uint32_t state;
+		enum stat_index gauge;
+	} gauges[] = {
+#define STAT_FRAMES_NONE                                STAT_COUNT
+#define PAGE_STATE(NAME, letter, resident, queue, text) { PAGE_##NAME, STAT_FRAMES_##queue },
+#include "tbl/page_state.h"
+		{ FRAME_FREE, STAT_FRAMES_FREE },
+		{ FRAME_COMPRESSOR, STAT_FRAMES_COMPRESSOR },
+	};
+	long long counts[STAT_COUNT + 1] = { 0 }, sum = 0, pages = 0;
+	uint32_t free_listed = 0;
+
+	lock_acquire(&d->tasks.lock);
+	lock_acquire(&d->pageq.lock);
+	for (uint32_t f = 0; f < d->frames.count; f++) {
+		enum page_state state = page_word_state(load_relaxed(&d->frames.pages[f].word));
+
+		for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
+			if (gauges[i].state == state)
+				counts[gauges[i].gauge]++;
+		if (page_state_is_resident(state))
+			pages++;
+	}
+	for (uint32_t f = d->frames.free_head; f != FRAME_NONE && free_listed <= d->frames.count;
+	     f = d->frames.pages[f].next)
+		free_listed++;
+	for (int i = STAT_FRAMES_FREE; i <= STAT_FRAMES_COMPRESSOR; i++) {
+		sum += stats_level(d, (enum stat_index)i);
+		verify(r, counts[i] == stats_level(d, (enum stat_index)i),
+		    "queue gauge %d says %lld, frames say %lld", i,
+		    stats_level(d, (enum stat_index)i), counts[i]);
+	}
+	verify(r, sum == stats_level(d, STAT_FRAMES_TOTAL), "queues sum to %lld of %lld frames",
+	    sum, stats_level(d, STAT_FRAMES_TOTAL));
+	verify(r, free_listed == load_relaxed(&d->frames.free_count),
+	    "the free list has %u frames, its count says %u", free_listed,
+	    load_relaxed(&d->frames.free_count));
+	verify(r, pages == stats_level(d, STAT_PAGES_INTERNAL),
+	    "%lld resident pages, the gauge says %lld", pages, stats_level(d, STAT_PAGES_INTERNAL));
+	check_policies_locked(d, r);
+	lock_release(&d->pageq.lock);
+	lock_release(&d->tasks.lock);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Objects: their slots against frames, and the memory of their memfds (st_blocks) against both.
+ * Runs on: jobs.
+ */
+#include "audit/audit_priv.h"
+
+#include <sys/stat.h>
+
+#include "vm/vm_object.h"
+#include "vm/vm_page.h"
+
+struct object_pages {
+	long long settled, moving, stored;
+};
+
+/* => O and PAGEQ held */
+static void
+check_slot_locked(
+    struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, struct object_pages *pages)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(o, i));
+	struct vm_page *p;
+	enum page_state state;
+	uint32_t word;
+
+	lock_assert_held(&o->lock);
+	lock_assert_held(&d->pageq.lock);
+	switch (slot_kind(slot)) {
+	case SLOT_STORED:
+		verify(r, slot_cref(slot).v != 0, "object %llu page %llu: stored without a copy",
+		    (unsigned long long)o->id, (unsigned long long)i);
+		pages->stored++;
+		return;
+	case SLOT_RESIDENT:
+		break;
+	default:
+		return;
+	}
+	p = &d->frames.pages[slot_frame(slot)];
+	word = load_relaxed(&p->word);
+	state = page_word_state(word);
+	verify(r, p->object == o->index && p->index == i && page_state_is_resident(state),
+	    "object %llu page %llu: its frame says object %u page %u, %s",
+	    (unsigned long long)o->id, (unsigned long long)i, p->object, p->index,
+	    page_state_name(state));
+	if (word & PAGE_BUSY) {
+		pages->moving++;
+		return;
+	}
+	pages->settled++;
+	verify(r, (word & PAGE_DIRTY) != 0 || p->cref != 0,
+	    "object %llu page %llu: clean without a copy", (unsigned long long)o->id,
+	    (unsigned long long)i);
+	verify(r, !(word & PAGE_DIRTY) || p->cref == 0, "object %llu page %llu: dirty with a copy",
+	    (unsigned long long)o->id, (unsigned long long)i);
+	verify(r, state != PAGE_WIRED || (word & PAGE_DIRTY),
+	    "object %llu page %llu: wired and not dirty", (unsigned long long)o->id,
+	    (unsigned long long)i);
+}
+
+/* Blocks of the memfd against the pages it must and may hold. */
+static void
+check_object(struct daemon *d, struct report *r, struct vm_object *o)
+{
+	struct object_pages pages = { 0 };
+	long long live = 0, counted = 0, held;
+	struct stat st;
+
+	lock_acquire(&o->lock);
+	lock_acquire(&d->pageq.lock);
+	for (uint64_t i = 0; i < o->page_count;) {
+		i = vm_object_next_live(o, i, o->page_count);
+		if (i >= o->page_count)
+			break;
+		counted += slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_ABSENT;
+		check_slot_locked(d, r, o, i++, &pages);
+	}
+	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
+		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
+	fstat(o->memfd, &st);
+	lock_release(&d->pageq.lock);
+	lock_release(&o->lock);
+	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
+	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",
+	    (unsigned long long)o->id, counted, live);
+	verify(r, held >= pages.settled, "object %llu: %lld pages in its memfd, %lld resident",
+	    (unsigned long long)o->id, held, pages.settled);
+	/* More than that was planted by the client. */
+	verify(r, held <= pages.settled + pages.moving,
+	    "object %llu: %lld pages in its memfd, %lld resident and %lld busy",
+	    (unsigned long long)o->id, held, pages.settled, pages.moving);
+}
+
+void
+check_objects(struct daemon *d, struct report *r)
+{
+	struct vm_object *o;
+	uint32_t cursor = 0;
+
+	while ((o = vm_object_next(d, &cursor)) != NULL) {
+		check_object(d, r, o);
+		vm_object_put(o);
+	}
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What pages and slots are kept in: compressor, swap and the slots' arena, their own invariants and
+ * the memory that they hold (st_blocks). Runs on: jobs.
+ */
+#include "audit/audit_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "threads.h"
+#include "vm/task.h"
+
+/* Everything that moves pages into, out of or within the compressor. */
+static uint64_t
+storage_activity(struct daemon *d)
+{
+	static const enum stat_index rows[] = { STAT_COMPRESSIONS, STAT_DECOMPRESSIONS,
+		STAT_SWAPINS, STAT_PREFETCHES, STAT_SWAPOUTS, STAT_PAGEOUTS, STAT_DISCARDS,
+		STAT_COMPACTIONS, STAT_WP_FAULTS, STAT_SOFT_FAULTS };
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		sum += stats_counter(&d->stats, rows[i]);
+	return sum;
+}
+
+#define STORAGE_TRIES        40u
+#define STORAGE_PAUSE_NS     2000000
+#define STORAGE_PAUSE_MAX_NS 64000000
+
+/* The compressor's equations hold at rest only: pages are moved in steps. What is wrong once may be
+ * a page on its way; wrong twice in the same words, with nothing done in between, is wrong, if all
+ * other threads have slept all the while: on a busy machine one may wait for its processor in the
+ * middle of a step for long. Who sleeps in the middle of one (for a lock, a disk) is given some
+ * time to end it. */
+static bool
+compressor_is_sound(struct daemon *d, char *message, size_t message_size)
+{
+	struct timespec pause = { .tv_nsec = STORAGE_PAUSE_NS };
+	char before[256] = "";
+
+	for (unsigned tries = 0; tries < STORAGE_TRIES; tries++) {
+		uint64_t activity = storage_activity(d), asleep;
+
+		nanosleep(&pause, NULL);
+		asleep = threads_asleep(getpid(), gettid());
+		if (compressor_is_valid(d->compressor, message, message_size))
+			return true;
+		if (strcmp(message, before) == 0 && storage_activity(d) == activity &&
+		    pause.tv_nsec >= STORAGE_PAUSE_MAX_NS && asleep != 0 &&
+		    threads_asleep(getpid(), gettid()) == asleep)
+			return false;
+		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
+			pause.tv_nsec *= 2;
+		snprintf(before, sizeof(before), "%s", message);
+	}
+	return true;
+}
+
+void
+check_storage(struct daemon *d, struct report *r)
+{
+	char message[256] = "";
+	struct stat st;
+	long long held;
+
+	verify(r, compressor_is_sound(d, message, sizeof(message)), "compressor: %s", message);
+	if (d->swap)
+		verify(r, swap_is_valid(d->swap, message, sizeof(message)), "swap: %s", message);
+	lock_acquire(&d->pageq.lock);
+	fstat(compressor_arena_fd(d->compressor), &st);
+	held = stats_level(d, STAT_FRAMES_COMPRESSOR) * (long long)d->page_bytes;
+	lock_release(&d->pageq.lock);
+	verify(r, (long long)st.st_blocks * 512 <= held,
+	    "the compressor holds %lld bytes, its frames are %lld", (long long)st.st_blocks * 512,
+	    held);
+}
+
+/* Memory of the slots against what clients are billed for. */
+static bool
+tables_are_sound(struct daemon *d, char *message, size_t message_size)
+{
+	unsigned long long used = share_used(&d->shares, SHARE_TABLES), billed = 0, held;
+	struct stat st;
+
+	fstat(d->slots.fd, &st);
+	held = (unsigned long long)st.st_blocks * 512;
+	lock_acquire(&d->tasks.lock);
+	for (uint32_t i = 0; i < d->tasks.room; i++)
+		if (d->tasks.tasks[i])
+			billed +=
+			    ledger_pages(&d->tasks.tasks[i]->bill.ledger, PAGER_LEDGER_PAGE_TABLE);
+	lock_release(&d->tasks.lock);
+	snprintf(message, message_size,
+	    "slots hold %llu bytes, clients are billed %llu, their users have %llu of %llu", held,
+	    billed, used, (unsigned long long)share_total(d, SHARE_TABLES));
+	return billed == used &&
+	       held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= load_relaxed(&d->slots.populated);
+}
+
+/* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong.
+ */
+void
+check_tables(struct daemon *d, struct report *r)
+{
+	struct timespec pause = { .tv_nsec = STORAGE_PAUSE_NS };
+	char message[256];
+	bool sound = false;
+
+	for (unsigned tries = 0; tries < STORAGE_TRIES && !sound; tries++) {
+		sound = tables_are_sound(d, message, sizeof(message));
+		if (sound)
+			break;
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
+			pause.tv_nsec *= 2;
+	}
+	verify(r, sound, "tables: %s", message);
+}
