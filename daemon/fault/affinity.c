@@ -61,7 +61,7 @@ thread_cpu(pid_t pid, uint32_t thread)
 static void
 apply(struct daemon *d, struct task *task, uint64_t wanted)
 {
-	uint64_t polling = load_relaxed(&task->servers_polling);
+	uint64_t polling = load_relaxed(&task->affinity.polling);
 
 	/* First those that join, then those that leave: somebody always polls. */
 	for (unsigned i = 0; i < d->server_count; i++) {
@@ -80,7 +80,7 @@ apply(struct daemon *d, struct task *task, uint64_t wanted)
 			fault_seat_unwatch(&d->seats[i], task);
 			fault_server_give_way(fault_seat_server(d, i), false);
 		}
-	store_relaxed(&task->servers_polling, wanted);
+	store_relaxed(&task->affinity.polling, wanted);
 }
 
 /* => the servers of the CPUs that were seen often; all weights are halved */
@@ -91,28 +91,30 @@ often_seen(struct task *task, unsigned servers)
 	uint64_t often = 0;
 
 	for (unsigned i = 0; i < servers; i++)
-		total += task->seen[i];
+		total += task->affinity.seen[i];
 	for (unsigned i = 0; i < servers; i++) {
-		if (task->seen[i] > 0 && task->seen[i] * AFFINITY_SHARE >= total)
+		if (task->affinity.seen[i] > 0 && task->affinity.seen[i] * AFFINITY_SHARE >= total)
 			often |= 1ull << i;
-		task->seen[i] /= 2;
+		task->affinity.seen[i] /= 2;
 	}
-	return often ? often : load_relaxed(&task->servers_polling);
+	return often ? often : load_relaxed(&task->affinity.polling);
 }
 
 /* Looks at the faults since the last sample. */
 static bool
 is_fit_for_direct(struct daemon *d, struct task *task)
 {
-	uint64_t now = clock_now_ns(), elapsed = now - task->sampled_ns,
-		 interval = task->sample_interval;
+	uint64_t now = clock_now_ns(), elapsed = now - task->affinity.sampled_ns,
+		 interval = task->affinity.interval;
 	uint64_t swapins = (uint64_t)load_relaxed(&task->bill.ledger.entries[PAGER_LEDGER_SWAPINS]);
-	uint64_t rate = param(d, direct_faults), swapped_in = swapins - task->sampled_swapins;
+	uint64_t rate = param(d, direct_faults),
+		 swapped_in = swapins - task->affinity.sampled_swapins;
 	bool is_often = rate > 0 && elapsed < interval * 1000000000u / rate;
 
-	task->sampled_ns = now;
-	task->sampled_swapins = swapins;
-	return is_often && !task->direct_refused && swapped_in * DIRECT_SWAPINS <= interval;
+	task->affinity.sampled_ns = now;
+	task->affinity.sampled_swapins = swapins;
+	return is_often && !task->affinity.direct_refused &&
+	       swapped_in * DIRECT_SWAPINS <= interval;
 }
 
 /* Who reads the client from now on. */
@@ -121,14 +123,14 @@ assign(struct fault_server *server, struct task *task, uint64_t wanted, bool dir
 {
 	struct daemon *d = server->daemon;
 
-	if (direct && load_relaxed(&task->servers_polling) == wanted &&
-	    load_acquire(&task->is_direct))
+	if (direct && load_relaxed(&task->affinity.polling) == wanted &&
+	    load_acquire(&task->affinity.is_direct))
 		return;
 	if (direct && direct_set(server, task, wanted))
 		return;
-	if (load_acquire(&task->is_direct)) {
+	if (load_acquire(&task->affinity.is_direct)) {
 		direct_leave(d, task, server->stats);
-		task->busy_samples = 0;
+		task->affinity.busy_samples = 0;
 	} else {
 		apply(d, task, wanted);
 	}
@@ -138,68 +140,70 @@ static void
 sample(struct fault_server *server, struct task *task, uint32_t thread)
 {
 	struct daemon *d = server->daemon;
-	bool is_direct = load_acquire(&task->is_direct);
+	bool is_direct = load_acquire(&task->affinity.is_direct);
 	int cpu = thread_cpu(task->pid, thread);
-	uint64_t polling = load_relaxed(&task->servers_polling), wanted = polling;
+	uint64_t polling = load_relaxed(&task->affinity.polling), wanted = polling;
 	bool period_ends;
 
 	/* Threads that cannot be found (another namespace of processes) would take all direct
 	 * servers. */
-	task->busy_samples = is_fit_for_direct(d, task) && cpu >= 0 ? task->busy_samples + 1 : 0;
+	task->affinity.busy_samples =
+	    is_fit_for_direct(d, task) && cpu >= 0 ? task->affinity.busy_samples + 1 : 0;
 	if (cpu >= 0) {
 		unsigned at = cpus_place(&d->cpus, (unsigned)cpu) % d->server_count;
 
-		task->seen[at]++;
+		task->affinity.seen[at]++;
 		wanted |= 1ull << at; /* seen where nobody listens: at once */
 	}
-	period_ends = ++task->samples >= AFFINITY_PERIOD;
+	period_ends = ++task->affinity.samples >= AFFINITY_PERIOD;
 	if (period_ends) {
 		wanted = often_seen(task, d->server_count);
-		task->samples = 0;
+		task->affinity.samples = 0;
 	}
 	/* A direct client stays so while it is fit; another one begins at the end of a period, when
 	 * it is known where it runs. */
 	if (is_direct || period_ends || wanted != polling)
 		assign(server, task, wanted,
-		    is_direct ? task->busy_samples > 0
-			      : period_ends && task->busy_samples >= DIRECT_SAMPLES);
+		    is_direct ? task->affinity.busy_samples > 0
+			      : period_ends && task->affinity.busy_samples >= DIRECT_SAMPLES);
 	if (wanted != polling)
-		task->sample_interval = INTERVAL_MIN;
+		task->affinity.interval = INTERVAL_MIN;
 	else if (period_ends)
-		task->sample_interval = (unsigned)min_u64(2 * task->sample_interval, INTERVAL_MAX);
+		task->affinity.interval =
+		    (unsigned)min_u64(2 * task->affinity.interval, INTERVAL_MAX);
 }
 
 /* The one of a pair that reads the client. */
 static struct fault_server *
 reader(struct daemon *d, struct task *task, unsigned i)
 {
-	return load_acquire(&task->is_direct) ? &d->servers[d->server_count + i]
-					      : fault_seat_server(d, i);
+	return load_acquire(&task->affinity.is_direct) ? &d->servers[d->server_count + i]
+						       : fault_seat_server(d, i);
 }
 
 void
 affinity_note(struct fault_server *server, struct task *task, uint32_t thread, unsigned faults)
 {
 	struct daemon *d = server->daemon;
-	unsigned left = load_relaxed(&task->faults_to_sample);
+	unsigned left = load_relaxed(&task->affinity.faults_to_sample);
 	uint64_t polling;
 
 	if (left > faults) {
 		/* Lost updates only move the next sample. */
-		store_relaxed(&task->faults_to_sample, left - faults);
+		store_relaxed(&task->affinity.faults_to_sample, left - faults);
 		return;
 	}
-	store_relaxed(&task->faults_to_sample, INTERVAL_MIN);
-	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&task->affinity_busy, true))
+	store_relaxed(&task->affinity.faults_to_sample, INTERVAL_MIN);
+	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&task->affinity.busy, true))
 		return;
-	task->sample_interval = (unsigned)max_u64(task->sample_interval, INTERVAL_MIN);
+	task->affinity.interval = (unsigned)max_u64(task->affinity.interval, INTERVAL_MIN);
 	/* In a side lane one server polls it, and nothing is chosen. */
 	if (!task_is_dead(task) && load_acquire(&task->lane) == LANE_COMMON)
 		sample(server, task, thread);
-	store_relaxed(&task->faults_to_sample, task->sample_interval);
-	polling = load_relaxed(&task->servers_polling);
+	store_relaxed(&task->affinity.faults_to_sample, task->affinity.interval);
+	polling = load_relaxed(&task->affinity.polling);
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (polling & 1ull << i)
 			fault_server_give_way(reader(d, task, i), (polling & (polling - 1)) != 0);
-	store_release(&task->affinity_busy, false);
+	store_release(&task->affinity.busy, false);
 }

@@ -87,18 +87,18 @@ call_off(struct fault_server *server)
 static void
 refuse(struct fault_server *server, struct task *task)
 {
-	if (exchange_acq_rel(&task->affinity_busy, true)) {
+	if (exchange_acq_rel(&task->affinity.busy, true)) {
 		sched_yield();
 		return;
 	}
 	if (!load_acquire(&server->leaving)) {
-		task->direct_refused = true;
+		task->affinity.direct_refused = true;
 		direct_leave(server->daemon, task, server->stats);
 		/* Nobody could be made to poll it: it waits again, rather than spin. */
-		if (load_acquire(&task->is_direct))
+		if (load_acquire(&task->affinity.is_direct))
 			uffd_may_wait(task->uffd);
 	}
-	store_release(&task->affinity_busy, false);
+	store_release(&task->affinity.busy, false);
 }
 
 static void
@@ -177,15 +177,15 @@ direct_set(struct fault_server *server, struct task *task, uint64_t wanted)
 	bool begins;
 
 	lock_acquire(&d->direct_lock);
-	begins = !load_relaxed(&task->is_direct);
+	begins = !load_relaxed(&task->affinity.is_direct);
 	if (!can_be_had(d, task, wanted)) {
 		lock_release(&d->direct_lock);
 		return false;
 	}
 	/* First: who still polls must not make it nonblocking again (serve_task). */
-	store_release(&task->is_direct, true);
+	store_release(&task->affinity.is_direct, true);
 	if (begins && uffd_may_wait(task->uffd) != 0) {
-		store_release(&task->is_direct, false);
+		store_release(&task->affinity.is_direct, false);
 		lock_release(&d->direct_lock);
 		return false;
 	}
@@ -208,7 +208,7 @@ direct_set(struct fault_server *server, struct task *task, uint64_t wanted)
 		}
 		stat_add(server->stats, STAT_DIRECT_BEGINS, 1);
 	}
-	store_relaxed(&task->servers_polling, wanted);
+	store_relaxed(&task->affinity.polling, wanted);
 	return true;
 }
 
@@ -222,9 +222,9 @@ static void
 call_all_off(struct daemon *d, struct task *task, struct stat_shard stats)
 {
 	lock_acquire(&d->direct_lock);
-	if (load_relaxed(&task->is_direct)) {
+	if (load_relaxed(&task->affinity.is_direct)) {
 		stat_add(stats, STAT_DIRECT_ENDS, 1);
-		store_release(&task->is_direct, false);
+		store_release(&task->affinity.is_direct, false);
 		uffd_never_wait(task->uffd);
 		for (unsigned i = 0; i < d->server_count; i++)
 			if (direct_of(d, i)->client == task)
@@ -238,7 +238,7 @@ direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 {
 	uint64_t polling = 0;
 
-	if (!load_acquire(&task->is_direct))
+	if (!load_acquire(&task->affinity.is_direct))
 		return;
 	/* Before direct servers leave: somebody always reads. */
 	for (unsigned i = 0; i < d->server_count; i++)
@@ -246,7 +246,7 @@ direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 			polling |= 1ull << i;
 	if (polling == 0)
 		return;
-	store_relaxed(&task->servers_polling, polling);
+	store_relaxed(&task->affinity.polling, polling);
 	call_all_off(d, task, stats);
 	/* Its end takes it from all servers; what came after that is ours to take back. */
 	if (task_is_dead(task))
@@ -287,7 +287,7 @@ count_quiet_ticks(struct daemon *d)
 			continue;
 		/* While others read for its client the file stays as it is: the next fault wakes
 		 * this one too. */
-		if (!load_relaxed(&server->client->is_direct))
+		if (!load_relaxed(&server->client->affinity.is_direct))
 			uffd_never_wait(server->client->uffd);
 		call_off(server);
 	}
@@ -305,9 +305,9 @@ direct_refresh(struct daemon *d)
 			continue;
 		task_get(task);
 		lock_release(&d->direct_lock);
-		if (!exchange_acq_rel(&task->affinity_busy, true)) {
+		if (!exchange_acq_rel(&task->affinity.busy, true)) {
 			direct_leave(d, task, control_stats(d));
-			store_release(&task->affinity_busy, false);
+			store_release(&task->affinity.busy, false);
 		}
 		task_put(task);
 		lock_acquire(&d->direct_lock);
@@ -329,9 +329,9 @@ relieve(struct daemon *d, struct watch *w)
 	lock_release(&d->direct_lock);
 	if (!task)
 		return;
-	if (!exchange_acq_rel(&task->affinity_busy, true)) {
+	if (!exchange_acq_rel(&task->affinity.busy, true)) {
 		direct_leave(d, task, stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH)));
-		store_release(&task->affinity_busy, false);
+		store_release(&task->affinity.busy, false);
 	}
 	task_put(task);
 }

@@ -27,10 +27,10 @@ void direct_serve_handed(struct fault_server *server);
 bool direct_hand_over(struct fault_server *server, const struct fault *f);
 
 /* The task's own direct servers are those of the servers in the mask, and nobody polls it. =>
- * false: they are not to be had, or it is dead; nothing has changed. Held: affinity_busy. */
+ * false: they are not to be had, or it is dead; nothing has changed. Held: affinity.busy. */
 bool direct_set(struct fault_server *server, struct task *task, uint64_t wanted);
 /* All servers poll it again, and direct servers leave as soon as they have read once more. Held:
- * affinity_busy. */
+ * affinity.busy. */
 void direct_leave(struct daemon *d, struct task *task, struct stat_shard stats);
 /* The task is dead. Runs on: the control loop. */
 void direct_remove(struct daemon *d, struct task *task);

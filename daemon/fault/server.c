@@ -95,7 +95,7 @@ serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 	}
 	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error
 	 * for ever: servers would spin. */
-	if (events & EPOLLERR && !load_acquire(&task->is_direct))
+	if (events & EPOLLERR && !load_acquire(&task->affinity.is_direct))
 		uffd_never_wait(task->uffd);
 	/* One batch a round, so that one client's storm does not hold up the others. A batch that
 	 * is not full has emptied it: the next message is an edge. */
@@ -491,7 +491,7 @@ fault_servers_add(struct daemon *d, struct task *task, unsigned lane)
 	uint64_t polling = d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1;
 
 	store_release(&task->lane, lane);
-	store_relaxed(&task->servers_polling, lane == LANE_COMMON ? polling : 0);
+	store_relaxed(&task->affinity.polling, lane == LANE_COMMON ? polling : 0);
 	for (unsigned i = 0; i < seat_count(d); i++) {
 		int error = d->seats[i].lane == lane ? fault_seat_watch(&d->seats[i], task) : 0;
 

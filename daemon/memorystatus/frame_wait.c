@@ -99,7 +99,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 	if (l->tail == i)
 		l->tail = previous;
 	if (count == &k->count)
-		k->pool[i].fault.task->parked--;
+		k->pool[i].fault.task->waits.count--;
 	if (is_for_frames(k, l))
 		fetch_sub_relaxed(&k->frame_count, 1);
 	store_release(count, load_relaxed(count) - 1);
@@ -123,7 +123,7 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 	k->pool[i].ticket = k->next_ticket++;
 	task_get(fault->task);
 	if (count == &k->count)
-		fault->task->parked++;
+		fault->task->waits.count++;
 	if (is_for_frames(k, l))
 		fetch_add_relaxed(&k->frame_count, 1);
 	append_locked(k, l, i);
@@ -159,9 +159,9 @@ static void
 overflow_locked(struct park *k, struct task *task)
 {
 	lock_assert_held(&k->lock);
-	if (task->park_overflow)
+	if (task->waits.is_overflowed)
 		return;
-	task->park_overflow = true;
+	task->waits.is_overflowed = true;
 	task->overflow_next = k->overflowed;
 	k->overflowed = task_get(task);
 }
@@ -175,12 +175,12 @@ frame_wait_overflowed(struct daemon *d)
 
 	lock_acquire(&k->lock);
 	if (load_relaxed(&k->count) <= k->room / 4) {
-		for (at = &k->overflowed; *at && (*at)->parked > task_share(k) / 2;)
+		for (at = &k->overflowed; *at && (*at)->waits.count > task_share(k) / 2;)
 			at = &(*at)->overflow_next;
 		task = *at;
 		if (task) {
 			*at = task->overflow_next;
-			task->park_overflow = false;
+			task->waits.is_overflowed = false;
 		}
 	}
 	lock_release(&k->lock);
@@ -209,11 +209,12 @@ frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for wait)
 		lock_release(&k->lock);
 		return false;
 	}
-	if (limit && task->limited.head == PARK_NONE && task->parked < task_share(k) &&
+	if (limit && task->waits.limited.head == PARK_NONE && task->waits.count < task_share(k) &&
 	    k->free_head != PARK_NONE)
 		limited_add_locked(k, task);
-	if (task->parked < task_share(k))
-		i = keep_locked(k, limit ? &task->limited : &k->waiting[use_of(wait)], fault, wait);
+	if (task->waits.count < task_share(k))
+		i = keep_locked(
+		    k, limit ? &task->waits.limited : &k->waiting[use_of(wait)], fault, wait);
 	if (i == PARK_NONE)
 		overflow_locked(k, task);
 	if (i != PARK_NONE && limit)
@@ -310,7 +311,7 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		look_locked(d, &k->waiting[use], now, &best, &verdict);
 	for (struct task *task = k->limited; task; task = task->limited_next)
-		look_locked(d, &task->limited, now, &best, &verdict);
+		look_locked(d, &task->waits.limited, now, &best, &verdict);
 	if (best) {
 		uint32_t i = best->head;
 		bool limit = k->pool[i].wait == WAIT_LIMIT;
@@ -530,12 +531,12 @@ overflow_drop_locked(struct park *k, struct task *task)
 	struct task **at = &k->overflowed;
 
 	lock_assert_held(&k->lock);
-	if (!task->park_overflow)
+	if (!task->waits.is_overflowed)
 		return false;
 	while (*at != task)
 		at = &(*at)->overflow_next;
 	*at = task->overflow_next;
-	task->park_overflow = false;
+	task->waits.is_overflowed = false;
 	return true;
 }
 
@@ -546,9 +547,9 @@ frame_wait_drop(struct daemon *d, struct task *task)
 	unsigned dropped, limited;
 
 	lock_acquire(&k->lock);
-	if (task->limited.head != PARK_NONE)
+	if (task->waits.limited.head != PARK_NONE)
 		limited_remove_locked(k, task);
-	limited = drop_locked(k, &task->limited, task);
+	limited = drop_locked(k, &task->waits.limited, task);
 	fetch_sub_relaxed(&task->bill.process->limit_parked, limited);
 	dropped = limited + drop_locked(k, &k->refused, task) +
 		  drop_locked(k, &k->tableless, task) + overflow_drop_locked(k, task);

@@ -20,7 +20,7 @@ want_pages_of(struct daemon *d, struct task *task)
 {
 	unsigned lane = load_acquire(&task->lane);
 
-	store_release(&task->reclaim_queued, true);
+	store_release(&task->reclaim.queued, true);
 	store_release(limits_wanted(d, lane), true);
 	if (lane == LANE_COMMON) {
 		frames_want(d);

@@ -15,7 +15,7 @@ sweep_object(
     struct pageout_worker *w, struct task *task, struct vm_object *o, unsigned want, unsigned *aged)
 {
 	struct daemon *d = w->daemon;
-	uint64_t i = task->reclaim_page;
+	uint64_t i = task->reclaim.page;
 	bool any = false;
 
 	for (; w->chosen < want && *aged < want &&
@@ -34,7 +34,7 @@ sweep_object(
 		}
 		lock_release(&d->pageq.lock);
 	}
-	task->reclaim_page = i >= o->page_count ? 0 : (uint32_t)i;
+	task->reclaim.page = i >= o->page_count ? 0 : (uint32_t)i;
 	return any;
 }
 
@@ -46,9 +46,9 @@ next_object(struct task *task)
 
 	lock_acquire(&task->map.lock);
 	if (task->map.count > 0) {
-		if (task->reclaim_entry >= task->map.count)
-			task->reclaim_entry = 0;
-		o = task->map.entries[task->reclaim_entry].object;
+		if (task->reclaim.entry >= task->map.count)
+			task->reclaim.entry = 0;
+		o = task->map.entries[task->reclaim.entry].object;
 		vm_object_get(o);
 	}
 	lock_release(&task->map.lock);
@@ -73,8 +73,8 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 		if (!o)
 			break;
 		sweep_object(w, task, o, w->batch, &aged);
-		if (task->reclaim_page == 0)
-			task->reclaim_entry++;
+		if (task->reclaim.page == 0)
+			task->reclaim.entry++;
 		*ret_moved |= aged + w->chosen > 0;
 		worker_made_inactive(w, aged);
 		worker_age(w);
@@ -101,7 +101,7 @@ round_limits(struct pageout_worker *w)
 		bool is_ours = load_acquire(&task->lane) == w->lane && !watch_is_relieved();
 
 		/* Taken back first: a fault that parks from here on asks again. */
-		if (is_ours && exchange_acq_rel(&task->reclaim_queued, false)) {
+		if (is_ours && exchange_acq_rel(&task->reclaim.queued, false)) {
 			bool moved = false, waited_for;
 
 			if (process_over_limit(task->bill.process, LIMIT_SLACK))
@@ -113,7 +113,7 @@ round_limits(struct pageout_worker *w)
 			/* A limit set below what is held is worked down to without a fault, as long
 			 * as pages move. */
 			if (waited_for || (moved && process_over_limit(task->bill.process, 0))) {
-				store_release(&task->reclaim_queued, true);
+				store_release(&task->reclaim.queued, true);
 				again = true;
 			}
 		}

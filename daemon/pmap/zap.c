@@ -59,8 +59,8 @@ zap_init(struct daemon *d)
 static uint64_t
 hot_processors(struct daemon *d, struct task *task)
 {
-	return d->server_count == d->cpus.count && load_acquire(&task->is_direct)
-		   ? cpus_mask(&d->cpus, load_relaxed(&task->servers_polling))
+	return d->server_count == d->cpus.count && load_acquire(&task->affinity.is_direct)
+		   ? cpus_mask(&d->cpus, load_relaxed(&task->affinity.polling))
 		   : 0;
 }
 

@@ -14,6 +14,7 @@
 #include "check.h"
 #include "lock.h"
 #include "vm/bill.h"
+#include "vm/task_notes.h"
 #include "vm/slot.h"
 
 struct daemon;
@@ -105,21 +106,6 @@ struct vm_map {
 
 enum task_state { TASK_ATTACHING, TASK_ATTACHED, TASK_DEAD };
 
-/* A sequential run of faults by one thread; direct-mapped by thread id. */
-#define STREAMS 16
-struct stream {
-	uint32_t thread;
-	uint32_t run;     /* faults that continued it */
-	uint64_t next_up; /* address that would continue it upwards */
-	uint64_t next_down;
-};
-
-/* Faults that wait in one queue, first in, first out: places in the pool of
- * memorystatus/frame_wait.c; 0: none. */
-struct park_list {
-	uint32_t head, tail;
-};
-
 #define TASK_MAGIC 0x7a5c1041u
 
 struct task {
@@ -130,7 +116,7 @@ struct task {
 	struct daemon *daemon;         /* (C) */
 	_Atomic enum task_state state; /* (A) written by task_commit */
 	atomic_uint lane; /* (A) that serves it: watch/lane.h; written by the watcher, under
-			     affinity_busy */
+			     affinity.busy */
 	atomic_uint
 	    lane_before; /* (A) whose jobs serve it until it is attached; written by the watcher */
 	unsigned times_apart; /* the watcher only: how often it has been moved to a side lane */
@@ -146,34 +132,14 @@ struct task {
 	struct vm_map map;
 	atomic_uint objects; /* (A) that it has */
 	struct bill bill;
-	atomic_bool reclaim_queued; /* (A) a worker has been asked to take its pages */
-	uint32_t reclaim_entry;     /* worker 0 only: where own reclaim goes on */
-	uint32_t reclaim_page;
-	struct park_list limited;  /* (K) its faults that wait for that, FIFO */
-	struct task *limited_next; /* (K) on park.limited */
-	uint32_t parked;           /* (K) its faults that wait */
-	bool park_overflow; /* (K) more than may: all its threads are woken when there is a place
-			       again, */
+	struct task_reclaim reclaim;
+	struct task_waits waits;
+	struct task *limited_next;      /* (K) on park.limited */
 	struct task *overflow_next;     /* (K) on park.overflowed */
 	struct stream streams[STREAMS]; /* (M) */
-	atomic_uint
-	    faults_to_sample; /* (A) faults until the CPU of a faulting thread is looked at again */
-	_Atomic uint64_t servers_polling; /* (A) bit i: server i, or its direct server, reads this
-					     client; changed by the holder of affinity_busy */
-	atomic_bool is_direct; /* (A) written under DIRECT: direct servers read it, the others do
-				  not poll it */
-	bool direct_refused;   /* under affinity_busy: it made its userfaultfd nonblocking, or it
-				  cannot be read otherwise */
+	struct task_affinity affinity;
 	atomic_bool
-	    has_moved;    /* (A) it has moved paged memory by mremap(2), to where no map knows it */
-	uint8_t seen[64]; /* under affinity_busy: samples by server (fault/affinity.c), older ones
-			     count less */
-	unsigned samples; /* under affinity_busy: in this period */
-	unsigned sample_interval;             /* under affinity_busy: faults from one to the next */
-	uint64_t sampled_ns, sampled_swapins; /* under affinity_busy: at the last sample */
-	unsigned busy_samples; /* under affinity_busy: samples in a row that found it fit for direct
-				  servers */
-	atomic_bool affinity_busy; /* (A) try-lock */
+	    has_moved; /* (A) it has moved paged memory by mremap(2), to where no map knows it */
 };
 
 struct task_table {

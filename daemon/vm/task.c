@@ -149,7 +149,7 @@ task_put(struct task *task)
 	d->tasks.tasks[task->index] = NULL;
 	d->tasks.count--;
 	lock_release(&d->tasks.lock);
-	CHECK(load_relaxed(&task->objects) == 0 && task->parked == 0);
+	CHECK(load_relaxed(&task->objects) == 0 && task->waits.count == 0);
 	vm_map_fini(&task->map);
 	CHECKF(ledger_is_zero(&task->bill.ledger),
 	    "session %llu ends with a ledger that is not zero", (unsigned long long)task->id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Moving a client from one lane to another. Who polls it changes under its affinity_busy, as in
+ * Moving a client from one lane to another. Who polls it changes under its affinity.busy, as in
  * fault/affinity.c.
  */
 #include "watch/lane.h"
@@ -27,13 +27,13 @@ poll_from(struct daemon *d, struct task *task, unsigned lane)
 	for (unsigned i = 0; i < seat_count(d); i++)
 		if (d->seats[i].lane != lane)
 			fault_seat_unwatch(&d->seats[i], task);
-	store_relaxed(&task->servers_polling, polling);
+	store_relaxed(&task->affinity.polling, polling);
 }
 
 void
 lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats)
 {
-	while (exchange_acq_rel(&task->affinity_busy, true))
+	while (exchange_acq_rel(&task->affinity.busy, true))
 		sched_yield();
 	if (lane != LANE_COMMON)
 		direct_leave(d, task, stats);
@@ -44,7 +44,7 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	if (task_is_dead(task))
 		for (unsigned i = 0; i < seat_count(d); i++)
 			fault_seat_unwatch(&d->seats[i], task);
-	store_release(&task->affinity_busy, false);
+	store_release(&task->affinity.busy, false);
 	/* Faults that were read and passed over on the way come again. */
 	if (load_acquire(&task->state) == TASK_ATTACHED)
 		task_wake_all(task);

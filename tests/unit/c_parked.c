@@ -40,7 +40,7 @@ overflow_is_woken(void **state)
 	store_relaxed(&d->frames.free_count, 0);
 	park(server, &u, 0, share + 10, WAIT_FIRST);
 	assert_int_equal(load_relaxed(&d->park.count), share);
-	assert_true(u.task->park_overflow);
+	assert_true(u.task->waits.is_overflowed);
 	/* Others fill the pool, and the last of them finds nothing. */
 	for (unsigned i = 0; i < 4; i++) {
 		others[i] = unit_task(d);
@@ -48,22 +48,22 @@ overflow_is_woken(void **state)
 		park(server, &other, 0, i < 3 ? share : 1, WAIT_FIRST);
 	}
 	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
-	assert_int_equal(others[3]->parked, 0);
-	assert_true(others[3]->park_overflow);
+	assert_int_equal(others[3]->waits.count, 0);
+	assert_true(others[3]->waits.is_overflowed);
 	/* No frame is free: no thread is woken, because it would fault again at once. */
 	parked_serve(server);
-	assert_true(others[3]->park_overflow && u.task->park_overflow);
+	assert_true(others[3]->waits.is_overflowed && u.task->waits.is_overflowed);
 	assert_int_equal(world.wakes, 0);
 	/* The clients that fill the pool end: there are places for the last one. */
 	for (unsigned i = 0; i < 3; i++)
 		parked_drop(d, others[i]);
-	assert_false(others[3]->park_overflow);
-	assert_true(u.task->park_overflow);
+	assert_false(others[3]->waits.is_overflowed);
+	assert_true(u.task->waits.is_overflowed);
 	/* And when the other's faults have been served it is woken for the rest. */
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
 	parked_serve(server);
 	assert_true(world.zeropages > 0 && world.wakes > 0);
-	assert_false(u.task->park_overflow);
+	assert_false(u.task->waits.is_overflowed);
 	assert_null(d->park.overflowed);
 	for (unsigned i = 0; i < 4; i++)
 		task_put(others[i]);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What rooms above vm/ note down about each task, a struct for each: nobody else looks inside, and
+ * vm/ only makes room for it (and makes it all zeroes). Letters on fields: daemon.h.
+ */
+#ifndef TASK_NOTES_H
+#define TASK_NOTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "atomics.h"
+
+/* fault/affinity.c and fault/direct.c: which servers read the faults of a task. */
+struct task_affinity {
+	atomic_bool busy; /* (A) a try-lock: the thread that has set it changes the fields below
+			     that name it */
+	atomic_uint
+	    faults_to_sample; /* (A) faults until the CPU of a faulting thread is looked at again */
+	_Atomic uint64_t polling; /* (A) bit i: server i, or its direct server, reads this task;
+				     changed under busy */
+	atomic_bool is_direct;    /* (A) written under DIRECT: direct servers read it, the others do
+				     not poll it */
+	bool direct_refused; /* under busy: it made its userfaultfd nonblocking, or it cannot be
+				read otherwise */
+	uint8_t seen[64];    /* under busy: samples by server, older ones count less */
+	unsigned samples;    /* under busy: in this period */
+	unsigned interval;   /* under busy: faults from one sample to the next */
+	uint64_t sampled_ns; /* under busy: when the last sample was taken */
+	uint64_t sampled_swapins; /* under busy: reads of swap until then */
+	unsigned busy_samples;    /* under busy: samples in a row that found it fit for direct
+				     servers */
+};
+
+/* fault/fault.c: a sequential run of faults by one thread; direct-mapped by thread id. */
+#define STREAMS 16
+struct stream {
+	uint32_t thread;
+	uint32_t run;     /* faults that continued it */
+	uint64_t next_up; /* address that would continue it upwards */
+	uint64_t next_down;
+};
+
+/* Faults that wait in one queue, first in, first out: places in the pool of
+ * memorystatus/frame_wait.c; 0: none. */
+struct park_list {
+	uint32_t head, tail;
+};
+
+/* memorystatus/frame_wait.c: faults of a task that wait. Its links are in struct task. */
+struct task_waits {
+	struct park_list limited; /* (K) those that wait for pages of their own to leave */
+	uint32_t count;           /* (K) all that are kept */
+	bool is_overflowed;       /* (K) some found no place: all threads of the task are woken when
+				     there is one again */
+};
+
+/* pageout/limit.c: a sweep through a task's own pages. */
+struct task_reclaim {
+	atomic_bool queued;   /* (A) a worker has been asked to take its pages */
+	uint32_t entry, page; /* one worker's at a time: where the sweep goes on */
+};
+
+#endif
