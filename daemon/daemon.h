@@ -174,6 +174,7 @@ struct daemon {
 	atomic_uint
 	    trace_window; /* (A) pages that stay mapped while recording; 0: as the policy says */
 	struct control *control;
+	pthread_t loop_thread; /* (C) runs the control loop: the main thread */
 	atomic_uint zap_agent; /* the agent zaps (system swap is on, or PAGEOUT is refused) */
 };
 

@@ -212,6 +212,7 @@ main(int argc, char **argv)
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		die(1, "no memory");
+	d->loop_thread = pthread_self();
 	params_init(&d->params);
 	if (getenv("PAGERD_FAIL") && failpt_arm(getenv("PAGERD_FAIL")) != 0)
 		die(2, "PAGERD_FAIL: no such fail point, or not NAME:after[:times]");

@@ -88,6 +88,7 @@ check_frames(struct daemon *d, struct report *r)
 	long long counts[STAT_COUNT + 1] = { 0 }, sum = 0, pages = 0;
 	uint32_t free_listed = 0;
 
+	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
 	lock_acquire(&d->pageq.lock);
 	for (uint32_t f = 0; f < d->frames.count; f++) {

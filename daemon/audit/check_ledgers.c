@@ -26,6 +26,7 @@ check_ledgers(struct daemon *d, struct report *r)
 {
 	long long internal = 0, compressed = 0, wired = 0;
 
+	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
 	lock_acquire(&d->pageq.lock);
 	for (uint32_t i = 0; i < d->tasks.room; i++) {

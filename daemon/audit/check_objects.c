@@ -67,6 +67,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	long long live = 0, counted = 0, held;
 	struct stat st;
 
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	lock_acquire(&o->lock);
 	lock_acquire(&d->pageq.lock);
 	for (uint64_t i = 0; i < o->page_count;) {
@@ -98,6 +99,7 @@ check_objects(struct daemon *d, struct report *r)
 	struct vm_object *o;
 	uint32_t cursor = 0;
 
+	locks_assert_none();
 	while ((o = vm_object_next(d, &cursor)) != NULL) {
 		check_object(d, r, o);
 		vm_object_put(o);

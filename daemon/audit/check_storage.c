@@ -68,6 +68,7 @@ check_storage(struct daemon *d, struct report *r)
 	struct stat st;
 	long long held;
 
+	locks_assert_none();
 	verify(r, compressor_is_sound(d, message, sizeof(message)), "compressor: %s", message);
 	if (d->swap)
 		verify(r, swap_is_valid(d->swap, message, sizeof(message)), "swap: %s", message);
@@ -111,6 +112,7 @@ check_tables(struct daemon *d, struct report *r)
 	char message[256];
 	bool sound = false;
 
+	locks_assert_none();
 	for (unsigned tries = 0; tries < STORAGE_TRIES && !sound; tries++) {
 		sound = tables_are_sound(d, message, sizeof(message));
 		if (sound)

@@ -29,6 +29,7 @@ spares_take(struct acceptor *a)
 {
 	bool all = true;
 
+	loop_assert(a->daemon);
 	for (unsigned i = 0; i < ACCEPT_SPARES; i++) {
 		if (a->spares[i] < 0)
 			a->spares[i] = eventfd(0, EFD_CLOEXEC);
@@ -63,6 +64,8 @@ connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error)
 		.error = error,
 	};
 
+	loop_assert(d);
+	CHECK(fd >= 0 && error < 0);
 	/* What the other end makes of it is its own affair: it is hung up on. */
 	(void)!send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_RDWR);
@@ -77,6 +80,7 @@ connection_take(struct acceptor *a)
 		FAIL_ACCEPT_ECONNABORTED };
 	int fd;
 
+	CHECK(a->listen_fd >= 0);
 	for (unsigned i = 0; i < ARRAY_LEN(points); i++) {
 		int error = failpt_hit(points[i]);
 
@@ -112,6 +116,7 @@ take_with_spares(struct acceptor *a, int error, int fd)
 	unsigned spares;
 	bool known;
 
+	CHECK(error == -EMFILE || error == -ENFILE);
 	spares = spares_release(a);
 	if (spares == 0 && fd < 0)
 		return false;
@@ -141,6 +146,7 @@ retry(uv_timer_t *timer)
 {
 	struct acceptor *a = timer->data;
 
+	CHECK(!uv_is_active((uv_handle_t *)&a->poll));
 	spares_take(a);
 	uv_poll_start(&a->poll, UV_READABLE, listener_readable);
 }
@@ -148,6 +154,7 @@ retry(uv_timer_t *timer)
 static void
 pause_listening(struct acceptor *a, int error)
 {
+	CHECK(error < 0);
 	log_warning_limited(
 	    "no connection can be accepted (%s): those that come wait", strerror(-error));
 	uv_poll_stop(&a->poll);
@@ -159,6 +166,7 @@ listener_readable(uv_poll_t *poll, int status, int events)
 {
 	struct acceptor *a = poll->data;
 
+	loop_assert(a->daemon);
 	(void)events;
 	if (status < 0)
 		return;
@@ -202,6 +210,8 @@ void
 acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen_fd,
     void (*accepted)(void *context, int fd), void *context)
 {
+	loop_assert(d);
+	CHECK(listen_fd >= 0 && accepted);
 	a->daemon = d;
 	a->listen_fd = listen_fd;
 	a->accepted = accepted;
@@ -217,6 +227,7 @@ acceptor_start(struct acceptor *a, struct daemon *d, uv_loop_t *loop, int listen
 void
 acceptor_stop(struct acceptor *a)
 {
+	loop_assert(a->daemon);
 	uv_poll_stop(&a->poll);
 	uv_timer_stop(&a->retry);
 }
@@ -224,5 +235,6 @@ acceptor_stop(struct acceptor *a)
 void
 acceptor_fini(struct acceptor *a)
 {
+	loop_assert(a->daemon);
 	spares_release(a);
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "control/loop_thread.h"
 #include "daemon.h"
 
 /* Descriptors kept for the moment in which there are no others: for sessions of root's or of the

@@ -37,6 +37,8 @@ connection_free(struct connection *connection)
 {
 	struct connections *all = connection->all;
 
+	loop_assert(all->daemon);
+	CHECK(connection->handles == 0 && all->count > 0 && *connection->at == connection);
 	*connection->at = connection->next;
 	if (connection->next)
 		connection->next->at = connection->at;
@@ -49,6 +51,7 @@ connection_free(struct connection *connection)
 static void
 teardown_run(struct job *job, const struct jobs_place *place)
 {
+	CHECK(task_is_dead(job->task));
 	(void)place;
 	job->again = task_teardown(job->task);
 }
@@ -56,6 +59,7 @@ teardown_run(struct job *job, const struct jobs_place *place)
 static void
 teardown_done(struct job *job)
 {
+	CHECK(!job->again);
 	connection_free(container_of(job, struct connection, teardown));
 }
 
@@ -66,6 +70,7 @@ teardown_submit(struct connection *connection)
 {
 	struct task *task = connection->session.task;
 
+	CHECK_OBJ(&connection->session, SESSION_MAGIC);
 	if (!session_is_ended(&connection->session) || connection->handles > 0 ||
 	    connection->session.job_running)
 		return;
@@ -87,6 +92,7 @@ handles_gone(struct connection *connection)
 {
 	struct session *session = &connection->session;
 
+	CHECK(session_is_ended(session) && session->socket >= 0);
 	closer_close(session->daemon, session->socket, session->pid, session->uid);
 	session->socket = -1;
 	teardown_submit(connection);
@@ -97,6 +103,7 @@ handle_closed(uv_handle_t *handle)
 {
 	struct connection *connection = handle->data;
 
+	CHECK(connection->handles > 0);
 	if (--connection->handles == 0)
 		handles_gone(connection);
 }
@@ -107,6 +114,8 @@ connection_end(struct connection *connection)
 	struct session *session = &connection->session;
 	struct task *task = session->task;
 
+	loop_assert(session->daemon);
+	CHECK_OBJ(session, SESSION_MAGIC);
 	if (session_is_ended(session))
 		return;
 	session_commit(session, load_relaxed(&session->state), SESSION_ENDED);
@@ -129,6 +138,7 @@ connection_end(struct connection *connection)
 void
 connections_end_wanted(struct connections *all)
 {
+	loop_assert(all->daemon);
 	for (struct connection *c = all->first, *next; c; c = next) {
 		next = c->next;
 		if (c->session.task && load_acquire(&c->session.task->end_wanted))
@@ -142,6 +152,7 @@ connections_end_silent(struct connections *all)
 	struct daemon *d = all->daemon;
 	uint64_t allowed = param(d, hello_seconds) * 1000000000u, now = clock_now_ns();
 
+	loop_assert(d);
 	for (struct connection *c = all->first, *next; c; c = next) {
 		struct session *session = &c->session;
 
@@ -162,6 +173,8 @@ connections_end_silent(struct connections *all)
 void
 connections_end(struct connections *all, void (*empty)(struct daemon *d))
 {
+	loop_assert(all->daemon);
+	CHECK(empty && !all->empty);
 	all->empty = empty;
 	/* One whose handles never reached the loop is freed at once: the last one calls `empty`. */
 	if (all->count == 0) {
@@ -180,6 +193,7 @@ process_ended(uv_poll_t *poll, int status, int events)
 {
 	struct connection *connection = poll->data;
 
+	CHECK_OBJ(&connection->session, SESSION_MAGIC);
 	(void)status, (void)events;
 	connection_end(connection);
 }
@@ -222,6 +236,8 @@ request_done(struct job *job)
 	bool is_ended = session_is_ended(session),
 	     is_sent = !is_ended && send_reply(session, j->reply, j->reply_bytes, j->reply_fd);
 
+	CHECK_OBJ(session, SESSION_MAGIC);
+	CHECK(session->job_running);
 	session->job_running = false;
 	if (j->reply_fd_given)
 		closer_close(session->daemon, j->reply_fd, session->pid, session->uid);
@@ -242,6 +258,7 @@ request_receive(struct connection *connection)
 	int fd, reply_fd = -1, error = 0;
 	size_t reply_bytes = 0;
 
+	CHECK(!session->job_running && !session_is_ended(session));
 	switch (receive_packet(session, all->packet, &fd, &error)) {
 	case RECEIVED_PACKET:
 		break;
@@ -280,6 +297,7 @@ socket_readable(uv_poll_t *poll, int status, int events)
 {
 	struct connection *connection = poll->data;
 
+	CHECK_OBJ(&connection->session, SESSION_MAGIC);
 	(void)events;
 	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read.
 	 */
@@ -327,6 +345,7 @@ connection_watch(struct connection *connection)
 	uv_loop_t *loop = connection->all->loop;
 	int error = uv_poll_init(loop, &connection->socket, session->socket);
 
+	CHECK(connection->handles == 0);
 	connection->handles += !error;
 	if (!error)
 		error = uv_poll_init(loop, &connection->process, session->pidfd);
@@ -346,6 +365,8 @@ connection_open(struct connections *all, int fd)
 	struct ucred peer = { 0 };
 	int pidfd = -1, error = connection ? peer_check(d, fd, &peer, &pidfd) : -ENOMEM;
 
+	loop_assert(d);
+	CHECK(fd >= 0);
 	if (!error)
 		error = session_init(&connection->session, d, fd, peer.pid, peer.uid, pidfd);
 	if (error) {

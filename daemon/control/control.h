@@ -9,6 +9,7 @@
 
 #include "daemon.h"
 #include "control/jobs.h"
+#include "control/loop_thread.h"
 #include "control/session.h"
 
 /* One request while it is being handled. */

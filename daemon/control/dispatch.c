@@ -29,6 +29,7 @@ access_check(struct session *session, enum access access)
 {
 	enum session_state state = load_relaxed(&session->state);
 
+	loop_assert(session->daemon);
 	switch (access) {
 	case NONE:
 		return state == SESSION_NEW ? 0 : -EPROTO;
@@ -52,6 +53,8 @@ fill_header(void *reply, uint16_t type, uint64_t sequence, int error, size_t bod
 {
 	struct pager_msg_header *header = reply;
 
+	CHECK(error <= 0);
+	CHECK(sizeof(*header) + body_bytes <= PAGER_MSG_BYTES_MAX);
 	*reply_bytes = sizeof(*header) + (error ? 0 : body_bytes);
 	*header = (struct pager_msg_header){
 		.length = (uint32_t)*reply_bytes, .type = type, .sequence = sequence, .error = error
@@ -79,6 +82,8 @@ job_run(struct job *job, const struct jobs_place *place)
 	};
 	int error = session_is_ended(session) ? -ESHUTDOWN : rows[j->type].handle(&r);
 
+	CHECK_OBJ(session, SESSION_MAGIC);
+	CHECK(j->type < ARRAY_LEN(rows) && rows[j->type].runs == JOB);
 	j->fd = r.fd;
 	j->resumed = true;
 	j->progress = r.progress;
@@ -156,6 +161,7 @@ dispatch_error(const struct pager_msg_header *request, int error, void *reply, s
 void
 protocol_error(struct session *session, const char *what)
 {
+	loop_assert(session->daemon);
 	log_notice_limited(
 	    "process %d broke the protocol (%s): its session ends", (int)session->pid, what);
 	stat_add(
@@ -170,6 +176,8 @@ dispatch_packet(struct session *session, const void *packet, int fd, void (*done
 	const struct pager_msg_header *header = packet;
 	int error = access_check(session, rows[header->type].access);
 
+	loop_assert(session->daemon);
+	CHECK(header->type < ARRAY_LEN(rows) && rows[header->type].handle);
 	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug),
 	    "a request fits a job");
 	if (error == 0) {

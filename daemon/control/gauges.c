@@ -4,6 +4,7 @@
  */
 #include "control/gauges.h"
 
+#include "control/loop_thread.h"
 #include "core/closer.h"
 #include "daemon.h"
 #include "pagers/store.h"
@@ -49,6 +50,7 @@ gauges_refresh(struct daemon *d)
 	struct stats *stats = &d->stats;
 	unsigned late, waiting;
 
+	loop_assert(d);
 	refresh_compressor(d);
 	stat_level(stats, STAT_PAGE_SIZE, (int64_t)d->page_bytes);
 	stat_level(stats, STAT_COMPRESSOR_LIMIT, (int64_t)store_frames_limit(d));

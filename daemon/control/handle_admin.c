@@ -24,6 +24,7 @@ handle_limit(struct request *r)
 	uint64_t pages = in->bytes >> d->page_shift, previous;
 	struct task *task;
 
+	CHECK(r->session->is_control);
 	/* Less than a few pages would stop the client for good: an instruction may touch several.
 	 */
 	if (in->bytes && pages < 16)
@@ -46,6 +47,7 @@ handle_check(struct request *r)
 {
 	struct pager_rep_check *out = r->reply;
 
+	CHECK(r->session->is_control);
 	out->failures = check_all(r->daemon, out->text, sizeof(out->text), &out->checks);
 	return 0;
 }
@@ -58,6 +60,7 @@ handle_debug(struct request *r)
 	enum log_level log_level;
 	size_t used = 0;
 
+	CHECK(r->session->is_control);
 	if (memchr(in->argument, '\0', sizeof(in->argument)) == NULL)
 		return -EINVAL;
 	switch (in->op) {
@@ -126,6 +129,7 @@ handle_trace(struct request *r)
 	struct daemon *d = r->daemon;
 	int error = 0;
 
+	CHECK(r->session->is_control);
 	switch (in->op) {
 	case PAGER_TRACE_START:
 		error = trace_start(d, r->fd, (struct task_name){ in->session, (pid_t)in->pid },

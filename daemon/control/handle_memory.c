@@ -22,6 +22,7 @@ handle_allocate(struct request *r)
 	struct vm_entry e;
 	int error = range_init(&range, r->task, in->address, in->size);
 
+	loop_assert(r->daemon);
 	if (!error && (in->flags != 0 || in->reserved != 0))
 		error = -EINVAL;
 	if (!error)
@@ -43,6 +44,7 @@ range_request(struct request *r, uint64_t address, uint64_t size, int (*begin)(s
 	struct range range;
 	int error = range_init(&range, r->task, address, size);
 
+	CHECK(begin && piece);
 	if (error)
 		return error;
 	range.stats = r->stats;

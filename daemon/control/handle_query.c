@@ -19,6 +19,7 @@ handle_region(struct request *r)
 	unsigned work = 0;
 	struct vm_entry e;
 
+	CHECK(r->task);
 	if (!task_entry_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (!r->resumed)
@@ -35,6 +36,7 @@ handle_page_query(struct request *r)
 	struct pager_rep_page_query *out = r->reply;
 	struct vm_entry e;
 
+	CHECK(r->task);
 	if (!task_entry_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (in->address >= e.start)
@@ -49,6 +51,7 @@ handle_statistics(struct request *r)
 {
 	struct pager_rep_statistics *out = r->reply;
 
+	CHECK(r->task);
 	task_statistics(r->task, &out->statistics);
 	return 0;
 }
@@ -58,6 +61,7 @@ handle_stat_segment(struct request *r)
 {
 	struct pager_rep_stat_segment *out = r->reply;
 
+	loop_assert(r->daemon);
 	gauges_refresh(r->daemon);
 	out->segment_bytes = r->daemon->stats.bytes;
 	r->reply_fd = r->daemon->stats.fd;
@@ -72,6 +76,7 @@ handle_clients(struct request *r)
 	uint32_t cursor = (uint32_t)in->cursor;
 	struct task *task = NULL;
 
+	loop_assert(r->daemon);
 	while (out->count < PAGER_CLIENTS_PER_REPLY &&
 	       (task = task_next(r->daemon, &cursor)) != NULL) {
 		task_describe(task, &out->clients[out->count++]);
@@ -130,6 +135,7 @@ map_add(struct request *r, unsigned *work, int *ret_error)
 	bool is_there, whole;
 	struct vm_entry e;
 
+	CHECK(out->count < PAGER_REGIONS_PER_REPLY);
 	is_there = lowest_region(clients_named(r, in->pid, in->session), cursor, &e, ret_error);
 	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
 		/* It stays as far as it has been counted: a client that changes its map all the
@@ -159,6 +165,7 @@ handle_map(struct request *r)
 	bool more = true;
 	int error = 0;
 
+	CHECK(out->count <= PAGER_REGIONS_PER_REPLY);
 	while (more && out->count < PAGER_REGIONS_PER_REPLY && work < PIECE_WORK)
 		more = map_add(r, &work, &error);
 	if (error)

@@ -22,6 +22,8 @@ handle_hello(struct request *r)
 	struct pager_rep_hello *out = r->reply;
 	struct session *session = r->session;
 
+	loop_assert(r->daemon);
+	CHECK(!r->task);
 	if (in->version_min > PAGER_PROTO_VERSION || in->version_max < PAGER_PROTO_VERSION)
 		return -EPROTONOSUPPORT;
 	if (in->features != 0 || in->reserved != 0 ||
@@ -71,6 +73,7 @@ attach_check(struct request *r, bool *ret_proven)
 	uint64_t page = r->daemon->hw_bytes;
 	int error = uffd_check(r->fd);
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	if (error)
 		return error;
 	if (in->probe_address == 0 || in->probe_address % page != 0 ||
@@ -92,6 +95,7 @@ handle_attach(struct request *r)
 	bool proven;
 	int error;
 
+	CHECK(r->fd >= 0);
 	if (!task || load_acquire(&task->state) != TASK_ATTACHING || task->uffd >= 0)
 		return -EALREADY;
 	error = attach_check(r, &proven);

@@ -76,6 +76,7 @@ serve_lane(struct jobs_thread *t, unsigned lane, const struct jobs_place *place)
 {
 	struct jobs *jobs = t->jobs;
 
+	CHECK(lane <= SIDE_LANES);
 	lock_acquire(&jobs->lock);
 	while (!watch_is_relieved()) {
 		struct job *job = next_locked(jobs, lane);
@@ -136,6 +137,7 @@ relieve(struct daemon *d, struct watch *w)
 {
 	struct jobs_thread *t = container_of(w, struct jobs_thread, watch), *next = NULL;
 
+	CHECK(t->jobs == d->jobs);
 	lock_acquire(&d->duty_lock);
 	for (unsigned i = 0; i < JOBS_THREADS && !next; i++)
 		if (d->jobs->threads[i].duty.number == DUTY_NONE)
@@ -149,6 +151,7 @@ relieve(struct daemon *d, struct watch *w)
 static int
 first_duty(unsigned number)
 {
+	CHECK(number < JOBS_THREADS);
 	if (number < JOBS_COMMON)
 		return LANE_COMMON;
 	return number < JOBS_COMMON + SIDE_LANES ? (int)(number - JOBS_COMMON + 1) : DUTY_NONE;
@@ -188,6 +191,8 @@ jobs_submit(struct daemon *d, struct job *job)
 {
 	struct jobs *jobs = d->jobs;
 
+	CHECK(job->run);
+	CHECK(!job->task || job->task->magic == TASK_MAGIC);
 	lock_acquire(&jobs->lock);
 	put_locked(jobs, job);
 	lock_release(&jobs->lock);
@@ -198,6 +203,7 @@ jobs_collect(struct daemon *d)
 {
 	struct job *job = NULL;
 
+	CHECK(d->jobs);
 	lock_acquire(&d->jobs->lock);
 	if (!list_empty(&d->jobs->finished)) {
 		job = list_first(&d->jobs->finished, struct job, node);
@@ -212,12 +218,15 @@ jobs_stop(struct daemon *d)
 {
 	struct jobs *jobs = d->jobs;
 
+	CHECK(!jobs->stopping && d->duties_end);
 	lock_acquire(&jobs->lock);
 	jobs->stopping = true;
 	cond_broadcast(&jobs->cond);
 	lock_release(&jobs->lock);
 	for (unsigned i = 0; i < JOBS_THREADS; i++)
 		pthread_join(jobs->threads[i].thread, NULL);
+	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
+		CHECK(list_empty(&jobs->queued[lane]));
 }
 
 void

@@ -223,5 +223,6 @@ listen_open(
 void
 listen_name_remove(const struct options *options, const struct listening *listening)
 {
+	CHECK(listening->fd >= 0);
 	remove_if_same(options->socket_path, listening->device, listening->inode);
 }

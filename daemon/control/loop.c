@@ -40,6 +40,7 @@ jobs_are_finished(uv_async_t *async)
 	struct control *control = async->data;
 	struct job *job;
 
+	loop_assert(control->daemon);
 	while ((job = jobs_collect(control->daemon)) != NULL)
 		job->done(job);
 }
@@ -49,6 +50,7 @@ control_job_finished(void *context)
 {
 	struct daemon *d = context;
 
+	CHECK(d->control);
 	uv_async_send(&d->control->jobs_finished);
 }
 
@@ -57,12 +59,15 @@ accepted(void *context, int fd)
 {
 	struct control *control = context;
 
+	loop_assert(control->daemon);
 	connection_open(&control->connections, fd);
 }
 
 static void
 all_have_gone(struct daemon *d)
 {
+	loop_assert(d);
+	CHECK(d->control->stopping && d->control->connections.count == 0);
 	uv_stop(&d->control->loop);
 }
 
@@ -72,6 +77,7 @@ stop_requested(uv_signal_t *handle, int signal)
 	struct control *control = handle->data;
 	struct daemon *d = control->daemon;
 
+	loop_assert(d);
 	if (control->stopping)
 		return;
 	log_notice("stopping on SIG%s", sigabbrev_np(signal));
@@ -87,6 +93,7 @@ refresh(uv_timer_t *timer)
 {
 	struct control *control = timer->data;
 
+	loop_assert(control->daemon);
 	log_limits_tell(false);
 	gauges_refresh(control->daemon);
 	direct_refresh(control->daemon);
@@ -142,6 +149,7 @@ control_create(struct daemon *d, char *message, size_t message_size)
 void
 control_run(struct daemon *d)
 {
+	loop_assert(d);
 	uv_run(&d->control->loop, UV_RUN_DEFAULT);
 }
 
@@ -164,6 +172,8 @@ control_destroy(struct daemon *d)
 {
 	struct control *control = d->control;
 
+	loop_assert(d);
+	CHECK(control->connections.count == 0);
 	uv_walk(&control->loop, close_handle, NULL);
 	uv_run(&control->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&control->loop);

@@ -26,6 +26,7 @@ _Static_assert(PAGER_PROBE_PAGES == 64, "a bit for each page of the probe");
 static bool
 process_is_there(const struct task *task)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
 	return syscall(SYS_pidfd_send_signal, task->pidfd, 0, NULL, 0u) == 0 || errno == EPERM;
 }
 
@@ -59,6 +60,7 @@ present_pages(const struct task *task, int pagemap, uint64_t address, uint64_t *
 	uint64_t entries[PAGER_PROBE_PAGES], present = 0;
 	ssize_t got;
 
+	CHECK(pagemap >= 0 && address % task->daemon->hw_bytes == 0);
 	watch_enter(WATCH_PAGEMAP, -1);
 	got = pread(pagemap, entries, sizeof(entries),
 	    (off_t)(address / task->daemon->hw_bytes * sizeof(entries[0])));
@@ -81,6 +83,7 @@ zero_fill(const struct task *task, int uffd, uint64_t address, uint64_t pages)
 	size_t bytes = task->daemon->hw_bytes, done;
 	int error = 0;
 
+	CHECK(uffd >= 0);
 	for (unsigned i = 0; i < PAGER_PROBE_PAGES && !error; i++)
 		if (pages & 1ull << i)
 			error = uffd_zeropage(uffd, address + i * bytes, bytes, &done);
@@ -112,6 +115,8 @@ userfaultfd_prove(struct task *task, int uffd, uint64_t address, bool *ret_prove
 {
 	int pagemap = pagemap_open(task), error;
 
+	CHECK_OBJ(task, TASK_MAGIC);
+	CHECK(uffd >= 0);
 	*ret_proven = false;
 	if (pagemap == -EACCES)
 		return 0;

@@ -60,6 +60,8 @@ receive_packet(struct session *session, void *packet, int *ret_fd, int *ret_erro
 	ssize_t got = peek(session, packet, &looked);
 	const char *wrong;
 
+	loop_assert(session->daemon);
+	CHECK_OBJ(session, SESSION_MAGIC);
 	*ret_fd = -1;
 	if (got == -EAGAIN || got == -EINTR)
 		return RECEIVED_NOTHING;

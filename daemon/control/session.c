@@ -89,6 +89,7 @@ session_fini(struct session *session)
 void
 session_commit(struct session *session, enum session_state from, enum session_state to)
 {
+	loop_assert(session->daemon);
 	CHECK_OBJ(session, SESSION_MAGIC);
 	CHECKF(from <= SESSION_ENDED && to <= SESSION_ENDED && arrows[from][to] &&
 		   load_relaxed(&session->state) == from,
@@ -99,6 +100,7 @@ session_commit(struct session *session, enum session_state from, enum session_st
 int
 session_task_create(struct session *session, const char *name)
 {
+	loop_assert(session->daemon);
 	CHECK(!session->task);
 	session->task =
 	    task_create(session->daemon, &(struct task_birth){

@@ -13,6 +13,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 
+#include "control/loop_thread.h"
 #include "daemon.h"
 #include "vm/task.h"
 

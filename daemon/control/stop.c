@@ -77,6 +77,7 @@ stop_create(struct daemon *d, void (*name_remove)(struct daemon *d))
 void
 stop_begin(struct daemon *d)
 {
+	CHECK(d->stop);
 	lock_acquire(&d->stop->lock);
 	d->stop->begun = true;
 	cond_signal(&d->stop->cond);
@@ -88,6 +89,7 @@ stop_end(struct daemon *d)
 {
 	struct stop *stop = d->stop;
 
+	CHECK(stop && !stop->ended);
 	lock_acquire(&stop->lock);
 	stop->ended = true;
 	cond_signal(&stop->cond);

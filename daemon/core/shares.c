@@ -145,7 +145,7 @@ most_of_one(const struct daemon *d, const struct share_account *account, enum sh
 {
 	uint64_t total = share_total(d, share);
 
-	CHECK(account->references > 0);
+	CHECK(account != NULL);
 	return account->is_privileged ? UINT64_MAX
 				      : max_u64(total * param(d, user_percent) / 100, 1);
 }

@@ -14,6 +14,7 @@
 static bool
 object_covers(const struct vm_object *o, uint64_t address, uint64_t pages)
 {
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	return address >= o->base_address &&
 	       address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
 }
@@ -93,6 +94,7 @@ region_allocate(struct range *range, struct vm_entry *ret)
 	struct vm_object *o = NULL;
 	int error = 0;
 
+	CHECK(range->at == range->address);
 	lock_acquire(&m->lock);
 	if (!is_free_locked(m, range))
 		error = -EEXIST;
@@ -137,6 +139,7 @@ region_deallocate_begin(struct range *range)
 	struct vm_map *m = &range->task->map;
 	int error = 0;
 
+	CHECK(range->at == range->address);
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, range->address, range->end))
 		error = -EINVAL;
@@ -169,6 +172,7 @@ take_next(struct range *range, unsigned *work, struct vm_entry *ret)
 	uint32_t i;
 	bool found;
 
+	CHECK(range->address <= range->at && range->at <= range->end);
 	lock_acquire(&m->lock);
 	i = vm_map_index(m, range->at);
 	found = i < m->count && m->entries[i].start < range->end;

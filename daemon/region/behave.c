@@ -17,6 +17,7 @@ _Static_assert(COOL_BATCH <= ZAP_MAX, "a batch is unmapped at once");
 static void
 entry_behave(struct change *c, struct vm_entry *e)
 {
+	lock_assert_held(&c->range->task->map.lock);
 	e->behavior = c->behavior;
 }
 
@@ -52,6 +53,7 @@ cool_page(struct walk *w, struct vm_object *o, uint64_t index)
 	struct daemon *d = o->daemon;
 	bool cooled;
 
+	CHECK(index < o->page_count && c->count < COOL_BATCH);
 	lock_acquire(&d->pageq.lock);
 	cooled = pageq_deactivate_page_locked(d, o, index);
 	lock_release(&d->pageq.lock);

@@ -156,6 +156,7 @@ task_describe(struct task *task, struct pager_wire_client *ret)
 {
 	struct daemon *d = task->daemon;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	*ret = (struct pager_wire_client){
 		.session_id = task->id,
 		.pid = (uint32_t)task->pid,

@@ -80,6 +80,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 	struct pageq *q = &d->pageq;
 	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
 
+	CHECK(first <= last && last <= o->page_count);
 	for (unsigned times = 0; times < TIMES_MAX; times++) {
 		lock_acquire(&q->lock);
 		e.met_busy = false;

@@ -90,6 +90,7 @@ prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
 	struct cref cref;
 	enum pager_result result;
 
+	CHECK(index < o->page_count);
 	if (load_relaxed(&d->frames.free_count) <= d->frames.free_target)
 		return 0;
 	lock_acquire(&o->lock);

@@ -22,6 +22,7 @@ page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *
 {
 	struct vm_page *p = NULL;
 
+	CHECK(index < o->page_count);
 	lock_acquire(&o->lock);
 	for (;;) {
 		uint64_t slot = load_relaxed(vm_object_slot(o, index));
@@ -80,12 +81,14 @@ unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
 static void
 entry_wire(struct change *c, struct vm_entry *e)
 {
+	lock_assert_held(&c->range->task->map.lock);
 	vm_map_wire(&c->range->task->map, e, 1);
 }
 
 static void
 entry_unwire(struct change *c, struct vm_entry *e)
 {
+	lock_assert_held(&c->range->task->map.lock);
 	vm_map_wire(&c->range->task->map, e, -1);
 }
 

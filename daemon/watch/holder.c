@@ -101,6 +101,7 @@ is_inside(pid_t pid, int fd)
 	bool inside = false;
 	DIR *directory;
 
+	CHECK(fd >= 0);
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	directory = opendir(path);
 	while (directory && !inside && (entry = readdir(directory)) != NULL) {

@@ -19,6 +19,7 @@ poll_from(struct daemon *d, struct task *task, unsigned lane)
 {
 	uint64_t polling = 0;
 
+	CHECK(load_relaxed(&task->affinity.busy));
 	/* First those that join, then those that leave: somebody always polls. */
 	for (unsigned i = 0; i < seat_count(d); i++)
 		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], task) == 0 &&
@@ -33,6 +34,8 @@ poll_from(struct daemon *d, struct task *task, unsigned lane)
 void
 lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
+	CHECK(lane <= SIDE_LANES);
 	while (exchange_acq_rel(&task->affinity.busy, true))
 		sched_yield();
 	if (lane != LANE_COMMON)

@@ -136,6 +136,7 @@ observe(struct watcher *r, struct task *task)
 {
 	struct observed *unused = NULL;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
 		if (r->observed[i].task == task)
 			return &r->observed[i];
@@ -207,6 +208,7 @@ suspect_ended(struct watcher *r, uid_t uid)
 
 	lock_acquire(&r->lock);
 	s = suspect_locked(r, uid);
+	CHECK(s->times_refused <= REFUSED_TIMES);
 	ended = ++s->ended;
 	if (ended >= REFUSED_CLIENTS && s->refused_until <= r->tick) {
 		ticks = (uint64_t)REFUSED_TICKS << s->times_refused;
@@ -229,6 +231,7 @@ watch_refuses(struct daemon *d, uid_t uid)
 	struct watcher *r = d->watcher;
 	bool refuses = false;
 
+	CHECK(r);
 	lock_acquire(&r->lock);
 	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
 		refuses |= r->suspects[i].uid == uid && r->suspects[i].refused_until > r->tick;
@@ -239,6 +242,7 @@ watch_refuses(struct daemon *d, uid_t uid)
 unsigned
 watch_lane_of(struct daemon *d, uid_t uid)
 {
+	CHECK(d->watcher);
 	return is_suspect(d->watcher, uid) ? lane_for(uid) : LANE_COMMON;
 }
 
@@ -249,6 +253,7 @@ set_apart(struct watcher *r, struct observed *o)
 	enum task_state state = load_acquire(&task->state);
 	unsigned apart = 0;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	/* Before it is attached nobody polls it, and only its own request waits. */
 	if (o->apart_until != 0 || (state != TASK_ATTACHED && state != TASK_DEAD))
 		return;
@@ -271,6 +276,7 @@ set_suspect_apart(struct watcher *r, struct task *task)
 	enum task_state state = load_acquire(&task->state);
 	struct observed *o = state == TASK_ATTACHED ? observe(r, task) : NULL;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	if (o)
 		set_apart(r, o);
 	else if (state == TASK_ATTACHING)
@@ -338,6 +344,7 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks;
 	bool is_over, is_hopeless;
 
+	CHECK(w->ticks >= STUCK_TICKS && w->excused <= w->ticks);
 	if (w->ticks == STUCK_TICKS) {
 		stat_add(r->stats, STAT_HELD_CALLS, 1);
 		log_notice_limited("process %d (session %llu) holds up %s", (int)task->pid,
@@ -422,6 +429,7 @@ judge(struct watcher *r, struct observed *o)
 {
 	struct task *task = o->task;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	if (lately(o->history) >= OFTEN_LOOKS || lately(o->memfd) >= OFTEN_MEMFD)
 		set_apart(r, o);
 	if (o->apart_until != 0 && o->apart_until <= r->tick && o->history == 0 &&
@@ -517,12 +525,14 @@ watch_create(struct daemon *d)
 int
 watch_start(struct daemon *d)
 {
+	CHECK(d->watcher);
 	return pthread_create(&d->watcher->thread, NULL, watcher_main, d->watcher) ? -EAGAIN : 0;
 }
 
 void
 watch_hasten(struct daemon *d)
 {
+	CHECK(d->watcher);
 	store_release(&d->watcher->hasty, true);
 }
 
@@ -546,6 +556,7 @@ watch_destroy(struct daemon *d)
 {
 	struct watcher *r = d->watcher;
 
+	CHECK(r);
 	lock_fini(&r->lock);
 	cond_fini(&r->cond);
 	lock_fini(&d->duty_lock);

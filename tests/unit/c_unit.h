@@ -60,6 +60,7 @@ unit_start(struct unit *u)
 	struct daemon *d = calloc(1, sizeof(*d));
 
 	assert_non_null(d);
+	d->loop_thread = pthread_self();
 	params_init(&d->params);
 	store_relaxed(&d->params.max_virtual_bytes, 1ull << 30);
 	d->page_bytes = d->hw_bytes = 4096;
