@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "core/closer.h"
-#include "control/control.h"
+#include "control/loop.h"
 #include "control/stop.h"
 #include "failpt.h"
 #include "fault/fault.h"

@@ -6,7 +6,7 @@
 #ifndef CLIENTS_H
 #define CLIENTS_H
 
-#include "control/control.h"
+#include "control/request.h"
 
 struct clients {
 	struct request *r;

@@ -12,6 +12,8 @@
 
 #include "clock.h"
 #include "control/accept.h"
+#include "control/dispatch.h"
+#include "control/receive.h"
 #include "control/teardown.h"
 #include "core/closer.h"
 #include "fault/fault.h"

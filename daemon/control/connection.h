@@ -10,7 +10,7 @@
 
 #include <uv.h>
 
-#include "control/control.h"
+#include "control/session.h"
 
 /* Everybody that is connected. */
 struct connections {

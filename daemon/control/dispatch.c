@@ -3,12 +3,14 @@
  * From a packet to its handler: form, access, where it runs. A malformed message ends the session
  * and nothing else. Runs on: the control loop; job handlers on the jobs thread.
  */
+#include "control/dispatch.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/closer.h"
-#include "control/control.h"
+#include "control/request.h"
 
 enum access { NONE, ANY, CLIENT, CONTROL };
 enum runs { LOOP, JOB };

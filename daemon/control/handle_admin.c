@@ -8,7 +8,7 @@
 
 #include "audit/audit.h"
 #include "control/clients.h"
-#include "control/control.h"
+#include "control/request.h"
 #include "failpt.h"
 #include "memorystatus/limits.h"
 #include "pageq/pageq.h"

@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "control/control.h"
+#include "control/request.h"
 #include "region/allocate.h"
 #include "region/behave.h"
 #include "region/evict.h"

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "control/clients.h"
-#include "control/control.h"
+#include "control/request.h"
 #include "control/gauges.h"
 #include "region/describe.h"
 #include "region/piece.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/closer.h"
-#include "control/control.h"
+#include "control/request.h"
 #include "control/prove.h"
 #include "fault/fault.h"
 #include "pmap/uffd.h"

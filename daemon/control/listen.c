@@ -2,6 +2,8 @@
  *
  * The listening socket. Its owner, group and mode decide who may connect.
  */
+#include "control/listen.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "daemon.h"
 
 /* The socket is made under a name of its own beside PATH, and gets the name PATH when it
  * listens, by link(2), which replaces nothing. So a socket named PATH that refuses a connection

@@ -2,6 +2,8 @@
  *
  * The libuv loop: it, accept.c and session.c alone know uv.h. Runs on: the main thread.
  */
+#include "control/loop.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +14,8 @@
 #include "control/gauges.h"
 #include "core/closer.h"
 #include "control/connection.h"
+#include "control/jobs.h"
+#include "control/listen.h"
 #include "control/stop.h"
 #include "fault/direct.h"
 #include "pageq/pageq.h"

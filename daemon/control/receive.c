@@ -8,12 +8,14 @@
  * the copy is kept, so that what the kernel closes when the packet is taken off the queue is not
  * the last of it. Runs on: the control loop.
  */
+#include "control/receive.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "core/closer.h"
-#include "control/control.h"
+#include "control/dispatch.h"
 
 /* What a packet has brought. */
 struct looked {

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "control/control.h"
+#include "control/request.h"
 #include "pageq/pageq.h"
 #include "region/allocate.h"
 #include "threads.h"
