@@ -20,7 +20,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 BUILD=${BUILD:-build-tests}
-TSAN_TESTS=${TSAN_TESTS:-'oracle-(4k|16k)-both|stress|torture|hammer|thread|(^|[-_])race|client-killed|held|^c_(watch|jobs)$|direct-(threads|nonblock|killed)|^b_caway$|^b_swapio$|^b_swapfault$|^d_pager(_life)?$'}
+TSAN_TESTS=${TSAN_TESTS:-'oracle-(4k|16k)-both|stress|torture|hammer|thread|(^|[-_])race|client-killed|held|^c_(watch|jobs|dispatch)$|direct-(threads|nonblock|killed)|^b_caway$|^b_swapio$|^b_swapfault$|^d_pager(_life)?$'}
 ASAN_SCALE=${ASAN_SCALE:-25}
 TSAN_SCALE=${TSAN_SCALE:-25}
 JOBS=${JOBS:-$(nproc)}
