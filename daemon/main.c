@@ -28,9 +28,10 @@
 #include "region/prefetch.h"
 #include "watch/watcher.h"
 
-/* The daemon must not page-fault on its own tables. Without CAP_IPC_LOCK a finite RLIMIT_MEMLOCK
- * would refuse the tables once the process is locked, for it counts address space, of which the
- * daemon has several times its memory: whether it applies shows at a mapping beyond it. */
+/* The daemon must not page-fault on its own tables. Without CAP_IPC_LOCK, and with a finite
+ * RLIMIT_MEMLOCK, a locked process could not map its tables: the limit counts address space, of
+ * which the daemon has several times its memory. A mapping beyond the limit shows whether it
+ * applies. */
 static void
 lock_memory(void)
 {
@@ -55,15 +56,15 @@ lock_memory(void)
 		 "RLIMIT_MEMLOCK unlimited");
 }
 
-/* Best effort, told once: the daemon must not page-fault on its own tables, nor run out of
+/* Best effort, logged once: the daemon must neither page-fault on its own tables nor run out of
  * descriptors. */
 static void
 prepare_process(void)
 {
-	/* None of these is a wish to end, and the clients' memory ends with the daemon: the
-	 * terminal was closed, a reader of the log or of a recording has gone, a line goes to a
-	 * terminal with tostop, a file is at its limit (then write says EFBIG), somebody takes us
-	 * for another program. */
+	/* None of these means that the daemon is to end, and the clients' memory would end with
+	 * it: the terminal was closed, a reader of the log or of a recording has gone, a line goes
+	 * to a terminal with tostop, a file is at its limit (then write says EFBIG), somebody
+	 * takes the daemon for another program. */
 	static const int ignored[] = { SIGHUP, SIGPIPE, SIGTTOU, SIGXFSZ, SIGUSR1 };
 	struct rlimit limit;
 
@@ -77,9 +78,9 @@ prepare_process(void)
 	lock_memory();
 }
 
-/* Address space, not memory: each segment in core has a whole chunk of it, however little is left
- * in it. Several times the memory, so that sparse segments do not use it up before they are
- * merged. */
+/* Address space, not memory: each segment in core has a whole chunk of it, even if little is left
+ * in the segment. It is several times the memory, so that sparse segments do not use it up before
+ * they are merged. */
 static size_t
 arena_bytes(const struct daemon *d)
 {
@@ -194,7 +195,7 @@ destroy_parts(struct daemon *d)
 	frames_destroy(d);
 	slots_destroy(d);
 	object_table_destroy(d);
-	/* Those who are in a call that does not come back have the rest of the memory yet. */
+	/* Closers that are in a call that does not come back still use the rest of the memory. */
 	if (!closer_stop(d))
 		_exit(0);
 	bells_destroy(&d->bells);
@@ -238,7 +239,8 @@ main(int argc, char **argv)
 			   "choose a --socket-mode (pagerd(8) tells what 0666 means)",
 		    d->options.socket_path);
 	printf("pagerd: ready on %s\n", d->options.socket_path);
-	/* Who closed it, or filled the disk behind it, does not wait for the line. */
+	/* If the reader has closed the output, or the disk behind it is full, nobody waits for the
+	 * line. */
 	fflush(stdout);
 	control_run(d);
 	destroy_parts(d);

@@ -26,13 +26,13 @@ check_policy(struct report *r, const struct page_policy *policy, int pid)
 	    "policy %s of process %d: told of %u resident pages of %u", policy->text, pid,
 	    policy->resident, policy->counted);
 	policy->ops->stats(policy->memory, &stats);
-	/* One from outside need not count. */
+	/* A policy from outside need not count. */
 	verify(r, stats.resident == 0 || stats.resident == policy->resident,
 	    "policy %s of process %d: counts %llu resident pages of %u", policy->text, pid,
 	    (unsigned long long)stats.resident, policy->resident);
 }
 
-/* The daemon's policy and those of clients: each page on the queues is known to the one of its
+/* The daemon's policy and those of clients: each page on the queues is known to the policy of its
  * owner. => T held, too */
 static void
 check_policies_locked(struct daemon *d, struct report *r)

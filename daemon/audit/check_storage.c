@@ -14,7 +14,7 @@
 #include "threads.h"
 #include "vm/task.h"
 
-/* Everything that moves pages into, out of or within the compressor. */
+/* Counts everything that moves pages into, out of or within the compressor. */
 static uint64_t
 storage_activity(struct daemon *d)
 {
@@ -32,11 +32,11 @@ storage_activity(struct daemon *d)
 #define STORAGE_PAUSE_NS     2000000
 #define STORAGE_PAUSE_MAX_NS 64000000
 
-/* The compressor's equations hold at rest only: pages are moved in steps. What is wrong once may be
- * a page on its way; wrong twice in the same words, with nothing done in between, is wrong, if all
- * other threads have slept all the while: on a busy machine one may wait for its processor in the
- * middle of a step for long. Who sleeps in the middle of one (for a lock, a disk) is given some
- * time to end it. */
+/* The compressor's equations hold at rest only, since pages are moved in steps. A difference seen
+ * once may be a page on its way. It is an error if it is seen twice in the same words, nothing was
+ * counted in between, and all other threads slept all the while: on a busy machine a thread may
+ * wait for a processor in the middle of a step. A thread that sleeps in the middle of a step (for
+ * a lock, or a disk) is given some time to end it. */
 static bool
 compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 {
@@ -103,8 +103,8 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 	       held / (SLOTS_PER_BLOCK * sizeof(uint64_t)) <= load_relaxed(&d->slots.populated);
 }
 
-/* The bill is written in steps, and no lock covers them all: what is wrong at every look is wrong.
- */
+/* The bill is written in steps, and no lock covers them all: a difference at every look is an
+ * error. */
 void
 check_tables(struct daemon *d, struct report *r)
 {

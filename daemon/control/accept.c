@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Accepting when the machine has nothing left to accept with. A listener whose connection cannot be
- * taken stays readable: a loop that goes on polling it does nothing else. So there are spare
- * descriptors to take and refuse it with, and where not even they help, the listener is left alone
- * for a while. Runs on: the control loop.
+ * Accepting when the machine has nothing left to accept with. A listener whose connection cannot
+ * be taken stays readable, and a loop that polled it all the same would do nothing else. So there
+ * are spare descriptors, with which such a connection is taken and refused. Where even these do
+ * not help, the listener is left alone for a while. Runs on: the control loop.
  */
 #include "control/accept.h"
 
@@ -18,9 +18,9 @@
 #include "core/closer.h"
 #include "failpt.h"
 
-#define BATCH    16 /* connections between two looks at everything else */
+#define BATCH    16 /* connections taken before the loop looks at everything else */
 #define RETRY_MS 200
-/* Never given away: without one of them nobody could be refused. */
+/* Never given to a session: without one of them nobody could be refused. */
 #define SPARES_KEPT 2
 
 /* => whether all are there */
@@ -66,7 +66,7 @@ connection_refuse(struct daemon *d, int fd, const struct ucred *peer, int error)
 
 	loop_assert(d);
 	CHECK(fd >= 0 && error < 0);
-	/* What the other end makes of it is its own affair: it is hung up on. */
+	/* Whether the other end reads this does not matter: the daemon hangs up. */
 	(void)!send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 	shutdown(fd, SHUT_RDWR);
 	closer_close(d, fd, peer->pid, peer->uid);
@@ -91,8 +91,8 @@ connection_take(struct acceptor *a)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* A connection wants another descriptor, of its process. It takes the one that is looked for here.
- * What refused connections give back only now is for the spares first. */
+/* A connection needs a second descriptor, for its process. This looks whether there is one.
+ * Descriptors that refused connections give back only now are for the spares first. */
 static bool
 is_another_left(struct acceptor *a)
 {
@@ -173,7 +173,7 @@ listener_readable(uv_poll_t *poll, int status, int events)
 	for (unsigned n = 0; n < BATCH; n++) {
 		int fd;
 
-		/* Those that could not be taken back while a refused connection was still being
+		/* Spares could not be taken back while a refused connection was still being
 		 * closed. */
 		spares_take(a);
 		fd = connection_take(a);
@@ -191,7 +191,7 @@ listener_readable(uv_poll_t *poll, int status, int events)
 		case -EINTR:
 		case -ECONNABORTED:
 		case -EPROTO:
-			/* That one has gone again; the next may be there. */
+			/* This connection has gone again; the next may be there. */
 			continue;
 		case -EMFILE:
 		case -ENFILE:

@@ -28,7 +28,7 @@ struct connection {
 	struct connection *next, **at; /* on all->first */
 	struct session session;
 	uv_poll_t socket, process;
-	unsigned handles; /* of these, that the loop still has: the socket's first */
+	unsigned handles; /* of these two, those that the loop still has: the socket's first */
 	struct job teardown;
 };
 
@@ -65,8 +65,8 @@ teardown_done(struct job *job)
 	connection_free(container_of(job, struct connection, teardown));
 }
 
-/* When the loop has let go of it, and its request has come back from jobs: that may be on another
- * thread than the teardown. */
+/* To be called when the loop has let go of the connection, and when its request has come back from
+ * jobs: the request may be on another thread than the teardown. */
 static void
 teardown_submit(struct connection *connection)
 {
@@ -80,7 +80,7 @@ teardown_submit(struct connection *connection)
 		connection_free(connection);
 		return;
 	}
-	/* Again: an ATTACH that was under way may have added it since. */
+	/* A second time: an ATTACH that was under way may have added it since. */
 	if (task->uffd >= 0)
 		fault_servers_remove(task->daemon, task);
 	connection->teardown =
@@ -121,8 +121,8 @@ connection_end(struct connection *connection)
 	if (session_is_ended(session))
 		return;
 	session_commit(session, load_relaxed(&session->state), SESSION_ENDED);
-	/* The task dies first, so that a server that begins to poll it just now sees that it must
-	 * not (affinity.c), and ATTACH that it is too late. */
+	/* The task dies first. So a server that begins to poll it just now sees that it must not
+	 * (affinity.c), and ATTACH sees that it is too late. */
 	if (task && !task_commit(task, TASK_ATTACHING, TASK_DEAD) &&
 	    task_commit(task, TASK_ATTACHED, TASK_DEAD))
 		fault_servers_remove(task->daemon, task);
@@ -178,7 +178,8 @@ connections_end(struct connections *all, void (*empty)(struct daemon *d))
 	loop_assert(all->daemon);
 	CHECK(empty && !all->empty);
 	all->empty = empty;
-	/* One whose handles never reached the loop is freed at once: the last one calls `empty`. */
+	/* A connection whose handles never reached the loop is freed at once; the last one calls
+	 * `empty`. */
 	if (all->count == 0) {
 		empty(all->daemon);
 		return;
@@ -283,8 +284,8 @@ request_receive(struct connection *connection)
 			connection_end(connection);
 		break;
 	case DISPATCH_JOB:
-		/* One request at a time: the next is read when this one has been answered. Hang-ups
-		 * are still seen. */
+		/* One request at a time: the next one is read after the answer. Hang-ups are still
+		 * seen. */
 		session->job_running = true;
 		uv_poll_start(&connection->socket, UV_DISCONNECT, socket_readable);
 		break;
@@ -301,8 +302,7 @@ socket_readable(uv_poll_t *poll, int status, int events)
 
 	CHECK_OBJ(&connection->session, SESSION_MAGIC);
 	(void)events;
-	/* While its request runs only a hang-up is polled for. Whatever else was sent is not read.
-	 */
+	/* While its request runs, only a hang-up is polled for; nothing that was sent is read. */
 	if (status < 0 || connection->session.job_running)
 		connection_end(connection);
 	else
@@ -311,7 +311,7 @@ socket_readable(uv_poll_t *poll, int status, int events)
 
 /* --- the beginning --- */
 
-/* What is refused before there is a session. => 0 or -errno */
+/* Peers that are refused before there is a session. => 0 or -errno */
 static int
 peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
 {
@@ -339,7 +339,7 @@ peer_check(struct daemon *d, int fd, struct ucred *ret, int *ret_pidfd)
 	return 0;
 }
 
-/* Into the loop. => 0 or -errno; what is in the loop is counted in any case */
+/* Hands it to the loop. => 0 or -errno; handles that the loop has are counted in either case */
 static int
 connection_watch(struct connection *connection)
 {

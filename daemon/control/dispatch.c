@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a packet to its handler: form, access, where it runs. A malformed message ends the session
- * and nothing else. Runs on: the control loop; job handlers on the jobs thread.
+ * From a packet to its handler: who may ask, and where the request runs. A message that is not
+ * allowed ends the session and nothing else. Runs on: the control loop; job handlers on jobs
+ * threads.
  */
 #include "control/dispatch.h"
 
@@ -150,7 +151,7 @@ run_now(struct session *session, const struct pager_msg_header *header, int fd, 
 	fill_header(reply, header->type, header->sequence, error, r.reply_bytes, reply_bytes);
 	if (!error)
 		*reply_fd = r.reply_fd;
-	/* A handshake that failed leaves nothing to go on with; the peer still gets the reason. */
+	/* After a handshake that failed the peer still gets the reason. */
 	return DISPATCH_REPLY;
 }
 

@@ -25,8 +25,8 @@ handle_limit(struct request *r)
 	struct task *task;
 
 	CHECK(r->session->is_control);
-	/* Less than a few pages would stop the client for good: an instruction may touch several.
-	 */
+	/* With less than a few pages the client would never go on: one instruction may touch
+	 * several. */
 	if (in->bytes && pages < 16)
 		return -ERANGE;
 	task = clients_next(&clients);

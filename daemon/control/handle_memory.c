@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Requests that change a client's map: ALLOCATE (control loop), DEALLOCATE, WIRE, UNWIRE, BEHAVIOR
- * (jobs). Nothing a client says is trusted: ranges are checked against its own map before anything
- * is touched.
+ * (jobs). Nothing that a client says is trusted: ranges are checked against its own map before
+ * anything is touched.
  */
 #include <errno.h>
 
@@ -90,7 +90,7 @@ handle_unwire(struct request *r)
 int
 handle_behavior(struct request *r)
 {
-	/* Behaviors that act once; the others are notes in the entries. */
+	/* Behaviors that act once; all others are notes in the entries. */
 	static uint64_t (*const pieces[PAGER_BEHAVIOR_PAGEOUT + 1])(struct range * range) = {
 		[PAGER_BEHAVIOR_WILLNEED] = region_prefetch,
 		[PAGER_BEHAVIOR_DONTNEED] = region_cool,

@@ -114,8 +114,8 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 	return any;
 }
 
-/* Whether it is still what a region in the reply says; between two pieces its owner may have
- * changed it. */
+/* Whether the entry is still the one that a region in the reply describes; between two pieces its
+ * owner may have changed the map. */
 static bool
 region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 {
@@ -123,8 +123,8 @@ region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 	       e->object->id == region->object_id;
 }
 
-/* Another region of the clients named into the reply, or on with the one of which r->progress bytes
- * have been counted. => false: there is none; *ret_error: -ESRCH or -EPERM, or 0 */
+/* Adds another region of the named clients to the reply, or goes on with the one of which
+ * r->progress bytes have been counted. => false: there is none; *ret_error: -ESRCH, -EPERM or 0 */
 static bool
 map_add(struct request *r, unsigned *work, int *ret_error)
 {
@@ -138,8 +138,8 @@ map_add(struct request *r, unsigned *work, int *ret_error)
 	CHECK(out->count < PAGER_REGIONS_PER_REPLY);
 	is_there = lowest_region(clients_named(r, in->pid, in->session), cursor, &e, ret_error);
 	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
-		/* It stays as far as it has been counted: a client that changes its map all the
-		 * time is described all the same. */
+		/* It stays as far as it has been counted, so that a client that changes its map
+		 * all the time is described, too. */
 		whole = true;
 	} else if (!is_there) {
 		return false;

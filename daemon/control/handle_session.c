@@ -57,8 +57,8 @@ agent_open(int *ret_own, int *ret_clients)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	/* Nothing is read from it, so nothing may be sent: it could not be closed otherwise without
-	 * what lies in it. */
+	/* Nothing is read from it, so nothing may be sent to it: what lay in it would make closing
+	 * it last. */
 	shutdown(pair[0], SHUT_RD);
 	*ret_own = pair[0];
 	*ret_clients = pair[1];
@@ -112,8 +112,8 @@ handle_attach(struct request *r)
 	r->fd = -1;
 	out->proven = proven;
 	error = fault_servers_add(r->daemon, task, watch_lane_of(r->daemon, task->uid));
-	/* A task that has died meanwhile stays so, and is taken from the servers before it is taken
-	 * apart. */
+	/* A task that has died meanwhile stays dead; it is taken from the servers before it is
+	 * taken apart. */
 	if (!error && !task_commit(task, TASK_ATTACHING, TASK_ATTACHED))
 		error = -ESHUTDOWN;
 	return error;

@@ -44,7 +44,8 @@ queue_of(struct jobs *jobs, const struct job *job)
 	    load_acquire(&task->state) == TASK_ATTACHING ? &task->lane_before : &task->lane)];
 }
 
-/* The next one of the lane; those whose client has been moved go to its lane. => NULL: none */
+/* The lane's next job. Jobs of clients that have been moved meanwhile go to their lanes. => NULL:
+ * none */
 static struct job *
 next_locked(struct jobs *jobs, unsigned lane)
 {
@@ -147,7 +148,7 @@ relieve(struct daemon *d, struct watch *w)
 	lock_release(&d->duty_lock);
 }
 
-/* Of the duties that there are from the start. => the lane; DUTY_NONE: the thread stands by */
+/* The duties from the start. => the lane; DUTY_NONE: the thread stands by */
 static int
 first_duty(unsigned number)
 {

@@ -21,7 +21,7 @@
  * the name it was made under.) */
 #define SUFFIX_MAX sizeof(".4194304")
 
-/* What is there at PATH. */
+/* What PATH names now. */
 enum occupant { OCCUPANT_NONE, OCCUPANT_DEAD, OCCUPANT_REFUSES };
 
 static void
@@ -31,7 +31,7 @@ address_set(struct sockaddr_un *address, const char *path)
 	snprintf(address->sun_path, sizeof(address->sun_path), "%s", path);
 }
 
-/* => 0: somebody serves there, if only his backlog is full; else -errno of connect(2) */
+/* => 0: a daemon serves there, even if its backlog is full; else -errno of connect(2) */
 static int
 answer_of(const char *path)
 {
@@ -47,7 +47,7 @@ answer_of(const char *path)
 	return error;
 }
 
-/* OCCUPANT_DEAD: *ret tells which one it is. OCCUPANT_REFUSES: *ret_error and a message. */
+/* OCCUPANT_DEAD: *ret identifies it. OCCUPANT_REFUSES: *ret_error and a message. */
 static enum occupant
 occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, size_t message_size)
 {
@@ -92,9 +92,8 @@ occupant_of(const char *path, struct stat *ret, int *ret_error, char *message, s
 	}
 }
 
-/* Removes PATH if it is still the one that was looked at. It is moved aside first: what is
- * removed is what was compared.
- * => 0 or -errno */
+/* Removes PATH if it is still the same file. It is moved aside first, so that the file that is
+ * removed is the one that was compared. => 0 or -errno */
 static int
 remove_if_same(const char *path, dev_t device, ino_t inode)
 {
@@ -114,7 +113,7 @@ remove_if_same(const char *path, dev_t device, ino_t inode)
 	return error;
 }
 
-/* The parent directory of the default path is ours to make; of a given path it must exist. */
+/* The daemon makes the parent directory of the default path; that of a given path must exist. */
 static void
 make_parent(const char *path)
 {
@@ -128,8 +127,8 @@ make_parent(const char *path)
 	mkdir(parent, 0755);
 }
 
-/* A socket that listens under the name of `own`: who may connect is settled before anybody can.
- * => descriptor or -errno */
+/* A socket that listens under the name of `own`. Owner, group and mode are set before anybody can
+ * connect. => descriptor or -errno */
 static int
 socket_make(const struct options *options, const char *own)
 {
@@ -203,7 +202,7 @@ listen_open(
 		return -ENAMETOOLONG;
 	}
 	make_parent(path);
-	/* Told before anything is made. */
+	/* Refused before anything is made. */
 	if (occupant_of(path, &st, &error, message, message_size) == OCCUPANT_REFUSES)
 		return error;
 	snprintf(own, sizeof(own), "%s.%d", path, (int)getpid());

@@ -22,7 +22,7 @@
 #include "watch/watcher.h"
 
 #define REFRESH_MS   100
-#define COST_TICKS   20 /* of those */
+#define COST_TICKS   20 /* of these ticks */
 #define SILENT_TICKS 10
 
 struct control {
@@ -134,8 +134,8 @@ control_create(struct daemon *d, char *message, size_t message_size)
 	acceptor_start(
 	    &control->acceptor, d, &control->loop, control->listening.fd, accepted, control);
 	for (unsigned i = 0; i < ARRAY_LEN(control->stop); i++) {
-		/* SIGQUIT is a key of the terminal: it must not leave swap files and a core of the
-		 * clients' memory. */
+		/* SIGQUIT comes from a key of the terminal: it must leave neither swap files nor a
+		 * core with the clients' memory. */
 		static const int signals[ARRAY_LEN(control->stop)] = { SIGTERM, SIGINT, SIGQUIT };
 
 		uv_signal_init(&control->loop, &control->stop[i]);
@@ -183,7 +183,7 @@ control_destroy(struct daemon *d)
 	uv_loop_close(&control->loop);
 	acceptor_fini(&control->acceptor);
 	control_name_remove(d);
-	/* With it go connections that nobody has accepted, and what has been sent to them. */
+	/* Connections that nobody has accepted go with it, and all that has been sent to them. */
 	closer_close(d, control->listening.fd, getpid(), geteuid());
 	free(control);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The control loop has a thread to itself, the main thread. What is marked (L) is that thread's
- * alone, and functions that use it say so here.
+ * The control loop runs on the main thread and has it to itself. Fields marked (L) belong to that
+ * thread alone, and functions that use them call loop_assert.
  */
 #ifndef LOOP_THREAD_H
 #define LOOP_THREAD_H

@@ -22,7 +22,7 @@
 
 _Static_assert(PAGER_PROBE_PAGES == 64, "a bit for each page of the probe");
 
-/* Until it has been waited for its number is nobody else's. */
+/* The pidfd is of a process that has not been waited for, so nobody else has its number. */
 static bool
 process_is_there(const struct task *task)
 {
@@ -38,13 +38,14 @@ pagemap_open(const struct task *task)
 	char path[64];
 	int fd, error;
 
-	/* Of another namespace of processes. */
+	/* The process is in another pid namespace. */
 	if (task->pid == 0)
 		return -EACCES;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)task->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	error = fd < 0 ? -errno : 0;
-	/* It had that number before, and has it still: what was opened in between is its. */
+	/* It had that number before and has it still, so the file that was opened in between is
+	 * its own. */
 	if (!process_is_there(task)) {
 		closer_close(task->daemon, fd, task->pid, task->uid);
 		return -ESRCH;

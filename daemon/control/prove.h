@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether a userfaultfd watches the memory of a session's process. Any process can hand in
- * another's: the daemon would then work on one process, and end with and look at another. Runs on:
- * jobs (it waits for the lock of the process's address space).
+ * Whether a userfaultfd watches the memory of a session's process. A process can hand in the
+ * userfaultfd of another one; without this the daemon would serve one process, and look at and
+ * kill another. Runs on: jobs (it waits for the lock of the process's address space).
  */
 #ifndef PROVE_H
 #define PROVE_H

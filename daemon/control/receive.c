@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Receiving. Descriptors that recvmsg(2) cannot hand over, for want of room, are closed by the
- * kernel in this thread, and that may last for as long as their sender likes (closer.h), where
- * nobody else has them. So a packet is looked at first, which hands out a copy of its descriptor
- * and leaves it in the socket: one that is malformed, or comes with descriptors that its type does
- * not take, stays there, and the socket goes to the closers with all that lies in it. Of any other
- * the copy is kept, so that what the kernel closes when the packet is taken off the queue is not
- * the last of it. Runs on: the control loop.
+ * Receiving. If recvmsg(2) has no room for a descriptor, the kernel closes it in this thread, and
+ * unless somebody else has it too, that may last for as long as its sender likes (closer.h). So
+ * each packet is looked at first. The look yields a copy of the packet's descriptor and leaves the
+ * packet in the socket. A packet that is malformed, or has descriptors that its type does not
+ * take, stays there, and the socket goes to the closers with all that lies in it. Of any other
+ * packet the copy is kept, so that the kernel never closes the last descriptor when the packet is
+ * taken off the queue. Runs on: the control loop.
  */
 #include "control/receive.h"
 
@@ -19,12 +19,12 @@
 
 /* What a packet has brought. */
 struct looked {
-	int fd;        /* a copy of its first descriptor; -1: none */
-	bool has_more; /* or one for which there is no room */
+	int fd;        /* a copy of the packet's descriptor; -1: none */
+	bool has_more; /* there is a descriptor for which there was no room */
 	bool is_cut;
 };
 
-/* => bytes of the packet that is next, which stays where it is; 0 at the end, or -errno */
+/* => bytes of the next packet, which stays in the socket; 0 at the end, or -errno */
 static ssize_t
 peek(struct session *session, void *packet, struct looked *ret)
 {
@@ -37,7 +37,7 @@ peek(struct session *session, void *packet, struct looked *ret)
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		/* No more than one fits: the length is not rounded up, as it would be for two. */
+		/* Room for one only: the length is not rounded up, as it would be for two. */
 		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t got =

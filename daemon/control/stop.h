@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The daemon's end does not depend on anybody: what has not ended STOP_NS after it was told to
- * stop, because a thread is in a call that a client makes last, ends with the process. The socket's
- * name and the swap files are removed then too.
+ * The daemon's end depends on nobody. If not everything has ended STOP_NS after the daemon was
+ * told to stop, because a client delays a call that a thread is in, the process ends all the same,
+ * and removes the socket's name and the swap files first.
  */
 #ifndef STOP_H
 #define STOP_H
@@ -15,7 +15,7 @@ struct daemon;
 int stop_create(struct daemon *d, void (*name_remove)(struct daemon *d));
 /* The time runs from now on. Any thread. */
 void stop_begin(struct daemon *d);
-/* All threads have been waited for: what is left does not take long. */
+/* All threads have been waited for: the rest does not take long. */
 void stop_end(struct daemon *d);
 
 #endif

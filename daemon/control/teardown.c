@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a session, however it ended: its faults are dropped, its pages discarded, its objects
- * put. The books must read zero afterwards (task_put checks). It goes in pieces, as any request.
- * Runs on: jobs.
+ * The end of a task, for whatever reason its session has ended: its faults are dropped, its pages
+ * discarded, its objects put. The books must read zero afterwards (task_put checks). It goes in
+ * pieces, like a request. Runs on: jobs.
  */
 #include "control/teardown.h"
 

@@ -198,7 +198,7 @@ region_deallocate(struct range *range)
 	return gone;
 }
 
-/* The last part of the map, out of it. => false: nothing is left */
+/* Takes the last part of the map out of it. => false: nothing is left */
 static bool
 take_last(struct task *task, unsigned *work, struct vm_entry *ret)
 {

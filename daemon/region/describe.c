@@ -59,7 +59,7 @@ region_count(
 	uint64_t to = piece_reach(e->object, first, last, 1, work);
 
 	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++) {
-		/* For each page anew: faults want it too. */
+		/* Retaken for each page: faults want it, too. */
 		lock_acquire(&e->object->lock);
 		count_page_locked(e->object, i, ret);
 		lock_release(&e->object->lock);

@@ -14,7 +14,7 @@
 /* How often pages that were in transit are tried again. */
 #define TIMES_MAX 3u
 
-/* Until the pages of the range that are busy now have been let go. */
+/* Waits until the pages of the range that are busy now have been let go. */
 static void
 wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 {
@@ -56,7 +56,7 @@ answered_locked(struct pageq *q, struct eviction *e)
 	*at = e->next_asked;
 }
 
-/* The workers of the object's lane. */
+/* Wakes the workers of the object's lane. */
 static void
 wake_locked(struct daemon *d, const struct vm_object *o)
 {

@@ -66,7 +66,7 @@ piece_next(struct piece *p, struct part *ret)
 		range->at = range->end;
 		return false;
 	}
-	/* What has been there when the map became what it is has been counted by now. */
+	/* Pages that were there when the map became as it is have been counted by now. */
 	vm_object_settle(ret->entry.object);
 	from = max_u64(range->at, ret->entry.start);
 	to = min_u64(range->end, ret->entry.end);

@@ -106,8 +106,8 @@ prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
 	result = pager_get(o, cref, p->page);
 	if (result == PAGER_AWAY)
 		result = load_away(p, o, cref);
-	/* Into the memfd, mapped nowhere: the first touch is a soft fault. What cannot be read is
-	 * left for that touch. */
+	/* Into the memfd, mapped nowhere: the first touch is a soft fault. A page that cannot be
+	 * read is left for its first touch. */
 	if (result != PAGER_OK ||
 	    !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
 		uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
@@ -132,7 +132,7 @@ region_prefetch(struct range *range)
 	uint64_t pages;
 
 	CHECK(range->place < JOBS_THREADS);
-	/* What comes is speculative, which nothing in a wired range is. */
+	/* Pages come as speculative ones, which no page of a wired range may be. */
 	pages = piece_walk(&(struct walk){ .range = range,
 	    .page = prefetch_one,
 	    .cost = piece_content_cost(d, COST_PREFETCH),

@@ -15,8 +15,8 @@
 
 #define COST_WIRE 8u /* of a page, in slots looked at (piece.h) */
 
-/* A page as a job wants it: waited for until it is not busy, then ours. => NULL: not resident; no
- * lock held */
+/* Waits until the page is not busy, and makes it busy. => NULL: it is not resident; no lock held
+ * */
 static struct vm_page *
 page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *ret_frame)
 {
@@ -99,7 +99,7 @@ entry_is_wired(struct change *c, const struct vm_entry *e)
 	return e->wired_count > 0 ? 0 : -EINVAL;
 }
 
-/* What is wired already is promised already. */
+/* Bytes that are wired already have been promised already. */
 static int
 entry_may_wire(struct change *c, const struct vm_entry *e)
 {
@@ -109,7 +109,7 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
-/* Half of a process's limit at most is wired. */
+/* At most half of a process's limit may be wired. */
 static int
 take_wired(struct change *c)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks /proc for processes that keep the lock of a memfd's inode. The memfd is told by its inode
- * number, which /proc/PID/fdinfo states: stat(2) through /proc/PID/fd would ask file systems that
- * may not answer. Runs on: the watcher.
+ * Walks /proc for processes that keep the lock of a memfd's inode. The memfd is recognized by its
+ * inode number in /proc/PID/fdinfo: stat(2) through /proc/PID/fd would ask file systems that may
+ * not answer. Runs on: the watcher.
  */
 #include "watch/holder.h"
 
@@ -140,7 +140,7 @@ end_process(const struct task *task, pid_t pid, uint64_t inode)
 
 	if (pidfd < 0)
 		return false;
-	/* Looked at again now that the process cannot be another one. */
+	/* Looked at once more, now that the number cannot be another process's. */
 	fd = descriptor_of(pid, inode);
 	if (fd >= 0 && (is_of(pid, task->uid) || is_inside(pid, fd)))
 		ended = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0u) == 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Moving a client from one lane to another. Who polls it changes under its affinity.busy, as in
- * fault/affinity.c.
+ * Moving a client from one lane to another. The set of servers that poll it changes under its
+ * affinity.busy, as in fault/affinity.c.
  */
 #include "watch/lane.h"
 
@@ -20,7 +20,7 @@ poll_from(struct daemon *d, struct task *task, unsigned lane)
 	uint64_t polling = 0;
 
 	CHECK(load_relaxed(&task->affinity.busy));
-	/* First those that join, then those that leave: somebody always polls. */
+	/* First some join, then the others leave: somebody always polls. */
 	for (unsigned i = 0; i < seat_count(d); i++)
 		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], task) == 0 &&
 		    lane == LANE_COMMON)
@@ -43,15 +43,16 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	store_release(&task->lane, lane);
 	if (load_acquire(&task->state) == TASK_ATTACHED)
 		poll_from(d, task, lane);
-	/* Its end takes it from all; what came after that is ours to take back. */
+	/* The client's end takes it from all servers; those that joined after that are taken back
+	 * here. */
 	if (task_is_dead(task))
 		for (unsigned i = 0; i < seat_count(d); i++)
 			fault_seat_unwatch(&d->seats[i], task);
 	store_release(&task->affinity.busy, false);
-	/* Faults that were read and passed over on the way come again. */
+	/* Faults that were read and passed over meanwhile come again. */
 	if (load_acquire(&task->state) == TASK_ATTACHED)
 		task_wake_all(task);
-	/* What it has wanted from workers of the lane before is for those of this one. */
+	/* Requests that it made of workers of the lane before are for those of this one. */
 	limits_want(d, task);
 	frames_want(d);
 	side_wake(d);

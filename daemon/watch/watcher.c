@@ -19,36 +19,36 @@
 #include "vm/task.h"
 #include "watch/holder.h"
 
-/* Looks in a row that found the same call asleep. */
+/* Looks in a row that found a thread asleep in the same call, until it is held up. */
 #define STUCK_TICKS 3u
-/* Or so many looks of the last OFTEN_OF at any of its calls. A memfd's lock only the client holds,
- * or a thread of ours that runs at that moment; an address space is changed by honest programs
- * too. */
+/* Or this many of the last OFTEN_OF looks that found the client blocking any call. A memfd's lock
+ * is held by the client alone, or by a thread of the daemon that runs at that moment; the lock of
+ * an address space is held by honest programs, too. */
 #define OFTEN_MEMFD 3u
 #define OFTEN_LOOKS 6u
 #define OFTEN_OF    8u
-/* In a side lane for so long after the first time, and twice as long each further time. */
+/* Time in a side lane at first; twice as long each further time. */
 #define APART_TICKS (10000u / WATCH_TICK_MS)
 #define APART_TIMES 6u
-/* Who waits for a memfd's lock behind a thread of ours does not wait for the client; but for no
- * longer than this. */
+/* A thread that waits for a memfd's lock behind another thread of the daemon does not wait for the
+ * client; but it is excused for no longer than this. */
 #define EXCUSED_TICKS (5000u / WATCH_TICK_MS)
-/* While the daemon stops nobody has longer. */
+/* While the daemon stops no client has longer. */
 #define HASTY_TICKS (2000u / WATCH_TICK_MS)
-/* After a client has been ended and its calls still do not come back: who else holds the lock is
- * looked for, this often. */
+/* How often other holders of the lock are searched for, after a client has been ended and calls on
+ * its memfd still do not come back. */
 #define HOLDER_TICKS (500u / WATCH_TICK_MS)
-/* When nobody has been inside of a call for so long the watcher looks seldom. */
+/* After this many looks that found no thread inside of a call the watcher looks seldom. */
 #define IDLE_TICKS   40u
 #define IDLE_MS      100u
 #define OBSERVED_MAX 64u
-/* So many clients apart make their user suspect, for so long. */
+/* A user with this many clients apart is suspect, for this long. */
 #define SUSPECT_CLIENTS 3u
 #define SUSPECT_TICKS   (60000u / WATCH_TICK_MS)
 #define SUSPECTS_MAX    16u
-/* When so many clients of a suspect user have been ended it gets no further connections for a
- * while, and for twice as long each further time: each of them would cost others something, even in
- * a side lane. */
+/* A suspect user of whom this many clients have been ended gets no connections for a while, and
+ * for twice as long each further time: even in a side lane each of them would cost others
+ * something. */
 #define REFUSED_CLIENTS 3u
 #define REFUSED_TICKS   (1000u / WATCH_TICK_MS)
 #define REFUSED_TIMES   6u
@@ -61,21 +61,23 @@ static const struct {
 #include "tbl/watch_call.h"
 };
 
-/* A client that was met blocking lately, or is in a side lane. */
+/* A client that was found blocking lately, or is in a side lane. */
 struct observed {
 	struct task *task; /* with a reference */
-	uint32_t history;  /* bit i: blocking, i ticks ago */
-	uint32_t memfd;    /* the same of its memfd's lock alone, when no thread of ours had it */
+	uint32_t history;  /* bit i: found blocking i ticks ago */
+	uint32_t memfd;    /* bit i: blocking its memfd's lock i ticks ago, while no thread of the
+			      daemon had it */
 	uint64_t apart_until; /* tick; 0: in the common lane */
 };
 
-/* A user whose clients held calls up until they were ended, or several of whose clients are apart:
- * all that it has begin in a side lane, for each would cost others the time until it is noticed. */
+/* A user whose clients delayed calls until they were ended, or several of whose clients are apart.
+ * All clients of that user begin in a side lane: each would cost others the time until it is
+ * noticed. */
 struct suspect {
 	uid_t uid;
-	uint64_t until;         /* tick; passed: none */
+	uint64_t until;         /* tick until which it is suspect */
 	uint64_t refused_until; /* tick */
-	unsigned ended;         /* its clients that were, since it became suspect */
+	unsigned ended;         /* clients ended since it became suspect */
 	unsigned times_refused;
 };
 
@@ -89,7 +91,7 @@ struct watcher {
 	uint64_t tick;           /* (W) changed under the lock */
 	uint64_t suspects_until; /* (W) tick after which there are none */
 	unsigned idle;
-	unsigned calls_seen; /* sum of the words, when it last looked */
+	unsigned calls_seen; /* sum of the words at the last look */
 	struct observed observed[OBSERVED_MAX];
 	struct suspect suspects[SUSPECTS_MAX];
 	struct stat_shard stats;
@@ -98,8 +100,8 @@ struct watcher {
 /* --- looking --- */
 
 /* Whether the thread waits for something: its state is the field behind the name, which may hold
- * anything. The file stays open: clients may have left no descriptor by the time it is needed, and
- * who cannot be looked at is not taken for asleep. */
+ * anything. The file stays open, because clients may have left no descriptor by the time it is
+ * needed; a thread that cannot be looked at is not taken for asleep. */
 static bool
 sleeps(struct watch *w)
 {
@@ -118,8 +120,8 @@ sleeps(struct watch *w)
 	return at && at[1] != '\0' && at[2] != 'R';
 }
 
-/* Whether a thread of ours runs inside of a call on that client's memfds: it may have the lock that
- * another waits for. */
+/* Whether a thread of the daemon runs inside of a call on that client's memfds: it may have the
+ * lock that another one waits for. */
 static bool
 lock_is_ours(struct watcher *r, uint64_t client)
 {
@@ -167,7 +169,7 @@ is_suspect(struct watcher *r, uid_t uid)
 	return found;
 }
 
-/* The user's entry, new or in place of the one that would be over first. */
+/* The user's entry: its own, or else the one whose time ends first. */
 static struct suspect *
 suspect_locked(struct watcher *r, uid_t uid)
 {
@@ -197,8 +199,8 @@ suspect(struct watcher *r, uid_t uid)
 	lock_release(&r->lock);
 }
 
-/* A client of the user is ended. Those that have connected before their user is refused are no
- * reason to refuse it for longer. */
+/* A client of the user is ended. Clients that connected before their user was refused do not make
+ * it refused for longer. */
 static void
 suspect_ended(struct watcher *r, uid_t uid)
 {
@@ -300,8 +302,9 @@ set_suspects_apart(struct watcher *r)
 	}
 }
 
-/* Clients that are not attached cannot be set apart, and their users' next ones would hold the next
- * threads up. => whether as many of the user's as make it suspect hold one up now */
+/* Clients that are not attached cannot be set apart, and the next clients of the same user would
+ * delay the next threads. => whether as many of the user's clients as make it suspect delay a
+ * thread now */
 static bool
 holds_up_many(const struct watcher *r, uid_t uid)
 {
@@ -320,8 +323,8 @@ holds_up_many(const struct watcher *r, uid_t uid)
 	return count >= SUSPECT_CLIENTS;
 }
 
-/* The client, and with it the task, which ends with its process. Where it may not be killed the
- * task ends all the same. */
+/* Kills the client; its task ends with its process, or, where the process may not be killed, all
+ * the same. */
 static void
 end_client(struct watcher *r, struct task *task, const struct watch *w)
 {
@@ -363,9 +366,8 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD &&
 	    (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
 		watch_holders_end(task, load_relaxed(&w->fd));
-	/* In a side lane others of its kind may wait; they do not wait for what has no end. A wait
-	 * has none where the client has been ended and whoever has its pages does not come back
-	 * even so. */
+	/* In a side lane threads may wait, but not without end. A wait is without end if the
+	 * client has been killed and the thread that has its pages does not come back even so. */
 	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT
 			  ? load_acquire(&task->end_wanted) && w->ticks >= HOLDER_TICKS
 			  : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
@@ -397,8 +399,8 @@ look_at(struct watcher *r, struct watch *w)
 		return;
 	o = NULL;
 	if (load_acquire(&w->word) == word) {
-		/* A wait is for another thread, which may have a lot to do: only where that one is
-		 * held up it tells of the client. */
+		/* A wait is for another thread, which may have a lot to do. It says something
+		 * about the client only if that thread is held up. */
 		bool is_wait = load_relaxed(&w->call) == WATCH_WAIT;
 		bool is_memfd = load_relaxed(&w->call) == WATCH_MEMFD;
 		bool is_ours = is_memfd && lock_is_ours(r, load_relaxed(&w->client));
@@ -423,7 +425,7 @@ lately(uint32_t history)
 	return (unsigned)__builtin_popcount(history & ((1u << OFTEN_OF) - 1));
 }
 
-/* After a look at all threads. */
+/* What follows for a client from a look at all threads. */
 static void
 judge(struct watcher *r, struct observed *o)
 {
@@ -466,7 +468,7 @@ watch_look(struct daemon *d)
 	r->idle = before == r->calls_seen ? r->idle + 1 : 0;
 }
 
-/* A thread that is stuck inside is no idle one. */
+/* A thread that is stuck inside of a call is not idle. */
 static bool
 is_idle(const struct watcher *r)
 {
@@ -493,7 +495,7 @@ watcher_main(void *argument)
 		unsigned ms = is_idle(r) ? IDLE_MS : WATCH_TICK_MS;
 
 		cond_wait_for(&r->cond, &r->lock, ms * 1000000ull);
-		r->tick += ms / WATCH_TICK_MS - 1; /* the look is one more */
+		r->tick += ms / WATCH_TICK_MS - 1; /* watch_look adds one */
 		lock_release(&r->lock);
 		watch_look(r->daemon);
 		lock_acquire(&r->lock);
