@@ -87,39 +87,42 @@ handle_debug(struct request *r)
 	}
 }
 
-int
-handle_policy(struct request *r)
+/* Of a client, or (NULL) of the daemon. */
+static int
+policy_request(struct request *r, struct task *task)
 {
 	const struct pager_req_policy *in = r->body;
 	struct pager_rep_policy *out = r->reply;
 	struct daemon *d = r->daemon;
+	int error = in->set ? pageq_policy_switch(d, task, in->policy) : 0;
+
+	if (error)
+		return error;
+	lock_acquire(&d->pageq.lock);
+	pageq_policy_text_locked(d, task, out->text, sizeof(out->text));
+	lock_release(&d->pageq.lock);
+	return 0;
+}
+
+int
+handle_policy(struct request *r)
+{
+	const struct pager_req_policy *in = r->body;
 	struct clients clients = clients_named(r, in->pid, in->session);
-	struct task *task = NULL;
-	bool one = in->pid || in->session;
+	struct task *task;
 	int error = 0;
 
 	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
 		return -EINVAL;
 	if (in->set && !r->session->is_control)
 		return -EPERM;
-	do {
-		if (one) {
-			task = clients_next(&clients);
-			error = clients.error;
-		}
-		if (error || (one && !task))
-			break;
-		if (in->set)
-			error = pageq_policy_switch(d, task, in->policy);
-		if (!error) {
-			lock_acquire(&d->pageq.lock);
-			pageq_policy_text_locked(d, task, out->text, sizeof(out->text));
-			lock_release(&d->pageq.lock);
-		}
-		if (task)
-			task_put(task);
-	} while (one && !error);
-	return error;
+	if (task_names_all(clients.name))
+		return policy_request(r, NULL);
+	while (!error && (task = clients_next(&clients)) != NULL) {
+		error = policy_request(r, task);
+		task_put(task);
+	}
+	return error ? error : clients.error;
 }
 
 int

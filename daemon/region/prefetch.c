@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fault/fault.h"
 #include "pmap/uffd.h"
 #include "pagers/pager.h"
 #include "region/piece.h"
+#include "transit/run.h"
 
 #define COST_PREFETCH 128u /* of a page, in slots looked at (piece.h) */
 

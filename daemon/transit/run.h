@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs of pages that are filled by one operation, from their frames to their place in the memfd.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include "pagers/pager_types.h"
+#include "vm/frame_use.h"
+#include "vm/vm_object.h"
+#include "vm/vm_page.h"
+
+struct fault_server;
+
+#define FAULT_CLUSTER_MAX PAGER_READ_MAX
+
+/* Pages being filled by one operation: consecutive, busy, FILLING. */
+struct fill {
+	struct vm_object *object; /* with a reference */
+	uint64_t index;           /* of the first page */
+	unsigned count;
+	unsigned first; /* which of them faulted */
+	bool write, wired;
+	bool sequential; /* part of a run: copies are kept */
+	uint32_t frames[FAULT_CLUSTER_MAX];
+};
+
+enum run_begun {
+	RUN_BEGUN,
+	RUN_NO_FRAME,   /* none is free for this use */
+	RUN_NO_TABLE,   /* the client may have no more table memory */
+	RUN_OVER_LIMIT, /* pages of the client's own must leave first */
+	RUN_BUSY,       /* the page's neighbours are being taken away; the thread that does so wakes
+			   it */
+};
+/* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O
+ * held */
+enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
+    int direction, enum frame_use use, struct fill *ret);
+/* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is
+ * aborted. No lock. */
+void fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to,
+    bool protected);
+/* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's
+ * reference alone. */
+void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
+/* All of them, and the fault is kept: only who else has met them busy is woken. */
+void fill_defer(struct daemon *d, struct fill *fill);
+/* The first `count` pages, all below the one that faulted, go back to what they were. */
+void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
+/* The copy of page i cannot be read: it becomes POISONED, SIGBUS for who touches it. */
+void fill_lost(struct fault_server *server, struct fill *fill, unsigned i);
+/* Whether clean pages keep their copy in memory. */
+bool fill_retains(struct daemon *d, const struct fill *fill);
+/* Puts pages into the memfd and the client's tables; overwrites what was planted. Where none of
+ * several can be, the fill is narrowed to the one that faulted. => pages in place, from the fill's
+ * first on. */
+unsigned fill_copy(struct fault_server *server, struct fill *fill, const void *pages,
+    unsigned count, bool protect);
+
+#endif
