@@ -37,7 +37,6 @@ EXCEPTIONS = '''
     pageq/side -> pageout/pageout
     record/recorder -> fault/fault
     record/recorder -> pageout/pageout
-    region/prefetch -> fault/fault
     transit/run -> fault/fault
     transit/run -> fault/swapin
     transit/run -> pageout/pageout
