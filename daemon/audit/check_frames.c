@@ -20,6 +20,7 @@ check_policy(struct report *r, const struct page_policy *policy, int pid)
 	const char *wrong = policy->ops->check(policy->memory);
 	struct pol_stats stats = { 0 };
 
+	CHECK(policy->ops && policy->memory);
 	verify(r, wrong == NULL, "policy %s of process %d (0: the daemon's): %s", policy->text, pid,
 	    wrong);
 	verify(r, policy->resident == policy->counted,

@@ -12,6 +12,7 @@ processes_resident(struct daemon *d)
 {
 	long long sum = 0;
 
+	lock_assert_held(&d->pageq.lock);
 	lock_acquire(&d->processes.lock);
 	for (const struct process *process = d->processes.list; process; process = process->next)
 		sum += load_relaxed(&((struct process *)(uintptr_t)process)->resident);

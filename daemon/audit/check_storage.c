@@ -43,6 +43,7 @@ compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 	struct timespec pause = { .tv_nsec = STORAGE_PAUSE_NS };
 	char before[256] = "";
 
+	locks_assert_none();
 	for (unsigned tries = 0; tries < STORAGE_TRIES; tries++) {
 		uint64_t activity = storage_activity(d), asleep;
 
@@ -88,6 +89,7 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 	unsigned long long used = share_used(&d->shares, SHARE_TABLES), billed = 0, held;
 	struct stat st;
 
+	CHECK(message_size > 0);
 	fstat(d->slots.fd, &st);
 	held = (unsigned long long)st.st_blocks * 512;
 	lock_acquire(&d->tasks.lock);

@@ -9,6 +9,7 @@
 struct clients
 clients_named(struct request *r, uint32_t pid, uint64_t task)
 {
+	CHECK(r->session);
 	return (struct clients){ .r = r, .name = { task, (pid_t)pid }, .error = -ESRCH };
 }
 
@@ -18,6 +19,7 @@ clients_next(struct clients *c)
 	const struct session *own = c->r->session;
 	struct task *task;
 
+	CHECK_OBJ(own, SESSION_MAGIC);
 	while ((task = task_next(c->r->daemon, &c->cursor)) != NULL) {
 		bool named = task_is_named(task, c->name);
 

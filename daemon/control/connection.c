@@ -213,6 +213,7 @@ send_reply(const struct session *session, const void *reply, size_t bytes, int f
 	} control = { { 0 } };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
+	CHECK(bytes >= sizeof(struct pager_msg_header) && bytes <= PAGER_MSG_BYTES_MAX);
 	if (fd >= 0) {
 		struct cmsghdr *c;
 

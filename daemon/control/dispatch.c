@@ -106,6 +106,7 @@ start_job(struct session *session, const struct pager_msg_header *header, int fd
 {
 	struct request_job *j = calloc(1, sizeof(*j));
 
+	CHECK(header->length - sizeof(*header) <= sizeof(j->request));
 	/* Jobs of one client do not run at the same time. */
 	CHECK(!session->job_running);
 	if (!j) {
@@ -145,6 +146,7 @@ run_now(struct session *session, const struct pager_msg_header *header, int fd, 
 	};
 	int error;
 
+	loop_assert(session->daemon);
 	memset(r.reply, 0, r.reply_bytes);
 	error = rows[header->type].handle(&r);
 	closer_close(session->daemon, r.fd, session->pid, session->uid);

@@ -18,6 +18,7 @@ refresh_compressor(struct daemon *d)
 	struct stats *stats = &d->stats;
 	struct compressor_stats c;
 
+	loop_assert(d);
 	compressor_stats(d->compressor, &c);
 	stat_level(stats, STAT_STORED_PAGES, (int64_t)c.pages);
 	stat_level(stats, STAT_STORED_SINGLE_VALUE, (int64_t)c.pages_single_value);
@@ -36,6 +37,7 @@ refresh_tables(struct daemon *d)
 		used = (int64_t)share_used(&d->shares, SHARE_TABLES);
 	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
 
+	loop_assert(d);
 	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
 	stat_level(stats, STAT_TABLE_BYTES, used);
 	stat_level(stats, STAT_TABLE_MAPS, used - blocks * (int64_t)TABLE_BLOCK_BYTES);

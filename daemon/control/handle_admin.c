@@ -112,6 +112,7 @@ handle_policy(struct request *r)
 	struct task *task;
 	int error = 0;
 
+	CHECK_OBJ(r->session, SESSION_MAGIC);
 	if (memchr(in->policy, '\0', sizeof(in->policy)) == NULL || in->set > 1)
 		return -EINVAL;
 	if (in->set && !r->session->is_control)
@@ -160,6 +161,7 @@ handle_param(struct request *r)
 	unsigned index;
 	int error;
 
+	CHECK_OBJ(r->session, SESSION_MAGIC);
 	if (memchr(in->name, '\0', sizeof(in->name)) == NULL ||
 	    memchr(in->value, '\0', sizeof(in->value)) == NULL)
 		return -EINVAL;

@@ -65,6 +65,7 @@ handle_deallocate(struct request *r)
 	const struct pager_req_deallocate *in = r->body;
 	struct pager_rep_deallocate *out = r->reply;
 
+	CHECK(r->task);
 	return range_request(
 	    r, in->address, in->size, region_deallocate_begin, region_deallocate, &out->pages);
 }
@@ -75,6 +76,7 @@ handle_wire(struct request *r)
 	const struct pager_req_wire *in = r->body;
 	uint64_t pages = 0;
 
+	CHECK(r->task);
 	return range_request(r, in->address, in->size, region_wire_begin, region_wire, &pages);
 }
 
@@ -84,12 +86,14 @@ handle_unwire(struct request *r)
 	const struct pager_req_unwire *in = r->body;
 	uint64_t pages = 0;
 
+	CHECK(r->task);
 	return range_request(r, in->address, in->size, region_unwire_begin, region_unwire, &pages);
 }
 
 int
 handle_behavior(struct request *r)
 {
+	CHECK(r->task);
 	/* Behaviors that act once; all others are notes in the entries. */
 	static uint64_t (*const pieces[PAGER_BEHAVIOR_PAGEOUT + 1])(struct range * range) = {
 		[PAGER_BEHAVIOR_WILLNEED] = region_prefetch,

@@ -96,6 +96,7 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 	struct task *task;
 	bool any = false;
 
+	CHECK(!any);
 	while ((task = clients_next(&c)) != NULL) {
 		struct vm_entry e;
 
@@ -119,6 +120,7 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 static bool
 region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 {
+	CHECK_OBJ(e->object, VM_OBJECT_MAGIC);
 	return e->start == region->address && e->end - e->start == region->size &&
 	       e->object->id == region->object_id;
 }
@@ -199,6 +201,7 @@ handle_footprint(struct request *r)
 	struct clients clients = clients_named(r, in->pid, in->session);
 	struct task *task;
 
+	loop_assert(r->daemon);
 	while ((task = clients_next(&clients)) != NULL) {
 		struct pager_wire_client c;
 

@@ -116,6 +116,7 @@ jobs_main(void *argument)
 	};
 	int lane;
 
+	CHECK(t->number < JOBS_THREADS);
 	watch_begin(&t->watch);
 	while ((lane = duty_wait(d, &t->duty)) != DUTY_NONE) {
 		char name[16];
@@ -163,6 +164,7 @@ jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 {
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
 
+	CHECK(!d->jobs && finished);
 	if (!jobs)
 		return -ENOMEM;
 	jobs->daemon = d;
@@ -233,6 +235,7 @@ jobs_stop(struct daemon *d)
 void
 jobs_fini(struct daemon *d)
 {
+	CHECK(d->jobs->stopping && list_empty(&d->jobs->finished));
 	lock_fini(&d->jobs->lock);
 	cond_fini(&d->jobs->cond);
 	free(d->jobs);

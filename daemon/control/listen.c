@@ -161,6 +161,7 @@ socket_make(const struct options *options, const char *own)
 static int
 name_take(const char *own, const char *path, char *message, size_t message_size)
 {
+	CHECK(strcmp(own, path) != 0);
 	while (link(own, path) < 0) {
 		struct stat st;
 		int error = -errno;

@@ -118,6 +118,7 @@ control_create(struct daemon *d, char *message, size_t message_size)
 	struct control *control = calloc(1, sizeof(*control));
 	int error;
 
+	CHECK(!d->control);
 	if (!control)
 		return -ENOMEM;
 	d->control = control;
@@ -160,6 +161,7 @@ control_run(struct daemon *d)
 void
 control_name_remove(struct daemon *d)
 {
+	CHECK(d->control);
 	listen_name_remove(&d->options, &d->control->listening);
 }
 

@@ -97,6 +97,7 @@ probe(const struct task *task, int uffd, int pagemap, uint64_t address)
 	uint64_t chosen, before, after;
 	int error;
 
+	CHECK(address != 0);
 	if (getrandom(&chosen, sizeof(chosen), 0) != sizeof(chosen))
 		return -EIO;
 	error = present_pages(task, pagemap, address, &before);

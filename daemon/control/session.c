@@ -45,6 +45,7 @@ session_init(struct session *session, struct daemon *d, int socket, pid_t pid, u
 {
 	int error = failpt_hit(FAIL_SESSION_CREATE_ENOMEM);
 
+	loop_assert(d);
 	CHECK(socket >= 0 && pidfd >= 0);
 	if (error)
 		return error;

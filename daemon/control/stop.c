@@ -25,6 +25,7 @@ end_by_force(struct daemon *d)
 {
 	unsigned late, waiting, tasks;
 
+	CHECK(d->stop);
 	closer_counts(d, &late, &waiting);
 	lock_acquire(&d->tasks.lock);
 	tasks = d->tasks.count;
@@ -64,6 +65,7 @@ stop_create(struct daemon *d, void (*name_remove)(struct daemon *d))
 {
 	struct stop *stop = calloc(1, sizeof(*stop));
 
+	CHECK(!d->stop && name_remove);
 	if (!stop)
 		return -ENOMEM;
 	stop->daemon = d;

@@ -49,6 +49,7 @@ object_for_locked(struct range *range, struct vm_object **ret)
 	struct vm_object *o = object_around_locked(m, range->address, pages);
 	int error;
 
+	lock_assert_held(&m->lock);
 	if (o) {
 		vm_object_get(o);
 		*ret = o;
@@ -107,6 +108,8 @@ region_allocate(struct range *range, struct vm_entry *ret)
 	if (!error)
 		error = object_for_locked(range, &o);
 	if (!error) {
+		CHECK(object_covers(
+		    o, range->address, (range->end - range->address) >> d->page_shift));
 		*ret = (struct vm_entry){
 			.start = range->address,
 			.end = range->end,
@@ -157,9 +160,11 @@ region_deallocate_begin(struct range *range)
 static uint64_t
 entry_discard(const struct vm_entry *e, unsigned page_shift)
 {
-	uint64_t gone = vm_object_discard(
-	    e->object, e->offset >> page_shift, (e->end - e->start) >> page_shift);
+	uint64_t gone;
 
+	CHECK(e->start < e->end);
+	gone = vm_object_discard(
+	    e->object, e->offset >> page_shift, (e->end - e->start) >> page_shift);
 	vm_object_put(e->object);
 	return gone;
 }
@@ -190,6 +195,7 @@ region_deallocate(struct range *range)
 	unsigned work = 0;
 	struct vm_entry e;
 
+	CHECK_OBJ(range->task, TASK_MAGIC);
 	while (work < PIECE_WORK && take_next(range, &work, &e))
 		gone += entry_discard(&e, range->task->daemon->page_shift);
 	stat_add(range->stats, STAT_DISCARDS, gone);

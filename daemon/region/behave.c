@@ -24,6 +24,7 @@ entry_behave(struct change *c, struct vm_entry *e)
 int
 region_behave(struct range *range, uint32_t behavior)
 {
+	CHECK(range->at == range->address);
 	return change_entries(
 	    &(struct change){ .range = range, .apply = entry_behave, .behavior = behavior });
 }
@@ -74,6 +75,7 @@ region_cool(struct range *range)
 
 	if (c.count > 0)
 		cool_flush(&c);
+	CHECK(c.count == 0);
 	stat_add(range->stats, STAT_DEACTIVATIONS, pages);
 	return pages;
 }
@@ -86,6 +88,7 @@ region_discard(struct range *range)
 	struct part part;
 
 	while (piece_next(&p, &part)) {
+		CHECK(part.first < part.last);
 		gone += vm_object_discard(part.entry.object, part.first, part.last - part.first);
 		vm_object_put(part.entry.object);
 	}

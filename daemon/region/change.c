@@ -15,6 +15,7 @@ change_entries(struct change *c)
 	struct vm_map *m = &range->task->map;
 	int error = 0;
 
+	CHECK(range->address < range->end);
 	CHECK(c->apply);
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, range->address, range->end))

@@ -37,6 +37,8 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 struct pager_wire_region
 region_describe(const struct vm_entry *e)
 {
+	CHECK_OBJ(e->object, VM_OBJECT_MAGIC);
+	CHECK(e->start < e->end);
 	return (struct pager_wire_region){
 		.address = e->start,
 		.size = e->end - e->start,
@@ -56,8 +58,10 @@ region_count(
 	unsigned page_shift = e->object->daemon->page_shift;
 	uint64_t first = (e->offset + *done) >> page_shift;
 	uint64_t last = (e->offset + (e->end - e->start)) >> page_shift;
-	uint64_t to = piece_reach(e->object, first, last, 1, work);
+	uint64_t to;
 
+	CHECK(*done < e->end - e->start);
+	to = piece_reach(e->object, first, last, 1, work);
 	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++) {
 		/* Retaken for each page: faults want it, too. */
 		lock_acquire(&e->object->lock);
@@ -119,6 +123,7 @@ task_statistics(struct task *task, struct pager_statistics *ret)
 	struct daemon *d = task->daemon;
 	uint64_t page = d->page_bytes;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	/* Held so that the balances agree with each other. */
 	lock_acquire(&d->pageq.lock);
 #define L(NAME) ledger_value(&task->bill.ledger, PAGER_LEDGER_##NAME, page)

@@ -18,6 +18,7 @@
 static void
 wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 {
+	CHECK(last <= o->page_count);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
 		uint64_t slot;
 
@@ -51,8 +52,10 @@ answered_locked(struct pageq *q, struct eviction *e)
 	struct eviction **at = &q->evictions;
 
 	lock_assert_held(&q->lock);
-	while (*at != e)
+	while (*at != e) {
+		CHECK(*at);
 		at = &(*at)->next_asked;
+	}
 	*at = e->next_asked;
 }
 
@@ -101,6 +104,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 			break;
 		wait_for_busy(o, first, last);
 	}
+	CHECK(e.parts == 0);
 	return e.pages;
 }
 

@@ -70,10 +70,12 @@ piece_next(struct piece *p, struct part *ret)
 	vm_object_settle(ret->entry.object);
 	from = max_u64(range->at, ret->entry.start);
 	to = min_u64(range->end, ret->entry.end);
+	CHECK(from < to);
 	p->work += PIECE_ENTRY;
 	ret->first = (ret->entry.offset + (from - ret->entry.start)) >> page_shift;
 	ret->last = piece_reach(ret->entry.object, ret->first,
 	    ret->first + ((to - from) >> page_shift), p->cost, &p->work);
+	CHECK(ret->first < ret->last);
 	range->at = from + ((ret->last - ret->first) << page_shift);
 	return true;
 }
@@ -84,6 +86,7 @@ piece_walk(struct walk *w)
 	struct piece p = piece_begin(w->range, w->cost);
 	struct part part;
 
+	CHECK(w->page);
 	while (piece_next(&p, &part)) {
 		struct vm_object *o = part.entry.object;
 		bool skip = w->skips_wired && part.entry.wired_count > 0;

@@ -26,6 +26,7 @@ prefetch_create(struct daemon *d)
 {
 	int error = 0;
 
+	CHECK(!d->prefetch);
 	d->prefetch = calloc(JOBS_THREADS, sizeof(*d->prefetch));
 	if (!d->prefetch)
 		return -ENOMEM;
@@ -43,6 +44,7 @@ prefetch_create(struct daemon *d)
 void
 prefetch_destroy(struct daemon *d)
 {
+	CHECK(d->prefetch);
 	for (unsigned i = 0; i < JOBS_THREADS; i++) {
 		if (d->prefetch[i].channel)
 			swap_channel_destroy(d->prefetch[i].channel);
@@ -55,6 +57,7 @@ prefetch_destroy(struct daemon *d)
 static enum pager_result
 load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)
 {
+	CHECK(copy.v != 0);
 	void *buffer = p->channel ? swap_channel_buffer_get(p->channel) : NULL;
 	struct swap_completion completion = { 0 };
 	enum pager_result result;

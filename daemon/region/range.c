@@ -31,6 +31,7 @@ range_is_covered(struct range *range)
 	struct vm_map *m = &range->task->map;
 	bool covered;
 
+	CHECK(range->address < range->end);
 	lock_acquire(&m->lock);
 	covered = vm_map_is_covered(m, range->address, range->end);
 	lock_release(&m->lock);

@@ -50,6 +50,7 @@ wire_page(struct walk *w, struct vm_object *o, uint64_t index)
 
 	if (!p)
 		return;
+	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
 	given_up.v = p->cref;
 	p->cref = 0;
 	vm_page_flags_set(p, PAGE_DIRTY);
@@ -71,6 +72,7 @@ unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
 
 	if (!p)
 		return;
+	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
 	lock_acquire(&d->pageq.lock);
 	pageq_unwire_locked(d, o, frame);
 	lock_release(&d->pageq.lock);
@@ -95,7 +97,7 @@ entry_unwire(struct change *c, struct vm_entry *e)
 static int
 entry_is_wired(struct change *c, const struct vm_entry *e)
 {
-	(void)c;
+	lock_assert_held(&c->range->task->map.lock);
 	return e->wired_count > 0 ? 0 : -EINVAL;
 }
 
@@ -103,6 +105,7 @@ entry_is_wired(struct change *c, const struct vm_entry *e)
 static int
 entry_may_wire(struct change *c, const struct vm_entry *e)
 {
+	lock_assert_held(&c->range->task->map.lock);
 	if (e->wired_count == 0)
 		c->wired_bytes +=
 		    min_u64(e->end, c->range->end) - max_u64(e->start, c->range->address);
@@ -132,6 +135,7 @@ take_wired(struct change *c)
 int
 region_wire_begin(struct range *range)
 {
+	CHECK(range->at == range->address);
 	return change_entries(&(struct change){
 	    .range = range, .check = entry_may_wire, .agree = take_wired, .apply = entry_wire });
 }
@@ -139,12 +143,14 @@ region_wire_begin(struct range *range)
 uint64_t
 region_wire(struct range *range)
 {
+	CHECK_OBJ(range->task, TASK_MAGIC);
 	return piece_walk(&(struct walk){ .range = range, .page = wire_page, .cost = COST_WIRE });
 }
 
 int
 region_unwire_begin(struct range *range)
 {
+	CHECK(range->at == range->address);
 	return change_entries(
 	    &(struct change){ .range = range, .check = entry_is_wired, .apply = entry_unwire });
 }

@@ -25,6 +25,7 @@ read_text(const char *path, char *text, size_t room)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? 0 : read(fd, text, room - 1);
 
+	CHECK(room > 1);
 	if (fd >= 0)
 		close(fd);
 	if (length < 0)
@@ -48,6 +49,7 @@ descriptor_of(pid_t pid, uint64_t inode)
 	int found = -1;
 	DIR *directory;
 
+	CHECK(pid > 0 && inode != 0);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	directory = opendir(path);
 	if (!directory)
@@ -101,6 +103,7 @@ is_inside(pid_t pid, int fd)
 	bool inside = false;
 	DIR *directory;
 
+	CHECK(pid > 0);
 	CHECK(fd >= 0);
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	directory = opendir(path);
@@ -128,6 +131,7 @@ is_of(pid_t pid, uid_t uid)
 	char path[64];
 	struct stat st;
 
+	CHECK(pid > 0);
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	return stat(path, &st) == 0 && st.st_uid == uid;
 }
@@ -138,6 +142,7 @@ end_process(const struct task *task, pid_t pid, uint64_t inode)
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0u), fd;
 	bool ended = false;
 
+	CHECK(pid != getpid());
 	if (pidfd < 0)
 		return false;
 	/* Looked at once more, now that the number cannot be another process's. */
@@ -160,6 +165,7 @@ watch_holders_end(const struct task *task, int memfd)
 	unsigned ended = 0;
 	struct stat st;
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	if (!directory)
 		return 0;
 	/* fstat does not take the lock. */

@@ -108,6 +108,7 @@ sleeps(struct watch *w)
 	char path[64], line[256], *at;
 	ssize_t length;
 
+	CHECK(load_acquire(&w->tid) != 0);
 	if (w->state_fd <= 0) {
 		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)load_relaxed(&w->tid));
 		w->state_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -162,6 +163,7 @@ is_suspect(struct watcher *r, uid_t uid)
 {
 	bool found = false;
 
+	CHECK(r->daemon->watcher == r);
 	lock_acquire(&r->lock);
 	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
 		found |= r->suspects[i].until > r->tick && r->suspects[i].uid == uid;
@@ -291,6 +293,7 @@ set_suspects_apart(struct watcher *r)
 {
 	struct daemon *d = r->daemon;
 
+	CHECK(d->watcher == r);
 	for (uint32_t i = 0; r->suspects_until > r->tick && i < d->tasks.room; i++) {
 		struct task *task = task_at(d, i);
 
@@ -310,6 +313,7 @@ holds_up_many(const struct watcher *r, uid_t uid)
 {
 	unsigned count = 0;
 
+	CHECK(r->daemon->watcher == r);
 	for (const struct watch *w = r->daemon->watches; w; w = w->next) {
 		struct task *task = w->ticks >= STUCK_TICKS
 					? task_find_cookie(r->daemon, load_relaxed(&w->client))
@@ -328,6 +332,8 @@ holds_up_many(const struct watcher *r, uid_t uid)
 static void
 end_client(struct watcher *r, struct task *task, const struct watch *w)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
+	CHECK(load_relaxed(&w->call) < WATCH_CALL_COUNT);
 	if (exchange_acq_rel(&task->end_wanted, true))
 		return;
 	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
@@ -386,6 +392,7 @@ look_at(struct watcher *r, struct watch *w)
 	struct observed *o;
 	struct task *task;
 
+	CHECK(w->excused <= w->ticks);
 	r->calls_seen += word;
 	if (!(word & WATCH_INSIDE) || call != (w->seen & ~WATCH_RELIEVED))
 		w->ticks = w->excused = 0;
@@ -451,6 +458,7 @@ watch_look(struct daemon *d)
 	struct watcher *r = d->watcher;
 	unsigned before = r->calls_seen;
 
+	CHECK(r->daemon == d);
 	lock_acquire(&r->lock);
 	r->tick++;
 	lock_release(&r->lock);
@@ -512,6 +520,7 @@ watch_create(struct daemon *d)
 {
 	struct watcher *r = calloc(1, sizeof(*r));
 
+	CHECK(!d->watcher);
 	if (!r)
 		return -ENOMEM;
 	r->daemon = d;
@@ -543,6 +552,7 @@ watch_stop(struct daemon *d)
 {
 	struct watcher *r = d->watcher;
 
+	CHECK(r && !r->stopping);
 	lock_acquire(&r->lock);
 	r->stopping = true;
 	cond_signal(&r->cond);
