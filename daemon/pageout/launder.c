@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "fault/fault.h"
 #include "pageout/pageout.h"
+#include "pmap/uffd.h"
 #include "vm/task.h"
 #include "transit/release.h"
 #include "pagers/pager.h"

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "fault/fault.h"
 #include "memorystatus/limits.h"
 #include "pageout/pageout_priv.h"
 #include "sort.h"
@@ -359,7 +358,8 @@ work_in_side_lane(struct pageout_worker *w)
 	while (!d->pageq.stopping && !watch_is_relieved()) {
 		unsigned freed = 0;
 
-		if (!w->eviction && !side_wanted_locked(d, w->lane)) {
+		if (!w->eviction && !side_wanted_locked(d, w->lane) &&
+		    !evict_wanted_locked(d, w->lane)) {
 			cond_wait(&d->pageq.side[w->lane - 1].wanted, &d->pageq.lock);
 			continue;
 		}
@@ -369,7 +369,9 @@ work_in_side_lane(struct pageout_worker *w)
 		if (load_acquire(limits_wanted(d, w->lane)) && !watch_is_relieved())
 			freed += round_limits(w);
 		if (!watch_is_relieved()) {
-			side_take(w);
+			w->chosen +=
+			    side_take(d, w->lane, w->batch > w->chosen ? w->batch - w->chosen : 0,
+				w->victims + w->chosen);
 			freed += worker_launder(w);
 		}
 		if (freed > 0)

@@ -10,6 +10,7 @@
 
 #include "daemon.h"
 #include "pageq/pageq.h"
+#include "pageq/side.h"
 #include "pagers/store.h"
 #include "pmap/zap.h"
 #include "core/watch.h"
@@ -81,19 +82,6 @@ bool evict_wanted_locked(const struct daemon *d, unsigned lane);
 /* Takes out a batch of the worker's part. *ret_freed: frames. => false: there was nothing to do, or
  * no room */
 bool evict_round(struct pageout_worker *w, unsigned *ret_freed);
-
-/* pageq/side.c: side lanes' workers. */
-int side_create(struct daemon *d);
-void side_destroy(struct daemon *d);
-/* A victim (LAUNDRY) becomes that lane's to launder; where it has too many the page stays. => PAGEQ
- * held */
-void side_give_locked(struct daemon *d, unsigned lane, const struct victim *v);
-/* Up to w->batch of what its lane was given, as its batch. */
-void side_take(struct pageout_worker *w);
-/* Whether there is something for the lane's worker. => PAGEQ held */
-bool side_wanted_locked(const struct daemon *d, unsigned lane);
-/* The workers of all side lanes look again. Any thread, no lock at or below PAGEQ held */
-void side_wake(struct daemon *d);
 
 /* pageout/writeback.c */
 int writeback_start(struct daemon *d);

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "fault/fault.h"
 #include "pageout/pageout.h"
 #include "pagers/store.h"
 #include "pagers/swapspace.h"

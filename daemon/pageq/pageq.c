@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pageout/pageout.h"
 #include "pageq/pageq_priv.h"
+#include "pageq/side.h"
 
 int
 pageq_create(struct daemon *d, const char *policy)
@@ -30,7 +30,7 @@ pageq_create(struct daemon *d, const char *policy)
 	cond_init(&q->help_wanted);
 	cond_init(&q->room_wanted);
 	cond_init(&q->eviction_done);
-	return side_create(d) == 0 ? 0 : -ENOMEM;
+	return side_create(d);
 }
 
 void

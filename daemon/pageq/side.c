@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Side lanes: what their workers are given. The policy knows no lanes; a victim whose client is
- * served by a side lane is handed to that lane's worker by the one that meets it.
+ * Side lanes' victims. Runs on: workers; side_wake on any thread.
  */
-#include <stdlib.h>
+#include "pageq/side.h"
 
-#include "pageout/pageout.h"
-#include "vm/task.h"
+#include <errno.h>
+#include <stdlib.h>
 
 int
 side_create(struct daemon *d)
@@ -16,7 +15,7 @@ side_create(struct daemon *d)
 
 		q->victims = calloc(SIDE_VICTIMS, sizeof(*q->victims));
 		if (!q->victims)
-			return -1;
+			return -ENOMEM;
 		cond_init(&q->wanted);
 	}
 	return 0;
@@ -37,6 +36,7 @@ side_give_locked(struct daemon *d, unsigned lane, const struct victim *v)
 	struct side_queue *q = &d->pageq.side[lane - 1];
 
 	lock_assert_held(&d->pageq.lock);
+	CHECK(lane != LANE_COMMON && lane <= SIDE_LANES);
 	if (q->count == SIDE_VICTIMS) {
 		pageq_victim_stays_locked(d, v);
 		return;
@@ -45,18 +45,21 @@ side_give_locked(struct daemon *d, unsigned lane, const struct victim *v)
 	cond_signal(&q->wanted);
 }
 
-void
-side_take(struct pageout_worker *w)
+unsigned
+side_take(struct daemon *d, unsigned lane, unsigned want, struct victim *ret)
 {
-	struct side_queue *q = &w->daemon->pageq.side[w->lane - 1];
+	struct side_queue *q = &d->pageq.side[lane - 1];
+	unsigned taken = 0;
 
-	lock_acquire(&w->daemon->pageq.lock);
-	while (w->chosen < w->batch && q->count > 0) {
-		w->victims[w->chosen++] = q->victims[q->first];
+	CHECK(lane != LANE_COMMON && lane <= SIDE_LANES);
+	lock_acquire(&d->pageq.lock);
+	while (taken < want && q->count > 0) {
+		ret[taken++] = q->victims[q->first];
 		q->first = (q->first + 1) % SIDE_VICTIMS;
 		q->count--;
 	}
-	lock_release(&w->daemon->pageq.lock);
+	lock_release(&d->pageq.lock);
+	return taken;
 }
 
 bool
@@ -64,7 +67,8 @@ side_wanted_locked(const struct daemon *d, unsigned lane)
 {
 	const struct side_queue *q = &d->pageq.side[lane - 1];
 
-	return q->count > 0 || load_relaxed(&q->limits_wanted) || evict_wanted_locked(d, lane);
+	lock_assert_held(&d->pageq.lock);
+	return q->count > 0 || load_relaxed(&q->limits_wanted);
 }
 
 void

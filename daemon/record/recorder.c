@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "core/closer.h"
-#include "pageout/pageout.h"
+#include "pmap/zap.h"
 #include "pol_window.h"
 #include "vm/task.h"
 #include "trace_codec.h"

@@ -11,7 +11,6 @@
 
 #include "clock.h"
 #include "fault/fault.h"
-#include "pageout/pageout.h"
 #include "pageq/pageq.h"
 #include "transit/release.h"
 #include "pagers/pager.h"

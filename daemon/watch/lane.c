@@ -11,7 +11,7 @@
 #include "fault/fault.h"
 #include "memorystatus/frame_wait.h"
 #include "memorystatus/limits.h"
-#include "pageout/pageout.h"
+#include "pageq/side.h"
 #include "pmap/wake.h"
 
 static void

@@ -13,6 +13,7 @@
 
 #include "fault/fault.h"
 #include "pageout/pageout.h"
+#include "pageq/side.h"
 
 #define HELD_LOOKS 3u /* looks until a thread is taken for held up */
 
