@@ -32,12 +32,10 @@ EXCEPTIONS = {
         pageout/pageout
         pageout/pageout_priv
         pageout/writeback
-        pageq/exact
         pageq/fallback
         pageq/pageq
         pageq/pageq_priv
         pageq/side
-        pmap/zap
         record/recorder
         transit/run
     ''',

@@ -29,17 +29,9 @@ ROWS = [
 HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''
     fault/fault -> pageout/pageout
-    pageout/launder -> fault/fault
-    pageout/pageout -> fault/fault
-    pageout/writeback -> fault/fault
-    pageq/pageq -> pageout/pageout
-    pageq/side -> pageout/evict
-    pageq/side -> pageout/pageout
     record/recorder -> fault/fault
-    record/recorder -> pageout/pageout
     transit/run -> fault/fault
     transit/run -> fault/swapin
-    transit/run -> pageout/pageout
 '''
 
 
