@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "clock.h"
-#include "pageout/pageout.h"
+#include "pmap/settle.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"
 #include "vm/vm_map.h"
@@ -161,7 +161,7 @@ answer_resident(
 	if (given_up.v)
 		pager_drop(o, given_up);
 	if (reactivated)
-		pageout_settle(d, server->stats);
+		settle_unmap(d, server->stats);
 
 	if (f->flags & UFFD_FAULT_WP) {
 		error = uffd_unprotect(uffd, address, d->page_bytes);
@@ -277,7 +277,7 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
 	ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
 	stream_advance(d, f, o, t->direction > 0 ? t->index : a->index, a->count + 1);
-	pageout_settle(d, server->stats);
+	settle_unmap(d, server->stats);
 }
 
 /* An address that the daemon does not serve: it was given back while a thread was touching it. */
@@ -382,10 +382,10 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 		stream_advance(d, f, fill.object, fill.index, fill.count);
 	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	if (trace_is_exact(d))
-		trace_window_push(server, t->object, t->index);
+		trace_window_push(d, server->stats, t->object, t->index);
 	outcome = stored ? fill_stored(server, f, &fill) : fill_zero(server, &fill);
 	if (outcome == FAULT_ANSWERED)
-		pageout_settle(d, server->stats);
+		settle_unmap(d, server->stats);
 	return outcome;
 }
 
@@ -435,7 +435,7 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 			trace_fault(d, t.object, t.index, f,
 			    f->flags & UFFD_FAULT_WP ? TRACE_WRITE : TRACE_SOFT);
 			if (trace_is_exact(d) && !(f->flags & UFFD_FAULT_WP))
-				trace_window_push(server, t.object, t.index);
+				trace_window_push(d, server->stats, t.object, t.index);
 			answer_resident(server, f, &t, slot_frame(slot));
 			soft = !(f->flags & UFFD_FAULT_WP);
 			if (around.count > 0)

@@ -20,9 +20,6 @@
 #include "vm/task.h"
 #include "memorystatus/frame_wait.h"
 
-/* Pages unmapped at a time after a fault; a fault makes one or two due. */
-#define SETTLE_MAX 16u
-
 /* Pages beyond resident_frames, those that faults wait for included. */
 static bool
 over_resident_frames(struct daemon *d)
@@ -117,23 +114,6 @@ worker_made_inactive(struct pageout_worker *w, unsigned count)
 {
 	w->aged += count;
 	stat_add(w->stats, STAT_DEACTIVATIONS, count);
-}
-
-void
-pageout_settle(struct daemon *d, struct stat_shard stats)
-{
-	struct victim victims[SETTLE_MAX];
-	unsigned count;
-
-	if (likely(param(d, resident_frames) == 0))
-		return;
-	do {
-		lock_acquire(&d->pageq.lock);
-		count = pageq_settle_locked(d, victims, SETTLE_MAX);
-		lock_release(&d->pageq.lock);
-		stat_add(stats, STAT_DEACTIVATIONS, count);
-		zap_now(d, stats, victims, count);
-	} while (count == SETTLE_MAX);
 }
 
 /* Chooses the batch of a round and the pages to be unmapped, a few at a time. */

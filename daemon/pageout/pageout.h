@@ -61,9 +61,6 @@ struct pageout_worker {
 int pageout_start(struct daemon *d);
 void pageout_stop(struct daemon *d);
 void pageout_fini(struct daemon *d);
-/* With resident_frames set: unmaps what the policy wants unmapped after a fault, before the thread
- * can touch it again. Runs on: fault servers, no lock held. */
-void pageout_settle(struct daemon *d, struct stat_shard stats);
 
 /* pageout/launder.c. The first w->chosen of w->victims, sorted, an object after the other: while
  * one client holds a call up no page of another is busy. What is another lane's goes to that lane's

@@ -415,9 +415,8 @@ window_turn(struct recorder *r, const struct task *task, pol_page page)
 }
 
 void
-trace_window_push(struct fault_server *server, struct vm_object *o, uint64_t index)
+trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o, uint64_t index)
 {
-	struct daemon *d = server->daemon;
 	pol_page oldest = window_turn(d->recorder, o->task, vm_object_pol_page(o, index));
 	struct victim victim;
 	bool found = false, coming = oldest != POL_NONE;
@@ -435,7 +434,7 @@ trace_window_push(struct fault_server *server, struct vm_object *o, uint64_t ind
 		lock_release(&d->pageq.lock);
 	}
 	if (found)
-		zap_now(d, server->stats, &victim, 1);
+		zap_now(d, stats, &victim, 1);
 }
 
 void

@@ -12,7 +12,9 @@
 #ifndef TRACE_H
 #define TRACE_H
 
-#include "fault/fault.h"
+#include "daemon.h"
+#include "pmap/uffd.h"
+#include "vm/task.h"
 
 enum trace_kind { TRACE_MAJOR, TRACE_SOFT, TRACE_WRITE, TRACE_FORGET };
 
@@ -31,7 +33,8 @@ void trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, u
     bool written, enum trace_kind kind);
 /* The page is about to be mapped: the one that was mapped longest ago leaves the window first,
  * while the thread still waits: it may be what the thread touches next. No lock held. */
-void trace_window_push(struct fault_server *server, struct vm_object *o, uint64_t index);
+void trace_window_push(
+    struct daemon *d, struct stat_shard stats, struct vm_object *o, uint64_t index);
 /* The page was given back or discarded by its owner. While trace_is_on. PAGEQ not held, O may be */
 void trace_forgotten(struct daemon *d, const struct vm_object *o, uint64_t index);
 

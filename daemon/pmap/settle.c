@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Unmapping after a fault. Runs on: fault servers.
+ */
+#include "pmap/settle.h"
+
+#include "pageq/pageq.h"
+#include "pmap/zap.h"
+
+/* Pages unmapped at a time; a fault makes one or two due. */
+#define SETTLE_MAX 16u
+
+void
+settle_unmap(struct daemon *d, struct stat_shard stats)
+{
+	struct victim victims[SETTLE_MAX];
+	unsigned count;
+
+	if (likely(param(d, resident_frames) == 0))
+		return;
+	do {
+		lock_acquire(&d->pageq.lock);
+		count = pageq_settle_locked(d, victims, SETTLE_MAX);
+		lock_release(&d->pageq.lock);
+		stat_add(stats, STAT_DEACTIVATIONS, count);
+		zap_now(d, stats, victims, count);
+	} while (count == SETTLE_MAX);
+}
