@@ -12,6 +12,7 @@
 #include "record/recorder.h"
 #include "pageq/pageq.h"
 #include "vm/vm_map.h"
+#include "transit/poison.h"
 #include "transit/release.h"
 #include "pagers/pager.h"
 
@@ -295,21 +296,6 @@ answer_unknown(struct fault_server *server, const struct fault *f)
 	uffd_wake(f->task->uffd, round_down_u64(address, page), page);
 }
 
-void
-fault_poison_hole(struct fault_server *server, struct vm_object *o)
-{
-	uint64_t address = vm_object_address(o, server->hole.low);
-	size_t page = server->daemon->page_bytes;
-	bool wanted;
-
-	uffd_poison(o->task->uffd, address, page, UFFD_MODE_HELD);
-	lock_acquire(&o->lock);
-	wanted = vm_object_hole_end(o, &server->hole);
-	lock_release(&o->lock);
-	if (wanted)
-		uffd_wake(o->task->uffd, address, page);
-}
-
 /* A page without a frame that shall get poison. => false: others are at it and will wake; O held */
 static bool
 hole_take(struct fault_server *server, struct vm_object *o, uint64_t index)
@@ -383,7 +369,12 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	if (trace_is_exact(d))
 		trace_window_push(d, server->stats, t->object, t->index);
-	outcome = stored ? fill_stored(server, f, &fill) : fill_zero(server, &fill);
+	if (stored) {
+		outcome = fill_stored(server, f, &fill);
+	} else {
+		fill_zero(server->stats, &fill);
+		outcome = FAULT_ANSWERED;
+	}
 	if (outcome == FAULT_ANSWERED)
 		settle_unmap(d, server->stats);
 	return outcome;
@@ -450,7 +441,7 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 
 		lock_release(&t.object->lock);
 		if (ours)
-			fault_poison_hole(server, t.object);
+			poison_hole(t.object, &server->hole);
 		else
 			outcome = FAULT_BUSY;
 		break;
@@ -506,7 +497,7 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 		    1);
 		/* Known before the client can touch it again, or free it. */
 		frame_wait_refused(d, f, why);
-		fault_poison_hole(server, t.object);
+		poison_hole(t.object, &server->hole);
 		/* Of table memory the log has been told by who refused it. */
 		if (why != REFUSED_TABLES)
 			log_error_limited("memory and swap are full: process %d gets SIGBUS for "

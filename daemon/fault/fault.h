@@ -154,17 +154,11 @@ enum fault_outcome fault_handle(
  * stored stays stored. => false: the page is resident, it needs no refusal. */
 bool fault_refuse(struct fault_server *server, const struct fault *fault, enum refusal why);
 
-/* The page in the server's hole gets poison, so that its threads get SIGBUS; the hole is no more.
- * => no lock held */
-void fault_poison_hole(struct fault_server *server, struct vm_object *o);
-
-/* transit/run.c */
-enum fault_outcome fill_zero(struct fault_server *server, struct fill *fill);
+/* fault/swapin.c */
 /* FAULT_ANSWERED, or FAULT_NO_IO with the fill aborted; hands over to swapin_start where the first
  * is away. */
 enum fault_outcome fill_stored(
     struct fault_server *server, const struct fault *fault, struct fill *fill);
-/* fault/swapin.c */
 enum fault_outcome swapin_start(
     struct fault_server *server, const struct fault *fault, struct fill *fill);
 void swapin_reap(struct fault_server *server);

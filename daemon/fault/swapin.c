@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pages whose segment is on disk: only the blocks that hold them are read, by the server's own
- * channel. Runs on: fault servers. The pages stay busy and FILLING while the read is under way; the
- * server goes on with other faults.
+ * Pages whose content is stored. If their segment is on disk, only the blocks that hold them are
+ * read, by the server's own channel; the pages stay busy and FILLING while the read is under way,
+ * and the server goes on with other faults. Runs on: fault servers.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "clock.h"
@@ -134,7 +135,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	/* Another lane's by now: its threads fault again, there. */
 	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)
-		done = fill_copy(server, fill, server->bounce, good, !fill->wired);
+		done = fill_copy(server->stats, fill, server->bounce, good, !fill->wired);
 	stat_add(server->stats, STAT_SWAPINS, done);
 	ledger_count(ledger, PAGER_LEDGER_SWAPINS, done);
 	stat_add(server->stats, STAT_FAULTS, 1);
@@ -143,12 +144,12 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
 	fault_count_refill(server, &in->fault, ns);
 	if (done > 0) {
-		fill_finish(server, fill, done, PAGE_ACTIVE, true); /* drops the object */
+		fill_finish(&server->stats, fill, done, PAGE_ACTIVE, true); /* drops the object */
 		return;
 	}
 	if (bad && good == 0 && !moved) {
 		fill_abort(d, fill, 1);
-		fill_lost(server, fill, 0);
+		fill_lost(server->stats, &server->hole, fill, 0);
 	} else {
 		fill_abort(d, fill, 0);
 	}
@@ -203,4 +204,59 @@ swapin_reap(struct fault_server *server)
 		store_release(&in->finished, true);
 		fetch_add_acq_rel(&seat->left_behind, 1);
 	}
+}
+
+enum fault_outcome
+fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill)
+{
+	struct daemon *d = server->daemon;
+	struct vm_object *o = fill->object;
+	unsigned loaded, done;
+	bool retain;
+	enum pager_result result = PAGER_OK;
+
+	if (fill->first > 0) {
+		/* Downwards: the faulting page is the last; see first where it is. */
+		struct cref cref = { fill_page(fill, fill->first)->cref };
+
+		if (pager_is_away(o, cref))
+			return swapin_start(server, fault, fill);
+	}
+	for (loaded = 0; loaded < fill->count; loaded++) {
+		struct cref cref = { fill_page(fill, loaded)->cref };
+
+		result =
+		    pager_get(o, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
+		if (result != PAGER_OK && loaded >= fill->first)
+			break;
+		if (result != PAGER_OK) {
+			/* Below the page that faulted: away or damaged, and its own affair.
+			 * Aborting all would bring the thread back to the same fill for ever. */
+			fill_drop_front(d, fill, loaded + 1);
+			loaded = UINT_MAX; /* from the new front, 0 */
+		}
+	}
+	if (result == PAGER_AWAY && loaded == fill->first)
+		return swapin_start(server, fault, fill);
+	if (loaded == fill->first) {
+		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is
+		 * lost. */
+		fill_abort(d, fill, loaded + 1);
+		fill_lost(server->stats, &server->hole, fill, loaded);
+		fill->count = loaded;
+		fill_abort(d, fill, 0);
+		vm_object_put(o);
+		return FAULT_ANSWERED;
+	}
+	retain = !fill->wired && fill_retains(d, fill);
+	done = fill_copy(server->stats, fill, server->bounce, loaded, retain);
+	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
+	ledger_count(&o->bill->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
+	if (done == 0) {
+		fill_abort(d, fill, 0);
+		vm_object_put(o);
+		return FAULT_ANSWERED;
+	}
+	fill_finish(&server->stats, fill, done, PAGE_ACTIVE, retain);
+	return FAULT_ANSWERED;
 }

@@ -4,14 +4,16 @@
  * (prefetch). The pages of a fill are busy from fill_begin until fill_finish, fill_abort or
  * fill_lost.
  */
+#include "transit/run.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "fault/fault.h"
 #include "pageq/pageq.h"
+#include "pmap/uffd.h"
+#include "transit/poison.h"
 #include "transit/release.h"
 #include "pagers/pager.h"
 
@@ -150,7 +152,7 @@ fill_retains(struct daemon *d, const struct fill *fill)
 }
 
 void
-fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to,
+fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, enum page_state to,
     bool protected)
 {
 	struct daemon *d = fill->object->daemon;
@@ -182,8 +184,8 @@ fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum
 		pager_drop(o, given_up[i]);
 	for (unsigned i = 0; i < count; i++)
 		fill_release(fill, i);
-	if (server && count > 1)
-		stat_add(server->stats, STAT_CLUSTERED, count - 1);
+	if (stats && count > 1)
+		stat_add(*stats, STAT_CLUSTERED, count - 1);
 	if (count < fill->count)
 		fill_abort(d, fill, count);
 	vm_object_put(o);
@@ -246,7 +248,7 @@ fill_drop_front(struct daemon *d, struct fill *fill, unsigned count)
 }
 
 void
-fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
+fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i)
 {
 	struct vm_object *o = fill->object;
 	struct daemon *d = o->daemon;
@@ -257,14 +259,14 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 	lock_acquire(&d->pageq.lock);
 	vm_page_commit(d, o, fill->frames[i], PAGE_FILLING, PAGE_POISONED);
 	lock_release(&d->pageq.lock);
-	vm_object_hole_begin(o, &server->hole, fill->index + i, fill->index + i + 1);
+	vm_object_hole_begin(o, hole, fill->index + i, fill->index + i + 1);
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	pager_drop(o, cref);
-	stat_add(server->stats, STAT_PAGES_LOST, 1);
+	stat_add(stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGES_LOST, 1);
-	fault_poison_hole(server, o);
+	poison_hole(o, hole);
 	log_error_limited(
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "
 	    "touching it is SIGBUS",
@@ -278,7 +280,7 @@ fill_lost(struct fault_server *server, struct fill *fill, unsigned i)
 #define IN_THE_WAY_TRIES 8u
 static bool
 clear_the_way(
-    struct fault_server *server, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
+    struct stat_shard stats, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
 {
 	if (at != *last)
 		*tries = 0;
@@ -287,7 +289,7 @@ clear_the_way(
 		return false;
 	uffd_punch(fill->object->memfd, (fill->index + at) << fill->object->daemon->page_shift,
 	    fill->object->daemon->page_bytes);
-	stat_add(server->stats, STAT_PLANTED, 1);
+	stat_add(stats, STAT_PLANTED, 1);
 	return true;
 }
 
@@ -296,7 +298,7 @@ clear_the_way(
  * nowhere still gets its content. page NULL: zeroes.
  * => whether anything is mapped now */
 static bool
-put_parts(struct fault_server *server, struct fill *fill, unsigned at, const char *page, int mode)
+put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *page, int mode)
 {
 	struct vm_object *o = fill->object;
 	struct daemon *d = o->daemon;
@@ -311,7 +313,7 @@ put_parts(struct fault_server *server, struct fill *fill, unsigned at, const cha
 		    page ? uffd_copy(o->task->uffd, address, page + part, d->hw_bytes, mode, &done)
 			 : uffd_zeropage(o->task->uffd, address, d->hw_bytes, &done);
 
-		if (error == -EEXIST && clear_the_way(server, fill, at, &last, &tries)) {
+		if (error == -EEXIST && clear_the_way(stats, fill, at, &last, &tries)) {
 			/* All of it is gone. */
 			part = 0;
 			any = false;
@@ -338,7 +340,7 @@ fill_narrow(struct daemon *d, struct fill *fill)
 }
 
 static unsigned
-copy_run(struct fault_server *server, struct fill *fill, unsigned from, const void *pages,
+copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *pages,
     unsigned count, int mode)
 {
 	struct daemon *d = fill->object->daemon;
@@ -353,9 +355,8 @@ copy_run(struct fault_server *server, struct fill *fill, unsigned from, const vo
 
 		in_place += (unsigned)(done >> d->page_shift);
 		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
-			return put_parts(server, fill, at, pages, mode) ? 1 : 0;
-		if (error != -EEXIST ||
-		    !clear_the_way(server, fill, from + in_place, &last, &tries))
+			return put_parts(stats, fill, at, pages, mode) ? 1 : 0;
+		if (error != -EEXIST || !clear_the_way(stats, fill, from + in_place, &last, &tries))
 			return in_place;
 	}
 	return in_place;
@@ -363,43 +364,43 @@ copy_run(struct fault_server *server, struct fill *fill, unsigned from, const vo
 
 static unsigned
 copy_pages(
-    struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+    struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	size_t page = fill->object->daemon->page_bytes;
 	unsigned done;
 
 	if (!protect || !fill->write || fill->first >= count)
-		return copy_run(server, fill, 0, pages, count, protect ? UFFD_MODE_WP : 0);
+		return copy_run(stats, fill, 0, pages, count, protect ? UFFD_MODE_WP : 0);
 	/* The page being written is mapped writable, its neighbours are not. */
-	done = copy_run(server, fill, 0, pages, fill->first, UFFD_MODE_WP);
+	done = copy_run(stats, fill, 0, pages, fill->first, UFFD_MODE_WP);
 	if (done < fill->first)
 		return done;
-	done += copy_run(server, fill, done, (const char *)pages + done * page, 1, 0);
+	done += copy_run(stats, fill, done, (const char *)pages + done * page, 1, 0);
 	if (done == fill->first || done == count)
 		return done;
-	return done + copy_run(server, fill, done, (const char *)pages + done * page, count - done,
+	return done + copy_run(stats, fill, done, (const char *)pages + done * page, count - done,
 			  UFFD_MODE_WP);
 }
 
 unsigned
 fill_copy(
-    struct fault_server *server, struct fill *fill, const void *pages, unsigned count, bool protect)
+    struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	struct daemon *d = fill->object->daemon;
-	unsigned done = copy_pages(server, fill, pages, count, protect), first = fill->first;
+	unsigned done = copy_pages(stats, fill, pages, count, protect), first = fill->first;
 
 	if (done > 0 || fill->count == 1 || first >= count)
 		return done;
 	fill_narrow(d, fill);
 	return copy_pages(
-	    server, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
+	    stats, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
 }
 
-enum fault_outcome
-fill_zero(struct fault_server *server, struct fill *fill)
+void
+fill_zero(struct stat_shard stats, struct fill *fill)
 {
-	struct daemon *d = server->daemon;
 	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
 	unsigned done_pages = 0, last = UINT_MAX, tries = 0;
 
 	while (done_pages < fill->count) {
@@ -408,78 +409,22 @@ fill_zero(struct fault_server *server, struct fill *fill)
 		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
 
 		done_pages += (unsigned)(done >> d->page_shift);
-		if (error == -EEXIST && clear_the_way(server, fill, done_pages, &last, &tries))
+		if (error == -EEXIST && clear_the_way(stats, fill, done_pages, &last, &tries))
 			continue;
 		if (error && done_pages == 0 && fill->count > 1) {
 			fill_narrow(d, fill);
 			continue;
 		}
 		if (error == -ENOENT && fill->count == 1 && d->page_bytes > d->hw_bytes)
-			done_pages = put_parts(server, fill, 0, NULL, 0) ? 1 : 0;
+			done_pages = put_parts(stats, fill, 0, NULL, 0) ? 1 : 0;
 		break;
 	}
-	stat_add(server->stats, STAT_ZERO_FILLS, done_pages);
+	stat_add(stats, STAT_ZERO_FILLS, done_pages);
 	ledger_count(&o->bill->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
 	if (done_pages == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);
-		return FAULT_ANSWERED;
+		return;
 	}
-	fill_finish(server, fill, done_pages, PAGE_ACTIVE, false);
-	return FAULT_ANSWERED;
-}
-
-enum fault_outcome
-fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill)
-{
-	struct daemon *d = server->daemon;
-	struct vm_object *o = fill->object;
-	unsigned loaded, done;
-	bool retain;
-	enum pager_result result = PAGER_OK;
-
-	if (fill->first > 0) {
-		/* Downwards: the faulting page is the last; see first where it is. */
-		struct cref cref = { fill_page(fill, fill->first)->cref };
-
-		if (pager_is_away(o, cref))
-			return swapin_start(server, fault, fill);
-	}
-	for (loaded = 0; loaded < fill->count; loaded++) {
-		struct cref cref = { fill_page(fill, loaded)->cref };
-
-		result =
-		    pager_get(o, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
-		if (result != PAGER_OK && loaded >= fill->first)
-			break;
-		if (result != PAGER_OK) {
-			/* Below the page that faulted: away or damaged, and its own affair.
-			 * Aborting all would bring the thread back to the same fill for ever. */
-			fill_drop_front(d, fill, loaded + 1);
-			loaded = UINT_MAX; /* from the new front, 0 */
-		}
-	}
-	if (result == PAGER_AWAY && loaded == fill->first)
-		return swapin_start(server, fault, fill);
-	if (loaded == fill->first) {
-		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is
-		 * lost. */
-		fill_abort(d, fill, loaded + 1);
-		fill_lost(server, fill, loaded);
-		fill->count = loaded;
-		fill_abort(d, fill, 0);
-		vm_object_put(o);
-		return FAULT_ANSWERED;
-	}
-	retain = !fill->wired && fill_retains(d, fill);
-	done = fill_copy(server, fill, server->bounce, loaded, retain);
-	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
-	if (done == 0) {
-		fill_abort(d, fill, 0);
-		vm_object_put(o);
-		return FAULT_ANSWERED;
-	}
-	fill_finish(server, fill, done, PAGE_ACTIVE, retain);
-	return FAULT_ANSWERED;
+	fill_finish(&stats, fill, done_pages, PAGE_ACTIVE, false);
 }

@@ -5,12 +5,11 @@
 #ifndef RUN_H
 #define RUN_H
 
+#include "core/stats.h"
 #include "pagers/pager_types.h"
 #include "vm/frame_use.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
-
-struct fault_server;
 
 #define FAULT_CLUSTER_MAX PAGER_READ_MAX
 
@@ -38,9 +37,9 @@ enum run_begun {
 enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
 /* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is
- * aborted. No lock. */
-void fill_finish(struct fault_server *server, struct fill *fill, unsigned count, enum page_state to,
-    bool protected);
+ * aborted. stats: the calling thread's; NULL: nothing is counted. No lock. */
+void fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count,
+    enum page_state to, bool protected);
 /* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's
  * reference alone. */
 void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
@@ -48,14 +47,18 @@ void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
 void fill_defer(struct daemon *d, struct fill *fill);
 /* The first `count` pages, all below the one that faulted, go back to what they were. */
 void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
-/* The copy of page i cannot be read: it becomes POISONED, SIGBUS for who touches it. */
-void fill_lost(struct fault_server *server, struct fill *fill, unsigned i);
+/* The copy of page i cannot be read: it becomes POISONED, and whoever touches it gets SIGBUS. hole:
+ * of the calling thread, not in use. */
+void fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i);
 /* Whether clean pages keep their copy in memory. */
 bool fill_retains(struct daemon *d, const struct fill *fill);
+/* Fills the pages with zeroes, and finishes. stats: the calling thread's, here and below. No lock
+ * held */
+void fill_zero(struct stat_shard stats, struct fill *fill);
 /* Puts pages into the memfd and the client's tables; overwrites what was planted. Where none of
  * several can be, the fill is narrowed to the one that faulted. => pages in place, from the fill's
  * first on. */
-unsigned fill_copy(struct fault_server *server, struct fill *fill, const void *pages,
-    unsigned count, bool protect);
+unsigned fill_copy(
+    struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect);
 
 #endif

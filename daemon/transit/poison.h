@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Poison: a page that its owner gets SIGBUS for.
+ */
+#ifndef POISON_H
+#define POISON_H
+
+#include "vm/vm_object.h"
+
+/* The page in the caller's hole gets poison, so that its threads get SIGBUS; the hole is no more.
+ * => no lock held */
+void poison_hole(struct vm_object *o, struct hole *hole);
+
+#endif
