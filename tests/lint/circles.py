@@ -36,7 +36,6 @@ EXCEPTIONS = {
         pageq/pageq
         pageq/pageq_priv
         pageq/side
-        transit/run
     ''',
 }
 

@@ -28,8 +28,6 @@ ROWS = [
 ]
 HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''
-    transit/run -> fault/fault
-    transit/run -> fault/swapin
 '''
 
 
