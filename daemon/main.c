@@ -21,6 +21,8 @@
 #include "fault/fault.h"
 #include "control/jobs.h"
 #include "pageout/pageout.h"
+#include "pageout/writeback.h"
+#include "pagers/store.h"
 #include "pmap/uffd.h"
 #include "standard.h"
 #include "record/recorder.h"

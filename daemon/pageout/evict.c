@@ -15,7 +15,11 @@
  *
  * Runs on: pageout workers. Allocates nothing; no lock is held across I/O.
  */
-#include "pageout/pageout.h"
+#include "pageout/evict.h"
+
+#include "pageout/launder.h"
+#include "pageout/writeback.h"
+#include "pagers/store.h"
 #include "vm/task.h"
 
 /* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */

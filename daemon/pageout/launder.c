@@ -7,10 +7,13 @@
  * copy in frame.cref, look for WANTED (a fault that came meanwhile wins), punch, publish the slot,
  * free the frame, wake. A clean page skips to the punch.
  */
+#include "pageout/launder.h"
+
 #include <errno.h>
 #include <unistd.h>
 
-#include "pageout/pageout.h"
+#include "pageout/writeback.h"
+#include "pageq/side.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "transit/release.h"

@@ -3,8 +3,10 @@
  * Clients at their limit: their own pages leave, and nobody else's. Runs on: worker 0 of the common
  * lane, and side lanes' workers.
  */
+#include "pageout/limit.h"
+
 #include "memorystatus/limits.h"
-#include "pageout/pageout_priv.h"
+#include "pageout/batch.h"
 #include "vm/task.h"
 
 /* The pages of one object, clock-wise from the task's hand: inactive ones leave, active ones

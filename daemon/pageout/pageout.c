@@ -15,8 +15,13 @@
 
 #include "alloc.h"
 #include "memorystatus/limits.h"
-#include "pageout/pageout_priv.h"
-#include "sort.h"
+#include "pageout/batch.h"
+#include "pageout/evict.h"
+#include "pageout/launder.h"
+#include "pageout/limit.h"
+#include "pageout/writeback.h"
+#include "pageq/side.h"
+#include "pagers/store.h"
 #include "vm/task.h"
 #include "memorystatus/frame_wait.h"
 
@@ -66,33 +71,6 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 	       (load_relaxed(&d->park.count) > 0 && frames_available(d) == 0);
 }
 
-void
-worker_age(struct pageout_worker *w)
-{
-	/* Relieved by now: another has them. */
-	if (w->aged == 0 || watch_is_relieved())
-		return;
-	SORT_BY(w->deactivated, w->aged, page);
-	while (w->aged_begun < w->aged && !watch_is_relieved()) {
-		struct victim *v = &w->deactivated[w->aged_begun];
-		unsigned n = 1;
-
-		while (w->aged_begun + n < w->aged && v[n].object->task == v[0].object->task)
-			n++;
-		w->aged_begun += n;
-		if (param(w->daemon, resident_frames)) {
-			zap_now(w->daemon, w->stats, v, n);
-			continue;
-		}
-		zap(w->daemon, w->stats, v, n);
-		for (unsigned i = 0; i < n; i++)
-			vm_object_put(v[i].object);
-	}
-	/* What a relieved worker leaves is another's: worker_main. */
-	if (!watch_is_relieved())
-		w->aged = w->aged_begun = 0;
-}
-
 /* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
 #define CHOOSE_STEP 8u
 
@@ -107,13 +85,6 @@ age_many(struct pageout_worker *w)
 
 	if (w->aged >= AGE_BATCH || 2ull * w->daemon->worker_count * w->aged >= inactive)
 		worker_age(w);
-}
-
-void
-worker_made_inactive(struct pageout_worker *w, unsigned count)
-{
-	w->aged += count;
-	stat_add(w->stats, STAT_DEACTIVATIONS, count);
 }
 
 /* Chooses the batch of a round and the pages to be unmapped, a few at a time. */
@@ -169,36 +140,6 @@ choose_clean(struct pageout_worker *w)
 	lock_acquire(&d->pageq.lock);
 	w->chosen = pageq_choose_clean_locked(d, w->batch, w->victims);
 	lock_release(&d->pageq.lock);
-}
-
-/* Large batches are cheaper, small ones are over sooner, and so is what their faults wait for.
- * Memory that grows wants pages to leave at the least cost; where as many come back as leave two
- * threads' p99 is a tenth lower with half of the batch. */
-static unsigned
-largest_batch(const struct pageout_worker *w)
-{
-	unsigned most = (unsigned)param(w->daemon, pageout_batch);
-
-	return w->growing ? most : (most + 1) / 2;
-}
-
-unsigned
-worker_launder(struct pageout_worker *w)
-{
-	unsigned most = largest_batch(w), freed;
-
-	/* Relieved by now: another has them. */
-	if (watch_is_relieved() || w->chosen == 0)
-		return 0;
-	SORT_BY(w->victims, w->chosen, page);
-	freed = launder(w);
-	if (!watch_is_relieved())
-		w->begun = w->chosen = 0;
-	if (w->refused)
-		w->batch = w->batch > 1 ? w->batch / 2 : 1;
-	else
-		w->batch = 2 * w->batch < most ? 2 * w->batch : most;
-	return freed;
 }
 
 /* One round: a batch aged, a batch laundered. => frames freed */

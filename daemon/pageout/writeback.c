@@ -4,6 +4,8 @@
  * emptied and deleted. The only file that knows that a segment's place is a swap slot. Runs on: its
  * own thread, which may wait for I/O. It allocates nothing but the tables of a new swap file.
  */
+#include "pageout/writeback.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "pageout/pageout.h"
+#include "daemon.h"
 #include "pagers/store.h"
 #include "pagers/swapspace.h"
 #include "memorystatus/frame_wait.h"

@@ -5,7 +5,10 @@
 #include "c_unit.h"
 
 #include "fault/fault.h"
-#include "pageout/pageout_priv.h"
+#include "pageout/evict.h"
+#include "pageout/launder.h"
+#include "pageout/pageout.h"
+#include "pageq/side.h"
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"
 
