@@ -26,12 +26,6 @@ EXCEPTIONS = {
         fault/fault
         fault/server
         fault/swapin
-        pageout/evict
-        pageout/launder
-        pageout/limit
-        pageout/pageout
-        pageout/pageout_priv
-        pageout/writeback
         pageq/fallback
         pageq/pageq
         pageq/pageq_priv
