@@ -27,6 +27,7 @@
 #include "standard.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"
+#include "pageq/side.h"
 #include "region/prefetch.h"
 #include "watch/watcher.h"
 
@@ -140,6 +141,8 @@ create_parts(struct daemon *d)
 		die(2, "--policy %s: %s", d->options.policy,
 		    error == -ENOENT ? "no such policy" : "bad parameters");
 	create_storage(d);
+	if (side_create(d) != 0)
+		die(1, "no memory for side lanes");
 	if (frame_wait_create(d) != 0)
 		die(1, "no memory for parked faults");
 	if (closer_create(d) != 0 || stop_create(d, control_name_remove) != 0)
@@ -192,6 +195,7 @@ destroy_parts(struct daemon *d)
 	compressor_destroy(d->compressor);
 	if (d->swap)
 		swap_destroy(d->swap);
+	side_destroy(d);
 	pageq_destroy(d);
 	watch_destroy(d);
 	frames_destroy(d);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pageq/pageq.h"
 #include "pageq/pageq_priv.h"
 
 /* Message, wake-up and the switches, which each fault has beside what its server does (the

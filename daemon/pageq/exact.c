@@ -4,6 +4,7 @@
  * (tools/pagersim/sim.c: sim_make_room, sim_settle), so that live counts can be compared with
  * predicted ones. Runs on: fault servers, pageout worker 0.
  */
+#include "pageq/pageq.h"
 #include "pageq/pageq_priv.h"
 
 /* Rounds without progress before the core gives up for now. */

@@ -8,16 +8,11 @@
 #define PAGEQ_H
 
 #include "daemon.h"
+#include "pageq/victim.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
-/* The policy of a client that has one of its own; NULL: the daemon's. => PAGEQ held */
-static inline struct page_policy *
-pageq_own_policy(const struct daemon *d, const struct task *task)
-{
-	return likely(d->pageq.own_policies == 0) ? NULL : d->pageq.task_policies[task->index];
-}
 int pageq_create(struct daemon *d, const char *policy);
 void pageq_destroy(struct daemon *d);
 /* A page has been filled: FILLING -> to (ACTIVE, SPECULATIVE, WIRED). pf: PF_*. => PAGEQ held */
@@ -35,13 +30,6 @@ void pageq_forget_locked(struct daemon *d, struct vm_object *o, pol_page page);
 void pageq_wire_locked(struct daemon *d, struct vm_object *o, uint32_t frame);
 void pageq_unwire_locked(struct daemon *d, struct vm_object *o, uint32_t frame);
 
-/* A page on its way out of the queues. */
-struct victim {
-	pol_page page;
-	uint32_t frame;
-	struct vm_object
-	    *object; /* without a reference: doc/locking.md; pageq_launder_begin_locked takes it */
-};
 /* One round of a policy (the daemon's and the clients' own take turns): ACTIVE -> INACTIVE for up
  * to want_aged pages, whose mappings the caller takes away afterwards and whose objects carry a
  * reference; and INACTIVE (or SPECULATIVE) -> LAUNDRY for up to want victims with their inactive

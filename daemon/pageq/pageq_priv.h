@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shared by pageq.c (queues and rounds), exact.c (rounds in the order of pagersim) and
+ * Shared by pageq.c (queues), choose.c (rounds), exact.c (rounds in the order of pagersim) and
  * switch.c (policies change). Everything here is called with PAGEQ held.
  */
 #ifndef PAGEQ_PRIV_H
@@ -8,7 +8,7 @@
 
 #include "vm/task.h"
 #include "pageq/page_policy.h"
-#include "pageq/pageq.h"
+#include "pageq/victim.h"
 
 #define DEACTIVATE_MAX 64u
 
@@ -60,12 +60,14 @@ unsigned pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, cons
     unsigned proposed, struct victim *ret);
 /* Whose turn it is: the daemon's policy and those of clients, each in proportion to its pages. */
 struct page_policy *pageq_policy_turn(struct daemon *d);
+/* SPECULATIVE -> LAUNDRY: the page leaves. */
+void pageq_take_speculative(struct daemon *d, uint32_t frame, struct victim *ret);
 /* The oldest page that was brought in ahead of use. => false: there is none */
 bool pageq_choose_speculative(struct daemon *d, struct victim *ret);
 /* What the policy proposes, with neighbours. => victims */
 unsigned pageq_choose_by(
     struct daemon *d, struct page_policy *policy, unsigned want, struct victim *ret);
-/* The core's own choice (fallback.c): as pageq_round_locked, of the pages of that policy. =>
+/* The core's own choice (choose.c): as pageq_round_locked, of the pages of that policy. =>
  * victims */
 unsigned pageq_fall_back(struct daemon *d, struct page_policy *policy, unsigned want,
     unsigned want_aged, struct victim *aged, unsigned *ret_aged, struct victim *ret);

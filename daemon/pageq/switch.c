@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "pageq/pageq.h"
 #include "pageq/pageq_priv.h"
 
 /* What is resident leaves its policy and enters the one that is in force now, as if just faulted
