@@ -26,10 +26,6 @@ EXCEPTIONS = {
         fault/fault
         fault/server
         fault/swapin
-        pageq/fallback
-        pageq/pageq
-        pageq/pageq_priv
-        pageq/side
     ''',
 }
 
