@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "fault/swapin.h"
 #include "pmap/settle.h"
 #include "record/recorder.h"
 #include "pageq/pageq.h"

@@ -8,103 +8,7 @@
 #ifndef FAULT_H
 #define FAULT_H
 
-#include "daemon.h"
-#include "memorystatus/frame_wait.h"
-#include "pagers/pager_types.h"
-#include "pmap/uffd.h"
-#include "transit/run.h"
-#include "vm/task.h"
-#include "vm/vm_object.h"
-#include "core/watch.h"
-
-#define FAULT_IO_DEPTH 32u
-/* Of a side lane's server. */
-#define FAULT_SIDE_DEPTH 4u
-
-enum fault_outcome {
-	FAULT_ANSWERED, /* or will be woken by whoever holds the page */
-	FAULT_PENDING,  /* an I/O will answer it */
-	FAULT_BUSY,     /* the page's neighbours are being taken away; the thread that does so wakes
-			   it */
-	FAULT_WAITS,    /* to be parked */
-	FAULT_NO_TABLE, /* a first touch, and its client may have no more table memory: to be
-			   refused */
-	FAULT_NO_IO,    /* the I/O channel is full: again after a completion */
-};
-
-struct swapin {             /* fault/swapin.c: one read under way */
-	struct fault fault; /* with a task reference */
-	struct fill fill;
-	void *buffer;
-	struct pager_read read;
-	bool used;
-	atomic_bool finished; /* (A) answered by a relieved server: the seat's server gives the
-				 entry back */
-};
-
-/* What a server polls and has under way. It belongs to the seat's server: one that is relieved
- * (watch/watcher.h) leaves it, and all that it has not begun, to the next. */
-struct fault_seat {
-	struct daemon *daemon;
-	unsigned index, cpu, lane;             /* (C) */
-	_Atomic(struct fault_server *) server; /* (A) who has it */
-	int epoll;
-	struct bell *bell; /* (C) rung by whoever frees frames, and to stop */
-	atomic_bool stopping;
-	struct swap_channel *channel; /* NULL: no swap */
-	size_t channel_buffer_bytes;
-	unsigned depth;         /* (C) */
-	struct swapin *swapins; /* depth */
-	unsigned swapins_used;
-	atomic_uint left_behind; /* (A) of those: answered by a server that had been relieved */
-	bool unflushed;          /* the kernel would not take all reads: again soon */
-	struct fault *deferred;  /* faults that found the channel full; FIFO ring */
-	unsigned deferred_head, deferred_count;
-	struct fault
-	    *handed; /* by the direct server whose home this is; a ring of FAULT_HANDED_MAX */
-	atomic_uint handed_in,
-	    handed_out; /* (A) both only grow; the direct server writes the first */
-};
-
-struct fault_server {
-	struct daemon *daemon;
-	pthread_t thread;
-	unsigned index;
-	unsigned cpu, lane; /* its own thread's, and of a direct server (C) */
-	struct fault_seat
-	    *seat;        /* its own thread's; NULL: a direct server, or one that stands by */
-	struct duty duty; /* its seat's index */
-	struct watch watch;
-	atomic_int tid;        /* (A) 0 until it runs */
-	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
-	atomic_bool stopping;  /* (A) a direct server shall end */
-	/* (C) Keeps a fault that finds no room for a read. => false: no place, nothing is kept */
-	bool (*no_io)(struct fault_server *server, const struct fault *fault);
-	struct stat_shard stats;
-	struct hole hole;     /* around a page that gets poison */
-	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */
-	void *bounce;         /* FAULT_CLUSTER_MAX pages */
-	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
-	struct fault_seat *home; /* (C) NULL: this is none */
-	struct task *client;     /* (D) with a reference; NULL: waits for one */
-	struct cond assigned;    /* (D) */
-	atomic_bool leaving;     /* (A) set under DIRECT: no more reads */
-	atomic_uint served;      /* (A) reads that brought messages */
-	unsigned served_before,
-	    quiet_ticks; /* (D) when the timer looked last; since when it has not grown */
-};
-#define FAULT_DEFERRED_MAX 1024u
-#define FAULT_HANDED_MAX   256u
-
-/* For cost.c. What waited for a frame says how short memory is, not what a fault costs. */
-static inline void
-fault_count_refill(struct fault_server *server, const struct fault *f, uint64_t ns)
-{
-	if (f->has_waited)
-		return;
-	stat_add(server->stats, STAT_REFILLS, 1);
-	stat_add(server->stats, STAT_REFILL_NS, ns);
-}
+#include "fault/seat.h"
 
 /* fault/server.c */
 int fault_servers_start(struct daemon *d);
@@ -153,16 +57,5 @@ enum fault_outcome fault_handle(
 /* The fault is answered with SIGBUS, and kept, to be answered truly once there is room. What is
  * stored stays stored. => false: the page is resident, it needs no refusal. */
 bool fault_refuse(struct fault_server *server, const struct fault *fault, enum refusal why);
-
-/* fault/swapin.c */
-/* FAULT_ANSWERED, or FAULT_NO_IO with the fill aborted; hands over to swapin_start where the first
- * is away. */
-enum fault_outcome fill_stored(
-    struct fault_server *server, const struct fault *fault, struct fill *fill);
-enum fault_outcome swapin_start(
-    struct fault_server *server, const struct fault *fault, struct fill *fill);
-void swapin_reap(struct fault_server *server);
-/* Entries that a relieved server has left behind are free again. Runs on: the seat's server */
-void swapin_collect(struct fault_seat *seat);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "fault/swapin.h"
 #include "fault/direct.h"
 #include "fault/dispatch.h"
 #include "fault/fault.h"

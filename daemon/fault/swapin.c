@@ -4,12 +4,13 @@
  * read, by the server's own channel; the pages stay busy and FILLING while the read is under way,
  * and the server goes on with other faults. Runs on: fault servers.
  */
+#include "fault/swapin.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 
 #include "clock.h"
-#include "fault/fault.h"
 #include "record/recorder.h"
 #include "pagers/pager.h"
 

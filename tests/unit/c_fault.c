@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "control/request.h"
+#include "fault/swapin.h"
 #include "pageq/pageq.h"
 #include "region/allocate.h"
 #include "threads.h"
