@@ -23,9 +23,7 @@ EXCEPTIONS = {
     'daemon': '''
         fault/affinity
         fault/direct
-        fault/fault
         fault/server
-        fault/swapin
     ''',
 }
 
