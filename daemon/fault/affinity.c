@@ -7,6 +7,8 @@
  * is served across CPUs until the next sample; a client is never polled by nobody. Here is also
  * decided who is read by direct servers (fault/direct.h). Runs on: fault servers, direct servers.
  */
+#include "fault/affinity.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +16,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "fault/direct.h"
-#include "fault/fault.h"
+#include "fault/lease.h"
+#include "fault/poll.h"
 
 /* A sample takes 10 us, as much as a fault. */
 #define INTERVAL_MIN 32u

@@ -13,17 +13,12 @@
 
 #include "alloc.h"
 #include "fault/dispatch.h"
+#include "fault/lease.h"
 #include "fault/parked.h"
+#include "fault/thread.h"
 
-#define LEAVE_SIGNAL SIGUSR2
-#define QUIET_TICKS  5 /* of the control loop's timer without a fault */
-#define JOIN_NS      10000000
-
-static struct fault_server *
-direct_of(struct daemon *d, unsigned i)
-{
-	return &d->servers[d->server_count + i];
-}
+#define QUIET_TICKS 5 /* of the control loop's timer without a fault */
+#define JOIN_NS     10000000
 
 /* One producer, the direct server, and one consumer, its home. */
 static bool
@@ -64,22 +59,6 @@ direct_serve_handed(struct fault_server *server)
 			fault_dispatch(server, &f);
 		task_put(f.task);
 	}
-}
-
-/* Only for its EINTR. */
-static void
-leave_signal(int number)
-{
-	(void)number;
-}
-
-/* Out of its read, or not into another one. DIRECT held */
-static void
-call_off(struct fault_server *server)
-{
-	store_release(&server->leaving, true);
-	if (server->client && !pthread_equal(pthread_self(), server->thread))
-		pthread_kill(server->thread, LEAVE_SIGNAL);
 }
 
 /* The client, or who has the file from it, made it nonblocking, or it cannot be read so: it is
@@ -152,114 +131,6 @@ direct_main(void *argument)
 	return NULL;
 }
 
-/* DIRECT held */
-static bool
-can_be_had(struct daemon *d, struct task *task, uint64_t wanted)
-{
-	if (task_is_dead(task) || load_acquire(&task->lane) != LANE_COMMON)
-		return false;
-	for (unsigned i = 0; i < d->server_count; i++) {
-		struct fault_server *server = direct_of(d, i);
-
-		/* One that is leaving may have looked at that flag for the last time. */
-		if (wanted & 1ull << i &&
-		    (load_relaxed(&server->stopping) || load_relaxed(&server->leaving) ||
-			(server->client && server->client != task)))
-			return false;
-	}
-	return true;
-}
-
-bool
-direct_set(struct fault_server *server, struct task *task, uint64_t wanted)
-{
-	struct daemon *d = server->daemon;
-	bool begins;
-
-	lock_acquire(&d->direct_lock);
-	begins = !load_relaxed(&task->affinity.is_direct);
-	if (!can_be_had(d, task, wanted)) {
-		lock_release(&d->direct_lock);
-		return false;
-	}
-	/* First: who still polls must not make it nonblocking again (serve_task). */
-	store_release(&task->affinity.is_direct, true);
-	if (begins && uffd_may_wait(task->uffd) != 0) {
-		store_release(&task->affinity.is_direct, false);
-		lock_release(&d->direct_lock);
-		return false;
-	}
-	for (unsigned i = 0; i < d->server_count; i++) {
-		struct fault_server *direct = direct_of(d, i);
-
-		if (wanted & 1ull << i && !direct->client) {
-			direct->client = task_get(task);
-			direct->quiet_ticks = 0;
-			cond_signal(&direct->assigned);
-		} else if (!(wanted & 1ull << i) && direct->client == task) {
-			call_off(direct);
-		}
-	}
-	lock_release(&d->direct_lock);
-	if (begins) {
-		for (unsigned i = 0; i < d->server_count; i++) {
-			fault_seat_unwatch(&d->seats[i], task);
-			fault_server_give_way(fault_seat_server(d, i), false);
-		}
-		stat_add(server->stats, STAT_DIRECT_BEGINS, 1);
-	}
-	store_relaxed(&task->affinity.polling, wanted);
-	return true;
-}
-
-static struct stat_shard
-control_stats(struct daemon *d)
-{
-	return stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL));
-}
-
-static void
-call_all_off(struct daemon *d, struct task *task, struct stat_shard stats)
-{
-	lock_acquire(&d->direct_lock);
-	if (load_relaxed(&task->affinity.is_direct)) {
-		stat_add(stats, STAT_DIRECT_ENDS, 1);
-		store_release(&task->affinity.is_direct, false);
-		uffd_never_wait(task->uffd);
-		for (unsigned i = 0; i < d->server_count; i++)
-			if (direct_of(d, i)->client == task)
-				call_off(direct_of(d, i));
-	}
-	lock_release(&d->direct_lock);
-}
-
-void
-direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
-{
-	uint64_t polling = 0;
-
-	if (!load_acquire(&task->affinity.is_direct))
-		return;
-	/* Before direct servers leave: somebody always reads. */
-	for (unsigned i = 0; i < d->server_count; i++)
-		if (fault_seat_watch(&d->seats[i], task) == 0)
-			polling |= 1ull << i;
-	if (polling == 0)
-		return;
-	store_relaxed(&task->affinity.polling, polling);
-	call_all_off(d, task, stats);
-	/* Its end takes it from all servers; what came after that is ours to take back. */
-	if (task_is_dead(task))
-		for (unsigned i = 0; i < d->server_count; i++)
-			fault_seat_unwatch(&d->seats[i], task);
-}
-
-void
-direct_remove(struct daemon *d, struct task *task)
-{
-	call_all_off(d, task, control_stats(d));
-}
-
 /* All of its direct servers. DIRECT held */
 static bool
 is_quiet(struct daemon *d, const struct task *task)
@@ -289,7 +160,7 @@ count_quiet_ticks(struct daemon *d)
 		 * this one too. */
 		if (!load_relaxed(&server->client->affinity.is_direct))
 			uffd_never_wait(server->client->uffd);
-		call_off(server);
+		direct_call_off_locked(server);
 	}
 }
 
@@ -306,7 +177,8 @@ direct_refresh(struct daemon *d)
 		task_get(task);
 		lock_release(&d->direct_lock);
 		if (!exchange_acq_rel(&task->affinity.busy, true)) {
-			direct_leave(d, task, control_stats(d));
+			direct_leave(
+			    d, task, stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)));
 			store_release(&task->affinity.busy, false);
 		}
 		task_put(task);
@@ -334,6 +206,13 @@ relieve(struct daemon *d, struct watch *w)
 		store_release(&task->affinity.busy, false);
 	}
 	task_put(task);
+}
+
+/* Only for its EINTR. */
+static void
+leave_signal(int number)
+{
+	(void)number;
 }
 
 int
@@ -372,7 +251,7 @@ direct_stop(struct daemon *d)
 			store_release(&server->stopping, true);
 			if (server->client)
 				uffd_never_wait(server->client->uffd);
-			call_off(server);
+			direct_call_off_locked(server);
 			cond_signal(&server->assigned);
 			lock_release(&d->direct_lock);
 			clock_gettime(CLOCK_REALTIME, &until);

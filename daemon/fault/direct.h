@@ -14,7 +14,7 @@
 #ifndef DIRECT_H
 #define DIRECT_H
 
-#include "fault/fault.h"
+#include "fault/seat.h"
 
 /* Starts them. => 0 or -errno */
 int direct_start(struct daemon *d);
@@ -26,14 +26,6 @@ void direct_serve_handed(struct fault_server *server);
  * kept. */
 bool direct_hand_over(struct fault_server *server, const struct fault *f);
 
-/* The task's own direct servers are those of the servers in the mask, and nobody polls it. =>
- * false: they are not to be had, or it is dead; nothing has changed. Held: affinity.busy. */
-bool direct_set(struct fault_server *server, struct task *task, uint64_t wanted);
-/* All servers poll it again, and direct servers leave as soon as they have read once more. Held:
- * affinity.busy. */
-void direct_leave(struct daemon *d, struct task *task, struct stat_shard stats);
-/* The task is dead. Runs on: the control loop. */
-void direct_remove(struct daemon *d, struct task *task);
 /* Whoever is quiet goes back to the poll; direct servers that should have left are called again.
  * Runs on: the control loop's timer. */
 void direct_refresh(struct daemon *d);

@@ -11,9 +11,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/rseq.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -22,7 +19,10 @@
 #include "fault/direct.h"
 #include "fault/dispatch.h"
 #include "fault/fault.h"
+#include "fault/lease.h"
 #include "fault/parked.h"
+#include "fault/poll.h"
+#include "fault/thread.h"
 
 #define COOKIE_BELL    UINT64_MAX
 #define COOKIE_IO      (UINT64_MAX - 1)
@@ -30,53 +30,14 @@
 #define READ_BATCH     16
 #define FLUSH_AGAIN_MS 1
 
-/* Clients are watched by edges: otherwise each wait begins with a look at what was served last. */
-static struct epoll_event
-task_events(struct task *task)
-{
-	return (struct epoll_event){ .events = EPOLLIN | EPOLLET, .data.u64 = task_cookie(task) };
-}
-
 /* There may be more: the edge once more. It may have been removed meanwhile, then others poll it.
  */
 static void
 watch_again(struct fault_seat *seat, struct task *task)
 {
-	struct epoll_event event = task_events(task);
+	struct epoll_event event = fault_seat_events(task);
 
 	epoll_ctl(seat->epoll, EPOLL_CTL_MOD, task->uffd, &event);
-}
-
-static void
-client_has_moved(struct task *task)
-{
-	store_relaxed(&task->has_moved, true);
-	log_notice_limited(
-	    "process %d has moved paged memory with mremap(2): what is away there is SIGBUS",
-	    (int)task->pid);
-}
-
-void
-fault_server_answer(
-    struct fault_server *server, struct task *task, const struct uffd_fault *faults, unsigned count)
-{
-	uint64_t now = clock_now_ns();
-
-	for (unsigned i = 0; i < count; i++) {
-		struct fault fault = {
-			.task = task,
-			.address = faults[i].address,
-			.flags = faults[i].flags,
-			.thread = faults[i].thread,
-			.start_ns = now,
-		};
-
-		if (fault.flags & UFFD_FAULT_MOVED)
-			client_has_moved(task);
-		else
-			fault_dispatch(server, &fault);
-	}
-	affinity_note(server, task, faults[count - 1].thread, count);
 }
 
 static void
@@ -139,74 +100,6 @@ serve_deferred(struct fault_server *server)
 			fault_dispatch(server, &fault);
 		task_put(fault.task);
 	}
-}
-
-/* A fault that waits for its server's time slice is a stalled client; and a server that is
- * preempted by the client it has just woken costs two more switches a fault. Real time would do the
- * same and was slower on a quiet machine (doc/performance.md). Refused without privilege: then
- * not. */
-static void
-run_first(void)
-{
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
-}
-
-void
-fault_server_give_way(struct fault_server *server, bool give_way)
-{
-	pid_t thread = load_acquire(&server->tid);
-
-	if (thread == 0 || exchange_acq_rel(&server->gives_way, give_way) == give_way)
-		return;
-	/* Keeps the nice level. Another thread may want the opposite meanwhile: the last word is
-	 * done last. */
-	do {
-		give_way = load_acquire(&server->gives_way);
-		sched_setscheduler(
-		    thread, give_way ? SCHED_BATCH : SCHED_OTHER, &(struct sched_param){ 0 });
-	} while (load_acquire(&server->gives_way) != give_way);
-}
-
-/* A thread that has registered for restartable sequences, as glibc does for all, is told its CPU
- * after each switch: two writes to user memory that no fault server has a use for. It needs to know
- * its CPU for locks alone. */
-static void
-rseq_leave(void)
-{
-	enum { REGISTERED_BYTES = 32 }; /* whatever part of it glibc uses (__rseq_size) */
-	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
-
-	/* Refused where it never was registered (glibc.pthread.rseq=0): the same. */
-	if (__rseq_size > 0)
-		syscall(SYS_rseq, area, REGISTERED_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
-}
-
-/* Refused where the CPU has been taken from us since the start: then it roams. */
-static void
-stay_on_cpu(struct fault_server *server)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(server->cpu, &cpus);
-	if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus) != 0)
-		return;
-	rseq_leave();
-	lock_on_cpu((int)server->cpu);
-}
-
-void
-fault_server_begin(struct fault_server *server, const char *name)
-{
-	char title[16]; /* as long as they may be */
-
-	stay_on_cpu(server);
-	snprintf(title, sizeof(title), "%.7s-%u", name,
-	    (server->seat ? server->seat->index : server->home->index) & 0xffff);
-	pthread_setname_np(pthread_self(), title);
-	run_first();
-	watch_begin(&server->watch);
-	store_release(&server->tid, (pid_t)syscall(SYS_gettid));
 }
 
 /* An edge that the server before had taken, and not come to, would not be seen again. */
@@ -344,25 +237,6 @@ watch(struct fault_seat *seat, int fd, uint64_t cookie)
 	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-int
-fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
-    bool (*no_io)(struct fault_server *server, const struct fault *fault))
-{
-	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
-	/* Seldom used ones take their memory when they are. */
-	int populate = index < 2 * d->server_count ? MAP_POPULATE : 0;
-
-	server->daemon = d;
-	server->index = index;
-	server->no_io = no_io;
-	server->cpu = cpus_number(&d->cpus, index % d->server_count);
-	server->duty.number = DUTY_NONE;
-	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
-	server->bounce = mmap(
-	    NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
-	return server->bounce == MAP_FAILED ? -ENOMEM : 0;
-}
-
 static int
 seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 {
@@ -389,12 +263,6 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	if (error)
 		return error;
 	return watch(seat, swap_channel_fd(seat->channel), COOKIE_IO);
-}
-
-int
-fault_server_start(struct fault_server *server, void *(*run)(void *))
-{
-	return pthread_create(&server->thread, NULL, run, server) != 0 ? -EAGAIN : 0;
 }
 
 int
@@ -470,20 +338,6 @@ fault_servers_fini(struct daemon *d)
 		munmap(d->servers[i].bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
 	free(d->servers);
 	free(d->seats);
-}
-
-int
-fault_seat_watch(struct fault_seat *seat, struct task *task)
-{
-	struct epoll_event event = task_events(task);
-
-	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, task->uffd, &event) < 0 ? -errno : 0;
-}
-
-void
-fault_seat_unwatch(struct fault_seat *seat, struct task *task)
-{
-	epoll_ctl(seat->epoll, EPOLL_CTL_DEL, task->uffd, NULL);
 }
 
 int

@@ -7,7 +7,8 @@
 
 #include <sched.h>
 
-#include "fault/direct.h"
+#include "fault/lease.h"
+#include "fault/poll.h"
 #include "fault/fault.h"
 #include "memorystatus/frame_wait.h"
 #include "memorystatus/limits.h"

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads that answer faults: their place among the machine's threads, and messages of a client.
+ * Runs on: fault servers, direct servers.
+ */
+#include "fault/thread.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault/affinity.h"
+#include "fault/dispatch.h"
+
+static void
+client_has_moved(struct task *task)
+{
+	store_relaxed(&task->has_moved, true);
+	log_notice_limited(
+	    "process %d has moved paged memory with mremap(2): what is away there is SIGBUS",
+	    (int)task->pid);
+}
+
+void
+fault_server_answer(
+    struct fault_server *server, struct task *task, const struct uffd_fault *faults, unsigned count)
+{
+	uint64_t now = clock_now_ns();
+
+	for (unsigned i = 0; i < count; i++) {
+		struct fault fault = {
+			.task = task,
+			.address = faults[i].address,
+			.flags = faults[i].flags,
+			.thread = faults[i].thread,
+			.start_ns = now,
+		};
+
+		if (fault.flags & UFFD_FAULT_MOVED)
+			client_has_moved(task);
+		else
+			fault_dispatch(server, &fault);
+	}
+	affinity_note(server, task, faults[count - 1].thread, count);
+}
+
+/* A fault that waits for its server's time slice is a stalled client; and a server that is
+ * preempted by the client it has just woken costs two more switches a fault. Real time would do the
+ * same and was slower on a quiet machine (doc/performance.md). Refused without privilege: then
+ * not. */
+static void
+run_first(void)
+{
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
+}
+
+/* A thread that has registered for restartable sequences, as glibc does for all, is told its CPU
+ * after each switch: two writes to user memory that no fault server has a use for. It needs to know
+ * its CPU for locks alone. */
+static void
+rseq_leave(void)
+{
+	enum { REGISTERED_BYTES = 32 }; /* whatever part of it glibc uses (__rseq_size) */
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	/* Refused where it never was registered (glibc.pthread.rseq=0): the same. */
+	if (__rseq_size > 0)
+		syscall(SYS_rseq, area, REGISTERED_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+/* Refused where the CPU has been taken from us since the start: then it roams. */
+static void
+stay_on_cpu(struct fault_server *server)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(server->cpu, &cpus);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus) != 0)
+		return;
+	rseq_leave();
+	lock_on_cpu((int)server->cpu);
+}
+
+void
+fault_server_begin(struct fault_server *server, const char *name)
+{
+	char title[16]; /* as long as they may be */
+
+	stay_on_cpu(server);
+	snprintf(title, sizeof(title), "%.7s-%u", name,
+	    (server->seat ? server->seat->index : server->home->index) & 0xffff);
+	pthread_setname_np(pthread_self(), title);
+	run_first();
+	watch_begin(&server->watch);
+	store_release(&server->tid, (pid_t)syscall(SYS_gettid));
+}
+
+int
+fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
+    bool (*no_io)(struct fault_server *server, const struct fault *fault))
+{
+	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
+	/* Seldom used ones take their memory when they are. */
+	int populate = index < 2 * d->server_count ? MAP_POPULATE : 0;
+
+	server->daemon = d;
+	server->index = index;
+	server->no_io = no_io;
+	server->cpu = cpus_number(&d->cpus, index % d->server_count);
+	server->duty.number = DUTY_NONE;
+	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
+	server->bounce = mmap(
+	    NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+	return server->bounce == MAP_FAILED ? -ENOMEM : 0;
+}
+
+int
+fault_server_start(struct fault_server *server, void *(*run)(void *))
+{
+	return pthread_create(&server->thread, NULL, run, server) != 0 ? -EAGAIN : 0;
+}
