@@ -20,11 +20,6 @@ import tree
 FOLDERS = ['base', 'bench', 'compressor', 'daemon', 'libclient', 'policy', 'swap', 'tools']
 LEFT_OUT = {'daemon/daemon'}
 EXCEPTIONS = {
-    'daemon': '''
-        fault/affinity
-        fault/direct
-        fault/server
-    ''',
 }
 
 NAME = re.compile(r'(?<![\w.>])[A-Za-z_]\w*')
