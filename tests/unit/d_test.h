@@ -6,6 +6,7 @@
 #ifndef D_TEST_H
 #define D_TEST_H
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -53,6 +54,28 @@ d_setup(void **state)
 	if (!d->fake)
 		exit(77); /* no userfaultfd here: skipped */
 	return pager_connect(fake_socket(d->fake), &options, &d->pager);
+}
+
+/* Descriptors that are open now, those of the fake daemon included. */
+static inline unsigned
+fds_open(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* The same once the fake daemon has closed what it handed to the fixture's connection: it does so
+ * after it has sent a reply, and before it answers the next request. */
+static inline unsigned
+fds_settled(const struct d_fixture *d)
+{
+	struct pager_statistics statistics;
+
+	assert_int_equal(pager_statistics(d->pager, &statistics), 0);
+	return fds_open();
 }
 
 static inline int
