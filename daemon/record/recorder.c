@@ -395,7 +395,9 @@ trace_show(struct daemon *d, struct pager_rep_trace *ret)
 	lock_release(&r->lock);
 }
 
-/* Times 20 microseconds and more: a server that has to wait for its processor is waited for. */
+/* Times 20 microseconds and more: a server that has to wait for its processor is waited for. This
+ * is the only place where a fault server sleeps outside of its poll, and only while a recording has
+ * a window. */
 #define COMING_TRIES    2000u
 #define COMING_PAUSE_NS 20000
 
