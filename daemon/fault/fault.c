@@ -14,6 +14,7 @@
 #include "pageq/pageq.h"
 #include "vm/vm_map.h"
 #include "transit/poison.h"
+#include "transit/put.h"
 #include "transit/release.h"
 #include "pagers/pager.h"
 

@@ -13,12 +13,7 @@
 #include "clock.h"
 #include "record/recorder.h"
 #include "pagers/pager.h"
-
-static struct vm_page *
-fill_page(const struct fill *fill, unsigned i)
-{
-	return &fill->object->daemon->frames.pages[fill->frames[i]];
-}
+#include "transit/put.h"
 
 static struct swapin *
 swapin_get(struct fault_seat *seat)

@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filling pages: frames taken, content put in place, books closed. Runs on: fault servers and jobs
- * (prefetch). The pages of a fill are busy from fill_begin until fill_finish, fill_abort or
- * fill_lost.
+ * Filling pages: frames are taken, and books closed. Runs on: fault servers and jobs (prefetch).
+ * The pages of a fill are busy from fill_begin until fill_finish, fill_abort or fill_lost.
  */
 #include "transit/run.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "pageq/pageq.h"
 #include "pmap/uffd.h"
 #include "transit/poison.h"
 #include "transit/release.h"
 #include "pagers/pager.h"
-
-static struct vm_page *
-fill_page(const struct fill *fill, unsigned i)
-{
-	return &fill->object->daemon->frames.pages[fill->frames[i]];
-}
-
-static uint64_t
-fill_address(const struct fill *fill, unsigned i)
-{
-	return vm_object_address(fill->object, fill->index + i);
-}
 
 /* How many pages from index on (in the run's direction) have the kind of the first one. => O held
  */
@@ -271,160 +255,4 @@ fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigne
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "
 	    "touching it is SIGBUS",
 	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->task->pid);
-}
-
-/* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page
- * cut short. The truth replaces it. What stays in the way is not the object's memory: then the
- * client gets nothing there.
- * => whether to try again */
-#define IN_THE_WAY_TRIES 8u
-static bool
-clear_the_way(
-    struct stat_shard stats, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
-{
-	if (at != *last)
-		*tries = 0;
-	*last = at;
-	if (++*tries > IN_THE_WAY_TRIES)
-		return false;
-	uffd_punch(fill->object->memfd, (fill->index + at) << fill->object->daemon->page_shift,
-	    fill->object->daemon->page_bytes);
-	stat_add(stats, STAT_PLANTED, 1);
-	return true;
-}
-
-/* Parts of a system page may be mappings of their own (its owner has changed the protection of
- * one), or none: then calls for the whole of it answer ENOENT. By hardware pages; what is mapped
- * nowhere still gets its content. page NULL: zeroes.
- * => whether anything is mapped now */
-static bool
-put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *page, int mode)
-{
-	struct vm_object *o = fill->object;
-	struct daemon *d = o->daemon;
-	uint64_t offset = (fill->index + at) << d->page_shift;
-	unsigned last = UINT_MAX, tries = 0;
-	bool any = false, whole = true;
-
-	for (size_t part = 0; part < d->page_bytes && whole;) {
-		uint64_t address = fill_address(fill, at) + part;
-		size_t done;
-		int error =
-		    page ? uffd_copy(o->task->uffd, address, page + part, d->hw_bytes, mode, &done)
-			 : uffd_zeropage(o->task->uffd, address, d->hw_bytes, &done);
-
-		if (error == -EEXIST && clear_the_way(stats, fill, at, &last, &tries)) {
-			/* All of it is gone. */
-			part = 0;
-			any = false;
-			continue;
-		}
-		any |= error == 0;
-		if (error && page)
-			whole = uffd_write(o->memfd, offset + part, page + part, d->hw_bytes);
-		part += d->hw_bytes;
-	}
-	if (!any || !whole)
-		uffd_punch(o->memfd, offset, d->page_bytes);
-	return any && whole;
-}
-
-/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard
- * page) must not bring the thread back to the same fill for ever. Only the page that faulted is
- * left. */
-static void
-fill_narrow(struct daemon *d, struct fill *fill)
-{
-	fill_abort(d, fill, fill->first + 1);
-	fill_drop_front(d, fill, fill->first);
-}
-
-static unsigned
-copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *pages,
-    unsigned count, int mode)
-{
-	struct daemon *d = fill->object->daemon;
-	unsigned in_place = 0, last = UINT_MAX, tries = 0;
-
-	while (in_place < count) {
-		unsigned at = from + in_place;
-		size_t done = 0;
-		int error = uffd_copy(fill->object->task->uffd, fill_address(fill, at),
-		    (const char *)pages + ((size_t)in_place << d->page_shift),
-		    (size_t)(count - in_place) << d->page_shift, mode, &done);
-
-		in_place += (unsigned)(done >> d->page_shift);
-		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
-			return put_parts(stats, fill, at, pages, mode) ? 1 : 0;
-		if (error != -EEXIST || !clear_the_way(stats, fill, from + in_place, &last, &tries))
-			return in_place;
-	}
-	return in_place;
-}
-
-static unsigned
-copy_pages(
-    struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect)
-{
-	size_t page = fill->object->daemon->page_bytes;
-	unsigned done;
-
-	if (!protect || !fill->write || fill->first >= count)
-		return copy_run(stats, fill, 0, pages, count, protect ? UFFD_MODE_WP : 0);
-	/* The page being written is mapped writable, its neighbours are not. */
-	done = copy_run(stats, fill, 0, pages, fill->first, UFFD_MODE_WP);
-	if (done < fill->first)
-		return done;
-	done += copy_run(stats, fill, done, (const char *)pages + done * page, 1, 0);
-	if (done == fill->first || done == count)
-		return done;
-	return done + copy_run(stats, fill, done, (const char *)pages + done * page, count - done,
-			  UFFD_MODE_WP);
-}
-
-unsigned
-fill_copy(
-    struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect)
-{
-	struct daemon *d = fill->object->daemon;
-	unsigned done = copy_pages(stats, fill, pages, count, protect), first = fill->first;
-
-	if (done > 0 || fill->count == 1 || first >= count)
-		return done;
-	fill_narrow(d, fill);
-	return copy_pages(
-	    stats, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
-}
-
-void
-fill_zero(struct stat_shard stats, struct fill *fill)
-{
-	struct vm_object *o = fill->object;
-	struct daemon *d = o->daemon;
-	unsigned done_pages = 0, last = UINT_MAX, tries = 0;
-
-	while (done_pages < fill->count) {
-		size_t done = 0;
-		int error = uffd_zeropage(o->task->uffd, fill_address(fill, done_pages),
-		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
-
-		done_pages += (unsigned)(done >> d->page_shift);
-		if (error == -EEXIST && clear_the_way(stats, fill, done_pages, &last, &tries))
-			continue;
-		if (error && done_pages == 0 && fill->count > 1) {
-			fill_narrow(d, fill);
-			continue;
-		}
-		if (error == -ENOENT && fill->count == 1 && d->page_bytes > d->hw_bytes)
-			done_pages = put_parts(stats, fill, 0, NULL, 0) ? 1 : 0;
-		break;
-	}
-	stat_add(stats, STAT_ZERO_FILLS, done_pages);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
-	if (done_pages == 0) {
-		fill_abort(d, fill, 0);
-		vm_object_put(o);
-		return;
-	}
-	fill_finish(&stats, fill, done_pages, PAGE_ACTIVE, false);
 }

@@ -24,6 +24,18 @@ struct fill {
 	uint32_t frames[FAULT_CLUSTER_MAX];
 };
 
+static inline struct vm_page *
+fill_page(const struct fill *fill, unsigned i)
+{
+	return &fill->object->daemon->frames.pages[fill->frames[i]];
+}
+
+static inline uint64_t
+fill_address(const struct fill *fill, unsigned i)
+{
+	return vm_object_address(fill->object, fill->index + i);
+}
+
 enum run_begun {
 	RUN_BEGUN,
 	RUN_NO_FRAME,   /* none is free for this use */
@@ -52,13 +64,5 @@ void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
 void fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i);
 /* Whether clean pages keep their copy in memory. */
 bool fill_retains(struct daemon *d, const struct fill *fill);
-/* Fills the pages with zeroes, and finishes. stats: the calling thread's, here and below. No lock
- * held */
-void fill_zero(struct stat_shard stats, struct fill *fill);
-/* Puts pages into the memfd and the client's tables; overwrites what was planted. Where none of
- * several can be, the fill is narrowed to the one that faulted. => pages in place, from the fill's
- * first on. */
-unsigned fill_copy(
-    struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect);
 
 #endif
