@@ -14,21 +14,14 @@
 
 #include "pageout/writeback.h"
 #include "pageq/side.h"
-#include "pmap/uffd.h"
 #include "vm/task.h"
-#include "transit/release.h"
+#include "transit/leave.h"
 #include "pagers/pager.h"
-
-static struct vm_page *
-page_of(struct pageout_worker *w, const struct victim *v)
-{
-	return &w->daemon->frames.pages[v->frame];
-}
 
 static bool
 is_dirty(struct pageout_worker *w, const struct victim *v)
 {
-	return load_acquire(&page_of(w, v)->word) & PAGE_DIRTY;
+	return load_acquire(&victim_page(w->daemon, v)->word) & PAGE_DIRTY;
 }
 
 /* How many victims from v[0] on are adjacent and of the same kind, dirty or clean. */
@@ -120,27 +113,6 @@ credit(struct daemon *d, size_t pages)
 	return got != STORE_CREDIT_NONE;
 }
 
-/* Pages of an object that no mapping can write until they are let go: only these are copied. */
-struct still_range {
-	struct vm_object *object;
-	uint64_t low, high;
-};
-
-/* => 0, or the range cannot be protected */
-static int
-still_range_make(
-    struct daemon *d, struct vm_object *o, uint64_t low, uint64_t high, struct still_range *ret)
-{
-	int error =
-	    uffd_protect(o->task->uffd, vm_object_address(o, low), (high - low) << d->page_shift);
-
-	/* ENOENT and ESRCH: nobody can write there any more. */
-	if (error && error != -ENOENT && error != -ESRCH)
-		return error;
-	*ret = (struct still_range){ o, low, high };
-	return 0;
-}
-
 /* Adjacent dirty pages of a still range: read and stored. => stored[]: true for those that have
  * their copy now, a prefix. */
 static void
@@ -149,7 +121,7 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 {
 	struct daemon *d = w->daemon;
 	struct vm_object *o = v[0].object;
-	uint64_t index = page_of(w, &v[0])->index;
+	uint64_t index = victim_page(d, &v[0])->index;
 	size_t bytes = (size_t)count << d->page_shift, have = 0;
 
 	CHECK(still->object == o && still->low <= index && index + count <= still->high);
@@ -165,7 +137,7 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 		have += (size_t)got;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		struct vm_page *p = page_of(w, &v[i]);
+		struct vm_page *p = victim_page(d, &v[i]);
 		int press = acceleration(w);
 		struct cref cref;
 
@@ -186,101 +158,13 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 	}
 }
 
-/* How many victims from v[0] on can be taken away with one range: neighbours, nothing but a few
- * stored pages between them. A hint unless O is held. */
-#define HOLE_MAX 64u
-static unsigned
-group_length(struct pageout_worker *w, const struct victim *v, unsigned count)
-{
-	uint64_t first = page_of(w, &v[0])->index, last = first;
-	unsigned n = 1;
-
-	for (; n < count && v[n].object == v[0].object; n++) {
-		uint64_t index = page_of(w, &v[n])->index;
-
-		if (index - last > VM_GAP_MAX + 1 || index - first >= HOLE_MAX ||
-		    !vm_object_all_stored(v[0].object, last + 1, index))
-			break;
-		last = index;
-	}
-	return n;
-}
-
-/* The range of the first victims becomes a hole. => how many they are */
-static unsigned
-hole_begin(struct pageout_worker *w, struct victim *v, unsigned count)
-{
-	struct vm_object *o = v[0].object;
-	unsigned n;
-
-	lock_acquire(&o->lock);
-	n = group_length(w, v, count);
-	vm_object_hole_begin(
-	    o, &w->hole, page_of(w, &v[0])->index, page_of(w, &v[n - 1])->index + 1);
-	lock_release(&o->lock);
-	return n;
-}
-
-/* The end of those that leave: punched, published, freed, woken. v[] are sorted. */
-static void
-leave(struct pageout_worker *w, struct victim *v, unsigned count)
-{
-	struct daemon *d = w->daemon;
-	struct hole *hole = &w->hole;
-	unsigned start, n;
-
-	for (start = 0; start < count; start += n) {
-		struct vm_object *o = v[start].object;
-		uint64_t bytes;
-		bool wanted = false;
-
-		n = hole_begin(w, &v[start], count - start);
-		bytes = (hole->high - hole->low) << d->page_shift;
-		uffd_punch(o->memfd, hole->low << d->page_shift, bytes);
-		lock_acquire(&o->lock);
-		lock_acquire(&d->pageq.lock);
-		for (unsigned i = start; i < start + n; i++) {
-			struct vm_page *p = page_of(w, &v[i]);
-			struct cref cref = { p->cref };
-
-			vm_page_assert(o, p->index);
-			CHECK(cref.v != 0);
-			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
-			vm_object_slot_set(o, p->index, slot_stored(cref));
-			pageq_launder_finish_locked(d, &v[i]);
-		}
-		lock_release(&d->pageq.lock);
-		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
-		lock_release(&o->lock);
-		if (wanted)
-			uffd_wake(o->task->uffd, vm_object_address(o, hole->low), bytes);
-		stat_add(w->stats, STAT_HOLES, 1);
-		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGEOUTS, n);
-		for (unsigned i = 0; i < n; i++)
-			vm_object_put(o);
-	}
-}
-
-static void
-stay(struct pageout_worker *w, struct victim *v, bool rescued)
-{
-	struct daemon *d = w->daemon;
-	uint64_t index = page_of(w, v)->index;
-
-	lock_acquire(&d->pageq.lock);
-	pageq_launder_abort_locked(d, v, rescued);
-	lock_release(&d->pageq.lock);
-	stat_add(w->stats, rescued ? STAT_RESCUES : STAT_PAGEOUT_FAILURES, 1);
-	vm_object_unbusy(v->object, index, page_of(w, v));
-	vm_object_put(v->object);
-}
-
 /* Cleans the dirty ones among victims of one range. What lies between them is stored, or just being
  * filled: protecting it too costs its owner a fault at worst. => stored[]: true for those that can
  * leave */
 static void
 clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
 {
+	const struct daemon *d = w->daemon;
 	struct still_range still = { 0 };
 	unsigned first = count, last = 0, n;
 
@@ -293,8 +177,8 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	}
 	if (first == count)
 		return;
-	if (still_range_make(w->daemon, v[0].object, page_of(w, &v[first])->index,
-		page_of(w, &v[last])->index + 1, &still) != 0)
+	if (still_range_make(v[0].object, victim_page(d, &v[first])->index,
+		victim_page(d, &v[last])->index + 1, &still) != 0)
 		return;
 	for (unsigned i = first; i <= last && !w->refused; i += n) {
 		n = run_length(w, &v[i], last + 1 - i);
@@ -320,18 +204,18 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 	/* What is clean needs no room. */
 	w->refused |= clean < count && !credit(d, count - clean);
 	for (unsigned start = 0; start < count && !w->refused; start += n) {
-		n = group_length(w, &v[start], count - start);
+		n = victims_group_length(d, &v[start], count - start);
 		clean_group(w, &v[start], n, &stored[start]);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		bool wanted = load_acquire(&page_of(w, &v[i])->word) & PAGE_WANTED;
+		bool wanted = load_acquire(&victim_page(d, &v[i])->word) & PAGE_WANTED;
 
 		if (stored[i] && !wanted)
 			v[leaving++] = v[i];
 		else
-			stay(w, &v[i], wanted);
+			victim_stay(w->stats, &v[i], wanted);
 	}
-	leave(w, v, leaving);
+	victims_leave(w->stats, &w->hole, v, leaving);
 	stat_add(w->stats, STAT_PAGEOUTS, leaving);
 	stat_add(w->stats, STAT_CLEAN_PAGEOUTS, min_u64(clean, leaving));
 	return leaving;

@@ -21,12 +21,12 @@ TESTS = ['live-page-clean-4k', 'live-pageout-states-4k', 'live-hammer-evicted-4k
 # name: what is missing, file, function, (text, what stands in its place)...
 # The text stands once in the function; white space is not compared.
 MUTANTS = {
-    'lock': ('an object\'s slots are published without its lock', 'daemon/pageout/launder.c', 'leave',
+    'lock': ('an object\'s slots are published without its lock', 'daemon/transit/leave.c', 'victims_leave',
              ('lock_acquire(&o->lock);', ''), ('lock_release(&o->lock);', '')),
     'busy': ('a victim is looked at for BUSY, which is not taken', 'daemon/pageq/pageq.c', 'pageq_launder_begin_locked',
              ('!vm_page_busy_only(p)', 'load_acquire(&p->word) & PAGE_BUSY')),
     'protect': ('victims are copied while they can be written', 'daemon/pageout/launder.c', 'clean_group',
-                ('if (still_range_make(w->daemon, v[0].object, page_of(w, &v[first])->index, page_of(w, &v[last])->index + 1,'
+                ('if (still_range_make(v[0].object, victim_page(d, &v[first])->index, victim_page(d, &v[last])->index + 1,'
                  '&still) != 0) return;', '')),
 }
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Victims leave memory, or stay. Runs on: pageout workers. Allocates nothing; no lock is held
+ * across a userfaultfd call or a punch: BUSY is, and a hole around the stored pages in between.
+ *
+ * Order: punch, publish the slot, free the frame, wake. The copy is in frame.cref by then
+ * (pageout/launder.c), so slot, frame and segment tell one story at every instant.
+ */
+#include "transit/leave.h"
+
+#include <errno.h>
+
+#include "pageq/pageq.h"
+#include "pmap/uffd.h"
+#include "transit/release.h"
+
+/* Pages that one hole spans at most: none of them can be filled while it is punched. */
+#define HOLE_MAX 64u
+
+int
+still_range_make(struct vm_object *o, uint64_t low, uint64_t high, struct still_range *ret)
+{
+	int error = uffd_protect(
+	    o->task->uffd, vm_object_address(o, low), (high - low) << o->daemon->page_shift);
+
+	/* ENOENT and ESRCH: nobody can write there any more. */
+	if (error && error != -ENOENT && error != -ESRCH)
+		return error;
+	*ret = (struct still_range){ o, low, high };
+	return 0;
+}
+
+unsigned
+victims_group_length(const struct daemon *d, const struct victim *v, unsigned count)
+{
+	uint64_t first = victim_page(d, &v[0])->index, last = first;
+	unsigned n = 1;
+
+	for (; n < count && v[n].object == v[0].object; n++) {
+		uint64_t index = victim_page(d, &v[n])->index;
+
+		if (index - last > VM_GAP_MAX + 1 || index - first >= HOLE_MAX ||
+		    !vm_object_all_stored(v[0].object, last + 1, index))
+			break;
+		last = index;
+	}
+	return n;
+}
+
+/* The range of the first victims becomes a hole. => how many they are */
+static unsigned
+hole_begin(const struct daemon *d, struct hole *hole, const struct victim *v, unsigned count)
+{
+	struct vm_object *o = v[0].object;
+	unsigned n;
+
+	lock_acquire(&o->lock);
+	n = victims_group_length(d, v, count);
+	vm_object_hole_begin(
+	    o, hole, victim_page(d, &v[0])->index, victim_page(d, &v[n - 1])->index + 1);
+	lock_release(&o->lock);
+	return n;
+}
+
+void
+victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v, unsigned count)
+{
+	unsigned start, n;
+
+	for (start = 0; start < count; start += n) {
+		struct vm_object *o = v[start].object;
+		struct daemon *d = o->daemon;
+		uint64_t bytes;
+		bool wanted = false;
+
+		n = hole_begin(d, hole, &v[start], count - start);
+		bytes = (hole->high - hole->low) << d->page_shift;
+		uffd_punch(o->memfd, hole->low << d->page_shift, bytes);
+		lock_acquire(&o->lock);
+		lock_acquire(&d->pageq.lock);
+		for (unsigned i = start; i < start + n; i++) {
+			struct vm_page *p = victim_page(d, &v[i]);
+			struct cref cref = { p->cref };
+
+			vm_page_assert(o, p->index);
+			CHECK(cref.v != 0);
+			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
+			vm_object_slot_set(o, p->index, slot_stored(cref));
+			pageq_launder_finish_locked(d, &v[i]);
+		}
+		lock_release(&d->pageq.lock);
+		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
+		lock_release(&o->lock);
+		if (wanted)
+			uffd_wake(o->task->uffd, vm_object_address(o, hole->low), bytes);
+		stat_add(stats, STAT_HOLES, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGEOUTS, n);
+		for (unsigned i = 0; i < n; i++)
+			vm_object_put(o);
+	}
+}
+
+void
+victim_stay(struct stat_shard stats, const struct victim *v, bool rescued)
+{
+	struct daemon *d = v->object->daemon;
+	struct vm_page *p = victim_page(d, v);
+	uint64_t index = p->index;
+
+	lock_acquire(&d->pageq.lock);
+	pageq_launder_abort_locked(d, v, rescued);
+	lock_release(&d->pageq.lock);
+	stat_add(stats, rescued ? STAT_RESCUES : STAT_PAGEOUT_FAILURES, 1);
+	vm_object_unbusy(v->object, index, p);
+	vm_object_put(v->object);
+}
