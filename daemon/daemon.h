@@ -178,6 +178,29 @@ struct daemon {
 	atomic_uint zap_agent; /* the agent zaps (system swap is on, or PAGEOUT is refused) */
 };
 
+/* The one lock of the page queues, PAGEQ in contracts. */
+static inline void
+pageq_lock(struct daemon *d)
+{
+	lock_acquire(&d->pageq.lock);
+}
+static inline void
+pageq_unlock(struct daemon *d)
+{
+	lock_release(&d->pageq.lock);
+}
+static inline void
+pageq_assert_held(const struct daemon *d)
+{
+	lock_assert_held(&d->pageq.lock);
+}
+/* Waits on a condition of the page queues. => PAGEQ held, released meanwhile */
+static inline void
+pageq_wait(struct daemon *d, struct cond *wanted)
+{
+	cond_wait(wanted, &d->pageq.lock);
+}
+
 /* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up
  * at a time. */
 #define STAND_BYS 4u

@@ -42,7 +42,7 @@ check_policies_locked(struct daemon *d, struct report *r)
 	unsigned own = 0;
 
 	lock_assert_held(&d->tasks.lock);
-	lock_assert_held(&q->lock);
+	pageq_assert_held(d);
 	q->policy->counted = 0;
 	for (uint32_t i = 0; i < d->tasks.room; i++)
 		if (q->task_policies[i])
@@ -91,7 +91,7 @@ check_frames(struct daemon *d, struct report *r)
 
 	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (uint32_t f = 0; f < d->frames.count; f++) {
 		enum page_state state = page_word_state(load_relaxed(&d->frames.pages[f].word));
 
@@ -118,6 +118,6 @@ check_frames(struct daemon *d, struct report *r)
 	verify(r, pages == stats_level(d, STAT_PAGES_INTERNAL),
 	    "%lld resident pages, the gauge says %lld", pages, stats_level(d, STAT_PAGES_INTERNAL));
 	check_policies_locked(d, r);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	lock_release(&d->tasks.lock);
 }

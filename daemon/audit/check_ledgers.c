@@ -12,7 +12,7 @@ processes_resident(struct daemon *d)
 {
 	long long sum = 0;
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	lock_acquire(&d->processes.lock);
 	for (const struct process *process = d->processes.list; process; process = process->next)
 		sum += load_relaxed(&((struct process *)(uintptr_t)process)->resident);
@@ -29,7 +29,7 @@ check_ledgers(struct daemon *d, struct report *r)
 
 	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (uint32_t i = 0; i < d->tasks.room; i++) {
 		struct task *task = d->tasks.tasks[i];
 		long long in, out;
@@ -58,6 +58,6 @@ check_ledgers(struct daemon *d, struct report *r)
 	verify(r, wired == stats_level(d, STAT_FRAMES_WIRED),
 	    "clients are billed %lld wired pages, the gauge says %lld", wired,
 	    stats_level(d, STAT_FRAMES_WIRED));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	lock_release(&d->tasks.lock);
 }

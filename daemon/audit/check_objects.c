@@ -25,7 +25,7 @@ check_slot_locked(
 	uint32_t word;
 
 	lock_assert_held(&o->lock);
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	switch (slot_kind(slot)) {
 	case SLOT_STORED:
 		verify(r, slot_cref(slot).v != 0, "object %llu page %llu: stored without a copy",
@@ -69,7 +69,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	lock_acquire(&o->lock);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (uint64_t i = 0; i < o->page_count;) {
 		i = vm_object_next_live(o, i, o->page_count);
 		if (i >= o->page_count)
@@ -80,7 +80,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
 		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
 	fstat(o->memfd, &st);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	lock_release(&o->lock);
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
 	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",

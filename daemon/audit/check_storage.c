@@ -73,10 +73,10 @@ check_storage(struct daemon *d, struct report *r)
 	verify(r, compressor_is_sound(d, message, sizeof(message)), "compressor: %s", message);
 	if (d->swap)
 		verify(r, swap_is_valid(d->swap, message, sizeof(message)), "swap: %s", message);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	fstat(compressor_arena_fd(d->compressor), &st);
 	held = stats_level(d, STAT_FRAMES_COMPRESSOR) * (long long)d->page_bytes;
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	verify(r, (long long)st.st_blocks * 512 <= held,
 	    "the compressor holds %lld bytes, its frames are %lld", (long long)st.st_blocks * 512,
 	    held);

@@ -98,9 +98,9 @@ policy_request(struct request *r, struct task *task)
 
 	if (error)
 		return error;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	pageq_policy_text_locked(d, task, out->text, sizeof(out->text));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	return 0;
 }
 
@@ -176,10 +176,10 @@ handle_param(struct request *r)
 		error = param_set(&d->params, in->name, in->value);
 	if (error)
 		return error;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	frames_params_refresh(d);
 	if (strcmp(in->name, "resident_frames") == 0)
 		pageq_resize_locked(d);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	return param_describe(&d->params, index, r->reply);
 }

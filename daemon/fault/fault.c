@@ -153,14 +153,14 @@ answer_resident(
 		vm_page_flags_set(p, PAGE_DIRTY);
 		dirty = true;
 	}
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	if (t->wired)
 		pageq_wire_locked(d, o, frame);
 	else
 		reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
 	if (write)
 		pageq_written_locked(d, o, frame);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (given_up.v)
 		pager_drop(o, given_up);
 	if (reactivated)
@@ -264,10 +264,10 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 
 		pages[i] = &d->frames.pages[frame];
 		if (i % AROUND_STEP == 0)
-			lock_acquire(&d->pageq.lock);
+			pageq_lock(d);
 		reactivated += pageq_reactivate_locked(d, o, frame, 0);
 		if (i % AROUND_STEP == AROUND_STEP - 1 || i == a->count - 1)
-			lock_release(&d->pageq.lock);
+			pageq_unlock(d);
 	}
 	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
 	/* Where that fails, for the owner has punched or unmapped some, they fault by themselves.

@@ -26,9 +26,9 @@ want_pages_of(struct daemon *d, struct task *task)
 		frames_want(d);
 		return;
 	}
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	cond_broadcast(&d->pageq.side[lane - 1].wanted);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 void

@@ -103,7 +103,7 @@ collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean
 	while (s.at < w->part_high && s.count < want) {
 		uint64_t step_end = min_u64(s.at + SEARCH_STEP, w->part_high);
 
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		for (; s.at < step_end && s.count < want; s.at++) {
 			enum pageq_eviction what =
 			    pageq_evict_page_locked(d, o, s.at, clean_only, &w->victims[s.count]);
@@ -112,7 +112,7 @@ collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean
 			s.met_busy |= what == EVICTION_BUSY;
 			s.met_dirty |= what == EVICTION_DIRTY;
 		}
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 	}
 	return s;
 }
@@ -147,18 +147,17 @@ bool
 evict_round(struct pageout_worker *w, unsigned *ret_freed)
 {
 	struct daemon *d = w->daemon;
-	struct pageq *q = &d->pageq;
 	struct eviction *e;
 	struct vm_object *o;
 	struct search s;
 	unsigned freed;
 	bool room, goes_on = false;
 
-	lock_acquire(&q->lock);
+	pageq_lock(d);
 	e = part_locked(w);
 	if (e)
 		goes_on = goes_on_to_swap_locked(d, e);
-	lock_release(&q->lock);
+	pageq_unlock(d);
 	if (!e)
 		return false;
 	/* It stays until this worker's part has ended. */
@@ -182,7 +181,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	    evict_acceleration(w->part_acceleration, (unsigned)param(d, compress_acceleration),
 		(unsigned)param(d, compress_acceleration_evict), goes_on, w->refused);
 
-	lock_acquire(&q->lock);
+	pageq_lock(d);
 	e->pages += freed;
 	e->met_busy |= s.met_busy;
 	if (freed > 0)
@@ -205,7 +204,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	}
 	if (w->part_low == w->part_high)
 		part_end_locked(w, e);
-	lock_release(&q->lock);
+	pageq_unlock(d);
 	*ret_freed += freed;
 	return !w->refused;
 }

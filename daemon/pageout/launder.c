@@ -51,7 +51,7 @@ begin(struct pageout_worker *w, struct victim *v, unsigned count)
 		unsigned lane;
 
 		if (i % BEGIN_STEP == 0)
-			lock_acquire(&d->pageq.lock);
+			pageq_lock(d);
 		lane = pageq_victim_lane_locked(d, &v[i]);
 		if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
 			side_give_locked(d, lane, &v[i]);
@@ -60,7 +60,7 @@ begin(struct pageout_worker *w, struct victim *v, unsigned count)
 			v[kept++] = v[i];
 		}
 		if (i % BEGIN_STEP == BEGIN_STEP - 1 || i == count - 1)
-			lock_release(&d->pageq.lock);
+			pageq_unlock(d);
 	}
 	return kept;
 }
@@ -227,9 +227,9 @@ settle_accounts(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	frames_reclaim_credit_locked(d, 64u << 10);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (w->batches % GROWTH_BATCHES == 0)
 		look_for_growth(w);
 	if (w->refused || (++w->batches % 2 == 0 && store_compaction_worth(d, false)))

@@ -23,7 +23,7 @@ sweep_object(
 	for (; w->chosen < want && *aged < want &&
 	       (i = vm_object_next_live(o, i, o->page_count)) < o->page_count;
 	     i++) {
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		if (pageq_choose_page_locked(d, o, i, &w->victims[w->chosen])) {
 			w->chosen++;
 			any = true;
@@ -34,7 +34,7 @@ sweep_object(
 			++*aged;
 			any = true;
 		}
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 	}
 	task->reclaim.page = i >= o->page_count ? 0 : (uint32_t)i;
 	return any;

@@ -99,10 +99,10 @@ choose(struct pageout_worker *w)
 		    w->batch - w->chosen < CHOOSE_STEP ? w->batch - w->chosen : CHOOSE_STEP;
 
 		more = 0;
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		n = pageq_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before,
 		    w->deactivated + w->aged, &more, w->victims + w->chosen);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		w->chosen += n;
 		worker_made_inactive(w, more);
 	} while (
@@ -123,10 +123,10 @@ choose_exact(struct pageout_worker *w)
 		if (watch_is_relieved())
 			return;
 		aged = 0;
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		w->chosen = pageq_round_exact_locked(
 		    d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		worker_made_inactive(w, aged);
 		worker_age(w);
 	} while (w->chosen == 0 && aged == PAGEOUT_BATCH_MAX);
@@ -137,9 +137,9 @@ choose_clean(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	w->chosen = pageq_choose_clean_locked(d, w->batch, w->victims);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 /* One round: a batch aged, a batch laundered. => frames freed */
@@ -172,10 +172,10 @@ wait_for_room(struct pageout_worker *w)
 
 	writeback_want(d);
 	worker_age(w);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	if (!d->pageq.stopping)
 		cond_wait_for(&d->pageq.room_wanted, &d->pageq.lock, 1000000);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 /* Until there is work for this worker. Worker 0 is woken by those who take frames, the others only
@@ -183,16 +183,17 @@ wait_for_room(struct pageout_worker *w)
 static void
 sleep_locked(struct pageout_worker *w)
 {
-	struct pageq *q = &w->daemon->pageq;
+	struct daemon *d = w->daemon;
 
+	pageq_assert_held(d);
 	if (w->rank == 0) {
-		q->first_asleep = true;
-		cond_wait(&q->pageout_wanted, &q->lock);
-		q->first_asleep = false;
+		d->pageq.first_asleep = true;
+		pageq_wait(d, &d->pageq.pageout_wanted);
+		d->pageq.first_asleep = false;
 	} else {
-		q->helpers_asleep++;
-		cond_wait(&q->help_wanted, &q->lock);
-		q->helpers_asleep--;
+		d->pageq.helpers_asleep++;
+		pageq_wait(d, &d->pageq.help_wanted);
+		d->pageq.helpers_asleep--;
 	}
 }
 
@@ -243,15 +244,15 @@ work_in_common(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	bool working = false;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	while (!d->pageq.stopping && !watch_is_relieved()) {
 		if (!w->eviction && !work_wanted_locked(d, w->rank, working)) {
 			working = false;
 			/* What waits to be unmapped does not wait for the next work. */
 			if (w->aged > 0) {
-				lock_release(&d->pageq.lock);
+				pageq_unlock(d);
 				worker_age(w);
-				lock_acquire(&d->pageq.lock);
+				pageq_lock(d);
 				continue;
 			}
 			sleep_locked(w);
@@ -261,11 +262,11 @@ work_in_common(struct pageout_worker *w)
 		/* The next worker joins if even now there is too little. */
 		if (d->pageq.helpers_asleep && work_wanted_locked(d, w->rank + 1, false))
 			cond_broadcast(&d->pageq.help_wanted);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		turn(w);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 /* A side lane's worker does what it is given, and what clients of its lane want or must do with
@@ -275,16 +276,16 @@ work_in_side_lane(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	while (!d->pageq.stopping && !watch_is_relieved()) {
 		unsigned freed = 0;
 
 		if (!w->eviction && !side_wanted_locked(d, w->lane) &&
 		    !evict_wanted_locked(d, w->lane)) {
-			cond_wait(&d->pageq.side[w->lane - 1].wanted, &d->pageq.lock);
+			pageq_wait(d, &d->pageq.side[w->lane - 1].wanted);
 			continue;
 		}
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		w->refused = false;
 		(void)evict_round(w, &freed);
 		if (load_acquire(limits_wanted(d, w->lane)) && !watch_is_relieved())
@@ -299,9 +300,9 @@ work_in_side_lane(struct pageout_worker *w)
 			frame_wait_freed(d);
 		else if (!watch_is_relieved())
 			wait_for_room(w);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 /* One duty after the other: most workers have one for good. */
@@ -412,14 +413,14 @@ pageout_start(struct daemon *d)
 void
 pageout_stop(struct daemon *d)
 {
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	d->pageq.stopping = true;
 	cond_signal(&d->pageq.pageout_wanted);
 	cond_broadcast(&d->pageq.help_wanted);
 	cond_broadcast(&d->pageq.room_wanted);
 	for (unsigned i = 0; i < SIDE_LANES; i++)
 		cond_broadcast(&d->pageq.side[i].wanted);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	for (unsigned i = 0; i < worker_thread_count(d); i++)
 		pthread_join(d->workers[i].thread, NULL);
 }

@@ -58,11 +58,11 @@ room_made(struct daemon *d, bool made)
 {
 	uint32_t freed;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	freed = frames_reclaim_credit_locked(d, 64u << 10);
 	if (made || freed)
 		cond_broadcast(&d->pageq.room_wanted);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (freed)
 		frame_wait_freed(d);
 }
@@ -352,11 +352,11 @@ spares_end(struct writer *w)
 	struct daemon *d = w->daemon;
 	bool over;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	over = !d->pageq.evictions;
 	if (over)
 		store_relaxed(&d->writeback.evicting, false);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (over)
 		compressor_spare_set(d->compressor, 0);
 }

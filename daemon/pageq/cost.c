@@ -72,10 +72,10 @@ pageq_cost_refresh(struct daemon *d)
 	/* To the letter of pagersim: with the cost that the policy has. */
 	if (q->cost == 0 || param(d, resident_frames))
 		return;
-	lock_acquire(&q->lock);
+	pageq_lock(d);
 	page_policy_tune(q->policy, q->cost);
 	for (uint32_t i = 0; q->own_policies > 0 && i < d->tasks.room; i++)
 		if (q->task_policies[i])
 			page_policy_tune(q->task_policies[i], q->cost);
-	lock_release(&q->lock);
+	pageq_unlock(d);
 }

@@ -62,9 +62,9 @@ pageq_settle_locked(struct daemon *d, struct victim *ret, unsigned want)
 void
 pageq_missed(struct daemon *d, struct vm_object *o, uint64_t index)
 {
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	page_policy_miss(policy_of(d, o), vm_object_pol_page(o, index));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 void

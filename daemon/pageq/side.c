@@ -35,7 +35,7 @@ side_give_locked(struct daemon *d, unsigned lane, const struct victim *v)
 {
 	struct side_queue *q = &d->pageq.side[lane - 1];
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	CHECK(lane != LANE_COMMON && lane <= SIDE_LANES);
 	if (q->count == SIDE_VICTIMS) {
 		pageq_victim_stays_locked(d, v);
@@ -52,13 +52,13 @@ side_take(struct daemon *d, unsigned lane, unsigned want, struct victim *ret)
 	unsigned taken = 0;
 
 	CHECK(lane != LANE_COMMON && lane <= SIDE_LANES);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	while (taken < want && q->count > 0) {
 		ret[taken++] = q->victims[q->first];
 		q->first = (q->first + 1) % SIDE_VICTIMS;
 		q->count--;
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	return taken;
 }
 
@@ -67,17 +67,17 @@ side_wanted_locked(const struct daemon *d, unsigned lane)
 {
 	const struct side_queue *q = &d->pageq.side[lane - 1];
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	return q->count > 0 || load_relaxed(&q->limits_wanted);
 }
 
 void
 side_wake(struct daemon *d)
 {
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (unsigned i = 0; i < SIDE_LANES; i++) {
 		store_relaxed(&d->pageq.side[i].limits_wanted, true);
 		cond_signal(&d->pageq.side[i].wanted);
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }

@@ -82,10 +82,10 @@ pageq_policy_switch(struct daemon *d, struct task *task, const char *policy)
 
 	if (error)
 		return error;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	/* Its end has dropped its policy, or will (pageq_policy_drop). */
 	if (task && task_is_dead(task)) {
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		page_policy_destroy(made);
 		return -ESRCH;
 	}
@@ -100,7 +100,7 @@ pageq_policy_switch(struct daemon *d, struct task *task, const char *policy)
 	}
 	replay_locked(d, task);
 	replay_leaving_locked(d, task);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	page_policy_destroy(old);
 	return 0;
 }
@@ -110,12 +110,12 @@ pageq_policy_drop(struct daemon *d, struct task *task)
 {
 	struct page_policy *old;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	old = pageq_own_policy(d, task);
 	if (old) {
 		d->pageq.task_policies[task->index] = NULL;
 		d->pageq.own_policies--;
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	page_policy_destroy(old);
 }

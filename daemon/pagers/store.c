@@ -274,12 +274,12 @@ store_credit_take(struct daemon *d, size_t pages)
 	/* A segment that left was not quite full: its end is populated again. */
 	if (kept)
 		want = step;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	if (kept || compressor_frames(d) < store_frames_limit(d))
 		enough = frames_credit_compressor_locked(d, want);
 	else
 		enough = load_relaxed(&d->frames.compressor_credit) >= (long long)want;
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (enough)
 		return STORE_CREDIT_ALL;
 	return load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes)

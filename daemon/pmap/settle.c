@@ -19,9 +19,9 @@ settle_unmap(struct daemon *d, struct stat_shard stats)
 	if (likely(param(d, resident_frames) == 0))
 		return;
 	do {
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		count = pageq_settle_locked(d, victims, SETTLE_MAX);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		stat_add(stats, STAT_DEACTIVATIONS, count);
 		zap_now(d, stats, victims, count);
 	} while (count == SETTLE_MAX);

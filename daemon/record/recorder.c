@@ -238,10 +238,10 @@ unmap_recorded(struct daemon *d, struct task_name name, struct stat_shard stats)
 	while (frame < d->frames.count) {
 		unsigned count = 0;
 
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		for (; frame < d->frames.count && count < UNMAP_BATCH; frame++)
 			count += pageq_deactivate_frame_locked(d, frame, name, &victims[count]);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		zap_now(d, stats, victims, count);
 	}
 }
@@ -430,10 +430,10 @@ trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o
 
 		if (tries > 0)
 			nanosleep(&pause, NULL);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		found = pageq_deactivate_slot_locked(d, oldest, &victim);
 		coming = !found && pageq_slot_is_coming_locked(d, oldest);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 	}
 	if (found)
 		zap_now(d, stats, &victim, 1);

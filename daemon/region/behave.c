@@ -55,9 +55,9 @@ cool_page(struct walk *w, struct vm_object *o, uint64_t index)
 	bool cooled;
 
 	CHECK(index < o->page_count && c->count < COOL_BATCH);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	cooled = pageq_deactivate_page_locked(d, o, index);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (!cooled)
 		return;
 	vm_object_get(o);

@@ -125,7 +125,7 @@ task_statistics(struct task *task, struct pager_statistics *ret)
 
 	CHECK_OBJ(task, TASK_MAGIC);
 	/* Held so that the balances agree with each other. */
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 #define L(NAME) ledger_value(&task->bill.ledger, PAGER_LEDGER_##NAME, page)
 	*ret = (struct pager_statistics){
 		.page_size = page,
@@ -150,7 +150,7 @@ task_statistics(struct task *task, struct pager_statistics *ret)
 		.pages_lost = L(PAGES_LOST),
 	};
 #undef L
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	lock_acquire(&task->map.lock);
 	ret->virtual_size = task->map.virtual_bytes;
 	lock_release(&task->map.lock);
@@ -170,11 +170,11 @@ task_describe(struct task *task, struct pager_wire_client *ret)
 		.phys_footprint_peak =
 		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * d->page_bytes,
 	};
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
 		ret->ledger[i] =
 		    ledger_value(&task->bill.ledger, (enum pager_ledger_entry)i, d->page_bytes);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	lock_acquire(&task->map.lock);
 	ret->virtual_bytes = task->map.virtual_bytes;
 	ret->regions = task->map.count;

@@ -35,11 +35,11 @@ wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 }
 
 static void
-asked_locked(struct pageq *q, struct eviction *e)
+asked_locked(struct daemon *d, struct eviction *e)
 {
-	struct eviction **at = &q->evictions;
+	struct eviction **at = &d->pageq.evictions;
 
-	lock_assert_held(&q->lock);
+	pageq_assert_held(d);
 	while (*at)
 		at = &(*at)->next_asked;
 	e->next_asked = NULL;
@@ -47,11 +47,11 @@ asked_locked(struct pageq *q, struct eviction *e)
 }
 
 static void
-answered_locked(struct pageq *q, struct eviction *e)
+answered_locked(struct daemon *d, struct eviction *e)
 {
-	struct eviction **at = &q->evictions;
+	struct eviction **at = &d->pageq.evictions;
 
-	lock_assert_held(&q->lock);
+	pageq_assert_held(d);
 	while (*at != e) {
 		CHECK(*at);
 		at = &(*at)->next_asked;
@@ -66,7 +66,7 @@ wake_locked(struct daemon *d, const struct vm_object *o)
 	unsigned lane = load_acquire(&o->task->lane);
 	struct pageq *q = &d->pageq;
 
-	lock_assert_held(&q->lock);
+	pageq_assert_held(d);
 	if (lane != LANE_COMMON)
 		cond_signal(&q->side[lane - 1].wanted);
 	if (q->first_asleep)
@@ -80,26 +80,25 @@ static uint64_t
 evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 {
 	struct daemon *d = o->daemon;
-	struct pageq *q = &d->pageq;
 	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
 
 	CHECK(first <= last && last <= o->page_count);
 	for (unsigned times = 0; times < TIMES_MAX; times++) {
-		lock_acquire(&q->lock);
+		pageq_lock(d);
 		e.met_busy = false;
 		e.next = first;
 		e.end = last;
-		asked_locked(q, &e);
+		asked_locked(d, &e);
 		store_relaxed(&d->writeback.evicting, true);
 		wake_locked(d, o);
 		watch_client(task_cookie(o->task));
 		while (e.next < e.end || e.parts > 0) {
 			watch_enter(WATCH_WAIT, -1);
-			cond_wait(&q->eviction_done, &q->lock);
+			pageq_wait(d, &d->pageq.eviction_done);
 			watch_leave();
 		}
-		answered_locked(q, &e);
-		lock_release(&q->lock);
+		answered_locked(d, &e);
+		pageq_unlock(d);
 		if (!e.met_busy || e.stuck || task_is_dead(o->task))
 			break;
 		wait_for_busy(o, first, last);

@@ -54,9 +54,9 @@ wire_page(struct walk *w, struct vm_object *o, uint64_t index)
 	given_up.v = p->cref;
 	p->cref = 0;
 	vm_page_flags_set(p, PAGE_DIRTY);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	pageq_wire_locked(d, o, frame);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (given_up.v)
 		pager_drop(o, given_up);
 	vm_object_unbusy(o, index, p);
@@ -73,9 +73,9 @@ unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
 	if (!p)
 		return;
 	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	pageq_unwire_locked(d, o, frame);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	vm_object_unbusy(o, index, p);
 	w->acted++;
 }

@@ -62,10 +62,10 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	CHECK(low < high && high <= vm_object_block_count(o));
 	/* After PAGEQ has been held once, a thread that looks at slots with PAGEQ alone sees that
 	 * they have no memory. */
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	policies[0] = page_policy_get(d->pageq.policy);
 	policies[1] = page_policy_get(pageq_own_policy(d, o->task));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
 	    (off_t)count * 8);
 	for (unsigned i = 0; i < ARRAY_LEN(policies); i++) {

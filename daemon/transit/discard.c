@@ -37,11 +37,11 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies 
 		if (slot_kind(slot) != SLOT_STORED && slot_kind(slot) != SLOT_POISONED)
 			continue;
 		vm_object_slot_set(o, i, 0);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		vm_page_commit_slot(d, o,
 		    slot_kind(slot) == SLOT_STORED ? PAGE_STORED : PAGE_POISONED, PAGE_ABSENT);
 		pageq_forget_locked(d, o, vm_object_pol_page(o, i));
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		CHECK(copies->count < DISCARD_RUN || slot_kind(slot) != SLOT_STORED);
 		if (slot_kind(slot) == SLOT_STORED)
 			copies->crefs[copies->count++] = slot_cref(slot);
@@ -136,9 +136,9 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 
 		vm_page_assert(o, index);
 		vm_object_slot_set(o, index, 0);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		pageq_discard_locked(d, o, frames[i]);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		if (cref.v)
 			copies.crefs[copies.count++] = cref;
 		if (trace_is_on(d))

@@ -77,7 +77,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 		bytes = (hole->high - hole->low) << d->page_shift;
 		uffd_punch(o->memfd, hole->low << d->page_shift, bytes);
 		lock_acquire(&o->lock);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		for (unsigned i = start; i < start + n; i++) {
 			struct vm_page *p = victim_page(d, &v[i]);
 			struct cref cref = { p->cref };
@@ -88,7 +88,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 			vm_object_slot_set(o, p->index, slot_stored(cref));
 			pageq_launder_finish_locked(d, &v[i]);
 		}
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
 		lock_release(&o->lock);
 		if (wanted)
@@ -107,9 +107,9 @@ victim_stay(struct stat_shard stats, const struct victim *v, bool rescued)
 	struct vm_page *p = victim_page(d, v);
 	uint64_t index = p->index;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	pageq_launder_abort_locked(d, v, rescued);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	stat_add(stats, rescued ? STAT_RESCUES : STAT_PAGEOUT_FAILURES, 1);
 	vm_object_unbusy(v->object, index, p);
 	vm_object_put(v->object);

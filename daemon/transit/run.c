@@ -67,7 +67,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	count = vm_object_populate(o, index, count, direction);
 	if (count == 0)
 		return RUN_NO_TABLE;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	/* Guesses must not eat the last frames. */
 	if (count > 1 && frames_available(d) < 4 * count)
 		count = 1;
@@ -80,7 +80,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		frame_assign(o, i, frame, load_relaxed(vm_object_slot(o, i)));
 		ret->frames[got++] = frame;
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	if (got == 0)
 		return RUN_NO_FRAME;
 	if (direction < 0) {
@@ -158,12 +158,12 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 	}
 	/* Neighbours are mapped, so for the policy they count as referenced: a run is about to
 	 * touch them. */
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (unsigned i = 0; i < count; i++)
 		pageq_filled_locked(d, o, fill->frames[i],
 		    fill->wired && to == PAGE_ACTIVE ? PAGE_WIRED : to,
 		    i == fill->first && fill->write ? PF_WRITE : 0);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	for (unsigned i = 0; i < give; i++)
 		pager_drop(o, given_up[i]);
 	for (unsigned i = 0; i < count; i++)
@@ -189,10 +189,10 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 
 		wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
 		vm_object_slot_set(o, fill->index + i, cref.v ? slot_stored(cref) : 0);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		vm_page_commit(
 		    d, o, fill->frames[i], PAGE_FILLING, cref.v ? PAGE_STORED : PAGE_ABSENT);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 	}
 	if (wanted && load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);
@@ -240,9 +240,9 @@ fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigne
 
 	lock_acquire(&o->lock);
 	vm_object_slot_set(o, fill->index + i, SLOT_POISONED);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	vm_page_commit(d, o, fill->frames[i], PAGE_FILLING, PAGE_POISONED);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	vm_object_hole_begin(o, hole, fill->index + i, fill->index + i + 1);
 	if (load_acquire(&o->waiters) > 0)
 		cond_broadcast(&o->unbusy);

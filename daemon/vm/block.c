@@ -103,8 +103,8 @@ vm_object_slots_end(struct vm_object *o)
 	}
 	/* Threads that go by slots' numbers have no reference to the object, but PAGEQ. */
 	if (blocks > 0) {
-		lock_acquire(&d->pageq.lock);
-		lock_release(&d->pageq.lock);
+		pageq_lock(d);
+		pageq_unlock(d);
 	}
 	slots_put(d, o->slot_base, o->page_count);
 	vm_object_blocks_give(o, blocks);

@@ -224,7 +224,7 @@ frame_take_locked(struct daemon *d, enum frame_use use)
 	struct frame_table *t = &d->frames;
 	uint32_t frame;
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	if (frames_available_for(d, use) == 0 || failpt_hit(FAIL_FRAME_TAKE))
 		return FRAME_NONE;
 	frame = free_pop(t, FRAME_TAKEN);
@@ -236,10 +236,10 @@ frame_take_locked(struct daemon *d, enum frame_use use)
 void
 frames_want(struct daemon *d)
 {
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	if (d->pageq.first_asleep)
 		cond_signal(&d->pageq.pageout_wanted);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 void
@@ -248,7 +248,7 @@ frame_put_locked(struct daemon *d, uint32_t frame)
 	struct frame_table *t = &d->frames;
 
 	CHECK(frame < t->count);
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	frame_switch(t, frame, frame_word_state(load_acquire(&t->pages[frame].word)), FRAME_FREE);
 	t->pages[frame].cref = 0;
 	t->pages[frame].next = t->free_head;
@@ -259,7 +259,7 @@ frame_put_locked(struct daemon *d, uint32_t frame)
 static void
 gauge_move(struct daemon *d, enum stat_index from, enum stat_index to, int64_t frames)
 {
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	CHECK(frames > 0 && load_relaxed(&d->stats.levels[from]) >= frames);
 	stats_queues_begin(&d->stats);
 	fetch_sub_relaxed(&d->stats.levels[from], frames);
@@ -273,7 +273,7 @@ frames_credit_compressor_locked(struct daemon *d, size_t bytes)
 	struct frame_table *t = &d->frames;
 	uint32_t taken = 0, floor = frames_floor(t, FRAME_STORE, load_relaxed(&d->pageq.squeezed));
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	while (load_relaxed(&t->compressor_credit) < (long long)bytes &&
 	       load_relaxed(&t->free_count) > floor) {
 		uint32_t frame = free_pop(t, FRAME_COMPRESSOR);
@@ -295,7 +295,7 @@ frames_reclaim_credit_locked(struct daemon *d, size_t keep_bytes)
 	long long page = (long long)d->page_bytes;
 	uint32_t given = 0;
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	for (;;) {
 		long long credit = load_relaxed(&t->compressor_credit);
 		uint32_t frame = t->compressor_head;

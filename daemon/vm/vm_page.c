@@ -101,7 +101,7 @@ vm_page_commit(
 	uint32_t old = load_acquire(&p->word);
 	uint32_t expected = states[from].resident ? (uint32_t)from : FRAME_TAKEN;
 
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	CHECKF(arrows[from][to].allowed, "page %llu/%u: no arrow %s -> %s",
 	    (unsigned long long)o->id, p->index, page_state_name(from), page_state_name(to));
 	CHECKF((old & PAGE_STATE_MASK) == expected,
@@ -119,7 +119,7 @@ vm_page_commit(
 void
 vm_page_commit_slot(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
 {
-	lock_assert_held(&d->pageq.lock);
+	pageq_assert_held(d);
 	CHECKF(arrows[from][to].allowed && !states[from].resident && !states[to].resident,
 	    "object %llu: no arrow %s -> %s without a frame", (unsigned long long)o->id,
 	    page_state_name(from), page_state_name(to));

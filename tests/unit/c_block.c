@@ -92,9 +92,9 @@ come(struct unit *u, uint64_t index)
 
 	assert_int_equal(populate(u, index, 1, 1), 1);
 	lock_acquire(&u->object->lock);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	page_policy_fault(d->pageq.policy, vm_object_pol_page(u->object, index), 0);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	vm_object_slot_set(u->object, index, slot_resident(0));
 	vm_object_slot_set(u->object, index, SLOT_POISONED);
 	lock_release(&u->object->lock);
@@ -106,9 +106,9 @@ go(struct unit *u, uint64_t index)
 	struct daemon *d = u->daemon;
 
 	lock_acquire(&u->object->lock);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	page_policy_forget(d->pageq.policy, vm_object_pol_page(u->object, index), true);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	vm_object_slot_set(u->object, index, 0);
 	lock_release(&u->object->lock);
 }
@@ -234,13 +234,13 @@ numbers_outlive_objects(void **state)
 	vm_object_put(o);
 	assert_int_equal(slots_bytes(&u), 0);
 	assert_int_equal(billed(&u), 0);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	assert_false(pageq_launder_begin_locked(d, &victim));
 	assert_int_equal(pageq_victim_lane_locked(d, &victim), LANE_COMMON);
 	pageq_victim_stays_locked(d, &victim);
 	assert_false(pageq_slot_is_coming_locked(d, victim.page));
 	assert_false(pageq_deactivate_slot_locked(d, victim.page, &victim));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	assert_int_equal(slots_bytes(&u), 0);
 	blocks_stop(&u);
 }

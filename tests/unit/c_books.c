@@ -24,14 +24,14 @@ page_start(struct page *page)
 	d = page->u.daemon;
 	lock_acquire(&page->u.object->lock);
 	assert_int_equal(vm_object_populate(page->u.object, INDEX, 1, 1), 1);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	page->frame = frame_take_locked(d, FRAME_FIRST);
 	page->p = &d->frames.pages[page->frame];
 	page->p->object = page->u.object->index;
 	page->p->index = INDEX;
 	vm_page_flags_set(page->p, PAGE_BUSY);
 	vm_page_commit(d, page->u.object, page->frame, PAGE_ABSENT, PAGE_FILLING);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	vm_object_slot_set(page->u.object, INDEX, slot_resident(page->frame));
 	lock_release(&page->u.object->lock);
 }
@@ -39,9 +39,9 @@ page_start(struct page *page)
 static void
 page_go(struct page *page, enum page_state from, enum page_state to)
 {
-	lock_acquire(&page->u.daemon->pageq.lock);
+	pageq_lock(page->u.daemon);
 	vm_page_commit(page->u.daemon, page->u.object, page->frame, from, to);
-	lock_release(&page->u.daemon->pageq.lock);
+	pageq_unlock(page->u.daemon);
 }
 
 static void
@@ -62,7 +62,7 @@ put_twice(void *argument)
 	struct unit *u = argument;
 	uint32_t frame;
 
-	lock_acquire(&u->daemon->pageq.lock);
+	pageq_lock(u->daemon);
 	frame = frame_take_locked(u->daemon, FRAME_FIRST);
 	frame_put_locked(u->daemon, frame);
 	frame_put_locked(u->daemon, frame);
@@ -73,7 +73,7 @@ commit_free_frame(void *argument)
 {
 	struct unit *u = argument;
 
-	lock_acquire(&u->daemon->pageq.lock);
+	pageq_lock(u->daemon);
 	vm_page_commit(
 	    u->daemon, u->object, u->daemon->frames.free_head, PAGE_ABSENT, PAGE_FILLING);
 }
@@ -97,7 +97,7 @@ frames(void **state)
 
 	unit_start(&u);
 	d = u.daemon;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	frame = frame_take_locked(d, FRAME_FIRST);
 	assert_int_equal(frame_word_state(load_relaxed(&d->frames.pages[frame].word)), FRAME_TAKEN);
 	frame_put_locked(d, frame);
@@ -110,7 +110,7 @@ frames(void **state)
 	assert_int_equal(frames_reclaim_credit_locked(d, 0), 8);
 	assert_int_equal(
 	    frame_word_state(load_relaxed(&d->frames.pages[compressor].word)), FRAME_FREE);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	assert_string_equal(frame_state_name(FRAME_TAKEN), "TAKEN");
 	assert_true(panics(put_twice, &u, "FREE -> FREE"));
 	assert_true(panics(commit_free_frame, &u, "FREE"));

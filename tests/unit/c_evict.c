@@ -40,18 +40,18 @@ page_end(struct unit *u, uint64_t index, uint32_t frame, const struct victim *v)
 	struct vm_page *p = &d->frames.pages[frame];
 
 	if (v) {
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		pageq_launder_abort_locked(d, v, true);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		assert_false(vm_page_unbusy(p));
 		vm_object_put(u->object);
 	}
 	lock_acquire(&u->object->lock);
 	assert_true(vm_page_busy_only(p));
 	vm_object_slot_set(u->object, index, 0);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	pageq_discard_locked(d, u->object, frame);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	lock_release(&u->object->lock);
 }
 
@@ -76,17 +76,17 @@ every_state_has_its_answer(void **state)
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
 	for (uint64_t i = 0; i < COUNT; i++)
 		frame[i] = page_make(&u, i, i == SPECULATIVE ? PAGE_SPECULATIVE : PAGE_ACTIVE);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	assert_true(pageq_deactivate_page_locked(d, u.object, INACTIVE));
 	assert_true(pageq_deactivate_page_locked(d, u.object, LAUNDRY));
 	assert_true(pageq_choose_page_locked(d, u.object, LAUNDRY, &others));
 	pageq_wire_locked(d, u.object, frame[WIRED]);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	assert_true(vm_page_busy_only(&d->frames.pages[frame[BUSY]]));
 	vm_page_flags_clear(&d->frames.pages[frame[CLEAN]], PAGE_DIRTY);
 
 	references = load_relaxed(&u.object->references);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	for (uint64_t i = 0; i < COUNT + 1; i++)
 		if (i != CLEAN)
 			assert_int_equal(
@@ -97,7 +97,7 @@ every_state_has_its_answer(void **state)
 		    pageq_evict_page_locked(d, u.object, i, i == CLEAN, &v[i]), any[i]);
 	/* Whose victim it was comes too late. */
 	assert_false(pageq_launder_begin_locked(d, &others));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_LAUNDRY), 5);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 1);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_SPECULATIVE), 0);
@@ -229,10 +229,10 @@ side_lanes_victims_are_passed_over(void **state)
 	/* One of a client in a side lane. */
 	frame = page_make(&u, 7, PAGE_ACTIVE);
 	v = &w->victims[0];
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	assert_true(pageq_deactivate_page_locked(d, u.object, 7));
 	assert_true(pageq_choose_page_locked(d, u.object, 7, v));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	store_relaxed(&u.task->lane, 1);
 	w->daemon = d;
 	w->stats = stats_shard(&d->stats, 0);

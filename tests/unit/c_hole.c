@@ -22,7 +22,7 @@ store_pages(struct unit *u, uint64_t count)
 
 		lock_acquire(&u->object->lock);
 		assert_int_equal(vm_object_populate(u->object, i, 1, 1), 1);
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		frame = frame_take_locked(d, FRAME_FIRST);
 		assert_true(frame != FRAME_NONE);
 		d->frames.pages[frame].object = u->object->index;
@@ -30,7 +30,7 @@ store_pages(struct unit *u, uint64_t count)
 		store_release(&d->frames.pages[frame].word, FRAME_TAKEN | PAGE_BUSY);
 		for (unsigned k = 0; k + 1 < ARRAY_LEN(way); k++)
 			vm_page_commit(d, u->object, frame, way[k], way[k + 1]);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 		vm_object_slot_set(u->object, i, slot_resident(frame));
 		vm_object_slot_set(u->object, i, slot_stored((struct cref){ 1000 + i }));
 		lock_release(&u->object->lock);
@@ -41,12 +41,12 @@ static void
 forget_pages(struct unit *u, uint64_t count)
 {
 	lock_acquire(&u->object->lock);
-	lock_acquire(&u->daemon->pageq.lock);
+	pageq_lock(u->daemon);
 	for (uint64_t i = 0; i < count; i++) {
 		vm_page_commit_slot(u->daemon, u->object, PAGE_STORED, PAGE_ABSENT);
 		vm_object_slot_set(u->object, i, 0);
 	}
-	lock_release(&u->daemon->pageq.lock);
+	pageq_unlock(u->daemon);
 	lock_release(&u->object->lock);
 }
 

@@ -91,7 +91,7 @@ step(struct unit *u, uint32_t *frame, enum page_state from, enum page_state to)
 {
 	struct daemon *d = u->daemon;
 
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	if (!has_frame(from) && !has_frame(to)) {
 		vm_page_commit_slot(d, u->object, from, to);
 	} else {
@@ -106,7 +106,7 @@ step(struct unit *u, uint32_t *frame, enum page_state from, enum page_state to)
 		if (!has_frame(to))
 			*frame = FRAME_NONE;
 	}
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 }
 
 /* A way from ABSENT to the state, by allowed arrows: parents of a breadth-first search. */

@@ -216,7 +216,7 @@ mover_main(void *argument)
 	while (!load_relaxed(&m->stop)) {
 		uint32_t frame;
 
-		lock_acquire(&d->pageq.lock);
+		pageq_lock(d);
 		frame = frame_take_locked(d, FRAME_FIRST);
 		d->frames.pages[frame].object = m->unit->object->index;
 		store_release(&d->frames.pages[frame].word, FRAME_TAKEN | PAGE_BUSY);
@@ -225,7 +225,7 @@ mover_main(void *argument)
 		frames_credit_compressor_locked(d, 5 * 4096);
 		vm_page_commit(d, m->unit->object, frame, PAGE_WIRED, PAGE_ABSENT);
 		frames_reclaim_credit_locked(d, 0);
-		lock_release(&d->pageq.lock);
+		pageq_unlock(d);
 	}
 	return NULL;
 }
@@ -310,7 +310,7 @@ test_frames(void **state)
 	(void)state;
 	unit_start(&u);
 	d = u.daemon;
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	while ((frame = frame_take_locked(d, FRAME_FIRST)) != FRAME_NONE) {
 		for (uint32_t i = 0; i < taken; i++)
 			assert_int_not_equal(frames[i], frame);
@@ -346,7 +346,7 @@ test_frames(void **state)
 	store_relaxed(&d->pageq.squeezed, false);
 	while (taken > 0)
 		frame_put_locked(d, frames[--taken]);
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	assert_int_equal(load_relaxed(&d->frames.free_count), UNIT_FRAMES);
 	unit_stop(&u);
 }

@@ -117,11 +117,11 @@ pages_of_all_states(void **state)
 	fill(o, LAUNDRY, PAGE_ACTIVE);
 	fill(o, SPECULATIVE, PAGE_SPECULATIVE);
 	fill(o, WIRED, PAGE_ACTIVE);
-	lock_acquire(&d->pageq.lock);
+	pageq_lock(d);
 	assert_true(pageq_deactivate_page_locked(d, o, INACTIVE));
 	assert_true(pageq_deactivate_page_locked(d, o, LAUNDRY));
 	assert_true(pageq_choose_page_locked(d, o, LAUNDRY, &victim));
-	lock_release(&d->pageq.lock);
+	pageq_unlock(d);
 	assert_int_equal(range_init(&range, u.task, UNIT_BASE + WIRED * PAGE, 10 * PAGE), 0);
 	range.stats = stats_shard(&d->stats, 0);
 	assert_int_equal(region_wire_begin(&range), 0);
