@@ -26,6 +26,7 @@
 #include "pmap/uffd.h"
 #include "standard.h"
 #include "record/recorder.h"
+#include "record/recording.h"
 #include "pageq/pageq.h"
 #include "pageq/side.h"
 #include "region/prefetch.h"

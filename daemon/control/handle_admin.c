@@ -12,7 +12,7 @@
 #include "failpt.h"
 #include "memorystatus/limits.h"
 #include "pageq/pageq.h"
-#include "record/recorder.h"
+#include "record/recording.h"
 
 int
 handle_limit(struct request *r)

@@ -11,6 +11,7 @@
 #include "fault/swapin.h"
 #include "pmap/settle.h"
 #include "record/recorder.h"
+#include "record/window.h"
 #include "pageq/pageq.h"
 #include "vm/vm_map.h"
 #include "transit/poison.h"

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "record/recorder.h"
 #include "pagers/pager.h"
 #include "transit/put.h"
 

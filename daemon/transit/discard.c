@@ -9,6 +9,7 @@
 #include "pageq/pageq.h"
 #include "pmap/uffd.h"
 #include "record/recorder.h"
+#include "record/window.h"
 #include "transit/blocks.h"
 #include "transit/release.h"
 #include "vm/task.h"

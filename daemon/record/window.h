@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The window of an exact recording: at most K pages of the recorded clients are mapped, so that
+ * every touch of another page is a fault, and is seen. The page that was mapped longest ago leaves
+ * first.
+ */
+#ifndef WINDOW_H
+#define WINDOW_H
+
+#include "core/stats.h"
+#include "vm/task.h"
+#include "vm/vm_object.h"
+
+struct recorder;
+
+/* Whether a window may have this many pages. */
+bool window_fits(uint32_t pages);
+/* => 0 or -ENOMEM; its thread may change the recording, as below */
+int window_create(struct daemon *d, uint32_t pages);
+/* Does nothing where there is no window. */
+void window_destroy(struct recorder *r);
+/* The recording has begun: what the clients have mapped is not in the window, so that its touches
+ * would not be seen. Takes the mappings away. stats: the calling thread's; no lock held */
+void window_begin(struct daemon *d, struct stat_shard stats, struct task_name name);
+
+/* The page is about to be mapped: the one that was mapped longest ago leaves the window first,
+ * while the thread still waits: it may be what the thread touches next. No lock held. */
+void trace_window_push(
+    struct daemon *d, struct stat_shard stats, struct vm_object *o, uint64_t index);
+/* The page was given back or discarded by its owner. While trace_is_on. PAGEQ not held, O may be */
+void trace_forgotten(struct daemon *d, const struct vm_object *o, uint64_t index);
+
+#endif
