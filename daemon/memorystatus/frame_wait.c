@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * There is a list for each use of a frame, since that decides which faults may run, and one for
- * each client at its limit. Only heads are looked at, and no fault stands behind one that waits for
- * something else.
+ * There is a list for each use of a frame, since the use decides which faults may run, and one for
+ * each client at its limit. Only heads are looked at, because no fault stands behind one that waits
+ * for something else.
  *
  * Runs on: fault servers, jobs (drop, forget), the writer (judge). Allocates only at start.
  */
@@ -20,7 +20,7 @@
 
 struct parked_fault {
 	struct fault fault; /* with a task reference */
-	enum wait_for wait; /* of those that wait */
+	enum wait_for wait; /* what it waits for; not of refused faults */
 	uint64_t ticket;    /* order of arrival, over all lists */
 	uint32_t next;
 };
@@ -31,6 +31,7 @@ frame_wait_create(struct daemon *d)
 	struct park *k = &d->park;
 	uint32_t room = (uint32_t)param(d, parked_faults);
 
+	CHECK(room > 0 && room < UINT32_MAX && !k->pool);
 	k->room = room;
 	k->pool = calloc(room + 1, sizeof(*k->pool));
 	if (!k->pool)
@@ -45,19 +46,22 @@ frame_wait_create(struct daemon *d)
 void
 frame_wait_destroy(struct daemon *d)
 {
+	CHECK(d->park.pool != NULL);
 	free(d->park.pool);
+	d->park.pool = NULL;
 	lock_fini(&d->park.lock);
 }
 
-/* Faults of one client that may wait: a client can make as many as it likes, and others need places
- * too. */
+/* The most faults of one client that may wait: a client can make as many as it likes, and others
+ * need places too. */
 static uint32_t
 task_share(const struct park *k)
 {
 	return k->room / 4;
 }
 
-/* Of those that wait, or of one kind of those that were refused. */
+/* The list's faults are counted with those that wait, or with one kind of those that were
+ * refused. */
 static atomic_uint *
 count_of(struct park *k, const struct park_list *l)
 {
@@ -66,7 +70,8 @@ count_of(struct park *k, const struct park_list *l)
 				    : &k->count;
 }
 
-/* Some are for frames, the others for their clients' own pages to leave, or refused. */
+/* Whether the list's faults wait for frames. Those of others wait for their clients' own pages to
+ * leave, or were refused. */
 static bool
 is_for_frames(const struct park *k, const struct park_list *l)
 {
@@ -77,6 +82,8 @@ static void
 append_locked(struct park *k, struct park_list *l, uint32_t i)
 {
 	lock_assert_held(&k->lock);
+	CHECK(i != PARK_NONE && i <= k->room);
+	CHECK((l->head == PARK_NONE) == (l->tail == PARK_NONE));
 	k->pool[i].next = PARK_NONE;
 	if (l->tail == PARK_NONE)
 		l->head = i;
@@ -85,19 +92,23 @@ append_locked(struct park *k, struct park_list *l, uint32_t i)
 	l->tail = i;
 }
 
-/* Takes it out of the list and gives its place back. */
+/* Takes a fault out of the list and gives its place back. previous: the place before it, or
+ * PARK_NONE. */
 static void
 unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous)
 {
 	atomic_uint *count = count_of(k, l);
 
 	lock_assert_held(&k->lock);
+	CHECK((previous == PARK_NONE ? l->head : k->pool[previous].next) == i);
+	CHECK(load_relaxed(count) > 0);
 	if (previous == PARK_NONE)
 		l->head = k->pool[i].next;
 	else
 		k->pool[previous].next = k->pool[i].next;
 	if (l->tail == i)
 		l->tail = previous;
+	CHECK(count != &k->count || k->pool[i].fault.task->waits.count > 0);
 	if (count == &k->count)
 		k->pool[i].fault.task->waits.count--;
 	if (is_for_frames(k, l))
@@ -107,7 +118,7 @@ unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous
 	k->free_head = i;
 }
 
-/* => its place, or PARK_NONE: there is no more */
+/* => its place, or PARK_NONE: none is left */
 static uint32_t
 keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum wait_for wait)
 {
@@ -117,6 +128,8 @@ keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum
 	lock_assert_held(&k->lock);
 	if (i == PARK_NONE)
 		return i;
+	CHECK(i <= k->room);
+	CHECK_OBJ(fault->task, TASK_MAGIC);
 	k->free_head = k->pool[i].next;
 	k->pool[i].fault = *fault;
 	k->pool[i].wait = wait;
@@ -137,8 +150,10 @@ limited_add_locked(struct park *k, struct task *task)
 	struct task **at = &k->limited;
 
 	lock_assert_held(&k->lock);
-	while (*at)
+	while (*at) {
+		CHECK(*at != task);
 		at = &(*at)->limited_next;
+	}
 	task->limited_next = NULL;
 	*at = task;
 }
@@ -173,12 +188,14 @@ frame_wait_overflowed(struct daemon *d)
 	struct park *k = &d->park;
 	struct task **at, *task = NULL;
 
+	locks_assert_none();
 	lock_acquire(&k->lock);
 	if (load_relaxed(&k->count) <= k->room / 4) {
 		for (at = &k->overflowed; *at && (*at)->waits.count > task_share(k) / 2;)
 			at = &(*at)->overflow_next;
 		task = *at;
 		if (task) {
+			CHECK(task->waits.is_overflowed);
 			*at = task->overflow_next;
 			task->waits.is_overflowed = false;
 		}
@@ -190,7 +207,7 @@ frame_wait_overflowed(struct daemon *d)
 static enum frame_use
 use_of(enum wait_for wait)
 {
-	CHECK(wait != WAIT_LIMIT);
+	CHECK(wait < WAIT_LIMIT);
 	return wait == WAIT_READ ? FRAME_READ : wait == WAIT_WRITE ? FRAME_WRITE : FRAME_FIRST;
 }
 
@@ -202,10 +219,11 @@ frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for wait)
 	struct park *k = &d->park;
 	uint32_t i = PARK_NONE;
 
+	CHECK(wait <= WAIT_LIMIT);
 	lock_acquire(&k->lock);
 	if (task_is_dead(task)) {
-		/* frame_wait_drop has been here, or waits for the lock and finds nothing: nothing
-		 * is left behind it. */
+		/* frame_wait_drop has been here, or waits for the lock: it must not miss this
+		 * one. */
 		lock_release(&k->lock);
 		return false;
 	}
@@ -248,11 +266,12 @@ tried_least(struct moment a, struct moment b)
 		a.passes < b.passes ? a.passes : b.passes };
 }
 
-/* What has been tried since it began to wait, since one of its use was served, and since memory was
- * surely not full. */
+/* What has been tried since the fault began to wait, since one of its use was served, and since it
+ * was last certain that memory is not full: the least of these. */
 static struct moment
-tried_for(const struct park *k, const struct parked_fault *parked, struct moment now)
+tried_for_locked(const struct park *k, const struct parked_fault *parked, struct moment now)
 {
+	lock_assert_held(&k->lock);
 	return tried_least(moment_tried(k->progress, now),
 	    tried_least(moment_tried(parked->fault.since, now),
 		moment_tried(k->served[use_of(parked->wait)], now)));
@@ -264,7 +283,7 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 	struct task *task = parked->fault.task;
 	struct park *k = &d->park;
 
-	lock_assert_held(&d->park.lock);
+	lock_assert_held(&k->lock);
 	if (task_is_dead(task))
 		return VERDICT_SERVE;
 	if (parked->wait == WAIT_LIMIT)
@@ -275,13 +294,13 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 		return VERDICT_SERVE;
 	if (load_acquire(&d->pageq.squeezed) &&
 	    squeeze_refuses(use_of(parked->wait),
-		tried_least(tried_for(k, parked, now), moment_tried(k->squeezed_since, now)),
+		tried_least(tried_for_locked(k, parked, now), moment_tried(k->squeezed_since, now)),
 		swap_has_room(d)))
 		return VERDICT_REFUSE;
 	return VERDICT_WAIT;
 }
 
-/* Whether the head of a list may run, and came before the best so far. */
+/* Makes the list the best one if its head may run and came before the best one's. */
 static void
 look_locked(struct daemon *d, struct park_list *l, struct moment now, struct park_list **best,
     enum wait_verdict *best_verdict)
@@ -307,6 +326,7 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 	struct park_list *best = NULL;
 	enum wait_verdict verdict = VERDICT_WAIT;
 
+	locks_assert_none();
 	lock_acquire(&k->lock);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		look_locked(d, &k->waiting[use], now, &best, &verdict);
@@ -323,6 +343,7 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 		unlink_locked(k, best, i, PARK_NONE);
 		if (limit && best->head == PARK_NONE)
 			limited_remove_locked(k, ret->task);
+		CHECK(!limit || load_relaxed(&ret->task->bill.process->limit_parked) > 0);
 		if (limit)
 			fetch_sub_relaxed(&ret->task->bill.process->limit_parked, 1);
 	}
@@ -330,8 +351,9 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 	return verdict;
 }
 
-/* The first of the list that a server of the lane may answer: the poison is taken away by a call on
- * the client's memory. One of the tableless must be able to have table memory, too.
+/* Takes out the list's first fault that a server of the lane may answer: taking its poison away is
+ * a call on the client's memory. For one of the tableless, its client must be able to have table
+ * memory, too.
  * => false: none */
 static bool
 take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *ret)
@@ -339,6 +361,8 @@ take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *re
 	struct park *k = &d->park;
 	uint32_t previous = PARK_NONE, i;
 
+	locks_assert_none();
+	CHECK((l == &k->refused || l == &k->tableless) && lane <= SIDE_LANES);
 	lock_acquire(&k->lock);
 	for (i = l->head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
 		const struct task *task = k->pool[i].fault.task;
@@ -378,6 +402,7 @@ frame_wait_freed(struct daemon *d)
 void
 frame_wait_tables_freed(struct daemon *d)
 {
+	locks_assert_none();
 	if (load_acquire(&d->park.tableless_count) == 0)
 		return;
 	fetch_add_acq_rel(&d->park.tables_freed, 1);
@@ -399,7 +424,7 @@ frame_wait_longest(struct daemon *d, struct moment *ret_tried)
 
 		if (k->waiting[use].head == PARK_NONE)
 			continue;
-		tried = tried_for(k, &k->pool[k->waiting[use].head], now);
+		tried = tried_for_locked(k, &k->pool[k->waiting[use].head], now);
 		if (any && tried.passes <= ret_tried->passes)
 			continue;
 		*ret_tried = tried;
@@ -421,10 +446,10 @@ frame_wait_progress(struct daemon *d)
 	lock_release(&k->lock);
 }
 
-/* The squeeze begins now. */
 static void
 squeeze_begin(struct daemon *d)
 {
+	CHECK(!load_relaxed(&d->pageq.squeezed));
 	lock_acquire(&d->park.lock);
 	d->park.squeezed_since = moment_now(d);
 	store_release(&d->pageq.squeezed, true);
@@ -437,19 +462,20 @@ frame_wait_judge(struct daemon *d)
 	bool room = load_relaxed(&d->frames.free_count) >= d->frames.free_min;
 	struct moment tried;
 
+	locks_assert_none();
 	if (load_relaxed(&d->pageq.squeezed)) {
 		if (room) {
 			store_release(&d->pageq.squeezed, false);
 			log_info_limited("there is room again");
-			/* Those that were refused. */
+			/* Refused faults are answered. */
 			bells_ring_one(&d->bells);
 		}
 	} else if (!room && frame_wait_longest(d, &tried) && squeeze_begins(tried)) {
 		squeeze_begin(d);
 		log_info_limited("nothing can leave: memory is squeezed");
 	}
-	/* Waiting faults are judged again; and frames may have come from clients, which tell
-	 * nobody. */
+	/* Waiting faults are judged again. And clients may have given frames back, of which nobody
+	 * has been told. */
 	frame_wait_freed(d);
 }
 
@@ -458,9 +484,10 @@ frame_wait_refused(struct daemon *d, const struct fault *fault, enum refusal why
 {
 	struct park *k = &d->park;
 
+	CHECK(why == REFUSED_FRAMES || why == REFUSED_TABLES);
 	lock_acquire(&k->lock);
-	/* Never so many that no other fault could wait any more: the rest is SIGBUS until it is
-	 * given back. */
+	/* Half of the places are left to faults that wait. Pages whose faults are not kept stay
+	 * SIGBUS until they are given back. */
 	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 &&
 	    !task_is_dead(fault->task))
 		keep_locked(
@@ -468,7 +495,7 @@ frame_wait_refused(struct daemon *d, const struct fault *fault, enum refusal why
 	lock_release(&k->lock);
 }
 
-/* One of the task's in [start, end), taken out. => false: none */
+/* Takes out one fault of the task's in [start, end). => false: none */
 static bool
 take_in_range_locked(struct park *k, struct park_list *l, struct task *task, uint64_t start,
     uint64_t end, uint64_t *ret_address)
@@ -494,6 +521,8 @@ frame_wait_forget_refused(
 	struct park *k = &d->park;
 	bool found;
 
+	locks_assert_none();
+	CHECK(start < end);
 	if (load_acquire(&k->refused_count) + load_acquire(&k->tableless_count) == 0)
 		return false;
 	lock_acquire(&k->lock);
@@ -524,20 +553,23 @@ drop_locked(struct park *k, struct park_list *l, struct task *task)
 	return dropped;
 }
 
-/* A dead task is taken off the overflowed. => whether a reference is over */
-static bool
+/* Takes a dead task off the overflowed. => 1 if it was there: their reference is the caller's to
+ * put; 0 if not */
+static unsigned
 overflow_drop_locked(struct park *k, struct task *task)
 {
 	struct task **at = &k->overflowed;
 
 	lock_assert_held(&k->lock);
 	if (!task->waits.is_overflowed)
-		return false;
-	while (*at != task)
+		return 0;
+	while (*at != task) {
+		CHECK(*at != NULL);
 		at = &(*at)->overflow_next;
+	}
 	*at = task->overflow_next;
 	task->waits.is_overflowed = false;
-	return true;
+	return 1;
 }
 
 void
@@ -546,19 +578,22 @@ frame_wait_drop(struct daemon *d, struct task *task)
 	struct park *k = &d->park;
 	unsigned dropped, limited;
 
+	locks_assert_none();
 	lock_acquire(&k->lock);
 	if (task->waits.limited.head != PARK_NONE)
 		limited_remove_locked(k, task);
 	limited = drop_locked(k, &task->waits.limited, task);
+	CHECK(load_relaxed(&task->bill.process->limit_parked) >= limited);
 	fetch_sub_relaxed(&task->bill.process->limit_parked, limited);
 	dropped = limited + drop_locked(k, &k->refused, task) +
 		  drop_locked(k, &k->tableless, task) + overflow_drop_locked(k, task);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		dropped += drop_locked(k, &k->waiting[use], task);
+	CHECK(task->waits.count == 0);
 	lock_release(&k->lock);
 	while (dropped-- > 0)
 		task_put(task);
-	/* Clients of side lanes may have waited for no other client than this one to wait for
-	 * frames (lane_must_wait). */
+	/* Clients of side lanes may have waited for frames only because this one did
+	 * (lane_must_wait). */
 	frame_wait_freed(d);
 }

@@ -30,7 +30,7 @@ struct fault {
 	uint32_t thread;
 	uint64_t start_ns;
 	bool has_waited;     /* for a frame */
-	struct moment since; /* when that began */
+	struct moment since; /* when it began to wait for a frame */
 };
 
 /* What a fault waits for. */
@@ -56,13 +56,14 @@ struct park {
 	struct parked_fault *pool;                 /* (C) */
 	uint32_t room;                             /* (C) of the pool */
 	uint32_t free_head;                        /* (K) */
-	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults that wait for a frame; the head
-						      speaks for its list */
+	struct park_list waiting[FRAME_USE_COUNT]; /* (K) faults that wait for a frame; only heads
+						      are judged */
 	struct task *limited;    /* (K) clients with faults that wait for their own pages to leave
 				    (vm/books.h) */
 	struct task *overflowed; /* (K) clients with faults that found no place; with a reference */
-	struct park_list refused;   /* (K) REFUSED_FRAMES: answered truly when there is room */
-	struct park_list tableless; /* (K) REFUSED_TABLES: likewise */
+	struct park_list refused;   /* (K) REFUSED_FRAMES: answered when there is room */
+	struct park_list tableless; /* (K) REFUSED_TABLES: answered when its client may have table
+				       memory */
 	uint64_t next_ticket;       /* (K) */
 	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a
 						  frame */
@@ -82,9 +83,9 @@ void frame_wait_destroy(struct daemon *d);
 
 /* Now, as told by rounds of pageout and passes of the writer. Any thread. */
 struct moment moment_now(const struct daemon *d);
-/* Whether the client must do with what it has. Pages of a client in a side lane leave no faster
- * than its locks let them: while others wait for frames it would end up with all of them. Where
- * nothing can leave at all it is treated as any other. Any thread. */
+/* Whether the client must do with the frames it has. Pages of a client in a side lane leave only as
+ * fast as its locks let them: while others wait for frames it would end up with all of them. Where
+ * nothing can leave at all it is treated like any other client. Any thread. */
 bool lane_must_wait(const struct daemon *d, const struct task *task);
 
 /* Keeps the fault until what it waits for is there, or forgets it (above). => false: the client is
@@ -93,16 +94,17 @@ bool frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for 
 /* The oldest fault that may run now, or must wait no longer, taken out with its reference. =>
  * VERDICT_WAIT: none */
 enum wait_verdict frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait);
-/* A client for whose forgotten faults there is room again, taken out with its reference; NULL:
- * none. Asked by every thread that has taken faults out. No lock held. */
+/* A client for whose forgotten faults there is room again, taken out with its reference. Every
+ * thread that has taken faults out asks for it. => NULL: none; no lock held */
 struct task *frame_wait_overflowed(struct daemon *d);
 /* Drops a dead task's faults. No lock held. */
 void frame_wait_drop(struct daemon *d, struct task *task);
 
-/* A page gets SIGBUS: its fault is kept, if there is a place (half of the pool at most). */
+/* A page gets SIGBUS: its fault is kept if there is a place (refused faults get half of the pool at
+ * most). */
 void frame_wait_refused(struct daemon *d, const struct fault *fault, enum refusal why);
 /* A refused fault that a server of the lane may answer now, taken out with its reference. => false:
- * none */
+ * none; no lock held */
 bool frame_wait_take_refused(struct daemon *d, unsigned lane, struct fault *ret);
 bool frame_wait_take_tableless(struct daemon *d, unsigned lane, struct fault *ret);
 /* Forgets one refused fault of the task whose address is in [start, end). => false: there is
@@ -116,8 +118,8 @@ void frame_wait_freed(struct daemon *d);
  * lock held. */
 void frame_wait_tables_freed(struct daemon *d);
 
-/* What the longest waiting for a frame has seen tried since, or since one of its use was served. =>
- * false: none waits */
+/* What has been tried since the fault that has waited longest for a frame began to wait, or since
+ * one of its use was served. => false: none waits */
 bool frame_wait_longest(struct daemon *d, struct moment *ret_tried);
 /* Memory is not full: waiting faults begin to wait anew. Cheap if there are none. */
 void frame_wait_progress(struct daemon *d);

@@ -20,6 +20,7 @@ want_pages_of(struct daemon *d, struct task *task)
 {
 	unsigned lane = load_acquire(&task->lane);
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	store_release(&task->reclaim.queued, true);
 	store_release(limits_wanted(d, lane), true);
 	if (lane == LANE_COMMON) {
@@ -37,6 +38,8 @@ limits_want(struct daemon *d, struct task *task)
 	struct task *other;
 	uint32_t cursor = 0;
 
+	locks_assert_none();
+	CHECK(task->bill.process != NULL);
 	want_pages_of(d, task);
 	if (likely(load_relaxed(&task->bill.process->references) == 1))
 		return;

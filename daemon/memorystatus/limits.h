@@ -11,7 +11,7 @@
 struct daemon;
 struct task;
 
-/* Whether some client of that lane must give pages. Any thread */
+/* The flag that says whether some client of that lane must give pages. Any thread */
 atomic_bool *limits_wanted(struct daemon *d, unsigned lane);
 /* This client's process is over its limit: its own pages must leave. Any thread, no lock held. */
 void limits_want(struct daemon *d, struct task *task);

@@ -11,8 +11,8 @@
  *             only for pages that exist; stored pages get frames from deeper in the reserve
  *             (frames_floor). Ends when free_min frames are free.
  *   refusing  in the squeeze a fault has waited through its row of `patience`, and none of its use
- *             was served meanwhile: SIGBUS. Not a state: each fault is judged by itself. Longer
- * while swap has room (PATIENCE_WITH_SWAP).
+ *             was served meanwhile: SIGBUS. Not a state: each fault is judged by itself. It waits
+ *             longer while swap has room (PATIENCE_WITH_SWAP).
  *
  * Progress (frame_wait_progress) begins every wait anew: a segment went to swap, or pages left
  * while the compressor was clearly below its share. Then memory is not full, and a fault that waits
@@ -28,19 +28,20 @@
 
 #include "check.h"
 
-/* Tried in vain before more goes to swap. */
+/* What is tried in vain before more goes to swap than the compressor's share asks for. */
 #define STARVES_AFTER ((struct moment){ .rounds = 8, .passes = 4 })
-/* And before anything else happens. */
+/* What is tried in vain before the squeeze begins. */
 #define SQUEEZE_AFTER ((struct moment){ .rounds = 16, .passes = 8 })
+/* What is tried in vain, in the squeeze, before a fault of that use is refused. */
 static const struct moment patience[FRAME_USE_COUNT] = {
 	[FRAME_FIRST] = { .rounds = 100, .passes = 24 },
 	[FRAME_WRITE] = { .rounds = 400, .passes = 100 },
 	[FRAME_READ] = { .rounds = 400, .passes = 100 },
 };
 
-/* While swap has room memory is not full: a fault that waits is only unlucky (all segments are
- * being filled, or others are always first). It is refused in the end all the same: a fault must
- * end. */
+/* Factor of patience while swap has room. Memory is not full then: a fault that waits is only
+ * unlucky (all segments are being filled, or others are always first). It is refused in the end all
+ * the same, because a fault must end. */
 #define PATIENCE_WITH_SWAP 64u
 
 struct moment
@@ -52,6 +53,7 @@ moment_tried(struct moment since, struct moment now)
 static bool
 is_enough(struct moment tried, struct moment least)
 {
+	CHECK(least.rounds > 0 && least.passes > 0);
 	return tried.rounds >= least.rounds && tried.passes >= least.passes;
 }
 
@@ -74,7 +76,6 @@ squeeze_refuses(enum frame_use use, struct moment tried, bool swap_has_room)
 
 	CHECK(use < ARRAY_LEN(patience) && use != FRAME_STORE);
 	least = patience[use];
-
 	if (swap_has_room) {
 		least.rounds *= PATIENCE_WITH_SWAP;
 		least.passes *= PATIENCE_WITH_SWAP;

@@ -96,6 +96,7 @@ recorder_main(void *argument)
 	struct recorder *r = argument;
 	bool told = false;
 
+	CHECK(r->fd >= 0);
 	pthread_setname_np(pthread_self(), "recorder");
 	lock_acquire(&r->lock);
 	for (;;) {
@@ -131,7 +132,10 @@ recorder_main(void *argument)
 int
 recorder_take(struct recorder *r)
 {
-	void *memory = malloc((size_t)RECORDER_BLOCKS * BLOCK_BYTES);
+	void *memory;
+
+	locks_assert_none();
+	memory = malloc((size_t)RECORDER_BLOCKS * BLOCK_BYTES);
 
 	if (!memory)
 		return -ENOMEM;

@@ -63,9 +63,10 @@ static int
 begin(struct daemon *d, int fd, mode_t mode, struct task_name name, uint32_t window)
 {
 	struct recorder *r = d->recorder;
-	int error = recorder_take(r);
+	int error;
 
-	CHECK(!load_relaxed(&d->trace_on));
+	CHECK(!load_relaxed(&d->trace_on) && load_relaxed(&d->trace_window) == 0);
+	error = recorder_take(r);
 	if (error)
 		return error;
 	if (window > 0)

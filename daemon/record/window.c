@@ -104,6 +104,8 @@ trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o
 	struct victim victim;
 	bool found = false, coming = oldest != POL_NONE;
 
+	locks_assert_none();
+
 	/* Another server may have woken its thread and not let go of the page yet. The wait is
 	 * bounded: the thread that holds it may be waiting for the page that we hold. */
 	for (unsigned tries = 0; coming && !found && tries < COMING_TRIES; tries++) {
