@@ -36,33 +36,56 @@ run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
 	return n;
 }
 
-/* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
+/* Faults wait for PAGEQ: it is held for the time that this many pages take. */
 #define BEGIN_STEP 8u
 
-/* LAUNDRY -> CLEANING for those that were not rescued and are this lane's; packs them to the front.
- * => how many */
-static unsigned
-begin(struct pageout_worker *w, struct victim *v, unsigned count)
+/* The next victim becomes CLEANING and joins the group, whose members are of one object. It is
+ * passed over if it was rescued, and handed to its client's lane if that is another one. => false:
+ * it is of another object and has not been begun; PAGEQ held */
+static bool
+join_locked(struct pageout_worker *w, struct victim *next, struct victim *group, unsigned *count)
 {
 	struct daemon *d = w->daemon;
-	unsigned kept = 0;
+	struct vm_object *o = pageq_victim_object_locked(d, next);
+	unsigned lane;
 
-	for (unsigned i = 0; i < count; i++) {
-		unsigned lane;
-
-		if (i % BEGIN_STEP == 0)
-			pageq_lock(d);
-		lane = pageq_victim_lane_locked(d, &v[i]);
-		if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
-			side_give_locked(d, lane, &v[i]);
-			w->passed_over++;
-		} else if (pageq_launder_begin_locked(d, &v[i])) {
-			v[kept++] = v[i];
-		}
-		if (i % BEGIN_STEP == BEGIN_STEP - 1 || i == count - 1)
-			pageq_unlock(d);
+	pageq_assert_held(d);
+	if (!o)
+		return true;
+	lane = load_acquire(&o->task->lane);
+	if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
+		side_give_locked(d, lane, next);
+		w->passed_over++;
+		return true;
 	}
-	return kept;
+	if (*count > 0 && o != group[0].object)
+		return false;
+	if (pageq_launder_begin_locked(d, next))
+		group[(*count)++] = *next;
+	return true;
+}
+
+/* LAUNDRY -> CLEANING for the batch's next victims of one object, packed to `group`. The object
+ * that was noted when a victim was chosen may have ended since: PAGEQ says which one it is. => how
+ * many */
+static unsigned
+begin(struct pageout_worker *w, struct victim *group)
+{
+	struct daemon *d = w->daemon;
+	unsigned count = 0;
+	bool joined = true;
+
+	while (joined && w->begun < w->chosen) {
+		unsigned end =
+		    w->chosen - w->begun > BEGIN_STEP ? w->begun + BEGIN_STEP : w->chosen;
+
+		pageq_lock(d);
+		while (w->begun < end &&
+		       (joined = join_locked(w, &w->victims[w->begun], group, &count)))
+			w->begun++;
+		pageq_unlock(d);
+	}
+	return count;
 }
 
 #define GROWTH_BATCHES 16u
@@ -244,13 +267,9 @@ launder(struct pageout_worker *w)
 	w->refused = false;
 	/* A relieved worker has lost what it has not begun. */
 	while (w->begun < w->chosen && !watch_is_relieved()) {
-		struct victim *v = &w->victims[w->begun];
-		unsigned n = 1;
+		struct victim *group = &w->victims[w->begun];
 
-		while (w->begun + n < w->chosen && v[n].object == v[0].object)
-			n++;
-		w->begun += n;
-		freed += launder_object(w, v, begin(w, v, n));
+		freed += launder_object(w, group, begin(w, group));
 	}
 	settle_accounts(w);
 	return freed;

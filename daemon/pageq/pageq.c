@@ -283,12 +283,11 @@ is_victim(struct daemon *d, const struct victim *v)
 	return frame_of(d, v->page) == v->frame && state_of(d, v->frame) == PAGE_LAUNDRY;
 }
 
-unsigned
-pageq_victim_lane_locked(struct daemon *d, const struct victim *v)
+struct vm_object *
+pageq_victim_object_locked(struct daemon *d, const struct victim *v)
 {
-	if (!is_victim(d, v))
-		return LANE_COMMON;
-	return load_acquire(&d->objects.objects[page_of(d, v->frame)->object]->task->lane);
+	pageq_assert_held(d);
+	return is_victim(d, v) ? d->objects.objects[page_of(d, v->frame)->object] : NULL;
 }
 
 void

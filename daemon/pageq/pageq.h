@@ -74,8 +74,9 @@ enum pageq_eviction pageq_evict_page_locked(
     struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret);
 bool pageq_choose_page_locked(
     struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
-/* The lane of a victim's client. => LANE_COMMON too if it is no victim any more; PAGEQ held */
-unsigned pageq_victim_lane_locked(struct daemon *d, const struct victim *v);
+/* The object that a victim is of now, which may be another one than when it was chosen. => NULL: it
+ * is no victim any more; PAGEQ held */
+struct vm_object *pageq_victim_object_locked(struct daemon *d, const struct victim *v);
 /* A victim that nobody launders. => PAGEQ held */
 void pageq_victim_stays_locked(struct daemon *d, const struct victim *v);
 /* LAUNDRY -> CLEANING, busy, with a reference on the object. => false: rescued meanwhile */

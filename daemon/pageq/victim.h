@@ -9,8 +9,9 @@
 struct victim {
 	pol_page page;
 	uint32_t frame;
-	struct vm_object
-	    *object; /* without a reference: doc/locking.md; pageq_launder_begin_locked takes it */
+	/* Without a reference, and so perhaps ended: doc/locking.md. pageq_launder_begin_locked
+	 * notes the present one, and takes a reference. */
+	struct vm_object *object;
 };
 
 /* The policy of a client that has one of its own; NULL: the daemon's. => PAGEQ held */

@@ -236,7 +236,7 @@ numbers_outlive_objects(void **state)
 	assert_int_equal(billed(&u), 0);
 	pageq_lock(d);
 	assert_false(pageq_launder_begin_locked(d, &victim));
-	assert_int_equal(pageq_victim_lane_locked(d, &victim), LANE_COMMON);
+	assert_null(pageq_victim_object_locked(d, &victim));
 	pageq_victim_stays_locked(d, &victim);
 	assert_false(pageq_slot_is_coming_locked(d, victim.page));
 	assert_false(pageq_deactivate_slot_locked(d, victim.page, &victim));
