@@ -11,6 +11,7 @@ check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks)
 {
 	struct report r = { .text = text, .size = text_size };
 
+	locks_assert_none();
 	CHECK(text_size > 2);
 	text[0] = '\0';
 	check_frames(d, &r);

@@ -270,6 +270,7 @@ store_credit_take(struct daemon *d, size_t pages)
 	/* Other workers count the same. */
 	bool kept = kept_bytes(d) >= want * d->worker_count, enough;
 
+	locks_assert_none();
 	CHECK(pages > 0);
 	/* A segment that left was not quite full: its end is populated again. */
 	if (kept)

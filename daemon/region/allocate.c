@@ -142,6 +142,7 @@ region_deallocate_begin(struct range *range)
 	struct vm_map *m = &range->task->map;
 	int error = 0;
 
+	locks_assert_none();
 	CHECK(range->at == range->address);
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, range->address, range->end))
@@ -195,6 +196,7 @@ region_deallocate(struct range *range)
 	unsigned work = 0;
 	struct vm_entry e;
 
+	locks_assert_none();
 	CHECK_OBJ(range->task, TASK_MAGIC);
 	while (work < PIECE_WORK && take_next(range, &work, &e))
 		gone += entry_discard(&e, range->task->daemon->page_shift);
@@ -226,6 +228,7 @@ region_give_up(struct task *task)
 	unsigned work = 0;
 	struct vm_entry e;
 
+	locks_assert_none();
 	CHECK_OBJ(task, TASK_MAGIC);
 	while (take_last(task, &work, &e)) {
 		entry_discard(&e, task->daemon->page_shift);

@@ -24,6 +24,7 @@ entry_behave(struct change *c, struct vm_entry *e)
 int
 region_behave(struct range *range, uint32_t behavior)
 {
+	locks_assert_none();
 	CHECK(range->at == range->address);
 	return change_entries(
 	    &(struct change){ .range = range, .apply = entry_behave, .behavior = behavior });

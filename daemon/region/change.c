@@ -15,6 +15,7 @@ change_entries(struct change *c)
 	struct vm_map *m = &range->task->map;
 	int error = 0;
 
+	locks_assert_none();
 	CHECK(range->address < range->end);
 	CHECK(c->apply);
 	lock_acquire(&m->lock);

@@ -82,6 +82,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 	struct daemon *d = o->daemon;
 	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
 
+	locks_assert_none();
 	CHECK(first <= last && last <= o->page_count);
 	for (unsigned times = 0; times < TIMES_MAX; times++) {
 		pageq_lock(d);
@@ -115,6 +116,7 @@ region_evict(struct range *range)
 	uint64_t pages = 0;
 	struct part part;
 
+	locks_assert_none();
 	while (piece_next(&p, &part)) {
 		pages += evict(part.entry.object, part.first, part.last,
 		    (range->end - range->at) >> d->page_shift);

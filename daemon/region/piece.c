@@ -55,6 +55,7 @@ piece_next(struct piece *p, struct part *ret)
 	unsigned page_shift = range->task->daemon->page_shift;
 	uint64_t from, to;
 
+	locks_assert_none();
 	if (range_is_done(range) || p->work + PIECE_ENTRY >= PIECE_WORK)
 		return false;
 	if (!task_entry_get(range->task, range->at, &ret->entry)) {
@@ -86,6 +87,7 @@ piece_walk(struct walk *w)
 	struct piece p = piece_begin(w->range, w->cost);
 	struct part part;
 
+	locks_assert_none();
 	CHECK(w->page);
 	while (piece_next(&p, &part)) {
 		struct vm_object *o = part.entry.object;

@@ -93,6 +93,7 @@ prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
 	struct cref cref;
 	enum pager_result result;
 
+	locks_assert_none();
 	CHECK(index < o->page_count);
 	if (load_relaxed(&d->frames.free_count) <= d->frames.free_target)
 		return 0;
@@ -134,6 +135,7 @@ region_prefetch(struct range *range)
 	struct daemon *d = range->task->daemon;
 	uint64_t pages;
 
+	locks_assert_none();
 	CHECK(range->place < JOBS_THREADS);
 	/* Pages come as speculative ones, which no page of a wired range may be. */
 	pages = piece_walk(&(struct walk){ .range = range,

@@ -31,6 +31,7 @@ range_is_covered(struct range *range)
 	struct vm_map *m = &range->task->map;
 	bool covered;
 
+	locks_assert_none();
 	CHECK(range->address < range->end);
 	lock_acquire(&m->lock);
 	covered = vm_map_is_covered(m, range->address, range->end);
@@ -43,6 +44,7 @@ task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret)
 {
 	struct vm_entry *e;
 
+	locks_assert_none();
 	CHECK_OBJ(task, TASK_MAGIC);
 	lock_acquire(&task->map.lock);
 	e = vm_map_lookup_from(&task->map, address);

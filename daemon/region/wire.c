@@ -22,6 +22,7 @@ page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *
 {
 	struct vm_page *p = NULL;
 
+	locks_assert_none();
 	CHECK(index < o->page_count);
 	lock_acquire(&o->lock);
 	for (;;) {
@@ -135,6 +136,7 @@ take_wired(struct change *c)
 int
 region_wire_begin(struct range *range)
 {
+	locks_assert_none();
 	CHECK(range->at == range->address);
 	return change_entries(&(struct change){
 	    .range = range, .check = entry_may_wire, .agree = take_wired, .apply = entry_wire });

@@ -96,6 +96,7 @@ vm_object_slots_end(struct vm_object *o)
 	struct daemon *d = o->daemon;
 	unsigned blocks = 0;
 
+	locks_assert_none();
 	CHECK(load_relaxed(&o->references) == 0);
 	for (uint64_t b = 0; b < vm_object_block_count(o); b++) {
 		blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;

@@ -64,6 +64,7 @@ vm_map_lookup_from(struct vm_map *m, uint64_t address)
 {
 	uint32_t i = vm_map_index(m, address);
 
+	lock_assert_held(&m->lock);
 	return i < m->count ? &m->entries[i] : NULL;
 }
 
@@ -200,6 +201,7 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 {
 	uint32_t i = vm_map_index(m, entry->start);
 
+	lock_assert_held(&m->lock);
 	CHECK(entry->start < entry->end && entry->object);
 	CHECK(i == m->count || m->entries[i].start >= entry->end);
 	insert_at(m, i, entry);
@@ -232,6 +234,7 @@ is_inside(struct vm_map *m, uint64_t address)
 unsigned
 vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end)
 {
+	lock_assert_held(&m->lock);
 	CHECK(start < end);
 	return (unsigned)is_inside(m, start) + is_inside(m, end);
 }
@@ -256,6 +259,7 @@ clip_at(struct vm_map *m, uint64_t address)
 void
 vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end)
 {
+	lock_assert_held(&m->lock);
 	CHECK(start < end);
 	clip_at(m, start);
 	clip_at(m, end);
@@ -266,6 +270,7 @@ vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end)
 {
 	uint32_t i = vm_map_index(m, start);
 
+	lock_assert_held(&m->lock);
 	if (i > 0)
 		i--;
 	while (i + 1 < m->count && m->entries[i].start <= end) {
