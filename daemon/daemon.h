@@ -198,11 +198,12 @@ pageq_assert_held(const struct daemon *d)
 static inline void
 pageq_wait(struct daemon *d, struct cond *wanted)
 {
+	pageq_assert_held(d);
 	cond_wait(wanted, &d->pageq.lock);
 }
 
-/* Threads of each kind that stand by to relieve one that a client holds up: so many can be held up
- * at a time. */
+/* Threads of each kind that stand by to relieve one that a client holds up: at most this many can
+ * be held up at a time. */
 #define STAND_BYS 4u
 
 /* Servers that poll and direct servers, of all lanes, and stand-bys. */
