@@ -18,7 +18,7 @@
 #include "control/loop.h"
 #include "control/stop.h"
 #include "failpt.h"
-#include "fault/fault.h"
+#include "fault/server.h"
 #include "control/jobs.h"
 #include "pageout/pageout.h"
 #include "pageout/writeback.h"

@@ -16,7 +16,7 @@
 #include "control/receive.h"
 #include "control/teardown.h"
 #include "core/closer.h"
-#include "fault/fault.h"
+#include "fault/server.h"
 #include "watch/watcher.h"
 
 #ifndef SO_PEERPIDFD

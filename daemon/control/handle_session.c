@@ -11,7 +11,7 @@
 #include "core/closer.h"
 #include "control/request.h"
 #include "control/prove.h"
-#include "fault/fault.h"
+#include "fault/server.h"
 #include "pmap/uffd.h"
 #include "watch/watcher.h"
 

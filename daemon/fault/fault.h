@@ -1,31 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults. One server per CPU, pinned, polls every client's userfaultfd, its own I/O channel and its
- * bell. A server sleeps on nothing but its poll, takes no lock that is held across I/O,
- * and never reclaims: a fault that finds no frame is parked, a fault on a busy page is forgotten
- * (the holder wakes the range).
+ * From a fault to a decision.
  */
 #ifndef FAULT_H
 #define FAULT_H
 
 #include "fault/seat.h"
 
-/* fault/server.c */
-int fault_servers_start(struct daemon *d);
-void fault_servers_stop(struct daemon *d);
-void fault_servers_fini(struct daemon *d);
-/* Every server of the lane polls the client's userfaultfd from now on. => 0 or -errno */
-int fault_servers_add(struct daemon *d, struct task *task, unsigned lane);
-void fault_servers_remove(struct daemon *d, struct task *task);
-/* The fault lies in the server's seat until there is room for a read: struct fault_server, no_io.
- */
-bool fault_server_defer(struct fault_server *server, const struct fault *fault);
-
-/* fault/fault.c */
 /* *ret_wait: what it waits for (FAULT_WAITS). */
 enum fault_outcome fault_handle(
     struct fault_server *server, const struct fault *fault, enum wait_for *ret_wait);
-
 /* The fault is answered with SIGBUS, and kept, to be answered truly once there is room. What is
  * stored stays stored. => false: the page is resident, it needs no refusal. */
 bool fault_refuse(struct fault_server *server, const struct fault *fault, enum refusal why);

@@ -18,7 +18,7 @@
 #include "fault/swapin.h"
 #include "fault/direct.h"
 #include "fault/dispatch.h"
-#include "fault/fault.h"
+#include "fault/server.h"
 #include "fault/lease.h"
 #include "fault/parked.h"
 #include "fault/poll.h"

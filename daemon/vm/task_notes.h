@@ -32,7 +32,7 @@ struct task_affinity {
 				     servers */
 };
 
-/* fault/fault.c: a sequential run of faults by one thread; direct-mapped by thread id. */
+/* fault/stream.c: a sequential run of faults by one thread; direct-mapped by thread id. */
 #define STREAMS 16
 struct stream {
 	uint32_t thread;

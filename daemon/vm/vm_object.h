@@ -46,7 +46,7 @@ vm_object_pol_page(const struct vm_object *o, uint64_t index)
 	INVARIANT(index < o->page_count);
 	return o->slot_base + (uint32_t)index;
 }
-/* Passes once through O. find_target takes O while it still has M: a fault that has found what a
+/* Passes once through O. target_find takes O while it still has M: a fault that has found what a
  * map was before it changed has published its pages when this returns, and vm_object_next_live sees
  * them. Before a walk of what has changed. */
 void vm_object_settle(struct vm_object *o);

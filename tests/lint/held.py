@@ -22,10 +22,7 @@ LEFT_OUT = {'base/lock.h', 'base/lock.c'}
 # They are handed a part that knows neither the daemon nor its lock; vm_page_commit and frame.c, which call them, assert it.
 OUT_OF_REACH = {'ledger_post', 'bill_post', 'stats_queues_begin'}
 EXCEPTIONS = '''
-    answer_absent
     frame_wait_take_refused
-    hole_take
-    stream_follow
     end_locked
     evict_wanted_locked
     goes_on_to_swap_locked

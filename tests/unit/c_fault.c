@@ -105,7 +105,7 @@ late_thread(void *argument)
 
 	lock_acquire(&u->object->lock);
 	sem_post(&late->has_object);
-	/* find_target has been here. The other one waits for us, or passes by. */
+	/* target_find has been here. The other one waits for us, or passes by. */
 	while (!atomic_load(&late->passed) && !thread_sleeps(getpid(), late->other))
 		sched_yield();
 	assert_int_equal(fill_begin(u->daemon, u->object, 3, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);

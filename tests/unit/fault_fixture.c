@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "fault/parked.h"
+#include "fault/server.h"
 #include "pageq/page_policy.h"
 #include "transit/discard.h"
 

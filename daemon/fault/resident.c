@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Faults on resident pages. Runs on: fault servers. Never sleeps, allocates nothing.
+ */
+#include "fault/resident.h"
+
+#include <errno.h>
+
+#include "fault/stream.h"
+#include "pageq/pageq.h"
+#include "pagers/pager.h"
+#include "pmap/settle.h"
+#include "record/recorder.h"
+#include "record/window.h"
+#include "transit/release.h"
+
+/* Maps what the memfd still has of a page and zeroes for the rest. */
+static int
+patch_holes(struct daemon *d, int uffd, uint64_t address)
+{
+	int error = -ENOENT;
+
+	for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes) {
+		size_t done;
+		int r = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
+
+		if (r == -EEXIST)
+			r = uffd_continue(uffd, address + at, d->hw_bytes, 0);
+		/* A part that is not mapped any more is not missed. */
+		if (r && r != -ENOENT)
+			return r;
+		if (!r)
+			error = 0;
+	}
+	return error;
+}
+
+/* The page is resident and we hold it busy: map it again, or let its writer write. */
+static void
+answer_held(
+    struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
+{
+	struct vm_object *o = t->object;
+	uint64_t index = t->index;
+	struct daemon *d = server->daemon;
+	struct vm_page *p = &d->frames.pages[frame];
+	uint64_t address = vm_object_address(o, index);
+	int uffd = f->task->uffd;
+	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
+	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
+	struct cref given_up = CREF_NONE;
+	bool reactivated = false;
+	int error = 0;
+
+	/* In a wired range a page that came ahead of use, or stood still while it was wired, is
+	 * wired by its first touch. */
+	if ((write || t->wired) && !dirty) {
+		given_up.v = p->cref;
+		p->cref = 0;
+		vm_page_flags_set(p, PAGE_DIRTY);
+		dirty = true;
+	}
+	pageq_lock(d);
+	if (t->wired)
+		pageq_wire_locked(d, o, frame);
+	else
+		reactivated = pageq_reactivate_locked(d, o, frame, write ? PF_WRITE : 0);
+	if (write)
+		pageq_written_locked(d, o, frame);
+	pageq_unlock(d);
+	if (given_up.v)
+		pager_drop(o, given_up);
+	if (reactivated)
+		settle_unmap(d, server->stats);
+
+	if (f->flags & UFFD_FAULT_WP) {
+		error = uffd_unprotect(uffd, address, d->page_bytes);
+		stat_add(server->stats, STAT_WP_FAULTS, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_WP_FAULTS, 1);
+	} else {
+		/* An exact recording must see the first write behind a read. */
+		error = uffd_continue(uffd, address, d->page_bytes,
+		    dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
+		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
+		if (error == -EFAULT) {
+			/* A hole in what we hold resident: its owner punched its own memory. It
+			 * reads as zeroes. */
+			given_up.v = p->cref;
+			p->cref = 0;
+			vm_page_flags_set(p, PAGE_DIRTY);
+			if (given_up.v)
+				pager_drop(o, given_up);
+			error = patch_holes(d, uffd, address);
+		}
+	}
+	if (reactivated) {
+		stat_add(server->stats, STAT_REACTIVATIONS, 1);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
+	}
+	/* Still changing, or the mapping is gone: it faults again, or never. */
+	if (error)
+		uffd_wake(uffd, address, d->page_bytes);
+	vm_object_unbusy(o, index, p);
+}
+
+/* Resident neighbours of a page with a soft fault, in the direction of its thread's run: unmapped,
+ * all dirty or all clean, and ours (busy). */
+struct around {
+	uint64_t index; /* of the first */
+	unsigned count;
+};
+
+static struct around
+around_take_locked(struct daemon *d, const struct target *t)
+{
+	struct around a = { t->index, 0 };
+	bool dirty = false;
+
+	lock_assert_held(&t->object->lock);
+	/* No map-around for wired ranges (each page is wired by its own touch), while recording
+	 * (each touch must be seen), or while faults wait for frames. */
+	if (t->want < 2 || t->wired || trace_is_exact(d) || load_relaxed(&d->park.count) > 0)
+		return a;
+	for (uint64_t i = t->index; a.count < t->want - 1; a.count++) {
+		struct vm_page *p;
+		uint64_t slot;
+		uint32_t word;
+
+		if (t->direction > 0 ? i + 1 == t->high : i == t->low)
+			break;
+		i = t->direction > 0 ? i + 1 : i - 1;
+		slot = load_relaxed(vm_object_slot(t->object, i));
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			break;
+		p = &d->frames.pages[slot_frame(slot)];
+		if (!vm_page_busy_only(p))
+			break;
+		/* Only now: a worker may have cleaned it a moment ago, and mapped writable its next
+		 * write would be lost. */
+		word = load_acquire(&p->word);
+		if (page_word_state(word) != PAGE_INACTIVE ||
+		    (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
+			/* With O held since before it was busy nobody has wanted it. */
+			(void)vm_page_unbusy(p);
+			break;
+		}
+		dirty = word & PAGE_DIRTY;
+		if (a.count == 0 || t->direction < 0)
+			a.index = i;
+	}
+	return a;
+}
+
+/* Pages for which PAGEQ is held at a time: faults of others wait for it. */
+#define AROUND_STEP 8u
+
+/* They are mapped, so for the policy they count as referenced: a run is about to touch them. */
+static void
+around_answer(struct fault_server *server, const struct fault *f, const struct target *t,
+    const struct around *a)
+{
+	struct daemon *d = server->daemon;
+	struct vm_object *o = t->object;
+	struct vm_page *pages[FAULT_CLUSTER_MAX];
+	unsigned reactivated = 0;
+	bool dirty;
+
+	for (unsigned i = 0; i < a->count; i++) {
+		uint32_t frame = slot_frame(load_relaxed(vm_object_slot(o, a->index + i)));
+
+		pages[i] = &d->frames.pages[frame];
+		if (i % AROUND_STEP == 0)
+			pageq_lock(d);
+		reactivated += pageq_reactivate_locked(d, o, frame, 0);
+		if (i % AROUND_STEP == AROUND_STEP - 1 || i == a->count - 1)
+			pageq_unlock(d);
+	}
+	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
+	/* Where that fails, because the owner has punched or unmapped some, they fault by
+	 * themselves. */
+	(void)uffd_continue(f->task->uffd, vm_object_address(o, a->index),
+	    (uint64_t)a->count << d->page_shift, dirty ? 0 : UFFD_MODE_WP);
+	for (unsigned i = 0; i < a->count; i++)
+		vm_object_unbusy(o, a->index + i, pages[i]);
+	stat_add(server->stats, STAT_AROUND, a->count);
+	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
+	ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
+	stream_advance(d, f, o, t->direction > 0 ? t->index : a->index, a->count + 1);
+	settle_unmap(d, server->stats);
+}
+
+/* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean
+ * pages are what reads live on. */
+static bool
+write_must_wait(
+    const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
+{
+	if (likely(!load_relaxed(&d->pageq.squeezed)))
+		return false;
+	return (t->wired || f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
+	       !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&
+	       frames_available_for(d, FRAME_WRITE) == 0;
+}
+
+enum fault_outcome
+resident_answer(struct fault_server *server, const struct fault *f, const struct target *t,
+    uint32_t frame, bool *ret_soft, enum wait_for *ret_wait)
+{
+	struct daemon *d = server->daemon;
+	bool is_protected = f->flags & UFFD_FAULT_WP, ours;
+	struct around around = { 0, 0 };
+
+	lock_assert_held(&t->object->lock);
+	*ret_soft = false;
+	if (unlikely(write_must_wait(d, f, t, frame))) {
+		lock_release(&t->object->lock);
+		*ret_wait = WAIT_WRITE;
+		return FAULT_WAITS;
+	}
+	ours = vm_page_busy_try(&d->frames.pages[frame]);
+	if (ours && !is_protected)
+		around = around_take_locked(d, t);
+	lock_release(&t->object->lock);
+	if (!ours) {
+		/* The holder wakes the page. */
+		stat_add(server->stats, STAT_BUSY_WAITS, 1);
+		return FAULT_ANSWERED;
+	}
+	trace_fault(d, t->object, t->index, f, is_protected ? TRACE_WRITE : TRACE_SOFT);
+	if (trace_is_exact(d) && !is_protected)
+		trace_window_push(d, server->stats, t->object, t->index);
+	answer_held(server, f, t, frame);
+	if (around.count > 0)
+		around_answer(server, f, t, &around);
+	*ret_soft = !is_protected;
+	return FAULT_ANSWERED;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From an address to the page that it means. Runs on: fault servers.
+ */
+#include "fault/target.h"
+
+#include "daemon.h"
+#include "fault/stream.h"
+#include "vm/vm_map.h"
+
+bool
+target_find(struct daemon *d, const struct fault *f, struct target *ret)
+{
+	struct vm_map *m = &f->task->map;
+	struct vm_entry *e;
+
+	lock_acquire(&m->lock);
+	e = vm_map_lookup(m, f->address);
+	if (e) {
+		ret->object = e->object;
+		vm_object_get(e->object);
+		ret->low = e->offset >> d->page_shift;
+		ret->high = ret->low + ((e->end - e->start) >> d->page_shift);
+		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);
+		ret->behavior = e->behavior;
+		ret->wired = e->wired_count > 0;
+		ret->want = stream_follow_locked(d, f->task, f, e->behavior, &ret->direction);
+		lock_acquire(&e->object->lock);
+	}
+	lock_release(&m->lock);
+	return e != NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include "memorystatus/frame_wait.h"
+#include "vm/vm_object.h"
+
+/* What the map says about the faulting address. */
+struct target {
+	struct vm_object *object; /* with a reference */
+	uint64_t index;
+	uint64_t low, high; /* pages of the object that this region maps: [low, high) */
+	uint32_t behavior;
+	bool wired;
+	unsigned want; /* pages to bring in, the faulting one included */
+	int direction; /* of the run: 1 or -1 */
+};
+
+/* Looks the fault's address up. The object's lock is taken while the map still says that the page
+ * belongs to the region, so that a region being given back is either seen here or discarded after
+ * us (doc/locking.md). => with the object locked; false: no region is there */
+bool target_find(struct daemon *d, const struct fault *f, struct target *ret);
+
+#endif
