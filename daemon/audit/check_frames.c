@@ -55,7 +55,7 @@ check_policies_locked(struct daemon *d, struct report *r)
 		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
 			continue;
 		o = d->objects.objects[p->object];
-		own_policy = pageq_own_policy(d, o->task);
+		own_policy = pageq_own_policy(d, o->owner);
 		(own_policy ? own_policy : q->policy)->counted++;
 	}
 	check_policy(r, q->policy, 0);

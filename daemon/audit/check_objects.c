@@ -79,7 +79,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	}
 	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
 		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
-	fstat(o->memfd, &st);
+	fstat(o->backing.memfd, &st);
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;

@@ -29,9 +29,9 @@ handle_allocate(struct request *r)
 		error = region_allocate(&range, &e);
 	if (error)
 		return error;
-	out->object_id = e.object->id;
+	out->object_id = e.mapping->object->id;
 	out->object_offset = e.offset;
-	r->reply_fd = e.object->memfd;
+	r->reply_fd = e.mapping->object->backing.memfd;
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "control/gauges.h"
 #include "region/describe.h"
 #include "region/piece.h"
+#include "vm/vm_mapping.h"
 
 int
 handle_region(struct request *r)
@@ -25,7 +26,7 @@ handle_region(struct request *r)
 	if (!r->resumed)
 		out->region = region_describe(&e);
 	r->again = !region_count(&e, &r->progress, &work, &out->region);
-	vm_object_put(e.object);
+	vm_mapping_put(e.mapping);
 	return 0;
 }
 
@@ -40,9 +41,9 @@ handle_page_query(struct request *r)
 	if (!task_entry_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (in->address >= e.start)
-		out->disposition = page_disposition(
-		    e.object, (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
-	vm_object_put(e.object);
+		out->disposition = page_disposition(e.mapping->object,
+		    (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+	vm_mapping_put(e.mapping);
 	return in->address >= e.start ? 0 : -ENOENT;
 }
 
@@ -88,7 +89,7 @@ handle_clients(struct request *r)
 	return 0;
 }
 
-/* The lowest region at or above the address of all clients named, with a reference on its object.
+/* The lowest region at or above the address of all clients named, with a reference on its mapping.
  * => false: none */
 static bool
 lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret_error)
@@ -104,7 +105,7 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 			bool lower = !any || e.start < ret->start;
 
 			if (any || !lower)
-				vm_object_put(lower ? ret->object : e.object);
+				vm_mapping_put(lower ? ret->mapping : e.mapping);
 			if (lower)
 				*ret = e;
 			any = true;
@@ -120,9 +121,9 @@ lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret
 static bool
 region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 {
-	CHECK_OBJ(e->object, VM_OBJECT_MAGIC);
+	CHECK_OBJ(e->mapping, VM_MAPPING_MAGIC);
 	return e->start == region->address && e->end - e->start == region->size &&
-	       e->object->id == region->object_id;
+	       e->mapping->object->id == region->object_id;
 }
 
 /* Adds another region of the named clients to the reply, or goes on with the one of which
@@ -151,7 +152,7 @@ map_add(struct request *r, unsigned *work, int *ret_error)
 		whole = region_count(&e, &r->progress, work, region);
 	}
 	if (is_there)
-		vm_object_put(e.object);
+		vm_mapping_put(e.mapping);
 	if (whole) {
 		r->progress = 0;
 		out->count++;

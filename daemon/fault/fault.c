@@ -97,6 +97,8 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	/* Frames that others wait for are not for guesses, nor does an exact recording want any. */
 	if (load_relaxed(&d->park.count) > 0 || trace_is_exact(d))
 		want = 1;
+	fill.task = f->task;
+	fill.base = t->base;
 	begun = fill_begin(d, t->object, t->index, want, t->direction, use, &fill);
 	lock_release(&t->object->lock);
 	if (begun != RUN_BEGUN)
@@ -105,7 +107,7 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	fill.wired = t->wired;
 	fill.sequential = t->want > 1;
 	if (fill.count > 1)
-		stream_advance(d, f, fill.object, fill.index, fill.count);
+		stream_advance(d, f, fill_address(&fill, 0), fill.count);
 	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	if (trace_is_exact(d))
 		trace_window_push(d, server->stats, t->object, t->index);
@@ -122,16 +124,14 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 
 /* => O held, dropped */
 static enum fault_outcome
-answer_poisoned(struct fault_server *server, const struct target *t)
+answer_poisoned(struct fault_server *server, const struct fault *f, const struct target *t)
 {
-	bool ours;
+	bool ours = hole_take_locked(server, t->object, t->index);
 
-	lock_assert_held(&t->object->lock);
-	ours = hole_take_locked(server, t->object, t->index);
 	lock_release(&t->object->lock);
 	if (!ours)
 		return FAULT_BUSY;
-	poison_hole(t->object, &server->hole);
+	poison_hole(t->object, &server->hole, f->task, target_address(t, t->index));
 	return FAULT_ANSWERED;
 }
 
@@ -168,7 +168,7 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 		outcome = resident_answer(server, f, &t, slot_frame(slot), &soft, ret_wait);
 		break;
 	case SLOT_POISONED:
-		outcome = answer_poisoned(server, &t);
+		outcome = answer_poisoned(server, f, &t);
 		break;
 	case SLOT_ABSENT:
 	case SLOT_STORED:
@@ -213,7 +213,7 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 		    1);
 		/* Known before the client can touch it again, or free it. */
 		frame_wait_refused(d, f, why);
-		poison_hole(t.object, &server->hole);
+		poison_hole(t.object, &server->hole, f->task, target_address(&t, t.index));
 		/* Of table memory the log has been told by who refused it. */
 		if (why != REFUSED_TABLES)
 			log_error_limited("memory and swap are full: process %d gets SIGBUS for "

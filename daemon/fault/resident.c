@@ -44,7 +44,7 @@ answer_held(
 	uint64_t index = t->index;
 	struct daemon *d = server->daemon;
 	struct vm_page *p = &d->frames.pages[frame];
-	uint64_t address = vm_object_address(o, index);
+	uint64_t address = target_address(t, index);
 	int uffd = f->task->uffd;
 	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
 	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
@@ -179,14 +179,15 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
 	/* Where that fails, because the owner has punched or unmapped some, they fault by
 	 * themselves. */
-	(void)uffd_continue(f->task->uffd, vm_object_address(o, a->index),
+	(void)uffd_continue(f->task->uffd, target_address(t, a->index),
 	    (uint64_t)a->count << d->page_shift, dirty ? 0 : UFFD_MODE_WP);
 	for (unsigned i = 0; i < a->count; i++)
 		vm_object_unbusy(o, a->index + i, pages[i]);
 	stat_add(server->stats, STAT_AROUND, a->count);
 	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
 	ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
-	stream_advance(d, f, o, t->direction > 0 ? t->index : a->index, a->count + 1);
+	stream_advance(
+	    d, f, target_address(t, t->direction > 0 ? t->index : a->index), a->count + 1);
 	settle_unmap(d, server->stats);
 }
 
@@ -211,8 +212,8 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 	bool is_protected = f->flags & UFFD_FAULT_WP, ours;
 	struct around around = { 0, 0 };
 
-	lock_assert_held(&t->object->lock);
 	*ret_soft = false;
+	lock_assert_held(&t->object->lock);
 	if (unlikely(write_must_wait(d, f, t, frame))) {
 		lock_release(&t->object->lock);
 		*ret_wait = WAIT_WRITE;

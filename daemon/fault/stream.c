@@ -43,12 +43,10 @@ stream_follow_locked(struct daemon *d, struct task *task, const struct fault *f,
 }
 
 void
-stream_advance(
-    struct daemon *d, const struct fault *f, struct vm_object *o, uint64_t index, unsigned count)
+stream_advance(struct daemon *d, const struct fault *f, uint64_t start, unsigned count)
 {
 	struct task *task = f->task;
 	struct stream *stream = &task->streams[f->thread % STREAMS];
-	uint64_t start = vm_object_address(o, index);
 
 	lock_acquire(&task->map.lock);
 	if (stream->thread == f->thread) {

@@ -7,15 +7,14 @@
 #define STREAM_H
 
 #include "memorystatus/frame_wait.h"
-#include "vm/vm_object.h"
+#include "vm/books.h"
 
 /* Follows one thread's run of faults. *ret_direction: of the run, 1 or -1. => how many pages the
  * fault should bring, itself included; M held */
 unsigned stream_follow_locked(struct daemon *d, struct task *task, const struct fault *f,
     uint32_t behavior, int *ret_direction);
-/* Tells the stream that `count` pages from `index` on are about to be mapped, the one that faulted
- * among them. M not held: losing a race only costs a guess. */
-void stream_advance(
-    struct daemon *d, const struct fault *f, struct vm_object *o, uint64_t index, unsigned count);
+/* Tells the stream that `count` pages from the address `start` on are about to be mapped, the one
+ * that faulted among them. M not held: losing a race only costs a guess. */
+void stream_advance(struct daemon *d, const struct fault *f, uint64_t start, unsigned count);
 
 #endif

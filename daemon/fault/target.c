@@ -17,15 +17,16 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 	lock_acquire(&m->lock);
 	e = vm_map_lookup(m, f->address);
 	if (e) {
-		ret->object = e->object;
-		vm_object_get(e->object);
+		ret->object = e->mapping->object;
+		vm_object_get(ret->object);
+		ret->base = e->mapping->base;
 		ret->low = e->offset >> d->page_shift;
 		ret->high = ret->low + ((e->end - e->start) >> d->page_shift);
 		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);
 		ret->behavior = e->behavior;
 		ret->wired = e->wired_count > 0;
 		ret->want = stream_follow_locked(d, f->task, f, e->behavior, &ret->direction);
-		lock_acquire(&e->object->lock);
+		lock_acquire(&ret->object->lock);
 	}
 	lock_release(&m->lock);
 	return e != NULL;

@@ -8,6 +8,7 @@
 /* What the map says about the faulting address. */
 struct target {
 	struct vm_object *object; /* with a reference */
+	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
 	uint64_t index;
 	uint64_t low, high; /* pages of the object that this region maps: [low, high) */
 	uint32_t behavior;
@@ -20,5 +21,12 @@ struct target {
  * belongs to the region, so that a region being given back is either seen here or discarded after
  * us (doc/locking.md). => with the object locked; false: no region is there */
 bool target_find(struct daemon *d, const struct fault *f, struct target *ret);
+/* Where the task sees page `index` of the object. */
+static inline uint64_t
+target_address(const struct target *t, uint64_t index)
+{
+	INVARIANT(index >= t->low && index < t->high);
+	return t->base + (index << t->object->daemon->page_shift);
+}
 
 #endif

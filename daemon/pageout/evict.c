@@ -33,7 +33,7 @@ next_locked(const struct daemon *d, unsigned lane)
 {
 	struct eviction *e = d->pageq.evictions;
 
-	while (e && (e->next == e->end || load_acquire(&e->object->task->lane) != lane))
+	while (e && (e->next == e->end || load_acquire(&e->object->owner->lane) != lane))
 		e = e->next_asked;
 	return e;
 }
@@ -192,13 +192,13 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	else if (squeeze_refuses(
 		     FRAME_FIRST, moment_tried(e->since, moment_now(d)), swap_has_room(d)))
 		e->stuck = true;
-	if (e->stuck || task_is_dead(o->task)) {
+	if (e->stuck || task_is_dead(o->owner)) {
 		e->next = e->end;
 		w->part_low = w->part_high;
 	}
 	/* What is left of the part is for its lane's worker: the whole of the range is gone through
 	 * again (met_busy). */
-	if (unlikely(watch_is_relieved() || load_acquire(&o->task->lane) != w->lane)) {
+	if (unlikely(watch_is_relieved() || load_acquire(&o->owner->lane) != w->lane)) {
 		e->met_busy |= w->part_low < w->part_high;
 		w->part_low = w->part_high;
 	}

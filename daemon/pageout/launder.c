@@ -52,7 +52,7 @@ join_locked(struct pageout_worker *w, struct victim *next, struct victim *group,
 	pageq_assert_held(d);
 	if (!o)
 		return true;
-	lane = load_acquire(&o->task->lane);
+	lane = load_acquire(&o->owner->lane);
 	if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
 		side_give_locked(d, lane, next);
 		w->passed_over++;
@@ -149,7 +149,7 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 
 	CHECK(still->object == o && still->low <= index && index + count <= still->high);
 	while (have < bytes) {
-		ssize_t got = pread(o->memfd, (char *)w->bounce + have, bytes - have,
+		ssize_t got = pread(o->backing.memfd, (char *)w->bounce + have, bytes - have,
 		    (off_t)((index << d->page_shift) + have));
 
 		if (got <= 0) {
@@ -221,7 +221,7 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 
 	if (count == 0)
 		return 0;
-	watch_client(task_cookie(v[0].object->task));
+	watch_client(task_cookie(v[0].object->owner));
 	for (unsigned i = 0; i < count; i++)
 		clean += stored[i] = !is_dirty(w, &v[i]);
 	/* What is clean needs no room. */

@@ -50,7 +50,7 @@ next_object(struct task *task)
 	if (task->map.count > 0) {
 		if (task->reclaim.entry >= task->map.count)
 			task->reclaim.entry = 0;
-		o = task->map.entries[task->reclaim.entry].object;
+		o = task->map.entries[task->reclaim.entry].mapping->object;
 		vm_object_get(o);
 	}
 	lock_release(&task->map.lock);

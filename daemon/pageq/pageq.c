@@ -234,7 +234,7 @@ pageq_deactivate_frame_locked(
 	if (state_of(d, frame) != PAGE_ACTIVE)
 		return false;
 	o = d->objects.objects[page_of(d, frame)->object];
-	if ((!task_names_all(name) && !task_is_named(o->task, name)) ||
+	if ((!task_names_all(name) && !task_is_named(o->owner, name)) ||
 	    !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
 		return false;
 	vm_object_get(o);

@@ -43,7 +43,7 @@ frame_of(struct daemon *d, pol_page page)
 static inline struct page_policy *
 policy_of(struct daemon *d, const struct vm_object *o)
 {
-	struct page_policy *own = pageq_own_policy(d, o->task);
+	struct page_policy *own = pageq_own_policy(d, o->owner);
 
 	return own ? own : d->pageq.policy;
 }

@@ -24,7 +24,7 @@ replay_locked(struct daemon *d, struct task *task)
 			if (state_of(d, frame) != want)
 				continue;
 			o = d->objects.objects[p->object];
-			if (task ? o->task != task : pageq_own_policy(d, o->task) != NULL)
+			if (task ? o->owner != task : pageq_own_policy(d, o->owner) != NULL)
 				continue;
 			if (pass == 1 && load_acquire(&p->word) & PAGE_REPLAYED) {
 				vm_page_flags_clear(p, PAGE_REPLAYED);
@@ -52,7 +52,7 @@ withdraw_locked(struct daemon *d, struct task *task)
 		    state != PAGE_CLEANING)
 			continue;
 		o = d->objects.objects[page_of(d, frame)->object];
-		if (o->task == task)
+		if (o->owner == task)
 			page_policy_forget(policy_of(d, o), pol_of(d, o, frame), true);
 	}
 }
@@ -69,7 +69,7 @@ replay_leaving_locked(struct daemon *d, struct task *task)
 		if (state != PAGE_LAUNDRY && state != PAGE_CLEANING)
 			continue;
 		o = d->objects.objects[page_of(d, frame)->object];
-		if (task ? o->task == task : pageq_own_policy(d, o->task) == NULL)
+		if (task ? o->owner == task : pageq_own_policy(d, o->owner) == NULL)
 			page_policy_fault(policy_of(d, o), pol_of(d, o, frame), 0);
 	}
 }

@@ -27,6 +27,7 @@
 #include "core/watch.h"
 #include "daemon.h"
 #include "vm/task.h"
+#include "vm/vm_mapping.h"
 
 static bool
 system_swap_is_on(void)
@@ -202,14 +203,24 @@ zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, 
 		sched_setaffinity(0, sizeof(before), &before);
 }
 
+/* Ranges of one task that go with one call. */
+struct zap_batch {
+	struct task *task; /* with a reference while count is not 0 */
+	unsigned count;
+	struct iovec ranges[ZAP_MAX];
+};
+
 static void
-zap_client(
-    struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count, bool now)
+batch_zap(struct daemon *d, struct zap_batch *batch, bool now)
 {
+	struct task *task = batch->task;
+
 	watch_client(task_cookie(task));
-	zap_ranges(d, task, ranges, count, now);
+	zap_ranges(d, task, batch->ranges, batch->count, now);
 	if (now)
-		zap_everywhere(d, task, ranges, count);
+		zap_everywhere(d, task, batch->ranges, batch->count);
+	task_put(task);
+	batch->count = 0;
 }
 
 static bool
@@ -226,10 +237,10 @@ gap_is_stored(struct vm_object *o, uint64_t low, uint64_t high)
 static void
 zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 {
-	struct iovec ranges[ZAP_MAX];
-	struct task *task = NULL;
+	struct zap_batch batch = { .count = 0 };
 	uint64_t client = watch_client(0);
-	unsigned used = 0;
+	const struct mapper *m;
+	struct mapper_walk walk;
 
 	CHECK(count <= ZAP_MAX);
 	for (unsigned i = 0; i < count;) {
@@ -248,17 +259,22 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 				break;
 			end = page + 1;
 		}
-		if (used > 0 && o->task != task) {
-			zap_client(d, task, ranges, used, now);
-			used = 0;
+		mapper_walk_begin(&walk, o, first, end);
+		while ((m = mapper_walk_next(&walk)) != NULL) {
+			if (batch.count > 0 && (batch.task != m->task || batch.count == ZAP_MAX))
+				batch_zap(d, &batch, now);
+			if (batch.count == 0)
+				batch.task = task_get(m->task);
+			batch.ranges[batch.count++] = (struct iovec){
+				(void *)(uintptr_t)(m->base + (m->low << d->page_shift)),
+				(size_t)(m->high - m->low) << d->page_shift
+			};
 		}
-		task = o->task;
-		ranges[used++] = (struct iovec){ (void *)(uintptr_t)vm_object_address(o, first),
-			(size_t)(end - first) << d->page_shift };
+		mapper_walk_end(&walk);
 		i += n;
 	}
-	if (used > 0)
-		zap_client(d, task, ranges, used, now);
+	if (batch.count > 0)
+		batch_zap(d, &batch, now);
 	watch_client(client);
 }
 

@@ -60,7 +60,7 @@ trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32
 
 	CHECK(index < o->page_count);
 	lock_acquire(&r->lock);
-	if (load_relaxed(&d->trace_on) && recorder_names_locked(r, o->task)) {
+	if (load_relaxed(&d->trace_on) && recorder_names_locked(r, o->owner)) {
 		record.event = ++r->events;
 		if (append_locked(r, &record)) {
 			r->records++;

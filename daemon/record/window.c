@@ -100,7 +100,7 @@ window_turn(struct recorder *r, const struct task *task, pol_page page)
 void
 trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o, uint64_t index)
 {
-	pol_page oldest = window_turn(d->recorder, o->task, vm_object_pol_page(o, index));
+	pol_page oldest = window_turn(d->recorder, o->owner, vm_object_pol_page(o, index));
 	struct victim victim;
 	bool found = false, coming = oldest != POL_NONE;
 

@@ -10,71 +10,85 @@
 #include "region/piece.h"
 #include "transit/discard.h"
 #include "vm/vm_map.h"
+#include "vm/vm_mapping.h"
 
 static bool
-object_covers(const struct vm_object *o, uint64_t address, uint64_t pages)
+mapping_covers(const struct vm_mapping *m, uint64_t address, uint64_t pages)
 {
-	CHECK_OBJ(o, VM_OBJECT_MAGIC);
-	return address >= o->base_address &&
-	       address + (pages << o->daemon->page_shift) <= vm_object_address(o, o->page_count);
+	CHECK_OBJ(m, VM_MAPPING_MAGIC);
+	return address >= vm_mapping_address(m, m->first) &&
+	       address + (pages << m->object->daemon->page_shift) <= vm_mapping_address(m, m->end);
 }
 
-/* An object of this task in which the range lies: the last one made, or that of a neighbour. The
- * range is free, so its pages there are nobody's. Without this each allocation into a hole would
- * make an object of 128 MiB. => NULL: none */
-static struct vm_object *
-object_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
+/* A mapping of this task in whose object there is room for the range: of the last object made, or
+ * of a neighbour's. The range is free, so its pages there are nobody's. Without this each
+ * allocation into a hole would make an object of 128 MiB. => NULL: none */
+static struct vm_mapping *
+mapping_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
 {
 	uint32_t above = vm_map_index(m, address);
 
 	lock_assert_held(&m->lock);
-	if (m->growing && object_covers(m->growing, address, pages))
+	if (m->growing && mapping_covers(m->growing, address, pages))
 		return m->growing;
-	if (above > 0 && object_covers(m->entries[above - 1].object, address, pages))
-		return m->entries[above - 1].object;
-	if (above < m->count && object_covers(m->entries[above].object, address, pages))
-		return m->entries[above].object;
+	if (above > 0 && mapping_covers(m->entries[above - 1].mapping, address, pages))
+		return m->entries[above - 1].mapping;
+	if (above < m->count && mapping_covers(m->entries[above].mapping, address, pages))
+		return m->entries[above].mapping;
 	return NULL;
 }
 
-/* The object that a new range goes to, with a reference. => M is dropped and retaken meanwhile */
+/* An object for the range, and more allocations behind it, mapped at the range's address. => 0 with
+ * a reference on the mapping, or as vm_object_create; no lock held */
 static int
-object_for_locked(struct range *range, struct vm_object **ret)
+mapping_make(struct range *range, uint64_t pages, struct vm_mapping **ret)
+{
+	struct vm_object *o;
+	int error = vm_object_create(range->task->daemon, range->task, pages, &o);
+
+	if (error)
+		return error;
+	error = vm_mapping_create(o, range->task, range->address, 0, pages, ret);
+	vm_object_put(o);
+	return error;
+}
+
+/* The mapping that a new range goes to, with a reference. => M is dropped and retaken meanwhile */
+static int
+mapping_for_locked(struct range *range, struct vm_mapping **ret)
 {
 	struct task *task = range->task;
 	struct vm_map *m = &task->map;
 	struct daemon *d = task->daemon;
 	uint64_t pages = (range->end - range->address) >> d->page_shift;
 	uint64_t chunk = max_u64(VM_OBJECT_CHUNK_BYTES >> d->page_shift, SLOTS_PER_RUN);
-	struct vm_object *o = object_around_locked(m, range->address, pages);
+	struct vm_mapping *mapping = mapping_around_locked(m, range->address, pages);
 	int error;
 
 	lock_assert_held(&m->lock);
-	if (o) {
-		vm_object_get(o);
-		*ret = o;
+	if (mapping) {
+		*ret = vm_mapping_get(mapping);
 		return 0;
 	}
 	if (load_relaxed(&task->objects) >= param(d, max_client_objects))
 		return -EDQUOT;
 	/* Making an object is slow. Only the control loop allocates for this map. */
 	lock_release(&m->lock);
-	error = vm_object_create(d, task, pages * 2 > chunk ? pages : chunk, range->address, &o);
+	error = mapping_make(range, pages * 2 > chunk ? pages : chunk, &mapping);
 	lock_acquire(&m->lock);
 	if (error)
 		return error;
-	if (o->page_count > pages) {
-		struct vm_object *old = m->growing;
+	if (mapping->end > pages) {
+		struct vm_mapping *old = m->growing;
 
-		vm_object_get(o);
-		m->growing = o;
+		m->growing = vm_mapping_get(mapping);
 		if (old) {
 			lock_release(&m->lock);
-			vm_object_put(old);
+			vm_mapping_put(old);
 			lock_acquire(&m->lock);
 		}
 	}
-	*ret = o;
+	*ret = mapping;
 	return 0;
 }
 
@@ -92,7 +106,7 @@ region_allocate(struct range *range, struct vm_entry *ret)
 {
 	struct daemon *d = range->task->daemon;
 	struct vm_map *m = &range->task->map;
-	struct vm_object *o = NULL;
+	struct vm_mapping *mapping = NULL;
 	int error = 0;
 
 	CHECK(range->at == range->address);
@@ -106,15 +120,15 @@ region_allocate(struct range *range, struct vm_entry *ret)
 	if (!error)
 		error = vm_map_reserve(m);
 	if (!error)
-		error = object_for_locked(range, &o);
+		error = mapping_for_locked(range, &mapping);
 	if (!error) {
-		CHECK(object_covers(
-		    o, range->address, (range->end - range->address) >> d->page_shift));
+		CHECK(mapping_covers(
+		    mapping, range->address, (range->end - range->address) >> d->page_shift));
 		*ret = (struct vm_entry){
 			.start = range->address,
 			.end = range->end,
-			.object = o,
-			.offset = range->address - o->base_address,
+			.mapping = mapping,
+			.offset = range->address - mapping->base,
 			.protection = PROT_READ | PROT_WRITE,
 			.max_protection = PROT_READ | PROT_WRITE,
 		};
@@ -165,8 +179,8 @@ entry_discard(const struct vm_entry *e, unsigned page_shift)
 
 	CHECK(e->start < e->end);
 	gone = vm_object_discard(
-	    e->object, e->offset >> page_shift, (e->end - e->start) >> page_shift);
-	vm_object_put(e->object);
+	    e->mapping->object, e->offset >> page_shift, (e->end - e->start) >> page_shift);
+	vm_mapping_put(e->mapping);
 	return gone;
 }
 
@@ -224,7 +238,7 @@ take_last(struct task *task, unsigned *work, struct vm_entry *ret)
 bool
 region_give_up(struct task *task)
 {
-	struct vm_object *growing;
+	struct vm_mapping *growing;
 	unsigned work = 0;
 	struct vm_entry e;
 
@@ -241,6 +255,6 @@ region_give_up(struct task *task)
 	lock_release(&task->map.lock);
 	task_wired_settle(task);
 	if (growing)
-		vm_object_put(growing);
+		vm_mapping_put(growing);
 	return false;
 }

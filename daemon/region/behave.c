@@ -9,6 +9,7 @@
 #include "region/change.h"
 #include "region/piece.h"
 #include "transit/discard.h"
+#include "vm/vm_mapping.h"
 
 #define COST_COOL  4u /* of a page, in slots looked at (piece.h) */
 #define COOL_BATCH 64u
@@ -49,8 +50,9 @@ cool_flush(struct cool *c)
 }
 
 static void
-cool_page(struct walk *w, struct vm_object *o, uint64_t index)
+cool_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
 {
+	struct vm_object *o = m->object;
 	struct cool *c = container_of(w, struct cool, walk);
 	struct daemon *d = o->daemon;
 	bool cooled;
@@ -90,8 +92,9 @@ region_discard(struct range *range)
 
 	while (piece_next(&p, &part)) {
 		CHECK(part.first < part.last);
-		gone += vm_object_discard(part.entry.object, part.first, part.last - part.first);
-		vm_object_put(part.entry.object);
+		gone += vm_object_discard(
+		    part.entry.mapping->object, part.first, part.last - part.first);
+		vm_mapping_put(part.entry.mapping);
 	}
 	stat_add(range->stats, STAT_DISCARDS, gone);
 	return gone;

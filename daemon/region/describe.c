@@ -37,12 +37,12 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 struct pager_wire_region
 region_describe(const struct vm_entry *e)
 {
-	CHECK_OBJ(e->object, VM_OBJECT_MAGIC);
+	CHECK_OBJ(e->mapping, VM_MAPPING_MAGIC);
 	CHECK(e->start < e->end);
 	return (struct pager_wire_region){
 		.address = e->start,
 		.size = e->end - e->start,
-		.object_id = e->object->id,
+		.object_id = e->mapping->object->id,
 		.object_offset = e->offset,
 		.protection = e->protection,
 		.max_protection = e->max_protection,
@@ -55,18 +55,19 @@ bool
 region_count(
     const struct vm_entry *e, uint64_t *done, unsigned *work, struct pager_wire_region *ret)
 {
-	unsigned page_shift = e->object->daemon->page_shift;
+	struct vm_object *o = e->mapping->object;
+	unsigned page_shift = o->daemon->page_shift;
 	uint64_t first = (e->offset + *done) >> page_shift;
 	uint64_t last = (e->offset + (e->end - e->start)) >> page_shift;
 	uint64_t to;
 
 	CHECK(*done < e->end - e->start);
-	to = piece_reach(e->object, first, last, 1, work);
-	for (uint64_t i = first; (i = vm_object_next_live(e->object, i, to)) < to; i++) {
+	to = piece_reach(o, first, last, 1, work);
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, to)) < to; i++) {
 		/* Retaken for each page: faults want it, too. */
-		lock_acquire(&e->object->lock);
-		count_page_locked(e->object, i, ret);
-		lock_release(&e->object->lock);
+		lock_acquire(&o->lock);
+		count_page_locked(o, i, ret);
+		lock_release(&o->lock);
 	}
 	*done += (to - first) << page_shift;
 	*work += PIECE_ENTRY;

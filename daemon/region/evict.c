@@ -9,6 +9,7 @@
 #include "pageq/pageq.h"
 #include "region/piece.h"
 #include "transit/release.h"
+#include "vm/vm_mapping.h"
 
 #define COST_PAGEOUT 2u /* of a page, in slots looked at (piece.h) */
 /* How often pages that were in transit are tried again. */
@@ -63,7 +64,7 @@ answered_locked(struct daemon *d, struct eviction *e)
 static void
 wake_locked(struct daemon *d, const struct vm_object *o)
 {
-	unsigned lane = load_acquire(&o->task->lane);
+	unsigned lane = load_acquire(&o->owner->lane);
 	struct pageq *q = &d->pageq;
 
 	pageq_assert_held(d);
@@ -92,7 +93,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		asked_locked(d, &e);
 		store_relaxed(&d->writeback.evicting, true);
 		wake_locked(d, o);
-		watch_client(task_cookie(o->task));
+		watch_client(task_cookie(o->owner));
 		while (e.next < e.end || e.parts > 0) {
 			watch_enter(WATCH_WAIT, -1);
 			pageq_wait(d, &d->pageq.eviction_done);
@@ -100,7 +101,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		}
 		answered_locked(d, &e);
 		pageq_unlock(d);
-		if (!e.met_busy || e.stuck || task_is_dead(o->task))
+		if (!e.met_busy || e.stuck || task_is_dead(o->owner))
 			break;
 		wait_for_busy(o, first, last);
 	}
@@ -118,9 +119,9 @@ region_evict(struct range *range)
 
 	locks_assert_none();
 	while (piece_next(&p, &part)) {
-		pages += evict(part.entry.object, part.first, part.last,
+		pages += evict(part.entry.mapping->object, part.first, part.last,
 		    (range->end - range->at) >> d->page_shift);
-		vm_object_put(part.entry.object);
+		vm_mapping_put(part.entry.mapping);
 	}
 	stat_add(range->stats, STAT_EVICTIONS, pages);
 	return pages;

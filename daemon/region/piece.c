@@ -5,6 +5,7 @@
 #include "region/piece.h"
 
 #include "vm/vm_map.h"
+#include "vm/vm_mapping.h"
 
 struct piece
 piece_begin(struct range *range, unsigned cost)
@@ -43,7 +44,7 @@ piece_take_locked(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *w
 
 	lock_assert_held(&m->lock);
 	CHECK(i < m->count);
-	reach = piece_reach(e->object, first, last, PIECE_DISCARD, work);
+	reach = piece_reach(e->mapping->object, first, last, PIECE_DISCARD, work);
 	*work += PIECE_ENTRY;
 	return vm_map_remove_front(m, i, e->start + ((reach - first) << page_shift));
 }
@@ -63,18 +64,18 @@ piece_next(struct piece *p, struct part *ret)
 		return false;
 	}
 	if (ret->entry.start >= range->end) {
-		vm_object_put(ret->entry.object);
+		vm_mapping_put(ret->entry.mapping);
 		range->at = range->end;
 		return false;
 	}
 	/* Pages that were there when the map became as it is have been counted by now. */
-	vm_object_settle(ret->entry.object);
+	vm_object_settle(ret->entry.mapping->object);
 	from = max_u64(range->at, ret->entry.start);
 	to = min_u64(range->end, ret->entry.end);
 	CHECK(from < to);
 	p->work += PIECE_ENTRY;
 	ret->first = (ret->entry.offset + (from - ret->entry.start)) >> page_shift;
-	ret->last = piece_reach(ret->entry.object, ret->first,
+	ret->last = piece_reach(ret->entry.mapping->object, ret->first,
 	    ret->first + ((to - from) >> page_shift), p->cost, &p->work);
 	CHECK(ret->first < ret->last);
 	range->at = from + ((ret->last - ret->first) << page_shift);
@@ -90,13 +91,13 @@ piece_walk(struct walk *w)
 	locks_assert_none();
 	CHECK(w->page);
 	while (piece_next(&p, &part)) {
-		struct vm_object *o = part.entry.object;
+		struct vm_mapping *m = part.entry.mapping;
 		bool skip = w->skips_wired && part.entry.wired_count > 0;
 
 		for (uint64_t i = part.first;
-		     !skip && (i = vm_object_next_live(o, i, part.last)) < part.last; i++)
-			w->page(w, o, i);
-		vm_object_put(o);
+		     !skip && (i = vm_object_next_live(m->object, i, part.last)) < part.last; i++)
+			w->page(w, m, i);
+		vm_mapping_put(m);
 	}
 	return w->acted;
 }

@@ -25,28 +25,28 @@ struct piece {
 
 /* A part of it: pages [first, last) of an entry's object. */
 struct part {
-	struct vm_entry entry; /* a copy; with a reference on the object */
+	struct vm_entry entry; /* a copy; with a reference on the mapping */
 	uint64_t first, last;
 };
 
 /* A piece of the range, which begins where the range is. */
 struct piece piece_begin(struct range *range, unsigned cost);
 /* The next part, in the order of addresses; the range is moved behind it. => false: the piece, or
- * all of the range, is done. No lock held; the caller puts the object. */
+ * all of the range, is done. No lock held; the caller puts the mapping. */
 bool piece_next(struct piece *p, struct part *ret);
 /* How far a piece may go from page `first` of the object. Adds what that takes to *work. => a page
  * > first, at most last */
 uint64_t piece_reach(
     const struct vm_object *o, uint64_t first, uint64_t last, unsigned cost, unsigned *work);
 /* Takes the front of entry i out of the map, as much of it as a piece may discard. Adds what that
- * takes to *work. => with a reference on the object; M held */
+ * takes to *work. => with a reference on the mapping; M held */
 struct vm_entry piece_take_locked(
     struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work);
 
 /* Goes through the pages of a piece that have a slot in use. */
 struct walk {
 	struct range *range;
-	void (*page)(struct walk *w, struct vm_object *o, uint64_t index);
+	void (*page)(struct walk *w, const struct vm_mapping *m, uint64_t index);
 	unsigned cost;    /* as of a piece */
 	bool skips_wired; /* passes over wired entries */
 	uint64_t acted;   /* pages that `page` has acted on, counted by it */

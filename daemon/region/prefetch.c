@@ -85,10 +85,11 @@ load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)
 
 /* => 1 if the page was brought in, else 0. No lock held. */
 static unsigned
-prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
+prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 {
+	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
-	struct fill fill = { 0 };
+	struct fill fill = { .task = m->task, .base = m->base };
 	enum run_begun begun;
 	struct cref cref;
 	enum pager_result result;
@@ -113,8 +114,8 @@ prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. A page that cannot be
 	 * read is left for its first touch. */
 	if (result != PAGER_OK ||
-	    !uffd_write(o->memfd, index << d->page_shift, p->page, d->page_bytes)) {
-		uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
+	    !uffd_write(o->backing.memfd, index << d->page_shift, p->page, d->page_bytes)) {
+		uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
 		fill_abort(d, &fill, 0);
 		vm_object_put(o);
 		return 0;
@@ -124,9 +125,9 @@ prefetch_page(struct prefetch *p, struct vm_object *o, uint64_t index)
 }
 
 static void
-prefetch_one(struct walk *w, struct vm_object *o, uint64_t index)
+prefetch_one(struct walk *w, const struct vm_mapping *m, uint64_t index)
 {
-	w->acted += prefetch_page(&o->daemon->prefetch[w->range->place], o, index);
+	w->acted += prefetch_page(&m->object->daemon->prefetch[w->range->place], m, index);
 }
 
 uint64_t

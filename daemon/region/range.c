@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "vm/vm_map.h"
+#include "vm/vm_mapping.h"
 
 #define ADDRESS_MAX (1ull << 47)
 
@@ -50,7 +51,7 @@ task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret)
 	e = vm_map_lookup_from(&task->map, address);
 	if (e) {
 		*ret = *e;
-		vm_object_get(e->object);
+		vm_mapping_get(e->mapping);
 	}
 	lock_release(&task->map.lock);
 	return e != NULL;

@@ -28,7 +28,7 @@ range_is_done(const struct range *range)
 }
 /* Whether all of it is allocated. => 0 or -EINVAL; no lock held */
 int range_is_covered(struct range *range);
-/* A copy of the entry at or above the address, with a reference on its object. => false: there is
+/* A copy of the entry at or above the address, with a reference on its mapping. => false: there is
  * none; no lock held */
 bool task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret);
 

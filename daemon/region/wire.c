@@ -42,8 +42,9 @@ page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *
 }
 
 static void
-wire_page(struct walk *w, struct vm_object *o, uint64_t index)
+wire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
 {
+	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
 	uint32_t frame;
 	struct vm_page *p = page_busy_wait(d, o, index, &frame);
@@ -65,8 +66,9 @@ wire_page(struct walk *w, struct vm_object *o, uint64_t index)
 }
 
 static void
-unwire_page(struct walk *w, struct vm_object *o, uint64_t index)
+unwire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
 {
+	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
 	uint32_t frame;
 	struct vm_page *p = page_busy_wait(d, o, index, &frame);

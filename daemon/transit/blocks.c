@@ -64,7 +64,7 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	 * they have no memory. */
 	pageq_lock(d);
 	policies[0] = page_policy_get(d->pageq.policy);
-	policies[1] = page_policy_get(pageq_own_policy(d, o->task));
+	policies[1] = page_policy_get(pageq_own_policy(d, o->owner));
 	pageq_unlock(d);
 	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
 	    (off_t)count * 8);

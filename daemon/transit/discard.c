@@ -7,12 +7,14 @@
 
 #include "memorystatus/frame_wait.h"
 #include "pageq/pageq.h"
+#include "pmap/pmap.h"
 #include "pmap/uffd.h"
 #include "record/recorder.h"
 #include "record/window.h"
 #include "transit/blocks.h"
 #include "transit/release.h"
 #include "vm/task.h"
+#include "vm/vm_mapping.h"
 #include "pagers/pager.h"
 
 #define DISCARD_RUN 256u
@@ -83,18 +85,10 @@ busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *fram
 static void
 unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 {
-	struct daemon *d = o->daemon;
-
 	locks_assert_none();
-	for (uint64_t i = first; i < last && !task_is_dead(o->task); i++) {
-		size_t done;
-
-		if (slot_kind(load_acquire(vm_object_slot(o, i))) != SLOT_POISONED)
-			continue;
-		for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes)
-			uffd_zeropage(
-			    o->task->uffd, vm_object_address(o, i) + at, d->hw_bytes, &done);
-		uffd_punch(o->memfd, i << d->page_shift, d->page_bytes);
+	for (uint64_t i = first; i < last; i++) {
+		if (slot_kind(load_acquire(vm_object_slot(o, i))) == SLOT_POISONED)
+			pmap_clear(o, i);
 	}
 }
 
@@ -125,7 +119,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 
 		while (start + n < count && d->frames.pages[frames[start + n]].index == from + n)
 			n++;
-		uffd_punch(o->memfd, from << d->page_shift, (uint64_t)n << d->page_shift);
+		uffd_punch(o->backing.memfd, from << d->page_shift, (uint64_t)n << d->page_shift);
 		start += n;
 	}
 	lock_acquire(&o->lock);
@@ -157,44 +151,50 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 		pager_drop(o, copies.crefs[i]);
 	for (unsigned i = 0; i < count; i++)
 		if (wanted[i])
-			uffd_wake(
-			    o->task->uffd, vm_object_address(o, first + frames[i]), d->page_bytes);
+			pmap_wake(o, first + frames[i], first + frames[i] + 1);
 	vm_object_hole_close(o, &hole);
 	if (count > 0)
 		frame_wait_freed(d);
 	return gone;
 }
 
-/* The same for pages that were refused: nothing is there any more, unless somebody has been served
- * after all. */
+/* The same for a page that was refused: nothing is there any more, unless it has been served after
+ * all. */
+static void
+unrefuse_page(struct vm_object *o, uint64_t index)
+{
+	bool resident;
+	struct hole hole;
+
+	lock_acquire(&o->lock);
+	vm_object_wait_holes(o, index, index + 1);
+	vm_object_hole_begin(o, &hole, index, index + 1);
+	resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
+	lock_release(&o->lock);
+	if (!resident)
+		pmap_clear(o, index);
+	vm_object_hole_close(o, &hole);
+}
+
+/* Refusals are kept by address: each mapper's are forgotten. */
 static void
 unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 {
 	struct daemon *d = o->daemon;
+	const struct mapper *m;
+	struct mapper_walk w;
 	uint64_t address;
 
 	locks_assert_none();
-	while (frame_wait_forget_refused(
-	    d, o->task, vm_object_address(o, first), vm_object_address(o, end), &address)) {
-		uint64_t start = round_down_u64(address, d->page_bytes);
-		uint64_t index = (start - o->base_address) >> d->page_shift;
-		bool resident;
-		struct hole hole;
-		size_t done;
-
-		if (task_is_dead(o->task))
-			continue;
-		lock_acquire(&o->lock);
-		vm_object_wait_holes(o, index, index + 1);
-		vm_object_hole_begin(o, &hole, index, index + 1);
-		resident = slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_RESIDENT;
-		lock_release(&o->lock);
-		for (size_t at = 0; at < d->page_bytes && !resident; at += d->hw_bytes)
-			uffd_zeropage(o->task->uffd, start + at, d->hw_bytes, &done);
-		if (!resident)
-			uffd_punch(o->memfd, index << d->page_shift, d->page_bytes);
-		vm_object_hole_close(o, &hole);
-	}
+	mapper_walk_begin(&w, o, first, end);
+	while ((m = mapper_walk_next(&w)) != NULL)
+		while (frame_wait_forget_refused(d, m->task, m->base + (m->low << d->page_shift),
+		    m->base + (m->high << d->page_shift), &address))
+			if (!task_is_dead(m->task))
+				unrefuse_page(
+				    o, (round_down_u64(address, d->page_bytes) - m->base) >>
+					   d->page_shift);
+	mapper_walk_end(&w);
 }
 
 uint64_t

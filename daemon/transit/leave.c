@@ -8,9 +8,8 @@
  */
 #include "transit/leave.h"
 
-#include <errno.h>
-
 #include "pageq/pageq.h"
+#include "pmap/pmap.h"
 #include "pmap/uffd.h"
 #include "transit/release.h"
 
@@ -20,11 +19,9 @@
 int
 still_range_make(struct vm_object *o, uint64_t low, uint64_t high, struct still_range *ret)
 {
-	int error = uffd_protect(
-	    o->task->uffd, vm_object_address(o, low), (high - low) << o->daemon->page_shift);
+	int error = pmap_protect(o, low, high);
 
-	/* ENOENT and ESRCH: nobody can write there any more. */
-	if (error && error != -ENOENT && error != -ESRCH)
+	if (error)
 		return error;
 	*ret = (struct still_range){ o, low, high };
 	return 0;
@@ -70,12 +67,13 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 	for (start = 0; start < count; start += n) {
 		struct vm_object *o = v[start].object;
 		struct daemon *d = o->daemon;
-		uint64_t bytes;
+		uint64_t low, high;
 		bool wanted = false;
 
 		n = hole_begin(d, hole, &v[start], count - start);
-		bytes = (hole->high - hole->low) << d->page_shift;
-		uffd_punch(o->memfd, hole->low << d->page_shift, bytes);
+		low = hole->low;
+		high = hole->high;
+		uffd_punch(o->backing.memfd, low << d->page_shift, (high - low) << d->page_shift);
 		lock_acquire(&o->lock);
 		pageq_lock(d);
 		for (unsigned i = start; i < start + n; i++) {
@@ -92,7 +90,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
 		lock_release(&o->lock);
 		if (wanted)
-			uffd_wake(o->task->uffd, vm_object_address(o, hole->low), bytes);
+			pmap_wake(o, low, high);
 		stat_add(stats, STAT_HOLES, 1);
 		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGEOUTS, n);
 		for (unsigned i = 0; i < n; i++)

@@ -4,21 +4,21 @@
  */
 #include "transit/poison.h"
 
+#include "pmap/pmap.h"
 #include "pmap/uffd.h"
 #include "vm/hole.h"
 
 void
-poison_hole(struct vm_object *o, struct hole *hole)
+poison_hole(struct vm_object *o, struct hole *hole, struct task *task, uint64_t address)
 {
-	uint64_t address = vm_object_address(o, hole->low);
-	size_t page = o->daemon->page_bytes;
+	uint64_t low = hole->low;
 	bool wanted;
 
-	CHECK(hole->high == hole->low + 1);
-	uffd_poison(o->task->uffd, address, page, UFFD_MODE_HELD);
+	CHECK(hole->high == low + 1);
+	uffd_poison(task->uffd, address, o->daemon->page_bytes, UFFD_MODE_HELD);
 	lock_acquire(&o->lock);
 	wanted = vm_object_hole_end(o, hole);
 	lock_release(&o->lock);
 	if (wanted)
-		uffd_wake(o->task->uffd, address, page);
+		pmap_wake(o, low, low + 1);
 }

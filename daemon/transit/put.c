@@ -24,7 +24,8 @@ clear_the_way(
 	*last = at;
 	if (++*tries > IN_THE_WAY_TRIES)
 		return false;
-	uffd_punch(fill->object->memfd, (fill->index + at) << fill->object->daemon->page_shift,
+	uffd_punch(fill->object->backing.memfd,
+	    (fill->index + at) << fill->object->daemon->page_shift,
 	    fill->object->daemon->page_bytes);
 	stat_add(stats, STAT_PLANTED, 1);
 	return true;
@@ -46,9 +47,9 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 	for (size_t part = 0; part < d->page_bytes && whole;) {
 		uint64_t address = fill_address(fill, at) + part;
 		size_t done;
-		int error =
-		    page ? uffd_copy(o->task->uffd, address, page + part, d->hw_bytes, mode, &done)
-			 : uffd_zeropage(o->task->uffd, address, d->hw_bytes, &done);
+		int error = page ? uffd_copy(fill->task->uffd, address, page + part, d->hw_bytes,
+				       mode, &done)
+				 : uffd_zeropage(fill->task->uffd, address, d->hw_bytes, &done);
 
 		if (error == -EEXIST && clear_the_way(stats, fill, at, &last, &tries)) {
 			/* All of it is gone. */
@@ -58,11 +59,12 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 		}
 		any |= error == 0;
 		if (error && page)
-			whole = uffd_write(o->memfd, offset + part, page + part, d->hw_bytes);
+			whole =
+			    uffd_write(o->backing.memfd, offset + part, page + part, d->hw_bytes);
 		part += d->hw_bytes;
 	}
 	if (!any || !whole)
-		uffd_punch(o->memfd, offset, d->page_bytes);
+		uffd_punch(o->backing.memfd, offset, d->page_bytes);
 	return any && whole;
 }
 
@@ -86,7 +88,7 @@ copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *
 	while (in_place < count) {
 		unsigned at = from + in_place;
 		size_t done = 0;
-		int error = uffd_copy(fill->object->task->uffd, fill_address(fill, at),
+		int error = uffd_copy(fill->task->uffd, fill_address(fill, at),
 		    (const char *)pages + ((size_t)in_place << d->page_shift),
 		    (size_t)(count - in_place) << d->page_shift, mode, &done);
 
@@ -142,7 +144,7 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 
 	while (done_pages < fill->count) {
 		size_t done = 0;
-		int error = uffd_zeropage(o->task->uffd, fill_address(fill, done_pages),
+		int error = uffd_zeropage(fill->task->uffd, fill_address(fill, done_pages),
 		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
 
 		done_pages += (unsigned)(done >> d->page_shift);

@@ -5,7 +5,7 @@
  */
 #include "transit/release.h"
 
-#include "pmap/uffd.h"
+#include "pmap/pmap.h"
 #include "vm/task.h"
 #include "core/watch.h"
 
@@ -20,7 +20,7 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 		cond_broadcast(&o->unbusy);
 		lock_release(&o->lock);
 	}
-	uffd_wake(o->task->uffd, vm_object_address(o, index), o->daemon->page_bytes);
+	pmap_wake(o, index, index + 1);
 }
 
 /* The thread that has the page may wait for the client, and so this one does too. => O held,
@@ -29,7 +29,7 @@ static void
 wait_watched(struct vm_object *o)
 {
 	lock_assert_held(&o->lock);
-	watch_client(task_cookie(o->task));
+	watch_client(task_cookie(o->owner));
 	watch_enter(WATCH_WAIT, -1);
 	cond_wait(&o->unbusy, &o->lock);
 	watch_leave();
@@ -79,6 +79,5 @@ vm_object_hole_close(struct vm_object *o, struct hole *hole)
 	wanted = vm_object_hole_end(o, hole);
 	lock_release(&o->lock);
 	if (wanted)
-		uffd_wake(o->task->uffd, vm_object_address(o, hole->low),
-		    (hole->high - hole->low) << o->daemon->page_shift);
+		pmap_wake(o, hole->low, hole->high);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "pageq/pageq.h"
-#include "pmap/uffd.h"
+#include "pmap/pmap.h"
 #include "transit/poison.h"
 #include "transit/release.h"
 #include "pagers/pager.h"
@@ -57,7 +57,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		hole->wanted = true;
 		return RUN_BUSY;
 	}
-	if (room == 0 || lane_must_wait(d, o->task))
+	if (room == 0 || lane_must_wait(d, ret->task))
 		return RUN_OVER_LIMIT;
 	if (count > room)
 		count = room;
@@ -198,8 +198,7 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 		cond_broadcast(&o->unbusy);
 	lock_release(&o->lock);
 	if (wanted || (wake_first && from <= fill->first))
-		uffd_wake(o->task->uffd, fill_address(fill, from),
-		    (size_t)(fill->count - from) << d->page_shift);
+		pmap_wake(o, fill->index + from, fill->index + fill->count);
 	fill->count = from;
 }
 
@@ -250,9 +249,9 @@ fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigne
 	pager_drop(o, cref);
 	stat_add(stats, STAT_PAGES_LOST, 1);
 	ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGES_LOST, 1);
-	poison_hole(o, hole);
+	poison_hole(o, hole, fill->task, fill_address(fill, i));
 	log_error_limited(
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "
 	    "touching it is SIGBUS",
-	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)o->task->pid);
+	    (unsigned long long)(fill->index + i), (unsigned long long)o->id, (int)fill->task->pid);
 }

@@ -16,6 +16,8 @@
 /* Pages being filled by one operation: consecutive, busy, FILLING. */
 struct fill {
 	struct vm_object *object; /* with a reference */
+	struct task *task;        /* for which they are filled; kept by the caller */
+	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
 	uint64_t index;           /* of the first page */
 	unsigned count;
 	unsigned first; /* which of them faulted */
@@ -33,7 +35,7 @@ fill_page(const struct fill *fill, unsigned i)
 static inline uint64_t
 fill_address(const struct fill *fill, unsigned i)
 {
-	return vm_object_address(fill->object, fill->index + i);
+	return fill->base + ((fill->index + i) << fill->object->daemon->page_shift);
 }
 
 enum run_begun {
@@ -44,8 +46,8 @@ enum run_begun {
 	RUN_BUSY,       /* the page's neighbours are being taken away; the thread that does so wakes
 			   it */
 };
-/* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. => O
- * held */
+/* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. The
+ * caller has set task and base of *ret. => O held */
 enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
 /* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The books: objects, maps and tasks, which name one another, so their bodies stand in one place.
- * What is done with each is in vm_object.h, vm_map.h and task.h. Letters on fields: daemon.h.
+ * The books: objects, backings, mappings, maps and tasks, which name one another, so their bodies
+ * stand in one place. What is done with each is in the header of its name. Letters on fields:
+ * daemon.h.
  */
 #ifndef BOOKS_H
 #define BOOKS_H
@@ -38,6 +39,11 @@ struct hole {
 /* The pager that keeps the pages that have left an object: pagers/pager.h. */
 enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_KIND_COUNT };
 
+/* Where pages of an object lie while they are resident: at page index * page size of a memfd. */
+struct vm_backing {
+	int memfd; /* (C) */
+};
+
 struct vm_object {
 	uint32_t magic;
 	atomic_uint references;
@@ -45,11 +51,12 @@ struct vm_object {
 	uint32_t slot_base;            /* (C) first slot */
 	uint64_t id;                   /* (C) never used again */
 	uint64_t page_count;           /* (C) */
-	uint64_t base_address;         /* (C) */
-	struct task *task;             /* (C) the task that maps it, with a reference */
-	struct bill *bill;             /* (C) the task's, which pays for it */
+	struct task *owner;            /* (C) the task that pays for it, with a reference */
+	struct bill *bill;             /* (C) the owner's */
 	struct daemon *daemon;         /* (C) */
-	int memfd;                     /* (C) */
+	struct vm_backing backing;     /* (C) */
+	struct vm_mapping *mappings;   /* (O) where it is seen, in the order of their ids */
+	uint64_t next_mapping_id;      /* (O) */
 	_Atomic enum pager_kind pager; /* (A) NONE until its first page leaves, and never again */
 	struct lock lock;
 	struct cond unbusy;  /* jobs wait for it under O; broadcast by the thread that lets a WANTED
@@ -74,6 +81,36 @@ vm_object_put_not_last(struct vm_object *o)
 	CHECK(fetch_sub_acq_rel(&o->references, 1) > 1);
 }
 
+#define VM_MAPPING_MAGIC 0x0a99f1c7u
+
+/* Where a task sees pages of an object: page i of [first, end) at base + i * page size. */
+struct vm_mapping {
+	uint32_t magic;
+	atomic_uint references;   /* one for each map entry that lies in it */
+	uint64_t id;              /* (C) ascending in its object, never used again there */
+	struct vm_object *object; /* (C) with a reference */
+	struct task *task;        /* (C) with a reference */
+	uint64_t base;            /* (C) modulo 2^64, where first is above 0 */
+	uint64_t first, end;      /* (C) */
+	struct vm_mapping *next;  /* (O) on the object's list */
+};
+
+/* One more reference, for a holder of one. Any lock may be held, here and
+ * below. */
+static inline struct vm_mapping *
+vm_mapping_get(struct vm_mapping *m)
+{
+	INVARIANT(m->magic == VM_MAPPING_MAGIC);
+	fetch_add_relaxed(&m->references, 1);
+	return m;
+}
+/* Drops a reference of a holder that has another one. */
+static inline void
+vm_mapping_put_not_last(struct vm_mapping *m)
+{
+	CHECK(fetch_sub_acq_rel(&m->references, 1) > 1);
+}
+
 struct object_table {
 	struct lock lock;
 	struct vm_object **objects; /* (A) stable while the object has a resident page */
@@ -82,10 +119,10 @@ struct object_table {
 };
 
 struct vm_entry {
-	uint64_t start, end;      /* client addresses */
-	struct vm_object *object; /* one reference per entry */
-	uint64_t offset;          /* bytes in the object */
-	uint32_t behavior;        /* enum pager_behavior, the lasting ones */
+	uint64_t start, end;        /* client addresses */
+	struct vm_mapping *mapping; /* one reference per entry */
+	uint64_t offset;            /* bytes in the object */
+	uint32_t behavior;          /* enum pager_behavior, the lasting ones */
 	uint32_t wired_count;
 	uint32_t protection, max_protection;
 };
@@ -98,10 +135,10 @@ struct vm_map {
 	uint64_t virtual_bytes;   /* (M) */
 	uint64_t wired_bytes; /* (M) of wired entries: what may become wired by touching it. Changed
 				 by jobs alone */
-	struct daemon *daemon;     /* (C) */
-	struct bill *bill;         /* (C) pays for its memory; NULL: nobody does */
-	struct vm_object *growing; /* (M) the last object that was made for more than one
-				      allocation; with a reference */
+	struct daemon *daemon;      /* (C) */
+	struct bill *bill;          /* (C) pays for its memory; NULL: nobody does */
+	struct vm_mapping *growing; /* (M) of the last object that was made for more than one
+				       allocation; with a reference */
 };
 
 enum task_state { TASK_ATTACHING, TASK_ATTACHED, TASK_DEAD };

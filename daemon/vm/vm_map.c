@@ -146,7 +146,7 @@ vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until)
 	if (until >= e->end)
 		return vm_map_remove_at(m, i);
 	front.end = until;
-	vm_object_get(front.object);
+	vm_mapping_get(front.mapping);
 	e->start = until;
 	e->offset += bytes;
 	m->virtual_bytes -= bytes;
@@ -173,7 +173,7 @@ vm_map_wire(struct vm_map *m, struct vm_entry *e, int by)
 static bool
 can_merge(const struct vm_entry *a, const struct vm_entry *b)
 {
-	return a->end == b->start && a->object == b->object &&
+	return a->end == b->start && a->mapping == b->mapping &&
 	       a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
 	       a->wired_count == b->wired_count && a->protection == b->protection &&
 	       a->max_protection == b->max_protection;
@@ -191,7 +191,7 @@ merge_at(struct vm_map *m, uint32_t i)
 	if (!can_merge(a, a + 1))
 		return;
 	a->end = a[1].end;
-	vm_object_put_not_last(a[1].object);
+	vm_mapping_put_not_last(a[1].mapping);
 	memmove(a + 1, a + 2, (m->count - i - 2) * sizeof(*a));
 	m->count--;
 }
@@ -202,7 +202,7 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 	uint32_t i = vm_map_index(m, entry->start);
 
 	lock_assert_held(&m->lock);
-	CHECK(entry->start < entry->end && entry->object);
+	CHECK(entry->start < entry->end && entry->mapping);
 	CHECK(i == m->count || m->entries[i].start >= entry->end);
 	insert_at(m, i, entry);
 	m->virtual_bytes += entry->end - entry->start;
@@ -251,7 +251,7 @@ clip_at(struct vm_map *m, uint64_t address)
 	tail = m->entries[i];
 	tail.offset += address - tail.start;
 	tail.start = address;
-	vm_object_get(tail.object);
+	vm_mapping_get(tail.mapping);
 	m->entries[i].end = address;
 	insert_at(m, i + 1, &tail);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A client's map: entries sorted by address, each a range of one object with its attributes.
- * Adjacent entries of the same object with equal attributes and contiguous offsets are one entry.
+ * A client's map: entries sorted by address, each a range of one mapping with its attributes.
+ * Adjacent entries of the same mapping with equal attributes and contiguous offsets are one entry.
  * Ranged operations clip first.
  */
 #ifndef VM_MAP_H
@@ -20,8 +20,8 @@ struct vm_entry *vm_map_lookup_from(struct vm_map *m, uint64_t address);
 /* Makes room so that the next insert and two clips cannot fail. => 0, -ENOMEM, or what share_take
  * says; M held */
 int vm_map_reserve(struct vm_map *m);
-/* Puts an entry in (its range must be free; takes over the object reference) and merges it with its
- * neighbours.
+/* Puts an entry in (its range must be free; takes over the mapping's reference) and merges it with
+ * its neighbours.
  * => M held */
 void vm_map_insert(struct vm_map *m, const struct vm_entry *entry);
 /* Whether [start, end) is covered without holes. => M held */
@@ -30,7 +30,7 @@ bool vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end);
 unsigned vm_map_clips(struct vm_map *m, uint64_t start, uint64_t end);
 /* Splits entries at both ends of the range. => M held, vm_map_reserve called */
 void vm_map_clip(struct vm_map *m, uint64_t start, uint64_t end);
-/* Takes the i-th entry out; its object reference is the caller's. => M held */
+/* Takes the i-th entry out; its mapping's reference is the caller's. => M held */
 struct vm_entry vm_map_remove_at(struct vm_map *m, uint32_t i);
 /* The same of the part of it that lies below `until`; it needs no room. */
 struct vm_entry vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until);

@@ -5,19 +5,15 @@
 #include "vm/vm_object.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "failpt.h"
 #include "vm/task.h"
+#include "vm/vm_backing.h"
 
 #define OBJECTS_MAX (1u << 20)
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3; the headers are older */
-#endif
 
 int
 object_table_create(struct daemon *d)
@@ -69,24 +65,6 @@ table_add(struct daemon *d, struct vm_object *o)
 	return error;
 }
 
-static int
-memfd_open(uint64_t bytes)
-{
-	int fd = memfd_create("pagerd-object", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	int error;
-
-	CHECK(bytes > 0);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		error = -errno;
-		close(fd);
-		return error;
-	}
-	return fd;
-}
-
 /* What an object takes of its user's shares. */
 static const struct {
 	enum share share;
@@ -129,13 +107,12 @@ shares_take(struct vm_object *o)
 }
 
 int
-vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint64_t base_address,
-    struct vm_object **ret)
+vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, struct vm_object **ret)
 {
 	struct vm_object *o;
 	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
 
-	CHECK(page_count > 0 && (base_address & (d->page_bytes - 1)) == 0);
+	CHECK(page_count > 0);
 	if (error)
 		return error;
 	o = calloc(1, sizeof(*o));
@@ -144,24 +121,22 @@ vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint6
 	o->magic = VM_OBJECT_MAGIC;
 	o->daemon = d;
 	o->page_count = page_count;
-	o->base_address = base_address;
-	o->task = task_get(task);
-	o->bill = &task->bill;
+	o->owner = task_get(owner);
+	o->bill = &owner->bill;
 	store_relaxed(&o->references, 1);
 	error = shares_take(o);
 	if (error)
 		goto fail_shares;
-	o->memfd = memfd_open(page_count << d->page_shift);
-	error = o->memfd;
-	if (error < 0)
-		goto fail_memfd;
+	error = vm_backing_create(&o->backing, page_count << d->page_shift);
+	if (error)
+		goto fail_backing;
 	error = slots_take(d, page_count, &o->slot_base);
 	if (error)
 		goto fail_slots;
 	o->blocks = &d->slots.blocks[o->slot_base / SLOTS_PER_BLOCK];
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
-	fetch_add_relaxed(&task->objects, 1);
+	fetch_add_relaxed(&owner->objects, 1);
 	error = table_add(d, o);
 	if (error)
 		goto fail_table;
@@ -169,16 +144,16 @@ vm_object_create(struct daemon *d, struct task *task, uint64_t page_count, uint6
 	return 0;
 
 fail_table:
-	fetch_sub_relaxed(&task->objects, 1);
+	fetch_sub_relaxed(&owner->objects, 1);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
 	slots_put(d, o->slot_base, page_count);
 fail_slots:
-	close(o->memfd);
-fail_memfd:
+	vm_backing_destroy(&o->backing);
+fail_backing:
 	shares_give(o, ARRAY_LEN(object_shares));
 fail_shares:
-	task_put(task);
+	task_put(owner);
 	free(o);
 	return error;
 }
@@ -194,16 +169,16 @@ vm_object_put(struct vm_object *o)
 	CHECKF(vm_object_next_live(o, 0, o->page_count) == o->page_count,
 	    "object %llu ends with live pages", (unsigned long long)o->id);
 	lock_acquire(&d->objects.lock);
-	CHECK(d->objects.objects[o->index] == o && !o->holes);
+	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->mappings);
 	d->objects.objects[o->index] = NULL;
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;
 	lock_release(&d->objects.lock);
 	vm_object_slots_end(o);
-	close(o->memfd);
-	fetch_sub_relaxed(&o->task->objects, 1);
+	vm_backing_destroy(&o->backing);
+	fetch_sub_relaxed(&o->owner->objects, 1);
 	shares_give(o, ARRAY_LEN(object_shares));
-	task_put(o->task);
+	task_put(o->owner);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
 	o->magic = 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * A VM object: a run of slots in the slot arena and a memfd that holds its resident pages at
- * page index * page size. Anonymous objects take the allocations of their client that lie beside
- * what they have, so object page i is always mapped at base_address + i * page size. A page that no
- * region maps is ABSENT.
+ * page index * page size. It is content: who sees it, and where, its mappings say (vm_mapping.h).
+ * Anonymous objects take the allocations of their client that lie beside what they have. A page
+ * that no region maps is ABSENT.
  *
- * References: one per map entry, one per operation under way (a fault, an I/O, a laundered page). A
+ * References: one per mapping, one per operation under way (a fault, an I/O, a laundered page). A
  * page that is busy keeps the object: a thread that takes it apart waits for busy pages first.
  */
 #ifndef VM_OBJECT_H
@@ -19,19 +19,13 @@
 
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
-/* => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has
- * its share). One reference for the caller. */
-int vm_object_create(struct daemon *d, struct task *task, uint64_t page_count,
-    uint64_t base_address, struct vm_object **ret);
+/* owner: pays for it. => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots, or all of a share is in use),
+ * -EDQUOT (the user has its share). One reference for the caller. */
+int vm_object_create(
+    struct daemon *d, struct task *owner, uint64_t page_count, struct vm_object **ret);
 /* The last reference frees it: every slot must be ABSENT by then. */
 void vm_object_put(struct vm_object *o);
 
-static inline uint64_t
-vm_object_address(const struct vm_object *o, uint64_t index)
-{
-	INVARIANT(index <= o->page_count);
-	return o->base_address + (index << o->daemon->page_shift);
-}
 /* The owner that the compressor writes beside a stored page. */
 struct cowner vm_object_owner(const struct vm_object *o, uint64_t page);
 /* The object that may be meant, with a reference, and the page in it; or NULL. */

@@ -181,6 +181,7 @@ runs_end_where_the_share_does(void **state)
 
 	(void)state;
 	blocks_start(&u);
+	fill = (struct fill)UNIT_FILL(&u);
 	u.task->bill.account->is_privileged = false;
 	store_relaxed(&u.daemon->params.user_percent, 50);
 	store_relaxed(&u.daemon->params.max_table_bytes, 4 * TABLE_BLOCK_BYTES);
@@ -223,7 +224,7 @@ numbers_outlive_objects(void **state)
 	(void)state;
 	blocks_start(&u);
 	d = u.daemon;
-	assert_int_equal(vm_object_create(d, u.task, UNIT_PAGES, UNIT_BASE + (1ull << 40), &o), 0);
+	assert_int_equal(vm_object_create(d, u.task, UNIT_PAGES, &o), 0);
 	victim = (struct victim){ .page = vm_object_pol_page(o, 700), .frame = 0, .object = o };
 	lock_acquire(&o->lock);
 	assert_int_equal(vm_object_populate(o, 700, 1, 1), 1);

@@ -16,7 +16,7 @@
 static uint32_t
 page_make(struct unit *u, uint64_t index, enum page_state state)
 {
-	struct fill fill = { 0 };
+	struct fill fill = UNIT_FILL(u);
 
 	lock_acquire(&u->object->lock);
 	assert_int_equal(

@@ -23,7 +23,7 @@
 static void
 somebody_fills(struct unit *u, uint64_t index)
 {
-	struct fill fill;
+	struct fill fill = UNIT_FILL(u);
 	enum run_begun begun;
 
 	lock_acquire(&u->object->lock);
@@ -42,6 +42,7 @@ nobody_fills_what_is_refused(void **state)
 	(void)state;
 
 	server = faults_start(&u);
+	fill = (struct fill)UNIT_FILL(&u);
 	f = fault_at(&u, 7, 0);
 	world.on_poison = somebody_fills;
 	assert_true(fault_refuse(server, &f, REFUSED_FRAMES));
@@ -101,7 +102,7 @@ late_thread(void *argument)
 	struct late *late = argument;
 
 	struct unit *u = late->unit;
-	struct fill fill;
+	struct fill fill = UNIT_FILL(u);
 
 	lock_acquire(&u->object->lock);
 	sem_post(&late->has_object);
@@ -195,7 +196,7 @@ touch_wires(void **state)
 	for (uint64_t i = 0; i < ARRAY_LEN(from); i++) {
 		struct fault f = fault_at(&u, i, UFFD_FAULT_MINOR);
 		enum wait_for wait;
-		struct fill fill;
+		struct fill fill = UNIT_FILL(&u);
 
 		u.daemon->pageq.speculative_head = u.daemon->pageq.speculative_tail = FRAME_NONE;
 		lock_acquire(&u.object->lock);
@@ -237,9 +238,10 @@ wire_counts_promises(void **state)
 	store_relaxed(&u.daemon->params.wire_percent, 50); /* of 1024 */
 	frames_params_refresh(u.daemon);
 	other = unit_task(u.daemon);
-	second = (struct unit){ u.daemon, other, u.object };
+	second = (struct unit){ u.daemon, other, u.object, NULL };
 	entry = u.task->map.entries[0];
-	vm_object_get(entry.object);
+	assert_int_equal(
+	    vm_mapping_create(u.object, other, UNIT_BASE, 0, UNIT_PAGES, &entry.mapping), 0);
 	unit_map(other, &entry);
 
 	assert_int_equal(wire(&u, handle_wire, 0, 513), -EAGAIN);
@@ -270,7 +272,7 @@ wire_counts_promises(void **state)
 		continue;
 	assert_int_equal(u.task->map.wired_bytes, 0);
 	/* As faults_stop wants it. */
-	vm_object_get(u.object);
+	entry.mapping = vm_mapping_get(u.mapping);
 	entry.wired_count = 0;
 	unit_map(u.task, &entry);
 	faults_stop(&u);
@@ -292,7 +294,7 @@ kept_is_not_woken(void **state)
 	server->seat->swapins = calloc(FAULT_IO_DEPTH, sizeof(*server->seat->swapins));
 	f = fault_at(&u, 7, 0);
 	for (unsigned wanted = 0; wanted < 2; wanted++) {
-		struct fill fill;
+		struct fill fill = UNIT_FILL(&u);
 
 		/* The page is in the middle of the pages to be brought in. */
 		lock_acquire(&u.object->lock);
@@ -379,7 +381,7 @@ holes_make_no_objects(void **state)
 	assert_int_equal(deallocate(&u, base + 10 * 4096, PAGES - 8), 0);
 	assert_int_equal(load_relaxed(&u.task->objects), 2);
 	assert_int_equal(deallocate(&u, base + (1ull << 32), 1), 0);
-	vm_object_put(u.task->map.growing);
+	vm_mapping_put(u.task->map.growing);
 	u.task->map.growing = NULL;
 	assert_int_equal(load_relaxed(&u.task->objects), 1);
 	faults_stop(&u);

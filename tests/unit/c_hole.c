@@ -77,6 +77,7 @@ nobody_fills_a_hole(void **state)
 	(void)state;
 
 	unit_start(&u);
+	fill = (struct fill)UNIT_FILL(&u);
 	store_pages(&u, 64);
 	lock_acquire(&u.object->lock);
 	vm_object_hole_begin(u.object, &hole, 20, 30);
@@ -127,6 +128,7 @@ only_stored_pages_stand_between(void **state)
 	(void)state;
 
 	unit_start(&u);
+	fill = (struct fill)UNIT_FILL(&u);
 	store_pages(&u, 32);
 	assert_true(vm_object_all_stored(u.object, 3, 3));
 	assert_true(vm_object_all_stored(u.object, 0, 32));

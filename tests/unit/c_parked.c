@@ -44,7 +44,7 @@ overflow_is_woken(void **state)
 	/* Others fill the pool, and the last of them finds nothing. */
 	for (unsigned i = 0; i < 4; i++) {
 		others[i] = unit_task(d);
-		other = (struct unit){ d, others[i], u.object };
+		other = (struct unit){ d, others[i], u.object, NULL };
 		park(server, &other, 0, i < 3 ? share : 1, WAIT_FIRST);
 	}
 	assert_int_equal(load_relaxed(&d->park.count), 4 * share);
@@ -97,7 +97,7 @@ discard_rings(void **state)
 static void
 store_page(struct unit *u, uint64_t index)
 {
-	struct fill fill;
+	struct fill fill = UNIT_FILL(u);
 
 	lock_acquire(&u->object->lock);
 	assert_int_equal(
@@ -151,7 +151,7 @@ last_waiter_ends(void **state)
 
 	server = faults_start(&u);
 	other = unit_task(u.daemon);
-	second = (struct unit){ u.daemon, other, u.object };
+	second = (struct unit){ u.daemon, other, u.object, NULL };
 	store_relaxed(&u.task->lane, 1);
 	store_relaxed(&u.daemon->frames.free_count, 0);
 	park(server, &second, 9, 1, WAIT_FIRST);
@@ -217,7 +217,7 @@ limit_holds_up_nobody(void **state)
 	server = faults_start(&u);
 	d = u.daemon;
 	other = unit_task(d);
-	second = (struct unit){ d, other, u.object };
+	second = (struct unit){ d, other, u.object, NULL };
 	/* Both hold more than they may. */
 	store_relaxed(&u.task->bill.process->limit_pages, 1);
 	store_relaxed(&other->bill.process->limit_pages, 1);

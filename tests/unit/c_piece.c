@@ -13,13 +13,15 @@
 
 static struct unit u;
 static struct vm_object *large;
+static struct vm_mapping *far;
 
 static int
 start(void **state)
 {
 	(void)state;
 	unit_start(&u);
-	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, FAR_BASE, &large), 0);
+	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, &large), 0);
+	assert_int_equal(vm_mapping_create(large, u.task, FAR_BASE, 0, PAGES, &far), 0);
 	return 0;
 }
 
@@ -28,9 +30,10 @@ stop(void **state)
 {
 	(void)state;
 	while (u.task->map.count > 0)
-		vm_object_put(unit_unmap(u.task).object);
+		vm_mapping_put(unit_unmap(u.task).mapping);
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
 		store_relaxed(&large->blocks[block], 0);
+	vm_mapping_put(far);
 	vm_object_put(large);
 	unit_stop(&u);
 	return 0;
@@ -41,10 +44,10 @@ map_pages(uint64_t first, uint64_t last)
 {
 	struct vm_entry e = { .start = FAR_BASE + first * PAGE,
 		.end = FAR_BASE + last * PAGE,
-		.object = large,
+		.mapping = far,
 		.offset = first * PAGE };
 
-	vm_object_get(large);
+	vm_mapping_get(far);
 	unit_map(u.task, &e);
 }
 
@@ -71,14 +74,14 @@ walk(uint64_t first, uint64_t last, unsigned cost, uint64_t *ret_met)
 		struct part part;
 
 		while (piece_next(&p, &part)) {
-			assert_ptr_equal(part.entry.object, large);
+			assert_ptr_equal(part.entry.mapping, far);
 			assert_true(
 			    part.first >= at && part.first < part.last && part.last <= last);
 			for (uint64_t i = part.first; i < part.last; i++)
 				looked_at += is_live(i);
 			met += part.last - part.first;
 			at = part.last;
-			vm_object_put(large);
+			vm_mapping_put(far);
 		}
 		assert_true(looked_at * cost <= PIECE_WORK + cost);
 		assert_true(range.at > before);

@@ -50,7 +50,7 @@ stop(void **state)
 }
 
 /* Allocates pages [first, last) of the unit's address range. */
-static struct vm_object *
+static struct vm_mapping *
 allocate(uint64_t first, uint64_t last)
 {
 	struct range range;
@@ -59,14 +59,15 @@ allocate(uint64_t first, uint64_t last)
 	assert_int_equal(
 	    range_init(&range, u.task, UNIT_BASE + first * PAGE, (last - first) * PAGE), 0);
 	assert_int_equal(region_allocate(&range, &e), 0);
-	return e.object;
+	return e.mapping;
 }
 
 /* => its frame */
 static uint32_t
-fill(struct vm_object *o, uint64_t index, enum page_state state)
+fill(struct vm_mapping *m, uint64_t index, enum page_state state)
 {
-	struct fill fill = { 0 };
+	struct fill fill = { .task = m->task, .base = m->base };
+	struct vm_object *o = m->object;
 
 	lock_acquire(&o->lock);
 	assert_int_equal(fill_begin(u.daemon, o, index, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);
@@ -98,7 +99,7 @@ nothing_is_left(void)
 	assert_true(ledger_pages(&u.task->bill.ledger, PAGER_LEDGER_INTERNAL) == 0);
 	/* But for the unit's own. */
 	assert_int_equal(load_relaxed(&u.task->objects), 1);
-	assert_int_equal(load_relaxed(&u.object->references), 1);
+	assert_int_equal(load_relaxed(&u.object->references), 2);
 }
 
 /* Pages in each state that they can be in when their task ends. */
@@ -107,16 +108,17 @@ pages_of_all_states(void **state)
 {
 	enum { ACTIVE, INACTIVE, LAUNDRY, SPECULATIVE, WIRED };
 	struct daemon *d = u.daemon;
-	struct vm_object *o = allocate(0, 64);
+	struct vm_mapping *m = allocate(0, 64);
+	struct vm_object *o = m->object;
 	struct victim victim;
 	struct range range;
 
 	(void)state;
-	fill(o, ACTIVE, PAGE_ACTIVE);
-	fill(o, INACTIVE, PAGE_ACTIVE);
-	fill(o, LAUNDRY, PAGE_ACTIVE);
-	fill(o, SPECULATIVE, PAGE_SPECULATIVE);
-	fill(o, WIRED, PAGE_ACTIVE);
+	fill(m, ACTIVE, PAGE_ACTIVE);
+	fill(m, INACTIVE, PAGE_ACTIVE);
+	fill(m, LAUNDRY, PAGE_ACTIVE);
+	fill(m, SPECULATIVE, PAGE_SPECULATIVE);
+	fill(m, WIRED, PAGE_ACTIVE);
 	pageq_lock(d);
 	assert_true(pageq_deactivate_page_locked(d, o, INACTIVE));
 	assert_true(pageq_deactivate_page_locked(d, o, LAUNDRY));
@@ -136,17 +138,17 @@ pages_of_all_states(void **state)
 static void
 many_ranges(void **state)
 {
-	struct vm_object *o;
+	struct vm_mapping *m;
 
 	(void)state;
 	for (uint64_t first = 0; first < 4096; first += 64) {
-		o = allocate(first, first + 16);
-		fill(o, (UNIT_BASE + first * PAGE - o->base_address) / PAGE, PAGE_ACTIVE);
+		m = allocate(first, first + 16);
+		fill(m, (UNIT_BASE + first * PAGE - m->base) / PAGE, PAGE_ACTIVE);
 	}
 	/* Beyond the unit's object: an object of its own. */
-	o = allocate(1ull << 20, (1ull << 20) + 8);
-	assert_ptr_not_equal(o, u.object);
-	fill(o, (UNIT_BASE + (1ull << 20) * PAGE - o->base_address) / PAGE, PAGE_ACTIVE);
+	m = allocate(1ull << 20, (1ull << 20) + 8);
+	assert_ptr_not_equal(m->object, u.object);
+	fill(m, (UNIT_BASE + (1ull << 20) * PAGE - m->base) / PAGE, PAGE_ACTIVE);
 	assert_int_equal(u.task->map.count, 65);
 	tear_down();
 	nothing_is_left();

@@ -19,6 +19,7 @@
 #include "daemon.h"
 #include "vm/task.h"
 #include "vm/vm_map.h"
+#include "vm/vm_mapping.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 #include "watch/watcher.h"
@@ -27,10 +28,16 @@ struct unit {
 	struct daemon *daemon;
 	struct task *task;
 	struct vm_object *object;
+	struct vm_mapping *mapping; /* of all of it by the task, at UNIT_BASE */
 };
 
 enum { UNIT_FRAMES = 1024, UNIT_PAGES = 4096 };
 #define UNIT_BASE 0x700000000000ull
+/* A fill for the unit's task, at its mapping. */
+#define UNIT_FILL(unit)                                                                            \
+	{                                                                                          \
+		.task = (unit)->task, .base = UNIT_BASE                                            \
+	}
 
 /* A task of this process, with a reference. */
 static inline struct task *
@@ -81,7 +88,9 @@ unit_start(struct unit *u)
 	cond_init(&d->pageq.help_wanted);
 	u->daemon = d;
 	u->task = unit_task(d);
-	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, UNIT_BASE, &u->object), 0);
+	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, &u->object), 0);
+	assert_int_equal(
+	    vm_mapping_create(u->object, u->task, UNIT_BASE, 0, UNIT_PAGES, &u->mapping), 0);
 }
 
 static inline void
@@ -89,6 +98,7 @@ unit_stop(struct unit *u)
 {
 	struct daemon *d = u->daemon;
 
+	vm_mapping_put(u->mapping);
 	vm_object_put(u->object);
 	task_put(u->task);
 	task_table_destroy(d);

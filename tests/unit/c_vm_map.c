@@ -10,14 +10,14 @@
 
 #define PAGE 4096ull
 
-static struct vm_object objects[3];
+static struct vm_mapping mappings[3];
 
 static void
-objects_reset(void)
+mappings_reset(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
-		objects[i].magic = VM_OBJECT_MAGIC;
-		store_relaxed(&objects[i].references, 1u << 20);
+	for (size_t i = 0; i < ARRAY_LEN(mappings); i++) {
+		mappings[i].magic = VM_MAPPING_MAGIC;
+		store_relaxed(&mappings[i].references, 1u << 20);
 	}
 }
 
@@ -26,7 +26,7 @@ entry(uint64_t first, uint64_t pages, unsigned object, uint64_t offset, uint32_t
 {
 	return (struct vm_entry){ .start = UNIT_BASE + first * PAGE,
 		.end = UNIT_BASE + (first + pages) * PAGE,
-		.object = &objects[object],
+		.mapping = &mappings[object],
 		.offset = offset * PAGE,
 		.behavior = behavior };
 }
@@ -35,7 +35,7 @@ static void
 insert(struct vm_map *m, struct vm_entry e)
 {
 	assert_int_equal(vm_map_reserve(m), 0);
-	vm_object_get(e.object);
+	vm_mapping_get(e.mapping);
 	vm_map_insert(m, &e);
 }
 
@@ -43,11 +43,11 @@ static void
 drain(struct vm_map *m)
 {
 	while (m->count > 0)
-		vm_object_put(vm_map_remove_at(m, m->count - 1).object);
+		vm_mapping_put_not_last(vm_map_remove_at(m, m->count - 1).mapping);
 	lock_release(&m->lock);
 	vm_map_fini(m);
-	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
-		assert_int_equal(load_relaxed(&objects[i].references), 1u << 20);
+	for (size_t i = 0; i < ARRAY_LEN(mappings); i++)
+		assert_int_equal(load_relaxed(&mappings[i].references), 1u << 20);
 }
 
 /* "first+pages" of each entry, in order. */
@@ -92,7 +92,7 @@ test_merge(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct vm_map m;
 
-		objects_reset();
+		mappings_reset();
 		vm_map_init(&m);
 		lock_acquire(&m.lock);
 #define INSERT(x)                                                                                  \
@@ -130,7 +130,7 @@ test_clip_and_cover(void **state)
 		uint64_t from = UNIT_BASE + rows[i].first * PAGE, to = from + rows[i].pages * PAGE;
 		struct vm_map m;
 
-		objects_reset();
+		mappings_reset();
 		vm_map_init(&m);
 		lock_acquire(&m.lock);
 		insert(&m, entry(0, 10, 0, 0, 0));
@@ -151,7 +151,7 @@ test_lookup(void **state)
 	struct vm_map m;
 
 	(void)state;
-	objects_reset();
+	mappings_reset();
 	vm_map_init(&m);
 	lock_acquire(&m.lock);
 	assert_null(vm_map_lookup(&m, UNIT_BASE));
@@ -159,18 +159,18 @@ test_lookup(void **state)
 	insert(&m, entry(10, 5, 0, 0, 0));
 	insert(&m, entry(20, 5, 1, 0, 0));
 	assert_null(vm_map_lookup(&m, UNIT_BASE + 10 * PAGE - 1));
-	assert_ptr_equal(vm_map_lookup(&m, UNIT_BASE + 10 * PAGE)->object, &objects[0]);
-	assert_ptr_equal(vm_map_lookup(&m, UNIT_BASE + 15 * PAGE - 1)->object, &objects[0]);
+	assert_ptr_equal(vm_map_lookup(&m, UNIT_BASE + 10 * PAGE)->mapping, &mappings[0]);
+	assert_ptr_equal(vm_map_lookup(&m, UNIT_BASE + 15 * PAGE - 1)->mapping, &mappings[0]);
 	assert_null(vm_map_lookup(&m, UNIT_BASE + 15 * PAGE));
-	assert_ptr_equal(vm_map_lookup_from(&m, UNIT_BASE + 15 * PAGE)->object, &objects[1]);
-	assert_ptr_equal(vm_map_lookup_from(&m, 0)->object, &objects[0]);
+	assert_ptr_equal(vm_map_lookup_from(&m, UNIT_BASE + 15 * PAGE)->mapping, &mappings[1]);
+	assert_ptr_equal(vm_map_lookup_from(&m, 0)->mapping, &mappings[0]);
 	assert_null(vm_map_lookup_from(&m, UNIT_BASE + 25 * PAGE));
 	/* The hint must not outlive its entry. */
 	assert_non_null(vm_map_lookup(&m, UNIT_BASE + 22 * PAGE));
-	vm_object_put(vm_map_remove_at(&m, 1).object);
+	vm_mapping_put_not_last(vm_map_remove_at(&m, 1).mapping);
 	assert_null(vm_map_lookup(&m, UNIT_BASE + 22 * PAGE));
 	assert_non_null(vm_map_lookup(&m, UNIT_BASE + 12 * PAGE));
-	vm_object_put(vm_map_remove_at(&m, 0).object);
+	vm_mapping_put_not_last(vm_map_remove_at(&m, 0).mapping);
 	assert_null(vm_map_lookup(&m, UNIT_BASE + 12 * PAGE));
 	drain(&m);
 }
@@ -206,7 +206,7 @@ compare(struct vm_map *m)
 
 			assert_true(before->end <= e->start);
 			/* Equal neighbours are one entry. */
-			assert_false(before->end == e->start && before->object == e->object &&
+			assert_false(before->end == e->start && before->mapping == e->mapping &&
 				     before->offset + (before->end - before->start) == e->offset &&
 				     before->behavior == e->behavior &&
 				     before->wired_count == e->wired_count);
@@ -221,7 +221,7 @@ compare(struct vm_map *m)
 		pages -= truth[i].used;
 		if (!e)
 			continue;
-		assert_ptr_equal(e->object, &objects[truth[i].object]);
+		assert_ptr_equal(e->mapping, &mappings[truth[i].object]);
 		assert_int_equal(
 		    e->offset + (UNIT_BASE + i * PAGE - e->start), truth[i].offset * PAGE);
 		assert_int_equal(e->behavior, truth[i].behavior);
@@ -234,7 +234,7 @@ static void
 random_insert(struct vm_map *m, uint64_t *rng)
 {
 	uint64_t first = below(rng, SPAN), pages = 1 + below(rng, 12);
-	unsigned object = (unsigned)below(rng, ARRAY_LEN(objects));
+	unsigned object = (unsigned)below(rng, ARRAY_LEN(mappings));
 	/* Mostly at the offset that makes neighbours join. */
 	uint64_t offset = below(rng, 4) ? first : below(rng, 1000);
 
@@ -264,7 +264,7 @@ random_change(struct vm_map *m, uint64_t *rng)
 	vm_map_clip(m, from, to);
 	for (uint32_t i = vm_map_index(m, from); i < m->count && m->entries[i].start < to;) {
 		if (remove) {
-			vm_object_put(vm_map_remove_at(m, i).object);
+			vm_mapping_put_not_last(vm_map_remove_at(m, i).mapping);
 			continue;
 		}
 		m->entries[i].behavior = behavior;
@@ -292,7 +292,7 @@ test_random(void **state)
 	struct vm_map m;
 
 	(void)state;
-	objects_reset();
+	mappings_reset();
 	memset(truth, 0, sizeof(truth));
 	vm_map_init(&m);
 	lock_acquire(&m.lock);
@@ -318,7 +318,7 @@ test_clips(void **state)
 	struct vm_map m;
 
 	(void)state;
-	objects_reset();
+	mappings_reset();
 	vm_map_init(&m);
 	lock_acquire(&m.lock);
 	insert(&m, entry(0, 10, 0, 0, 0));

@@ -100,8 +100,7 @@ faults_start(struct unit *u)
 	server->seat->bell = d->bells.bells;
 	d->servers = server;
 	store_relaxed(&u->object->pager, PAGER_STORE);
-	entry.object = u->object;
-	vm_object_get(u->object);
+	entry.mapping = vm_mapping_get(u->mapping);
 	unit_map(u->task, &entry);
 	return server;
 }
@@ -113,8 +112,8 @@ faults_stop(struct unit *u)
 	struct vm_entry e = unit_unmap(u->task);
 
 	parked_drop(d, u->task);
-	vm_object_discard(e.object, 0, UNIT_PAGES);
-	vm_object_put(e.object);
+	vm_object_discard(u->object, 0, UNIT_PAGES);
+	vm_mapping_put(e.mapping);
 	frame_wait_destroy(d);
 	page_policy_destroy(d->pageq.policy);
 	free(d->seats);

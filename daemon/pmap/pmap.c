@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Page tables of all mappers. Runs on: any thread, no lock held. Allocates nothing.
+ */
+#include "pmap/pmap.h"
+
+#include <errno.h>
+
+#include "core/watch.h"
+#include "pmap/uffd.h"
+#include "vm/task.h"
+#include "vm/vm_mapping.h"
+
+static uint64_t
+mapper_address(const struct vm_object *o, const struct mapper *m)
+{
+	INVARIANT(m->low < m->high);
+	return m->base + (m->low << o->daemon->page_shift);
+}
+
+static size_t
+mapper_bytes(const struct vm_object *o, const struct mapper *m)
+{
+	INVARIANT(m->low < m->high);
+	return (size_t)(m->high - m->low) << o->daemon->page_shift;
+}
+
+int
+pmap_protect(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	uint64_t client = watch_client(0);
+	const struct mapper *m;
+	struct mapper_walk w;
+	int error = 0;
+
+	mapper_walk_begin(&w, o, low, high);
+	while (error == 0 && (m = mapper_walk_next(&w)) != NULL) {
+		watch_client(task_cookie(m->task));
+		error = uffd_protect(m->task->uffd, mapper_address(o, m), mapper_bytes(o, m));
+		if (error == -ENOENT || error == -ESRCH)
+			error = 0;
+	}
+	mapper_walk_end(&w);
+	watch_client(client);
+	return error;
+}
+
+void
+pmap_wake(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	const struct mapper *m;
+	struct mapper_walk w;
+
+	mapper_walk_begin(&w, o, low, high);
+	while ((m = mapper_walk_next(&w)) != NULL)
+		uffd_wake(m->task->uffd, mapper_address(o, m), mapper_bytes(o, m));
+	mapper_walk_end(&w);
+}
+
+/* What the first mapper puts there another one finds, and maps. */
+static void
+clear_in(const struct vm_object *o, const struct mapper *m)
+{
+	const struct daemon *d = o->daemon;
+	uint64_t address = mapper_address(o, m);
+
+	watch_client(task_cookie(m->task));
+	for (size_t at = 0; at < d->page_bytes && !task_is_dead(m->task); at += d->hw_bytes) {
+		size_t done;
+
+		if (uffd_zeropage(m->task->uffd, address + at, d->hw_bytes, &done) == -EEXIST)
+			(void)uffd_continue(m->task->uffd, address + at, d->hw_bytes, 0);
+	}
+}
+
+void
+pmap_clear(struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = o->daemon;
+	uint64_t client = watch_client(0);
+	const struct mapper *m;
+	struct mapper_walk w;
+
+	mapper_walk_begin(&w, o, index, index + 1);
+	while ((m = mapper_walk_next(&w)) != NULL)
+		clear_in(o, m);
+	mapper_walk_end(&w);
+	watch_client(client);
+	uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
+}

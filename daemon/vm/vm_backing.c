@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Backings. Runs on: control loop and jobs (create); any thread (destroy).
+ */
+#include "vm/vm_backing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3; the headers are older */
+#endif
+
+int
+vm_backing_create(struct vm_backing *b, uint64_t bytes)
+{
+	int fd = memfd_create("pagerd-object", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int error;
+
+	CHECK(bytes > 0);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	b->memfd = fd;
+	return 0;
+}
+
+void
+vm_backing_destroy(struct vm_backing *b)
+{
+	CHECK(b->memfd >= 0);
+	close(b->memfd);
+	b->memfd = -1;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mappings. Runs on: control loop and jobs (create); any thread.
+ */
+#include "vm/vm_mapping.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vm/task.h"
+
+static void
+mapping_link(struct vm_object *o, struct vm_mapping *m)
+{
+	struct vm_mapping **at = &o->mappings;
+
+	lock_acquire(&o->lock);
+	while (*at)
+		at = &(*at)->next;
+	m->id = o->next_mapping_id++;
+	*at = m;
+	lock_release(&o->lock);
+}
+
+static void
+mapping_unlink(struct vm_object *o, struct vm_mapping *m)
+{
+	struct vm_mapping **at = &o->mappings;
+
+	lock_acquire(&o->lock);
+	while (*at != m) {
+		CHECK(*at);
+		at = &(*at)->next;
+	}
+	*at = m->next;
+	lock_release(&o->lock);
+}
+
+int
+vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
+    uint64_t end, struct vm_mapping **ret)
+{
+	struct vm_mapping *m = calloc(1, sizeof(*m));
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(first < end && end <= o->page_count && (base & (o->daemon->page_bytes - 1)) == 0);
+	locks_assert_none();
+	if (!m)
+		return -ENOMEM;
+	m->magic = VM_MAPPING_MAGIC;
+	store_relaxed(&m->references, 1);
+	vm_object_get(o);
+	m->object = o;
+	m->task = task_get(task);
+	m->base = base;
+	m->first = first;
+	m->end = end;
+	mapping_link(o, m);
+	*ret = m;
+	return 0;
+}
+
+void
+vm_mapping_put(struct vm_mapping *m)
+{
+	CHECK_OBJ(m, VM_MAPPING_MAGIC);
+	locks_assert_none();
+	if (fetch_sub_acq_rel(&m->references, 1) != 1)
+		return;
+	mapping_unlink(m->object, m);
+	m->magic = 0;
+	vm_object_put(m->object);
+	task_put(m->task);
+	free(m);
+}
+
+void
+mapper_walk_begin(struct mapper_walk *w, struct vm_object *o, uint64_t low, uint64_t high)
+{
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(low < high && high <= o->page_count);
+	w->object = o;
+	w->low = low;
+	w->high = high;
+	w->next_id = 0;
+	w->more = true;
+	w->count = w->at = 0;
+}
+
+static void
+take_step(struct mapper_walk *w)
+{
+	struct vm_object *o = w->object;
+	struct vm_mapping *m;
+
+	w->count = w->at = 0;
+	lock_acquire(&o->lock);
+	for (m = o->mappings; m && w->count < MAPPER_STEP; m = m->next) {
+		if (m->id < w->next_id)
+			continue;
+		w->next_id = m->id + 1;
+		if (m->end <= w->low || m->first >= w->high)
+			continue;
+		w->taken[w->count++] = (struct mapper){ .task = task_get(m->task),
+			.base = m->base,
+			.low = max_u64(m->first, w->low),
+			.high = min_u64(m->end, w->high) };
+	}
+	w->more = m != NULL;
+	lock_release(&o->lock);
+}
+
+const struct mapper *
+mapper_walk_next(struct mapper_walk *w)
+{
+	locks_assert_none();
+	if (w->at < w->count)
+		task_put(w->taken[w->at++].task);
+	if (w->at == w->count && w->more)
+		take_step(w);
+	return w->at < w->count ? &w->taken[w->at] : NULL;
+}
+
+void
+mapper_walk_end(struct mapper_walk *w)
+{
+	locks_assert_none();
+	while (w->at < w->count)
+		task_put(w->taken[w->at++].task);
+	w->more = false;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mappings: who sees an object, and where. Each task that maps an object has one for each place in
+ * its address space at which pages of the object lie; the object's list of them is the reverse map,
+ * through which pmap/pmap.h reaches page tables. The idea is the pv list of Mach's pmap, with a
+ * range where that has a page.
+ *
+ * References: one for each map entry, one for an operation on a copy of an entry. The mapping stays
+ * on the list until the last one goes, so pages that an entry has mapped are discarded or taken
+ * away before its reference is dropped.
+ */
+#ifndef VM_MAPPING_H
+#define VM_MAPPING_H
+
+#include "vm/books.h"
+#include "vm/vm_object.h"
+
+/* Pages [first, end) of the object are seen by the task at base + index * page size. Takes
+ * references of its own on both. => 0 with one reference for the caller, or -ENOMEM. No lock held
+ */
+int vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
+    uint64_t end, struct vm_mapping **ret);
+/* Drops a reference; the last one ends the mapping. No lock held */
+void vm_mapping_put(struct vm_mapping *m);
+/* vm_mapping_get and vm_mapping_put_not_last: vm/books.h. */
+static inline uint64_t
+vm_mapping_address(const struct vm_mapping *m, uint64_t index)
+{
+	INVARIANT(index >= m->first && index <= m->end);
+	return m->base + (index << m->object->daemon->page_shift);
+}
+
+/* A task that sees some of the pages that a walk is about, and which of them. */
+struct mapper {
+	struct task *task;
+	uint64_t base;
+	uint64_t low, high; /* pages */
+};
+
+#define MAPPER_STEP 8u
+
+/* Goes through an object's mappings. O is taken for some of them at a time and not held in between,
+ * so the caller may wait for each mapper. A mapping made meanwhile may be passed over: it has no
+ * page-table entries yet, and its faults meet what the caller has made busy. */
+struct mapper_walk {
+	struct vm_object *object;
+	uint64_t low, high; /* pages */
+	uint64_t next_id;   /* mappings below have been taken */
+	bool more;          /* the list may have some above */
+	unsigned count, at; /* of taken[] */
+	struct mapper taken[MAPPER_STEP];
+};
+
+/* The caller keeps a reference on the object, and ends the walk. No lock held, here and below */
+void mapper_walk_begin(struct mapper_walk *w, struct vm_object *o, uint64_t low, uint64_t high);
+/* => the next mapper, valid until the walk goes on or ends; NULL: there is none */
+const struct mapper *mapper_walk_next(struct mapper_walk *w);
+void mapper_walk_end(struct mapper_walk *w);
+#endif
