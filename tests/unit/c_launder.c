@@ -12,6 +12,20 @@
 
 /* --- what leaves --- */
 
+/* An object that is gone when its mapping is. */
+static struct vm_object *
+object_make(uint64_t pages, uint64_t base)
+{
+	struct unit *u = &world.unit;
+	struct vm_mapping *mapping;
+	struct vm_object *o;
+
+	assert_int_equal(vm_object_create(u->daemon, u->task, pages, &o), 0);
+	assert_int_equal(vm_mapping_create(o, u->task, base, 0, pages, &mapping), 0);
+	vm_object_put(o);
+	return o;
+}
+
 /* Protect, read and store, punch, publish, free: over more pages than PAGEQ is held for at once. */
 static void
 dirty_pages_are_stored_and_leave(void **state)
@@ -205,9 +219,7 @@ only_what_is_protected_is_stored(void **state)
 		world_start();
 		world.protect_error = gone[i];
 		/* In the second object: the first one's protection is looked at. */
-		assert_int_equal(vm_object_create(world.unit.daemon, world.unit.task, UNIT_PAGES,
-				     UNIT_BASE + (1ull << 32), &world.other),
-		    0);
+		world.other = object_make(UNIT_PAGES, UNIT_BASE + (1ull << 32));
 		victims_make(world.other, 0, 4, true);
 		assert_int_equal(world_launder(), 4);
 		for (uint64_t page = 0; page < 4; page++)
@@ -282,15 +294,6 @@ rescued_victims_are_passed_over(void **state)
 
 /* --- an object after the other --- */
 
-static struct vm_object *
-object_make(uint64_t pages, uint64_t base)
-{
-	struct vm_object *o;
-
-	assert_int_equal(vm_object_create(world.unit.daemon, world.unit.task, pages, base, &o), 0);
-	return o;
-}
-
 /* An object ends while two of its pages are victims, and two others take its slots and frames, with
  * victims in the same places. They are laundered one after the other (the fixture looks for busy
  * pages of another object at each call). */
@@ -312,7 +315,7 @@ an_object_that_ended_makes_no_group(void **state)
 	victims_make(o, far, far + 1, true);
 	memcpy(stale, w->victims, sizeof(stale));
 	vm_object_discard(o, 0, o->page_count);
-	vm_object_put(o);
+	vm_mapping_put(o->mappings);
 	w->chosen = 0;
 
 	world.other = object_make(SLOTS_PER_RUN, UNIT_BASE + (2ull << 32));
@@ -341,7 +344,7 @@ an_object_that_ended_makes_no_group(void **state)
 	assert_left(world.other, 0);
 	assert_left(third, 0);
 	vm_object_discard(third, 0, third->page_count);
-	vm_object_put(third);
+	vm_mapping_put(third->mappings);
 	world_stop();
 }
 

@@ -37,10 +37,10 @@ object_at(uint64_t address)
 {
 	struct vm_object *o = world.unit.object;
 
-	if (address - o->base_address < o->page_count * 4096)
+	if (address - o->mappings->base < o->page_count * 4096)
 		return o;
 	assert_non_null(world.other);
-	assert_true(address - world.other->base_address < world.other->page_count * 4096);
+	assert_true(address - world.other->mappings->base < world.other->page_count * 4096);
 	return world.other;
 }
 
@@ -104,7 +104,7 @@ note(enum call call, struct vm_object *o, uint64_t low, uint64_t high)
 	locks_assert_none();
 	world.calls[world.call_count++] = (struct call_made){ call, o, low, high };
 	/* The watcher would take it for this client's. */
-	assert_true(load_relaxed(&watch_own->client) == task_cookie(o->task));
+	assert_true(load_relaxed(&watch_own->client) == task_cookie(o->owner));
 	look_around(o);
 	switch (call) {
 	case CALL_PROTECT:
@@ -142,7 +142,7 @@ int
 __wrap_uffd_protect(int uffd, uint64_t address, size_t bytes)
 {
 	struct vm_object *o = object_at(address);
-	uint64_t low = (address - o->base_address) / 4096;
+	uint64_t low = (address - o->mappings->base) / 4096;
 
 	(void)uffd;
 	note(CALL_PROTECT, o, low, low + bytes / 4096);
@@ -153,7 +153,7 @@ void
 __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
 {
 	struct vm_object *o = object_at(address);
-	uint64_t low = (address - o->base_address) / 4096;
+	uint64_t low = (address - o->mappings->base) / 4096;
 
 	(void)uffd;
 	if (world.is_laundering)
@@ -163,7 +163,8 @@ __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
 int
 __wrap_uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 {
-	struct vm_object *o = memfd == world.unit.object->memfd ? world.unit.object : world.other;
+	struct vm_object *o =
+	    memfd == world.unit.object->backing.memfd ? world.unit.object : world.other;
 
 	if (world.is_laundering)
 		note(CALL_PUNCH, o, offset / 4096, (offset + bytes) / 4096);
@@ -268,7 +269,7 @@ world_stop(void)
 	vm_object_discard(world.unit.object, 0, world.unit.object->page_count);
 	if (world.other) {
 		vm_object_discard(world.other, 0, world.other->page_count);
-		vm_object_put(world.other);
+		vm_mapping_put(world.other->mappings);
 	}
 	assert_int_equal(unit_level(&world.unit, STAT_FRAMES_FREE), UNIT_FRAMES);
 	assert_int_equal(load_relaxed(&world.unit.object->references), 1);
@@ -297,7 +298,7 @@ uint32_t
 page_make(struct vm_object *o, uint64_t index, bool is_dirty)
 {
 	struct daemon *d = o->daemon;
-	struct fill fill = { 0 };
+	struct fill fill = { .task = world.unit.task, .base = o->mappings->base };
 	uint64_t words[512];
 	struct vm_page *p;
 
@@ -307,7 +308,7 @@ page_make(struct vm_object *o, uint64_t index, bool is_dirty)
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
 		words[i] = world_content(o, index) + i;
 	assert_int_equal(
-	    pwrite(o->memfd, words, sizeof(words), (off_t)index * 4096), sizeof(words));
+	    pwrite(o->backing.memfd, words, sizeof(words), (off_t)index * 4096), sizeof(words));
 	fill_finish(NULL, &fill, 1, PAGE_ACTIVE, false);
 	p = page_at(o, index);
 	if (!is_dirty) {
@@ -333,7 +334,7 @@ page_store(struct vm_object *o, uint64_t index)
 	pageq_launder_finish_locked(d, &v);
 	pageq_unlock(d);
 	lock_release(&o->lock);
-	__real_uffd_punch(o->memfd, index * 4096, 4096);
+	__real_uffd_punch(o->backing.memfd, index * 4096, 4096);
 	vm_object_put(o);
 }
 
@@ -378,7 +379,8 @@ page_is_in_memfd(struct vm_object *o, uint64_t index)
 	uint64_t words[512];
 	bool is_there;
 
-	assert_int_equal(pread(o->memfd, words, sizeof(words), (off_t)index * 4096), sizeof(words));
+	assert_int_equal(
+	    pread(o->backing.memfd, words, sizeof(words), (off_t)index * 4096), sizeof(words));
 	is_there = words[1] != 0;
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
 		assert_true(words[i] == (is_there ? world_content(o, index) + i : 0));
