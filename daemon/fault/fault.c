@@ -126,8 +126,10 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 static enum fault_outcome
 answer_poisoned(struct fault_server *server, const struct fault *f, const struct target *t)
 {
-	bool ours = hole_take_locked(server, t->object, t->index);
+	bool ours;
 
+	lock_assert_held(&t->object->lock);
+	ours = hole_take_locked(server, t->object, t->index);
 	lock_release(&t->object->lock);
 	if (!ours)
 		return FAULT_BUSY;

@@ -212,8 +212,8 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 	bool is_protected = f->flags & UFFD_FAULT_WP, ours;
 	struct around around = { 0, 0 };
 
-	*ret_soft = false;
 	lock_assert_held(&t->object->lock);
+	*ret_soft = false;
 	if (unlikely(write_must_wait(d, f, t, frame))) {
 		lock_release(&t->object->lock);
 		*ret_wait = WAIT_WRITE;

@@ -44,8 +44,10 @@ static int
 mapping_make(struct range *range, uint64_t pages, struct vm_mapping **ret)
 {
 	struct vm_object *o;
-	int error = vm_object_create(range->task->daemon, range->task, pages, &o);
+	int error;
 
+	locks_assert_none();
+	error = vm_object_create(range->task->daemon, range->task, pages, &o);
 	if (error)
 		return error;
 	error = vm_mapping_create(o, range->task, range->address, 0, pages, ret);

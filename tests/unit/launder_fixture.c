@@ -272,7 +272,7 @@ world_stop(void)
 		vm_mapping_put(world.other->mappings);
 	}
 	assert_int_equal(unit_level(&world.unit, STAT_FRAMES_FREE), UNIT_FRAMES);
-	assert_int_equal(load_relaxed(&world.unit.object->references), 1);
+	assert_int_equal(load_relaxed(&world.unit.object->references), 2);
 	frame_wait_destroy(d);
 	side_destroy(d);
 	page_policy_destroy(d->pageq.policy);
