@@ -12,20 +12,6 @@
 
 /* --- what leaves --- */
 
-/* An object that is gone when its mapping is. */
-static struct vm_object *
-object_make(uint64_t pages, uint64_t base)
-{
-	struct unit *u = &world.unit;
-	struct vm_mapping *mapping;
-	struct vm_object *o;
-
-	assert_int_equal(vm_object_create(u->daemon, u->task, pages, &o), 0);
-	assert_int_equal(vm_mapping_create(o, u->task, base, 0, pages, &mapping), 0);
-	vm_object_put(o);
-	return o;
-}
-
 /* Protect, read and store, punch, publish, free: over more pages than PAGEQ is held for at once. */
 static void
 dirty_pages_are_stored_and_leave(void **state)
@@ -103,8 +89,10 @@ clean_pages_leave_for_nothing(void **state)
 
 	world_start();
 	o = world.unit.object;
+	world.credit = STORE_CREDIT_NONE;
 	victims_make(o, 0, 10, false);
 	assert_int_equal(world_launder(), 10);
+	assert_false(world.worker->refused);
 	assert_int_equal(world.call_count, 1);
 	assert_call(0, CALL_PUNCH, o, 0, 10);
 	for (uint64_t i = 0; i < 10; i++)
@@ -179,21 +167,43 @@ a_batch_ends_with_the_room(void **state)
 	world_start();
 	o = world.unit.object;
 	world.room = 3;
-	victims_make(o, 0, 8, true);
+	victims_make(o, 0, 5, true);
+	victims_make(o, 5, 6, false);
+	victims_make(o, 6, 8, true);
 	victims_make(o, 100, 104, true);
-	assert_int_equal(world_launder(), 3);
-	for (uint64_t i = 0; i < 3; i++)
-		assert_left(o, i);
-	for (uint64_t i = 3; i < 8; i++)
-		assert_stayed(o, i, true);
+	assert_int_equal(world_launder(), 4);
+	for (uint64_t i = 0; i < 8; i++)
+		if (i < 3 || i == 5)
+			assert_left(o, i);
+		else
+			assert_stayed(o, i, true);
 	for (uint64_t i = 100; i < 104; i++)
 		assert_stayed(o, i, true);
-	/* Protected, stored, stored, stored, refused, punched. */
-	assert_int_equal(world.call_count, 6);
+	/* Protected, stored, stored, stored, refused, punched, punched. */
+	assert_int_equal(world.call_count, 7);
+	assert_call(4, CALL_PUT, o, 3, 4);
 	assert_call(5, CALL_PUNCH, o, 0, 3);
+	assert_call(6, CALL_PUNCH, o, 5, 6);
 	assert_true(world.worker->refused);
 	assert_true(world.writer_wanted > 0);
-	assert_int_equal(world_counter(STAT_PAGEOUT_FAILURES), 9);
+	assert_int_equal(world_counter(STAT_PAGEOUT_FAILURES), 8);
+	world_stop();
+}
+
+/* All of it is tried, and more room is asked for. */
+static void
+some_room_is_used(void **state)
+{
+	struct vm_object *o;
+	(void)state;
+
+	world_start();
+	o = world.unit.object;
+	world.credit = STORE_CREDIT_SOME;
+	victims_make(o, 0, 4, true);
+	assert_int_equal(world_launder(), 4);
+	assert_false(world.worker->refused);
+	assert_int_equal(world.writer_wanted, 1);
 	world_stop();
 }
 
@@ -219,7 +229,7 @@ only_what_is_protected_is_stored(void **state)
 		world_start();
 		world.protect_error = gone[i];
 		/* In the second object: the first one's protection is looked at. */
-		world.other = object_make(UNIT_PAGES, UNIT_BASE + (1ull << 32));
+		world.other = world_object_make(UNIT_PAGES, UNIT_BASE + (1ull << 32));
 		victims_make(world.other, 0, 4, true);
 		assert_int_equal(world_launder(), 4);
 		for (uint64_t page = 0; page < 4; page++)
@@ -309,7 +319,7 @@ an_object_that_ended_makes_no_group(void **state)
 
 	world_start();
 	w = world.worker;
-	o = object_make(2 * SLOTS_PER_RUN, UNIT_BASE + (1ull << 32));
+	o = world_object_make(2 * SLOTS_PER_RUN, UNIT_BASE + (1ull << 32));
 	slot_base = o->slot_base;
 	victims_make(o, 0, 1, true);
 	victims_make(o, far, far + 1, true);
@@ -318,8 +328,8 @@ an_object_that_ended_makes_no_group(void **state)
 	vm_mapping_put(o->mappings);
 	w->chosen = 0;
 
-	world.other = object_make(SLOTS_PER_RUN, UNIT_BASE + (2ull << 32));
-	third = object_make(SLOTS_PER_RUN, UNIT_BASE + (3ull << 32));
+	world.other = world_object_make(SLOTS_PER_RUN, UNIT_BASE + (2ull << 32));
+	third = world_object_make(SLOTS_PER_RUN, UNIT_BASE + (3ull << 32));
 	assert_int_equal(world.other->slot_base, slot_base);
 	assert_int_equal(third->slot_base, slot_base + SLOTS_PER_RUN);
 	/* The frame that was freed last is taken first. */
@@ -365,7 +375,7 @@ a_relieved_worker_begins_nothing_more(void **state)
 
 	world_start();
 	o = world.unit.object;
-	world.other = object_make(UNIT_PAGES, UNIT_BASE + (1ull << 32));
+	world.other = world_object_make(UNIT_PAGES, UNIT_BASE + (1ull << 32));
 	world.on_call = hold_up;
 	victims_make(o, 0, 4, true);
 	victims_make(world.other, 0, 4, true);
@@ -390,19 +400,14 @@ begun_pages_are_laundered(void **state)
 {
 	struct pageout_worker *w;
 	struct vm_object *o;
-	struct daemon *d;
 	(void)state;
 
 	world_start();
 	w = world.worker;
 	o = world.unit.object;
-	d = o->daemon;
 	for (unsigned i = 0; i < 4; i++) {
 		page_make(o, i, i % 2 == 0);
-		pageq_lock(d);
-		assert_int_equal(
-		    pageq_evict_page_locked(d, o, i, false, &w->victims[i]), EVICTION_TAKEN);
-		pageq_unlock(d);
+		page_begin(o, i);
 	}
 	world.is_laundering = true;
 	assert_int_equal(launder_begun(w, w->victims, 4), 4);
@@ -426,6 +431,7 @@ main(void)
 		cmocka_unit_test(clean_pages_are_not_stored_again),
 		cmocka_unit_test(without_room_only_clean_pages_leave),
 		cmocka_unit_test(a_batch_ends_with_the_room),
+		cmocka_unit_test(some_room_is_used),
 		cmocka_unit_test(only_what_is_protected_is_stored),
 		cmocka_unit_test(a_fault_wins_until_the_hole),
 		cmocka_unit_test(rescued_victims_are_passed_over),

@@ -8,7 +8,6 @@
 #include "pageq/side.h"
 #include "pmap/uffd.h"
 #include "transit/discard.h"
-#include "transit/leave.h"
 #include "transit/run.h"
 
 struct launder_world world;
@@ -282,6 +281,19 @@ world_stop(void)
 	unit_stop(&world.unit);
 }
 
+struct vm_object *
+world_object_make(uint64_t pages, uint64_t base)
+{
+	struct unit *u = &world.unit;
+	struct vm_mapping *mapping;
+	struct vm_object *o;
+
+	assert_int_equal(vm_object_create(u->daemon, u->task, pages, &o), 0);
+	assert_int_equal(vm_mapping_create(o, u->task, base, 0, pages, &mapping), 0);
+	vm_object_put(o);
+	return o;
+}
+
 uint64_t
 world_content(const struct vm_object *o, uint64_t index)
 {
@@ -319,19 +331,29 @@ page_make(struct vm_object *o, uint64_t index, bool is_dirty)
 }
 
 void
+page_begin(struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = o->daemon;
+	struct pageout_worker *w = world.worker;
+
+	pageq_lock(d);
+	assert_int_equal(
+	    pageq_evict_page_locked(d, o, index, false, &w->victims[w->chosen++]), EVICTION_TAKEN);
+	pageq_unlock(d);
+}
+
+void
 page_store(struct vm_object *o, uint64_t index)
 {
 	struct daemon *d = o->daemon;
-	struct victim v;
+	struct pageout_worker *w = world.worker;
 
 	page_make(o, index, false);
+	page_begin(o, index);
 	lock_acquire(&o->lock);
 	pageq_lock(d);
-	assert_true(pageq_deactivate_page_locked(d, o, index));
-	assert_true(pageq_choose_page_locked(d, o, index, &v));
-	assert_true(pageq_launder_begin_locked(d, &v));
 	vm_object_slot_set(o, index, slot_stored(world_copy(o, index)));
-	pageq_launder_finish_locked(d, &v);
+	pageq_launder_finish_locked(d, &w->victims[--w->chosen]);
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	__real_uffd_punch(o->backing.memfd, index * 4096, 4096);

@@ -45,6 +45,8 @@ extern struct launder_world world;
 
 void world_start(void);
 void world_stop(void);
+/* An object that is gone when its mapping is. */
+struct vm_object *world_object_make(uint64_t pages, uint64_t base);
 /* The content that page_make writes. */
 uint64_t world_content(const struct vm_object *o, uint64_t index);
 /* A resident page in ACTIVE with its content: dirty, or clean with the copy world_copy. => its
@@ -58,6 +60,8 @@ void page_store(struct vm_object *o, uint64_t index);
 void page_choose(struct vm_object *o, uint64_t index);
 /* page_make and page_choose of pages [low, high). */
 void victims_make(struct vm_object *o, uint64_t low, uint64_t high, bool is_dirty);
+/* A page becomes CLEANING, busy, and the worker's next victim. */
+void page_begin(struct vm_object *o, uint64_t index);
 /* launder, with all calls looked at. */
 unsigned world_launder(void);
 struct vm_page *page_at(struct vm_object *o, uint64_t index);
