@@ -37,6 +37,13 @@ pol_window_map(struct pol_window *w, pol_page page)
 	pol_push_tail(w->nodes, &w->lists[1], page);
 }
 
+/* => the page that leaves a window of `keep` pages when this one is mapped, or POL_NONE */
+static inline pol_page
+pol_window_leaving(const struct pol_window *w, uint32_t keep, pol_page page)
+{
+	return w->nodes[page].list == 0 && w->lists[1].count >= keep ? w->lists[1].head : POL_NONE;
+}
+
 /* The page is no longer mapped, for whatever reason other than pol_window_deactivate. */
 static inline void
 pol_window_forget(struct pol_window *w, pol_page page)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What becomes of a fault: it is handled, and where it cannot be answered now it is parked,
- * refused, or kept until there is room for a read. Runs on: fault servers. Never sleeps, allocates
+ * What becomes of a fault: it is handled, and where it cannot be answered now it is parked, refused
+ * or put off. Runs on: fault servers. Never sleeps, allocates
  * nothing.
  */
 #include "fault/dispatch.h"
 
+#include "clock.h"
 #include "memorystatus/limits.h"
 
 void
@@ -37,6 +38,21 @@ send_back(const struct fault_server *server, const struct fault *f)
 	uffd_wake(f->task->uffd, round_down_u64(f->address, bytes), bytes);
 }
 
+/* To be tried again by its server, or sent back where there is no place for it: by then things have
+ * moved on. */
+static void
+put_off(struct fault_server *server, const struct fault *f, bool for_window)
+{
+	struct fault later = *f;
+
+	if (!for_window)
+		later.window_since_ns = 0;
+	else if (later.window_since_ns == 0)
+		later.window_since_ns = clock_now_ns();
+	if (!server->defer(server, &later))
+		send_back(server, f);
+}
+
 void
 fault_dispatch(struct fault_server *server, const struct fault *f)
 {
@@ -64,9 +80,8 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 			send_back(server, f);
 		break;
 	case FAULT_NO_IO:
-		/* Sent back where there is no place for it: by then the channel has moved. */
-		if (!server->no_io(server, f))
-			send_back(server, f);
+	case FAULT_NO_WINDOW:
+		put_off(server, f, outcome == FAULT_NO_WINDOW);
 		break;
 	}
 }

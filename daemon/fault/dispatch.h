@@ -4,7 +4,7 @@
 
 #include "fault/fault.h"
 
-/* Handles and, where it cannot be answered now, parks or keeps or refuses. */
+/* Handles the fault or, where it cannot be answered now, parks it, refuses it or puts it off. */
 void fault_dispatch(struct fault_server *server, const struct fault *fault);
 /* Parks the fault, and asks for what it waits for. */
 void fault_park(struct fault_server *server, const struct fault *fault, enum wait_for wait);

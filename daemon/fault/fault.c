@@ -108,9 +108,13 @@ answer_absent(struct fault_server *server, const struct fault *f, struct target 
 	fill.sequential = t->want > 1;
 	if (fill.count > 1)
 		stream_advance(d, f, fill_address(&fill, 0), fill.count);
-	trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
-	if (trace_is_exact(d))
-		trace_window_push(d, server->stats, t->object, t->index);
+	if (!trace_is_exact(d)) {
+		trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
+	} else if (!trace_window_push(d, server->stats, t->object, t->index, f, TRACE_MAJOR)) {
+		fill_defer(d, &fill);
+		vm_object_put(fill.object);
+		return FAULT_NO_WINDOW;
+	}
 	if (stored) {
 		outcome = fill_stored(server, f, &fill);
 	} else {

@@ -27,6 +27,7 @@ static void
 answer_refused(struct fault_server *server, struct fault *fault)
 {
 	fault->has_waited = false;
+	fault->window_since_ns = 0;
 	fault->flags = 0;
 	fault->start_ns = clock_now_ns();
 	if (!task_is_dead(fault->task))
@@ -77,6 +78,7 @@ answer_waiting(
 		    wait == WAIT_LIMIT ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 		    clock_now_ns() - fault->start_ns);
 		fault->start_ns = clock_now_ns();
+		fault->window_since_ns = 0;
 		/* Of another lane: woken there (fault_dispatch), where it waits anew if it must. */
 		if (verdict == VERDICT_SERVE || load_acquire(&task->lane) != server->lane ||
 		    !fault_refuse(server, fault, REFUSED_FRAMES))

@@ -12,6 +12,7 @@
 #include "pmap/settle.h"
 #include "record/recorder.h"
 #include "record/window.h"
+#include "record/window.h"
 #include "transit/release.h"
 
 /* Maps what the memfd still has of a page and zeroes for the rest. */
@@ -118,9 +119,9 @@ around_take_locked(struct daemon *d, const struct target *t)
 	bool dirty = false;
 
 	lock_assert_held(&t->object->lock);
-	/* No map-around for wired ranges (each page is wired by its own touch), while recording
-	 * (each touch must be seen), or while faults wait for frames. */
-	if (t->want < 2 || t->wired || trace_is_exact(d) || load_relaxed(&d->park.count) > 0)
+	/* No map-around for wired ranges (each page is wired by its own touch), or while faults
+	 * wait for frames. */
+	if (t->want < 2 || t->wired || load_relaxed(&d->park.count) > 0)
 		return a;
 	for (uint64_t i = t->index; a.count < t->want - 1; a.count++) {
 		struct vm_page *p;
@@ -209,7 +210,7 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
     uint32_t frame, bool *ret_soft, enum wait_for *ret_wait)
 {
 	struct daemon *d = server->daemon;
-	bool is_protected = f->flags & UFFD_FAULT_WP, ours;
+	bool is_protected = f->flags & UFFD_FAULT_WP, exact = trace_is_exact(d), ours;
 	struct around around = { 0, 0 };
 
 	lock_assert_held(&t->object->lock);
@@ -220,7 +221,8 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 		return FAULT_WAITS;
 	}
 	ours = vm_page_busy_try(&d->frames.pages[frame]);
-	if (ours && !is_protected)
+	/* An exact recording must see each touch. */
+	if (ours && !is_protected && !exact)
 		around = around_take_locked(d, t);
 	lock_release(&t->object->lock);
 	if (!ours) {
@@ -228,9 +230,12 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 		return FAULT_ANSWERED;
 	}
-	trace_fault(d, t->object, t->index, f, is_protected ? TRACE_WRITE : TRACE_SOFT);
-	if (trace_is_exact(d) && !is_protected)
-		trace_window_push(d, server->stats, t->object, t->index);
+	if (is_protected || !exact) {
+		trace_fault(d, t->object, t->index, f, is_protected ? TRACE_WRITE : TRACE_SOFT);
+	} else if (!trace_window_push(d, server->stats, t->object, t->index, f, TRACE_SOFT)) {
+		vm_object_unbusy(t->object, t->index, &d->frames.pages[frame]);
+		return FAULT_NO_WINDOW;
+	}
 	answer_held(server, f, t, frame);
 	if (around.count > 0)
 		around_answer(server, f, t, &around);

@@ -27,6 +27,8 @@ enum fault_outcome {
 	FAULT_NO_TABLE, /* a first touch, and its client may have no more table memory: to be
 			   refused */
 	FAULT_NO_IO,    /* the I/O channel is full: again after a completion */
+	FAULT_NO_WINDOW, /* another thread holds the page that is to leave a recording's window:
+			    again soon */
 };
 
 struct swapin {             /* fault/swapin.c: one read under way */
@@ -55,8 +57,9 @@ struct fault_seat {
 	unsigned swapins_used;
 	atomic_uint left_behind; /* (A) of those: answered by a server that had been relieved */
 	bool unflushed;          /* the kernel would not take all reads: again soon */
-	struct fault *deferred;  /* faults that found the channel full; FIFO ring */
+	struct fault *deferred;  /* fault/deferred.h; a ring of FAULT_DEFERRED_MAX */
 	unsigned deferred_head, deferred_count;
+	unsigned deferred_for_window; /* of those: held up by a recording's window, again soon */
 	struct fault
 	    *handed; /* by the direct server whose home this is; a ring of FAULT_HANDED_MAX */
 	atomic_uint handed_in,
@@ -75,8 +78,10 @@ struct fault_server {
 	atomic_int tid;        /* (A) 0 until it runs */
 	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
 	atomic_bool stopping;  /* (A) a direct server shall end */
-	/* (C) Keeps a fault that finds no room for a read. => false: no place, nothing is kept */
-	bool (*no_io)(struct fault_server *server, const struct fault *fault);
+	/* (C) Puts a fault off, with its own reference to the task: FAULT_NO_IO and
+	 * FAULT_NO_WINDOW.
+	 * => false: there is no place, nothing is kept */
+	bool (*defer)(struct fault_server *server, const struct fault *fault);
 	struct stat_shard stats;
 	struct hole hole;     /* around a page that gets poison */
 	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */

@@ -16,6 +16,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "fault/swapin.h"
+#include "fault/deferred.h"
 #include "fault/direct.h"
 #include "fault/dispatch.h"
 #include "fault/server.h"
@@ -24,11 +25,12 @@
 #include "fault/poll.h"
 #include "fault/thread.h"
 
-#define COOKIE_BELL    UINT64_MAX
-#define COOKIE_IO      (UINT64_MAX - 1)
-#define EVENTS         32
-#define READ_BATCH     16
-#define FLUSH_AGAIN_MS 1
+#define COOKIE_BELL UINT64_MAX
+#define COOKIE_IO   (UINT64_MAX - 1)
+#define EVENTS      32
+#define READ_BATCH  16
+/* The poll's time-out while something is to be tried again that no event announces. */
+#define AGAIN_MS 1
 
 /* There may be more: the edge once more. It may have been removed meanwhile, then others poll it.
  */
@@ -69,39 +71,6 @@ serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 	task_put(task);
 }
 
-bool
-fault_server_defer(struct fault_server *server, const struct fault *f)
-{
-	struct fault_seat *seat = server->seat;
-	unsigned at;
-
-	/* What is deferred lies in the seat, which a relieved server has no more. */
-	if (watch_is_relieved() || seat->deferred_count == FAULT_DEFERRED_MAX)
-		return false;
-	at = (seat->deferred_head + seat->deferred_count) % FAULT_DEFERRED_MAX;
-	seat->deferred[at] = *f;
-	task_get(f->task);
-	seat->deferred_count++;
-	return true;
-}
-
-static void
-serve_deferred(struct fault_server *server)
-{
-	struct fault_seat *seat = server->seat;
-	unsigned most = seat->deferred_count;
-
-	while (most-- > 0 && !watch_is_relieved() && seat->swapins_used < seat->depth) {
-		struct fault fault = seat->deferred[seat->deferred_head];
-
-		seat->deferred_head = (seat->deferred_head + 1) % FAULT_DEFERRED_MAX;
-		seat->deferred_count--;
-		if (!task_is_dead(fault.task))
-			fault_dispatch(server, &fault);
-		task_put(fault.task);
-	}
-}
-
 /* An edge that the server before had taken, and not come to, would not be seen again. */
 static void
 watch_all_again(struct fault_seat *seat)
@@ -119,6 +88,14 @@ watch_all_again(struct fault_seat *seat)
 	}
 }
 
+/* Reads that the kernel did not take, in the channel or here, have no completion to wait for, and a
+ * recording's window tells nobody when it moves on. */
+static bool
+must_try_again(const struct fault_seat *seat)
+{
+	return seat->unflushed || seat->deferred_for_window > 0;
+}
+
 static void
 serve_seat(struct fault_server *server)
 {
@@ -127,7 +104,7 @@ serve_seat(struct fault_server *server)
 
 	while (!load_acquire(&seat->stopping) && !watch_is_relieved()) {
 		int count =
-		    epoll_wait(seat->epoll, events, EVENTS, seat->unflushed ? FLUSH_AGAIN_MS : -1);
+		    epoll_wait(seat->epoll, events, EVENTS, must_try_again(seat) ? AGAIN_MS : -1);
 
 		CHECKF(count >= 0 || errno == EINTR, "epoll_wait: %d", errno);
 		/* A completion interrupts the wait, to be put into the ring, before the ring's
@@ -146,12 +123,10 @@ serve_seat(struct fault_server *server)
 		if (!watch_is_relieved())
 			parked_look(server);
 		if (!watch_is_relieved() && seat->deferred_count > 0)
-			serve_deferred(server);
+			deferred_serve(server);
 		if (watch_is_relieved())
 			break;
 		swapin_collect(seat);
-		/* Reads that a flush has left behind, here or in the channel, have no completion to
-		 * wait for. */
 		seat->unflushed = seat->swapins_used > 0 && swap_channel_flush(seat->channel) != 0;
 	}
 }
@@ -250,9 +225,8 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	seat->epoll = epoll_create1(EPOLL_CLOEXEC);
 	seat->bell = &d->bells.bells[index];
 	seat->swapins = calloc(seat->depth, sizeof(*seat->swapins));
-	seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*seat->deferred));
 	seat->handed = calloc(FAULT_HANDED_MAX, sizeof(*seat->handed));
-	if (seat->epoll < 0 || !seat->swapins || !seat->deferred || !seat->handed)
+	if (seat->epoll < 0 || !seat->swapins || !seat->handed || deferred_create(seat))
 		return -ENOMEM;
 	error = watch(seat, seat->bell->fd, COOKIE_BELL);
 	if (error || !d->swap)
@@ -279,7 +253,7 @@ fault_servers_start(struct daemon *d)
 	for (unsigned i = 0; i < polling_server_count(d) && !error; i++) {
 		struct fault_server *server = &d->servers[polling_server(d, i)];
 
-		error = fault_server_create(d, server, polling_server(d, i), fault_server_defer);
+		error = fault_server_create(d, server, polling_server(d, i), deferred_add);
 		watch_add(d, &server->watch, relieve);
 		if (i >= seat_count(d))
 			continue;
@@ -315,15 +289,11 @@ seat_destroy(struct fault_seat *seat, struct fault_server *server)
 		swap_channel_wait(seat->channel);
 		swapin_reap(server);
 	}
-	for (; seat->deferred_count > 0; seat->deferred_count--) {
-		task_put(seat->deferred[seat->deferred_head].task);
-		seat->deferred_head = (seat->deferred_head + 1) % FAULT_DEFERRED_MAX;
-	}
+	deferred_destroy(seat);
 	if (seat->channel)
 		swap_channel_destroy(seat->channel);
 	close(seat->epoll);
 	free(seat->swapins);
-	free(seat->deferred);
 }
 
 void

@@ -16,8 +16,5 @@ void fault_servers_fini(struct daemon *d);
 /* Every server of the lane polls the client's userfaultfd from now on. => 0 or -errno */
 int fault_servers_add(struct daemon *d, struct task *task, unsigned lane);
 void fault_servers_remove(struct daemon *d, struct task *task);
-/* The fault lies in the server's seat until there is room for a read: struct fault_server, no_io.
- */
-bool fault_server_defer(struct fault_server *server, const struct fault *fault);
 
 #endif

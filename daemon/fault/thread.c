@@ -104,7 +104,7 @@ fault_server_begin(struct fault_server *server, const char *name)
 
 int
 fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
-    bool (*no_io)(struct fault_server *server, const struct fault *fault))
+    bool (*defer)(struct fault_server *server, const struct fault *fault))
 {
 	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
 	/* Seldom used ones take their memory when they are. */
@@ -112,7 +112,7 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 
 	server->daemon = d;
 	server->index = index;
-	server->no_io = no_io;
+	server->defer = defer;
 	server->cpu = cpus_number(&d->cpus, index % d->server_count);
 	server->duty.number = DUTY_NONE;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));

@@ -10,7 +10,7 @@
 
 /* index: in daemon.servers. => 0 or -errno */
 int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
-    bool (*no_io)(struct fault_server *server, const struct fault *fault));
+    bool (*defer)(struct fault_server *server, const struct fault *fault));
 int fault_server_start(struct fault_server *server, void *(*run)(void *));
 /* First in its thread, and when it takes another seat. */
 void fault_server_begin(struct fault_server *server, const char *name);

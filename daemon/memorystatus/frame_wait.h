@@ -29,8 +29,9 @@ struct fault {
 	uint32_t flags; /* UFFD_FAULT_* */
 	uint32_t thread;
 	uint64_t start_ns;
-	bool has_waited;     /* for a frame */
-	struct moment since; /* when it began to wait for a frame */
+	bool has_waited;          /* for a frame */
+	struct moment since;      /* when it began to wait for a frame */
+	uint64_t window_since_ns; /* when a recording's window first held it up; 0: none does */
 };
 
 /* What a fault waits for. */

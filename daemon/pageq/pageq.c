@@ -242,23 +242,30 @@ pageq_deactivate_frame_locked(
 	return true;
 }
 
-bool
+enum pageq_deactivation
 pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret)
 {
-	uint32_t frame = frame_of(d, page);
+	uint32_t frame, word;
 
-	return frame != FRAME_NONE &&
-	       pageq_deactivate_frame_locked(d, frame, (struct task_name){ 0 }, ret);
-}
-
-bool
-pageq_slot_is_coming_locked(struct daemon *d, pol_page page)
-{
-	uint32_t frame = frame_of(d, page);
-	uint32_t word = frame == FRAME_NONE ? 0 : load_acquire(&page_of(d, frame)->word);
-
-	return word & PAGE_BUSY &&
-	       (page_word_state(word) == PAGE_ACTIVE || page_word_state(word) == PAGE_FILLING);
+	pageq_assert_held(d);
+	frame = frame_of(d, page);
+	if (frame == FRAME_NONE)
+		return DEACTIVATION_NONE;
+	if (pageq_deactivate_frame_locked(d, frame, (struct task_name){ 0 }, ret))
+		return DEACTIVATION_DONE;
+	word = load_acquire(&page_of(d, frame)->word);
+	switch (page_word_state(word)) {
+	case PAGE_FILLING:
+	case PAGE_ACTIVE:
+		/* It may have been let go since. */
+		return DEACTIVATION_HELD;
+	case PAGE_CLEANING:
+	case PAGE_WIRED:
+		return DEACTIVATION_NONE;
+	default:
+		/* A soft fault holds it before it is ACTIVE again. */
+		return word & PAGE_BUSY ? DEACTIVATION_HELD : DEACTIVATION_NONE;
+	}
 }
 
 bool

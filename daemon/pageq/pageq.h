@@ -55,13 +55,18 @@ void pageq_resize_locked(struct daemon *d);
 /* One page that the caller names: ACTIVE -> INACTIVE or INACTIVE -> LAUNDRY. => false: not in that
  * state or busy. */
 bool pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t index);
-/* The same for a page named by its number; with a reference on its object. */
-bool pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret);
+/* ACTIVE -> INACTIVE for a page named by its number; with a reference on its object. => PAGEQ
+ * held */
+enum pageq_deactivation {
+	DEACTIVATION_DONE,
+	DEACTIVATION_NONE, /* it is not mapped, or wired */
+	DEACTIVATION_HELD, /* another thread holds it busy, and may be mapping it */
+};
+enum pageq_deactivation pageq_deactivate_slot_locked(
+    struct daemon *d, pol_page page, struct victim *ret);
 /* The same for what is in a frame, if it belongs to who is named (nobody: any). */
 bool pageq_deactivate_frame_locked(
     struct daemon *d, uint32_t frame, struct task_name name, struct victim *ret);
-/* Whether somebody is mapping that page right now. => PAGEQ held */
-bool pageq_slot_is_coming_locked(struct daemon *d, pol_page page);
 /* One page that the caller names, whatever its state: -> CLEANING, as pageq_launder_begin_locked.
  * clean_only: only if it has a good copy. */
 enum pageq_eviction {

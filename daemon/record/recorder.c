@@ -38,7 +38,7 @@ block_turn_locked(struct recorder *r)
 }
 
 static bool
-append_locked(struct recorder *r, const struct trace_record *record)
+put_locked(struct recorder *r, const struct trace_record *record)
 {
 	lock_assert_held(&r->lock);
 	return trace_block_put(&r->block, record) == 0 ||
@@ -46,7 +46,7 @@ append_locked(struct recorder *r, const struct trace_record *record)
 }
 
 void
-trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread,
+trace_record_locked(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread,
     bool written, enum trace_kind kind)
 {
 	struct recorder *r = d->recorder;
@@ -58,18 +58,26 @@ trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32
 		.written = written,
 	};
 
+	lock_assert_held(&r->lock);
 	CHECK(index < o->page_count);
-	lock_acquire(&r->lock);
-	if (load_relaxed(&d->trace_on) && recorder_names_locked(r, o->owner)) {
-		record.event = ++r->events;
-		if (append_locked(r, &record)) {
-			r->records++;
-		} else {
-			r->dropped++;
-			r->dropped_since++;
-		}
+	if (!load_relaxed(&d->trace_on) || !recorder_names_locked(r, o->owner))
+		return;
+	record.event = ++r->events;
+	if (put_locked(r, &record)) {
+		r->records++;
+	} else {
+		r->dropped++;
+		r->dropped_since++;
 	}
-	lock_release(&r->lock);
+}
+
+void
+trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread,
+    bool written, enum trace_kind kind)
+{
+	lock_acquire(&d->recorder->lock);
+	trace_record_locked(d, o, index, thread, written, kind);
+	lock_release(&d->recorder->lock);
 }
 
 int

@@ -27,6 +27,9 @@ void trace_destroy(struct daemon *d);
  * O may be held, PAGEQ too. */
 void trace_record(struct daemon *d, const struct vm_object *o, uint64_t index, uint32_t thread,
     bool written, enum trace_kind kind);
+/* The same. => the recorder's lock held (record/window.c) */
+void trace_record_locked(struct daemon *d, const struct vm_object *o, uint64_t index,
+    uint32_t thread, bool written, enum trace_kind kind);
 
 static inline bool
 trace_is_on(const struct daemon *d)
@@ -39,13 +42,17 @@ trace_is_exact(const struct daemon *d)
 {
 	return unlikely(load_relaxed(&d->trace_window) > 0);
 }
+static inline bool
+trace_fault_writes(const struct fault *f)
+{
+	return f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
+}
 static inline void
 trace_fault(struct daemon *d, const struct vm_object *o, uint64_t index, const struct fault *f,
     enum trace_kind kind)
 {
 	if (trace_is_on(d))
-		trace_record(
-		    d, o, index, f->thread, f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP), kind);
+		trace_record(d, o, index, f->thread, trace_fault_writes(f), kind);
 }
 
 #endif

@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "clock.h"
 #include "pageq/pageq.h"
 #include "pmap/zap.h"
 #include "record/recorder.h"
@@ -75,51 +75,67 @@ window_begin(struct daemon *d, struct stat_shard stats, struct task_name name)
 	}
 }
 
-/* Times 20 microseconds and more: a server that has to wait for its processor is waited for. This
- * is the only place where a fault server sleeps outside of its poll, and only while a recording has
- * a window. */
-#define COMING_TRIES    2000u
-#define COMING_PAUSE_NS 20000
+/* How long a fault waits for the page that is to leave: longer than a read from disk takes, and
+ * less than the 200 ms for which a client may hold up the thread that has the page
+ * (tbl/watch_call.h). */
+#define PATIENCE_NS 100000000u
 
-/* => the page that leaves the window, or POL_NONE */
+static bool
+is_patient(const struct fault *f)
+{
+	return f->window_since_ns == 0 || clock_now_ns() - f->window_since_ns < PATIENCE_NS;
+}
+
+/* The page that is to leave when this one is mapped, or POL_NONE. */
 static pol_page
-window_turn(struct recorder *r, const struct task *task, pol_page page)
+leaving_locked(const struct recorder *r, const struct task *task, pol_page page)
+{
+	lock_assert_held(&r->lock);
+	return r->window && recorder_names_locked(r, task)
+		   ? pol_window_leaving(r->window, r->window->width, page)
+		   : POL_NONE;
+}
+
+/* The window moves on: this page enters, and the other leaves. leaving: as leaving_locked says. */
+static void
+turn_locked(struct recorder *r, const struct task *task, pol_page page, pol_page leaving)
 {
 	pol_page oldest = POL_NONE;
 
-	lock_acquire(&r->lock);
-	if (r->window && recorder_names_locked(r, task)) {
-		pol_window_map(r->window, page);
-		pol_window_deactivate(r->window, r->window->width, 1, &oldest);
-		CHECK(oldest != page && r->window->lists[1].count <= r->window->width);
-	}
-	lock_release(&r->lock);
-	return oldest;
+	lock_assert_held(&r->lock);
+	if (!r->window || !recorder_names_locked(r, task))
+		return;
+	pol_window_map(r->window, page);
+	pol_window_deactivate(r->window, r->window->width, 1, &oldest);
+	CHECK(oldest == leaving && r->window->lists[1].count <= r->window->width);
 }
 
-void
-trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o, uint64_t index)
+bool
+trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o, uint64_t index,
+    const struct fault *f, enum trace_kind kind)
 {
-	pol_page oldest = window_turn(d->recorder, o->owner, vm_object_pol_page(o, index));
+	struct recorder *r = d->recorder;
+	pol_page page = vm_object_pol_page(o, index), leaving;
+	enum pageq_deactivation left = DEACTIVATION_NONE;
 	struct victim victim;
-	bool found = false, coming = oldest != POL_NONE;
+	bool moves;
 
 	locks_assert_none();
-
-	/* Another server may have woken its thread and not let go of the page yet. The wait is
-	 * bounded: the thread that holds it may be waiting for the page that we hold. */
-	for (unsigned tries = 0; coming && !found && tries < COMING_TRIES; tries++) {
-		const struct timespec pause = { .tv_nsec = COMING_PAUSE_NS };
-
-		if (tries > 0)
-			nanosleep(&pause, NULL);
-		pageq_lock(d);
-		found = pageq_deactivate_slot_locked(d, oldest, &victim);
-		coming = !found && pageq_slot_is_coming_locked(d, oldest);
-		pageq_unlock(d);
+	pageq_lock(d);
+	lock_acquire(&r->lock);
+	leaving = leaving_locked(r, o->owner, page);
+	if (leaving != POL_NONE)
+		left = pageq_deactivate_slot_locked(d, leaving, &victim);
+	moves = left != DEACTIVATION_HELD || !is_patient(f);
+	if (moves) {
+		turn_locked(r, o->owner, page, leaving);
+		trace_record_locked(d, o, index, f->thread, trace_fault_writes(f), kind);
 	}
-	if (found)
+	lock_release(&r->lock);
+	pageq_unlock(d);
+	if (left == DEACTIVATION_DONE)
 		zap_now(d, stats, &victim, 1);
+	return moves;
 }
 
 void

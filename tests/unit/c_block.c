@@ -239,8 +239,7 @@ numbers_outlive_objects(void **state)
 	assert_false(pageq_launder_begin_locked(d, &victim));
 	assert_null(pageq_victim_object_locked(d, &victim));
 	pageq_victim_stays_locked(d, &victim);
-	assert_false(pageq_slot_is_coming_locked(d, victim.page));
-	assert_false(pageq_deactivate_slot_locked(d, victim.page, &victim));
+	assert_int_equal(pageq_deactivate_slot_locked(d, victim.page, &victim), DEACTIVATION_NONE);
 	pageq_unlock(d);
 	assert_int_equal(slots_bytes(&u), 0);
 	blocks_stop(&u);

@@ -4,6 +4,7 @@
  */
 #include "fault_fixture.h"
 
+#include "fault/deferred.h"
 #include "fault/dispatch.h"
 #include "fault/parked.h"
 #include "transit/discard.h"
@@ -120,7 +121,7 @@ no_place_is_sent_back(void **state)
 	(void)state;
 
 	server = faults_start(&u);
-	server->seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*server->seat->deferred));
+	assert_int_equal(deferred_create(server->seat), 0);
 	store_page(&u, 5);
 	f = fault_at(&u, 5, 0);
 	f.address += 123;
@@ -128,14 +129,13 @@ no_place_is_sent_back(void **state)
 	fault_dispatch(server, &f);
 	assert_int_equal(server->seat->deferred_count, 1);
 	assert_int_equal(world.wakes, 0);
-	task_put(server->seat->deferred[0].task);
-	server->seat->deferred_count = FAULT_DEFERRED_MAX;
+	while (server->seat->deferred_count < FAULT_DEFERRED_MAX)
+		assert_true(deferred_add(server, &f));
 	fault_dispatch(server, &f);
 	assert_int_equal(world.wakes, 1);
 	assert_int_equal(world.woken, UNIT_BASE + 5 * 4096);
 	assert_int_equal(kind_at(&u, 5), SLOT_STORED);
-	server->seat->deferred_count = 0;
-	free(server->seat->deferred);
+	deferred_destroy(server->seat);
 	faults_stop(&u);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "fault/deferred.h"
 #include "fault/parked.h"
 #include "fault/server.h"
 #include "pageq/page_policy.h"
@@ -48,6 +49,7 @@ int
 __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 {
 	(void)uffd, (void)address, (void)bytes, (void)mode;
+	world.continues++;
 	return 0;
 }
 
@@ -91,7 +93,7 @@ faults_start(struct unit *u)
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
 	assert_int_equal(frame_wait_create(d), 0);
 	server->daemon = d;
-	server->no_io = fault_server_defer;
+	server->defer = deferred_add;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
 	d->seats = calloc(seat_count(d), sizeof(*d->seats));
 	server->seat = d->seats;

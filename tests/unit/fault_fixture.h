@@ -14,7 +14,7 @@
 struct fault_world {
 	struct unit *unit;
 	void (*on_poison)(struct unit *u, uint64_t index);
-	unsigned poisons, wakes, zeropages;
+	unsigned poisons, wakes, zeropages, continues;
 	uint64_t woken; /* the last address */
 };
 extern struct fault_world world;
