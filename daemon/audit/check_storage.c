@@ -28,6 +28,9 @@ storage_activity(struct daemon *d)
 	return sum;
 }
 
+/* Looks at what no lock covers, and the pauses between them, in nanoseconds. No thread could wake
+ * the one that looks, because none knows that all others are at rest. It holds no lock meanwhile.
+ */
 #define STORAGE_TRIES        40u
 #define STORAGE_PAUSE_NS     2000000
 #define STORAGE_PAUSE_MAX_NS 64000000

@@ -361,7 +361,6 @@ take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *re
 	struct park *k = &d->park;
 	uint32_t previous = PARK_NONE, i;
 
-	locks_assert_none();
 	CHECK((l == &k->refused || l == &k->tableless) && lane <= SIDE_LANES);
 	lock_acquire(&k->lock);
 	for (i = l->head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
@@ -383,12 +382,14 @@ take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *re
 bool
 frame_wait_take_refused(struct daemon *d, unsigned lane, struct fault *ret)
 {
+	locks_assert_none();
 	return take_kept(d, &d->park.refused, lane, ret);
 }
 
 bool
 frame_wait_take_tableless(struct daemon *d, unsigned lane, struct fault *ret)
 {
+	locks_assert_none();
 	return take_kept(d, &d->park.tableless, lane, ret);
 }
 

@@ -22,7 +22,6 @@ LEFT_OUT = {'base/lock.h', 'base/lock.c'}
 # They are handed a part that knows neither the daemon nor its lock; vm_page_commit and frame.c, which call them, assert it.
 OUT_OF_REACH = {'ledger_post', 'bill_post', 'stats_queues_begin'}
 EXCEPTIONS = '''
-    frame_wait_take_refused
     end_locked
     evict_wanted_locked
     goes_on_to_swap_locked
@@ -38,7 +37,6 @@ EXCEPTIONS = '''
     pageq_choose_page_locked
     pageq_deactivate_frame_locked
     pageq_deactivate_page_locked
-    pageq_deactivate_slot_locked
     pageq_discard_locked
     pageq_evict_page_locked
     pageq_filled_locked
@@ -48,7 +46,6 @@ EXCEPTIONS = '''
     pageq_launder_finish_locked
     pageq_policy_text_locked
     pageq_reactivate_locked
-    pageq_slot_is_coming_locked
     pageq_unwire_locked
     pageq_victim_stays_locked
     pageq_wire_locked
