@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which servers poll a client. A fault wakes every server that polls: the one on the faulting
- * thread's CPU is cheap, each other one costs an interrupt to its CPU, a switch there and an empty
- * read. So a client is polled only from the CPUs on which its threads were often seen lately, found
- * by sampling one fault in INTERVAL_MIN, and ever fewer while nothing changes. A thread that moves
- * is served across CPUs until the next sample; a client is never polled by nobody. Here is also
- * decided who is read by direct servers (fault/direct.h). Runs on: fault servers, direct servers.
+ * The choice of the servers that read a client's faults. A fault wakes every server that polls the
+ * client: the one on the faulting thread's CPU is cheap, each other one costs an interrupt to its
+ * CPU, a switch there and an empty read. So a client is polled only from the CPUs on which its
+ * threads were often seen lately. They are found by samples: one fault in INTERVAL_MIN, and fewer
+ * and fewer while nothing changes. A thread that moves is served across CPUs until the next sample.
+ * There is always a server that polls the client. Here it is also decided which clients have direct
+ * servers (fault/direct.h). Runs on: fault servers, direct servers.
  */
 #include "fault/affinity.h"
 
@@ -19,20 +20,20 @@
 #include "fault/lease.h"
 #include "fault/poll.h"
 
-/* A sample takes 10 us, as much as a fault. */
+/* Faults from one sample to the next. A sample takes 10 us, as much as a fault. */
 #define INTERVAL_MIN 32u
 #define INTERVAL_MAX 256u
 /* Samples in a period; at its end the older ones lose half of their weight. */
 #define AFFINITY_PERIOD 8u
-/* Samples in a row for direct servers. */
+/* A client gets direct servers after this many samples in a row that found it fit for them. */
 #define DIRECT_SAMPLES 4u
-/* Where a larger share of the faults than one in this needs the disk, direct servers would only be
- * in the way. */
+/* Where more than one fault in this many needs the disk, direct servers would only be in the way.
+ */
 #define DIRECT_SWAPINS 8u
-/* A CPU on which less than this share of the faults happens is not polled from: waking its server
+/* A CPU on which fewer than one fault in this many happens is not polled from: waking its server
  * for all the others costs more than serving those few across CPUs. */
 #define AFFINITY_SHARE 4u
-/* More servers than this: the mask would not do. Then every server polls every client. */
+/* With more servers than the mask has bits every server polls every client. */
 #define AFFINITY_SERVERS_MAX 64u
 
 /* The CPU on which a thread last ran: field 39 of its stat line. => -1 unknown */
@@ -60,18 +61,21 @@ thread_cpu(pid_t pid, uint32_t thread)
 	return at ? atoi(at + 1) : -1;
 }
 
+/* The servers of the mask poll the task, and no others. */
 static void
 apply(struct daemon *d, struct task *task, uint64_t wanted)
 {
 	uint64_t polling = load_relaxed(&task->affinity.polling);
 
-	/* First those that join, then those that leave: somebody always polls. */
+	CHECK(load_relaxed(&task->affinity.busy));
+	/* First some join, then the others leave, so that there is always a server that polls. */
 	for (unsigned i = 0; i < d->server_count; i++) {
 		if (!(wanted & ~polling & 1ull << i))
 			continue;
 		if (fault_seat_watch(&d->seats[i], task) != 0)
 			return;
-		/* Its end takes it from all servers; what came after that is ours to take back. */
+		/* The task's end takes it from all servers; one that joined after that is taken
+		 * back here. */
 		if (task_is_dead(task)) {
 			fault_seat_unwatch(&d->seats[i], task);
 			return;
@@ -85,13 +89,14 @@ apply(struct daemon *d, struct task *task, uint64_t wanted)
 	store_relaxed(&task->affinity.polling, wanted);
 }
 
-/* => the servers of the CPUs that were seen often; all weights are halved */
+/* Ends a period: all weights are halved. => the servers of the CPUs that were seen often */
 static uint64_t
 often_seen(struct task *task, unsigned servers)
 {
 	unsigned total = 0;
 	uint64_t often = 0;
 
+	CHECK(servers > 0 && servers <= ARRAY_LEN(task->affinity.seen));
 	for (unsigned i = 0; i < servers; i++)
 		total += task->affinity.seen[i];
 	for (unsigned i = 0; i < servers; i++) {
@@ -102,7 +107,8 @@ often_seen(struct task *task, unsigned servers)
 	return often ? often : load_relaxed(&task->affinity.polling);
 }
 
-/* Looks at the faults since the last sample. */
+/* Whether the faults since the last sample are so frequent, and so few of them need the disk, that
+ * direct servers are worth it. */
 static bool
 is_fit_for_direct(struct daemon *d, struct task *task)
 {
@@ -113,18 +119,21 @@ is_fit_for_direct(struct daemon *d, struct task *task)
 		 swapped_in = swapins - task->affinity.sampled_swapins;
 	bool is_often = rate > 0 && elapsed < interval * 1000000000u / rate;
 
+	CHECK(interval >= INTERVAL_MIN && interval <= INTERVAL_MAX);
 	task->affinity.sampled_ns = now;
 	task->affinity.sampled_swapins = swapins;
 	return is_often && !task->affinity.direct_refused &&
 	       swapped_in * DIRECT_SWAPINS <= interval;
 }
 
-/* Who reads the client from now on. */
+/* The servers of the mask read the task from here on: direct servers if they are wanted and can be
+ * had. */
 static void
 assign(struct fault_server *server, struct task *task, uint64_t wanted, bool direct)
 {
 	struct daemon *d = server->daemon;
 
+	CHECK(load_relaxed(&task->affinity.busy));
 	if (direct && load_relaxed(&task->affinity.polling) == wanted &&
 	    load_acquire(&task->affinity.is_direct))
 		return;
@@ -147,23 +156,24 @@ sample(struct fault_server *server, struct task *task, uint32_t thread)
 	uint64_t polling = load_relaxed(&task->affinity.polling), wanted = polling;
 	bool period_ends;
 
-	/* Threads that cannot be found (another namespace of processes) would take all direct
-	 * servers. */
+	CHECK(load_relaxed(&task->affinity.busy));
+	/* A client whose threads cannot be found, because it lives in another namespace of
+	 * processes, would take all direct servers. */
 	task->affinity.busy_samples =
 	    is_fit_for_direct(d, task) && cpu >= 0 ? task->affinity.busy_samples + 1 : 0;
 	if (cpu >= 0) {
 		unsigned at = cpus_place(&d->cpus, (unsigned)cpu) % d->server_count;
 
 		task->affinity.seen[at]++;
-		wanted |= 1ull << at; /* seen where nobody listens: at once */
+		wanted |= 1ull << at; /* at once, if no server polls it from there */
 	}
 	period_ends = ++task->affinity.samples >= AFFINITY_PERIOD;
 	if (period_ends) {
 		wanted = often_seen(task, d->server_count);
 		task->affinity.samples = 0;
 	}
-	/* A direct client stays so while it is fit; another one begins at the end of a period, when
-	 * it is known where it runs. */
+	/* A client that has direct servers keeps them while it is fit. Another one gets them at the
+	 * end of a period, when it is known where its threads run. */
 	if (is_direct || period_ends || wanted != polling)
 		assign(server, task, wanted,
 		    is_direct ? task->affinity.busy_samples > 0
@@ -175,12 +185,11 @@ sample(struct fault_server *server, struct task *task, uint32_t thread)
 		    (unsigned)min_u64(2 * task->affinity.interval, INTERVAL_MAX);
 }
 
-/* The one of a pair that reads the client. */
+/* Of seat i's server and its direct server the one that reads the task. */
 static struct fault_server *
 reader(struct daemon *d, struct task *task, unsigned i)
 {
-	return load_acquire(&task->affinity.is_direct) ? &d->servers[d->server_count + i]
-						       : fault_seat_server(d, i);
+	return load_acquire(&task->affinity.is_direct) ? direct_of(d, i) : fault_seat_server(d, i);
 }
 
 void
@@ -190,8 +199,10 @@ affinity_note(struct fault_server *server, struct task *task, uint32_t thread, u
 	unsigned left = load_relaxed(&task->affinity.faults_to_sample);
 	uint64_t polling;
 
+	locks_assert_none();
+	CHECK(faults > 0);
 	if (left > faults) {
-		/* Lost updates only move the next sample. */
+		/* A lost update only moves the next sample. */
 		store_relaxed(&task->affinity.faults_to_sample, left - faults);
 		return;
 	}
@@ -199,7 +210,7 @@ affinity_note(struct fault_server *server, struct task *task, uint32_t thread, u
 	if (d->server_count > AFFINITY_SERVERS_MAX || exchange_acq_rel(&task->affinity.busy, true))
 		return;
 	task->affinity.interval = (unsigned)max_u64(task->affinity.interval, INTERVAL_MIN);
-	/* In a side lane one server polls it, and nothing is chosen. */
+	/* In a side lane one server polls the task, and there is nothing to choose. */
 	if (!task_is_dead(task) && load_acquire(&task->lane) == LANE_COMMON)
 		sample(server, task, thread);
 	store_relaxed(&task->affinity.faults_to_sample, task->affinity.interval);

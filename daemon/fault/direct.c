@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Direct servers (direct.h). DIRECT covers who has which client; it is not held while reading.
- * Leaving is a flag, O_NONBLOCK for who has not begun to read, and a signal for who has; the timer
- * repeats the last two, because the client has the same open file and may take O_NONBLOCK back.
+ * Direct servers (direct.h). lease.c says how they get a client and are called off; the timer
+ * repeats O_NONBLOCK and the signal, because the client has the same open file and may clear
+ * O_NONBLOCK again.
  */
 #include "fault/direct.h"
 
@@ -17,15 +17,19 @@
 #include "fault/parked.h"
 #include "fault/thread.h"
 
-#define QUIET_TICKS 5 /* of the control loop's timer without a fault */
-#define JOIN_NS     10000000
+/* A direct server is quiet after this many ticks of the control loop's timer without a fault. */
+#define QUIET_TICKS 5
+/* Nanoseconds for which the end waits for a direct server before it calls it off once more. */
+#define JOIN_NS 10000000
 
-/* One producer, the direct server, and one consumer, its home. */
+/* The ring has one producer, the direct server, and one consumer, the server of its home. */
 static bool
 ring_take(struct fault_seat *home, struct fault *ret)
 {
 	unsigned out = load_relaxed(&home->handed_out);
 
+	CHECK_OBJ(home, FAULT_SEAT_MAGIC);
+	INVARIANT(load_acquire(&home->handed_in) - out <= FAULT_HANDED_MAX);
 	if (out == load_acquire(&home->handed_in))
 		return false;
 	*ret = home->handed[out % FAULT_HANDED_MAX];
@@ -39,6 +43,8 @@ direct_hand_over(struct fault_server *server, const struct fault *f)
 	struct fault_seat *home = server->home;
 	unsigned in = load_relaxed(&home->handed_in);
 
+	CHECK_OBJ(home, FAULT_SEAT_MAGIC);
+	CHECK_OBJ(f->task, TASK_MAGIC);
 	if (in - load_acquire(&home->handed_out) == FAULT_HANDED_MAX)
 		return false;
 	home->handed[in % FAULT_HANDED_MAX] = *f;
@@ -54,6 +60,7 @@ direct_serve_handed(struct fault_server *server)
 {
 	struct fault f;
 
+	locks_assert_none();
 	while (!watch_is_relieved() && ring_take(server->seat, &f)) {
 		if (!task_is_dead(f.task))
 			fault_dispatch(server, &f);
@@ -61,11 +68,12 @@ direct_serve_handed(struct fault_server *server)
 	}
 }
 
-/* The client, or who has the file from it, made it nonblocking, or it cannot be read so: it is
- * polled from now on. */
+/* The client, or a process that has the file from it, has made the file nonblocking, or the file
+ * cannot be read by waiting: from here on the client is polled. */
 static void
 refuse(struct fault_server *server, struct task *task)
 {
+	CHECK(server->home != NULL);
 	if (exchange_acq_rel(&task->affinity.busy, true)) {
 		sched_yield();
 		return;
@@ -73,7 +81,7 @@ refuse(struct fault_server *server, struct task *task)
 	if (!load_acquire(&server->leaving)) {
 		task->affinity.direct_refused = true;
 		direct_leave(server->daemon, task, server->stats);
-		/* Nobody could be made to poll it: it waits again, rather than spin. */
+		/* No server could be made to poll it: this one waits again, rather than spin. */
 		if (load_acquire(&task->affinity.is_direct))
 			uffd_may_wait(task->uffd);
 	}
@@ -85,6 +93,8 @@ serve(struct fault_server *server, struct task *task)
 {
 	struct uffd_fault fault;
 
+	locks_assert_none();
+	CHECK(server->seat == NULL);
 	while (!load_acquire(&server->leaving) && !load_acquire(&server->stopping) &&
 	       !task_is_dead(task)) {
 		int count = uffd_read_wait(task->uffd, &fault);
@@ -106,11 +116,12 @@ direct_main(void *argument)
 	struct fault_server *server = argument;
 	struct daemon *d = server->daemon;
 
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	watch_on_duty(&server->watch, LANE_COMMON);
 	fault_server_begin(server, "direct");
 	alloc_forbid();
 	lock_acquire(&d->direct_lock);
-	/* A client that came just before the end is let go as any other. */
+	/* A client that is assigned just before the end is let go like any other. */
 	while (server->client || !load_acquire(&server->stopping)) {
 		struct task *task = server->client;
 
@@ -121,6 +132,7 @@ direct_main(void *argument)
 		lock_release(&d->direct_lock);
 		serve(server, task);
 		lock_acquire(&d->direct_lock);
+		CHECK(server->client == task);
 		server->client = NULL;
 		store_release(&server->leaving, false);
 		lock_release(&d->direct_lock);
@@ -131,10 +143,11 @@ direct_main(void *argument)
 	return NULL;
 }
 
-/* All of its direct servers. DIRECT held */
+/* Whether all direct servers of the task are quiet. */
 static bool
-is_quiet(struct daemon *d, const struct task *task)
+is_quiet_locked(struct daemon *d, const struct task *task)
 {
+	lock_assert_held(&d->direct_lock);
 	for (unsigned i = 0; i < d->server_count; i++) {
 		const struct fault_server *server = direct_of(d, i);
 
@@ -144,10 +157,11 @@ is_quiet(struct daemon *d, const struct task *task)
 	return true;
 }
 
-/* DIRECT held */
+/* Counts each server's ticks without a fault, and calls those off once more that should leave. */
 static void
-count_quiet_ticks(struct daemon *d)
+tick_locked(struct daemon *d)
 {
+	lock_assert_held(&d->direct_lock);
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct fault_server *server = direct_of(d, i);
 		unsigned served = load_relaxed(&server->served);
@@ -156,8 +170,8 @@ count_quiet_ticks(struct daemon *d)
 		server->served_before = served;
 		if (!load_acquire(&server->leaving) || !server->client)
 			continue;
-		/* While others read for its client the file stays as it is: the next fault wakes
-		 * this one too. */
+		/* While other direct servers read for its client the file stays blocking: the next
+		 * fault wakes this one too. */
 		if (!load_relaxed(&server->client->affinity.is_direct))
 			uffd_never_wait(server->client->uffd);
 		direct_call_off_locked(server);
@@ -167,12 +181,13 @@ count_quiet_ticks(struct daemon *d)
 void
 direct_refresh(struct daemon *d)
 {
+	locks_assert_none();
 	lock_acquire(&d->direct_lock);
-	count_quiet_ticks(d);
+	tick_locked(d);
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct task *task = direct_of(d, i)->client;
 
-		if (!task || load_acquire(&direct_of(d, i)->leaving) || !is_quiet(d, task))
+		if (!task || load_acquire(&direct_of(d, i)->leaving) || !is_quiet_locked(d, task))
 			continue;
 		task_get(task);
 		lock_release(&d->direct_lock);
@@ -187,14 +202,16 @@ direct_refresh(struct daemon *d)
 	lock_release(&d->direct_lock);
 }
 
-/* It is held up over a fault of another client, one that had waited for a frame: its own client is
- * polled meanwhile. Runs on: the watcher. */
+/* The server is held up by a client. That is most likely another one than its own, whose fault had
+ * waited for a frame, so its own client is polled meanwhile. Runs on: the watcher. */
 static void
 relieve(struct daemon *d, struct watch *w)
 {
 	struct fault_server *server = container_of(w, struct fault_server, watch);
 	struct task *task = NULL;
 
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
+	CHECK(w != watch_own);
 	lock_acquire(&d->direct_lock);
 	if (server->client && !load_relaxed(&server->leaving))
 		task = task_get(server->client);
@@ -208,7 +225,7 @@ relieve(struct daemon *d, struct watch *w)
 	task_put(task);
 }
 
-/* Only for its EINTR. */
+/* The signal only has to end a read with EINTR. */
 static void
 leave_signal(int number)
 {
@@ -220,6 +237,7 @@ direct_start(struct daemon *d)
 {
 	struct sigaction action = { .sa_handler = leave_signal };
 
+	CHECK(d->servers != NULL && d->seats != NULL);
 	lock_init(&d->direct_lock, RANK_DIRECT);
 	if (sigaction(LEAVE_SIGNAL, &action, NULL) < 0)
 		return -errno;
@@ -246,6 +264,7 @@ direct_stop(struct daemon *d)
 		struct fault_server *server = direct_of(d, i);
 		struct timespec until;
 
+		CHECK(server->home == &d->seats[i]);
 		do {
 			lock_acquire(&d->direct_lock);
 			store_release(&server->stopping, true);
@@ -270,6 +289,7 @@ direct_fini(struct daemon *d)
 	for (unsigned i = 0; i < d->server_count; i++) {
 		while (ring_take(&d->seats[i], &f))
 			task_put(f.task);
+		CHECK(direct_of(d, i)->client == NULL);
 		cond_fini(&direct_of(d, i)->assigned);
 	}
 	lock_fini(&d->direct_lock);

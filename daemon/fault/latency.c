@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Processors kept awake (latency.h). Runs on: the control loop.
+ */
 #include "fault/latency.h"
 
 #include <errno.h>
@@ -8,7 +11,8 @@
 
 #include "daemon.h"
 
-#define DEVICE   "/dev/cpu_dma_latency"
+#define DEVICE "/dev/cpu_dma_latency"
+/* Milliseconds without many reads after which processors may sleep again. */
 #define QUIET_MS 1000u
 
 void
@@ -20,6 +24,7 @@ latency_init(struct daemon *d)
 static void
 let_go(struct daemon *d)
 {
+	CHECK(d->latency.fd >= 0);
 	close(d->latency.fd);
 	d->latency.fd = -1;
 	stat_level(&d->stats, STAT_LATENCY_HELD, 0);
@@ -38,6 +43,7 @@ hold(struct daemon *d)
 	struct latency *l = &d->latency;
 	int32_t latency_us = 0;
 
+	CHECK(l->fd < 0 && !l->refused);
 	l->fd = open(DEVICE, O_WRONLY | O_CLOEXEC);
 	if (l->fd >= 0 &&
 	    write(l->fd, &latency_us, sizeof(latency_us)) == (ssize_t)sizeof(latency_us)) {
@@ -47,8 +53,7 @@ hold(struct daemon *d)
 		return;
 	}
 	log_info("%s cannot be used (%s): processors sleep while pages are read from disk; root "
-		 "may allow it with setfacl, or "
-		 "param latency_reads=0 ends this",
+		 "can allow it with setfacl; param latency_reads=0 ends the attempts",
 	    DEVICE, strerror(errno));
 	l->refused = true;
 	if (l->fd >= 0)
@@ -63,6 +68,8 @@ latency_refresh(struct daemon *d, unsigned tick_ms)
 	uint64_t rate = param(d, latency_reads);
 	bool many = rate > 0 && reads > 0 && reads * 1000 >= rate * tick_ms;
 
+	CHECK(pthread_equal(pthread_self(), d->loop_thread));
+	CHECK(tick_ms > 0);
 	l->swapins = swapins;
 	l->quiet_ticks = many ? 0 : l->quiet_ticks + 1;
 	if (many && l->fd < 0 && !l->refused)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Direct servers' clients. DIRECT covers who has which client; it is not held while reading.
- * Leaving is a flag, O_NONBLOCK for a server that has not begun to read, and a signal for one that
- * has.
+ * Direct servers' clients. DIRECT covers which server has which client; no server holds it while it
+ * reads. A server is called off by a flag, by O_NONBLOCK in case it has not begun to read, and by a
+ * signal in case it has. Runs on: fault servers, direct servers, the watcher, the control loop.
  */
 #include "fault/lease.h"
 
@@ -15,21 +15,23 @@ void
 direct_call_off_locked(struct fault_server *server)
 {
 	lock_assert_held(&server->daemon->direct_lock);
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	store_release(&server->leaving, true);
 	if (server->client && !pthread_equal(pthread_self(), server->thread))
 		pthread_kill(server->thread, LEAVE_SIGNAL);
 }
 
-/* DIRECT held */
+/* Whether the direct servers of the mask can read the task. */
 static bool
-can_be_had(struct daemon *d, struct task *task, uint64_t wanted)
+can_be_had_locked(struct daemon *d, struct task *task, uint64_t wanted)
 {
+	lock_assert_held(&d->direct_lock);
 	if (task_is_dead(task) || load_acquire(&task->lane) != LANE_COMMON)
 		return false;
 	for (unsigned i = 0; i < d->server_count; i++) {
 		struct fault_server *server = direct_of(d, i);
 
-		/* One that is leaving may have looked at that flag for the last time. */
+		/* One that is leaving may have looked at `leaving` for the last time. */
 		if (wanted & 1ull << i &&
 		    (load_relaxed(&server->stopping) || load_relaxed(&server->leaving) ||
 			(server->client && server->client != task)))
@@ -44,13 +46,17 @@ direct_set(struct fault_server *server, struct task *task, uint64_t wanted)
 	struct daemon *d = server->daemon;
 	bool begins;
 
+	locks_assert_none();
+	CHECK(load_relaxed(&task->affinity.busy));
+	CHECK(d->server_count >= 64 || wanted >> d->server_count == 0);
 	lock_acquire(&d->direct_lock);
 	begins = !load_relaxed(&task->affinity.is_direct);
-	if (!can_be_had(d, task, wanted)) {
+	if (!can_be_had_locked(d, task, wanted)) {
 		lock_release(&d->direct_lock);
 		return false;
 	}
-	/* First: who still polls must not make it nonblocking again (serve_task). */
+	/* First this flag: a server that still polls the task must not make it nonblocking again
+	 * (serve_task). */
 	store_release(&task->affinity.is_direct, true);
 	if (begins && uffd_may_wait(task->uffd) != 0) {
 		store_release(&task->affinity.is_direct, false);
@@ -89,6 +95,7 @@ control_stats(struct daemon *d)
 static void
 call_all_off(struct daemon *d, struct task *task, struct stat_shard stats)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
 	lock_acquire(&d->direct_lock);
 	if (load_relaxed(&task->affinity.is_direct)) {
 		stat_add(stats, STAT_DIRECT_ENDS, 1);
@@ -106,9 +113,11 @@ direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 {
 	uint64_t polling = 0;
 
+	locks_assert_none();
+	CHECK(load_relaxed(&task->affinity.busy));
 	if (!load_acquire(&task->affinity.is_direct))
 		return;
-	/* Before direct servers leave: somebody always reads. */
+	/* Before the direct servers leave, so that the task is always read. */
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (fault_seat_watch(&d->seats[i], task) == 0)
 			polling |= 1ull << i;
@@ -116,7 +125,8 @@ direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 		return;
 	store_relaxed(&task->affinity.polling, polling);
 	call_all_off(d, task, stats);
-	/* Its end takes it from all servers; what came after that is ours to take back. */
+	/* The task's end takes it from all servers; those that were added after that are taken back
+	 * here. */
 	if (task_is_dead(task))
 		for (unsigned i = 0; i < d->server_count; i++)
 			fault_seat_unwatch(&d->seats[i], task);
@@ -125,5 +135,6 @@ direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 void
 direct_remove(struct daemon *d, struct task *task)
 {
+	locks_assert_none();
 	call_all_off(d, task, control_stats(d));
 }

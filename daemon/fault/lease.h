@@ -1,28 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who reads a client directly: direct servers are given a client, and called off.
+ * Leases of direct servers (direct.h): they are given a client, and called off.
  */
 #ifndef LEASE_H
 #define LEASE_H
 
 #include "fault/seat.h"
 
+/* Ends a blocking read. */
 #define LEAVE_SIGNAL SIGUSR2
 
+/* The direct server of seat i of the common lane. */
 static inline struct fault_server *
 direct_of(struct daemon *d, unsigned i)
 {
+	CHECK(i < d->server_count);
 	return &d->servers[d->server_count + i];
 }
-/* The task's own direct servers are those of the servers in the mask, and nobody polls it. =>
- * false: they are not to be had, or it is dead; nothing has changed. Held: affinity.busy. */
+/* From here on the direct servers of the servers in the mask read the task, and no seat polls it.
+ * The caller has set affinity.busy, here and in direct_leave. => false: they cannot be had, or the
+ * task is dead; nothing has changed; no lock held */
 bool direct_set(struct fault_server *server, struct task *task, uint64_t wanted);
-/* All servers poll it again, and direct servers leave as soon as they have read once more. Held:
- * affinity.busy. */
+/* All servers poll the task again, and its direct servers leave: at once, or after the read that
+ * they are in. stats: the calling thread's. => no lock held */
 void direct_leave(struct daemon *d, struct task *task, struct stat_shard stats);
-/* The task is dead. Runs on: the control loop. */
+/* The task has ended, or could not be attached. Runs on: the control loop, jobs. => no lock held
+ */
 void direct_remove(struct daemon *d, struct task *task);
-/* Out of its read, or not into another one. => DIRECT held */
+/* Makes the server leave its read, and begin no other one for this client. => DIRECT held */
 void direct_call_off_locked(struct fault_server *server);
 
 #endif

@@ -41,9 +41,13 @@ struct swapin {             /* fault/swapin.c: one read under way */
 				 entry back */
 };
 
+#define FAULT_SEAT_MAGIC   0x5ea7fa17u
+#define FAULT_SERVER_MAGIC 0x5e12fa17u
+
 /* What a server polls and has under way. It belongs to the seat's server: one that is relieved
  * (watch/watcher.h) leaves it, and all that it has not begun, to the next. */
 struct fault_seat {
+	uint32_t magic;
 	struct daemon *daemon;
 	unsigned index, cpu, lane;             /* (C) */
 	_Atomic(struct fault_server *) server; /* (A) who has it */
@@ -67,6 +71,7 @@ struct fault_seat {
 };
 
 struct fault_server {
+	uint32_t magic;
 	struct daemon *daemon;
 	pthread_t thread;
 	unsigned index;

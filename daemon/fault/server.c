@@ -217,6 +217,7 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 {
 	int error;
 
+	seat->magic = FAULT_SEAT_MAGIC;
 	seat->daemon = d;
 	seat->index = index;
 	seat->cpu = cpus_number(&d->cpus, index);

@@ -8,14 +8,15 @@
 #include "transit/run.h"
 
 unsigned
-stream_follow_locked(struct daemon *d, struct task *task, const struct fault *f, uint32_t behavior,
-    int *ret_direction)
+stream_follow_locked(struct daemon *d, const struct fault *f, uint32_t behavior, int *ret_direction)
 {
+	struct task *task = f->task;
 	uint64_t page = round_down_u64(f->address, d->page_bytes);
 	struct stream *stream = &task->streams[f->thread % STREAMS];
 	unsigned most = (unsigned)param(d, fault_cluster), want;
 
 	lock_assert_held(&task->map.lock);
+	CHECK(most > 0);
 	*ret_direction = behavior == PAGER_BEHAVIOR_REVERSE_SEQUENTIAL ? -1 : 1;
 	if (behavior == PAGER_BEHAVIOR_RANDOM)
 		return 1;
@@ -48,6 +49,8 @@ stream_advance(struct daemon *d, const struct fault *f, uint64_t start, unsigned
 	struct task *task = f->task;
 	struct stream *stream = &task->streams[f->thread % STREAMS];
 
+	locks_assert_none();
+	CHECK(count > 1 && count <= FAULT_CLUSTER_MAX);
 	lock_acquire(&task->map.lock);
 	if (stream->thread == f->thread) {
 		stream->next_up = start + ((uint64_t)count << d->page_shift);

@@ -11,10 +11,11 @@
 
 /* Follows one thread's run of faults. *ret_direction: of the run, 1 or -1. => how many pages the
  * fault should bring, itself included; M held */
-unsigned stream_follow_locked(struct daemon *d, struct task *task, const struct fault *f,
-    uint32_t behavior, int *ret_direction);
+unsigned stream_follow_locked(
+    struct daemon *d, const struct fault *f, uint32_t behavior, int *ret_direction);
 /* Tells the stream that `count` pages from the address `start` on are about to be mapped, the one
- * that faulted among them. M not held: losing a race only costs a guess. */
+ * that faulted among them. Where another fault of the same thread gets in between, a guess is lost.
+ * => no lock held */
 void stream_advance(struct daemon *d, const struct fault *f, uint64_t start, unsigned count);
 
 #endif

@@ -14,6 +14,7 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 	struct vm_map *m = &f->task->map;
 	struct vm_entry *e;
 
+	locks_assert_none();
 	lock_acquire(&m->lock);
 	e = vm_map_lookup(m, f->address);
 	if (e) {
@@ -25,7 +26,8 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);
 		ret->behavior = e->behavior;
 		ret->wired = e->wired_count > 0;
-		ret->want = stream_follow_locked(d, f->task, f, e->behavior, &ret->direction);
+		ret->want = stream_follow_locked(d, f, e->behavior, &ret->direction);
+		CHECK(ret->index < ret->high && ret->high <= e->mapping->end);
 		lock_acquire(&ret->object->lock);
 	}
 	lock_release(&m->lock);

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The page that a fault is about.
+ */
 #ifndef TARGET_H
 #define TARGET_H
 
@@ -17,9 +20,9 @@ struct target {
 	int direction; /* of the run: 1 or -1 */
 };
 
-/* Looks the fault's address up. The object's lock is taken while the map still says that the page
- * belongs to the region, so that a region being given back is either seen here or discarded after
- * us (doc/locking.md). => with the object locked; false: no region is there */
+/* Looks the fault's address up. O is taken while the map still says that the page belongs to the
+ * region, so that a region being given back is either seen here or discarded after the fault
+ * (doc/locking.md). => true: with O taken; false: there is no region; called with no lock held */
 bool target_find(struct daemon *d, const struct fault *f, struct target *ret);
 /* Where the task sees page `index` of the object. */
 static inline uint64_t

@@ -110,6 +110,7 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 	/* Seldom used ones take their memory when they are. */
 	int populate = index < 2 * d->server_count ? MAP_POPULATE : 0;
 
+	server->magic = FAULT_SERVER_MAGIC;
 	server->daemon = d;
 	server->index = index;
 	server->defer = defer;

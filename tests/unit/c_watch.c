@@ -133,7 +133,8 @@ start(struct unit *u, struct actor *a, enum watch_call call)
 	d->seats = calloc(seat_count(d), sizeof(*d->seats));
 	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
 	for (unsigned i = 0; i < seat_count(d); i++)
-		d->seats[i] = (struct fault_seat){ .lane = i < d->server_count ? LANE_COMMON : 1,
+		d->seats[i] = (struct fault_seat){ .magic = FAULT_SEAT_MAGIC,
+			.lane = i < d->server_count ? LANE_COMMON : 1,
 			.epoll = -1,
 			.bell = &d->bells.bells[i] };
 	lock_init(&d->direct_lock, RANK_DIRECT);

@@ -92,11 +92,13 @@ faults_start(struct unit *u)
 	world.unit = u;
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
 	assert_int_equal(frame_wait_create(d), 0);
+	server->magic = FAULT_SERVER_MAGIC;
 	server->daemon = d;
 	server->defer = deferred_add;
 	server->stats = stats_shard(&d->stats, shard_index_server(d, 0));
 	d->seats = calloc(seat_count(d), sizeof(*d->seats));
 	server->seat = d->seats;
+	server->seat->magic = FAULT_SEAT_MAGIC;
 	server->seat->daemon = d;
 	store_relaxed(&server->seat->server, server);
 	server->seat->bell = d->bells.bells;
