@@ -23,6 +23,18 @@
 	atomic_compare_exchange_strong_explicit(                                                   \
 	    (p), (expected), (desired), memory_order_acq_rel, memory_order_acquire)
 
+/* A reference more to a thing that may be ending. => false: the last one has gone */
+static inline bool
+reference_get_try(atomic_uint *references)
+{
+	unsigned count = load_relaxed(references);
+
+	while (count > 0)
+		if (cas_acq_rel(references, &count, count + 1))
+			return true;
+	return false;
+}
+
 /* For a loop that waits for another processor: leaves more of the core to the sibling that shares
  * it.
  */

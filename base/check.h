@@ -24,6 +24,11 @@ void panic_at(const char *file, int line, const char *fmt, ...) NORETURN PRINTF_
 		if (unlikely(!(cond)))                                                             \
 			panic(__VA_ARGS__);                                                        \
 	} while (0)
+/* A change of a state that `arrows` must have. The states are printed as numbers. */
+#define CHECK_ARROW(arrows, from, to, what, id)                                                    \
+	CHECKF((size_t)(from) < ARRAY_LEN(arrows) && (size_t)(to) < ARRAY_LEN(arrows) &&           \
+		   (arrows)[from][to],                                                             \
+	    what " %llu: %d -> %d", (unsigned long long)(id), (int)(from), (int)(to))
 #define CHECK_OBJ(ptr, m) CHECKF((ptr) != NULL && (ptr)->magic == (m), "bad object: %s", #ptr)
 
 #if DEBUG_LEVEL >= 1

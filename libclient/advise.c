@@ -78,6 +78,17 @@ pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior beh
 	return range_exchange(p, addr, size, &request.address, &request.size, &call);
 }
 
+/* A question whose answer goes to `ret`. */
+static int
+ask(struct pager *p, const void *ret, struct chan_call *call)
+{
+	int r = pager_check(p);
+
+	if (r < 0)
+		return r;
+	return ret ? chan_exchange(&p->chan, call) : -EINVAL;
+}
+
 int
 pager_region(struct pager *p, const void *addr, struct pager_region_info *ret)
 {
@@ -87,12 +98,7 @@ pager_region(struct pager *p, const void *addr, struct pager_region_info *ret)
 	const struct pager_wire_region *region = &reply.region;
 	int r;
 
-	r = pager_check(p);
-	if (r < 0)
-		return r;
-	if (!ret)
-		return -EINVAL;
-	r = chan_exchange(&p->chan, &call);
+	r = ask(p, ret, &call);
 	if (r < 0)
 		return r;
 	*ret = (struct pager_region_info){
@@ -143,12 +149,7 @@ pager_statistics(struct pager *p, struct pager_statistics *ret)
 	struct chan_call call = { CHAN_CALL(STATISTICS, &request, &reply) };
 	int r;
 
-	r = pager_check(p);
-	if (r < 0)
-		return r;
-	if (!ret)
-		return -EINVAL;
-	r = chan_exchange(&p->chan, &call);
+	r = ask(p, ret, &call);
 	if (r < 0)
 		return r;
 	*ret = reply.statistics;

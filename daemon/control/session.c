@@ -92,9 +92,9 @@ session_commit(struct session *session, enum session_state from, enum session_st
 {
 	loop_assert(session->daemon);
 	CHECK_OBJ(session, SESSION_MAGIC);
-	CHECKF(from <= SESSION_ENDED && to <= SESSION_ENDED && arrows[from][to] &&
-		   load_relaxed(&session->state) == from,
-	    "session %llu: %d -> %d", (unsigned long long)session->id, (int)from, (int)to);
+	CHECK_ARROW(arrows, from, to, "session", session->id);
+	CHECKF(load_relaxed(&session->state) == from, "session %llu: not in state %d",
+	    (unsigned long long)session->id, (int)from);
 	store_release(&session->state, to);
 }
 

@@ -80,8 +80,7 @@ bool
 task_commit(struct task *task, enum task_state from, enum task_state to)
 {
 	CHECK_OBJ(task, TASK_MAGIC);
-	CHECKF(from <= TASK_DEAD && to <= TASK_DEAD && arrows[from][to], "task %llu: %d -> %d",
-	    (unsigned long long)task->id, (int)from, (int)to);
+	CHECK_ARROW(arrows, from, to, "task", task->id);
 	return cas_acq_rel(&task->state, &from, to);
 }
 
@@ -169,13 +168,8 @@ task_put(struct task *task)
 static struct task *
 get_unless_ending(struct task *task)
 {
-	unsigned references = load_relaxed(&task->references);
-
 	CHECK_OBJ(task, TASK_MAGIC);
-	while (references > 0)
-		if (cas_acq_rel(&task->references, &references, references + 1))
-			return task;
-	return NULL;
+	return reference_get_try(&task->references) ? task : NULL;
 }
 
 struct task *

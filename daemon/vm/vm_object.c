@@ -185,16 +185,12 @@ vm_object_put(struct vm_object *o)
 	free(o);
 }
 
+/* As a task (task.c). */
 static struct vm_object *
 get_unless_ending(struct vm_object *o)
 {
-	unsigned references = load_relaxed(&o->references);
-
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
-	while (references > 0)
-		if (cas_acq_rel(&o->references, &references, references + 1))
-			return o;
-	return NULL;
+	return reference_get_try(&o->references) ? o : NULL;
 }
 
 /* Owner: low bits of the object's id 10 | its index in the table 20 | page 34. Most of an id is

@@ -22,25 +22,20 @@
 
 #include "book.h"
 #include "bus.h"
+#include "stage.h"
 
 struct shared {
-	atomic_uint phase, reached;
+	struct stage stage;
 	atomic_uint filled; /* pages that have content */
 };
 static struct shared *shared;
 
-static void
-phase(struct live *d, unsigned n)
-{
-	atomic_store(&shared->reached, n);
-	WAIT_UNTIL(d, atomic_load(&shared->phase) >= n);
-}
-
+/* The client goes on from a stage, and has got to the next. */
 static void
 go_on(struct live *d, unsigned from)
 {
-	atomic_store(&shared->phase, from);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) > from);
+	stage_allow(&shared->stage, from);
+	stage_wait(d, &shared->stage, from + 1);
 }
 
 /* Noise in pages from `from` on, until one is refused or all have some. => the page that was
@@ -82,7 +77,7 @@ sufferer(struct live *d, void *argument)
 	for (unsigned pass = 0; pass < 3; pass++)
 		verify_all(&b, filled);
 	atomic_store(&shared->filled, filled);
-	phase(d, 1);
+	stage_meet(d, &shared->stage, 1);
 	/* The refused page can be touched now, and there is room for the rest. */
 	for (uint32_t i = 0; i < WISHES; i++)
 		WAIT_UNTIL(d, touch(&b, filled + i, false));
@@ -91,7 +86,7 @@ sufferer(struct live *d, void *argument)
 		    filled + i);
 	EQ(fill(&b, filled + WISHES), count);
 	verify_all(&b, count);
-	phase(d, 2);
+	stage_meet(d, &shared->stage, 2);
 	OK(pager_disconnect(p));
 }
 
@@ -119,10 +114,9 @@ test_failing(struct live *d, const char *param)
 		pid_t pid;
 
 		live_debug_fail(d, points[i]);
-		atomic_store(&shared->phase, 0);
-		atomic_store(&shared->reached, 0);
+		stage_reset(&shared->stage);
 		pid = client_start(d, sufferer, NULL);
-		WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+		stage_wait(d, &shared->stage, 1);
 		WAIT_UNTIL(d, live_stat(d, "swap_full") == 1);
 		/* The two existing files fail, and a new one; then the writer tries nothing for
 		 * 5 s. */
@@ -143,7 +137,7 @@ test_failing(struct live *d, const char *param)
 		go_on(d, 1);
 		REQUIRE(live_stat(d, "swapouts") > swapouts);
 		live_check(d);
-		atomic_store(&shared->phase, 2);
+		stage_allow(&shared->stage, 2);
 		client_join(d, pid, true);
 		EQ(live_stat(d, "pages_lost"), 0);
 	}
@@ -230,7 +224,7 @@ grower(struct live *d, void *argument)
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (uint32_t i = 0; i < count; i++) {
 		if (i == count / 3)
-			phase(d, 1);
+			stage_meet(d, &shared->stage, 1);
 		book_write(&b, i, KIND_NOISE);
 	}
 	verify_all(&b, count);
@@ -247,12 +241,12 @@ test_vanished(struct live *d)
 
 	live_start(d, "8M", "--param", "swap_file_bytes=8M", NULL);
 	pid = client_start(d, grower, NULL);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1 && live_stat(d, "swap_files") > 0);
+	WAIT_UNTIL(d, atomic_load(&shared->stage.reached) == 1 && live_stat(d, "swap_files") > 0);
 	files = live_stat(d, "swap_files");
 	snprintf(path, sizeof(path), "%s/swap", d->directory);
 	snprintf(command, sizeof(command), "rm -r '%s'", path);
 	REQUIRE(system(command) == 0);
-	atomic_store(&shared->phase, 1);
+	stage_allow(&shared->stage, 1);
 	client_join(d, pid, true);
 	REQUIRE(live_stat(d, "swap_files") > files || live_stat(d, "swap_files") > 1);
 	REQUIRE(stat(path, &st) == 0 && S_ISDIR(st.st_mode), "the directory was not made again");
@@ -281,7 +275,7 @@ wirer(struct live *d, void *argument)
 	for (uint32_t i = 0; i < wired; i++)
 		book_write(&b, i, KIND_NOISE);
 	atomic_store(&shared->filled, wired);
-	phase(d, 1);
+	stage_meet(d, &shared->stage, 1);
 	for (uint32_t i = 0; i < wired; i++)
 		book_verify(&b, i);
 	OK(pager_disconnect(p));
@@ -323,7 +317,7 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	live_start(d, memory, "--param", "wire_percent=95", "--param", "swap_file_bytes=16M",
 	    option, more, NULL);
 	pid = client_start(d, wirer, &wish);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+	stage_wait(d, &shared->stage, 1);
 	EQ(live_stat(d, "wired"), atomic_load(&shared->filled));
 	/* The free targets lie within the memory that is not wired. */
 	WAIT_UNTIL(d, (uint64_t)live_stat(d, "free_target") + atomic_load(&shared->filled) <
@@ -336,7 +330,7 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
 	REQUIRE(live_stat(d, "swapouts") > 0);
 	live_check(d);
-	atomic_store(&shared->phase, 1);
+	stage_allow(&shared->stage, 1);
 	client_join(d, pid, true);
 	/* Pages that are no longer wired count again. */
 	client_join(d, client_start(d, honest, NULL), true);
@@ -359,10 +353,10 @@ starver(struct live *d, void *argument)
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (uint32_t i = 0; i < count; i++) {
 		if (i == memory * 5 / 4)
-			phase(d, 1);
+			stage_meet(d, &shared->stage, 1);
 		book_write(&b, i, KIND_NOISE);
 	}
-	phase(d, 2);
+	stage_meet(d, &shared->stage, 2);
 	verify_all(&b, count);
 	OK(pager_disconnect(p));
 }
@@ -375,7 +369,7 @@ test_starved(struct live *d)
 
 	live_start(d, "8M", "--param", "swap_file_bytes=16M", NULL);
 	pid = client_start(d, starver, NULL);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+	stage_wait(d, &shared->stage, 1);
 	swapouts = live_stat(d, "swapouts");
 	live_debug_fail(d, "COMPRESS_NO_SPACE:0:0");
 	go_on(d, 1);
@@ -384,7 +378,7 @@ test_starved(struct live *d)
 	EQ(live_stat(d, "refused_zero_fills") + live_stat(d, "refused_refills"), 0);
 	live_check(d);
 	live_debug_fail(d, NULL);
-	atomic_store(&shared->phase, 2);
+	stage_allow(&shared->stage, 2);
 	client_join(d, pid, true);
 }
 

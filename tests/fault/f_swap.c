@@ -16,21 +16,14 @@
 
 #include "book.h"
 #include "bus.h"
+#include "stage.h"
 
 struct shared {
-	atomic_uint phase;   /* the client waits for 1, 2... */
-	atomic_uint reached; /* and says where it is */
-	atomic_bool enough;  /* the test has seen enough of the first phase */
+	struct stage stage;
+	atomic_bool enough; /* the test has seen enough of the first phase */
 	_Atomic uint64_t lost;
 };
 static struct shared *shared;
-
-static void
-phase(struct live *d, unsigned n)
-{
-	atomic_store(&shared->reached, n);
-	WAIT_UNTIL(d, atomic_load(&shared->phase) >= n);
-}
 
 static void
 reader(struct live *d, void *argument)
@@ -47,7 +40,7 @@ reader(struct live *d, void *argument)
 	expect_bus();
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	book_write_all(&b, &(struct mixture){ 2, 5, 60 }, &rng);
-	phase(d, 1);
+	stage_meet(d, &shared->stage, 1);
 	for (uint32_t n = 0; n < 2 * count; n++) {
 		uint32_t page = n < count ? (uint32_t)rng_below(&rng, count) : n - count;
 
@@ -67,7 +60,7 @@ reader(struct live *d, void *argument)
 	}
 	OK(pager_statistics(p, &statistics));
 	EQ(statistics.pages_lost, lost);
-	phase(d, 2);
+	stage_meet(d, &shared->stage, 2);
 	for (uint32_t page = 0; page < count; page++) {
 		if (!gone[page])
 			continue;
@@ -87,13 +80,13 @@ test_read(struct live *d, const char *point, uint64_t times)
 	char spec[80];
 	pid_t pid = client_start(d, reader, NULL);
 
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+	stage_wait(d, &shared->stage, 1);
 	/* The pages are written, but the writer may not have counted them yet. */
 	WAIT_UNTIL(d, live_stat(d, "stored_away") > 0);
 	snprintf(spec, sizeof(spec), "%s:20:%llu", point, (unsigned long long)times);
 	live_debug_fail(d, spec);
-	atomic_store(&shared->phase, 1);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 2);
+	stage_allow(&shared->stage, 1);
+	stage_wait(d, &shared->stage, 2);
 	printf("%s fired %llu times, %llu pages lost, swap errors %lld\n", point,
 	    (unsigned long long)live_fail_count(d, point),
 	    (unsigned long long)atomic_load(&shared->lost), (long long)live_stat(d, "swap_errors"));
@@ -112,7 +105,7 @@ test_read(struct live *d, const char *point, uint64_t times)
 	EQ(live_log_told(d, "is lost"), atomic_load(&shared->lost));
 	live_debug_fail(d, NULL);
 	live_check(d);
-	atomic_store(&shared->phase, 2);
+	stage_allow(&shared->stage, 2);
 	client_join(d, pid, true);
 }
 
@@ -128,7 +121,7 @@ writer(struct live *d, void *argument)
 	(void)argument;
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	book_write_all(&b, &(struct mixture){ 5, 10, 10 }, &rng);
-	phase(d, 1);
+	stage_meet(d, &shared->stage, 1);
 	for (uint32_t n = 0; n < 3 * count || !atomic_load(&shared->enough); n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);
 
@@ -136,8 +129,8 @@ writer(struct live *d, void *argument)
 		book_write(&b, page, mixture_draw(&(struct mixture){ 5, 10, 10 }, &rng));
 	}
 	book_verify_all(&b);
-	phase(d, 2);
-	for (uint32_t n = 0; n < 3 * count || atomic_load(&shared->phase) < 3; n++) {
+	stage_meet(d, &shared->stage, 2);
+	for (uint32_t n = 0; n < 3 * count || atomic_load(&shared->stage.allowed) < 3; n++) {
 		uint32_t page = (uint32_t)rng_below(&rng, count);
 
 		book_verify(&b, page);
@@ -153,20 +146,20 @@ test_write(struct live *d, const char *point)
 	char spec[80];
 	pid_t pid = client_start(d, writer, NULL);
 
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+	stage_wait(d, &shared->stage, 1);
 	snprintf(spec, sizeof(spec), "%s:0:12", point);
 	live_debug_fail(d, spec);
-	atomic_store(&shared->phase, 1);
+	stage_allow(&shared->stage, 1);
 	WAIT_UNTIL(d, live_fail_count(d, point) > 0);
 	atomic_store(&shared->enough, true);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 2);
+	stage_wait(d, &shared->stage, 2);
 	printf("%s fired %llu times, swap errors %lld, segments written %lld\n", point,
 	    (unsigned long long)live_fail_count(d, point), (long long)live_stat(d, "swap_errors"),
 	    (long long)live_stat(d, "swapouts"));
 	EQ(live_stat(d, "pages_lost"), 0);
 	live_debug_fail(d, NULL);
 	live_check(d);
-	atomic_store(&shared->phase, 3);
+	stage_allow(&shared->stage, 3);
 	client_join(d, pid, true);
 	EQ(live_stat(d, "pages_lost"), 0);
 }
@@ -179,19 +172,19 @@ test_create(struct live *d)
 
 	live_debug_fail(d, "SWAP_CREATE_ENOSPC:0:0");
 	pid = client_start(d, writer, NULL);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
-	atomic_store(&shared->phase, 1);
+	stage_wait(d, &shared->stage, 1);
+	stage_allow(&shared->stage, 1);
 	WAIT_UNTIL(d, live_fail_count(d, "SWAP_CREATE_ENOSPC") > 0);
 	atomic_store(&shared->enough, true);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 2);
+	stage_wait(d, &shared->stage, 2);
 	printf("refused %llu times, %lld files\n",
 	    (unsigned long long)live_fail_count(d, "SWAP_CREATE_ENOSPC"),
 	    (long long)live_stat(d, "swap_files"));
 	EQ(live_stat(d, "swap_files"), 0);
 	live_debug_fail(d, NULL);
-	atomic_store(&shared->phase, 2);
+	stage_allow(&shared->stage, 2);
 	WAIT_UNTIL(d, live_stat(d, "swap_files") > 0 && live_stat(d, "swapouts") > 0);
-	atomic_store(&shared->phase, 3);
+	stage_allow(&shared->stage, 3);
 	client_join(d, pid, true);
 }
 
@@ -255,13 +248,13 @@ test_truncated(struct live *d)
 {
 	pid_t pid = client_start(d, reader, NULL);
 
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 1);
+	stage_wait(d, &shared->stage, 1);
 	truncate_files(d);
-	atomic_store(&shared->phase, 1);
-	WAIT_UNTIL(d, atomic_load(&shared->reached) == 2);
+	stage_allow(&shared->stage, 1);
+	stage_wait(d, &shared->stage, 2);
 	printf("%llu pages lost\n", (unsigned long long)atomic_load(&shared->lost));
 	REQUIRE(atomic_load(&shared->lost) > 0);
-	atomic_store(&shared->phase, 2);
+	stage_allow(&shared->stage, 2);
 	client_join(d, pid, false);
 }
 

@@ -13,18 +13,12 @@
 #include <time.h>
 
 #include "book.h"
+#include "stage.h"
 
 #define MEMORIES 6 /* the client's memory as a multiple of --memory */
 
 static uint64_t file_bytes, slot_bytes, stretch_bytes;
-static atomic_uint *reached, *allowed; /* phases: where the client is, and how far it may go */
-
-static void
-phase(struct live *d, unsigned n)
-{
-	atomic_store(reached, n);
-	WAIT_UNTIL(d, atomic_load(allowed) >= n);
-}
+static struct stage *stage;
 
 /* Every other stretch is discarded, about half of the pages in files. */
 static bool
@@ -45,7 +39,7 @@ client(struct live *d, void *argument)
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	for (uint32_t page = 0; page < count; page++)
 		book_write(&b, page, KIND_NOISE);
-	phase(d, 1);
+	stage_meet(d, stage, 1);
 	for (uint32_t page = 0; page < count; page++) {
 		if (!page_is_discarded(&b, page))
 			continue;
@@ -54,7 +48,7 @@ client(struct live *d, void *argument)
 			    PAGER_BEHAVIOR_FREE));
 		book_forget(&b, page);
 	}
-	phase(d, 2);
+	stage_meet(d, stage, 2);
 	book_verify_all(&b);
 	/* New files are made for new pages. */
 	for (uint32_t page = 0; page < count; page++)
@@ -110,8 +104,7 @@ main(int argc, char **argv)
 	failing = strcmp(argv[1], "drained-read-eio") == 0;
 	broken = strcmp(argv[1], "drained-broken") == 0;
 	REQUIRE(failing || broken || strcmp(argv[1], "drained") == 0, "no test %s", argv[1]);
-	reached = shared_alloc(sizeof(*reached));
-	allowed = shared_alloc(sizeof(*allowed));
+	stage = shared_alloc(sizeof(*stage));
 	/* Segments have some 16 pages at least, of neighbours for the most part: a stretch must
 	 * have several of them, and a file two halves of stretches. One worker fills them: with two
 	 * of them, each taking pages of all stretches, few segments empty. */
@@ -127,7 +120,7 @@ main(int argc, char **argv)
 	    "--param", "pageout_workers=1", "--param", file, "--param", low_text, "--param",
 	    high_text, argc > 3 ? "--param" : NULL, argc > 3 ? argv[3] : NULL, NULL);
 	pid = client_start(&d, client, NULL);
-	WAIT_UNTIL(&d, atomic_load(reached) == 1);
+	stage_wait(&d, stage, 1);
 	/* The statistic comes a little later. */
 	expected = (int64_t)((MEMORIES - 1) * d.memory_bytes / file_bytes);
 	WAIT_UNTIL(&d, live_stat(&d, "swap_files") >= expected - 1);
@@ -137,8 +130,8 @@ main(int argc, char **argv)
 		live_debug_fail(&d, "SWAP_READ_EIO:2:5");
 	if (broken)
 		live_debug_fail(&d, "SWAP_READ_EIO:0:0");
-	atomic_store(allowed, 1);
-	WAIT_UNTIL(&d, atomic_load(reached) == 2);
+	stage_allow(stage, 1);
+	stage_wait(&d, stage, 2);
 	if (broken)
 		require_rest(&d);
 	WAIT_UNTIL(&d, live_stat(&d, "swap_used_bytes") < used * 9 / 10);
@@ -153,7 +146,7 @@ main(int argc, char **argv)
 	if (failing)
 		EQ(live_fail_count(&d, "SWAP_READ_EIO"), 5);
 	live_debug_fail(&d, NULL);
-	atomic_store(allowed, 2);
+	stage_allow(stage, 2);
 	client_join(&d, pid, true);
 	REQUIRE(live_stat(&d, "swapins") > 0, "nothing was read back");
 	EQ(live_stat(&d, "pages_lost"), 0);

@@ -6,7 +6,7 @@
  *
  * usage: e_trace exact|dropped|killed|overhead
  */
-#include "harness.h"
+#include "stage.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,25 +18,11 @@
 
 #define PAGES 2048u
 
-static struct stage {
-	atomic_int reached, allowed; /* client: reached; test: allowed to go on to */
+static struct {
+	struct stage stage;
 	atomic_bool ending;
 	uint64_t ns;
-} * stage;
-
-static void
-stage_wait(struct live *d, int to)
-{
-	WAIT_UNTIL(d, atomic_load(&stage->reached) >= to);
-}
-
-static void
-stage_meet(int at)
-{
-	atomic_store(&stage->reached, at);
-	while (atomic_load(&stage->allowed) < at)
-		usleep(500);
-}
+} * shared;
 
 /* --- the sequence of touches --- */
 
@@ -83,11 +69,11 @@ client_string(struct live *d, void *argument)
 
 	for (t.page = 0; t.page < PAGES; t.page++)
 		touch(base, d->page_bytes, t);
-	stage_meet(1);
+	stage_meet(d, &shared->stage, 1);
 	t.page = 0;
 	for (unsigned i = 0; i < s->touches; i++)
 		touch(base, d->page_bytes, t = touch_draw(&rng, t.page));
-	stage_meet(2);
+	stage_meet(d, &shared->stage, 2);
 	OK(pager_disconnect(p));
 }
 
@@ -262,12 +248,12 @@ test_exact(struct live *d)
 		int fd = file_open(d, path, sizeof(path));
 		pid_t pid = client_start(d, client_string, &s);
 
-		stage_wait(d, 1);
+		stage_wait(d, &shared->stage, 1);
 		OK(trace_call(d, PAGER_TRACE_START, fd, pid, windows[i], &reply));
-		atomic_store(&stage->allowed, 1);
-		stage_wait(d, 2);
+		stage_allow(&shared->stage, 1);
+		stage_wait(d, &shared->stage, 2);
 		OK(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply));
-		atomic_store(&stage->allowed, 2);
+		stage_allow(&shared->stage, 2);
 		client_join(d, pid, false);
 		r = recording_read(path);
 		EQ(r.header.window_pages, windows[i]);
@@ -282,8 +268,7 @@ test_exact(struct live *d)
 		REQUIRE(system(text) == 0, "%s", text);
 		free(r.records);
 		close(fd);
-		atomic_store(&stage->reached, 0);
-		atomic_store(&stage->allowed, 0);
+		stage_reset(&shared->stage);
 		live_check(d);
 	}
 }
@@ -296,7 +281,7 @@ hammer_main(void *argument)
 	unsigned char *base = argument;
 	uint64_t rng = (uint64_t)(uintptr_t)base;
 
-	while (!atomic_load(&stage->ending))
+	while (!atomic_load(&shared->ending))
 		*(volatile unsigned char *)(base + rng_below(&rng, PAGES) * 4096) = 1;
 	return NULL;
 }
@@ -312,7 +297,7 @@ client_hammer(struct live *d, void *argument)
 		REQUIRE(pthread_create(&threads[i], NULL, hammer_main,
 			    client_allocate(p, PAGES * d->page_bytes)) == 0,
 		    "thread");
-	atomic_store(&stage->reached, 1);
+	atomic_store(&shared->stage.reached, 1);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	OK(pager_disconnect(p));
@@ -333,7 +318,7 @@ client_drain(struct live *d, void *argument)
 	ssize_t n;
 
 	(void)d;
-	while (!atomic_load(&stage->ending))
+	while (!atomic_load(&shared->ending))
 		usleep(1000);
 	while ((n = read(drain->from, bytes, sizeof(bytes))) > 0)
 		REQUIRE(write(to, bytes, (size_t)n) == n, "%s", strerror(errno));
@@ -362,14 +347,14 @@ test_dropped(struct live *d)
 	drain.from = fds[0];
 	snprintf(drain.path, sizeof(drain.path), "%s/trace", d->directory);
 	hammer = client_start(d, client_hammer, NULL);
-	stage_wait(d, 1);
+	stage_wait(d, &shared->stage, 1);
 	OK(trace_call(d, PAGER_TRACE_START, fds[1], 0, 8, &reply));
 	/* The reader must close its copy of the writing end, or it never sees the end. */
 	close(fds[1]);
 	reader = client_start(d, client_drain, &drain);
 	WAIT_UNTIL(d, show(d).dropped > 1000);
 	live_check(d);
-	atomic_store(&stage->ending, true);
+	atomic_store(&shared->ending, true);
 	client_join(d, hammer, false);
 	OK(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply));
 	close(fds[0]);
@@ -395,19 +380,19 @@ test_killed(struct live *d)
 	pid_t pid = client_start(d, client_string, &s), second;
 
 	EQ(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply), -ENOENT);
-	stage_wait(d, 1);
+	stage_wait(d, &shared->stage, 1);
 	EQ(trace_call(d, PAGER_TRACE_START, fd, pid, 3, &reply), -EINVAL);
 	OK(trace_call(d, PAGER_TRACE_START, fd, pid, 16, &reply));
 	EQ(trace_call(d, PAGER_TRACE_START, fd, pid, 16, &reply), -EBUSY);
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "trace", "start", "/dev/null", NULL) != 0 &&
 		    strstr(text, "under way"),
 	    "%s", text);
-	atomic_store(&stage->allowed, 1);
+	stage_allow(&shared->stage, 1);
 	WAIT_UNTIL(d, show(d).records > 5000);
 	client_kill(pid);
 	WAIT_UNTIL(d, live_stat(d, "sessions") == 0);
 	/* Another client is not recorded. */
-	atomic_store(&stage->allowed, 2);
+	stage_allow(&shared->stage, 2);
 	second = client_start(d, client_string, &other);
 	client_join(d, second, false);
 	OK(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply));
@@ -444,7 +429,7 @@ client_timed(struct live *d, void *argument)
 	for (unsigned i = 0; i < touches; i++)
 		*(volatile unsigned char *)(base + rng_below(&rng, 2 * PAGES) * d->page_bytes) = 2;
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	stage->ns =
+	shared->ns =
 	    (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)(b.tv_nsec - a.tv_nsec);
 	OK(pager_disconnect(p));
 }
@@ -475,7 +460,7 @@ test_overhead(struct live *d)
 			    windows[i] < 0    ? "not recording"
 			    : windows[i] == 0 ? "recording"
 					      : "exact, window of 32",
-			    (unsigned long long)(stage->ns / touches),
+			    (unsigned long long)(shared->ns / touches),
 			    (long long)(live_stat(d, "faults") - faults),
 			    (unsigned long long)reply.records,
 			    reply.records ? (double)reply.bytes / (double)reply.records : 0.0,
@@ -491,7 +476,7 @@ main(int argc, char **argv)
 
 	live_init(argc, argv);
 	REQUIRE(argc > 1, "which test?");
-	stage = shared_alloc(sizeof(*stage));
+	shared = shared_alloc(sizeof(*shared));
 	live_start(&d, strcmp(argv[1], "overhead") == 0 ? "12M" : "32M", NULL);
 	if (strcmp(argv[1], "exact") == 0)
 		test_exact(&d);

@@ -7,18 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Raw 4K pages: 63 in a segment of 256K, 4112 bytes each. */
-#define PER_SEGMENT 63
-#define PAGES       512
-
-static struct cref cref[PAGES];
+static struct ct_pages pages;
 static unsigned asked, refuse_every, refuse_all;
-
-static struct ct_id
-id_of(uint64_t page)
-{
-	return (struct ct_id){ 0xabcdef0123, page, 4 };
-}
 
 static bool
 move(struct ct *t, struct cowner owner, struct cref from, struct cref to)
@@ -26,60 +16,22 @@ move(struct ct *t, struct cowner owner, struct cref from, struct cref to)
 	(void)t;
 	asked++;
 	uint64_t page = ct_owner_page(owner);
-	assert_int_equal(owner.v, ct_owner(id_of(0).object, page).v);
-	assert_true(page < PAGES);
-	assert_int_equal(cref[page].v, from.v);
+	assert_int_equal(owner.v, ct_owner(CT_PAGES_OBJECT, page).v);
+	assert_true(page < CT_PAGES);
+	assert_int_equal(pages.cref[page].v, from.v);
 	assert_true(to.v != from.v);
 	if (refuse_all || (refuse_every != 0 && page % refuse_every == 0))
 		return false;
-	cref[page] = to;
+	pages.cref[page] = to;
 	return true;
 }
 
 static void
 fill(struct ct *t, unsigned segments)
 {
-	ct_create(t, 4096, 32 << 20, 1);
+	ct_pages_create(t, &pages, segments);
 	t->relocate = move;
 	asked = refuse_every = refuse_all = 0;
-	memset(cref, 0, sizeof(cref));
-	/* One more closes the last. */
-	for (uint64_t i = 0; i < segments * PER_SEGMENT + 1; i++)
-		cref[i] = ct_store_kind(t, id_of(i), CT_RANDOM);
-	assert_int_equal(ct_stats(t).segments_core, segments + 1);
-	ct_check(t);
-}
-
-static void
-drop(struct ct *t, uint64_t page)
-{
-	compressor_free(t->c, cref[page]);
-	cref[page] = CREF_NONE;
-}
-
-static void
-check_pages(struct ct *t)
-{
-	char page[4096];
-
-	for (uint64_t i = 0; i < PAGES; i++) {
-		if (cref[i].v == 0)
-			continue;
-		assert_int_equal(compressor_load(t->c, cref[i], page), 0);
-		ct_check_page_of_kind(page, 4096, id_of(i), CT_RANDOM);
-	}
-	ct_check(t);
-}
-
-static void
-drop_all(struct ct *t)
-{
-	for (uint64_t i = 0; i < PAGES; i++)
-		if (cref[i].v != 0)
-			drop(t, i);
-	ct_check(t);
-	assert_int_equal(ct_stats(t).pages, 0);
-	ct_destroy(t);
 }
 
 static void
@@ -89,23 +41,23 @@ minor_gives_back_the_waste(void **state)
 	(void)state;
 
 	fill(&t, 3);
-	for (uint64_t i = PER_SEGMENT; i < 2 * PER_SEGMENT; i += 2)
-		drop(&t, i);
+	for (uint64_t i = CT_PER_SEGMENT; i < 2 * CT_PER_SEGMENT; i += 2)
+		ct_pages_drop(&t, &pages, i);
 	long long before = load_relaxed(&t.held);
-	struct cref was[PAGES];
-	memcpy(was, cref, sizeof(was));
+	struct cref was[CT_PAGES];
+	memcpy(was, pages.cref, sizeof(was));
 
 	size_t given = compressor_compact(t.c, false);
 	/* 31 pages of 63 live: from 64 + 63 * 4112 to 64 + 31 * 4112 bytes, in whole pages. */
 	assert_int_equal(given, 262144 - 131072);
 	assert_int_equal(before - load_relaxed(&t.held), given);
 	assert_int_equal(ct_stats(&t).compactions_minor, 1);
-	assert_memory_equal(was, cref, sizeof(was));
-	check_pages(&t);
+	assert_memory_equal(was, pages.cref, sizeof(was));
+	ct_pages_check(&t, &pages);
 	assert_int_equal(compressor_compact(t.c, false), 0);
 	assert_int_equal(ct_stats(&t).compactions_minor, 1);
 	assert_int_equal(asked, 0);
-	drop_all(&t);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
@@ -116,17 +68,17 @@ minor_takes_the_worst_and_leaves_the_small(void **state)
 
 	fill(&t, 4);
 	for (uint64_t i = 0; i < 10; i++)
-		drop(&t, i * 5);
+		ct_pages_drop(&t, &pages, i * 5);
 	for (uint64_t i = 0; i < 25; i++)
-		drop(&t, 2 * PER_SEGMENT + i * 2);
-	drop(&t, 3 * PER_SEGMENT + 5); /* less than an eighth */
+		ct_pages_drop(&t, &pages, 2 * CT_PER_SEGMENT + i * 2);
+	ct_pages_drop(&t, &pages, 3 * CT_PER_SEGMENT + 5); /* less than an eighth */
 	size_t first = compressor_compact(t.c, false), second = compressor_compact(t.c, false);
 	assert_in_range(first, 25 * 4096, 26 * 4112);
 	assert_in_range(second, 10 * 4096, 11 * 4112);
 	assert_int_equal(compressor_compact(t.c, false), 0);
 	assert_int_equal(ct_stats(&t).compactions_minor, 2);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* 5 segments with 12 pages each. */
@@ -134,9 +86,9 @@ static void
 make_sparse(struct ct *t)
 {
 	fill(t, 5);
-	for (uint64_t i = 0; i < 5 * PER_SEGMENT; i++)
-		if (i % 5 != 0 || i % PER_SEGMENT >= 60)
-			drop(t, i);
+	for (uint64_t i = 0; i < 5 * CT_PER_SEGMENT; i++)
+		if (i % 5 != 0 || i % CT_PER_SEGMENT >= 60)
+			ct_pages_drop(t, &pages, i);
 }
 
 static unsigned
@@ -166,10 +118,10 @@ urgent_wins_each_page(void **state)
 	(void)state;
 
 	fill(&t, 4);
-	drop(&t, 3);
-	drop(&t, PER_SEGMENT + 7);
-	drop(&t, PER_SEGMENT + 8);
-	drop(&t, 2 * PER_SEGMENT + 62); /* at the end: nothing to move */
+	ct_pages_drop(&t, &pages, 3);
+	ct_pages_drop(&t, &pages, CT_PER_SEGMENT + 7);
+	ct_pages_drop(&t, &pages, CT_PER_SEGMENT + 8);
+	ct_pages_drop(&t, &pages, 2 * CT_PER_SEGMENT + 62); /* at the end: nothing to move */
 	long long before = load_relaxed(&t.held);
 
 	assert_int_equal(compressor_compact(t.c, false), 0);
@@ -177,13 +129,13 @@ urgent_wins_each_page(void **state)
 	assert_int_equal(before - load_relaxed(&t.held), 4 * 4096);
 	assert_int_equal(ct_stats(&t).compactions_minor, 3);
 	assert_int_equal(asked, 0);
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	/* And with each page that goes from now on. */
-	drop(&t, 10);
+	ct_pages_drop(&t, &pages, 10);
 	assert_int_equal(compressor_compact(t.c, true), 4096);
 	assert_int_equal(compressor_compact(t.c, true), 0);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* Three quarters full: nothing to win by the usual measure, a segment of four by the urgent one. */
@@ -194,17 +146,17 @@ urgent_merges_what_is_mostly_full(void **state)
 	(void)state;
 
 	fill(&t, 5);
-	for (uint64_t i = 0; i < 5 * PER_SEGMENT; i++)
+	for (uint64_t i = 0; i < 5 * CT_PER_SEGMENT; i++)
 		if (i % 4 == 0)
-			drop(&t, i);
+			ct_pages_drop(&t, &pages, i);
 	compact_all(&t); /* slides only */
 	assert_int_equal(ct_stats(&t).segments_core, 6);
 	assert_int_equal(ct_stats(&t).compactions_major, 0);
 	compact_until_done(&t, true);
 	assert_in_range(ct_stats(&t).segments_core, 4, 5);
 	assert_true(ct_stats(&t).compactions_major > 0);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* An arena of five chunks: the last one is left to compaction, which makes room again. */
@@ -221,22 +173,22 @@ chunks_run_out(void **state)
 	ct_create(&t, 4096, 5 * 262144, 1);
 	t.relocate = move;
 	asked = refuse_every = refuse_all = 0;
-	memset(cref, 0, sizeof(cref));
-	for (; n < 4 * PER_SEGMENT; n++)
-		cref[n] = ct_store_kind(&t, id_of(n), CT_RANDOM);
+	memset(&pages, 0, sizeof(pages));
+	for (; n < 4 * CT_PER_SEGMENT; n++)
+		ct_pages_store(&t, &pages, n);
 	assert_false(compressor_has_segment(t.c, 0));
-	ct_page_of_kind(page, 4096, id_of(n), CT_RANDOM);
-	struct cowner owner = ct_owner(id_of(n).object, n);
+	ct_page_of_kind(page, 4096, ct_pages_id(&pages, n), CT_RANDOM);
+	struct cowner owner = ct_owner(CT_PAGES_OBJECT, n);
 	assert_int_equal(compressor_store(t.c, 0, page, owner, 1, &full, &bytes), -ENOSPC);
 	/* 40 of 63 live: more than half, and yet they are merged. */
-	for (uint64_t i = 0; i < 3 * PER_SEGMENT; i++)
-		if (i % PER_SEGMENT >= 40)
-			drop(&t, i);
+	for (uint64_t i = 0; i < 3 * CT_PER_SEGMENT; i++)
+		if (i % CT_PER_SEGMENT >= 40)
+			ct_pages_drop(&t, &pages, i);
 	while (!compressor_has_segment(t.c, 0))
 		assert_true(compressor_compact(t.c, false) > 0);
-	cref[n] = ct_store_kind(&t, id_of(n), CT_RANDOM);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_store(&t, &pages, n);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
@@ -255,30 +207,30 @@ major_merges(void **state)
 	assert_true(asked > 0);
 	assert_int_equal(s.bytes_live, live);
 	assert_true(s.bytes_populated < live + 3 * 65536);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
 refused_pages_stay(void **state)
 {
 	struct ct t;
-	struct cref was[PAGES];
+	struct cref was[CT_PAGES];
 	(void)state;
 
 	make_sparse(&t);
-	memcpy(was, cref, sizeof(was));
+	memcpy(was, pages.cref, sizeof(was));
 	refuse_every = 3;
 	compact_all(&t);
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	unsigned stayed = 0, moved = 0;
-	for (uint64_t i = 0; i < PAGES; i++) {
-		if (cref[i].v == 0)
+	for (uint64_t i = 0; i < CT_PAGES; i++) {
+		if (pages.cref[i].v == 0)
 			continue;
-		stayed += cref[i].v == was[i].v;
-		moved += cref[i].v != was[i].v;
+		stayed += pages.cref[i].v == was[i].v;
+		moved += pages.cref[i].v != was[i].v;
 		if (i % 3 == 0)
-			assert_int_equal(cref[i].v, was[i].v);
+			assert_int_equal(pages.cref[i].v, was[i].v);
 	}
 	assert_true(stayed > 0 && moved > 0);
 
@@ -287,26 +239,26 @@ refused_pages_stay(void **state)
 	for (int i = 0; i < 20; i++)
 		compact_all(&t);
 	assert_in_range(ct_stats(&t).segments_core, 2, 3);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
 all_refused_ends(void **state)
 {
 	struct ct t;
-	struct cref was[PAGES];
+	struct cref was[CT_PAGES];
 	(void)state;
 
 	make_sparse(&t);
-	memcpy(was, cref, sizeof(was));
+	memcpy(was, pages.cref, sizeof(was));
 	refuse_all = 1;
 	compact_all(&t);
 	compact_all(&t);
-	assert_memory_equal(was, cref, sizeof(was));
+	assert_memory_equal(was, pages.cref, sizeof(was));
 	assert_int_equal(ct_stats(&t).compactions_major, 0);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
@@ -322,13 +274,13 @@ no_memory_for_the_copy(void **state)
 	uint64_t live = ct_stats(&t).bytes_live;
 	compact_all(&t);
 	assert_int_equal(ct_stats(&t).bytes_live, live);
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	/* A little is enough to go on with. */
 	store_relaxed(&t.limit, load_relaxed(&t.held) + 65536);
 	compact_all(&t);
 	assert_in_range(ct_stats(&t).segments_core, 2, 4);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
@@ -339,21 +291,21 @@ a_damaged_page_is_not_sealed_anew(void **state)
 	(void)state;
 
 	make_sparse(&t);
-	unsigned char *stored = ct_find(&t, id_of(65));
+	unsigned char *stored = ct_find(&t, ct_pages_id(&pages, 65));
 	assert_non_null(stored);
-	assert_true(cref[65].v != 0);
-	struct cref was = cref[65];
+	assert_true(pages.cref[65].v != 0);
+	struct cref was = pages.cref[65];
 	stored[12 + 100] ^= 4;
 	compact_all(&t);
-	assert_int_equal(cref[65].v, was.v);
-	assert_int_equal(compressor_load(t.c, cref[65], page), -EIO);
+	assert_int_equal(pages.cref[65].v, was.v);
+	assert_int_equal(compressor_load(t.c, pages.cref[65], page), -EIO);
 	assert_int_equal(ct_stats(&t).checksum_errors, 1);
-	drop(&t, 65);
-	check_pages(&t);
+	ct_pages_drop(&t, &pages, 65);
+	ct_pages_check(&t, &pages);
 	compact_all(&t);
 	assert_in_range(ct_stats(&t).segments_core, 2, 3);
-	check_pages(&t);
-	drop_all(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
@@ -364,17 +316,17 @@ pages_gathered_and_freed_again(void **state)
 
 	make_sparse(&t);
 	compact_all(&t);
-	for (uint64_t i = 0; i < PAGES; i++)
-		if (cref[i].v != 0 && i % 10 != 0)
-			drop(&t, i);
+	for (uint64_t i = 0; i < CT_PAGES; i++)
+		if (pages.cref[i].v != 0 && i % 10 != 0)
+			ct_pages_drop(&t, &pages, i);
 	compact_all(&t);
-	check_pages(&t);
-	for (uint64_t i = 0; i < PAGES; i++)
-		if (cref[i].v != 0 && i != 5 * PER_SEGMENT)
-			drop(&t, i);
+	ct_pages_check(&t, &pages);
+	for (uint64_t i = 0; i < CT_PAGES; i++)
+		if (pages.cref[i].v != 0 && i != 5 * CT_PER_SEGMENT)
+			ct_pages_drop(&t, &pages, i);
 	compact_all(&t);
 	assert_int_equal(ct_stats(&t).segments_core, 1); /* the worker's */
-	drop_all(&t);
+	ct_pages_destroy(&t, &pages);
 }
 
 int

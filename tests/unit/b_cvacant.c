@@ -8,73 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Raw 4K pages: 63 in a segment of 256K. */
-#define PER_SEGMENT 63
-#define PAGES       400
-
-static struct cref cref[PAGES];
-static uint64_t generation[PAGES];
-static struct ct_disk disk;
-
-static struct ct_id
-id_of(uint64_t page)
-{
-	return (struct ct_id){ 0xb01e, page, generation[page] };
-}
-
-static void
-store(struct ct *t, uint64_t page, enum ct_kind kind)
-{
-	generation[page]++;
-	cref[page] = ct_store_kind(t, id_of(page), kind);
-}
-
-static void
-drop(struct ct *t, uint64_t page)
-{
-	compressor_free(t->c, cref[page]);
-	cref[page] = CREF_NONE;
-}
-
-/* `segments` full ones of raw pages, and one page in another. */
-static void
-fill(struct ct *t, unsigned segments)
-{
-	ct_create(t, 4096, 32 << 20, 1);
-	memset(cref, 0, sizeof(cref));
-	memset(generation, 0, sizeof(generation));
-	for (uint64_t i = 0; i < segments * PER_SEGMENT + 1; i++)
-		store(t, i, CT_RANDOM);
-}
-
-static void
-check_pages(struct ct *t)
-{
-	char page[4096];
-
-	for (uint64_t i = 0; i < PAGES; i++) {
-		if (cref[i].v == 0)
-			continue;
-		int error = compressor_load(t->c, cref[i], page);
-		if (error == -EAGAIN)
-			error = ct_read(t, &disk, cref[i], page);
-		assert_int_equal(error, 0);
-		ct_check_page_of_kind(page, 4096, id_of(i), CT_RANDOM);
-	}
-	ct_check(t);
-}
-
-static void
-finish(struct ct *t)
-{
-	for (uint64_t i = 0; i < PAGES; i++)
-		if (cref[i].v != 0)
-			drop(t, i);
-	ct_disk_collect(t, &disk);
-	ct_check(t);
-	assert_int_equal(ct_stats(t).pages, 0);
-	ct_destroy(t);
-}
+static struct ct_pages pages;
 
 static void
 a_page_takes_the_place_of_its_size(void **state)
@@ -82,21 +16,21 @@ a_page_takes_the_place_of_its_size(void **state)
 	struct ct t;
 	(void)state;
 
-	fill(&t, 3);
+	ct_pages_create(&t, &pages, 3);
 	long long held = load_relaxed(&t.held);
 	for (uint64_t round = 0; round < 50; round++) {
-		uint64_t a = round * 7 % (3 * PER_SEGMENT), b = (a + 91) % (3 * PER_SEGMENT);
+		uint64_t a = round * 7 % (3 * CT_PER_SEGMENT), b = (a + 91) % (3 * CT_PER_SEGMENT);
 
-		drop(&t, a);
-		drop(&t, b);
-		store(&t, a, CT_RANDOM);
-		store(&t, b, CT_RANDOM);
+		ct_pages_drop(&t, &pages, a);
+		ct_pages_drop(&t, &pages, b);
+		ct_pages_store(&t, &pages, a);
+		ct_pages_store(&t, &pages, b);
 	}
 	assert_int_equal(ct_stats(&t).refilled, 100);
 	assert_int_equal(load_relaxed(&t.held), held);
-	assert_int_equal(ct_stats(&t).bytes_live, (3 * PER_SEGMENT + 1) * 4112);
-	check_pages(&t);
-	finish(&t);
+	assert_int_equal(ct_stats(&t).bytes_live, (3 * CT_PER_SEGMENT + 1) * 4112);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 static void
@@ -106,16 +40,16 @@ another_size_goes_elsewhere(void **state)
 	struct ct t;
 	(void)state;
 
-	fill(&t, 2);
-	drop(&t, 3);
+	ct_pages_create(&t, &pages, 2);
+	ct_pages_drop(&t, &pages, 3);
 	struct cref text = ct_store_kind(&t, id, CT_TEXT);
 	assert_int_equal(ct_stats(&t).refilled, 0);
-	store(&t, 3, CT_RANDOM);
+	ct_pages_store(&t, &pages, 3);
 	assert_int_equal(ct_stats(&t).refilled, 1);
 	ct_load_kind(&t, text, id, CT_TEXT);
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	compressor_free(t.c, text);
-	finish(&t);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* --- pages of chosen sizes: random bytes, then zeroes --- */
@@ -162,7 +96,6 @@ static void
 sized_fill(struct ct *t)
 {
 	ct_create(t, 4096, 32 << 20, 1);
-	memset(cref, 0, sizeof(cref));
 	for (uint64_t i = 0; i < SIZED_PAGES; i++)
 		sized_store(t, i, i % 2 ? 1950 : 1990);
 }
@@ -279,24 +212,24 @@ the_end_of_a_segment_is_a_vacancy(void **state)
 	struct ct t;
 	(void)state;
 
-	fill(&t, 2);
+	ct_pages_create(&t, &pages, 2);
 	memset(sized, 0, sizeof(sized));
 	long long held = load_relaxed(&t.held);
 	for (uint64_t i = 0; i < 3; i++)
 		sized_store(&t, i, 2940);
 	assert_int_equal(ct_stats(&t).refilled, 2);
 	assert_int_equal(load_relaxed(&t.held), held);
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	/* Sliding moves pages in such places too. */
-	for (uint64_t i = 0; i < PER_SEGMENT; i += 2)
-		drop(&t, i);
+	for (uint64_t i = 0; i < CT_PER_SEGMENT; i += 2)
+		ct_pages_drop(&t, &pages, i);
 	while (compressor_compact(t.c, true) > 0)
 		;
 	sized_check(&t);
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	for (uint64_t i = 0; i < 3; i++)
 		sized_drop(&t, i);
-	finish(&t);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* A place that was slid over is no vacancy any more, though the lists still name it. */
@@ -306,18 +239,18 @@ slides_close_vacancies(void **state)
 	struct ct t;
 	(void)state;
 
-	fill(&t, 2);
-	for (uint64_t i = 0; i < PER_SEGMENT; i += 2)
-		drop(&t, i);
+	ct_pages_create(&t, &pages, 2);
+	for (uint64_t i = 0; i < CT_PER_SEGMENT; i += 2)
+		ct_pages_drop(&t, &pages, i);
 	while (compressor_compact(t.c, true) > 0)
 		;
 	assert_true(ct_stats(&t).compactions_minor > 0);
-	check_pages(&t);
-	for (uint64_t i = 0; i < PER_SEGMENT; i += 2)
-		store(&t, i, CT_RANDOM);
+	ct_pages_check(&t, &pages);
+	for (uint64_t i = 0; i < CT_PER_SEGMENT; i += 2)
+		ct_pages_store(&t, &pages, i);
 	assert_int_equal(ct_stats(&t).refilled, 0);
-	check_pages(&t);
-	finish(&t);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* A segment being written out must stay as it was when it was copied. */
@@ -330,21 +263,21 @@ a_segment_being_written_has_no_vacancies(void **state)
 	size_t length;
 	(void)state;
 
-	fill(&t, 2);
-	drop(&t, 5);
+	ct_pages_create(&t, &pages, 2);
+	ct_pages_drop(&t, &pages, 5);
 	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
-	struct cplace place = ct_disk_write(&disk, bytes, length);
-	drop(&t, 7);
-	store(&t, 5, CT_RANDOM);
-	store(&t, 7, CT_RANDOM);
+	struct cplace place = ct_disk_write(&pages.disk, bytes, length);
+	ct_pages_drop(&t, &pages, 7);
+	ct_pages_store(&t, &pages, 5);
+	ct_pages_store(&t, &pages, 7);
 	assert_int_equal(ct_stats(&t).refilled, 0);
 	assert_false(compressor_swapout_end(t.c, segment, 0, place));
-	check_pages(&t);
+	ct_pages_check(&t, &pages);
 	/* Away there are none either. */
-	drop(&t, 9);
-	store(&t, 9, CT_RANDOM);
+	ct_pages_drop(&t, &pages, 9);
+	ct_pages_store(&t, &pages, 9);
 	assert_int_equal(ct_stats(&t).refilled, 0);
-	finish(&t);
+	ct_pages_destroy(&t, &pages);
 }
 
 /* More vacancies than a list holds: the rest is compaction's. */

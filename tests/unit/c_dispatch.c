@@ -67,19 +67,12 @@ static const struct {
 #include "tbl/msg.h"
 };
 
-static void
-ignore(void *context)
-{
-	(void)context;
-}
-
 static int
 start(void **state)
 {
 	(void)state;
-	unit_start(&u);
+	unit_jobs_start(&u);
 	assert_int_equal(closer_create(u.daemon), 0);
-	assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
 	memset(&handler, 0, sizeof(handler));
 	session = (struct session){ .magic = SESSION_MAGIC,
 		.daemon = u.daemon,
@@ -95,8 +88,7 @@ static int
 stop(void **state)
 {
 	(void)state;
-	duties_stop(u.daemon);
-	jobs_stop(u.daemon);
+	unit_jobs_stop(&u);
 	jobs_fini(u.daemon);
 	while (!closer_stop(u.daemon))
 		continue;

@@ -12,6 +12,17 @@
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"
 
+static void
+start(struct unit *u)
+{
+	struct daemon *d;
+
+	unit_start(u);
+	d = u->daemon;
+	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+}
+
 /* A resident page, dirty, in that state (ACTIVE or SPECULATIVE). => its frame */
 static uint32_t
 page_make(struct unit *u, uint64_t index, enum page_state state)
@@ -70,10 +81,8 @@ every_state_has_its_answer(void **state)
 	struct unit u;
 	(void)state;
 
-	unit_start(&u);
+	start(&u);
 	d = u.daemon;
-	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
-	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
 	for (uint64_t i = 0; i < COUNT; i++)
 		frame[i] = page_make(&u, i, i == SPECULATIVE ? PAGE_SPECULATIVE : PAGE_ACTIVE);
 	pageq_lock(d);
@@ -204,10 +213,8 @@ side_lanes_victims_are_passed_over(void **state)
 	struct unit u;
 	(void)state;
 
-	unit_start(&u);
+	start(&u);
 	d = u.daemon;
-	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
-	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
 	assert_int_equal(side_create(d), 0);
 	assert_false(worker_has_passed_over(w, 0, 0));
 	for (;; turns++) {

@@ -6,31 +6,14 @@
 
 #include <semaphore.h>
 
-#include "control/jobs.h"
-
 static struct unit u;
-
-static void
-ignore(void *context)
-{
-	(void)context;
-}
 
 static int
 start(void **state)
 {
 	(void)state;
-	unit_start(&u);
-	assert_int_equal(jobs_start(u.daemon, ignore, NULL), 0);
+	unit_jobs_start(&u);
 	return 0;
-}
-
-/* Runs what has been submitted to its end. */
-static void
-finish(void)
-{
-	duties_stop(u.daemon);
-	jobs_stop(u.daemon);
 }
 
 static int
@@ -94,7 +77,7 @@ others_pass_between_pieces(void **state)
 	sem_wait(&started);
 	submit(&b.job, other, piece_run);
 	sem_post(&go_on);
-	finish();
+	unit_jobs_stop(&u);
 	assert_string_equal(order, "abaa");
 	/* Each is collected once. */
 	assert_true(jobs_collect(u.daemon) != NULL);
@@ -135,7 +118,7 @@ lanes_have_their_threads(void **state)
 		assert_ptr_equal(done, &a.job);
 		assert_int_equal(a.pieces, rows[i].number);
 	}
-	finish();
+	unit_jobs_stop(&u);
 }
 
 /* --- the common lane --- */
@@ -173,7 +156,7 @@ long_jobs_do_not_hold_up_others(void **state)
 	}
 	/* A tool's: of no client. */
 	submit(&other.job, NULL, release_run);
-	finish();
+	unit_jobs_stop(&u);
 	for (unsigned i = 0; i < JOBS_COMMON; i++)
 		assert_non_null(jobs_collect(u.daemon));
 	assert_null(jobs_collect(u.daemon));

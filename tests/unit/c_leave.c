@@ -267,19 +267,19 @@ pages_stay_active(void **state)
 	world_stop();
 }
 
-struct job {
+struct waiter {
 	struct vm_object *object;
 	atomic_int thread; /* 0: has not begun */
 };
 
 static void *
-job_main(void *argument)
+waiter_main(void *argument)
 {
-	struct job *job = argument;
-	struct vm_object *o = job->object;
+	struct waiter *waiter = argument;
+	struct vm_object *o = waiter->object;
 
 	lock_acquire(&o->lock);
-	atomic_store(&job->thread, gettid());
+	atomic_store(&waiter->thread, gettid());
 	while (slot_kind(load_relaxed(vm_object_slot(o, 3))) == SLOT_RESIDENT &&
 	       load_relaxed(&page_at(o, 3)->word) & PAGE_BUSY)
 		vm_object_wait_unbusy(o, page_at(o, 3));
@@ -294,16 +294,16 @@ jobs_that_wait_go_on(void **state)
 	(void)state;
 	for (unsigned leaves = 0; leaves < 2; leaves++) {
 		struct vm_object *o;
-		struct job job = { 0 };
+		struct waiter waiter = { 0 };
 		pthread_t thread;
 
 		world_start();
 		o = world.unit.object;
 		begin(o, 3, 4);
-		job.object = o;
-		assert_int_equal(pthread_create(&thread, NULL, job_main, &job), 0);
-		while (atomic_load(&job.thread) == 0 || load_acquire(&o->waiters) == 0 ||
-		       !thread_sleeps(getpid(), atomic_load(&job.thread)))
+		waiter.object = o;
+		assert_int_equal(pthread_create(&thread, NULL, waiter_main, &waiter), 0);
+		while (atomic_load(&waiter.thread) == 0 || load_acquire(&o->waiters) == 0 ||
+		       !thread_sleeps(getpid(), atomic_load(&waiter.thread)))
 			sched_yield();
 		if (leaves)
 			leave();

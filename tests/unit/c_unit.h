@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "control/jobs.h"
 #include "daemon.h"
 #include "vm/task.h"
 #include "vm/vm_map.h"
@@ -112,6 +113,28 @@ unit_stop(struct unit *u)
 	bells_destroy(&d->bells);
 	stats_destroy(&d->stats);
 	free(d);
+}
+
+static inline void
+unit_job_finished(void *context)
+{
+	(void)context;
+}
+
+/* With the jobs threads. */
+static inline void
+unit_jobs_start(struct unit *u)
+{
+	unit_start(u);
+	assert_int_equal(jobs_start(u->daemon, unit_job_finished, NULL), 0);
+}
+
+/* Runs the jobs that have been submitted to their end, and ends the threads. */
+static inline void
+unit_jobs_stop(struct unit *u)
+{
+	duties_stop(u->daemon);
+	jobs_stop(u->daemon);
 }
 
 static inline long long

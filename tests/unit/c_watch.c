@@ -101,6 +101,23 @@ tell(struct actor *a, int order)
 		wait_until_asleep(a);
 }
 
+/* Enters the call and runs in it, until spin_end. */
+static void
+spin(struct actor *a)
+{
+	tell(a, ENTER);
+	atomic_store(&a->spins, true);
+	tell(a, SPIN);
+}
+
+static void
+spin_end(struct actor *a)
+{
+	atomic_store(&a->spins, false);
+	wait_until_asleep(a);
+	tell(a, LEAVE);
+}
+
 static void
 begin(struct unit *u, struct actor *a, enum watch_call call)
 {
@@ -166,6 +183,17 @@ look(struct unit *u, unsigned times)
 {
 	while (times-- > 0)
 		watch_look(u->daemon);
+}
+
+/* A look finds the thread in each of its calls, and in none of them twice. */
+static void
+short_calls(struct unit *u, struct actor *a, unsigned times)
+{
+	while (times-- > 0) {
+		tell(a, ENTER);
+		look(u, 1);
+		tell(a, LEAVE);
+	}
 }
 
 static uint64_t
@@ -243,13 +271,9 @@ not_held_up(void **state)
 		tell(&a, LEAVE);
 		look(&u, 1);
 	}
-	tell(&a, ENTER);
-	atomic_store(&a.spins, true);
-	tell(&a, SPIN);
+	spin(&a);
 	look(&u, 4 * HELD_LOOKS);
-	atomic_store(&a.spins, false);
-	wait_until_asleep(&a);
-	tell(&a, LEAVE);
+	spin_end(&a);
 	assert_int_equal(a.relieved, 0);
 	assert_false(atomic_load(&a.is_relieved));
 	assert_int_equal(counted(&u, STAT_HELD_CALLS), 0);
@@ -270,11 +294,7 @@ often(void **state)
 
 	start(&u, &a, WATCH_ADDRESS_SPACE);
 	for (unsigned time = 0; time < 2; time++) {
-		for (unsigned i = 0; i < 8; i++) {
-			tell(&a, ENTER);
-			look(&u, 1);
-			tell(&a, LEAVE);
-		}
+		short_calls(&u, &a, 8);
 		assert_int_equal(counted(&u, STAT_CLIENTS_APART), time + 1);
 		assert_int_not_equal(load_relaxed(&u.task->lane), LANE_COMMON);
 		for (; load_relaxed(&u.task->lane) != LANE_COMMON; looks[time]++)
@@ -297,24 +317,12 @@ memfd_often(void **state)
 
 	start(&u, &a, WATCH_MEMFD);
 	begin(&u, &b, WATCH_MEMFD);
-	tell(&b, ENTER);
-	atomic_store(&b.spins, true);
-	tell(&b, SPIN);
-	for (unsigned i = 0; i < 5; i++) {
-		tell(&a, ENTER);
-		look(&u, 1);
-		tell(&a, LEAVE);
-	}
+	spin(&b);
+	short_calls(&u, &a, 5);
 	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 0);
-	atomic_store(&b.spins, false);
-	wait_until_asleep(&b);
-	tell(&b, LEAVE);
+	spin_end(&b);
 	look(&u, 32);
-	for (unsigned i = 0; i < 3; i++) {
-		tell(&a, ENTER);
-		look(&u, 1);
-		tell(&a, LEAVE);
-	}
+	short_calls(&u, &a, 3);
 	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 1);
 	finish(&b);
 	stop(&u, &a);
@@ -423,16 +431,12 @@ ours_is_excused(void **state)
 
 	start(&u, &a, WATCH_MEMFD);
 	begin(&u, &b, WATCH_MEMFD);
-	tell(&b, ENTER);
-	atomic_store(&b.spins, true);
-	tell(&b, SPIN);
+	spin(&b);
 	tell(&a, ENTER);
 	look(&u, 2 * 200 / WATCH_TICK_MS);
 	assert_int_equal(a.relieved, 1);
 	assert_false(load_relaxed(&u.task->end_wanted));
-	atomic_store(&b.spins, false);
-	wait_until_asleep(&b);
-	tell(&b, LEAVE);
+	spin_end(&b);
 	look(&u, 200 / WATCH_TICK_MS - 1);
 	assert_false(load_relaxed(&u.task->end_wanted));
 	look(&u, 1);
@@ -486,18 +490,14 @@ without_descriptors(void **state)
 	tell(&a, LEAVE);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = (struct rlimit){ 0, limit.rlim_max };
-	tell(&b, ENTER);
-	atomic_store(&b.spins, true);
-	tell(&b, SPIN);
+	spin(&b);
 	tell(&a, ENTER);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	look(&u, 2 * HELD_LOOKS);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(a.relieved, 1);
 	assert_int_equal(b.relieved, 0);
-	atomic_store(&b.spins, false);
-	wait_until_asleep(&b);
-	tell(&b, LEAVE);
+	spin_end(&b);
 	tell(&a, LEAVE);
 	finish(&b);
 	stop(&u, &a);

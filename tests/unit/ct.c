@@ -372,6 +372,73 @@ ct_read(struct ct *t, struct ct_disk *d, struct cref cref, void *page)
 	return error;
 }
 
+struct ct_id
+ct_pages_id(const struct ct_pages *p, uint64_t page)
+{
+	return (struct ct_id){ CT_PAGES_OBJECT, page, p->generation[page] };
+}
+
+void
+ct_pages_create(struct ct *t, struct ct_pages *p, unsigned segments)
+{
+	ct_create(t, 4096, 32 << 20, 1);
+	memset(p, 0, sizeof(*p));
+	for (uint64_t i = 0; i < segments * CT_PER_SEGMENT + 1; i++)
+		ct_pages_store(t, p, i);
+	assert_int_equal(ct_stats(t).segments_core, segments + 1);
+	ct_check(t);
+}
+
+void
+ct_pages_store(struct ct *t, struct ct_pages *p, uint64_t page)
+{
+	p->generation[page]++;
+	p->cref[page] = ct_store_kind(t, ct_pages_id(p, page), CT_RANDOM);
+}
+
+void
+ct_pages_drop(struct ct *t, struct ct_pages *p, uint64_t page)
+{
+	compressor_free(t->c, p->cref[page]);
+	p->cref[page] = CREF_NONE;
+}
+
+void
+ct_pages_check_one(struct ct *t, struct ct_pages *p, uint64_t page)
+{
+	char content[4096];
+	int error = compressor_load(t->c, p->cref[page], content);
+
+	assert_int_equal(error == -EAGAIN, compressor_is_away(t->c, p->cref[page]));
+	if (error == -EAGAIN)
+		error = ct_read(t, &p->disk, p->cref[page], content);
+	assert_int_equal(error, 0);
+	ct_check_page_of_kind(content, 4096, ct_pages_id(p, page), CT_RANDOM);
+}
+
+void
+ct_pages_check(struct ct *t, struct ct_pages *p)
+{
+	for (uint64_t i = 0; i < CT_PAGES; i++)
+		if (p->cref[i].v != 0)
+			ct_pages_check_one(t, p, i);
+	ct_check(t);
+}
+
+void
+ct_pages_destroy(struct ct *t, struct ct_pages *p)
+{
+	for (uint64_t i = 0; i < CT_PAGES; i++)
+		if (p->cref[i].v != 0)
+			ct_pages_drop(t, p, i);
+	ct_disk_collect(t, &p->disk);
+	ct_check(t);
+	assert_int_equal(p->disk.alive, 0);
+	assert_int_equal(ct_stats(t).pages, 0);
+	assert_int_equal(ct_stats(t).segments_away, 0);
+	ct_destroy(t);
+}
+
 uint64_t
 ct_seed(const char *test)
 {

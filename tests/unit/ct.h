@@ -93,6 +93,28 @@ unsigned ct_disk_collect(struct ct *t, struct ct_disk *d);
 uint32_t ct_swapout(struct ct *t, struct ct_disk *d);
 /* Reads an away page. => 0, -EIO, or -EAGAIN as compressor_read_begin. */
 int ct_read(struct ct *t, struct ct_disk *d, struct cref cref, void *page);
+/* Raw 4K pages of one object, stored in their order: CT_PER_SEGMENT of them, of 4112 bytes each,
+ * fill a segment of 256K. */
+#define CT_PER_SEGMENT  63
+#define CT_PAGES        512
+#define CT_PAGES_OBJECT 0xabcdef0123u
+struct ct_pages {
+	struct cref cref[CT_PAGES]; /* CREF_NONE: not stored */
+	uint64_t generation[CT_PAGES];
+	struct ct_disk disk; /* to which segments may go */
+};
+struct ct_id ct_pages_id(const struct ct_pages *p, uint64_t page);
+/* Creates the compressor with `segments` full segments, and one page in another. */
+void ct_pages_create(struct ct *t, struct ct_pages *p, unsigned segments);
+/* Stores a new generation of the page. */
+void ct_pages_store(struct ct *t, struct ct_pages *p, uint64_t page);
+void ct_pages_drop(struct ct *t, struct ct_pages *p, uint64_t page);
+/* The page has its content, in the arena or on the disk. */
+void ct_pages_check_one(struct ct *t, struct ct_pages *p, uint64_t page);
+/* All that are stored have, and ct_check. */
+void ct_pages_check(struct ct *t, struct ct_pages *p);
+/* Drops all that are stored, which leaves nothing anywhere, and ct_destroy. */
+void ct_pages_destroy(struct ct *t, struct ct_pages *p);
 /* Seed from CT_SEED or a fixed one; printed. */
 uint64_t ct_seed(const char *test);
 

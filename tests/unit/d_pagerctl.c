@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <json-c/json.h>
 
 #include "d_test.h"
+#include "d_command.h"
 
 #define OUTPUT_BYTES 65536
 
@@ -22,18 +22,10 @@ run(void **state, const char *arguments)
 {
 	struct d_fixture *d = *state;
 	char command[1024];
-	FILE *pipe;
-	int status;
 
 	setenv("PAGERD_SOCKET", fake_socket(d->fake), 1);
 	snprintf(command, sizeof(command), "{ %s %s; } 2>&1", program, arguments);
-	pipe = popen(command, "r");
-	assert_non_null(pipe);
-	output[fread(output, 1, sizeof(output) - 1, pipe)] = '\0';
-	status = pclose(pipe);
-	if (!WIFEXITED(status))
-		fail_msg("%s: ended by signal %d", arguments, WTERMSIG(status));
-	return WEXITSTATUS(status);
+	return command_run(command, output, sizeof(output));
 }
 
 #define RUN(arguments, status) assert_int_equal(run(state, arguments), status)

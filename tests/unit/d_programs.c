@@ -3,17 +3,13 @@
  * Each program, started with closed standard streams or with a full disk behind them. argv: pagerd,
  * pagerctl, pagersim, pagerbench.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#include <cmocka.h>
+#include "d_command.h"
 
 enum { PAGERD, PAGERCTL, PAGERSIM, PAGERBENCH, PROGRAMS };
 
@@ -43,18 +39,10 @@ static int
 run(size_t row, const char *redirections)
 {
 	char command[1024];
-	FILE *pipe;
-	int status;
 
 	snprintf(command, sizeof(command), "{ %s %s %s; } 2>&1 >/dev/null",
 	    programs[rows[row].program], rows[row].arguments, redirections);
-	pipe = popen(command, "r");
-	assert_non_null(pipe);
-	output[fread(output, 1, sizeof(output) - 1, pipe)] = '\0';
-	status = pclose(pipe);
-	if (!WIFEXITED(status))
-		fail_msg("%s: signal %d", command, WTERMSIG(status));
-	return WEXITSTATUS(status);
+	return command_run(command, output, sizeof(output));
 }
 
 static void
