@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults put off. Runs on: fault servers. Never sleeps, allocates only at start.
+ * Faults that are put off. Runs on: fault servers. Never sleeps, allocates only at start.
  */
 #include "fault/deferred.h"
 
@@ -17,7 +17,7 @@ deferred_create(struct fault_seat *seat)
 	return seat->deferred ? 0 : -ENOMEM;
 }
 
-/* => with its reference to the task */
+/* => the oldest one, with its reference to the task */
 static struct fault
 take(struct fault_seat *seat)
 {
@@ -48,7 +48,7 @@ deferred_add(struct fault_server *server, const struct fault *f)
 {
 	struct fault_seat *seat = server->seat;
 
-	/* What is deferred lies in the seat, which a relieved server has no more. */
+	/* The ring is in the seat, which a relieved server has no more. */
 	if (watch_is_relieved() || seat->deferred_count == FAULT_DEFERRED_MAX)
 		return false;
 	CHECK(load_relaxed(&seat->server) == server);
@@ -66,7 +66,8 @@ deferred_serve(struct fault_server *server)
 	struct fault_seat *seat = server->seat;
 	unsigned most = seat->deferred_count;
 
-	/* While all reads are taken, a completion comes. */
+	locks_assert_none();
+	/* While all reads are taken there is nothing to try: a completion will come. */
 	while (most-- > 0 && !watch_is_relieved() && seat->swapins_used < seat->depth) {
 		struct fault fault = take(seat);
 

@@ -15,6 +15,7 @@ fault_park(struct fault_server *server, const struct fault *fault, enum wait_for
 	struct daemon *d = server->daemon;
 	bool limit = wait == WAIT_LIMIT;
 
+	locks_assert_none();
 	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
 	if (!frame_wait_keep(d, fault, wait))
 		return;
@@ -22,14 +23,16 @@ fault_park(struct fault_server *server, const struct fault *fault, enum wait_for
 		limits_want(d, fault->task);
 	else
 		frames_want(d);
-	/* A frame may have been freed between our look and our place in the queue. */
+	/* A frame may have been freed after this fault found none and before it was in the queue.
+	 */
 	if (frames_available_for(d, wait == WAIT_READ    ? FRAME_READ
 				    : wait == WAIT_WRITE ? FRAME_WRITE
 							 : FRAME_FIRST) > 0)
 		bells_ring_one(&d->bells);
 }
 
-/* It faults again. The message's address is exact, a wake-up wants a page's. */
+/* Wakes the thread, which faults again. The message has the exact address, a wake-up needs the
+ * page's. */
 static void
 send_back(const struct fault_server *server, const struct fault *f)
 {
@@ -38,13 +41,14 @@ send_back(const struct fault_server *server, const struct fault *f)
 	uffd_wake(f->task->uffd, round_down_u64(f->address, bytes), bytes);
 }
 
-/* To be tried again by its server, or sent back where there is no place for it: by then things have
- * moved on. */
+/* The server tries the fault again later. Where it has no place for it, the fault is sent back: by
+ * the time that it comes again, things have moved on. */
 static void
 put_off(struct fault_server *server, const struct fault *f, bool for_window)
 {
 	struct fault later = *f;
 
+	CHECK(server->defer != NULL);
 	if (!for_window)
 		later.window_since_ns = 0;
 	else if (later.window_since_ns == 0)
@@ -59,8 +63,10 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 	enum fault_outcome outcome;
 	enum wait_for wait;
 
-	/* Served by others by now: it faults again, and they are told. So it is with one of a batch
-	 * whose server has been relieved. */
+	locks_assert_none();
+	CHECK_OBJ(f->task, TASK_MAGIC);
+	/* Another lane serves the client by now: the thread faults again, and that lane's servers
+	 * are told. The same holds for the rest of a batch whose server has been relieved. */
 	if (unlikely(load_acquire(&f->task->lane) != server->lane || watch_is_relieved())) {
 		send_back(server, f);
 		return;

@@ -9,12 +9,14 @@
 #include "fault/dispatch.h"
 #include "pmap/wake.h"
 
-/* Every thread that has taken faults out asks. No lock held. */
+/* Wakes clients for whose forgotten faults there is room again. Every thread that has taken faults
+ * out calls this. => no lock held */
 static void
 wake_overflowed(struct daemon *d)
 {
 	struct task *task;
 
+	locks_assert_none();
 	while ((task = frame_wait_overflowed(d)) != NULL) {
 		if (!task_is_dead(task))
 			task_wake_all(task);
@@ -22,10 +24,12 @@ wake_overflowed(struct daemon *d)
 	}
 }
 
-/* A refused fault, taken out with its reference, is answered after all, as a read. */
+/* A refused fault, taken out with its reference, is answered after all, as a read. => no lock held
+ */
 static void
 answer_refused(struct fault_server *server, struct fault *fault)
 {
+	locks_assert_none();
 	fault->has_waited = false;
 	fault->window_since_ns = 0;
 	fault->flags = 0;
@@ -35,7 +39,7 @@ answer_refused(struct fault_server *server, struct fault *fault)
 	task_put(fault->task);
 }
 
-/* There is room again. */
+/* Answers refused faults where there is room again. */
 static void
 serve_refused(struct fault_server *server)
 {
@@ -49,8 +53,8 @@ serve_refused(struct fault_server *server)
 		answer_refused(server, &fault);
 }
 
-/* Table memory has been given back. A fault that is refused once more is not looked at again in
- * this turn. */
+/* Answers faults that were refused for want of table memory, where some has been given back. A
+ * fault that is refused once more is not looked at again in this turn. */
 static void
 serve_tableless(struct fault_server *server)
 {
@@ -66,20 +70,22 @@ serve_tableless(struct fault_server *server)
 		answer_refused(server, &fault);
 }
 
-/* Takes over the fault's reference. */
+/* The verdict is not VERDICT_WAIT. Takes over the fault's reference. */
 static void
 answer_waiting(
     struct fault_server *server, struct fault *fault, enum wait_for wait, enum wait_verdict verdict)
 {
 	struct task *task = fault->task;
 
+	CHECK(verdict != VERDICT_WAIT);
 	if (!task_is_dead(task)) {
 		ledger_count(&task->bill.ledger,
 		    wait == WAIT_LIMIT ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,
 		    clock_now_ns() - fault->start_ns);
 		fault->start_ns = clock_now_ns();
 		fault->window_since_ns = 0;
-		/* Of another lane: woken there (fault_dispatch), where it waits anew if it must. */
+		/* If another lane serves the task by now, the thread is sent back (fault_dispatch)
+		 * and waits anew there if it must. */
 		if (verdict == VERDICT_SERVE || load_acquire(&task->lane) != server->lane ||
 		    !fault_refuse(server, fault, REFUSED_FRAMES))
 			fault_dispatch(server, fault);
@@ -96,6 +102,8 @@ parked_serve(struct fault_server *server)
 	enum wait_for wait;
 	struct fault fault;
 
+	locks_assert_none();
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	while (most-- > 0 && !watch_is_relieved() &&
 	       (verdict = frame_wait_take(d, &fault, &wait)) != VERDICT_WAIT)
 		answer_waiting(server, &fault, wait, verdict);
@@ -118,6 +126,7 @@ parked_look(struct fault_server *server)
 void
 parked_drop(struct daemon *d, struct task *task)
 {
+	locks_assert_none();
 	frame_wait_drop(d, task);
 	wake_overflowed(d);
 }

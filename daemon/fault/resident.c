@@ -12,15 +12,16 @@
 #include "pmap/settle.h"
 #include "record/recorder.h"
 #include "record/window.h"
-#include "record/window.h"
 #include "transit/release.h"
 
-/* Maps what the memfd still has of a page and zeroes for the rest. */
+/* Maps what the memfd still has of a page, and zeroes for the rest. => 0, or -errno: nothing is
+ * mapped, or what is there is still changing */
 static int
 patch_holes(struct daemon *d, int uffd, uint64_t address)
 {
 	int error = -ENOENT;
 
+	CHECK(address % d->page_bytes == 0);
 	for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes) {
 		size_t done;
 		int r = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
@@ -36,7 +37,7 @@ patch_holes(struct daemon *d, int uffd, uint64_t address)
 	return error;
 }
 
-/* The page is resident and we hold it busy: map it again, or let its writer write. */
+/* Maps a page that the server holds busy, or lets its writer write, and lets it go. */
 static void
 answer_held(
     struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
@@ -53,7 +54,9 @@ answer_held(
 	bool reactivated = false;
 	int error = 0;
 
-	/* In a wired range a page that came ahead of use, or stood still while it was wired, is
+	vm_page_assert(o, index);
+	CHECK(load_relaxed(&p->word) & PAGE_BUSY);
+	/* In a wired range a page that came ahead of use, or was busy while the range was wired, is
 	 * wired by its first touch. */
 	if ((write || t->wired) && !dirty) {
 		given_up.v = p->cref;
@@ -79,14 +82,14 @@ answer_held(
 		stat_add(server->stats, STAT_WP_FAULTS, 1);
 		ledger_count(&o->bill->ledger, PAGER_LEDGER_WP_FAULTS, 1);
 	} else {
-		/* An exact recording must see the first write behind a read. */
+		/* An exact recording must see the first write after a read. */
 		error = uffd_continue(uffd, address, d->page_bytes,
 		    dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
 		ledger_count(&o->bill->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
-			/* A hole in what we hold resident: its owner punched its own memory. It
-			 * reads as zeroes. */
+			/* The owner has punched a hole into its own memory, which is resident for
+			 * the daemon. It reads as zeroes. */
 			given_up.v = p->cref;
 			p->cref = 0;
 			vm_page_flags_set(p, PAGE_DIRTY);
@@ -99,14 +102,15 @@ answer_held(
 		stat_add(server->stats, STAT_REACTIVATIONS, 1);
 		ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
 	}
-	/* Still changing, or the mapping is gone: it faults again, or never. */
+	/* The address space is still changing, and the thread faults again; or the mapping is gone,
+	 * and it does not. */
 	if (error)
 		uffd_wake(uffd, address, d->page_bytes);
 	vm_object_unbusy(o, index, p);
 }
 
-/* Resident neighbours of a page with a soft fault, in the direction of its thread's run: unmapped,
- * all dirty or all clean, and ours (busy). */
+/* Resident neighbours of a page with a soft fault, in the direction of its thread's run. They are
+ * not mapped, all dirty or all clean, and the server holds them busy. */
 struct around {
 	uint64_t index; /* of the first */
 	unsigned count;
@@ -137,12 +141,12 @@ around_take_locked(struct daemon *d, const struct target *t)
 		p = &d->frames.pages[slot_frame(slot)];
 		if (!vm_page_busy_only(p))
 			break;
-		/* Only now: a worker may have cleaned it a moment ago, and mapped writable its next
-		 * write would be lost. */
+		/* The word is read now that the page is busy: a worker may have cleaned it a moment
+		 * ago, and if it were mapped writable its next write would be lost. */
 		word = load_acquire(&p->word);
 		if (page_word_state(word) != PAGE_INACTIVE ||
 		    (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
-			/* With O held since before it was busy nobody has wanted it. */
+			/* O has been held since before it was busy, so no thread wants it. */
 			(void)vm_page_unbusy(p);
 			break;
 		}
@@ -153,10 +157,11 @@ around_take_locked(struct daemon *d, const struct target *t)
 	return a;
 }
 
-/* Pages for which PAGEQ is held at a time: faults of others wait for it. */
+/* PAGEQ is held for this many pages at a time, because faults of other clients wait for it. */
 #define AROUND_STEP 8u
 
-/* They are mapped, so for the policy they count as referenced: a run is about to touch them. */
+/* Maps the neighbours and lets them go. For the policy they count as referenced, because a run is
+ * about to touch them. */
 static void
 around_answer(struct fault_server *server, const struct fault *f, const struct target *t,
     const struct around *a)
@@ -167,9 +172,12 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	unsigned reactivated = 0;
 	bool dirty;
 
+	locks_assert_none();
+	CHECK(a->count > 0 && a->count < FAULT_CLUSTER_MAX);
 	for (unsigned i = 0; i < a->count; i++) {
 		uint32_t frame = slot_frame(load_relaxed(vm_object_slot(o, a->index + i)));
 
+		vm_page_assert(o, a->index + i);
 		pages[i] = &d->frames.pages[frame];
 		if (i % AROUND_STEP == 0)
 			pageq_lock(d);
@@ -178,8 +186,8 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 			pageq_unlock(d);
 	}
 	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
-	/* Where that fails, because the owner has punched or unmapped some, they fault by
-	 * themselves. */
+	/* Where that fails, because the owner has punched or unmapped some, they get faults of
+	 * their own. */
 	(void)uffd_continue(f->task->uffd, target_address(t, a->index),
 	    (uint64_t)a->count << d->page_shift, dirty ? 0 : UFFD_MODE_WP);
 	for (unsigned i = 0; i < a->count; i++)
@@ -192,12 +200,13 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	settle_unmap(d, server->stats);
 }
 
-/* Where memory is squeezed a clean page may become dirty only as a write to a stored one may: clean
- * pages are what reads live on. */
+/* Whether a write to the page must wait for a frame. While memory is squeezed reads get the frames
+ * of clean pages, so a clean page may become dirty only where a stored one could be written. */
 static bool
-write_must_wait(
+write_must_wait_locked(
     const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
 {
+	lock_assert_held(&t->object->lock);
 	if (likely(!load_relaxed(&d->pageq.squeezed)))
 		return false;
 	return (t->wired || f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
@@ -215,7 +224,7 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 
 	lock_assert_held(&t->object->lock);
 	*ret_soft = false;
-	if (unlikely(write_must_wait(d, f, t, frame))) {
+	if (unlikely(write_must_wait_locked(d, f, t, frame))) {
 		lock_release(&t->object->lock);
 		*ret_wait = WAIT_WRITE;
 		return FAULT_WAITS;

@@ -14,77 +14,85 @@
 #include "vm/vm_object.h"
 #include "core/watch.h"
 
-#define FAULT_IO_DEPTH 32u
-/* Of a side lane's server. */
+/* Reads of swap that a seat has under way at a time: in the common lane, and in a side lane. */
+#define FAULT_IO_DEPTH   32u
 #define FAULT_SIDE_DEPTH 4u
+/* Faults that a seat keeps at most: put off, and handed over by its direct server. */
+#define FAULT_DEFERRED_MAX 1024u
+#define FAULT_HANDED_MAX   256u
 
 enum fault_outcome {
-	FAULT_ANSWERED, /* or will be woken by whoever holds the page */
-	FAULT_PENDING,  /* an I/O will answer it */
-	FAULT_BUSY,     /* the page's neighbours are being taken away; the thread that does so wakes
-			   it */
-	FAULT_WAITS,    /* to be parked */
-	FAULT_NO_TABLE, /* a first touch, and its client may have no more table memory: to be
-			   refused */
-	FAULT_NO_IO,    /* the I/O channel is full: again after a completion */
-	FAULT_NO_WINDOW, /* another thread holds the page that is to leave a recording's window:
-			    again soon */
+	/* It is answered, or the thread that holds its page will wake it. */
+	FAULT_ANSWERED,
+	/* A read of swap will answer it. */
+	FAULT_PENDING,
+	/* The page's neighbours are being taken away; the thread that does so will wake it. */
+	FAULT_BUSY,
+	/* It waits for a frame or for its client's limit: it is to be parked. */
+	FAULT_WAITS,
+	/* A first touch, and its client may have no more table memory: it is to be refused. */
+	FAULT_NO_TABLE,
+	/* The I/O channel is full: it is to be tried again after a completion. */
+	FAULT_NO_IO,
+	/* Another thread holds the page that is to leave a recording's window: it is to be tried
+	 * again soon. */
+	FAULT_NO_WINDOW,
 };
 
-struct swapin {             /* fault/swapin.c: one read under way */
-	struct fault fault; /* with a task reference */
+/* A read of swap under way: fault/swapin.c. */
+struct swapin {
+	struct fault fault; /* with a reference to the task */
 	struct fill fill;
-	void *buffer;
+	void *buffer; /* the channel's, into which is read */
 	struct pager_read read;
 	bool used;
-	atomic_bool finished; /* (A) answered by a relieved server: the seat's server gives the
+	atomic_bool finished; /* (A) answered by a relieved server; the seat's server gives the
 				 entry back */
 };
 
 #define FAULT_SEAT_MAGIC   0x5ea7fa17u
 #define FAULT_SERVER_MAGIC 0x5e12fa17u
 
-/* What a server polls and has under way. It belongs to the seat's server: one that is relieved
- * (watch/watcher.h) leaves it, and all that it has not begun, to the next. */
+/* What a server polls and has under way. A field without a letter belongs to the seat's server: one
+ * that is relieved (watch/watcher.h) leaves it, and all that it has not begun, to the next. */
 struct fault_seat {
 	uint32_t magic;
-	struct daemon *daemon;
+	struct daemon *daemon;                 /* (C) */
 	unsigned index, cpu, lane;             /* (C) */
-	_Atomic(struct fault_server *) server; /* (A) who has it */
-	int epoll;
-	struct bell *bell; /* (C) rung by whoever frees frames, and to stop */
-	atomic_bool stopping;
-	struct swap_channel *channel; /* NULL: no swap */
-	size_t channel_buffer_bytes;
-	unsigned depth;         /* (C) */
-	struct swapin *swapins; /* depth */
+	_Atomic(struct fault_server *) server; /* (A) the server that has it */
+	int epoll;                             /* (C) */
+	struct bell *bell;            /* (C) rung by threads that free frames, and to stop */
+	atomic_bool stopping;         /* (A) */
+	struct swap_channel *channel; /* (C) NULL: no swap */
+	size_t channel_buffer_bytes;  /* (C) */
+	unsigned depth;               /* (C) */
+	struct swapin *swapins;       /* depth entries */
 	unsigned swapins_used;
-	atomic_uint left_behind; /* (A) of those: answered by a server that had been relieved */
-	bool unflushed;          /* the kernel would not take all reads: again soon */
+	atomic_uint left_behind; /* (A) used entries that a relieved server has answered */
+	bool unflushed;          /* the kernel did not take all reads: the seat tries again soon */
 	struct fault *deferred;  /* fault/deferred.h; a ring of FAULT_DEFERRED_MAX */
 	unsigned deferred_head, deferred_count;
-	unsigned deferred_for_window; /* of those: held up by a recording's window, again soon */
-	struct fault
-	    *handed; /* by the direct server whose home this is; a ring of FAULT_HANDED_MAX */
-	atomic_uint handed_in,
-	    handed_out; /* (A) both only grow; the direct server writes the first */
+	unsigned deferred_for_window; /* those of the ring that a recording's window holds up */
+	struct fault *handed;   /* by the direct server whose home it is; a ring of FAULT_HANDED_MAX
+				 */
+	atomic_uint handed_in;  /* (A) faults handed over so far; written by the direct server */
+	atomic_uint handed_out; /* (A) faults taken out so far */
 };
 
 struct fault_server {
 	uint32_t magic;
-	struct daemon *daemon;
-	pthread_t thread;
-	unsigned index;
-	unsigned cpu, lane; /* its own thread's, and of a direct server (C) */
-	struct fault_seat
-	    *seat;        /* its own thread's; NULL: a direct server, or one that stands by */
-	struct duty duty; /* its seat's index */
+	struct daemon *daemon; /* (C) */
+	pthread_t thread;      /* (C) */
+	unsigned index;        /* (C) in daemon.servers */
+	unsigned cpu, lane;    /* (C) of a direct server; otherwise its own thread's: the seat's */
+	struct fault_seat *seat; /* its own thread's; NULL: a direct server, or it stands by */
+	struct duty duty;        /* its seat's index */
 	struct watch watch;
 	atomic_int tid;        /* (A) 0 until it runs */
 	atomic_bool gives_way; /* (A) it runs as SCHED_BATCH */
-	atomic_bool stopping;  /* (A) a direct server shall end */
-	/* (C) Puts a fault off, with its own reference to the task: FAULT_NO_IO and
-	 * FAULT_NO_WINDOW.
+	atomic_bool stopping;  /* (A) a direct server is to end */
+	/* (C) Puts off a fault whose outcome is FAULT_NO_IO or FAULT_NO_WINDOW, with a reference to
+	 * the task of its own.
 	 * => false: there is no place, nothing is kept */
 	bool (*defer)(struct fault_server *server, const struct fault *fault);
 	struct stat_shard stats;
@@ -92,18 +100,17 @@ struct fault_server {
 	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */
 	void *bounce;         /* FAULT_CLUSTER_MAX pages */
 	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
-	struct fault_seat *home; /* (C) NULL: this is none */
-	struct task *client;     /* (D) with a reference; NULL: waits for one */
-	struct cond assigned;    /* (D) */
-	atomic_bool leaving;     /* (A) set under DIRECT: no more reads */
-	atomic_uint served;      /* (A) reads that brought messages */
-	unsigned served_before,
-	    quiet_ticks; /* (D) when the timer looked last; since when it has not grown */
+	struct fault_seat *home; /* (C) NULL: it is none */
+	struct task *client;     /* (D) with a reference; NULL: it waits for one */
+	struct cond assigned;   /* (D) it waits for a client, signalled by direct_set and the end */
+	atomic_bool leaving;    /* (A) set under DIRECT: it is to read no more */
+	atomic_uint served;     /* (A) reads that brought messages */
+	unsigned served_before; /* (D) `served` at the timer's last look */
+	unsigned quiet_ticks;   /* (D) looks of the timer since `served` last grew */
 };
-#define FAULT_DEFERRED_MAX 1024u
-#define FAULT_HANDED_MAX   256u
 
-/* For cost.c. What waited for a frame says how short memory is, not what a fault costs. */
+/* Counts the time of a fault on a stored page, for cost.c. A fault that has waited for a frame is
+ * left out: its time says how short memory is, not what a fault costs. */
 static inline void
 fault_count_refill(struct fault_server *server, const struct fault *f, uint64_t ns)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fault servers. A server is pinned to its CPU, so that the one on the faulting thread's CPU
- * usually wins the message: a wake-up that crosses CPUs costs more than the whole fault
+ * Fault servers. A server is pinned to its CPU, so that the server on the faulting thread's CPU
+ * usually gets the message: a wake-up that crosses CPUs costs more than the whole fault
  * (doc/performance.md).
  */
 #include <errno.h>
@@ -25,20 +25,24 @@
 #include "fault/poll.h"
 #include "fault/thread.h"
 
+/* Cookies of a poll that are no task's. */
 #define COOKIE_BELL UINT64_MAX
 #define COOKIE_IO   (UINT64_MAX - 1)
-#define EVENTS      32
-#define READ_BATCH  16
-/* The poll's time-out while something is to be tried again that no event announces. */
+/* Events taken by one poll. */
+#define EVENTS 32
+/* Messages of one client read at a time. */
+#define READ_BATCH 16
+/* Milliseconds until the next turn while something is to be tried again that no event announces. */
 #define AGAIN_MS 1
 
-/* There may be more: the edge once more. It may have been removed meanwhile, then others poll it.
- */
+/* There may be more messages: the edge comes once more. If the task has been taken from the seat
+ * meanwhile, other servers poll it, and the call fails. */
 static void
 watch_again(struct fault_seat *seat, struct task *task)
 {
 	struct epoll_event event = fault_seat_events(task);
 
+	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
 	epoll_ctl(seat->epoll, EPOLL_CTL_MOD, task->uffd, &event);
 }
 
@@ -50,19 +54,20 @@ serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 	bool more;
 	int count;
 
+	locks_assert_none();
 	if (!task)
 		return;
-	/* It is being moved to another lane, whose server reads what this one leaves. */
+	/* The task is being moved to another lane, whose server reads what this one leaves. */
 	if (unlikely(load_acquire(&task->lane) != server->lane)) {
 		task_put(task);
 		return;
 	}
-	/* A userfaultfd that its owner, not a direct server, has made blocking again is in error
-	 * for ever: servers would spin. */
+	/* A userfaultfd that its owner, and no direct server, has made blocking again polls as an
+	 * error until it is nonblocking: servers would spin. */
 	if (events & EPOLLERR && !load_acquire(&task->affinity.is_direct))
 		uffd_never_wait(task->uffd);
-	/* One batch a round, so that one client's storm does not hold up the others. A batch that
-	 * is not full has emptied it: the next message is an edge. */
+	/* One batch a turn, so that one client's storm does not hold up the others. A batch that is
+	 * not full has emptied the file: the next message is an edge. */
 	count = uffd_read(task->uffd, faults, READ_BATCH, &more);
 	if (more)
 		watch_again(server->seat, task);
@@ -71,12 +76,13 @@ serve_task(struct fault_server *server, uint64_t cookie, uint32_t events)
 	task_put(task);
 }
 
-/* An edge that the server before had taken, and not come to, would not be seen again. */
+/* The server before may have taken edges without reading their messages: they come again. */
 static void
 watch_all_again(struct fault_seat *seat)
 {
 	struct daemon *d = seat->daemon;
 
+	locks_assert_none();
 	for (uint32_t i = 0; i < d->tasks.room; i++) {
 		struct task *task = task_at(d, i);
 
@@ -88,11 +94,12 @@ watch_all_again(struct fault_seat *seat)
 	}
 }
 
-/* Reads that the kernel did not take, in the channel or here, have no completion to wait for, and a
- * recording's window tells nobody when it moves on. */
+/* Reads that the kernel has not taken yet have no completion to wait for, and a recording's window
+ * tells no thread when it moves on. */
 static bool
 must_try_again(const struct fault_seat *seat)
 {
+	CHECK(seat->deferred_for_window <= seat->deferred_count);
 	return seat->unflushed || seat->deferred_for_window > 0;
 }
 
@@ -102,13 +109,18 @@ serve_seat(struct fault_server *server)
 	struct fault_seat *seat = server->seat;
 	struct epoll_event events[EVENTS];
 
+	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
 	while (!load_acquire(&seat->stopping) && !watch_is_relieved()) {
-		int count =
+		int count;
+
+		locks_assert_none();
+		CHECK(load_relaxed(&seat->server) == server);
+		count =
 		    epoll_wait(seat->epoll, events, EVENTS, must_try_again(seat) ? AGAIN_MS : -1);
 
 		CHECKF(count >= 0 || errno == EINTR, "epoll_wait: %d", errno);
-		/* A completion interrupts the wait, to be put into the ring, before the ring's
-		 * descriptor says so. */
+		/* The kernel interrupts the wait to put a completion into the ring, before the
+		 * ring's descriptor is readable. */
 		if (count < 0 && seat->swapins_used > 0)
 			swapin_reap(server);
 		for (int i = 0; i < count && !watch_is_relieved(); i++) {
@@ -131,7 +143,7 @@ serve_seat(struct fault_server *server)
 	}
 }
 
-/* One seat after the other: most servers have one for good. */
+/* A server has one seat after another; most have one for good. */
 static void *
 server_main(void *argument)
 {
@@ -139,35 +151,37 @@ server_main(void *argument)
 	struct daemon *d = server->daemon;
 	int number;
 
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	alloc_forbid();
 	while ((number = duty_wait(d, &server->duty)) != DUTY_NONE) {
 		struct fault_seat *seat = &d->seats[number];
 
+		CHECK((unsigned)number < seat_count(d) && !server->seat);
 		server->seat = seat;
 		server->cpu = seat->cpu;
 		server->lane = seat->lane;
 		watch_on_duty(&server->watch, seat->lane);
 		fault_server_begin(server, seat->lane == LANE_COMMON ? "fault" : "side");
 		watch_all_again(seat);
-		/* The server before may have been relieved while it looked at those without tables.
-		 */
+		/* The server before may have been relieved while it looked at faults that were
+		 * refused for want of table memory. */
 		server->tables_seen = load_acquire(&d->park.tables_freed) - 1;
-		/* What the server before has read from its bell it may not have looked
-		 * at. */
+		/* The server before may have answered its bell without looking. */
 		bell_ring(seat->bell);
 		serve_seat(server);
 		server->seat = NULL;
 		if (!watch_is_relieved())
 			break;
-		/* What it was at is answered now: the entry of a read may be given back. */
+		/* It has answered what it was at: the seat's server can give the read's entry
+		 * back. */
 		bell_ring(seat->bell);
 		duty_end(d, &server->duty);
 	}
 	return NULL;
 }
 
-/* The servers that poll: those of the common lane come first, then, behind the direct ones, side
- * lanes' and those who stand by. */
+/* The index in daemon.servers of the i-th server that polls: first those of the common lane, then,
+ * behind the direct ones, those of side lanes and those that stand by. */
 static unsigned
 polling_server(const struct daemon *d, unsigned i)
 {
@@ -183,11 +197,14 @@ polling_server_count(const struct daemon *d)
 static void
 seat_take(struct fault_seat *seat, struct fault_server *server)
 {
+	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	store_relaxed(&seat->bell->is_behind, &server->gives_way);
 	store_release(&seat->server, server);
 }
 
-/* A stand-by takes the seat. Runs on: the watcher, while the server is inside of a call. */
+/* A server that stands by takes the seat. Runs on: the watcher, while the seat's server is inside
+ * of a call. */
 static void
 relieve(struct daemon *d, struct watch *w)
 {
@@ -217,6 +234,7 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 {
 	int error;
 
+	CHECK(index < seat_count(d));
 	seat->magic = FAULT_SEAT_MAGIC;
 	seat->daemon = d;
 	seat->index = index;
@@ -245,6 +263,7 @@ fault_servers_start(struct daemon *d)
 {
 	int error = 0;
 
+	CHECK(!d->servers && !d->seats);
 	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
 	d->seats = calloc(seat_count(d), sizeof(*d->seats));
 	if (!d->servers || !d->seats)
@@ -280,10 +299,11 @@ fault_servers_stop(struct daemon *d)
 		pthread_join(d->servers[polling_server(d, i)].thread, NULL);
 }
 
-/* What is still under way at the end is finished here, so that pages are not left busy. */
+/* Reads that are still under way are finished here, so that no page stays busy. */
 static void
 seat_destroy(struct fault_seat *seat, struct fault_server *server)
 {
+	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
 	server->seat = seat;
 	server->lane = seat->lane;
 	while (seat->swapins_used > 0) {
@@ -316,6 +336,8 @@ fault_servers_add(struct daemon *d, struct task *task, unsigned lane)
 {
 	uint64_t polling = d->server_count >= 64 ? UINT64_MAX : (1ull << d->server_count) - 1;
 
+	CHECK_OBJ(task, TASK_MAGIC);
+	CHECK(lane <= SIDE_LANES);
 	store_release(&task->lane, lane);
 	store_relaxed(&task->affinity.polling, lane == LANE_COMMON ? polling : 0);
 	for (unsigned i = 0; i < seat_count(d); i++) {
@@ -332,6 +354,7 @@ fault_servers_add(struct daemon *d, struct task *task, unsigned lane)
 void
 fault_servers_remove(struct daemon *d, struct task *task)
 {
+	locks_assert_none();
 	direct_remove(d, task);
 	for (unsigned i = 0; i < seat_count(d); i++)
 		fault_seat_unwatch(&d->seats[i], task);

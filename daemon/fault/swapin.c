@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pages whose content is stored. If their segment is on disk, only the blocks that hold them are
- * read, by the server's own channel; the pages stay busy and FILLING while the read is under way,
- * and the server goes on with other faults. Runs on: fault servers.
+ * Reads of pages that are on secondary storage. Only the blocks that hold them are read, through
+ * the seat's own channel; the pages stay busy and FILLING while the read is under way, and the
+ * server goes on with other faults. Runs on: fault servers.
  */
 #include "fault/swapin.h"
 
@@ -14,6 +14,7 @@
 #include "pagers/pager.h"
 #include "transit/put.h"
 
+/* => a free entry, or NULL */
 static struct swapin *
 swapin_get(struct fault_seat *seat)
 {
@@ -23,14 +24,15 @@ swapin_get(struct fault_seat *seat)
 	return NULL;
 }
 
-/* Pins the first page and as many followers as lie close by; the rest is aborted. => PAGER_OK, or
- * PAGER_AGAIN: the first is not away any more */
+/* Pins the first page and as many of those behind it as lie close by; the rest is put back.
+ * => PAGER_OK, or PAGER_AGAIN: the first is not away any more */
 static enum pager_result
 pin_reads(struct fault_server *server, struct swapin *in)
 {
 	struct cref copies[FAULT_CLUSTER_MAX];
 	enum pager_result result;
 
+	CHECK(in->fill.count > 0 && in->fill.count <= FAULT_CLUSTER_MAX);
 	for (unsigned i = 0; i < in->fill.count; i++)
 		copies[i].v = fill_page(&in->fill, i)->cref;
 	result = pager_read_begin(
@@ -45,13 +47,14 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 {
 	struct daemon *d = server->daemon;
 	struct fault_seat *seat = server->seat;
-	/* A direct server has no channel, and one that has been relieved meanwhile (a recording
-	 * takes mappings away) has it no more. */
+	/* A direct server has no channel, and a server that has been relieved meanwhile (a
+	 * recording takes mappings away) has it no more. */
 	struct swapin *in = seat && seat->channel && !watch_is_relieved() ? swapin_get(seat) : NULL;
 	void *buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
 	bool is_full = false;
 	enum pager_result result;
 
+	locks_assert_none();
 	/* A downward run is read a page at a time. */
 	fill_drop_front(d, fill, fill->first);
 	if (!buffer) {
@@ -72,8 +75,8 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	}
 	if (result != PAGER_OK) {
 		swap_channel_buffer_put(seat->channel, buffer);
-		/* Not to be pinned (it is in memory again, most likely): the thread faults once
-		 * more and finds it. */
+		/* If the page could not be pinned it is in memory again, most likely: the thread
+		 * faults once more and finds it. */
 		if (is_full)
 			fill_defer(d, &in->fill);
 		else
@@ -85,18 +88,19 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	store_relaxed(&in->finished, false);
 	seat->swapins_used++;
 	task_get(fault->task);
-	/* What the kernel does not take now, the server's loop hands over. */
+	/* If the kernel does not take it now, the server's loop submits it. */
 	(void)swap_channel_flush(seat->channel);
 	return FAULT_PENDING;
 }
 
-/* Expands what was read. => pages at the front that are good; *ret_bad: the one behind them is
- * damaged. */
+/* Expands what was read. *ret_bad: whether the page behind the good ones is damaged. => how many
+ * pages at the front are good */
 static unsigned
 decode(struct fault_server *server, struct swapin *in, bool *ret_bad)
 {
 	unsigned shift = server->daemon->page_shift;
 
+	CHECK(in->read.count > 0 && in->read.count <= in->fill.count);
 	*ret_bad = false;
 	for (unsigned i = 0; i < in->read.count; i++) {
 		void *page = (char *)server->bounce + ((size_t)i << shift);
@@ -110,6 +114,7 @@ decode(struct fault_server *server, struct swapin *in, bool *ret_bad)
 	return in->read.count;
 }
 
+/* result: 0, or -errno that the read met. */
 static void
 swapin_finish(struct fault_server *server, struct swapin *in, int result)
 {
@@ -120,6 +125,8 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	unsigned good = 0, done = 0;
 	uint64_t ns;
 
+	locks_assert_none();
+	CHECK(in->used);
 	if (result == 0) {
 		good = decode(server, in, &bad);
 		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
@@ -127,7 +134,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 		stat_add(server->stats, STAT_SWAP_ERRORS, 1);
 	}
 	pager_read_end(fill->object, &in->read, result);
-	/* Another lane's by now: its threads fault again, there. */
+	/* Another lane serves the task by now: its threads fault again, there. */
 	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)
 		done = fill_copy(server->stats, fill, server->bounce, good, !fill->wired);
@@ -154,6 +161,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 static void
 give_back(struct fault_seat *seat, struct swapin *in)
 {
+	CHECK(in->used && seat->swapins_used > 0);
 	swap_channel_buffer_put(seat->channel, in->buffer);
 	in->used = false;
 	seat->swapins_used--;
@@ -170,18 +178,20 @@ swapin_collect(struct fault_seat *seat)
 		if (!in->used || !load_acquire(&in->finished))
 			continue;
 		give_back(seat, in);
-		fetch_sub_relaxed(&seat->left_behind, 1);
+		CHECK(fetch_sub_relaxed(&seat->left_behind, 1) > 0);
 	}
 }
 
-/* One at a time: what has not been reaped is there for the next server, should this one be
- * relieved. */
+/* Completions are taken one at a time: if this server is relieved, the next one finds the others.
+ */
 void
 swapin_reap(struct fault_server *server)
 {
 	struct fault_seat *seat = server->seat;
 	struct swap_completion completion;
 
+	locks_assert_none();
+	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
 	if (!seat->channel)
 		return;
 	while (!watch_is_relieved() && swap_channel_reap(seat->channel, &completion, 1) > 0) {
@@ -195,63 +205,8 @@ swapin_reap(struct fault_server *server)
 			give_back(seat, in);
 			continue;
 		}
-		/* The entry is the next server's to give back. */
+		/* The seat's server gives the entry back. */
 		store_release(&in->finished, true);
 		fetch_add_acq_rel(&seat->left_behind, 1);
 	}
-}
-
-enum fault_outcome
-fill_stored(struct fault_server *server, const struct fault *fault, struct fill *fill)
-{
-	struct daemon *d = server->daemon;
-	struct vm_object *o = fill->object;
-	unsigned loaded, done;
-	bool retain;
-	enum pager_result result = PAGER_OK;
-
-	if (fill->first > 0) {
-		/* Downwards: the faulting page is the last; see first where it is. */
-		struct cref cref = { fill_page(fill, fill->first)->cref };
-
-		if (pager_is_away(o, cref))
-			return swapin_start(server, fault, fill);
-	}
-	for (loaded = 0; loaded < fill->count; loaded++) {
-		struct cref cref = { fill_page(fill, loaded)->cref };
-
-		result =
-		    pager_get(o, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
-		if (result != PAGER_OK && loaded >= fill->first)
-			break;
-		if (result != PAGER_OK) {
-			/* Below the page that faulted: away or damaged, and its own affair.
-			 * Aborting all would bring the thread back to the same fill for ever. */
-			fill_drop_front(d, fill, loaded + 1);
-			loaded = UINT_MAX; /* from the new front, 0 */
-		}
-	}
-	if (result == PAGER_AWAY && loaded == fill->first)
-		return swapin_start(server, fault, fill);
-	if (loaded == fill->first) {
-		/* Damaged. A neighbour's damage is its own affair: only the page that is touched is
-		 * lost. */
-		fill_abort(d, fill, loaded + 1);
-		fill_lost(server->stats, &server->hole, fill, loaded);
-		fill->count = loaded;
-		fill_abort(d, fill, 0);
-		vm_object_put(o);
-		return FAULT_ANSWERED;
-	}
-	retain = !fill->wired && fill_retains(d, fill);
-	done = fill_copy(server->stats, fill, server->bounce, loaded, retain);
-	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
-	if (done == 0) {
-		fill_abort(d, fill, 0);
-		vm_object_put(o);
-		return FAULT_ANSWERED;
-	}
-	fill_finish(&server->stats, fill, done, PAGE_ACTIVE, retain);
-	return FAULT_ANSWERED;
 }

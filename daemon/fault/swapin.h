@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults on stored pages, and reads of those that are away. Runs on: fault servers.
+ * Reads of pages that are on secondary storage. Runs on: the seat's server; swapin_start on direct
+ * servers too.
  */
 #ifndef SWAPIN_H
 #define SWAPIN_H
 
 #include "fault/seat.h"
 
-/* FAULT_ANSWERED, or FAULT_NO_IO with the fill aborted; hands over to swapin_start where the first
- * is away. */
-enum fault_outcome fill_stored(
-    struct fault_server *server, const struct fault *fault, struct fill *fill);
+/* Begins to read the page that faulted and those behind it; the rest of the fill is put back.
+ * => FAULT_PENDING; FAULT_NO_IO: there is no place for a read, and all of the fill has been put
+ * back; FAULT_ANSWERED: the page is not away any more, and its threads have been woken. No lock
+ * held */
 enum fault_outcome swapin_start(
     struct fault_server *server, const struct fault *fault, struct fill *fill);
+/* Finishes the reads that are complete. => no lock held */
 void swapin_reap(struct fault_server *server);
-/* Entries that a relieved server has left behind are free again. Runs on: the seat's server */
+/* Frees the entries that a relieved server has answered. */
 void swapin_collect(struct fault_seat *seat);
 
 #endif

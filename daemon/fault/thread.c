@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads that answer faults: their place among the machine's threads, and messages of a client.
- * Runs on: fault servers, direct servers.
+ * Threads that answer faults: how they run among the machine's threads, and how they answer
+ * messages. Runs on: fault servers, direct servers.
  */
 #include "fault/thread.h"
 
@@ -21,6 +21,7 @@
 static void
 client_has_moved(struct task *task)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
 	store_relaxed(&task->has_moved, true);
 	log_notice_limited(
 	    "process %d has moved paged memory with mremap(2): what is away there is SIGBUS",
@@ -33,6 +34,8 @@ fault_server_answer(
 {
 	uint64_t now = clock_now_ns();
 
+	locks_assert_none();
+	CHECK(count > 0);
 	for (unsigned i = 0; i < count; i++) {
 		struct fault fault = {
 			.task = task,
@@ -50,31 +53,32 @@ fault_server_answer(
 	affinity_note(server, task, faults[count - 1].thread, count);
 }
 
-/* A fault that waits for its server's time slice is a stalled client; and a server that is
- * preempted by the client it has just woken costs two more switches a fault. Real time would do the
- * same and was slower on a quiet machine (doc/performance.md). Refused without privilege: then
- * not. */
+/* While a server waits for a time slice its client stands still; and a server that is preempted by
+ * the client that it has just woken costs two more switches a fault. Real-time priority would have
+ * the same effect, and is slower on a quiet machine (doc/performance.md). Without privilege the
+ * call is refused, and the server runs as it is. */
 static void
 run_first(void)
 {
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
 }
 
-/* A thread that has registered for restartable sequences, as glibc does for all, is told its CPU
- * after each switch: two writes to user memory that no fault server has a use for. It needs to know
- * its CPU for locks alone. */
+/* glibc registers each thread for restartable sequences, and so the kernel tells it its CPU after
+ * each switch: two writes to user memory that a fault server has no use for. Only locks ask for the
+ * CPU, and lock_on_cpu answers them. */
 static void
 rseq_leave(void)
 {
 	enum { REGISTERED_BYTES = 32 }; /* whatever part of it glibc uses (__rseq_size) */
 	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
 
-	/* Refused where it never was registered (glibc.pthread.rseq=0): the same. */
+	/* The call fails where the thread was never registered (glibc.pthread.rseq=0). */
 	if (__rseq_size > 0)
 		syscall(SYS_rseq, area, REGISTERED_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-/* Refused where the CPU has been taken from us since the start: then it roams. */
+/* The call fails where the CPU has been taken from the daemon since the start: then the server
+ * roams. */
 static void
 stay_on_cpu(struct fault_server *server)
 {
@@ -91,8 +95,10 @@ stay_on_cpu(struct fault_server *server)
 void
 fault_server_begin(struct fault_server *server, const char *name)
 {
-	char title[16]; /* as long as they may be */
+	char title[16]; /* the longest that Linux takes */
 
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
+	CHECK((server->seat != NULL) != (server->home != NULL));
 	stay_on_cpu(server);
 	snprintf(title, sizeof(title), "%.7s-%u", name,
 	    (server->seat ? server->seat->index : server->home->index) & 0xffff);
@@ -107,9 +113,10 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
     bool (*defer)(struct fault_server *server, const struct fault *fault))
 {
 	size_t bounce = (size_t)FAULT_CLUSTER_MAX << d->page_shift;
-	/* Seldom used ones take their memory when they are. */
+	/* Servers of side lanes and stand-bys, which are seldom used, get memory at first use. */
 	int populate = index < 2 * d->server_count ? MAP_POPULATE : 0;
 
+	CHECK(index < fault_thread_count(d));
 	server->magic = FAULT_SERVER_MAGIC;
 	server->daemon = d;
 	server->index = index;
@@ -125,5 +132,6 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 int
 fault_server_start(struct fault_server *server, void *(*run)(void *))
 {
+	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	return pthread_create(&server->thread, NULL, run, server) != 0 ? -EAGAIN : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the threads of servers and of direct servers have in common.
+ * What the threads of polling servers and of direct servers have in common.
  */
 #ifndef FAULT_THREAD_H
 #define FAULT_THREAD_H
@@ -8,13 +8,15 @@
 #include "fault/seat.h"
 #include "pmap/uffd.h"
 
-/* index: in daemon.servers. => 0 or -errno */
+/* Makes the server at that index of daemon.servers, without its thread. => 0 or -errno */
 int fault_server_create(struct daemon *d, struct fault_server *server, unsigned index,
     bool (*defer)(struct fault_server *server, const struct fault *fault));
+/* Starts its thread. => 0 or -errno */
 int fault_server_start(struct fault_server *server, void *(*run)(void *));
-/* First in its thread, and when it takes another seat. */
+/* Settles the calling thread, which is the server's: its CPU, name and priority. Called first in
+ * the thread, and when it takes another seat. */
 void fault_server_begin(struct fault_server *server, const char *name);
-/* Answers messages of one client that arrived together. */
+/* Answers `count` messages of one client, which arrived together. => no lock held */
 void fault_server_answer(struct fault_server *server, struct task *task,
     const struct uffd_fault *faults, unsigned count);
 

@@ -209,7 +209,7 @@ page_that_comes_back_is_waited_for(void **state)
 static void
 direct_server_hands_over(void **state)
 {
-	struct fault_server *server, direct = { 0 };
+	struct fault_server *server, direct = { .magic = FAULT_SERVER_MAGIC };
 	struct unit u;
 	(void)state;
 
