@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Swap gives its files back: when half of the pages on disk have been discarded, in stretches that
- * leave live pages in each file, the writer moves the live segments (pageout/writeback.c) until
+ * leave live pages in each file, the writer moves the live segments (pageout/drain.c) until
  * files can be deleted; moved pages read as they were written. Where what lives cannot be read,
  * that is tried now and then, and not all the time.
  *

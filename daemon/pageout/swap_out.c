@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Swap-out: cold segments are written as they lie, several at a time. Runs on: the writer's thread,
+ * which may wait for I/O. Allocates nothing but what writer_reserve may.
+ */
+#include "pageout/swap_out.h"
+
+#include "daemon.h"
+#include "memorystatus/frame_wait.h"
+#include "pageout/writer.h"
+#include "pagers/store.h"
+#include "pagers/swapspace.h"
+
+static void
+write_finish(struct writer *w, struct write *write, int error)
+{
+	struct daemon *d = w->daemon;
+	struct cplace place = { write->slot.v };
+
+	if (error) {
+		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
+		swap_mark_error(d->swap, write->slot, error);
+		swapspace_failed(d, SWAP_FAILED_WRITE, error);
+		w->failed = true;
+	} else {
+		swap_commit(d->swap, write->slot);
+		stat_add(w->stats, STAT_SWAPOUTS, 1);
+		stat_add(w->stats, STAT_SWAPOUT_BYTES, write->length);
+		w->written++;
+	}
+	if (compressor_swapout_end(d->compressor, write->segment, error, place) || error)
+		swap_release(d->swap, write->slot);
+	write->used = false;
+	w->in_flight--;
+	writer_made_room(d, error == 0);
+}
+
+static void
+reap(struct writer *w)
+{
+	struct swap_completion completions[WRITES_MAX];
+	unsigned count = swap_channel_reap(w->daemon->writeback.channel, completions, WRITES_MAX);
+
+	for (unsigned i = 0; i < count; i++)
+		write_finish(w, &w->writes[completions[i].cookie], completions[i].result);
+}
+
+static struct write *
+write_get(struct writer *w)
+{
+	for (unsigned i = 0; i < w->depth; i++)
+		if (!w->writes[i].used)
+			return &w->writes[i];
+	return NULL;
+}
+
+/* => whether a write was started */
+static bool
+write_start(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	struct write *write = write_get(w);
+	const void *bytes;
+	int error;
+
+	if (!write || !writer_reserve(w, &write->slot))
+		return false;
+	if (!compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
+		swap_release(d->swap, write->slot);
+		return false;
+	}
+	write->used = true;
+	w->in_flight++;
+	/* As it lies: nothing of it changes until the end. */
+	error = swap_channel_submit_from(
+	    d->writeback.channel, write->slot, write->length, bytes, (uint64_t)(write - w->writes));
+	if (error) {
+		write_finish(w, write, error);
+		return false;
+	}
+	return true;
+}
+
+static void
+wait_one(struct writer *w)
+{
+	swap_channel_flush(w->daemon->writeback.channel);
+	if (w->in_flight > 0)
+		swap_channel_wait(w->daemon->writeback.channel);
+	reap(w);
+}
+
+/* Faults have waited through rounds that freed nothing for them, while there is a place in swap:
+ * whatever keeps the compressor below its share (frames that cannot be had because they are wired,
+ * or are too few), its segments make room. */
+static bool
+is_starved(struct daemon *d)
+{
+	struct moment tried;
+
+	return swap_has_room(d) &&
+	       load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
+	       frame_wait_longest(d, &tried) && squeeze_starves(tried);
+}
+
+void
+swap_out(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	bool starved = is_starved(d);
+
+	if (store_frames_to_swap(d, false, starved) == 0)
+		return;
+	for (;;) {
+		/* What is in flight will leave. */
+		uint64_t leaving =
+		    (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >>
+		    d->page_shift;
+		bool more = !w->failed && store_frames_to_swap(d, true, starved) > leaving;
+
+		if (more && w->in_flight < w->depth && write_start(w))
+			continue;
+		if (w->in_flight == 0)
+			return;
+		wait_one(w);
+	}
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the writer's parts share. Runs on: the writer's thread. It allocates nothing but the tables
+ * of a new swap file.
+ */
+#include "pageout/writer.h"
+
+#include "alloc.h"
+#include "daemon.h"
+#include "memorystatus/frame_wait.h"
+#include "pagers/swapspace.h"
+
+void
+writer_made_room(struct daemon *d, bool made)
+{
+	uint32_t freed;
+
+	pageq_lock(d);
+	freed = frames_reclaim_credit_locked(d, 64u << 10);
+	if (made || freed)
+		cond_broadcast(&d->pageq.room_wanted);
+	pageq_unlock(d);
+	if (freed)
+		frame_wait_freed(d);
+}
+
+void
+writer_release_places(struct daemon *d)
+{
+	struct cplace place;
+
+	while (compressor_place_released(d->compressor, &place))
+		if (d->swap)
+			swap_release(d->swap, (struct swap_slot){ place.v });
+}
+
+/* A new file's tables are allocated. Where there is no memory for them no file is made, and what is
+ * stored stays in the compressor. */
+static enum swap_balance
+balance_step(struct daemon *d, unsigned *ret_draining, int *ret_error)
+{
+	enum swap_balance outcome;
+
+	alloc_allow();
+	outcome = swap_balance(d->swap, ret_draining, ret_error);
+	alloc_forbid();
+	return outcome;
+}
+
+int
+writer_balance(struct writer *w)
+{
+	struct daemon *d = w->daemon;
+	unsigned draining = 0;
+	int error = 0;
+
+	for (;;) {
+		switch (balance_step(d, &draining, &error)) {
+		case SWAP_BALANCE_CREATED:
+		case SWAP_BALANCE_DELETED:
+			continue;
+		case SWAP_BALANCE_DRAIN:
+			return (int)draining;
+		case SWAP_BALANCE_FAILED:
+			/* Not before it is missed. */
+			if (!swap_has_free(d->swap))
+				swapspace_failed(d, SWAP_FAILED_CREATE, error);
+			return -1;
+		case SWAP_BALANCE_IDLE:
+			return -1;
+		}
+	}
+}
+
+bool
+writer_reserve(struct writer *w, struct swap_slot *ret)
+{
+	struct daemon *d = w->daemon;
+
+	if (swap_reserve(d->swap, ret) == 0)
+		return true;
+	writer_balance(w);
+	return swap_reserve(d->swap, ret) == 0;
+}
