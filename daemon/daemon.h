@@ -33,6 +33,7 @@
 #include "memorystatus/frame_wait.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
+#include "pageout/writeback.h"
 #include "pagers/swapspace.h"
 #include "policy.h"
 #include "swap.h"
@@ -113,22 +114,6 @@ struct pageq { /* pageq/pageq.c */
 				 writer sets it */
 };
 
-struct writeback { /* pageout/writeback.c */
-	pthread_t thread;
-	struct swap_channel
-	    *channel;               /* of segments, from where they lie: its buffers are not used */
-	struct swap_channel *mover; /* of one that moves between files, through a buffer */
-	struct writer *writer;
-	atomic_bool wanted, stopping;
-	struct lock lock; /* covers cond; nothing is held inside */
-	struct cond cond;
-	atomic_uint passes;    /* (A) rounds of the writer so far */
-	atomic_bool evicting;  /* (Q) to write, (A) to look at: a range is leaving, or left lately;
-				  cleared by the writer */
-	atomic_bool swap_full; /* no place can be had, as seen after the writer's last pass */
-	struct swap_trouble trouble[SWAP_FAILURE_COUNT];
-};
-
 struct daemon {
 	struct options options; /* (C) */
 	struct params params;
@@ -147,7 +132,8 @@ struct daemon {
 	struct shares shares;
 	struct processes processes;
 	struct compressor *compressor;
-	struct swap *swap;        /* NULL: --no-swap */
+	struct swap *swap; /* NULL: --no-swap */
+	struct swapspace swapspace;
 	struct fault_seat *seats; /* what servers poll: server_count of the common lane, then one
 				     for each side lane */
 	struct fault_server *servers; /* server_count for those, as many direct ones, then those of

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Draining: segments move from a swap file that is being emptied to another, one at a time, through
- * a buffer. Runs on: the writer's thread, which may wait for I/O. Allocates nothing but what
- * writer_reserve may.
+ * Draining: segments move from a swap file that is being emptied to another one, one at a time,
+ * through a buffer. Runs on: the writer's thread, which may wait for I/O. Allocates only where
+ * writer_reserve does.
  */
 #include "pageout/drain.h"
 
@@ -12,14 +12,18 @@
 #include "pageout/writer.h"
 #include "pagers/swapspace.h"
 
+/* Reads or writes a whole segment, and waits for the end. => 0 or -errno */
 static int
 transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t length, void *buffer)
 {
-	struct swap_channel *channel = w->daemon->writeback.mover;
+	struct swap_channel *channel = w->mover;
 	struct swap_completion completion;
-	int error =
-	    swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
+	int error;
 
+	locks_assert_none();
+	CHECK(length > 0 && length <= compressor_segment_bytes(w->daemon->compressor));
+	error =
+	    swap_channel_submit(channel, direction, slot, 0, round_up_u64(length, 4096), buffer, 0);
 	if (error)
 		return error;
 	swap_channel_flush(channel);
@@ -29,38 +33,40 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 	return completion.result;
 }
 
-/* Its segment stays where it was. */
+/* The segment stays in its place. */
 static void
 move_failed(struct writer *w, enum swap_failure kind, struct swap_slot slot, int error)
 {
+	CHECK(slot.v != 0 && error < 0);
 	stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 	swap_mark_error(w->daemon->swap, slot, error);
 	swapspace_failed(w->daemon, kind, error);
 }
 
-/* Moves one segment out of a file that is being emptied. => false: it could not be read, or not be
- * written (*ret_full: or found no place). One that went away meanwhile, or is being read, is no
- * failure. */
+/* Moves one segment to another place. A segment that goes away meanwhile, or is being read, is no
+ * failure. => false: it could not be read or written, or (*ret_full) nothing can be written to
+ * another place now */
 static bool
 move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 {
 	struct daemon *d = w->daemon;
 	struct swap_slot from = { away->place.v }, to;
-	void *buffer = swap_channel_buffer_get(d->writeback.mover);
+	void *buffer = swap_channel_buffer_get(w->mover);
 	int read_error, write_error = 0, error;
 
-	/* One is moved at a time. */
+	/* There is one buffer, since one segment is moved at a time. */
 	CHECK(buffer != NULL);
 	*ret_full = !writer_reserve(w, &to);
 	if (*ret_full) {
-		swap_channel_buffer_put(d->writeback.mover, buffer);
+		swap_channel_buffer_put(w->mover, buffer);
 		return false;
 	}
+	CHECK(to.v != from.v);
 	read_error = transfer_wait(w, SWAP_READ, from, away->length, buffer);
 	if (!read_error)
 		write_error = transfer_wait(w, SWAP_WRITE, to, away->length, buffer);
 	error = read_error ? read_error : write_error;
-	/* Released meanwhile: there is nothing to be moved. */
+	/* -ESTALE: the segment has gone away, and its place was released. */
 	if (read_error && read_error != -ESTALE)
 		move_failed(w, SWAP_FAILED_READ, from, read_error);
 	if (write_error)
@@ -71,7 +77,7 @@ move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 		    d->compressor, away->segment, away->place, (struct cplace){ to.v });
 	}
 	swap_release(d->swap, error ? to : from);
-	swap_channel_buffer_put(d->writeback.mover, buffer);
+	swap_channel_buffer_put(w->mover, buffer);
 	*ret_full = write_error != 0;
 	return (read_error == 0 || read_error == -ESTALE) && write_error == 0;
 }
@@ -84,6 +90,7 @@ drain(struct writer *w)
 	uint32_t cursor = 0;
 	struct caway away;
 
+	CHECK(d->swap != NULL && w->in_flight == 0);
 	while (!full && compressor_away_next(d->compressor, &cursor, &away))
 		if (swap_slot_is_draining(d->swap, (struct swap_slot){ away.place.v }))
 			failed |= !move_segment(w, &away, &full);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Emptying a swap file that is to be deleted. Runs on: the writer's thread, no lock held.
+ * Emptying a swap file that is to be deleted. Runs on: the writer's thread, with no lock held.
  */
 #ifndef DRAIN_H
 #define DRAIN_H
 
 struct writer;
 
-/* Moves the segments of the files that are being drained to other files. What cannot be read stays,
- * and the rest is moved all the same; once nothing can be written nothing more is tried. Either way
- * the file cannot be emptied for now. */
+/* Moves segments out of the file that is being drained. A segment that cannot be read stays, and
+ * the rest is moved all the same; if one cannot be written, no more is tried. In both cases the
+ * file is not drained again for some seconds. => there is swap, and no write is in flight */
 void drain(struct writer *w);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap-out: cold segments are written as they lie, several at a time. Runs on: the writer's thread,
- * which may wait for I/O. Allocates nothing but what writer_reserve may.
+ * Swap-out: cold segments are written from where they lie, several at a time. Runs on: the writer's
+ * thread, which may wait for I/O. Allocates only where writer_reserve does.
  */
 #include "pageout/swap_out.h"
 
@@ -11,12 +11,14 @@
 #include "pagers/store.h"
 #include "pagers/swapspace.h"
 
+/* error: 0 or -errno of the write. */
 static void
 write_finish(struct writer *w, struct write *write, int error)
 {
 	struct daemon *d = w->daemon;
 	struct cplace place = { write->slot.v };
 
+	CHECK(write->used && w->in_flight > 0 && error <= 0);
 	if (error) {
 		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 		swap_mark_error(d->swap, write->slot, error);
@@ -39,15 +41,19 @@ static void
 reap(struct writer *w)
 {
 	struct swap_completion completions[WRITES_MAX];
-	unsigned count = swap_channel_reap(w->daemon->writeback.channel, completions, WRITES_MAX);
+	unsigned count = swap_channel_reap(w->channel, completions, WRITES_MAX);
 
-	for (unsigned i = 0; i < count; i++)
+	CHECK(count <= w->in_flight);
+	for (unsigned i = 0; i < count; i++) {
+		CHECK(completions[i].cookie < w->depth);
 		write_finish(w, &w->writes[completions[i].cookie], completions[i].result);
+	}
 }
 
 static struct write *
 write_get(struct writer *w)
 {
+	CHECK(w->in_flight <= w->depth && w->depth <= WRITES_MAX);
 	for (unsigned i = 0; i < w->depth; i++)
 		if (!w->writes[i].used)
 			return &w->writes[i];
@@ -69,11 +75,12 @@ write_start(struct writer *w)
 		swap_release(d->swap, write->slot);
 		return false;
 	}
+	CHECK(write->length > 0 && write->length <= compressor_segment_bytes(d->compressor));
 	write->used = true;
 	w->in_flight++;
-	/* As it lies: nothing of it changes until the end. */
+	/* From where the segment lies: nothing in it changes until the write has ended. */
 	error = swap_channel_submit_from(
-	    d->writeback.channel, write->slot, write->length, bytes, (uint64_t)(write - w->writes));
+	    w->channel, write->slot, write->length, bytes, (uint64_t)(write - w->writes));
 	if (error) {
 		write_finish(w, write, error);
 		return false;
@@ -81,23 +88,26 @@ write_start(struct writer *w)
 	return true;
 }
 
+/* Waits until at least one of the writes in flight has ended. */
 static void
 wait_one(struct writer *w)
 {
-	swap_channel_flush(w->daemon->writeback.channel);
-	if (w->in_flight > 0)
-		swap_channel_wait(w->daemon->writeback.channel);
+	locks_assert_none();
+	CHECK(w->in_flight > 0);
+	swap_channel_flush(w->channel);
+	swap_channel_wait(w->channel);
 	reap(w);
 }
 
-/* Faults have waited through rounds that freed nothing for them, while there is a place in swap:
- * whatever keeps the compressor below its share (frames that cannot be had because they are wired,
- * or are too few), its segments make room. */
+/* Whether faults have waited through rounds that freed nothing for them, while there is a place in
+ * swap. Then segments make room, whatever keeps the compressor below its share (frames that it
+ * cannot have because they are wired, or too few frames). */
 static bool
 is_starved(struct daemon *d)
 {
 	struct moment tried;
 
+	locks_assert_none();
 	return swap_has_room(d) &&
 	       load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min) &&
 	       frame_wait_longest(d, &tried) && squeeze_starves(tried);
@@ -109,10 +119,11 @@ swap_out(struct writer *w)
 	struct daemon *d = w->daemon;
 	bool starved = is_starved(d);
 
+	CHECK(d->swap != NULL && w->in_flight == 0);
 	if (store_frames_to_swap(d, false, starved) == 0)
 		return;
 	for (;;) {
-		/* What is in flight will leave. */
+		/* Frames of the segments in flight, which will leave. */
 		uint64_t leaving =
 		    (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >>
 		    d->page_shift;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the writer's parts share. Runs on: the writer's thread. It allocates nothing but the tables
- * of a new swap file.
+ * What the writer's parts share. Runs on: the writer's thread, which may wait in calls of a file
+ * system. It allocates nothing but the tables of a new swap file.
  */
 #include "pageout/writer.h"
 
@@ -10,13 +10,17 @@
 #include "memorystatus/frame_wait.h"
 #include "pagers/swapspace.h"
 
+/* The compressor's credit beyond this many bytes becomes free frames. */
+#define CREDIT_KEPT (64u << 10)
+
 void
 writer_made_room(struct daemon *d, bool made)
 {
 	uint32_t freed;
 
+	locks_assert_none();
 	pageq_lock(d);
-	freed = frames_reclaim_credit_locked(d, 64u << 10);
+	freed = frames_reclaim_credit_locked(d, CREDIT_KEPT);
 	if (made || freed)
 		cond_broadcast(&d->pageq.room_wanted);
 	pageq_unlock(d);
@@ -29,18 +33,20 @@ writer_release_places(struct daemon *d)
 {
 	struct cplace place;
 
-	while (compressor_place_released(d->compressor, &place))
-		if (d->swap)
-			swap_release(d->swap, (struct swap_slot){ place.v });
+	while (compressor_place_released(d->compressor, &place)) {
+		CHECK(d->swap != NULL && place.v != 0);
+		swap_release(d->swap, (struct swap_slot){ place.v });
+	}
 }
 
-/* A new file's tables are allocated. Where there is no memory for them no file is made, and what is
- * stored stays in the compressor. */
+/* The tables of a new file are allocated. Without memory for them no file is made, and stored pages
+ * stay in the compressor. */
 static enum swap_balance
 balance_step(struct daemon *d, unsigned *ret_draining, int *ret_error)
 {
 	enum swap_balance outcome;
 
+	locks_assert_none();
 	alloc_allow();
 	outcome = swap_balance(d->swap, ret_draining, ret_error);
 	alloc_forbid();
@@ -54,6 +60,7 @@ writer_balance(struct writer *w)
 	unsigned draining = 0;
 	int error = 0;
 
+	CHECK(d->swap != NULL);
 	for (;;) {
 		switch (balance_step(d, &draining, &error)) {
 		case SWAP_BALANCE_CREATED:
@@ -62,7 +69,7 @@ writer_balance(struct writer *w)
 		case SWAP_BALANCE_DRAIN:
 			return (int)draining;
 		case SWAP_BALANCE_FAILED:
-			/* Not before it is missed. */
+			/* Not told of while there are free places. */
 			if (!swap_has_free(d->swap))
 				swapspace_failed(d, SWAP_FAILED_CREATE, error);
 			return -1;
@@ -77,6 +84,7 @@ writer_reserve(struct writer *w, struct swap_slot *ret)
 {
 	struct daemon *d = w->daemon;
 
+	CHECK(d->swap != NULL);
 	if (swap_reserve(d->swap, ret) == 0)
 		return true;
 	writer_balance(w);

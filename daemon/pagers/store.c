@@ -225,7 +225,7 @@ store_share(const struct daemon *d)
 bool
 swap_has_room(const struct daemon *d)
 {
-	return d->swap && !load_relaxed(&d->writeback.swap_full);
+	return d->swap && !load_relaxed(&d->swapspace.full);
 }
 
 uint64_t

@@ -108,7 +108,7 @@ failure_tell(const struct daemon *d, enum swap_failure kind, int error)
 void
 swapspace_failed(struct daemon *d, enum swap_failure kind, int error)
 {
-	struct swap_trouble *t = &d->writeback.trouble[kind];
+	struct swap_trouble *t = &d->swapspace.trouble[kind];
 
 	CHECK(kind < SWAP_FAILURE_COUNT && error < 0);
 	if (t->error == 0) {
@@ -130,7 +130,7 @@ swapspace_passed(struct daemon *d, bool written)
 	};
 
 	for (unsigned kind = 0; kind < SWAP_FAILURE_COUNT; kind++) {
-		struct swap_trouble *t = &d->writeback.trouble[kind];
+		struct swap_trouble *t = &d->swapspace.trouble[kind];
 
 		if (t->error == 0)
 			continue;

@@ -9,15 +9,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "atomics.h"
+
 struct daemon;
 
 enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWAP_FAILURE_COUNT };
 
-/* A kind of failure that has been told of. The writer's own. */
+/* A kind of failure that has been logged. The writer's own. */
 struct swap_trouble {
-	int error;   /* as told; 0: there is none */
-	bool better; /* something was written since it was last met */
-	uint64_t times, last_ns;
+	int error;        /* as logged; 0: there is none */
+	bool better;      /* a segment was written since the last failure */
+	uint64_t times;   /* failures since it was logged */
+	uint64_t last_ns; /* the time of the last one */
+};
+
+struct swapspace {
+	atomic_bool full; /* no place can be had, as seen after the writer's last pass */
+	struct swap_trouble trouble[SWAP_FAILURE_COUNT];
 };
 
 /* Makes d->swap from options and parameters. => 0, or -errno and a message
