@@ -31,9 +31,17 @@
 #include "lock.h"
 #include "log.h"
 #include "memorystatus/frame_wait.h"
+#include "memorystatus/limits.h"
 #include "pager/proto.h"
 #include "pager/shmstat.h"
 #include "pageout/writeback.h"
+#include "pageq/choose.h"
+#include "pageq/cost.h"
+#include "pageq/eviction.h"
+#include "pageq/policies.h"
+#include "pageq/side.h"
+#include "pageq/speculative.h"
+#include "pageq/worker_calls.h"
 #include "pagers/swapspace.h"
 #include "policy.h"
 #include "swap.h"
@@ -52,66 +60,17 @@ struct options {
 	enum log_level log_level;
 };
 
-/* What faults have taken so far: pageq/cost.c. */
-struct fault_times {
-	uint64_t soft, soft_ns;
-	uint64_t refills, refill_ns; /* faults on stored pages, */
-	uint64_t pages;              /* which brought so many */
-};
-
-/* A range that is to leave memory: pageout/evict.c. One for each jobs thread at most; they
- * are served in the order in which they were asked. */
-struct eviction {
-	struct eviction *next_asked; /* (Q) asked for later */
-	struct vm_object *object;    /* (C) the job has a reference */
-	uint64_t next, end;          /* (Q) pages that no worker has taken up yet */
-	uint64_t behind;             /* (C) pages of the same request that follow */
-	unsigned parts;              /* (Q) workers that are at a part of it */
-	uint64_t pages;              /* (Q) that have left */
-	bool met_busy;       /* (Q) some were in transit: it is worth coming for them again */
-	bool stuck;          /* (Q) nothing more can leave */
-	struct moment since; /* (Q) when a page last left, or the first was tried */
-};
-
-/* Victims that are for the worker of a side lane: it takes them from the policy no further than it
- * can carry. */
-#define SIDE_VICTIMS 256u
-struct side_queue {                /* pageq/side.c */
-	struct victim *victims;    /* (Q) a ring of SIDE_VICTIMS */
-	unsigned first, count;     /* (Q) */
-	atomic_bool limits_wanted; /* (A) as pageq.limits_wanted, for clients of the lane */
-	struct cond
-	    wanted; /* waited by the lane's worker, signalled by whoever has something for it */
-};
-
-struct pageq { /* pageq/pageq.c */
+/* What is under PAGEQ, and what the threads that take it tell one another: a struct a subject. */
+struct pageq {
 	struct lock lock;
-	struct cond pageout_wanted; /* waited by pageout worker 0, signalled by whoever takes a
-				       frame below free_min */
-	struct cond help_wanted; /* waited by the other workers, signalled by those before them */
-	struct cond room_wanted; /* waited by pageout workers when nothing can leave; signalled by
-				    writeback */
-	struct cond
-	    eviction_done; /* waited by jobs, broadcast by the worker that ends a last part */
-	struct eviction *evictions;         /* (Q) under way, the oldest first */
+	struct speculative speculative;
+	struct policies policies;
+	struct choice choice;
+	struct fault_cost cost;
 	struct side_queue side[SIDE_LANES]; /* of side lane i + 1 */
-	struct page_policy *policy; /* (Q) the daemon's; clients may have their own (vm/task.h) */
-	struct page_policy **task_policies; /* (Q) by task index; NULL: none of its own */
-	uint32_t own_policies;              /* (Q) of those that are not NULL */
-	uint32_t clean_hand;     /* (Q) frame at which the next search for clean pages begins */
-	uint32_t policy_turn;    /* (Q) whose pages are looked at next */
-	uint32_t fallback_hand;  /* (Q) frame that the core looks at next when a policy proposes
-				    nothing */
-	bool first_asleep;       /* (Q) worker 0 waits for pageout_wanted */
-	unsigned helpers_asleep; /* (Q) workers that wait for help_wanted */
-	uint32_t speculative_head, speculative_tail; /* (Q) */
-	uint32_t cost; /* (L) of a major fault, in soft ones, as last measured; 0: not yet */
-	struct fault_times cost_since; /* (L) where the next measurement begins */
-	bool stopping;                 /* (Q) */
-	atomic_bool limits_wanted;     /* (A) some client's own pages must leave */
-	atomic_uint rounds;            /* (A) rounds of the workers so far */
-	atomic_bool squeezed; /* (A) faults have waited in vain: see memorystatus/squeeze.c; the
-				 writer sets it */
+	struct evictions evictions;
+	struct worker_calls calls;
+	atomic_uint rounds; /* (A) rounds of the workers so far */
 };
 
 struct daemon {
@@ -127,7 +86,8 @@ struct daemon {
 	struct slot_table slots;
 	struct object_table objects;
 	struct pageq pageq;
-	struct park park; /* memorystatus/frame_wait.h */
+	struct park park;     /* memorystatus/frame_wait.h */
+	struct limits limits; /* memorystatus/limits.h */
 	struct task_table tasks;
 	struct shares shares;
 	struct processes processes;

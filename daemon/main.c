@@ -28,6 +28,7 @@
 #include "record/recorder.h"
 #include "record/recording.h"
 #include "pageq/pageq.h"
+#include "pageq/policies.h"
 #include "pageq/side.h"
 #include "region/prefetch.h"
 #include "watch/watcher.h"
@@ -137,7 +138,8 @@ create_parts(struct daemon *d)
 		error = frames_create(d, (uint32_t)store_share_least(d));
 	if (error)
 		die(1, "cannot make the tables: %s", strerror(-error));
-	error = pageq_create(d, d->options.policy);
+	pageq_init(&d->pageq);
+	error = policies_create(d, d->options.policy);
 	if (error)
 		die(2, "--policy %s: %s", d->options.policy,
 		    error == -ENOENT ? "no such policy" : "bad parameters");
@@ -197,7 +199,8 @@ destroy_parts(struct daemon *d)
 	if (d->swap)
 		swap_destroy(d->swap);
 	side_destroy(d);
-	pageq_destroy(d);
+	policies_destroy(d);
+	pageq_fini(&d->pageq);
 	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);

@@ -38,39 +38,37 @@ check_policy(struct report *r, const struct page_policy *policy, int pid)
 static void
 check_policies_locked(struct daemon *d, struct report *r)
 {
-	struct pageq *q = &d->pageq;
+	const struct policies *policies = &d->pageq.policies;
 	unsigned own = 0;
 
 	lock_assert_held(&d->tasks.lock);
 	pageq_assert_held(d);
-	q->policy->counted = 0;
+	policies->common->counted = 0;
 	for (uint32_t i = 0; i < d->tasks.room; i++)
-		if (q->task_policies[i])
-			q->task_policies[i]->counted = 0;
+		if (policies->own[i])
+			policies->own[i]->counted = 0;
 	for (uint32_t f = 0; f < d->frames.count; f++) {
 		const struct vm_page *p = &d->frames.pages[f];
 		const struct vm_object *o;
-		struct page_policy *own_policy;
 
 		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
 			continue;
 		o = d->objects.objects[p->object];
-		own_policy = pageq_own_policy(d, o->owner);
-		(own_policy ? own_policy : q->policy)->counted++;
+		policies_of(policies, o->owner)->counted++;
 	}
-	check_policy(r, q->policy, 0);
+	check_policy(r, policies->common, 0);
 	for (uint32_t i = 0; i < d->tasks.room; i++) {
 		const struct task *task = d->tasks.tasks[i];
 
-		if (!q->task_policies[i])
+		if (!policies->own[i])
 			continue;
 		own++;
-		check_policy(r, q->task_policies[i], task ? (int)task->pid : -1);
-		verify(r, task != NULL, "the policy %s belongs to no client",
-		    q->task_policies[i]->text);
+		check_policy(r, policies->own[i], task ? (int)task->pid : -1);
+		verify(
+		    r, task != NULL, "the policy %s belongs to no client", policies->own[i]->text);
 	}
-	verify(r, own == q->own_policies,
-	    "%u clients have a policy of their own, the count says %u", own, q->own_policies);
+	verify(r, own == policies->own_count,
+	    "%u clients have a policy of their own, the count says %u", own, policies->own_count);
 }
 
 void

@@ -11,7 +11,9 @@
 #include "control/request.h"
 #include "failpt.h"
 #include "memorystatus/limits.h"
-#include "pageq/pageq.h"
+#include "pageq/exact.h"
+#include "pageq/policies.h"
+#include "pageq/switch.h"
 #include "record/recording.h"
 
 int
@@ -94,12 +96,12 @@ policy_request(struct request *r, struct task *task)
 	const struct pager_req_policy *in = r->body;
 	struct pager_rep_policy *out = r->reply;
 	struct daemon *d = r->daemon;
-	int error = in->set ? pageq_policy_switch(d, task, in->policy) : 0;
+	int error = in->set ? policy_switch(d, task, in->policy) : 0;
 
 	if (error)
 		return error;
 	pageq_lock(d);
-	pageq_policy_text_locked(d, task, out->text, sizeof(out->text));
+	policies_text_locked(d, task, out->text, sizeof(out->text));
 	pageq_unlock(d);
 	return 0;
 }
@@ -179,7 +181,7 @@ handle_param(struct request *r)
 	pageq_lock(d);
 	frames_params_refresh(d);
 	if (strcmp(in->name, "resident_frames") == 0)
-		pageq_resize_locked(d);
+		exact_resize_locked(d);
 	pageq_unlock(d);
 	return param_describe(&d->params, index, r->reply);
 }

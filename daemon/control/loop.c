@@ -18,7 +18,7 @@
 #include "control/listen.h"
 #include "control/stop.h"
 #include "fault/direct.h"
-#include "pageq/pageq.h"
+#include "pageq/cost.h"
 #include "watch/watcher.h"
 
 #define REFRESH_MS   100
@@ -105,7 +105,7 @@ refresh(uv_timer_t *timer)
 	if (exchange_acq_rel(&control->daemon->tasks_end_wanted, false))
 		connections_end_wanted(&control->connections);
 	if (++control->ticks % COST_TICKS == 0)
-		pageq_cost_refresh(control->daemon);
+		cost_refresh(control->daemon);
 	if (control->ticks % SILENT_TICKS == 0) {
 		connections_end_silent(&control->connections);
 		processes_sweep(control->daemon);

@@ -7,7 +7,7 @@
 #include "control/teardown.h"
 
 #include "fault/parked.h"
-#include "pageq/pageq.h"
+#include "pageq/policies.h"
 #include "region/allocate.h"
 
 bool
@@ -17,6 +17,6 @@ task_teardown(struct task *task)
 	parked_drop(task->daemon, task);
 	if (region_give_up(task))
 		return true;
-	pageq_policy_drop(task->daemon, task);
+	policies_drop(task->daemon, task);
 	return false;
 }

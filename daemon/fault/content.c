@@ -8,7 +8,7 @@
 
 #include "fault/stream.h"
 #include "fault/swapin.h"
-#include "pageq/pageq.h"
+#include "pageq/exact.h"
 #include "pagers/pager.h"
 #include "pmap/settle.h"
 #include "record/recorder.h"
@@ -23,7 +23,7 @@ answer_not_begun(struct daemon *d, const struct target *t, enum frame_use use, e
 	switch (begun) {
 	case RUN_NO_FRAME:
 		if (param(d, resident_frames))
-			pageq_missed(d, t->object, t->index);
+			exact_missed(d, t->object, t->index);
 		*ret_wait = use == FRAME_READ    ? WAIT_READ
 			    : use == FRAME_WRITE ? WAIT_WRITE
 						 : WAIT_FIRST;

@@ -47,7 +47,7 @@ serve_refused(struct fault_server *server)
 	struct fault fault;
 
 	while (load_relaxed(&d->park.refused_count) > 0 && !watch_is_relieved() &&
-	       !load_relaxed(&d->pageq.squeezed) &&
+	       !load_relaxed(&d->park.squeezed) &&
 	       load_relaxed(&d->frames.free_count) >= d->frames.free_min &&
 	       frame_wait_take_refused(d, server->lane, &fault))
 		answer_refused(server, &fault);

@@ -207,7 +207,7 @@ write_must_wait_locked(
     const struct daemon *d, const struct fault *f, const struct target *t, uint32_t frame)
 {
 	lock_assert_held(&t->object->lock);
-	if (likely(!load_relaxed(&d->pageq.squeezed)))
+	if (likely(!load_relaxed(&d->park.squeezed)))
 		return false;
 	return (t->wired || f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
 	       !(load_acquire(&d->frames.pages[frame].word) & (PAGE_DIRTY | PAGE_BUSY)) &&

@@ -256,7 +256,7 @@ bool
 lane_must_wait(const struct daemon *d, const struct task *task)
 {
 	return unlikely(load_relaxed(&task->lane) != LANE_COMMON) &&
-	       load_relaxed(&d->park.frame_count) > 0 && !load_relaxed(&d->pageq.squeezed);
+	       load_relaxed(&d->park.frame_count) > 0 && !load_relaxed(&d->park.squeezed);
 }
 
 static struct moment
@@ -292,7 +292,7 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 			   : VERDICT_SERVE;
 	if (frames_available_for(d, use_of(parked->wait)) > 0)
 		return VERDICT_SERVE;
-	if (load_acquire(&d->pageq.squeezed) &&
+	if (load_acquire(&d->park.squeezed) &&
 	    squeeze_refuses(use_of(parked->wait),
 		tried_least(tried_for_locked(k, parked, now), moment_tried(k->squeezed_since, now)),
 		swap_has_room(d)))
@@ -450,10 +450,10 @@ frame_wait_progress(struct daemon *d)
 static void
 squeeze_begin(struct daemon *d)
 {
-	CHECK(!load_relaxed(&d->pageq.squeezed));
+	CHECK(!load_relaxed(&d->park.squeezed));
 	lock_acquire(&d->park.lock);
 	d->park.squeezed_since = moment_now(d);
-	store_release(&d->pageq.squeezed, true);
+	store_release(&d->park.squeezed, true);
 	lock_release(&d->park.lock);
 }
 
@@ -464,9 +464,9 @@ frame_wait_judge(struct daemon *d)
 	struct moment tried;
 
 	locks_assert_none();
-	if (load_relaxed(&d->pageq.squeezed)) {
+	if (load_relaxed(&d->park.squeezed)) {
 		if (room) {
-			store_release(&d->pageq.squeezed, false);
+			store_release(&d->park.squeezed, false);
 			log_info_limited("there is room again");
 			/* Refused faults are answered. */
 			bells_ring_one(&d->bells);

@@ -70,6 +70,8 @@ struct park {
 						  frame */
 	struct moment squeezed_since;          /* (K) */
 	struct moment progress;      /* (K) when it was last certain that memory is not full */
+	atomic_bool squeezed;        /* (A) faults have waited in vain (memorystatus/squeeze.c);
+					written by the writer */
 	atomic_uint frame_count;     /* (A) faults that wait for a frame */
 	atomic_uint count;           /* (A) faults that wait, for a frame or for a limit */
 	atomic_uint refused_count;   /* (A) faults on `refused` */

@@ -7,14 +7,6 @@
 #include "daemon.h"
 #include "vm/task.h"
 
-atomic_bool *
-limits_wanted(struct daemon *d, unsigned lane)
-{
-	CHECK(lane <= SIDE_LANES);
-	return lane == LANE_COMMON ? &d->pageq.limits_wanted
-				   : &d->pageq.side[lane - 1].limits_wanted;
-}
-
 static void
 want_pages_of(struct daemon *d, struct task *task)
 {
@@ -22,7 +14,8 @@ want_pages_of(struct daemon *d, struct task *task)
 
 	CHECK_OBJ(task, TASK_MAGIC);
 	store_release(&task->reclaim.queued, true);
-	store_release(limits_wanted(d, lane), true);
+	CHECK(lane <= SIDE_LANES);
+	store_release(&d->limits.wanted[lane], true);
 	if (lane == LANE_COMMON) {
 		frames_want(d);
 		return;

@@ -7,12 +7,15 @@
 #define LIMITS_H
 
 #include "atomics.h"
+#include "core/watch.h"
 
 struct daemon;
 struct task;
 
-/* The flag that says whether some client of that lane must give pages. Any thread */
-atomic_bool *limits_wanted(struct daemon *d, unsigned lane);
+struct limits {
+	atomic_bool wanted[1 + SIDE_LANES]; /* (A) by lane: some client of it must give pages */
+};
+
 /* This client's process is over its limit: its own pages must leave. Any thread, no lock held. */
 void limits_want(struct daemon *d, struct task *task);
 

@@ -31,7 +31,7 @@
 static struct eviction *
 next_locked(const struct daemon *d, unsigned lane)
 {
-	struct eviction *e = d->pageq.evictions;
+	struct eviction *e = d->pageq.evictions.first;
 
 	while (e && (e->next == e->end || load_acquire(&e->object->owner->lane) != lane))
 		e = e->next_asked;
@@ -50,7 +50,7 @@ static void
 end_locked(struct daemon *d, const struct eviction *e)
 {
 	if (e->parts == 0 && e->next == e->end)
-		cond_broadcast(&d->pageq.eviction_done);
+		cond_broadcast(&d->pageq.evictions.done);
 }
 
 /* The worker's eviction, in which it has a part now, or NULL. => PAGEQ held */

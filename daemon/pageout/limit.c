@@ -98,7 +98,7 @@ round_limits(struct pageout_worker *w)
 	unsigned freed = 0;
 	bool again = false;
 
-	store_release(limits_wanted(d, w->lane), false);
+	store_release(&d->limits.wanted[w->lane], false);
 	while ((task = task_next(d, &cursor)) != NULL) {
 		bool is_ours = load_acquire(&task->lane) == w->lane && !watch_is_relieved();
 
@@ -122,6 +122,6 @@ round_limits(struct pageout_worker *w)
 		task_put(task);
 	}
 	if (again)
-		store_release(limits_wanted(d, w->lane), true);
+		store_release(&d->limits.wanted[w->lane], true);
 	return freed;
 }

@@ -20,6 +20,8 @@
 #include "pageout/launder.h"
 #include "pageout/limit.h"
 #include "pageout/writeback.h"
+#include "pageq/choose.h"
+#include "pageq/exact.h"
 #include "pageq/side.h"
 #include "pagers/store.h"
 #include "vm/task.h"
@@ -51,7 +53,7 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 	uint32_t free_count = load_relaxed(&d->frames.free_count);
 	uint32_t start = d->frames.free_min, stop = d->frames.free_target;
 
-	if (rank == 0 && load_relaxed(&d->pageq.limits_wanted))
+	if (rank == 0 && load_relaxed(&d->limits.wanted[LANE_COMMON]))
 		return true;
 	if (rank < d->worker_count && evict_wanted_locked(d, LANE_COMMON))
 		return true;
@@ -100,7 +102,7 @@ choose(struct pageout_worker *w)
 
 		more = 0;
 		pageq_lock(d);
-		n = pageq_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before,
+		n = choose_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before,
 		    w->deactivated + w->aged, &more, w->victims + w->chosen);
 		pageq_unlock(d);
 		w->chosen += n;
@@ -124,8 +126,8 @@ choose_exact(struct pageout_worker *w)
 			return;
 		aged = 0;
 		pageq_lock(d);
-		w->chosen = pageq_round_exact_locked(
-		    d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
+		w->chosen =
+		    exact_round_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
 		pageq_unlock(d);
 		worker_made_inactive(w, aged);
 		worker_age(w);
@@ -138,7 +140,7 @@ choose_clean(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 
 	pageq_lock(d);
-	w->chosen = pageq_choose_clean_locked(d, w->batch, w->victims);
+	w->chosen = choose_clean_locked(d, w->batch, w->victims);
 	pageq_unlock(d);
 }
 
@@ -173,8 +175,8 @@ wait_for_room(struct pageout_worker *w)
 	writeback_want(d);
 	worker_age(w);
 	pageq_lock(d);
-	if (!d->pageq.stopping)
-		cond_wait_for(&d->pageq.room_wanted, &d->pageq.lock, 1000000);
+	if (!d->pageq.calls.stopping)
+		cond_wait_for(&d->pageq.calls.room_wanted, &d->pageq.lock, 1000000);
 	pageq_unlock(d);
 }
 
@@ -187,13 +189,13 @@ sleep_locked(struct pageout_worker *w)
 
 	pageq_assert_held(d);
 	if (w->rank == 0) {
-		d->pageq.first_asleep = true;
-		pageq_wait(d, &d->pageq.pageout_wanted);
-		d->pageq.first_asleep = false;
+		d->pageq.calls.first_asleep = true;
+		pageq_wait(d, &d->pageq.calls.pageout_wanted);
+		d->pageq.calls.first_asleep = false;
 	} else {
-		d->pageq.helpers_asleep++;
-		pageq_wait(d, &d->pageq.help_wanted);
-		d->pageq.helpers_asleep--;
+		d->pageq.calls.helpers_asleep++;
+		pageq_wait(d, &d->pageq.calls.help_wanted);
+		d->pageq.calls.helpers_asleep--;
 	}
 }
 
@@ -219,7 +221,7 @@ turn(struct pageout_worker *w)
 
 	w->refused = false;
 	evicted = evict_round(w, &freed);
-	if (w->rank == 0 && load_acquire(&d->pageq.limits_wanted))
+	if (w->rank == 0 && load_acquire(&d->limits.wanted[LANE_COMMON]))
 		freed += round_limits(w);
 	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < target(d) ||
 					(w->rank == 0 && over_resident_frames(d))))
@@ -245,7 +247,7 @@ work_in_common(struct pageout_worker *w)
 	bool working = false;
 
 	pageq_lock(d);
-	while (!d->pageq.stopping && !watch_is_relieved()) {
+	while (!d->pageq.calls.stopping && !watch_is_relieved()) {
 		if (!w->eviction && !work_wanted_locked(d, w->rank, working)) {
 			working = false;
 			/* What waits to be unmapped does not wait for the next work. */
@@ -260,8 +262,8 @@ work_in_common(struct pageout_worker *w)
 		}
 		working = true;
 		/* The next worker joins if even now there is too little. */
-		if (d->pageq.helpers_asleep && work_wanted_locked(d, w->rank + 1, false))
-			cond_broadcast(&d->pageq.help_wanted);
+		if (d->pageq.calls.helpers_asleep && work_wanted_locked(d, w->rank + 1, false))
+			cond_broadcast(&d->pageq.calls.help_wanted);
 		pageq_unlock(d);
 		turn(w);
 		pageq_lock(d);
@@ -277,7 +279,7 @@ work_in_side_lane(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 
 	pageq_lock(d);
-	while (!d->pageq.stopping && !watch_is_relieved()) {
+	while (!d->pageq.calls.stopping && !watch_is_relieved()) {
 		unsigned freed = 0;
 
 		if (!w->eviction && !side_wanted_locked(d, w->lane) &&
@@ -288,7 +290,7 @@ work_in_side_lane(struct pageout_worker *w)
 		pageq_unlock(d);
 		w->refused = false;
 		(void)evict_round(w, &freed);
-		if (load_acquire(limits_wanted(d, w->lane)) && !watch_is_relieved())
+		if (load_acquire(&d->limits.wanted[w->lane]) && !watch_is_relieved())
 			freed += round_limits(w);
 		if (!watch_is_relieved()) {
 			w->chosen +=
@@ -364,7 +366,7 @@ worker_hand_over_locked(struct daemon *d, struct pageout_worker *w, struct pageo
 	}
 	/* Clients at their limit whose turn has not come. */
 	if (w->rank == 0)
-		store_release(limits_wanted(d, w->lane), true);
+		store_release(&d->limits.wanted[w->lane], true);
 	duty_give_locked(d, &next->duty, w->duty.number);
 }
 
@@ -414,10 +416,10 @@ void
 pageout_stop(struct daemon *d)
 {
 	pageq_lock(d);
-	d->pageq.stopping = true;
-	cond_signal(&d->pageq.pageout_wanted);
-	cond_broadcast(&d->pageq.help_wanted);
-	cond_broadcast(&d->pageq.room_wanted);
+	d->pageq.calls.stopping = true;
+	cond_signal(&d->pageq.calls.pageout_wanted);
+	cond_broadcast(&d->pageq.calls.help_wanted);
+	cond_broadcast(&d->pageq.calls.room_wanted);
 	for (unsigned i = 0; i < SIDE_LANES; i++)
 		cond_broadcast(&d->pageq.side[i].wanted);
 	pageq_unlock(d);

@@ -46,7 +46,7 @@ compact(struct writer *w)
 	locks_assert_none();
 	for (unsigned steps = 0; steps < COMPACTIONS_MAX && store_compaction_worth(d, true);
 	     steps++) {
-		if (compressor_compact(d->compressor, load_relaxed(&d->pageq.squeezed)) == 0)
+		if (compressor_compact(d->compressor, load_relaxed(&d->park.squeezed)) == 0)
 			break;
 		stat_add(w->stats, STAT_COMPACTIONS, 1);
 		any = true;
@@ -64,7 +64,7 @@ spares_end(struct daemon *d)
 	bool over;
 
 	pageq_lock(d);
-	over = !d->pageq.evictions;
+	over = !d->pageq.evictions.first;
 	if (over)
 		store_relaxed(&d->writeback.evicting, false);
 	pageq_unlock(d);

@@ -22,7 +22,7 @@ writer_made_room(struct daemon *d, bool made)
 	pageq_lock(d);
 	freed = frames_reclaim_credit_locked(d, CREDIT_KEPT);
 	if (made || freed)
-		cond_broadcast(&d->pageq.room_wanted);
+		cond_broadcast(&d->pageq.calls.room_wanted);
 	pageq_unlock(d);
 	if (freed)
 		frame_wait_freed(d);

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a major fault costs, in soft faults: measured from counters, told to the policies that want
- * to know (tune). Runs on: the control loop's timer.
+ * The cost of a major fault. Runs on: the control loop's timer.
  */
-#include <stdio.h>
-#include <string.h>
+#include "pageq/cost.h"
 
-#include "pageq/pageq.h"
-#include "pageq/pageq_priv.h"
+#include "daemon.h"
+#include "pageq/page_policy.h"
 
-/* Message, wake-up and the switches, which each fault has beside what its server does (the
- * userfaultfd echo of doc/performance.md). Without it a soft fault would seem to cost next to
- * nothing. */
+/* What a fault takes beside its server's work, in nanoseconds: the message, the wake-up and the
+ * context switches (the userfaultfd echo of doc/performance.md). Without it a soft fault would seem
+ * to cost next to nothing. */
 #define DELIVERY_NS 7000u
-/* Fewer are chance. */
+/* Faults of each kind without which a measurement would be chance. */
 #define SOFT_LEAST    200u
 #define REFILLS_LEAST 200u
-#define COST_MAX      16u
+/* The highest cost that policies are told. */
+#define COST_MAX 16u
 
 bool
-pageq_cost_measure(const struct fault_times *t, uint32_t now, uint32_t *ret_cost)
+cost_measure(const struct fault_times *t, uint32_t measured, uint32_t *ret_cost)
 {
 	uint64_t soft, major, tenths, away;
 	uint32_t cost;
@@ -31,10 +30,12 @@ pageq_cost_measure(const struct fault_times *t, uint32_t now, uint32_t *ret_cost
 	major = (t->refill_ns + t->refills * DELIVERY_NS) / t->pages;
 	tenths = 10 * major / soft;
 	cost = (uint32_t)min_u64(max_u64((tenths + 5) / 10, 1), COST_MAX);
-	away = tenths > 10u * now ? tenths - 10u * now : 10u * now - tenths;
-	/* Clearly: a quarter, and not what rounding alone turns over. */
-	if (now != 0 && (cost == now || away < 7 || 4 * away < 10u * now))
+	away = tenths > 10u * measured ? tenths - 10u * measured : 10u * measured - tenths;
+	/* It differs clearly when it is a quarter away, and further than rounding alone could take
+	 * it. */
+	if (measured != 0 && (cost == measured || away < 7 || 4 * away < 10u * measured))
 		return false;
+	CHECK(cost >= 1 && cost <= COST_MAX);
 	*ret_cost = cost;
 	return true;
 }
@@ -53,29 +54,31 @@ read_times(const struct daemon *d)
 }
 
 void
-pageq_cost_refresh(struct daemon *d)
+cost_refresh(struct daemon *d)
 {
-	struct pageq *q = &d->pageq;
+	struct fault_cost *c = &d->pageq.cost;
+	const struct policies *p = &d->pageq.policies;
 	struct fault_times now = read_times(d), since = {
-		.soft = now.soft - q->cost_since.soft,
-		.soft_ns = now.soft_ns - q->cost_since.soft_ns,
-		.refills = now.refills - q->cost_since.refills,
-		.refill_ns = now.refill_ns - q->cost_since.refill_ns,
-		.pages = now.pages - q->cost_since.pages,
+		.soft = now.soft - c->since.soft,
+		.soft_ns = now.soft_ns - c->since.soft_ns,
+		.refills = now.refills - c->since.refills,
+		.refill_ns = now.refill_ns - c->since.refill_ns,
+		.pages = now.pages - c->since.pages,
 	};
 
-	/* Few faults: they are kept until there are more. */
+	CHECK(pthread_equal(pthread_self(), d->loop_thread));
+	/* Few faults are kept until there are more. */
 	if (since.soft >= SOFT_LEAST && since.refills >= REFILLS_LEAST) {
-		pageq_cost_measure(&since, q->cost, &q->cost);
-		q->cost_since = now;
+		cost_measure(&since, c->measured, &c->measured);
+		c->since = now;
 	}
-	/* To the letter of pagersim: with the cost that the policy has. */
-	if (q->cost == 0 || param(d, resident_frames))
+	/* pagersim, whose letter resident_frames follows, leaves a policy the cost that it has. */
+	if (c->measured == 0 || param(d, resident_frames))
 		return;
 	pageq_lock(d);
-	page_policy_tune(q->policy, q->cost);
-	for (uint32_t i = 0; q->own_policies > 0 && i < d->tasks.room; i++)
-		if (q->task_policies[i])
-			page_policy_tune(q->task_policies[i], q->cost);
+	page_policy_tune(p->common, c->measured);
+	for (uint32_t i = 0; p->own_count > 0 && i < d->tasks.room; i++)
+		if (p->own[i])
+			page_policy_tune(p->own[i], c->measured);
 	pageq_unlock(d);
 }

@@ -1,81 +1,90 @@
 /* SPDX-License-Identifier: MIT
  *
- * resident_frames: demand paging to the letter, in the order of events of pagersim
- * (tools/pagersim/sim.c: sim_make_room, sim_settle), so that live counts can be compared with
- * predicted ones. Runs on: fault servers, pageout worker 0.
+ * Demand paging to the letter: tools/pagersim/sim.c has the same order of events (sim_make_room,
+ * sim_settle). Runs on: fault servers, pageout worker 0, the control loop (a changed parameter).
+ * Allocates nothing.
  */
-#include "pageq/pageq.h"
-#include "pageq/pageq_priv.h"
+#include "pageq/exact.h"
 
-/* Rounds without progress before the core gives up for now. */
+#include "pageq/choose.h"
+#include "pageq/pageq_priv.h"
+#include "pageq/victim.h"
+
+/* Proposals of nothing after which a round gives up. */
 #define EXACT_STALLS 4u
 
 unsigned
-pageq_round_exact_locked(
+exact_round_locked(
     struct daemon *d, struct victim *aged, unsigned room, unsigned *ret_aged, struct victim *ret)
 {
-	struct page_policy *policy = pageq_policy_turn(d);
-	pol_page pages[DEACTIVATE_MAX];
+	struct page_policy *policy = policies_turn_locked(d);
+	pol_page pages[PROPOSALS_MAX];
 
+	pageq_assert_held(d);
 	*ret_aged = 0;
-	if (pageq_choose_speculative(d, ret))
+	if (choose_speculative_locked(d, ret))
 		return 1;
 	for (unsigned stalls = 0; stalls < EXACT_STALLS && *ret_aged < room;) {
-		unsigned most =
-		    room - *ret_aged < DEACTIVATE_MAX ? room - *ret_aged : DEACTIVATE_MAX;
+		unsigned most = room - *ret_aged < PROPOSALS_MAX ? room - *ret_aged : PROPOSALS_MAX;
 		unsigned proposed = page_policy_make_room(policy, most, stalls > 0, pages);
 
-		*ret_aged += pageq_unmap_proposed(d, policy, pages, proposed, aged + *ret_aged);
-		if (pageq_choose_by(d, policy, 1, ret) > 0)
+		*ret_aged += unmap_proposed_locked(d, policy, pages, proposed, aged + *ret_aged);
+		if (choose_by_locked(d, policy, 1, ret) > 0)
 			return 1;
 		stalls += proposed == 0;
 	}
 	if (*ret_aged > 0 || policy->resident == 0)
 		return 0;
-	return pageq_fall_back(d, policy, 1, room, aged, ret_aged, ret);
+	return fall_back_locked(d, policy, 1, room, aged, ret_aged, ret);
 }
 
+/* What one policy wants unmapped after a fault. */
 static unsigned
-settle_by(struct daemon *d, struct page_policy *policy, struct victim *ret, unsigned want)
+settle_by_locked(struct daemon *d, struct page_policy *policy, struct victim *ret, unsigned want)
 {
 	bool scarce = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) >=
 		      param(d, resident_frames);
-	pol_page pages[DEACTIVATE_MAX];
-	unsigned proposed = page_policy_settle(
-	    policy, want > DEACTIVATE_MAX ? DEACTIVATE_MAX : want, scarce, pages);
+	pol_page pages[PROPOSALS_MAX];
+	unsigned proposed =
+	    page_policy_settle(policy, want > PROPOSALS_MAX ? PROPOSALS_MAX : want, scarce, pages);
 
-	return pageq_unmap_proposed(d, policy, pages, proposed, ret);
+	pageq_assert_held(d);
+	CHECK(proposed <= want);
+	return unmap_proposed_locked(d, policy, pages, proposed, ret);
 }
 
 unsigned
-pageq_settle_locked(struct daemon *d, struct victim *ret, unsigned want)
+exact_settle_locked(struct daemon *d, struct victim *ret, unsigned want)
 {
-	struct pageq *q = &d->pageq;
-	unsigned count = settle_by(d, q->policy, ret, want);
+	const struct policies *p = &d->pageq.policies;
+	unsigned count = settle_by_locked(d, p->common, ret, want);
 
-	for (uint32_t i = 0; q->own_policies > 0 && count < want && i < d->tasks.room; i++)
-		if (q->task_policies[i])
-			count += settle_by(d, q->task_policies[i], ret + count, want - count);
+	pageq_assert_held(d);
+	for (uint32_t i = 0; p->own_count > 0 && count < want && i < d->tasks.room; i++)
+		if (p->own[i])
+			count += settle_by_locked(d, p->own[i], ret + count, want - count);
 	return count;
 }
 
 void
-pageq_missed(struct daemon *d, struct vm_object *o, uint64_t index)
+exact_missed(struct daemon *d, struct vm_object *o, uint64_t index)
 {
+	locks_assert_none();
 	pageq_lock(d);
-	page_policy_miss(policy_of(d, o), vm_object_pol_page(o, index));
+	page_policy_miss(object_policy(d, o), vm_object_pol_page(o, index));
 	pageq_unlock(d);
 }
 
 void
-pageq_resize_locked(struct daemon *d)
+exact_resize_locked(struct daemon *d)
 {
-	struct pageq *q = &d->pageq;
+	const struct policies *p = &d->pageq.policies;
 
-	page_policy_resize(q->policy);
-	for (uint32_t i = 0; q->own_policies > 0 && i < d->tasks.room; i++)
-		if (q->task_policies[i])
-			page_policy_resize(q->task_policies[i]);
-	if (q->first_asleep)
-		cond_signal(&q->pageout_wanted);
+	pageq_assert_held(d);
+	page_policy_resize(p->common);
+	for (uint32_t i = 0; p->own_count > 0 && i < d->tasks.room; i++)
+		if (p->own[i])
+			page_policy_resize(p->own[i]);
+	if (d->pageq.calls.first_asleep)
+		cond_signal(&d->pageq.calls.pageout_wanted);
 }

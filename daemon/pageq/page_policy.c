@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Instances of page-out policies. Runs on: whoever holds PAGEQ; made and destroyed by jobs and at
- * start.
+ * Instances of page-out policies. Runs on: the thread that holds PAGEQ; jobs and start make and
+ * destroy them. Allocates when one is made.
  */
 #include "pageq/page_policy.h"
 
@@ -19,7 +19,10 @@ static enum pol_state
 policy_state(const void *core, pol_page page)
 {
 	const struct daemon *d = core;
-	uint64_t slot = load_acquire(slot_look(&d->slots, page));
+	uint64_t slot;
+
+	pageq_assert_held(d);
+	slot = load_acquire(slot_look(&d->slots, page));
 
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return POL_NONRESIDENT;
@@ -33,14 +36,14 @@ policy_state(const void *core, pol_page page)
 	}
 }
 
-/* Sparse: a policy's memory is touched only where pages are. entries: offset of what shall begin at
- * a hardware page.
- * => the first of `bytes`, or NULL */
+/* Sparse memory: a policy touches its entries only where pages have come. entries: the offset of an
+ * array of entries, which begins at a hardware page, as does every run of slots. So the entries of
+ * pages that have not come take no memory. => the first of `bytes`, or NULL */
 static void *
 sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct policy_memory *ret)
 {
-	/* Those of a policy that does not say POL_ENTRIES lie as they come, and share pages at the
-	 * ends of what is released. */
+	/* Entries whose offset is not aligned stay where they are: those at the ends of a range
+	 * that is released share hardware pages with others, and keep their memory. */
 	size_t before =
 	    entries % _Alignof(max_align_t) == 0 ? round_up_u64(entries, d->hw_bytes) - entries : 0;
 	void *mapping = mmap(NULL, before + bytes, PROT_READ | PROT_WRITE,
@@ -52,6 +55,7 @@ sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct polic
 	return (char *)mapping + before;
 }
 
+/* A policy that the daemon can run, by name. => NULL: there is none */
 static const struct pol_ops *
 find_ops(const char *name)
 {
@@ -63,6 +67,7 @@ find_ops(const char *name)
 	return ops && !(ops->flags & (POL_OFFLINE_ONLY | POL_WANTS_EVERY_REFERENCE)) ? ops : NULL;
 }
 
+/* The frames for which policies plan. */
 static uint32_t
 frames_to_assume(struct daemon *d)
 {
@@ -71,6 +76,7 @@ frames_to_assume(struct daemon *d)
 	return limit && limit < d->frames.count ? (uint32_t)limit : d->frames.count;
 }
 
+/* => 0, -EINVAL or -ENOMEM */
 static int
 instance_init(struct page_policy *pp, const char *params)
 {
@@ -100,7 +106,7 @@ instance_init(struct page_policy *pp, const char *params)
 	return pp->ops->init(pp->memory, &env, params);
 }
 
-/* Whether params have cost=. */
+/* Whether a user has fixed the cost, by cost= in the parameters. */
 static bool
 cost_is_fixed(const char *params)
 {
@@ -119,8 +125,10 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 	size_t length;
 	int error;
 
+	locks_assert_none();
 	if (!pp)
 		return -ENOMEM;
+	pp->magic = PAGE_POLICY_MAGIC;
 	text = policy_expand(text);
 	colon = strchr(text, ':');
 	length = colon ? (size_t)(colon - text) : strlen(text);
@@ -148,24 +156,30 @@ page_policy_create(struct daemon *d, const char *text, struct page_policy **ret)
 struct page_policy *
 page_policy_get(struct page_policy *pp)
 {
-	if (pp)
-		fetch_add_relaxed(&pp->references, 1);
+	if (!pp)
+		return NULL;
+	CHECK_OBJ(pp, PAGE_POLICY_MAGIC);
+	CHECK(fetch_add_relaxed(&pp->references, 1) > 0);
 	return pp;
 }
 
 void
 page_policy_destroy(struct page_policy *pp)
 {
-	if (!pp || fetch_sub_acq_rel(&pp->references, 1) != 1)
+	if (!pp)
+		return;
+	CHECK_OBJ(pp, PAGE_POLICY_MAGIC);
+	if (fetch_sub_acq_rel(&pp->references, 1) != 1)
 		return;
 	if (pp->memory)
 		munmap(pp->own_memory.mapping, pp->own_memory.bytes);
 	if (pp->window)
 		munmap(pp->window_memory.mapping, pp->window_memory.bytes);
+	pp->magic = 0;
 	free(pp);
 }
 
-/* Whole hardware pages of it. */
+/* Gives back the hardware pages that lie wholly within entries [first, first + count). */
 static void
 entries_release(
     const struct daemon *d, char *entries, size_t stride, pol_page first, uint32_t count)
@@ -174,7 +188,7 @@ entries_release(
 	uintptr_t to =
 	    round_down_u64((uintptr_t)entries + ((size_t)first + count) * stride, d->hw_bytes);
 
-	/* The daemon's memory is locked, where it may be. */
+	/* Where the daemon may lock its memory, this memory is locked. */
 	if (from < to)
 		madvise((void *)from, to - from, MADV_DONTNEED_LOCKED);
 }
@@ -185,8 +199,11 @@ page_policy_release(struct page_policy *pp, pol_page first, uint32_t count)
 	const struct pol_array *array;
 	size_t offset = 0;
 
+	locks_assert_none();
 	if (!pp)
 		return;
+	CHECK_OBJ(pp, PAGE_POLICY_MAGIC);
+	CHECK((uint64_t)first + count <= pp->daemon->slots.count);
 	for (array = pp->ops->arrays;
 	     array < pp->ops->arrays + POL_ARRAYS_MAX && array->stride != 0; array++) {
 		if (array->offset != 0)
@@ -203,6 +220,8 @@ page_policy_release(struct page_policy *pp, pol_page first, uint32_t count)
 void
 page_policy_fault(struct page_policy *pp, pol_page page, unsigned pf)
 {
+	pageq_assert_held(pp->daemon);
+	INVARIANT(page < pp->daemon->slots.count);
 	if (pp->ops->miss && pp->missed != page)
 		pp->ops->miss(pp->memory, page, pf);
 	if (pp->missed == page)
@@ -216,6 +235,8 @@ page_policy_fault(struct page_policy *pp, pol_page page, unsigned pf)
 void
 page_policy_miss(struct page_policy *pp, pol_page page)
 {
+	pageq_assert_held(pp->daemon);
+	INVARIANT(page < pp->daemon->slots.count);
 	if (pp->ops->miss && pp->missed != page)
 		pp->ops->miss(pp->memory, page, 0);
 	pp->missed = page;
@@ -224,6 +245,7 @@ page_policy_miss(struct page_policy *pp, pol_page page)
 void
 page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf)
 {
+	pageq_assert_held(pp->daemon);
 	pp->ops->soft(pp->memory, page, pf);
 	if (pp->window)
 		pol_window_map(pp->window, page);
@@ -232,6 +254,7 @@ page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf)
 void
 page_policy_write(struct page_policy *pp, pol_page page)
 {
+	pageq_assert_held(pp->daemon);
 	if (pp->ops->write)
 		pp->ops->write(pp->memory, page);
 }
@@ -239,6 +262,7 @@ page_policy_write(struct page_policy *pp, pol_page page)
 void
 page_policy_unmapped(struct page_policy *pp, pol_page page)
 {
+	pageq_assert_held(pp->daemon);
 	if (pp->window)
 		pol_window_forget(pp->window, page);
 }
@@ -246,30 +270,36 @@ page_policy_unmapped(struct page_policy *pp, pol_page page)
 void
 page_policy_forget(struct page_policy *pp, pol_page page, bool resident)
 {
+	pageq_assert_held(pp->daemon);
 	pp->ops->forget(pp->memory, page);
 	if (pp->missed == page)
 		pp->missed = POL_NONE;
 	page_policy_unmapped(pp, page);
-	if (resident)
-		pp->resident--;
+	if (!resident)
+		return;
+	CHECK(pp->resident > 0);
+	pp->resident--;
 }
 
 void
 page_policy_done(struct page_policy *pp, pol_page page, enum pol_outcome outcome)
 {
+	pageq_assert_held(pp->daemon);
 	pp->ops->done(pp->memory, page, outcome);
 	if (outcome != POL_EVICTED)
 		return;
 	page_policy_unmapped(pp, page);
+	CHECK(pp->resident > 0);
 	pp->resident--;
 }
 
 unsigned
 page_policy_deactivate(struct page_policy *pp, unsigned want, bool needed, pol_page *out)
 {
-	/* Two thirds stay mapped, as the default policy has it. */
+	/* Two thirds stay mapped, as with the default policy. */
 	uint32_t keep = pp->resident - pp->resident / 3;
 
+	pageq_assert_held(pp->daemon);
 	if (pp->window)
 		return pol_window_deactivate(pp->window, needed ? keep / 2 : keep, want, out);
 	if (needed || pp->ops->flags & POL_KEEPS_TARGET)
@@ -280,6 +310,7 @@ page_policy_deactivate(struct page_policy *pp, unsigned want, bool needed, pol_p
 unsigned
 page_policy_make_room(struct page_policy *pp, unsigned want, bool stalled, pol_page *out)
 {
+	pageq_assert_held(pp->daemon);
 	if (!pp->window)
 		return pp->ops->deactivate(
 		    pp->memory, pp->ops->flags & POL_KEEPS_TARGET ? want : 1, out);
@@ -293,6 +324,7 @@ page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page 
 {
 	uint32_t frames = frames_to_assume(pp->daemon);
 
+	pageq_assert_held(pp->daemon);
 	/* Two thirds stay mapped, as in page_policy_deactivate. */
 	if (pp->window)
 		return pol_window_deactivate(pp->window, frames - frames / 3, want, out);
@@ -304,6 +336,7 @@ page_policy_settle(struct page_policy *pp, unsigned want, bool scarce, pol_page 
 void
 page_policy_resize(struct page_policy *pp)
 {
+	pageq_assert_held(pp->daemon);
 	pp->ops->resize(pp->memory, frames_to_assume(pp->daemon));
 }
 
@@ -312,10 +345,11 @@ page_policy_tune(struct page_policy *pp, uint32_t cost)
 {
 	char text[32];
 
+	pageq_assert_held(pp->daemon);
 	if (!pp->tunable || pp->cost == cost)
 		return;
 	snprintf(text, sizeof(text), "cost=%u", cost);
-	/* A policy may tune other things and know no cost. */
+	/* A policy that has tune() may know other parameters than the cost. */
 	if (pp->ops->tune(pp->memory, text) != 0)
 		pp->tunable = false;
 	else
@@ -325,6 +359,7 @@ page_policy_tune(struct page_policy *pp, uint32_t cost)
 unsigned
 page_policy_select(struct page_policy *pp, unsigned want, pol_page *out)
 {
+	pageq_assert_held(pp->daemon);
 	return pp->ops->select(pp->memory, want, out);
 }
 
@@ -334,6 +369,7 @@ page_policy_describe(struct page_policy *pp, char *text, size_t text_size)
 	struct pol_stats stats = { 0 };
 	char tuned[48] = "";
 
+	pageq_assert_held(pp->daemon);
 	pp->ops->stats(pp->memory, &stats);
 	if (pp->cost)
 		snprintf(tuned, sizeof(tuned), "measured: cost=%u\n", pp->cost);

@@ -1,136 +1,84 @@
 /* SPDX-License-Identifier: MIT
  *
- * Page queues. Runs on: fault servers, workers, jobs; PAGEQ held in every _locked function.
- * Allocates nothing but at a switch of policy.
+ * Page queues. Runs on: fault servers, workers, jobs. Allocates nothing.
  */
 #include "pageq/pageq.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "pageq/pageq_priv.h"
 
-int
-pageq_create(struct daemon *d, const char *policy)
+void
+pageq_init(struct pageq *q)
 {
-	struct pageq *q = &d->pageq;
-	int error = page_policy_create(d, policy, &q->policy);
-
-	if (error)
-		return error;
-	q->task_policies = calloc(d->tasks.room, sizeof(*q->task_policies));
-	if (!q->task_policies)
-		return -ENOMEM;
-	q->speculative_head = q->speculative_tail = FRAME_NONE;
 	lock_init(&q->lock, RANK_PAGEQ);
-	cond_init(&q->pageout_wanted);
-	cond_init(&q->help_wanted);
-	cond_init(&q->room_wanted);
-	cond_init(&q->eviction_done);
-	return 0;
+	cond_init(&q->calls.pageout_wanted);
+	cond_init(&q->calls.help_wanted);
+	cond_init(&q->calls.room_wanted);
+	cond_init(&q->evictions.done);
+	speculative_init(&q->speculative);
 }
 
 void
-pageq_destroy(struct daemon *d)
+pageq_fini(struct pageq *q)
 {
-	page_policy_destroy(d->pageq.policy);
-	free(d->pageq.task_policies);
-	cond_fini(&d->pageq.pageout_wanted);
-	cond_fini(&d->pageq.help_wanted);
-	cond_fini(&d->pageq.room_wanted);
-	cond_fini(&d->pageq.eviction_done);
-	lock_fini(&d->pageq.lock);
+	CHECK(!q->evictions.first);
+	cond_fini(&q->calls.pageout_wanted);
+	cond_fini(&q->calls.help_wanted);
+	cond_fini(&q->calls.room_wanted);
+	cond_fini(&q->evictions.done);
+	lock_fini(&q->lock);
 }
 
 void
-pageq_policy_text_locked(struct daemon *d, struct task *task, char *text, size_t text_size)
+pageq_take_speculative_locked(struct daemon *d, uint32_t frame, struct victim *ret)
 {
-	struct page_policy *own = task ? pageq_own_policy(d, task) : NULL;
+	struct vm_object *o = frame_object(d, frame);
 
-	page_policy_describe(own ? own : d->pageq.policy, text, text_size);
-}
-
-/* --- the speculative list: pages brought in ahead of use, oldest first --- */
-
-static void
-speculative_add(struct daemon *d, uint32_t frame)
-{
-	struct pageq *q = &d->pageq;
-	struct vm_page *p = page_of(d, frame);
-
-	p->next = FRAME_NONE;
-	p->prev = q->speculative_tail;
-	if (q->speculative_tail != FRAME_NONE)
-		page_of(d, q->speculative_tail)->next = frame;
-	else
-		q->speculative_head = frame;
-	q->speculative_tail = frame;
-}
-
-static void
-speculative_remove(struct daemon *d, uint32_t frame)
-{
-	struct pageq *q = &d->pageq;
-	struct vm_page *p = page_of(d, frame);
-
-	if (p->prev != FRAME_NONE)
-		page_of(d, p->prev)->next = p->next;
-	else
-		q->speculative_head = p->next;
-	if (p->next != FRAME_NONE)
-		page_of(d, p->next)->prev = p->prev;
-	else
-		q->speculative_tail = p->prev;
-}
-
-void
-pageq_take_speculative(struct daemon *d, uint32_t frame, struct victim *ret)
-{
-	struct vm_object *o = d->objects.objects[page_of(d, frame)->object];
-
-	speculative_remove(d, frame);
-	/* The policy hears of it only now, so that it can be told how it ends. */
-	page_policy_fault(policy_of(d, o), pol_of(d, o, frame), PF_PREFETCH);
+	pageq_assert_held(d);
+	speculative_remove_locked(d, frame);
+	/* The policy is told of the page only now, so that it can be told how the page ends. */
+	page_policy_fault(object_policy(d, o), frame_pol_page(d, o, frame), PF_PREFETCH);
 	vm_page_commit(d, o, frame, PAGE_SPECULATIVE, PAGE_LAUNDRY);
-	*ret = (struct victim){ pol_of(d, o, frame), frame, o };
+	*ret = (struct victim){ frame_pol_page(d, o, frame), frame, o };
 }
 
 /* --- in, touched, gone --- */
 
-/* A page is gone for good, or wired. The daemon's policy may remember one from before its client
- * had a policy of its own, and memory of entries goes with the page (vm/block.c). */
+/* A page is gone for good, or wired. The daemon's policy may remember it from before its client had
+ * a policy of its own, and the memory of its entry goes with the page (transit/blocks.h). */
 static void
-forget(struct daemon *d, struct vm_object *o, pol_page page, bool resident)
+forget_locked(struct daemon *d, struct vm_object *o, pol_page page, bool resident)
 {
-	struct page_policy *policy = policy_of(d, o);
+	struct page_policy *policy = object_policy(d, o);
 
+	pageq_assert_held(d);
 	page_policy_forget(policy, page, resident);
-	if (unlikely(policy != d->pageq.policy))
-		page_policy_forget(d->pageq.policy, page, false);
+	if (unlikely(policy != d->pageq.policies.common))
+		page_policy_forget(d->pageq.policies.common, page, false);
 }
 
 void
 pageq_filled_locked(
     struct daemon *d, struct vm_object *o, uint32_t frame, enum page_state to, unsigned pf)
 {
+	pageq_assert_held(d);
+	INVARIANT(frame_is_busy(d, frame));
 	vm_page_commit(d, o, frame, PAGE_FILLING, to);
 	if (to == PAGE_ACTIVE)
-		page_policy_fault(policy_of(d, o), pol_of(d, o, frame), pf);
+		page_policy_fault(object_policy(d, o), frame_pol_page(d, o, frame), pf);
 	else if (to == PAGE_SPECULATIVE)
-		speculative_add(d, frame);
+		speculative_add_locked(d, frame);
 	else
-		forget(d, o, pol_of(d, o, frame), false);
+		forget_locked(d, o, frame_pol_page(d, o, frame), false);
 }
 
 bool
 pageq_reactivate_locked(struct daemon *d, struct vm_object *o, uint32_t frame, unsigned pf)
 {
-	struct page_policy *policy = policy_of(d, o);
-	pol_page page = pol_of(d, o, frame);
-	enum page_state state = state_of(d, frame);
+	struct page_policy *policy = object_policy(d, o);
+	pol_page page = frame_pol_page(d, o, frame);
+	enum page_state state = frame_page_state(d, frame);
 
+	pageq_assert_held(d);
 	switch (state) {
 	case PAGE_INACTIVE:
 		page_policy_soft(policy, page, pf);
@@ -140,10 +88,10 @@ pageq_reactivate_locked(struct daemon *d, struct vm_object *o, uint32_t frame, u
 		page_policy_done(policy, page, POL_RESCUED);
 		break;
 	case PAGE_SPECULATIVE:
-		speculative_remove(d, frame);
+		speculative_remove_locked(d, frame);
 		page_policy_fault(policy, page, pf);
 		break;
-	default: /* ACTIVE or WIRED: mapped elsewhere, or its mapping was only just taken away */
+	default: /* ACTIVE or WIRED: mapped by another thread, or its mapping has just gone */
 		return false;
 	}
 	vm_page_commit(d, o, frame, state, PAGE_ACTIVE);
@@ -153,59 +101,70 @@ pageq_reactivate_locked(struct daemon *d, struct vm_object *o, uint32_t frame, u
 void
 pageq_written_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 {
-	enum page_state state = state_of(d, frame);
+	enum page_state state = frame_page_state(d, frame);
 
+	pageq_assert_held(d);
 	if (state == PAGE_ACTIVE || state == PAGE_INACTIVE)
-		page_policy_write(policy_of(d, o), pol_of(d, o, frame));
+		page_policy_write(object_policy(d, o), frame_pol_page(d, o, frame));
 }
 
 void
 pageq_forget_locked(struct daemon *d, struct vm_object *o, pol_page page)
 {
-	forget(d, o, page, false);
+	pageq_assert_held(d);
+	forget_locked(d, o, page, false);
 }
 
+/* The page is in no order any more; the caller commits the state that it gets. */
 static void
-leave_queues(struct daemon *d, struct vm_object *o, uint32_t frame)
+leave_queues_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 {
-	switch (state_of(d, frame)) {
+	pageq_assert_held(d);
+	switch (frame_page_state(d, frame)) {
 	case PAGE_SPECULATIVE:
-		speculative_remove(d, frame);
-		forget(d, o, pol_of(d, o, frame), false); /* its ghost */
+		speculative_remove_locked(d, frame);
+		forget_locked(d, o, frame_pol_page(d, o, frame), false); /* its ghost */
 		break;
 	case PAGE_WIRED:
 		break;
 	default:
-		forget(d, o, pol_of(d, o, frame), true);
+		forget_locked(d, o, frame_pol_page(d, o, frame), true);
 	}
 }
 
 void
 pageq_discard_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 {
-	leave_queues(d, o, frame);
-	vm_page_commit(d, o, frame, state_of(d, frame), PAGE_ABSENT);
+	pageq_assert_held(d);
+	lock_assert_held(&o->lock);
+	INVARIANT(frame_is_busy(d, frame));
+	leave_queues_locked(d, o, frame);
+	vm_page_commit(d, o, frame, frame_page_state(d, frame), PAGE_ABSENT);
 }
 
 void
 pageq_wire_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 {
-	if (state_of(d, frame) == PAGE_WIRED)
+	pageq_assert_held(d);
+	INVARIANT(frame_is_busy(d, frame));
+	if (frame_page_state(d, frame) == PAGE_WIRED)
 		return;
-	leave_queues(d, o, frame);
-	vm_page_commit(d, o, frame, state_of(d, frame), PAGE_WIRED);
+	leave_queues_locked(d, o, frame);
+	vm_page_commit(d, o, frame, frame_page_state(d, frame), PAGE_WIRED);
 }
 
 void
 pageq_unwire_locked(struct daemon *d, struct vm_object *o, uint32_t frame)
 {
-	if (state_of(d, frame) != PAGE_WIRED)
+	pageq_assert_held(d);
+	INVARIANT(frame_is_busy(d, frame));
+	if (frame_page_state(d, frame) != PAGE_WIRED)
 		return;
 	vm_page_commit(d, o, frame, PAGE_WIRED, PAGE_ACTIVE);
-	page_policy_fault(policy_of(d, o), pol_of(d, o, frame), 0);
+	page_policy_fault(object_policy(d, o), frame_pol_page(d, o, frame), 0);
 }
 
-/* --- ageing and choosing --- */
+/* --- made inactive, chosen --- */
 
 bool
 pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t index)
@@ -213,15 +172,16 @@ pageq_deactivate_page_locked(struct daemon *d, struct vm_object *o, uint64_t ind
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
 	uint32_t word;
 
+	pageq_assert_held(d);
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return false;
-	word = load_acquire(&page_of(d, slot_frame(slot))->word);
+	word = load_acquire(&frame_row(d, slot_frame(slot))->word);
 	if (page_word_state(word) != PAGE_ACTIVE || word & PAGE_BUSY)
 		return false;
-	/* The policy did not propose it: for the policy it stays mapped until it is evicted (done)
-	 * or touched (soft). */
+	/* The policy did not propose the page. To the policy it stays mapped until it is told that
+	 * the page was evicted (done) or touched (soft). */
 	vm_page_commit(d, o, slot_frame(slot), PAGE_ACTIVE, PAGE_INACTIVE);
-	page_policy_unmapped(policy_of(d, o), vm_object_pol_page(o, index));
+	page_policy_unmapped(object_policy(d, o), vm_object_pol_page(o, index));
 	return true;
 }
 
@@ -231,14 +191,15 @@ pageq_deactivate_frame_locked(
 {
 	struct vm_object *o;
 
-	if (state_of(d, frame) != PAGE_ACTIVE)
+	pageq_assert_held(d);
+	if (frame_page_state(d, frame) != PAGE_ACTIVE)
 		return false;
-	o = d->objects.objects[page_of(d, frame)->object];
+	o = frame_object(d, frame);
 	if ((!task_names_all(name) && !task_is_named(o->owner, name)) ||
-	    !pageq_deactivate_page_locked(d, o, page_of(d, frame)->index))
+	    !pageq_deactivate_page_locked(d, o, frame_row(d, frame)->index))
 		return false;
 	vm_object_get(o);
-	*ret = (struct victim){ pol_of(d, o, frame), frame, o };
+	*ret = (struct victim){ frame_pol_page(d, o, frame), frame, o };
 	return true;
 }
 
@@ -248,16 +209,16 @@ pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret
 	uint32_t frame, word;
 
 	pageq_assert_held(d);
-	frame = frame_of(d, page);
+	frame = page_frame(d, page);
 	if (frame == FRAME_NONE)
 		return DEACTIVATION_NONE;
 	if (pageq_deactivate_frame_locked(d, frame, (struct task_name){ 0 }, ret))
 		return DEACTIVATION_DONE;
-	word = load_acquire(&page_of(d, frame)->word);
+	word = load_acquire(&frame_row(d, frame)->word);
 	switch (page_word_state(word)) {
 	case PAGE_FILLING:
 	case PAGE_ACTIVE:
-		/* It may have been let go since. */
+		/* The thread may have let go of it since. */
 		return DEACTIVATION_HELD;
 	case PAGE_CLEANING:
 	case PAGE_WIRED:
@@ -274,9 +235,10 @@ pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, 
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
 	uint32_t word;
 
+	pageq_assert_held(d);
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return false;
-	word = load_acquire(&page_of(d, slot_frame(slot))->word);
+	word = load_acquire(&frame_row(d, slot_frame(slot))->word);
 	if (page_word_state(word) != PAGE_INACTIVE || word & PAGE_BUSY)
 		return false;
 	vm_page_commit(d, o, slot_frame(slot), PAGE_INACTIVE, PAGE_LAUNDRY);
@@ -284,38 +246,43 @@ pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, 
 	return true;
 }
 
+/* Whether the page is still LAUNDRY, in the frame where it was chosen. */
 static bool
-is_victim(struct daemon *d, const struct victim *v)
+is_victim_locked(struct daemon *d, const struct victim *v)
 {
-	return frame_of(d, v->page) == v->frame && state_of(d, v->frame) == PAGE_LAUNDRY;
+	pageq_assert_held(d);
+	return page_frame(d, v->page) == v->frame && frame_page_state(d, v->frame) == PAGE_LAUNDRY;
 }
 
 struct vm_object *
 pageq_victim_object_locked(struct daemon *d, const struct victim *v)
 {
 	pageq_assert_held(d);
-	return is_victim(d, v) ? d->objects.objects[page_of(d, v->frame)->object] : NULL;
+	return is_victim_locked(d, v) ? frame_object(d, v->frame) : NULL;
 }
 
 void
 pageq_victim_stays_locked(struct daemon *d, const struct victim *v)
 {
-	if (is_victim(d, v))
-		pageq_reactivate_locked(
-		    d, d->objects.objects[page_of(d, v->frame)->object], v->frame, 0);
+	pageq_assert_held(d);
+	if (is_victim_locked(d, v))
+		pageq_reactivate_locked(d, frame_object(d, v->frame), v->frame, 0);
 }
+
+/* --- laundered --- */
 
 bool
 pageq_launder_begin_locked(struct daemon *d, struct victim *v)
 {
-	struct vm_page *p = page_of(d, v->frame);
+	struct vm_page *p = frame_row(d, v->frame);
 
-	if (!is_victim(d, v))
+	pageq_assert_held(d);
+	if (!is_victim_locked(d, v))
 		return false;
 	v->object = d->objects.objects[p->object];
 	if (!vm_page_busy_only(p)) {
-		/* Not every holder takes it off the laundry (compaction does not), and nobody else
-		 * would come for it. */
+		/* Some holders of BUSY leave it in the laundry (compaction does), and no other
+		 * worker would take it up. */
 		pageq_reactivate_locked(d, v->object, v->frame, 0);
 		return false;
 	}
@@ -331,10 +298,11 @@ pageq_evict_page_locked(
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
 	uint32_t frame, word;
 
+	pageq_assert_held(d);
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return EVICTION_NONE;
 	frame = slot_frame(slot);
-	word = load_acquire(&page_of(d, frame)->word);
+	word = load_acquire(&frame_row(d, frame)->word);
 	if (page_word_state(word) == PAGE_WIRED)
 		return EVICTION_NONE;
 	if (word & PAGE_BUSY)
@@ -343,15 +311,15 @@ pageq_evict_page_locked(
 		return EVICTION_DIRTY;
 	switch (page_word_state(word)) {
 	case PAGE_SPECULATIVE:
-		pageq_take_speculative(d, frame, ret);
+		pageq_take_speculative_locked(d, frame, ret);
 		break;
 	case PAGE_LAUNDRY:
-		/* Another worker's victim, which that one will not find in the laundry any more. */
+		/* Another worker's victim. That worker will not find it in the laundry any more. */
 		*ret = (struct victim){ vm_object_pol_page(o, index), frame, o };
 		break;
 	default:
 		pageq_deactivate_page_locked(d, o, index);
-		/* A fault makes it busy without PAGEQ, and it is no victim then. */
+		/* A fault makes a page busy without PAGEQ. Such a page is no victim. */
 		if (!pageq_choose_page_locked(d, o, index, ret))
 			return EVICTION_BUSY;
 	}
@@ -361,14 +329,19 @@ pageq_evict_page_locked(
 void
 pageq_launder_finish_locked(struct daemon *d, const struct victim *v)
 {
+	pageq_assert_held(d);
+	lock_assert_held(&v->object->lock);
+	INVARIANT(frame_is_busy(d, v->frame));
 	vm_page_commit(d, v->object, v->frame, PAGE_CLEANING, PAGE_STORED);
-	page_policy_done(policy_of(d, v->object), v->page, POL_EVICTED);
+	page_policy_done(object_policy(d, v->object), v->page, POL_EVICTED);
 }
 
 void
 pageq_launder_abort_locked(struct daemon *d, const struct victim *v, bool rescued)
 {
+	pageq_assert_held(d);
+	INVARIANT(frame_is_busy(d, v->frame));
 	vm_page_commit(d, v->object, v->frame, PAGE_CLEANING, PAGE_ACTIVE);
-	page_policy_soft(policy_of(d, v->object), v->page, 0);
-	page_policy_done(policy_of(d, v->object), v->page, rescued ? POL_RESCUED : POL_FAILED);
+	page_policy_soft(object_policy(d, v->object), v->page, 0);
+	page_policy_done(object_policy(d, v->object), v->page, rescued ? POL_RESCUED : POL_FAILED);
 }

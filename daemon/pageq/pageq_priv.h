@@ -1,75 +1,76 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shared by pageq.c (queues), choose.c (rounds), exact.c (rounds in the order of pagersim) and
- * switch.c (policies change). Everything here is called with PAGEQ held.
+ * Looks at frames and slots that the files of pageq/ share. => PAGEQ held in each
  */
 #ifndef PAGEQ_PRIV_H
 #define PAGEQ_PRIV_H
 
-#include "vm/task.h"
 #include "pageq/page_policy.h"
-#include "pageq/victim.h"
+#include "vm/vm_object.h"
 
-#define DEACTIVATE_MAX 64u
-
+/* The row of a frame. */
 static inline struct vm_page *
-page_of(struct daemon *d, uint32_t frame)
+frame_row(struct daemon *d, uint32_t frame)
 {
+	pageq_assert_held(d);
+	INVARIANT(frame < d->frames.count);
 	return &d->frames.pages[frame];
 }
 
-static inline pol_page
-pol_of(struct daemon *d, const struct vm_object *o, uint32_t frame)
+/* The object of the page in a frame. => the page is resident */
+static inline struct vm_object *
+frame_object(struct daemon *d, uint32_t frame)
 {
-	return vm_object_pol_page(o, page_of(d, frame)->index);
+	struct vm_object *o = d->objects.objects[frame_row(d, frame)->object];
+
+	INVARIANT(o && o->magic == VM_OBJECT_MAGIC);
+	return o;
 }
 
+/* The state of the page in a frame. */
 static inline enum page_state
-state_of(struct daemon *d, uint32_t frame)
+frame_page_state(struct daemon *d, uint32_t frame)
 {
-	return page_word_state(load_acquire(&page_of(d, frame)->word));
+	return page_word_state(load_acquire(&frame_row(d, frame)->word));
+}
+
+static inline bool
+frame_is_busy(struct daemon *d, uint32_t frame)
+{
+	return load_acquire(&frame_row(d, frame)->word) & PAGE_BUSY;
+}
+
+/* The name by which policies know the page in a frame. */
+static inline pol_page
+frame_pol_page(struct daemon *d, const struct vm_object *o, uint32_t frame)
+{
+	return vm_object_pol_page(o, frame_row(d, frame)->index);
 }
 
 /* The frame of a resident page, or FRAME_NONE. The page may be gone, and its object with it: a
  * victim holds no reference, and a policy from outside may name anything. */
 static inline uint32_t
-frame_of(struct daemon *d, pol_page page)
+page_frame(struct daemon *d, pol_page page)
 {
 	uint64_t slot = load_acquire(slot_look(&d->slots, page));
 
+	pageq_assert_held(d);
 	return slot_kind(slot) == SLOT_RESIDENT ? slot_frame(slot) : FRAME_NONE;
 }
 
+/* The policy that orders the object's pages. */
 static inline struct page_policy *
-policy_of(struct daemon *d, const struct vm_object *o)
+object_policy(struct daemon *d, const struct vm_object *o)
 {
-	struct page_policy *own = pageq_own_policy(d, o->owner);
-
-	return own ? own : d->pageq.policy;
+	pageq_assert_held(d);
+	return policies_of(&d->pageq.policies, o->owner);
 }
 
 static inline void
 pageq_count(struct daemon *d, enum stat_index index)
 {
+	pageq_assert_held(d);
 	stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_PAGEQ)), index, 1);
 }
-
-/* ACTIVE -> INACTIVE for what the policy has proposed. => pages in ret, with references on their
- * objects */
-unsigned pageq_unmap_proposed(struct daemon *d, struct page_policy *policy, const pol_page *pages,
-    unsigned proposed, struct victim *ret);
-/* Whose turn it is: the daemon's policy and those of clients, each in proportion to its pages. */
-struct page_policy *pageq_policy_turn(struct daemon *d);
-/* SPECULATIVE -> LAUNDRY: the page leaves. */
-void pageq_take_speculative(struct daemon *d, uint32_t frame, struct victim *ret);
-/* The oldest page that was brought in ahead of use. => false: there is none */
-bool pageq_choose_speculative(struct daemon *d, struct victim *ret);
-/* What the policy proposes, with neighbours. => victims */
-unsigned pageq_choose_by(
-    struct daemon *d, struct page_policy *policy, unsigned want, struct victim *ret);
-/* The core's own choice (choose.c): as pageq_round_locked, of the pages of that policy. =>
- * victims */
-unsigned pageq_fall_back(struct daemon *d, struct page_policy *policy, unsigned want,
-    unsigned want_aged, struct victim *aged, unsigned *ret_aged, struct victim *ret);
 
 #endif

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Side lanes' victims. Runs on: workers; side_wake on any thread.
+ * Side lanes' victims. Runs on: workers, start; side_wake on any thread. Allocates nothing but at
+ * start.
  */
 #include "pageq/side.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include "daemon.h"
+#include "pageq/pageq.h"
 
 int
 side_create(struct daemon *d)
@@ -37,6 +41,7 @@ side_give_locked(struct daemon *d, unsigned lane, const struct victim *v)
 
 	pageq_assert_held(d);
 	CHECK(lane != LANE_COMMON && lane <= SIDE_LANES);
+	CHECK(q->count <= SIDE_VICTIMS && q->first < SIDE_VICTIMS);
 	if (q->count == SIDE_VICTIMS) {
 		pageq_victim_stays_locked(d, v);
 		return;
@@ -68,7 +73,8 @@ side_wanted_locked(const struct daemon *d, unsigned lane)
 	const struct side_queue *q = &d->pageq.side[lane - 1];
 
 	pageq_assert_held(d);
-	return q->count > 0 || load_relaxed(&q->limits_wanted);
+	CHECK(lane != LANE_COMMON && lane <= SIDE_LANES);
+	return q->count > 0 || load_relaxed(&d->limits.wanted[lane]);
 }
 
 void
@@ -76,7 +82,7 @@ side_wake(struct daemon *d)
 {
 	pageq_lock(d);
 	for (unsigned i = 0; i < SIDE_LANES; i++) {
-		store_relaxed(&d->pageq.side[i].limits_wanted, true);
+		store_relaxed(&d->limits.wanted[1 + i], true);
 		cond_signal(&d->pageq.side[i].wanted);
 	}
 	pageq_unlock(d);

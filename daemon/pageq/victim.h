@@ -1,24 +1,23 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A page on its way out of the queues.
+ */
 #ifndef VICTIM_H
 #define VICTIM_H
 
-#include "daemon.h"
-#include "vm/vm_object.h"
+#include <stdint.h>
 
-/* A page on its way out of the queues. */
+#include "policy.h"
+
+struct vm_object;
+
 struct victim {
 	pol_page page;
 	uint32_t frame;
-	/* Without a reference, and so perhaps ended: doc/locking.md. pageq_launder_begin_locked
-	 * notes the present one, and takes a reference. */
+	/* Without a reference, so it may have ended (doc/locking.md), unless the function that has
+	 * chosen the page says that there is one. pageq_launder_begin_locked notes the present
+	 * object, and takes a reference. */
 	struct vm_object *object;
 };
-
-/* The policy of a client that has one of its own; NULL: the daemon's. => PAGEQ held */
-static inline struct page_policy *
-pageq_own_policy(const struct daemon *d, const struct task *task)
-{
-	return likely(d->pageq.own_policies == 0) ? NULL : d->pageq.task_policies[task->index];
-}
 
 #endif

@@ -241,7 +241,7 @@ store_frames_limit(const struct daemon *d)
 {
 	uint64_t share = store_share(d);
 
-	if (likely(!load_relaxed(&d->pageq.squeezed)))
+	if (likely(!load_relaxed(&d->park.squeezed)))
 		return share;
 	return store_squeezed_limit(share, frames_movable(d), d->frames.last);
 }
@@ -265,7 +265,7 @@ enum store_credit
 store_credit_take(struct daemon *d, size_t pages)
 {
 	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
-	size_t step = load_relaxed(&d->pageq.squeezed) ? 0 : 64u << 10;
+	size_t step = load_relaxed(&d->park.squeezed) ? 0 : 64u << 10;
 	size_t want = pages * (d->page_bytes + 64) + step;
 	/* Other workers count the same. */
 	bool kept = kept_bytes(d) >= want * d->worker_count, enough;
@@ -319,7 +319,7 @@ store_compaction_worth(struct daemon *d, bool started)
 	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
 	    param(d, arena_factor) * d->frames.count * d->page_bytes)
 		return true;
-	if (load_relaxed(&d->pageq.squeezed))
+	if (load_relaxed(&d->park.squeezed))
 		return true;
 	/* Near its share, or with nothing free, the compressor is squeezed as far as it goes. */
 	if (compressor_frames(d) + d->frames.reserved / 2 >= store_frames_limit(d) ||

@@ -4,7 +4,8 @@
  */
 #include "pmap/settle.h"
 
-#include "pageq/pageq.h"
+#include "pageq/exact.h"
+#include "pageq/victim.h"
 #include "pmap/zap.h"
 
 /* Pages unmapped at a time; a fault makes one or two due. */
@@ -20,7 +21,7 @@ settle_unmap(struct daemon *d, struct stat_shard stats)
 		return;
 	do {
 		pageq_lock(d);
-		count = pageq_settle_locked(d, victims, SETTLE_MAX);
+		count = exact_settle_locked(d, victims, SETTLE_MAX);
 		pageq_unlock(d);
 		stat_add(stats, STAT_DEACTIVATIONS, count);
 		zap_now(d, stats, victims, count);

@@ -38,7 +38,7 @@ wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 static void
 asked_locked(struct daemon *d, struct eviction *e)
 {
-	struct eviction **at = &d->pageq.evictions;
+	struct eviction **at = &d->pageq.evictions.first;
 
 	pageq_assert_held(d);
 	while (*at)
@@ -50,7 +50,7 @@ asked_locked(struct daemon *d, struct eviction *e)
 static void
 answered_locked(struct daemon *d, struct eviction *e)
 {
-	struct eviction **at = &d->pageq.evictions;
+	struct eviction **at = &d->pageq.evictions.first;
 
 	pageq_assert_held(d);
 	while (*at != e) {
@@ -65,14 +65,14 @@ static void
 wake_locked(struct daemon *d, const struct vm_object *o)
 {
 	unsigned lane = load_acquire(&o->owner->lane);
-	struct pageq *q = &d->pageq;
+	struct worker_calls *calls = &d->pageq.calls;
 
 	pageq_assert_held(d);
 	if (lane != LANE_COMMON)
-		cond_signal(&q->side[lane - 1].wanted);
-	if (q->first_asleep)
-		cond_signal(&q->pageout_wanted);
-	cond_broadcast(&q->help_wanted);
+		cond_signal(&d->pageq.side[lane - 1].wanted);
+	if (calls->first_asleep)
+		cond_signal(&calls->pageout_wanted);
+	cond_broadcast(&calls->help_wanted);
 }
 
 /* Pages [first, last) of the object are taken out by all workers of its lane; `behind` more are
@@ -96,7 +96,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		watch_client(task_cookie(o->owner));
 		while (e.next < e.end || e.parts > 0) {
 			watch_enter(WATCH_WAIT, -1);
-			pageq_wait(d, &d->pageq.eviction_done);
+			pageq_wait(d, &d->pageq.evictions.done);
 			watch_leave();
 		}
 		answered_locked(d, &e);

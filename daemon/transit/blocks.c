@@ -63,8 +63,8 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	/* After PAGEQ has been held once, a thread that looks at slots with PAGEQ alone sees that
 	 * they have no memory. */
 	pageq_lock(d);
-	policies[0] = page_policy_get(d->pageq.policy);
-	policies[1] = page_policy_get(pageq_own_policy(d, o->owner));
+	policies[0] = page_policy_get(d->pageq.policies.common);
+	policies[1] = page_policy_get(policies_own(&d->pageq.policies, o->owner));
 	pageq_unlock(d);
 	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
 	    (off_t)count * 8);

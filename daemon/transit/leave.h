@@ -6,8 +6,9 @@
 #ifndef LEAVE_H
 #define LEAVE_H
 
-#include "core/stats.h"
+#include "daemon.h"
 #include "pageq/victim.h"
+#include "vm/vm_object.h"
 
 /* Pages of an object that no mapping can write until they are let go: only these are copied. */
 struct still_range {

@@ -120,7 +120,7 @@ fill_retains(struct daemon *d, const struct fill *fill)
 	/* Out of the squeezed reserve: the page must be able to leave again though nothing can be
 	 * stored. Not while pageout is only late: then copies would take the memory whose lack they
 	 * come from. */
-	if (unlikely(load_relaxed(&d->pageq.squeezed)) && frames_available(d) == 0 && !fill->write)
+	if (unlikely(load_relaxed(&d->park.squeezed)) && frames_available(d) == 0 && !fill->write)
 		return true;
 	switch (param(d, retain_copies)) {
 	case 0:

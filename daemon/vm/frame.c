@@ -149,7 +149,7 @@ frames_params_refresh(struct daemon *d)
 bool
 frames_are_crammed(const struct daemon *d)
 {
-	return load_relaxed(&d->pageq.squeezed) &&
+	return load_relaxed(&d->park.squeezed) &&
 	       load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]) >=
 		   (long long)load_relaxed(&d->frames.compressor_share);
 }
@@ -173,7 +173,7 @@ frames_floor(const struct frame_table *t, enum frame_use use, bool squeezed)
 uint32_t
 frames_available_for(const struct daemon *d, enum frame_use use)
 {
-	bool squeezed = load_relaxed(&d->pageq.squeezed);
+	bool squeezed = load_relaxed(&d->park.squeezed);
 	uint32_t free_count = load_relaxed(&d->frames.free_count),
 		 floor = frames_floor(&d->frames, use, squeezed);
 	uint32_t available = free_count > floor ? free_count - floor : 0;
@@ -228,8 +228,8 @@ frame_take_locked(struct daemon *d, enum frame_use use)
 	if (frames_available_for(d, use) == 0 || failpt_hit(FAIL_FRAME_TAKE))
 		return FRAME_NONE;
 	frame = free_pop(t, FRAME_TAKEN);
-	if (load_relaxed(&t->free_count) < t->free_min && d->pageq.first_asleep)
-		cond_signal(&d->pageq.pageout_wanted);
+	if (load_relaxed(&t->free_count) < t->free_min && d->pageq.calls.first_asleep)
+		cond_signal(&d->pageq.calls.pageout_wanted);
 	return frame;
 }
 
@@ -237,8 +237,8 @@ void
 frames_want(struct daemon *d)
 {
 	pageq_lock(d);
-	if (d->pageq.first_asleep)
-		cond_signal(&d->pageq.pageout_wanted);
+	if (d->pageq.calls.first_asleep)
+		cond_signal(&d->pageq.calls.pageout_wanted);
 	pageq_unlock(d);
 }
 
@@ -271,7 +271,7 @@ bool
 frames_credit_compressor_locked(struct daemon *d, size_t bytes)
 {
 	struct frame_table *t = &d->frames;
-	uint32_t taken = 0, floor = frames_floor(t, FRAME_STORE, load_relaxed(&d->pageq.squeezed));
+	uint32_t taken = 0, floor = frames_floor(t, FRAME_STORE, load_relaxed(&d->park.squeezed));
 
 	pageq_assert_held(d);
 	while (load_relaxed(&t->compressor_credit) < (long long)bytes &&

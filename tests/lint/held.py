@@ -29,32 +29,7 @@ EXCEPTIONS = '''
     part_end_locked
     part_locked
     work_wanted_locked
-    pageq_choose_clean_locked
-    pageq_round_locked
-    pageq_resize_locked
-    pageq_round_exact_locked
-    pageq_settle_locked
-    pageq_choose_page_locked
-    pageq_deactivate_frame_locked
-    pageq_deactivate_page_locked
-    pageq_discard_locked
-    pageq_evict_page_locked
-    pageq_filled_locked
-    pageq_forget_locked
-    pageq_launder_abort_locked
-    pageq_launder_begin_locked
-    pageq_launder_finish_locked
-    pageq_policy_text_locked
-    pageq_reactivate_locked
-    pageq_unwire_locked
-    pageq_victim_stays_locked
-    pageq_wire_locked
-    pageq_written_locked
     side_take
-    replay_leaving_locked
-    replay_locked
-    withdraw_locked
-    pageq_own_policy
     vm_object_discard
     still_range_make
     poison_hole

@@ -22,7 +22,7 @@ blocks_start(struct unit *u)
 
 	unit_start(u);
 	d = u->daemon;
-	assert_int_equal(page_policy_create(d, "default", &d->pageq.policy), 0);
+	assert_int_equal(page_policy_create(d, "default", &d->pageq.policies.common), 0);
 	assert_int_equal(frame_wait_create(d), 0);
 }
 
@@ -30,7 +30,7 @@ static void
 blocks_stop(struct unit *u)
 {
 	frame_wait_destroy(u->daemon);
-	page_policy_destroy(u->daemon->pageq.policy);
+	page_policy_destroy(u->daemon->pageq.policies.common);
 	unit_stop(u);
 }
 
@@ -47,7 +47,7 @@ slots_bytes(const struct unit *u)
 static unsigned
 policy_pages(const struct unit *u)
 {
-	const struct page_policy *policy = u->daemon->pageq.policy;
+	const struct page_policy *policy = u->daemon->pageq.policies.common;
 	uintptr_t mapping = (uintptr_t)policy->own_memory.mapping;
 	uintptr_t entries = (uintptr_t)policy->memory + policy->ops->arrays[0].offset;
 	size_t pages = (policy->own_memory.bytes + 4095) / 4096;
@@ -93,7 +93,7 @@ come(struct unit *u, uint64_t index)
 	assert_int_equal(populate(u, index, 1, 1), 1);
 	lock_acquire(&u->object->lock);
 	pageq_lock(d);
-	page_policy_fault(d->pageq.policy, vm_object_pol_page(u->object, index), 0);
+	page_policy_fault(d->pageq.policies.common, vm_object_pol_page(u->object, index), 0);
 	pageq_unlock(d);
 	vm_object_slot_set(u->object, index, slot_resident(0));
 	vm_object_slot_set(u->object, index, SLOT_POISONED);
@@ -107,7 +107,7 @@ go(struct unit *u, uint64_t index)
 
 	lock_acquire(&u->object->lock);
 	pageq_lock(d);
-	page_policy_forget(d->pageq.policy, vm_object_pol_page(u->object, index), true);
+	page_policy_forget(d->pageq.policies.common, vm_object_pol_page(u->object, index), true);
 	pageq_unlock(d);
 	vm_object_slot_set(u->object, index, 0);
 	lock_release(&u->object->lock);
@@ -165,7 +165,8 @@ memory_goes_with_the_last_page(void **state)
 	}
 	/* And comes again. */
 	come(&u, 0);
-	assert_null(u.daemon->pageq.policy->ops->check(u.daemon->pageq.policy->memory));
+	assert_null(
+	    u.daemon->pageq.policies.common->ops->check(u.daemon->pageq.policies.common->memory));
 	go(&u, 0);
 	assert_null(u.object->holes);
 	/* Populated empty blocks go with the object at the latest. */

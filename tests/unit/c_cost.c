@@ -5,6 +5,7 @@
  */
 #include "c_unit.h"
 
+#include "pageq/cost.h"
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"
 
@@ -23,7 +24,7 @@ measured(struct fault_times t, uint32_t now)
 {
 	uint32_t cost = 0;
 
-	return pageq_cost_measure(&t, now, &cost) ? cost : 0;
+	return cost_measure(&t, now, &cost) ? cost : 0;
 }
 
 static void
@@ -85,9 +86,11 @@ test_policies(void **state)
 		struct page_policy *pp;
 
 		assert_int_equal(page_policy_create(u.daemon, rows[i].text, &pp), 0);
+		pageq_lock(u.daemon);
 		page_policy_tune(pp, 7);
 		assert_int_equal(pp->cost, rows[i].cost);
 		page_policy_describe(pp, text, sizeof(text));
+		pageq_unlock(u.daemon);
 		assert_int_equal(strstr(text, "measured: cost=7\n") != NULL, rows[i].cost == 7);
 		page_policy_destroy(pp);
 	}
@@ -106,28 +109,28 @@ test_refresh(void **state)
 	unit_start(&u);
 	d = u.daemon;
 	shard = stats_shard(&d->stats, 0);
-	assert_int_equal(page_policy_create(d, "mach2q:adapt=1", &d->pageq.policy), 0);
-	pageq_cost_refresh(d);
-	assert_int_equal(d->pageq.policy->cost, 0);
+	assert_int_equal(page_policy_create(d, "mach2q:adapt=1", &d->pageq.policies.common), 0);
+	cost_refresh(d);
+	assert_int_equal(d->pageq.policies.common->cost, 0);
 	stat_add(shard, STAT_SOFT_FAULTS, 1000);
 	stat_add(shard, STAT_SOFT_FAULT_NS, 3000 * 1000);
 	stat_add(shard, STAT_REFILLS, 150);
 	stat_add(shard, STAT_REFILL_NS, 150 * 93 * 1000);
 	stat_add(shard, STAT_DECOMPRESSIONS, 100);
 	stat_add(shard, STAT_SWAPINS, 50);
-	pageq_cost_refresh(d); /* too few: they are kept */
-	assert_int_equal(d->pageq.policy->cost, 0);
+	cost_refresh(d); /* too few: they are kept */
+	assert_int_equal(d->pageq.policies.common->cost, 0);
 	stat_add(shard, STAT_REFILLS, 150);
 	stat_add(shard, STAT_REFILL_NS, 150 * 93 * 1000);
 	stat_add(shard, STAT_SWAPINS, 150);
 	store_relaxed(&d->params.resident_frames, 512);
-	pageq_cost_refresh(d);
-	assert_int_equal(d->pageq.cost, 10);
-	assert_int_equal(d->pageq.policy->cost, 0); /* demand paging to the letter */
+	cost_refresh(d);
+	assert_int_equal(d->pageq.cost.measured, 10);
+	assert_int_equal(d->pageq.policies.common->cost, 0); /* demand paging to the letter */
 	store_relaxed(&d->params.resident_frames, 0);
-	pageq_cost_refresh(d);
-	assert_int_equal(d->pageq.policy->cost, 10);
-	page_policy_destroy(d->pageq.policy);
+	cost_refresh(d);
+	assert_int_equal(d->pageq.policies.common->cost, 10);
+	page_policy_destroy(d->pageq.policies.common);
 	unit_stop(&u);
 }
 

@@ -19,8 +19,7 @@ start(struct unit *u)
 
 	unit_start(u);
 	d = u->daemon;
-	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
-	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
 }
 
 /* A resident page, dirty, in that state (ACTIVE or SPECULATIVE). => its frame */
@@ -89,7 +88,9 @@ every_state_has_its_answer(void **state)
 	assert_true(pageq_deactivate_page_locked(d, u.object, INACTIVE));
 	assert_true(pageq_deactivate_page_locked(d, u.object, LAUNDRY));
 	assert_true(pageq_choose_page_locked(d, u.object, LAUNDRY, &others));
+	assert_true(vm_page_busy_only(&d->frames.pages[frame[WIRED]]));
 	pageq_wire_locked(d, u.object, frame[WIRED]);
+	assert_false(vm_page_unbusy(&d->frames.pages[frame[WIRED]]));
 	pageq_unlock(d);
 	assert_true(vm_page_busy_only(&d->frames.pages[frame[BUSY]]));
 	vm_page_flags_clear(&d->frames.pages[frame[CLEAN]], PAGE_DIRTY);
@@ -111,7 +112,7 @@ every_state_has_its_answer(void **state)
 	assert_int_equal(unit_level(&u, STAT_FRAMES_WIRED), 1);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_SPECULATIVE), 0);
 	assert_int_equal(load_relaxed(&u.object->references), references + 5);
-	assert_true(d->pageq.speculative_head == FRAME_NONE);
+	assert_true(d->pageq.speculative.head == FRAME_NONE);
 	/* Only a waiting job is woken. */
 	assert_int_equal(load_relaxed(&d->frames.pages[frame[BUSY]].word) & PAGE_WANTED, 0);
 	assert_false(vm_page_unbusy(&d->frames.pages[frame[BUSY]]));
@@ -124,7 +125,7 @@ every_state_has_its_answer(void **state)
 		page_end(&u, i, frame[i], any[i] == EVICTION_TAKEN ? &v[i] : NULL);
 	}
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
-	page_policy_destroy(d->pageq.policy);
+	page_policy_destroy(d->pageq.policies.common);
 	unit_stop(&u);
 }
 
@@ -166,7 +167,7 @@ parts_are_handed_over(void **state)
 	assert_int_equal(next->chosen, 2);
 	assert_int_equal(next->victims[1].page, 44);
 	assert_true(next->duty.is_new && next->duty.number == 0);
-	assert_true(load_relaxed(&u.daemon->pageq.limits_wanted));
+	assert_true(load_relaxed(&u.daemon->limits.wanted[LANE_COMMON]));
 	free(w);
 	unit_stop(&u);
 }
@@ -250,7 +251,7 @@ side_lanes_victims_are_passed_over(void **state)
 	assert_int_equal(state_of(&u, frame), PAGE_LAUNDRY);
 	page_end(&u, 7, frame, NULL);
 	side_destroy(d);
-	page_policy_destroy(d->pageq.policy);
+	page_policy_destroy(d->pageq.policies.common);
 	unit_stop(&u);
 	free(w);
 }

@@ -198,7 +198,6 @@ touch_wires(void **state)
 		enum wait_for wait;
 		struct fill fill = UNIT_FILL(&u);
 
-		u.daemon->pageq.speculative_head = u.daemon->pageq.speculative_tail = FRAME_NONE;
 		lock_acquire(&u.object->lock);
 		assert_int_equal(
 		    fill_begin(u.daemon, u.object, i, 1, 1, FRAME_FIRST, &fill), RUN_BEGUN);

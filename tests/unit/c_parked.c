@@ -190,10 +190,10 @@ side_lane_waits(void **state)
 	assert_int_equal(kind_at(&u, 4), SLOT_ABSENT);
 	assert_int_equal(load_relaxed(&u.daemon->park.count), 1);
 	/* Where no page can leave, it is served like any other client. */
-	store_relaxed(&u.daemon->pageq.squeezed, true);
+	store_relaxed(&u.daemon->park.squeezed, true);
 	f = fault_at(&u, 5, 0);
 	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
-	store_relaxed(&u.daemon->pageq.squeezed, false);
+	store_relaxed(&u.daemon->park.squeezed, false);
 	store_relaxed(&u.daemon->park.frame_count, 0);
 	parked_serve(server);
 	assert_int_equal(kind_at(&u, 4), SLOT_RESIDENT);

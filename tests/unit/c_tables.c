@@ -330,7 +330,7 @@ test_frames(void **state)
 	store_compressor_ops.memory_give(d, credit);
 	assert_int_equal(frames_reclaim_credit_locked(d, 0), d->frames.reserved - last);
 	/* Squeezed: each use stops at its own floor, and reads at none. */
-	store_relaxed(&d->pageq.squeezed, true);
+	store_relaxed(&d->park.squeezed, true);
 	while (frame_take_locked(d, FRAME_FIRST) != FRAME_NONE)
 		squeezed++;
 	while ((frame = frame_take_locked(d, FRAME_WRITE)) != FRAME_NONE)
@@ -343,7 +343,7 @@ test_frames(void **state)
 		frames[taken++] = frame;
 	assert_int_equal(load_relaxed(&d->frames.free_count), 0);
 	assert_int_equal(frames_reclaim_credit_locked(d, 0), last / 2 - last / 4);
-	store_relaxed(&d->pageq.squeezed, false);
+	store_relaxed(&d->park.squeezed, false);
 	while (taken > 0)
 		frame_put_locked(d, frames[--taken]);
 	pageq_unlock(d);

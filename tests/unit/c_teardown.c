@@ -8,6 +8,8 @@
 #include "fault/fault.h"
 #include "memorystatus/frame_wait.h"
 #include "pageq/pageq.h"
+#include "pageq/policies.h"
+#include "pageq/switch.h"
 #include "region/allocate.h"
 #include "region/wire.h"
 
@@ -23,11 +25,7 @@ start(void **state)
 	(void)state;
 	unit_start(&u);
 	d = u.daemon;
-	/* pageq_create makes these itself. */
-	cond_fini(&d->pageq.pageout_wanted);
-	cond_fini(&d->pageq.help_wanted);
-	lock_fini(&d->pageq.lock);
-	assert_int_equal(pageq_create(d, d->options.policy), 0);
+	assert_int_equal(policies_create(d, d->options.policy), 0);
 	assert_int_equal(frame_wait_create(d), 0);
 	return 0;
 }
@@ -40,11 +38,7 @@ stop(void **state)
 	(void)state;
 	store_relaxed(&u.task->state, TASK_ATTACHING);
 	frame_wait_destroy(d);
-	pageq_destroy(d);
-	/* As unit_stop wants it. */
-	lock_init(&d->pageq.lock, RANK_PAGEQ);
-	cond_init(&d->pageq.pageout_wanted);
-	cond_init(&d->pageq.help_wanted);
+	policies_destroy(d);
 	unit_stop(&u);
 	return 0;
 }
@@ -185,13 +179,13 @@ own_policy(void **state)
 
 	(void)state;
 	fill(allocate(0, 8), 0, PAGE_ACTIVE);
-	assert_int_equal(pageq_policy_switch(d, u.task, "fifo"), 0);
-	assert_int_equal(d->pageq.own_policies, 1);
+	assert_int_equal(policy_switch(d, u.task, "fifo"), 0);
+	assert_int_equal(d->pageq.policies.own_count, 1);
 	tear_down();
 	nothing_is_left();
-	assert_int_equal(d->pageq.own_policies, 0);
-	assert_int_equal(pageq_policy_switch(d, u.task, "fifo"), -ESRCH);
-	assert_int_equal(d->pageq.own_policies, 0);
+	assert_int_equal(d->pageq.policies.own_count, 0);
+	assert_int_equal(policy_switch(d, u.task, "fifo"), -ESRCH);
+	assert_int_equal(d->pageq.policies.own_count, 0);
 }
 
 int

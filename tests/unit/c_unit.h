@@ -18,6 +18,7 @@
 
 #include "control/jobs.h"
 #include "daemon.h"
+#include "pageq/pageq.h"
 #include "vm/task.h"
 #include "vm/vm_map.h"
 #include "vm/vm_mapping.h"
@@ -84,9 +85,7 @@ unit_start(struct unit *u)
 	assert_int_equal(object_table_create(d), 0);
 	assert_int_equal(slots_create(d), 0);
 	assert_int_equal(frames_create(d, 4 * (256u << 10) / 4096), 0);
-	lock_init(&d->pageq.lock, RANK_PAGEQ);
-	cond_init(&d->pageq.pageout_wanted);
-	cond_init(&d->pageq.help_wanted);
+	pageq_init(&d->pageq);
 	u->daemon = d;
 	u->task = unit_task(d);
 	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, &u->object), 0);
@@ -103,9 +102,7 @@ unit_stop(struct unit *u)
 	vm_object_put(u->object);
 	task_put(u->task);
 	task_table_destroy(d);
-	cond_fini(&d->pageq.pageout_wanted);
-	cond_fini(&d->pageq.help_wanted);
-	lock_fini(&d->pageq.lock);
+	pageq_fini(&d->pageq);
 	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);

@@ -90,7 +90,7 @@ faults_start(struct unit *u)
 	d = u->daemon;
 	memset(&world, 0, sizeof(world));
 	world.unit = u;
-	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
 	assert_int_equal(frame_wait_create(d), 0);
 	server->magic = FAULT_SERVER_MAGIC;
 	server->daemon = d;
@@ -119,7 +119,7 @@ faults_stop(struct unit *u)
 	vm_object_discard(u->object, 0, UNIT_PAGES);
 	vm_mapping_put(e.mapping);
 	frame_wait_destroy(d);
-	page_policy_destroy(d->pageq.policy);
+	page_policy_destroy(d->pageq.policies.common);
 	free(d->seats);
 	free(d->servers);
 	unit_stop(u);

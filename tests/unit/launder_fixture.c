@@ -246,8 +246,7 @@ world_start(void)
 	watch_own = &watch;
 	unit_start(&world.unit);
 	d = world.unit.daemon;
-	d->pageq.speculative_head = d->pageq.speculative_tail = FRAME_NONE;
-	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policy), 0);
+	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
 	assert_int_equal(side_create(d), 0);
 	assert_int_equal(frame_wait_create(d), 0);
 	w->daemon = d;
@@ -274,7 +273,7 @@ world_stop(void)
 	assert_int_equal(load_relaxed(&world.unit.object->references), 2);
 	frame_wait_destroy(d);
 	side_destroy(d);
-	page_policy_destroy(d->pageq.policy);
+	page_policy_destroy(d->pageq.policies.common);
 	free(world.worker->bounce);
 	free(world.worker);
 	watch_own = NULL;
