@@ -10,7 +10,9 @@
 void
 worker_age(struct pageout_worker *w)
 {
-	/* Relieved by now: another has them. */
+	locks_assert_none();
+	CHECK(w->aged_begun <= w->aged && w->aged <= PAGEOUT_BATCH_MAX);
+	/* A relieved worker's pages are another's by now. */
 	if (w->aged == 0 || watch_is_relieved())
 		return;
 	SORT_BY(w->deactivated, w->aged, page);
@@ -29,7 +31,7 @@ worker_age(struct pageout_worker *w)
 		for (unsigned i = 0; i < n; i++)
 			vm_object_put(v[i].object);
 	}
-	/* What a relieved worker leaves is another's: worker_main. */
+	/* worker_main resets the counts of a relieved worker. */
 	if (!watch_is_relieved())
 		w->aged = w->aged_begun = 0;
 }
@@ -37,18 +39,20 @@ worker_age(struct pageout_worker *w)
 void
 worker_made_inactive(struct pageout_worker *w, unsigned count)
 {
+	CHECK(w->aged + count <= PAGEOUT_BATCH_MAX);
 	w->aged += count;
 	stat_add(w->stats, STAT_DEACTIVATIONS, count);
 }
 
-/* Large batches are cheaper, small ones are over sooner, and so is what their faults wait for.
- * Memory that grows wants pages to leave at the least cost; where as many come back as leave two
- * threads' p99 is a tenth lower with half of the batch. */
+/* A large batch costs less a page; a small one ends sooner, and with it the wait of faults on its
+ * pages. While memory grows, cost counts. Where as many pages come back as leave, the 99th
+ * percentile of two threads is a tenth lower with half of the batch. */
 static unsigned
 largest_batch(const struct pageout_worker *w)
 {
 	unsigned most = (unsigned)param(w->daemon, pageout_batch);
 
+	CHECK(most <= PAGEOUT_BATCH_MAX);
 	return w->growing ? most : (most + 1) / 2;
 }
 
@@ -57,7 +61,8 @@ worker_launder(struct pageout_worker *w)
 {
 	unsigned most = largest_batch(w), freed;
 
-	/* Relieved by now: another has them. */
+	locks_assert_none();
+	/* A relieved worker's victims are another's by now. */
 	if (watch_is_relieved() || w->chosen == 0)
 		return 0;
 	SORT_BY(w->victims, w->chosen, page);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
  * A worker's batches: the pages that it has made inactive, and its victims. Runs on: the worker's
- * own thread, no lock held.
+ * own thread.
  */
 #ifndef BATCH_H
 #define BATCH_H
 
 #include "pageout/worker.h"
 
-/* The pages made inactive since the last time lose their mappings, a client's after another's: so
- * the watcher finds those that a worker has not come to. */
+/* Takes away the mappings of the pages that were made inactive since the last call, one client
+ * after the other: the pages of clients whose turn has not come are where the watcher finds them.
+ * => no lock held */
 void worker_age(struct pageout_worker *w);
-/* So many more in deactivated[]. */
+/* `count` more pages in w->deactivated have been made inactive. */
 void worker_made_inactive(struct pageout_worker *w, unsigned count);
-/* The batch is laundered. When pages had to stay, the next is smaller; then the worker waits for
- * room. => frames freed */
+/* Launders the batch. If pages had to stay for lack of room, the next batch is half as large, and
+ * w->refused tells the caller to wait for room. => frames freed; no lock held */
 unsigned worker_launder(struct pageout_worker *w);
 
 #endif

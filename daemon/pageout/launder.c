@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Laundering: victims leave memory, an object after the other. Runs on: pageout workers. Allocates
- * nothing; no lock is held across a userfaultfd call, a read or a punch: busy is.
+ * Laundering: victims leave memory, one object after the other. Runs on: pageout workers. Allocates
+ * nothing. No lock is held across a userfaultfd call, a read or a punch; the victims are busy.
  *
- * Order, per run of neighbours: write-protect (guaranteed, whatever zapping did), read, store the
- * copy in frame.cref, look for WANTED (a fault that came meanwhile wins), punch, publish the slot,
- * free the frame, wake. A clean page skips to the punch.
+ * The order, for victims that are close together: write-protect them (taking mappings away is best
+ * effort, this is not), read, store the copy in frame.cref, look for WANTED (a fault that came
+ * meanwhile wins), and let them leave (transit/leave.c). A clean page only leaves.
  */
 #include "pageout/launder.h"
 
@@ -21,27 +21,30 @@
 static bool
 is_dirty(struct pageout_worker *w, const struct victim *v)
 {
+	INVARIANT(v->frame < w->daemon->frames.count);
 	return load_acquire(&victim_page(w->daemon, v)->word) & PAGE_DIRTY;
 }
 
-/* How many victims from v[0] on are adjacent and of the same kind, dirty or clean. */
+/* How many victims from v[0] on are adjacent, and either all dirty or all clean. */
 static unsigned
 run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
 {
 	unsigned n = 1;
 
+	CHECK(count > 0);
 	while (n < count && v[n].object == v[0].object && v[n].page == v[0].page + n &&
 	       is_dirty(w, &v[n]) == is_dirty(w, &v[0]))
 		n++;
 	return n;
 }
 
-/* Faults wait for PAGEQ: it is held for the time that this many pages take. */
+/* Victims begun under one PAGEQ, for which faults wait meanwhile. */
 #define BEGIN_STEP 8u
 
-/* The next victim becomes CLEANING and joins the group, whose members are of one object. It is
- * passed over if it was rescued, and handed to its client's lane if that is another one. => false:
- * it is of another object and has not been begun; PAGEQ held */
+/* Makes the next victim CLEANING and puts it into the group, whose victims are of one object. A
+ * victim that was rescued is passed over; one whose client is in another lane is given to that
+ * lane.
+ * => false: it is of another object than the group, and nothing has changed; PAGEQ held */
 static bool
 join_locked(struct pageout_worker *w, struct victim *next, struct victim *group, unsigned *count)
 {
@@ -65,9 +68,9 @@ join_locked(struct pageout_worker *w, struct victim *next, struct victim *group,
 	return true;
 }
 
-/* LAUNDRY -> CLEANING for the batch's next victims of one object, packed to `group`. The object
- * that was noted when a victim was chosen may have ended since: PAGEQ says which one it is. => how
- * many */
+/* LAUNDRY -> CLEANING for the next victims of the batch that are of one object; packs them to
+ * `group`. The object that was noted when a victim was chosen is not looked at: it may have ended,
+ * and another one have its slots. => how many; no lock held */
 static unsigned
 begin(struct pageout_worker *w, struct victim *group)
 {
@@ -75,6 +78,8 @@ begin(struct pageout_worker *w, struct victim *group)
 	unsigned count = 0;
 	bool joined = true;
 
+	locks_assert_none();
+	CHECK(w->begun < w->chosen);
 	while (joined && w->begun < w->chosen) {
 		unsigned end =
 		    w->chosen - w->begun > BEGIN_STEP ? w->begun + BEGIN_STEP : w->chosen;
@@ -88,8 +93,10 @@ begin(struct pageout_worker *w, struct victim *group)
 	return count;
 }
 
+/* Batches between two looks at where pages come from. */
 #define GROWTH_BATCHES 16u
-/* What brings pages in, looked at now and then. */
+
+/* Whether more pages came by first touches than back from the store, since the last look. */
 static void
 look_for_growth(struct pageout_worker *w)
 {
@@ -103,9 +110,9 @@ look_for_growth(struct pageout_worker *w)
 	w->refills = refills;
 }
 
-/* How hard to press. Where pageout lags behind it presses faster, but only while memory grows:
- * pages that are read back and pressed again pay for a worse ratio with more of the same, and the
- * lag would feed itself. */
+/* How hard to compress. A worker that lags behind compresses faster and less well, but only while
+ * memory grows: pages that come back are compressed again, so a worse ratio would mean more work,
+ * and the lag would feed itself. */
 static int
 acceleration(const struct pageout_worker *w)
 {
@@ -114,6 +121,7 @@ acceleration(const struct pageout_worker *w)
 	uint32_t quarter = (d->frames.free_min - d->frames.reserved) / 4;
 	uint64_t dense = param(d, compress_dense);
 
+	INVARIANT(d->frames.free_min >= d->frames.reserved);
 	if (dense == 2)
 		return COMPRESS_DENSE;
 	if (w->acceleration > 0)
@@ -125,19 +133,23 @@ acceleration(const struct pageout_worker *w)
 	return (int)param(d, compress_acceleration);
 }
 
-/* Room for that many pages, taken before they are stored. => false: none at all */
+/* Takes room for that many pages, before they are stored; asks the writer for more if that is not
+ * to be had. => false: there is room for none; no lock held */
 static bool
 credit(struct daemon *d, size_t pages)
 {
-	enum store_credit got = store_credit_take(d, pages);
+	enum store_credit got;
 
+	locks_assert_none();
+	CHECK(pages > 0 && pages <= PAGEOUT_BATCH_MAX);
+	got = store_credit_take(d, pages);
 	if (got != STORE_CREDIT_ALL)
 		writeback_want(d);
 	return got != STORE_CREDIT_NONE;
 }
 
-/* Adjacent dirty pages of a still range: read and stored. => stored[]: true for those that have
- * their copy now, a prefix. */
+/* Reads and stores adjacent dirty victims of a still range. => stored[i] is true for those that
+ * have a copy now, which are the first ones; no lock held */
 static void
 clean_run(struct pageout_worker *w, const struct still_range *still, struct victim *v,
     unsigned count, bool *stored)
@@ -147,7 +159,9 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 	uint64_t index = victim_page(d, &v[0])->index;
 	size_t bytes = (size_t)count << d->page_shift, have = 0;
 
+	locks_assert_none();
 	CHECK(still->object == o && still->low <= index && index + count <= still->high);
+	CHECK(count <= PAGEOUT_BATCH_MAX);
 	while (have < bytes) {
 		ssize_t got = pread(o->backing.memfd, (char *)w->bounce + have, bytes - have,
 		    (off_t)((index << d->page_shift) + have));
@@ -181,9 +195,9 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 	}
 }
 
-/* Cleans the dirty ones among victims of one range. What lies between them is stored, or just being
- * filled: protecting it too costs its owner a fault at worst. => stored[]: true for those that can
- * leave */
+/* Stores the dirty ones among victims of one range, which is write-protected from the first to the
+ * last of them. The pages in between are stored, or just being filled: these cost their client one
+ * more fault at worst. => stored[i] is true for those that can leave; no lock held */
 static void
 clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
 {
@@ -191,6 +205,7 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	struct still_range still = { 0 };
 	unsigned first = count, last = 0, n;
 
+	locks_assert_none();
 	for (unsigned i = 0; i < count; i++) {
 		stored[i] = !is_dirty(w, &v[i]);
 		if (!stored[i]) {
@@ -210,8 +225,8 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 	}
 }
 
-/* Victims of one object, busy and ours. Where the compressor has had no room for one (w->refused)
- * dirty ones stay. */
+/* Launders victims of one object, CLEANING by this worker. Once the store has had no room for one
+ * (w->refused), dirty ones stay. => how many have left; no lock held */
 static unsigned
 launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 {
@@ -219,12 +234,17 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 	bool stored[PAGEOUT_BATCH_MAX] = { false };
 	unsigned leaving = 0, n, clean = 0;
 
+	locks_assert_none();
+	CHECK(count <= PAGEOUT_BATCH_MAX);
 	if (count == 0)
 		return 0;
 	watch_client(task_cookie(v[0].object->owner));
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		INVARIANT(v[i].object == v[0].object);
+		vm_page_assert(v[i].object, victim_page(d, &v[i])->index);
 		clean += stored[i] = !is_dirty(w, &v[i]);
-	/* What is clean needs no room. */
+	}
+	/* Clean pages need no room. */
 	w->refused |= clean < count && !credit(d, count - clean);
 	for (unsigned start = 0; start < count && !w->refused; start += n) {
 		n = victims_group_length(d, &v[start], count - start);
@@ -244,12 +264,14 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 	return leaving;
 }
 
-/* After a batch. */
+/* After a batch: gives credit that was not used back, and wakes the writer if it has something to
+ * do. => no lock held */
 static void
 settle_accounts(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
 
+	locks_assert_none();
 	pageq_lock(d);
 	frames_reclaim_credit_locked(d, 64u << 10);
 	pageq_unlock(d);
@@ -264,8 +286,10 @@ launder(struct pageout_worker *w)
 {
 	unsigned freed = 0;
 
+	locks_assert_none();
+	CHECK(w->begun <= w->chosen && w->chosen <= PAGEOUT_BATCH_MAX);
 	w->refused = false;
-	/* A relieved worker has lost what it has not begun. */
+	/* What a relieved worker has not begun is another's. */
 	while (w->begun < w->chosen && !watch_is_relieved()) {
 		struct victim *group = &w->victims[w->begun];
 
@@ -280,6 +304,7 @@ launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
 {
 	unsigned freed;
 
+	locks_assert_none();
 	w->refused = false;
 	freed = launder_object(w, v, count);
 	if (count > 0)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory of blocks (vm/block.h) in which nothing is left is given back. That is a punch, so no lock
- * is held across it: the blocks are a hole meanwhile (struct hole), in which no page comes. Runs
- * on: jobs.
+ * The memory of empty blocks (vm/block.h) is given back. That is a punch, so no lock is held across
+ * it: meanwhile the blocks are a hole (struct hole), in which no page gets content. Runs on: jobs.
  */
 #include "transit/blocks.h"
 
@@ -15,12 +14,13 @@
 #include "transit/release.h"
 #include "vm/task.h"
 
-/* Most blocks of one release: no page of them can be filled meanwhile. */
+/* The most blocks of one release. A fault on any of their pages waits until it has ended. */
 #define RELEASE_MAX 512u
-/* Neighbours without memory that a release spans so that entries of one byte make whole pages. */
+/* A release is extended downwards over empty neighbours, to a multiple of this many blocks at most,
+ * so that a policy's entries of one byte a page make up whole pages of memory. */
 #define RELEASE_ALIGN (SLOTS_PER_RUN / SLOTS_PER_BLOCK)
 
-/* The first block of [block, end) that has memory for nothing; end if there is none. */
+/* The first block of [block, end) that has memory but no page; end if there is none. => O held */
 static uint64_t
 next_idle(const struct vm_object *o, uint64_t block, uint64_t end)
 {
@@ -30,7 +30,7 @@ next_idle(const struct vm_object *o, uint64_t block, uint64_t end)
 	return block;
 }
 
-/* The empty blocks around one of them, those without memory included. => O held */
+/* The run of empty blocks around an empty one, with or without memory. => O held */
 static void
 empty_around(const struct vm_object *o, uint64_t block, uint64_t *ret_low, uint64_t *ret_high)
 {
@@ -46,22 +46,23 @@ empty_around(const struct vm_object *o, uint64_t block, uint64_t *ret_low, uint6
 	*ret_high = high;
 }
 
-/* Gives the memory of a run of empty blocks back. They are a hole of ours. => no lock held */
+/* Gives back the memory of a run of empty blocks, which is a hole of the caller's. => no lock held
+ */
 static void
 run_release(struct vm_object *o, uint64_t low, uint64_t high)
 {
 	struct daemon *d = o->daemon;
 	struct page_policy *policies[2] = { NULL };
 	uint32_t first = o->slot_base + (uint32_t)(low * SLOTS_PER_BLOCK);
-	/* Behind the last block nobody has a slot up to the end of the run. */
+	/* The slots behind the object's last block, up to the end of its run, are nobody's. */
 	uint64_t end = high < vm_object_block_count(o) ? high * SLOTS_PER_BLOCK
 						       : round_up_u64(o->page_count, SLOTS_PER_RUN);
 	uint32_t count = (uint32_t)(end - low * SLOTS_PER_BLOCK);
 
 	locks_assert_none();
 	CHECK(low < high && high <= vm_object_block_count(o));
-	/* After PAGEQ has been held once, a thread that looks at slots with PAGEQ alone sees that
-	 * they have no memory. */
+	/* A thread that looks at slots with PAGEQ alone sees that they have no memory once PAGEQ
+	 * has been held after their words were cleared. */
 	pageq_lock(d);
 	policies[0] = page_policy_get(d->pageq.policies.common);
 	policies[1] = page_policy_get(policies_own(&d->pageq.policies, o->owner));
@@ -81,6 +82,7 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 		 end = (last + SLOTS_PER_BLOCK - 1) / SLOTS_PER_BLOCK;
 	unsigned given = 0;
 
+	locks_assert_none();
 	CHECK(end <= vm_object_block_count(o));
 	lock_acquire(&o->lock);
 	while ((block = next_idle(o, block, end)) < end) {

@@ -4,8 +4,8 @@
 
 #include "vm/vm_object.h"
 
-/* Gives the memory of blocks of pages [first, last) back in which nothing is left. Runs on: jobs.
- * No lock held. */
+/* Gives back the memory of those blocks of pages [first, last) in which no page is left. => no lock
+ * held. Runs on: jobs */
 void blocks_release(struct vm_object *o, uint64_t first, uint64_t last);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Discarding: content, stored copies and frames of a range of pages go. Runs on: jobs. O is never
- * held across a system call on the memfd or the userfaultfd.
+ * Discarding: content, stored copies and frames of a range of pages are given up. Runs on: jobs. O
+ * is never held across a system call on the memfd or the userfaultfd.
  */
 #include "transit/discard.h"
 
@@ -17,16 +17,17 @@
 #include "vm/vm_mapping.h"
 #include "pagers/pager.h"
 
+/* Pages that one hole spans while they are discarded. */
 #define DISCARD_RUN 256u
 
-/* Copies whose pages are gone, to be freed when O is not held: that may punch the compressor's
+/* Copies whose pages are gone. They are freed without O, because that may punch the compressor's
  * memory. */
 struct copies {
 	struct cref crefs[DISCARD_RUN];
 	unsigned count;
 };
 
-/* Stored and poisoned pages of [first, last): gone at once. => O held */
+/* Stored and poisoned pages of [first, last) become ABSENT. => how many; O held */
 static uint64_t
 discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies *copies)
 {
@@ -55,8 +56,8 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies 
 	return gone;
 }
 
-/* Makes the resident pages of [first, last) busy, waiting for those that are. => O held, dropped
- * and retaken */
+/* Makes the resident pages of [first, last) busy; waits for those that another thread has. => how
+ * many, with their frames; O held, dropped and retaken meanwhile */
 static unsigned
 busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames)
 {
@@ -74,14 +75,14 @@ busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *fram
 			continue;
 		}
 		vm_object_wait_unbusy(o, &o->daemon->frames.pages[slot_frame(slot)]);
-		i--; /* look again: it may be anything now */
+		i--; /* The page may be in any state by now: it is looked at again. */
 	}
 	return count;
 }
 
-/* Takes the poison out of the owner's page tables: a page is put over it and punched away again. In
- * our hole nothing else moves a page without a frame, so nobody's page can be hit. => no lock
- * held */
+/* Takes the poison of [first, last) out of the page tables: a page is put over it and punched away
+ * again. The range is a hole of the caller's, in which no other thread gives a page a frame, so no
+ * page with content is punched. => no lock held */
 static void
 unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 {
@@ -92,6 +93,7 @@ unpoison(struct vm_object *o, uint64_t first, uint64_t last)
 	}
 }
 
+/* Discards pages [first, last), with a hole around them. => how many had content; no lock held */
 static uint64_t
 discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 {
@@ -103,6 +105,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	struct hole hole;
 	uint64_t gone;
 
+	locks_assert_none();
 	CHECK(first < last && last - first <= DISCARD_RUN);
 	lock_acquire(&o->lock);
 	vm_object_wait_holes(o, first, last);
@@ -112,7 +115,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	lock_acquire(&o->lock);
 	count = busy_resident(o, first, last, frames);
 	lock_release(&o->lock);
-	/* Punch busy pages only, in runs of neighbours. */
+	/* Only busy pages are punched, in runs of neighbours. */
 	for (start = 0; start < count;) {
 		uint64_t from = d->frames.pages[frames[start]].index;
 		unsigned n = 1;
@@ -138,8 +141,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 			copies.crefs[copies.count++] = cref;
 		if (trace_is_on(d))
 			trace_forgotten(d, o, index);
-		/* WANTED may have been set until the frame was freed; those threads are woken
-		 * below. */
+		/* WANTED is set under O only, so the word has it. These threads are woken below. */
 		wanted[i] = word & PAGE_WANTED;
 		frames[i] = (uint32_t)(index - first);
 	}
@@ -158,14 +160,15 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	return gone;
 }
 
-/* The same for a page that was refused: nothing is there any more, unless it has been served after
- * all. */
+/* Takes the poison of a refused page out of the page tables, unless the page has got a frame after
+ * all. => no lock held */
 static void
 unrefuse_page(struct vm_object *o, uint64_t index)
 {
 	bool resident;
 	struct hole hole;
 
+	locks_assert_none();
 	lock_acquire(&o->lock);
 	vm_object_wait_holes(o, index, index + 1);
 	vm_object_hole_begin(o, &hole, index, index + 1);
@@ -176,7 +179,8 @@ unrefuse_page(struct vm_object *o, uint64_t index)
 	vm_object_hole_close(o, &hole);
 }
 
-/* Refusals are kept by address: each mapper's are forgotten. */
+/* The refused faults on [first, end) are forgotten, with their poison. They are kept by address:
+ * each mapping has its own. => no lock held */
 static void
 unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 {
@@ -202,10 +206,11 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count, gone = 0;
 
+	locks_assert_none();
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	CHECK(end <= o->page_count);
-	/* As vm_object_settle. It also waits for threads that refuse a page of the range, because
-	 * their poison goes too. */
+	/* Passes through O, as vm_object_settle does. It also waits for threads that are refusing a
+	 * page of the range, so that their poison is taken away too. */
 	lock_acquire(&o->lock);
 	vm_object_wait_holes(o, first, end);
 	lock_release(&o->lock);

@@ -4,8 +4,8 @@
 
 #include "vm/vm_object.h"
 
-/* Discards pages [first, first + count): content, stored copies and frames. Waits for busy pages.
- * => returns how many were there. Runs on: jobs. No lock held. */
+/* Discards pages [first, first + count): content, stored copies and frames. Waits for pages that
+ * are busy. => how many pages had content; no lock held. Runs on: jobs */
 uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);
 
 #endif

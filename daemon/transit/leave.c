@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Victims leave memory, or stay. Runs on: pageout workers. Allocates nothing; no lock is held
- * across a userfaultfd call or a punch: BUSY is, and a hole around the stored pages in between.
+ * Victims leave memory, or stay. Runs on: pageout workers. Allocates nothing. No lock is held
+ * across a punch or a userfaultfd call: meanwhile the victims are busy, and the stored pages
+ * between them lie in a hole.
  *
- * Order: punch, publish the slot, free the frame, wake. The copy is in frame.cref by then
+ * The order is: punch, publish the slot, free the frame, wake. The copy is in frame.cref by then
  * (pageout/launder.c), so slot, frame and segment tell one story at every instant.
  */
 #include "transit/leave.h"
@@ -13,14 +14,17 @@
 #include "pmap/uffd.h"
 #include "transit/release.h"
 
-/* Pages that one hole spans at most: none of them can be filled while it is punched. */
+/* The most pages that one hole spans. A fault on any of them waits until all have been punched. */
 #define HOLE_MAX 64u
 
 int
 still_range_make(struct vm_object *o, uint64_t low, uint64_t high, struct still_range *ret)
 {
-	int error = pmap_protect(o, low, high);
+	int error;
 
+	locks_assert_none();
+	CHECK(low < high && high <= o->page_count);
+	error = pmap_protect(o, low, high);
 	if (error)
 		return error;
 	*ret = (struct still_range){ o, low, high };
@@ -33,9 +37,11 @@ victims_group_length(const struct daemon *d, const struct victim *v, unsigned co
 	uint64_t first = victim_page(d, &v[0])->index, last = first;
 	unsigned n = 1;
 
+	CHECK(count > 0);
 	for (; n < count && v[n].object == v[0].object; n++) {
 		uint64_t index = victim_page(d, &v[n])->index;
 
+		INVARIANT(index > last);
 		if (index - last > VM_GAP_MAX + 1 || index - first >= HOLE_MAX ||
 		    !vm_object_all_stored(v[0].object, last + 1, index))
 			break;
@@ -44,13 +50,15 @@ victims_group_length(const struct daemon *d, const struct victim *v, unsigned co
 	return n;
 }
 
-/* The range of the first victims becomes a hole. => how many they are */
+/* The range of the first victims becomes a hole. => how many victims are in it; no lock held */
 static unsigned
 hole_begin(const struct daemon *d, struct hole *hole, const struct victim *v, unsigned count)
 {
 	struct vm_object *o = v[0].object;
 	unsigned n;
 
+	locks_assert_none();
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	lock_acquire(&o->lock);
 	n = victims_group_length(d, v, count);
 	vm_object_hole_begin(
@@ -64,6 +72,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 {
 	unsigned start, n;
 
+	locks_assert_none();
 	for (start = 0; start < count; start += n) {
 		struct vm_object *o = v[start].object;
 		struct daemon *d = o->daemon;
@@ -87,7 +96,8 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 			pageq_launder_finish_locked(d, &v[i]);
 		}
 		pageq_unlock(d);
-		wanted |= vm_object_hole_end(o, hole); /* tells jobs */
+		/* Jobs that wait for one of the pages go on. */
+		wanted |= vm_object_hole_end(o, hole);
 		lock_release(&o->lock);
 		if (wanted)
 			pmap_wake(o, low, high);
@@ -105,6 +115,8 @@ victim_stay(struct stat_shard stats, const struct victim *v, bool rescued)
 	struct vm_page *p = victim_page(d, v);
 	uint64_t index = p->index;
 
+	locks_assert_none();
+	vm_page_assert(v->object, index);
 	pageq_lock(d);
 	pageq_launder_abort_locked(d, v, rescued);
 	pageq_unlock(d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Poison. Runs on: fault servers.
+ * Poison. Runs on: fault servers. Allocates nothing.
  */
 #include "transit/poison.h"
 
@@ -14,6 +14,7 @@ poison_hole(struct vm_object *o, struct hole *hole, struct task *task, uint64_t 
 	uint64_t low = hole->low;
 	bool wanted;
 
+	locks_assert_none();
 	CHECK(hole->high == low + 1);
 	uffd_poison(task->uffd, address, o->daemon->page_bytes, UFFD_MODE_HELD);
 	lock_acquire(&o->lock);

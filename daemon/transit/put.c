@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Content is put in place: into the memfd and into the client's page tables. Runs on: fault
- * servers. The pages are busy (transit/run.h); no lock is held.
+ * A fill's content is put in place, into the memfd and into the client's page tables. Runs on:
+ * fault servers. Allocates nothing. The pages are busy; no lock is held.
  */
 #include "transit/put.h"
 
@@ -10,15 +10,18 @@
 
 #include "pmap/uffd.h"
 
-/* A page is in the way of one that we hold busy: planted by its owner, or the rest of a system page
- * cut short. The truth replaces it. What stays in the way is not the object's memory: then the
- * client gets nothing there.
- * => whether to try again */
+/* Punches for one page. What is still in the way then is not the object's memory. */
 #define IN_THE_WAY_TRIES 8u
+
+/* Punches away what is in the way of page `at`: planted by the client, or the rest of a system page
+ * that was put in place in part. The content that counts replaces it. *last and *tries: of this
+ * fill, for the bound. => whether to try again; no lock held */
 static bool
 clear_the_way(
     struct stat_shard stats, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
 {
+	locks_assert_none();
+	INVARIANT(at < fill->count);
 	if (at != *last)
 		*tries = 0;
 	*last = at;
@@ -31,10 +34,10 @@ clear_the_way(
 	return true;
 }
 
-/* Parts of a system page may be mappings of their own (its owner has changed the protection of
- * one), or none: then calls for the whole of it answer ENOENT. By hardware pages; what is mapped
- * nowhere still gets its content. page NULL: zeroes.
- * => whether anything is mapped now */
+/* Puts a system page in place by hardware pages. Calls for the whole of it answer ENOENT if the
+ * client has made mappings of their own of its parts (by changing the protection of one) or has
+ * unmapped some. A part that is not mapped still gets its content. page NULL: zeroes. => whether
+ * any part is mapped now, and all of the content is there; no lock held */
 static bool
 put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *page, int mode)
 {
@@ -44,6 +47,8 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 	unsigned last = UINT_MAX, tries = 0;
 	bool any = false, whole = true;
 
+	locks_assert_none();
+	CHECK(d->page_bytes > d->hw_bytes);
 	for (size_t part = 0; part < d->page_bytes && whole;) {
 		uint64_t address = fill_address(fill, at) + part;
 		size_t done;
@@ -52,7 +57,7 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 				 : uffd_zeropage(fill->task->uffd, address, d->hw_bytes, &done);
 
 		if (error == -EEXIST && clear_the_way(stats, fill, at, &last, &tries)) {
-			/* All of it is gone. */
+			/* All parts are gone. */
 			part = 0;
 			any = false;
 			continue;
@@ -68,16 +73,20 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 	return any && whole;
 }
 
-/* Nothing of several pages could be put in place: a range that is parted (by mprotect, by a guard
- * page) must not bring the thread back to the same fill for ever. Only the page that faulted is
- * left. */
+/* Leaves only the page that faulted in a fill of several, none of which could be put in place:
+ * where the client has split the range (by mprotect, by a guard page) its thread would otherwise
+ * come back to the same fill without end. => no lock held */
 static void
 fill_narrow(struct daemon *d, struct fill *fill)
 {
+	locks_assert_none();
+	CHECK(fill->count > 1 && fill->first < fill->count);
 	fill_abort(d, fill, fill->first + 1);
 	fill_drop_front(d, fill, fill->first);
 }
 
+/* Puts `count` pages in place from page `from` of the fill on. => how many are, the first ones; no
+ * lock held */
 static unsigned
 copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *pages,
     unsigned count, int mode)
@@ -85,6 +94,8 @@ copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *
 	struct daemon *d = fill->object->daemon;
 	unsigned in_place = 0, last = UINT_MAX, tries = 0;
 
+	locks_assert_none();
+	CHECK(from + count <= fill->count);
 	while (in_place < count) {
 		unsigned at = from + in_place;
 		size_t done = 0;
@@ -101,6 +112,7 @@ copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *
 	return in_place;
 }
 
+/* As fill_copy, but does not narrow the fill. => how many pages are in place; no lock held */
 static unsigned
 copy_pages(
     struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect)
@@ -108,6 +120,7 @@ copy_pages(
 	size_t page = fill->object->daemon->page_bytes;
 	unsigned done;
 
+	locks_assert_none();
 	if (!protect || !fill->write || fill->first >= count)
 		return copy_run(stats, fill, 0, pages, count, protect ? UFFD_MODE_WP : 0);
 	/* The page being written is mapped writable, its neighbours are not. */
@@ -126,8 +139,11 @@ fill_copy(
     struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	struct daemon *d = fill->object->daemon;
-	unsigned done = copy_pages(stats, fill, pages, count, protect), first = fill->first;
+	unsigned done, first = fill->first;
 
+	locks_assert_none();
+	CHECK(count > 0 && count <= fill->count);
+	done = copy_pages(stats, fill, pages, count, protect);
 	if (done > 0 || fill->count == 1 || first >= count)
 		return done;
 	fill_narrow(d, fill);
@@ -142,6 +158,8 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 	struct daemon *d = o->daemon;
 	unsigned done_pages = 0, last = UINT_MAX, tries = 0;
 
+	locks_assert_none();
+	CHECK(fill->count > 0 && fill_page(fill, fill->first)->cref == 0);
 	while (done_pages < fill->count) {
 		size_t done = 0;
 		int error = uffd_zeropage(fill->task->uffd, fill_address(fill, done_pages),

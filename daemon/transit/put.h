@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The content of pages that are being filled is put into the memfd and the client's page tables.
+ * The content of a fill's pages (transit/run.h) is put into the memfd and the client's page tables.
+ * stats: the calling thread's.
  */
 #ifndef PUT_H
 #define PUT_H
 
 #include "transit/run.h"
 
-/* Fills the pages with zeroes, and finishes. stats: the calling thread's, here and below. No lock
- * held */
+/* Fills the pages with zeroes, and finishes the fill. => no lock held */
 void fill_zero(struct stat_shard stats, struct fill *fill);
-/* Puts pages into the memfd and the client's tables; overwrites what was planted. Where none of
- * several can be, the fill is narrowed to the one that faulted. => pages in place, from the fill's
- * first on. */
+/* Puts the first `count` pages in place and overwrites what the client has planted there. protect:
+ * write-protected, but for a page that is being written to. If none of several pages can be put in
+ * place, the fill is narrowed to the page that faulted. => how many are in place, from the fill's
+ * first page on; no lock held */
 unsigned fill_copy(
     struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect);
 

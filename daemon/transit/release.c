@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Letting pages and holes go, and the waits of jobs for them. Runs on: any thread; the waits on
- * jobs.
+ * Letting pages and holes go. Runs on: any thread; the functions that wait on jobs. Allocates
+ * nothing.
  */
 #include "transit/release.h"
 
@@ -12,6 +12,7 @@
 void
 vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 {
+	locks_assert_none();
 	vm_page_assert(o, index);
 	if (!vm_page_unbusy(p))
 		return;
@@ -23,8 +24,8 @@ vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p)
 	pmap_wake(o, index, index + 1);
 }
 
-/* The thread that has the page may wait for the client, and so this one does too. => O held,
- * dropped and retaken */
+/* Waits for a page or a hole of another thread. That thread may be held up by the client, and so
+ * this wait is watched as one for the client. => O held, dropped and retaken meanwhile */
 static void
 wait_watched(struct vm_object *o)
 {

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pages that are let go, and waiting for those that are not. The thread that lets a page or a hole
- * go wakes the threads that met it: those of the client by UFFDIO_WAKE, jobs by the object's
- * condition.
+ * Letting pages and holes go, and waiting for those that other threads have. The thread that lets a
+ * page or a hole go wakes the threads that met it: the clients' by UFFDIO_WAKE, jobs by the
+ * object's condition.
  */
 #ifndef RELEASE_H
 #define RELEASE_H
 
 #include "vm/vm_object.h"
 
-/* Lets a page go and wakes the threads that wanted it (those of the client by UFFDIO_WAKE, jobs by
- * the condition).
- * => called with no lock held */
+/* Lets a page go, and wakes the threads that wanted it. => no lock held */
 void vm_object_unbusy(struct vm_object *o, uint64_t index, struct vm_page *p);
-/* Waits until the page at index is not busy. => called with O held; drops and retakes it. */
+/* Waits until another thread has let a page go, or freed its frame: the caller looks at the slot
+ * again. Returns at once if the page is not busy. => O held, dropped and retaken meanwhile. Runs
+ * on: jobs */
 void vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p);
-/* Waits until no hole is left in [low, high). => whether it waited; O held, dropped and retaken
- * then. Runs on: jobs */
+/* Waits until no hole is left in [low, high). => whether it had to; O held, dropped and retaken
+ * meanwhile. Runs on: jobs */
 bool vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high);
-/* vm_object_hole_end by a job, which wakes the threads that wanted the range. => no lock held */
+/* Ends a job's hole, and wakes the threads that wanted a page of it. => no lock held */
 void vm_object_hole_close(struct vm_object *o, struct hole *hole);
 
 #endif

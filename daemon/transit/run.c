@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Filling pages: frames are taken, and books closed. Runs on: fault servers and jobs (prefetch).
- * The pages of a fill are busy from fill_begin until fill_finish, fill_abort or fill_lost.
+ * Fills: frames are taken, and the books closed. Runs on: fault servers and jobs (prefetch). The
+ * pages of a fill are busy from fill_begin until fill_finish, fill_abort or fill_lost.
  */
 #include "transit/run.h"
 
@@ -13,14 +13,15 @@
 #include "transit/release.h"
 #include "pagers/pager.h"
 
-/* How many pages from index on (in the run's direction) have the kind of the first one. => O held
- */
+/* How many pages from index on, in that direction, have the kind of the first one and lie in no
+ * hole. => O held */
 static unsigned
 same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 {
 	enum slot_kind kind = slot_kind(load_relaxed(vm_object_slot(o, index)));
 	unsigned n = 1;
 
+	lock_assert_held(&o->lock);
 	for (; n < want; n++) {
 		uint64_t i = direction > 0 ? index + n : index - n;
 
@@ -31,6 +32,8 @@ same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 	return n;
 }
 
+/* A frame that was taken becomes the page's, FILLING from the copy that its slot names. => O and
+ * PAGEQ held */
 static void
 frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 {
@@ -38,6 +41,9 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	struct vm_page *p = &d->frames.pages[frame];
 	bool stored = slot_kind(slot) == SLOT_STORED;
 
+	lock_assert_held(&o->lock);
+	pageq_assert_held(d);
+	INVARIANT(stored || slot == SLOT_ABSENT);
 	p->object = o->index;
 	p->index = (uint32_t)index;
 	p->cref = stored ? slot_cref(slot).v : 0;
@@ -53,6 +59,8 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	unsigned count = same_kind(o, index, want, direction), got = 0;
 	struct hole *hole = vm_object_hole_at(o, index);
 
+	lock_assert_held(&o->lock);
+	CHECK(want > 0 && want <= FAULT_CLUSTER_MAX);
 	if (hole) {
 		hole->wanted = true;
 		return RUN_BUSY;
@@ -61,14 +69,14 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		return RUN_OVER_LIMIT;
 	if (count > room)
 		count = room;
-	/* Asked before table memory is taken, which would stay. */
+	/* Before table memory is taken: it would stay though there is no frame. */
 	if (frames_available_for(d, use) == 0)
 		return RUN_NO_FRAME;
 	count = vm_object_populate(o, index, count, direction);
 	if (count == 0)
 		return RUN_NO_TABLE;
 	pageq_lock(d);
-	/* Guesses must not eat the last frames. */
+	/* The last frames are not for guesses. */
 	if (count > 1 && frames_available(d) < 4 * count)
 		count = 1;
 	while (got < count) {
@@ -101,25 +109,27 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	return RUN_BEGUN;
 }
 
-/* Lets page i go after its state is settled; wakes whoever met it busy. */
+/* Lets page i go, whose state is settled, and wakes the threads that met it busy. => no lock
+ * held */
 static void
 fill_release(struct fill *fill, unsigned i)
 {
+	locks_assert_none();
 	vm_object_unbusy(fill->object, fill->index + i, fill_page(fill, i));
 }
 
-/* Keeping the copy of a page that is only read saves compressing it again, and costs memory that
- * could hold other pages. A run will not come back to the page before it leaves, so memory would
- * not help it: keep. Elsewhere keep only what fills memory that nobody wants; never so much that
- * segments would have to go to swap for it. */
+/* A copy that is kept saves compressing the page again if it is only read, and costs memory that
+ * could hold other pages. Copies of a run are kept: it does not come back to a page before that has
+ * left, so more resident pages would not help it. Other copies are kept only while memory is free
+ * that nobody wants, and never so many that segments would go to swap for them. */
 bool
 fill_retains(struct daemon *d, const struct fill *fill)
 {
 	uint64_t held = (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
 
-	/* Out of the squeezed reserve: the page must be able to leave again though nothing can be
-	 * stored. Not while pageout is only late: then copies would take the memory whose lack they
-	 * come from. */
+	/* The frame is from the reserve of the squeeze: the page must be able to leave again though
+	 * nothing can be stored. Without the squeeze pageout is only late, and copies would take
+	 * the memory that is lacking. */
 	if (unlikely(load_relaxed(&d->park.squeezed)) && frames_available(d) == 0 && !fill->write)
 		return true;
 	switch (param(d, retain_copies)) {
@@ -144,11 +154,14 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 	struct cref given_up[FAULT_CLUSTER_MAX];
 	unsigned give = 0;
 
+	locks_assert_none();
+	CHECK(count > 0 && count <= fill->count);
 	for (unsigned i = 0; i < count; i++) {
 		struct vm_page *p = fill_page(fill, i);
 		bool clean =
 		    p->cref != 0 && protected && !(fill->write && i == fill->first) && !fill->wired;
 
+		vm_page_assert(o, fill->index + i);
 		if (clean)
 			continue;
 		vm_page_flags_set(p, PAGE_DIRTY);
@@ -156,7 +169,7 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 			given_up[give++].v = p->cref;
 		p->cref = 0;
 	}
-	/* Neighbours are mapped, so for the policy they count as referenced: a run is about to
+	/* The policy counts neighbours as referenced too: they are mapped, and the run is about to
 	 * touch them. */
 	pageq_lock(d);
 	for (unsigned i = 0; i < count; i++)
@@ -175,18 +188,22 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 	vm_object_put(o);
 }
 
-/* wake_first: the thread whose fault it is, too */
+/* Pages [from, count) go back to what they were; threads that met one are woken. wake_first: so is
+ * the thread whose fault it is. => no lock held */
 static void
 put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 {
 	struct vm_object *o = fill->object;
 	bool wanted = false;
 
+	locks_assert_none();
+	CHECK(from <= fill->count);
 	lock_acquire(&o->lock);
 	for (unsigned i = from; i < fill->count; i++) {
 		struct vm_page *p = fill_page(fill, i);
 		struct cref cref = { p->cref };
 
+		vm_page_assert(o, fill->index + i);
 		wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
 		vm_object_slot_set(o, fill->index + i, cref.v ? slot_stored(cref) : 0);
 		pageq_lock(d);
@@ -205,12 +222,14 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 void
 fill_abort(struct daemon *d, struct fill *fill, unsigned from)
 {
+	locks_assert_none();
 	put_back(d, fill, from, true);
 }
 
 void
 fill_defer(struct daemon *d, struct fill *fill)
 {
+	locks_assert_none();
 	put_back(d, fill, 0, false);
 }
 
@@ -219,9 +238,10 @@ fill_drop_front(struct daemon *d, struct fill *fill, unsigned count)
 {
 	struct fill front = *fill;
 
+	locks_assert_none();
+	CHECK(count <= fill->first && fill->first < fill->count);
 	if (count == 0)
 		return;
-	CHECK(count <= fill->first);
 	front.count = count;
 	fill->index += count;
 	fill->count -= count;
@@ -237,6 +257,9 @@ fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigne
 	struct daemon *d = o->daemon;
 	struct cref cref = { fill_page(fill, i)->cref };
 
+	locks_assert_none();
+	CHECK(i < fill->count && cref.v != 0);
+	vm_page_assert(o, fill->index + i);
 	lock_acquire(&o->lock);
 	vm_object_slot_set(o, fill->index + i, SLOT_POISONED);
 	pageq_lock(d);

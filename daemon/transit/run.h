@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs of pages that are filled by one operation, from their frames to their place in the memfd.
+ * Fills: consecutive pages that one operation brings into memory, from taking their frames until
+ * each is ACTIVE, back where it was, or lost. Their content is put in place by transit/put.h.
  */
 #ifndef RUN_H
 #define RUN_H
@@ -13,16 +14,17 @@
 
 #define FAULT_CLUSTER_MAX PAGER_READ_MAX
 
-/* Pages being filled by one operation: consecutive, busy, FILLING. */
+/* The pages of one fill: consecutive, busy by the calling thread, FILLING. */
 struct fill {
 	struct vm_object *object; /* with a reference */
 	struct task *task;        /* for which they are filled; kept by the caller */
 	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
-	uint64_t index;           /* of the first page */
-	unsigned count;
-	unsigned first; /* which of them faulted */
-	bool write, wired;
-	bool sequential; /* part of a run: copies are kept */
+	uint64_t index;           /* of the first page, in the object */
+	unsigned count;           /* pages */
+	unsigned first;           /* of the page that faulted, in the fill */
+	bool write;               /* the fault is a write */
+	bool wired;               /* the range is wired: the pages become WIRED */
+	bool sequential;          /* the thread is on a run: stored copies are kept */
 	uint32_t frames[FAULT_CLUSTER_MAX];
 };
 
@@ -40,31 +42,35 @@ fill_address(const struct fill *fill, unsigned i)
 
 enum run_begun {
 	RUN_BEGUN,
-	RUN_NO_FRAME,   /* none is free for this use */
+	RUN_NO_FRAME,   /* no frame is free for this use */
 	RUN_NO_TABLE,   /* the client may have no more table memory */
 	RUN_OVER_LIMIT, /* pages of the client's own must leave first */
-	RUN_BUSY,       /* the page's neighbours are being taken away; the thread that does so wakes
-			   it */
+	RUN_BUSY,       /* the page lies in a hole, whose owner will wake the range */
 };
-/* Takes frames for up to `want` pages of one kind from `index` on and makes them FILLING. The
- * caller has set task and base of *ret. => O held */
+/* Takes frames for up to `want` pages of one kind, ABSENT or STORED, from `index` on (direction:
+ * upwards if positive, else downwards) and makes them FILLING. The caller has set task and base of
+ * *ret, and sets write, wired and sequential afterwards. => O held */
 enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
-/* FILLING -> ACTIVE (or `to`) for the first `count` pages; copies are kept or given up; the rest is
- * aborted. stats: the calling thread's; NULL: nothing is counted. No lock. */
+/* FILLING -> `to` (ACTIVE, which is WIRED where the range is wired, or SPECULATIVE) for the first
+ * `count` pages; the rest is aborted. Of pages that are `protected` from writes the copies are
+ * kept; the others give theirs up. Drops the fill's reference. stats: the calling thread's; NULL:
+ * nothing is counted. => no lock held */
 void fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count,
     enum page_state to, bool protected);
-/* Pages [from, count) go back to what they were; their threads fault again. Leaves the fill's
- * reference alone. */
+/* Pages [from, count) go back to what they were, and their threads fault again. The fill keeps its
+ * reference. => no lock held */
 void fill_abort(struct daemon *d, struct fill *fill, unsigned from);
-/* All of them, and the fault is kept: only who else has met them busy is woken. */
+/* All pages go back to what they were, and the fault is kept: only other threads, which have met
+ * the pages busy, are woken. => no lock held */
 void fill_defer(struct daemon *d, struct fill *fill);
-/* The first `count` pages, all below the one that faulted, go back to what they were. */
+/* The first `count` pages, all below the one that faulted, go back to what they were. => no lock
+ * held */
 void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
-/* The copy of page i cannot be read: it becomes POISONED, and whoever touches it gets SIGBUS. hole:
- * of the calling thread, not in use. */
+/* The copy of page i cannot be read: the page becomes POISONED, and touching it is SIGBUS. The
+ * caller aborts the other pages. hole: the calling thread's, not in use. => no lock held */
 void fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i);
-/* Whether clean pages keep their copy in memory. */
+/* Whether the clean pages of a fill keep their copies. Any thread */
 bool fill_retains(struct daemon *d, const struct fill *fill);
 
 #endif

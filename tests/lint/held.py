@@ -30,12 +30,6 @@ EXCEPTIONS = '''
     part_locked
     work_wanted_locked
     side_take
-    vm_object_discard
-    still_range_make
-    poison_hole
-    vm_object_unbusy
-    fill_begin
-    same_kind
 '''
 
 # A definition or a prototype that begins at the left, with the comment that ends on the line above it.
