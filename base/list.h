@@ -27,24 +27,12 @@ list_empty(const struct list *l)
 }
 
 static inline void
-list_add_between(struct list *node, struct list *prev, struct list *next)
-{
-	node->prev = prev;
-	node->next = next;
-	prev->next = node;
-	next->prev = node;
-}
-
-static inline void
 list_add_tail(struct list *head, struct list *node)
 {
-	list_add_between(node, head->prev, head);
-}
-
-static inline void
-list_add_head(struct list *head, struct list *node)
-{
-	list_add_between(node, head, head->next);
+	node->prev = head->prev;
+	node->next = head;
+	head->prev->next = node;
+	head->prev = node;
 }
 
 /* Leaves the node linked to itself, so that removing it again is harmless. */

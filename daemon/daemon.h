@@ -52,7 +52,7 @@
 
 /* What the command line says. */
 struct options {
-	char *socket_path, *swap_directory, *config_path, *policy, *fail;
+	char *socket_path, *swap_directory, *policy, *fail;
 	uint64_t memory_bytes, swap_max_bytes, page_bytes; /* 0: default */
 	bool no_swap;
 	mode_t socket_mode;
@@ -106,7 +106,7 @@ struct daemon {
 	struct watch *watches;   /* (C) of all threads that are watched */
 	struct watcher *watcher; /* watch/watcher.c */
 	struct lock duty_lock;   /* covers duties (watch/watcher.h); leaf */
-	struct cond duty_given;  /* waited for by those who stand by, broadcast by the watcher */
+	struct cond duty_given;  /* threads that stand by wait for it; broadcast by the watcher */
 	bool duties_end;         /* under duty_lock */
 	atomic_bool tasks_end_wanted; /* (A) some task has end_wanted: the control loop looks */
 	struct writeback writeback;
@@ -172,9 +172,8 @@ worker_thread_count(const struct daemon *d)
 #define JOBS_COMMON  4u
 #define JOBS_THREADS (JOBS_COMMON + SIDE_LANES + STAND_BYS)
 
-/* Shards: fault servers, then pageout workers, then jobs threads, writeback, control, closers
- * (under their lock). */
-/* SHARD_PAGEQ: what is counted with PAGEQ held, by whatever thread. */
+/* Shards: fault servers, then pageout workers, then these. SHARD_CLOSER is written under the
+ * closers' lock, and SHARD_PAGEQ under PAGEQ, by any thread. */
 enum {
 	SHARD_JOBS,
 	SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS,

@@ -191,7 +191,7 @@ request_queue(struct swap_channel *ch, struct swap_request *r)
 	ch->ops->queue(ch, r);
 }
 
-/* With what the request is about filled in, but for the place. */
+/* `about` has all that the caller knows of the request; the offset is that of its place. */
 static int
 request_submit(struct swap_channel *ch, const struct swap_request *about, size_t offset)
 {

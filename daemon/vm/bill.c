@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bills. Runs on: any thread; pages with PAGEQ held. Never blocks, allocates or logs (but for the
- * line that names a user who has their share).
+ * Bills. Runs on: any thread; pages with PAGEQ held. Never blocks or allocates, and
+ * logs only that a user has all of its share.
  */
 #include "vm/bill.h"
 

@@ -74,13 +74,6 @@ vm_object_get(struct vm_object *o)
 	INVARIANT(o->magic == VM_OBJECT_MAGIC);
 	fetch_add_relaxed(&o->references, 1);
 }
-/* Drops a reference of a holder that has another one. vm_object_put (vm_object.h) drops any. */
-static inline void
-vm_object_put_not_last(struct vm_object *o)
-{
-	CHECK(fetch_sub_acq_rel(&o->references, 1) > 1);
-}
-
 #define VM_MAPPING_MAGIC 0x0a99f1c7u
 
 /* Where a task sees pages of an object: page i of [first, end) at base + i * page size. */

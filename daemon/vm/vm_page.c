@@ -102,7 +102,7 @@ vm_page_commit(
 	uint32_t expected = states[from].resident ? (uint32_t)from : FRAME_TAKEN;
 
 	pageq_assert_held(d);
-	CHECKF(arrows[from][to].allowed, "page %llu/%u: no arrow %s -> %s",
+	CHECKF(page_arrow_allowed(from, to), "page %llu/%u: no arrow %s -> %s",
 	    (unsigned long long)o->id, p->index, page_state_name(from), page_state_name(to));
 	CHECKF((old & PAGE_STATE_MASK) == expected,
 	    "page %llu/%u: is %s, not %s (word %x, going to %s)", (unsigned long long)o->id,
@@ -120,7 +120,7 @@ void
 vm_page_commit_slot(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
 {
 	pageq_assert_held(d);
-	CHECKF(arrows[from][to].allowed && !states[from].resident && !states[to].resident,
+	CHECKF(page_arrow_allowed(from, to) && !states[from].resident && !states[to].resident,
 	    "object %llu: no arrow %s -> %s without a frame", (unsigned long long)o->id,
 	    page_state_name(from), page_state_name(to));
 	post(d, o, from, to);

@@ -38,7 +38,7 @@
 /* How often other holders of the lock are searched for, after a client has been ended and calls on
  * its memfd still do not come back. */
 #define HOLDER_TICKS (500u / WATCH_TICK_MS)
-/* After this many looks that found no thread inside of a call the watcher looks seldom. */
+/* After this many looks that found no thread inside a call, the watcher looks every IDLE_MS. */
 #define IDLE_TICKS   40u
 #define IDLE_MS      100u
 #define OBSERVED_MAX 64u

@@ -35,8 +35,8 @@ struct task;
 
 /* The lane in which a new client of that user begins. Any thread */
 unsigned watch_lane_of(struct daemon *d, uid_t uid);
-/* Whether so many clients of that user had to be ended lately that it gets no connections for a
- * while. Any thread */
+/* Whether the user gets no connections for a while, because its clients had to be ended lately. Any
+ * thread */
 bool watch_refuses(struct daemon *d, uid_t uid);
 
 int watch_create(struct daemon *d);

@@ -284,20 +284,6 @@ _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 
-/* => the name of a message type, or NULL */
-static inline const char *
-pager_msg_name(uint16_t type)
-{
-	switch (type) {
-#define MSG(number, NAME, name, fds, access, runs, text)                                           \
-	case number:                                                                               \
-		return #NAME;
-#include "tbl/msg.h"
-	default:
-		return NULL;
-	}
-}
-
 /* Size of a request's body, or 0 for an unknown type. */
 static inline size_t
 pager_msg_request_bytes(uint16_t type)
