@@ -63,8 +63,9 @@ unit_task(struct daemon *d)
 	return task;
 }
 
+/* servers: how many fault servers of the common lane the tables have room for. */
 static inline void
-unit_start(struct unit *u)
+unit_start_servers(struct unit *u, unsigned servers)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 
@@ -74,7 +75,8 @@ unit_start(struct unit *u)
 	store_relaxed(&d->params.max_virtual_bytes, 1ull << 30);
 	d->page_bytes = d->hw_bytes = 4096;
 	d->page_shift = 12;
-	d->cpus.count = d->server_count = d->worker_count = 1;
+	d->cpus.count = d->server_count = servers;
+	d->worker_count = 1;
 	d->options.page_bytes = 4096;
 	d->options.memory_bytes = UNIT_FRAMES * 4096ull;
 	d->options.policy = (char *)(uintptr_t) "mach2q";
@@ -91,6 +93,12 @@ unit_start(struct unit *u)
 	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, &u->object), 0);
 	assert_int_equal(
 	    vm_mapping_create(u->object, u->task, UNIT_BASE, 0, UNIT_PAGES, &u->mapping), 0);
+}
+
+static inline void
+unit_start(struct unit *u)
+{
+	unit_start_servers(u, 1);
 }
 
 static inline void
