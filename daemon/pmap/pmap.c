@@ -33,6 +33,7 @@ pmap_protect(struct vm_object *o, uint64_t low, uint64_t high)
 	struct mapper_walk w;
 	int error = 0;
 
+	locks_assert_none();
 	mapper_walk_begin(&w, o, low, high);
 	while (error == 0 && (m = mapper_walk_next(&w)) != NULL) {
 		watch_client(task_cookie(m->task));
@@ -51,19 +52,22 @@ pmap_wake(struct vm_object *o, uint64_t low, uint64_t high)
 	const struct mapper *m;
 	struct mapper_walk w;
 
+	locks_assert_none();
 	mapper_walk_begin(&w, o, low, high);
 	while ((m = mapper_walk_next(&w)) != NULL)
 		uffd_wake(m->task->uffd, mapper_address(o, m), mapper_bytes(o, m));
 	mapper_walk_end(&w);
 }
 
-/* What the first mapper puts there another one finds, and maps. */
+/* Puts a page of zeroes over the poison of one mapper. A page that an earlier mapper's call has put
+ * into the memfd is mapped. */
 static void
 clear_in(const struct vm_object *o, const struct mapper *m)
 {
 	const struct daemon *d = o->daemon;
 	uint64_t address = mapper_address(o, m);
 
+	CHECK(m->high == m->low + 1);
 	watch_client(task_cookie(m->task));
 	for (size_t at = 0; at < d->page_bytes && !task_is_dead(m->task); at += d->hw_bytes) {
 		size_t done;
@@ -81,6 +85,8 @@ pmap_clear(struct vm_object *o, uint64_t index)
 	const struct mapper *m;
 	struct mapper_walk w;
 
+	locks_assert_none();
+	CHECK(index < o->page_count);
 	mapper_walk_begin(&w, o, index, index + 1);
 	while ((m = mapper_walk_next(&w)) != NULL)
 		clear_in(o, m);

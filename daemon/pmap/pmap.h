@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * Page tables of all tasks that map an object: the only place that walks mappings to change them.
- * Named after the machine-dependent half of Mach's VM. Each call goes to every mapper in turn, with
- * no lock held, and is held against it (watch_client) while it lasts. The caller keeps a reference
- * on the object, and the pages still: busy, or in a hole.
+ * It is named after the machine-dependent half of Mach's VM. Each function goes to one mapper after
+ * the other, and names it to the watch (watch_client) while it waits for it. The caller has a
+ * reference on the object, holds no lock, and keeps the pages as they are: busy, or in a hole.
  */
 #ifndef PMAP_H
 #define PMAP_H
 
 #include "vm/vm_object.h"
 
-/* Pages [low, high) can be written through no mapping. => 0, or the -errno of a mapping through
- * which they still can; a mapping that is gone, or whose process is, counts as done. */
+/* Write-protects pages [low, high) in all mappings. => 0, or the -errno of a mapping through which
+ * they can still be written; a mapping that is gone, or whose process is gone, is no error */
 int pmap_protect(struct vm_object *o, uint64_t low, uint64_t high);
-/* Threads that wait for pages [low, high) in a fault fault again. */
+/* Wakes the threads that wait for pages [low, high) in a fault, so that they fault again. */
 void pmap_wake(struct vm_object *o, uint64_t low, uint64_t high);
-/* Takes poison and what refusals have left out of the page tables: zeroes are put over page
- * `index`, and punched away again. The page has no content that counts. */
+/* Takes poison out of the page tables, also what refused faults have left there: zeroes are put
+ * over page `index`, which has no content that counts, and punched away again. */
 void pmap_clear(struct vm_object *o, uint64_t index);
 
 #endif

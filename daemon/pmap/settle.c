@@ -8,7 +8,7 @@
 #include "pageq/victim.h"
 #include "pmap/zap.h"
 
-/* Pages unmapped at a time; a fault makes one or two due. */
+/* Pages that are unmapped at a time. After one fault it is one or two pages. */
 #define SETTLE_MAX 16u
 
 void
@@ -17,6 +17,7 @@ settle_unmap(struct daemon *d, struct stat_shard stats)
 	struct victim victims[SETTLE_MAX];
 	unsigned count;
 
+	locks_assert_none();
 	if (likely(param(d, resident_frames) == 0))
 		return;
 	do {

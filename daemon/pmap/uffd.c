@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * userfaultfd. Runs on: fault servers, workers, jobs. See uffd.h for errors. Allocates nothing.
+ * userfaultfd. Runs on: fault servers, workers, jobs. The errors are those of uffd.h. Allocates
+ * nothing.
  */
 #include "pmap/uffd.h"
 
@@ -23,12 +24,16 @@
 #include "pager/uffd_compat.h"
 #include "core/watch.h"
 
-#define HW_PAGE      4096u
+#define HW_PAGE 4096u
+/* How often a call is made at most, while it answers EAGAIN. */
 #define EAGAIN_TRIES 64
+/* Messages that one read takes at most. */
 #define MESSAGES_MAX 32u
-#define PUNCH_TRIES  8
-/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. What is away there is
- * at an address that nobody knows, and SIGBUS; without, it would read as zeroes. */
+/* How often a punch is made at most, while it is interrupted or finds the file immutable. */
+#define PUNCH_TRIES 8
+/* EVENT_REMAP: a range that its owner moves with mremap(2) stays registered. At its new address,
+ * which no map knows, a page that is away is SIGBUS. Without the feature it would read as zeroes.
+ */
 #define FEATURES                                                                                   \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |  \
 	    UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID |                             \
@@ -36,15 +41,23 @@
 
 static atomic_ullong retries;
 
+static void
+range_assert(uint64_t address, uint64_t bytes)
+{
+	CHECK(bytes > 0 && (address | bytes) % HW_PAGE == 0);
+}
+
 uint64_t
 uffd_retries(void)
 {
 	return load_relaxed(&retries);
 }
 
+/* After EAGAIN. => false: the call has been made often enough */
 static bool
 try_again(unsigned *tries)
 {
+	CHECK(*tries < EAGAIN_TRIES);
 	fetch_add_relaxed(&retries, 1);
 	return ++*tries < EAGAIN_TRIES;
 }
@@ -55,8 +68,8 @@ uffd_features(void)
 	return FEATURES;
 }
 
-/* Its line "API:" in fdinfo says what UFFDIO_API was asked for, with a bit of the kernel's own when
- * it has been done. */
+/* The line "API:" of a userfaultfd's fdinfo shows the features that UFFDIO_API was asked for, and
+ * this bit of the kernel's own once it has been asked. */
 #define FEATURE_INITIALIZED (1ull << 31)
 
 int
@@ -67,6 +80,7 @@ uffd_check(int uffd)
 	ssize_t length;
 	int fd;
 
+	CHECK(uffd >= 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", uffd);
 	length = readlink(path, text, sizeof(text) - 1);
 	if (length < 0)
@@ -93,8 +107,10 @@ probe_register(int uffd, int memfd, char *message, size_t message_size)
 	struct uffdio_api api = { .api = UFFD_API, .features = FEATURES };
 	struct uffdio_register reg;
 	void *memory;
-	int error = ioctl(uffd, UFFDIO_API, &api) < 0 ? -errno : uffd_check(uffd);
+	int error;
 
+	CHECK(uffd >= 0 && memfd >= 0);
+	error = ioctl(uffd, UFFDIO_API, &api) < 0 ? -errno : uffd_check(uffd);
 	if (error) {
 		snprintf(message, message_size,
 		    "this kernel's userfaultfd lacks a feature that pagerd needs (write protection "
@@ -171,21 +187,24 @@ uffd_probe(int *ret_device, char *message, size_t message_size)
 int
 uffd_never_wait(int uffd)
 {
+	CHECK(uffd >= 0);
 	return fcntl(uffd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int
 uffd_may_wait(int uffd)
 {
+	CHECK(uffd >= 0);
 	return fcntl(uffd, F_SETFL, 0) < 0 ? -errno : 0;
 }
 
-/* => how many of them are faults, or memory that was moved */
+/* => how many of the messages are faults, or tell of memory that was moved */
 static int
 messages_to_faults(const struct uffd_msg *messages, size_t bytes, struct uffd_fault *ret)
 {
 	int count = 0;
 
+	CHECK(bytes <= MESSAGES_MAX * sizeof(messages[0]));
 	for (size_t i = 0; i < bytes / sizeof(messages[0]); i++) {
 		const struct uffd_msg *m = &messages[i];
 		uint64_t flags = m->arg.pagefault.flags;
@@ -209,8 +228,10 @@ int
 uffd_read_wait(int uffd, struct uffd_fault *ret)
 {
 	struct uffd_msg message;
-	ssize_t got = read(uffd, &message, sizeof(message));
+	ssize_t got;
 
+	locks_assert_none();
+	got = read(uffd, &message, sizeof(message));
 	return got < 0 ? -errno : messages_to_faults(&message, (size_t)got, ret);
 }
 
@@ -221,12 +242,13 @@ uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
 	size_t bytes = min_u64(max, MESSAGES_MAX) * sizeof(messages[0]);
 	ssize_t got;
 
-	/* The client has the same open file and may have cleared its O_NONBLOCK: a server must not
-	 * sleep for that. */
+	CHECK(max > 0);
+	/* The client has the same open file and may have cleared O_NONBLOCK. A server must not
+	 * sleep even then. */
 	got = preadv2(uffd, &(struct iovec){ messages, bytes }, 1, -1, RWF_NOWAIT);
 	if (got < 0 && errno == EOPNOTSUPP) /* Linux before 6.10 */
 		got = read(uffd, messages, bytes);
-	/* Interrupted, it may have stopped early. */
+	/* A read that was interrupted may have stopped early. */
 	*ret_more = got < 0 ? errno == EINTR : (size_t)got == bytes;
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -239,19 +261,24 @@ call(int uffd, unsigned long request, void *argument)
 {
 	int error;
 
+	locks_assert_none();
 	watch_enter(WATCH_ADDRESS_SPACE, -1);
 	error = ioctl(uffd, request, argument) < 0 ? -errno : 0;
 	watch_leave();
 	return error;
 }
 
-/* Issues a call with a result field (bytes done, or a negative errno there or in errno). */
+/* Makes a call whose argument has a result field, and adds the bytes done to *done. The call
+ * reports an error there or in errno. => 0 or -errno */
 static int
 progress(int uffd, unsigned long request, void *argument, const int64_t *result_field, size_t *done)
 {
-	int error = call(uffd, request, argument);
-	int64_t result = *result_field;
+	int64_t result;
+	int error;
 
+	CHECK(*result_field == 0);
+	error = call(uffd, request, argument);
+	result = *result_field;
 	if (result > 0) {
 		*done += (size_t)result;
 		return error == -EAGAIN ? -EAGAIN : error;
@@ -268,6 +295,7 @@ uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode
 	size_t done = 0;
 	int error = 0;
 
+	range_assert(address, bytes);
 	locks_assert_none();
 	while (done < bytes) {
 		struct uffdio_copy copy = {
@@ -297,6 +325,7 @@ uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
 	size_t done = 0;
 	int error = 0;
 
+	range_assert(address, bytes);
 	locks_assert_none();
 	while (done < bytes) {
 		struct uffdio_zeropage zero = { .range = { address + done, bytes - done } };
@@ -309,6 +338,7 @@ uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
 	return done == bytes ? 0 : error;
 }
 
+/* => as uffd_continue, for a range of one mapping */
 static int
 continue_range(int uffd, uint64_t address, size_t bytes, int mode)
 {
@@ -316,6 +346,7 @@ continue_range(int uffd, uint64_t address, size_t bytes, int mode)
 	size_t done = 0;
 	bool passed = false;
 
+	range_assert(address, bytes);
 	locks_assert_none();
 	while (done < bytes) {
 		struct uffdio_continue more = {
@@ -329,7 +360,7 @@ continue_range(int uffd, uint64_t address, size_t bytes, int mode)
 			error =
 			    progress(uffd, UFFDIO_CONTINUE, &more, (int64_t *)&more.mapped, &done);
 		if (error == -EEXIST) {
-			/* Mapped already: the kernel wakes nobody for it. */
+			/* For a page that is mapped already the kernel wakes no thread. */
 			done += HW_PAGE;
 			passed = true;
 		} else if (error && (error != -EAGAIN || !try_again(&tries))) {
@@ -349,7 +380,7 @@ uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 
 	if (error != -ENOENT || bytes == HW_PAGE)
 		return error;
-	/* The kernel wants one mapping: the range is several, or partly none. */
+	/* The kernel wants a range of one mapping. This one has several, or parts without one. */
 	for (size_t at = 0; at < bytes; at += HW_PAGE) {
 		error = continue_range(uffd, address + at, HW_PAGE, mode);
 		if (error && error != -ENOENT)
@@ -364,6 +395,7 @@ write_protect(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 {
 	unsigned tries = 0;
 
+	range_assert(address, bytes);
 	locks_assert_none();
 	for (;;) {
 		struct uffdio_writeprotect wp = { .range = { address, bytes }, .mode = mode };
@@ -383,8 +415,8 @@ write_protect_parts(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 
 	if (error != -ENOENT)
 		return error;
-	/* The kernel stops at the first part that is not registered (being given back, most likely)
-	 * and leaves what lies behind it as it was. */
+	/* The kernel stops at the first part that is not registered (most likely the client is
+	 * giving it back) and leaves the pages behind it as they were. */
 	for (size_t at = 0; at < bytes; at += HW_PAGE) {
 		error = write_protect(uffd, address + at, HW_PAGE, mode);
 		if (error && error != -ENOENT)
@@ -410,19 +442,21 @@ uffd_wake(int uffd, uint64_t address, size_t bytes)
 {
 	struct uffdio_range range = { address, bytes };
 
-	/* ESRCH or EINVAL: nobody is there to be woken. It takes no lock of the client's. */
+	range_assert(address, bytes);
+	/* ESRCH or EINVAL: there is no thread to be woken. */
 	ioctl(uffd, UFFDIO_WAKE, &range);
 }
 
-/* One hardware page. The entry may hold a write-protection marker, left by the laundering that took
- * the page away: it must go before the poison fits. A page that is mapped looks the same from here:
- * only the caller knows. */
+/* Poisons one hardware page. Its page-table entry may hold a write-protection marker, left by the
+ * laundering that took the page away, and poison does not fit until the marker has gone. A page
+ * that is mapped looks the same from here; only the caller can tell them apart (UFFD_MODE_HELD). */
 static int
 poison_hw(int uffd, uint64_t address, int mode)
 {
 	bool cleared = !(mode & UFFD_MODE_HELD);
 	unsigned tries = 0;
 
+	CHECK((mode & ~UFFD_MODE_HELD) == 0);
 	for (;;) {
 		struct uffdio_poison poison = { .range = { address, HW_PAGE } };
 		size_t done = 0;
@@ -433,7 +467,7 @@ poison_hw(int uffd, uint64_t address, int mode)
 			cleared = true;
 			uffd_unprotect(uffd, address, HW_PAGE);
 		} else if (error != -EAGAIN || !try_again(&tries)) {
-			/* Still in the way: a page that is mapped, and readable as it is. */
+			/* What is still in the way is a mapped page, which can be read as it is. */
 			return error == -EEXIST ? 0 : error;
 		}
 	}
@@ -444,22 +478,24 @@ uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
 {
 	int error = 0;
 
+	range_assert(address, bytes);
 	locks_assert_none();
 	for (size_t done = 0; done < bytes && (!error || error == -ENOENT); done += HW_PAGE)
 		error = poison_hw(uffd, address + done, mode);
-	/* Also after an error: who waits faults again and is judged anew. */
+	/* After an error too: a thread that waits faults again, and its fault is judged anew. */
 	uffd_wake(uffd, address, bytes);
 	return error;
 }
 
-/* Root may make any file immutable, a memfd that it was handed too. => whether it is not any more
- */
+/* Root may make any file immutable, also a memfd that the daemon has handed to it. => whether the
+ * file was immutable and is so no more */
 static bool
 make_mutable(int memfd)
 {
 	const int stuck = FS_IMMUTABLE_FL | FS_APPEND_FL;
 	int flags;
 
+	CHECK(memfd >= 0);
 	if (ioctl(memfd, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & stuck))
 		return false;
 	flags &= ~stuck;
@@ -471,6 +507,7 @@ uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 {
 	int error = 0;
 
+	range_assert(offset, bytes);
 	locks_assert_none();
 	watch_enter(WATCH_MEMFD, memfd);
 	for (unsigned tries = 0; tries < PUNCH_TRIES; tries++) {
@@ -495,6 +532,7 @@ uffd_write(int memfd, uint64_t offset, const void *page, size_t bytes)
 {
 	ssize_t written;
 
+	range_assert(offset, bytes);
 	locks_assert_none();
 	watch_enter(WATCH_MEMFD, memfd);
 	written = pwrite(memfd, page, bytes, (off_t)offset);

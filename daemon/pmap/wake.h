@@ -4,7 +4,8 @@
 
 #include "vm/books.h"
 
-/* Wakes every thread of the client that waits in a fault: it faults again. */
+/* Wakes each thread of the client that waits in a fault, so that it faults again. => no lock held
+ */
 void task_wake_all(struct task *task);
 
 #endif

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Taking mappings away for ageing, so that the next touch is seen as a soft fault. Best effort by
- * design: a page that keeps its mapping only looks unreferenced. Two ways: a message to the
- * client's agent, which drops a whole batch with one call and without pageout's waiting for it; or,
- * where the agent does not keep up, MADV_PAGEOUT on the client by the daemon (works on a machine
- * without system swap: shared memory loses its page-table entries and stays in the memfd).
+ * Taking mappings away for ageing, so that the next touch is seen as a soft fault. This is best
+ * effort by design: a page that keeps its mapping only looks unreferenced. There are two ways. The
+ * client's agent gets a message, and drops the mappings of a whole batch with one call, for which
+ * pageout does not wait. Where the agent does not keep up, the daemon calls MADV_PAGEOUT on the
+ * client: on a machine without system swap shared memory loses its page-table entries by it, and
+ * stays in the memfd.
  *
  * MADV_PAGEOUT passes over a page that some processor has taken off the LRU lists for the moment,
- * and each processor keeps up to 15 of those it put back last. zap_now, which must not miss one,
- * looks at the client's page tables and tries again from the daemon's other processors. Runs on:
- * pageout workers and jobs; zap_now also on fault servers.
+ * and each processor keeps up to 15 of the pages that it put back last. zap_now, which must not
+ * miss a page, looks at the client's page tables and tries again from the daemon's other
+ * processors.
+ *
+ * Runs on: pageout workers and jobs; zap_now also on fault servers. Allocates nothing but in
+ * zap_init.
  */
 #include "pmap/zap.h"
 
@@ -55,11 +59,12 @@ zap_init(struct daemon *d)
 	store_relaxed(&d->zap_agent, 1);
 }
 
-/* The processors on which a client faults so often that it is read by their direct servers: one
- * server for each processor. */
+/* The processors on which a client faults so often that direct servers read its faults, one for
+ * each processor. */
 static uint64_t
 hot_processors(struct daemon *d, struct task *task)
 {
+	CHECK_OBJ(task, TASK_MAGIC);
 	return d->server_count == d->cpus.count && load_acquire(&task->affinity.is_direct)
 		   ? cpus_mask(&d->cpus, load_relaxed(&task->affinity.polling))
 		   : 0;
@@ -75,14 +80,17 @@ zap_by_agent(struct daemon *d, struct task *task, const struct iovec *ranges, un
 	size_t bytes =
 	    offsetof(struct pager_agent_message, ranges) + count * sizeof(message.ranges[0]);
 
+	CHECK(count > 0 && count <= ARRAY_LEN(message.ranges));
 	for (unsigned i = 0; i < count; i++)
 		message.ranges[i] =
 		    (struct pager_agent_range){ (uint64_t)(uintptr_t)ranges[i].iov_base,
 			    ranges[i].iov_len };
-	/* A full socket is an agent that does not keep up: nobody waits for it. */
+	/* If the socket is full, the agent does not keep up. The daemon does not wait for it. */
 	return send(task->agent, &message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
+/* Takes the mappings of ranges away, in one of the two ways. now: by MADV_PAGEOUT, where that may
+ * be used. */
 static void
 zap_ranges(
     struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count, bool now)
@@ -90,8 +98,9 @@ zap_ranges(
 	unsigned done = 0;
 
 	locks_assert_none();
-	/* A thread of another lane does not wait for it: what its agent does not take stays mapped.
-	 */
+	CHECK(count <= ZAP_MAX);
+	/* A thread of another lane does not wait for the client. Pages that its agent does not take
+	 * stay mapped. */
 	if (load_acquire(&task->lane) != watch_lane()) {
 		zap_by_agent(d, task, ranges, count);
 		return;
@@ -117,13 +126,14 @@ zap_ranges(
 				store_relaxed(&d->zap_agent, 1);
 				return;
 			}
-			/* ENOMEM: that range is mapped no more. ESRCH: the client is gone. */
+			/* ENOMEM: that range is not mapped any more. ESRCH: the client is gone. */
 			if (error == ESRCH)
 				return;
 			done++;
 			continue;
 		}
-		/* Partial: what was advised, then the range that stopped it. */
+		/* The call may have done a part: the ranges that it has done are passed over, and
+		 * so is the one that stopped it. */
 		while (done < count && (size_t)advised >= ranges[done].iov_len) {
 			advised -= (ssize_t)ranges[done].iov_len;
 			done++;
@@ -135,12 +145,15 @@ zap_ranges(
 
 #define PAGEMAP_PRESENT (1ull << 63)
 
+/* The task's /proc/PID/pagemap, opened at its first use. => a descriptor, or -2: it cannot be
+ * opened */
 static int
 pagemap_of(struct task *task)
 {
 	int fd = load_acquire(&task->pagemap), none = -1;
 	char path[64];
 
+	CHECK_OBJ(task, TASK_MAGIC);
 	if (fd != -1)
 		return fd;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)task->pid);
@@ -154,7 +167,7 @@ pagemap_of(struct task *task)
 	return none;
 }
 
-/* => false too where that cannot be told */
+/* Whether a page of the range is mapped. => false too where that cannot be told */
 static bool
 is_mapped(struct daemon *d, struct task *task, const struct iovec *range)
 {
@@ -162,6 +175,7 @@ is_mapped(struct daemon *d, struct task *task, const struct iovec *range)
 			      end = at + range->iov_len / d->hw_bytes;
 	int fd = pagemap_of(task);
 
+	CHECK(at < end);
 	while (fd >= 0 && at < end) {
 		size_t want = min_u64(end - at, ARRAY_LEN(entries));
 		ssize_t got;
@@ -180,13 +194,14 @@ is_mapped(struct daemon *d, struct task *task, const struct iovec *range)
 	return false;
 }
 
-/* What is still mapped, from one processor after the other, as far as they are ours. */
+/* Takes away what is still mapped, from each of the daemon's processors in turn. */
 static void
 zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count)
 {
 	cpu_set_t before, one;
 	bool moved = false;
 
+	locks_assert_none();
 	if (load_relaxed(&d->zap_agent) || sched_getaffinity(0, sizeof(before), &before) != 0)
 		return;
 	for (unsigned i = 0; i < count; i++)
@@ -215,6 +230,8 @@ batch_zap(struct daemon *d, struct zap_batch *batch, bool now)
 {
 	struct task *task = batch->task;
 
+	CHECK(batch->count > 0 && batch->count <= ZAP_MAX);
+	CHECK_OBJ(task, TASK_MAGIC);
 	watch_client(task_cookie(task));
 	zap_ranges(d, task, batch->ranges, batch->count, now);
 	if (now)
@@ -228,6 +245,7 @@ gap_is_stored(struct vm_object *o, uint64_t low, uint64_t high)
 {
 	bool is_stored;
 
+	CHECK(low < high && high <= o->page_count);
 	lock_acquire(&o->lock);
 	is_stored = vm_object_all_stored(o, low, high);
 	lock_release(&o->lock);
@@ -245,12 +263,12 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 	CHECK(count <= ZAP_MAX);
 	for (unsigned i = 0; i < count;) {
 		struct vm_object *o = v[i].object;
+		uint64_t first = v[i].page - o->slot_base, end = first + 1;
 		unsigned n = 1;
 
-		uint64_t first = v[i].page - o->slot_base, end = first + 1;
-
-		/* Over stored pages too: they have no mapping to lose. One that comes back just now
-		 * may lose its own. */
+		CHECK(first < o->page_count);
+		/* A range may include stored pages, because they have no mapping to lose. A stored
+		 * page that comes back just now may lose the mapping that it gets. */
 		for (; i + n < count && v[i + n].object == o; n++) {
 			uint64_t page = v[i + n].page - o->slot_base;
 
@@ -281,6 +299,7 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 void
 zap(struct daemon *d, struct stat_shard stats, const struct victim *v, unsigned count)
 {
+	locks_assert_none();
 	zap_victims(d, v, count, false);
 	stat_add(stats, STAT_ZAPPED, count);
 }
@@ -288,6 +307,7 @@ zap(struct daemon *d, struct stat_shard stats, const struct victim *v, unsigned 
 void
 zap_now(struct daemon *d, struct stat_shard stats, struct victim *v, unsigned count)
 {
+	locks_assert_none();
 	zap_victims(d, v, count, true);
 	for (unsigned i = 0; i < count; i++)
 		vm_object_put(v[i].object);

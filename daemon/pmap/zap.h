@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mappings of deactivated pages are taken away, so that the next touch is seen.
+ * Taking away the mappings of deactivated pages, so that the next touch of them is seen.
  */
 #ifndef ZAP_H
 #define ZAP_H
@@ -8,16 +8,16 @@
 #include "core/stats.h"
 #include "pageq/pageq.h"
 
-/* Pages that one call takes. */
+/* Pages that one call takes at most. */
 #define ZAP_MAX 256u
 
-/* Best effort; the objects stay referenced. Pages of one object stand together. stats: the calling
- * thread's. No lock held */
+/* Takes away what mappings it can; the caller keeps its references on the objects. Pages of one
+ * object stand together. stats: the calling thread's. => no lock held */
 void zap(struct daemon *d, struct stat_shard stats, const struct victim *victims, unsigned count);
-/* The same, done when it returns (unless the system has swap), and drops the references on the
- * objects: for a caller that counts on seeing the next touch. Any thread, no lock held. */
+/* For a caller that counts on seeing the next touch: unless the system has swap, all mappings are
+ * gone when it returns. Drops the references on the objects. => any thread, no lock held */
 void zap_now(struct daemon *d, struct stat_shard stats, struct victim *victims, unsigned count);
-/* Chooses between daemon and agent for good, at start. */
+/* Where the system has swap, agents take mappings away for good. Runs on: start */
 void zap_init(struct daemon *d);
 
 #endif
