@@ -49,8 +49,8 @@ enum keeper_state { KEEPER_STARTING, KEEPER_KEEPING, KEEPER_ENDING, KEEPER_DONE 
 struct keeper {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;  /* waited by the keeper and by the thread that starts or stops it,
-				    broadcast with each change of state */
+	pthread_cond_t changed;  /* waited for by the keeper and by the thread that starts or stops
+				    it,  broadcast with each change of state */
 	enum keeper_state state; /* (lock) */
 	int result; /* of starting, then of ending; written before the state that follows */
 };
@@ -63,8 +63,9 @@ struct events {
 	    uint64_t value); /* constant; NULL: events are not delivered */
 	void *context;       /* constant */
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* waited by the thread, signalled by the agent and by event_stop */
-	unsigned waiting;       /* (lock) bit n: event n */
+	pthread_cond_t
+	    changed;      /* waited for by the thread, signalled by the agent and by event_stop */
+	unsigned waiting; /* (lock) bit n: event n */
 	uint64_t values[EVENTS_MAX]; /* (lock) */
 	bool stopping;               /* (lock) */
 };

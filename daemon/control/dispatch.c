@@ -83,10 +83,11 @@ job_run(struct job *job, const struct jobs_place *place)
 		.resumed = j->resumed,
 		.progress = j->progress,
 	};
-	int error = session_is_ended(session) ? -ESHUTDOWN : rows[j->type].handle(&r);
+	int error;
 
 	CHECK_OBJ(session, SESSION_MAGIC);
-	CHECK(j->type < ARRAY_LEN(rows) && rows[j->type].runs == JOB);
+	CHECK(rows[j->type].runs == JOB);
+	error = session_is_ended(session) ? -ESHUTDOWN : rows[j->type].handle(&r);
 	j->fd = r.fd;
 	j->resumed = true;
 	j->progress = r.progress;
@@ -179,12 +180,13 @@ dispatch_packet(struct session *session, const void *packet, int fd, void (*done
     void *reply, size_t *reply_bytes, int *reply_fd)
 {
 	const struct pager_msg_header *header = packet;
-	int error = access_check(session, rows[header->type].access);
+	int error;
 
 	loop_assert(session->daemon);
 	CHECK(header->type < ARRAY_LEN(rows) && rows[header->type].handle);
 	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug),
 	    "a request fits a job");
+	error = access_check(session, rows[header->type].access);
 	if (error == 0) {
 		if (rows[header->type].runs == JOB)
 			return start_job(session, header, fd, done, reply, reply_bytes);

@@ -16,7 +16,7 @@ struct stop {
 	void (*name_remove)(struct daemon *d); /* (C) */
 	pthread_t thread;
 	struct lock lock;
-	struct cond cond;  /* waited by the thread, signalled by stop_begin and stop_end */
+	struct cond cond;  /* waited for by the thread, signalled by stop_begin and stop_end */
 	bool begun, ended; /* under lock */
 };
 

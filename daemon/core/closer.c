@@ -51,9 +51,9 @@ struct closer {
 	struct lock lock;
 	struct cond work; /* idle threads wait; signalled by a thread that brings a descriptor, and
 			     by one that begins to close, since another must stand by */
-	struct cond relief; /* waited, for CLOSER_LATE_NS at a time, by the one that stands by;
-			       signalled by closer_stop */
-	struct cond ended;  /* waited by closer_stop, signalled by threads that end */
+	struct cond relief; /* the thread that stands by waits, for CLOSER_LATE_NS at a time;
+			       broadcast by closer_stop */
+	struct cond ended;  /* closer_stop waits; signalled by threads that end */
 	struct queue queue, aside;
 	struct closer_thread threads[CLOSER_THREADS];
 	struct closer_thread *at_work; /* closes, and is not late */

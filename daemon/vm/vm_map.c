@@ -123,10 +123,11 @@ insert_at(struct vm_map *m, uint32_t i, const struct vm_entry *entry)
 struct vm_entry
 vm_map_remove_at(struct vm_map *m, uint32_t i)
 {
-	struct vm_entry entry = m->entries[i];
+	struct vm_entry entry;
 
 	CHECK(i < m->count);
 	lock_assert_held(&m->lock);
+	entry = m->entries[i];
 	memmove(&m->entries[i], &m->entries[i + 1], (m->count - i - 1) * sizeof(entry));
 	m->count--;
 	CHECK(m->virtual_bytes >= entry.end - entry.start);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Properties of the pager model, on the committed trace, and on ../shared/traces if that exists.
+"""Properties of the pager model, on the traces of each folder that is there.
 
 - fifo has no soft fault at any window
 - a window of 0 gives the textbook counts, for every policy
