@@ -12,6 +12,7 @@
 #include "pmap/zap.h"
 #include "record/recorder.h"
 #include "record/recorder_priv.h"
+#include "vm/vm_page.h"
 
 #define WINDOW_MIN 4u /* pages */
 #define WINDOW_MAX 65536u
@@ -83,7 +84,10 @@ window_begin(struct daemon *d, struct stat_shard stats, struct task_name name)
 static bool
 is_patient(const struct fault *f)
 {
-	return f->window_since_ns == 0 || clock_now_ns() - f->window_since_ns < PATIENCE_NS;
+	uint64_t now = clock_now_ns();
+
+	CHECK(f->window_since_ns <= now);
+	return f->window_since_ns == 0 || now - f->window_since_ns < PATIENCE_NS;
 }
 
 /* The page that is to leave when this one is mapped, or POL_NONE. */
@@ -121,6 +125,7 @@ trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o
 	bool moves;
 
 	locks_assert_none();
+	vm_page_assert(o, index);
 	pageq_lock(d);
 	lock_acquire(&r->lock);
 	leaving = leaving_locked(r, o->owner, page);
