@@ -227,7 +227,7 @@ trace_create(struct daemon *d)
 	if (!r)
 		return -ENOMEM;
 	d->recorder = r;
-	lock_init(&r->lock, RANK_LOG);
+	lock_init(&r->lock, RANK_RECORDER);
 	cond_init(&r->full);
 	r->fd = -1;
 	return 0;

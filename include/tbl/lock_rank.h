@@ -17,5 +17,5 @@ RANK(SWAPRING, "an I/O ring shared between threads")
 RANK(DIRECT, "which client each direct fault server reads")
 RANK(JOBS, "the queue of long requests, and leaves (doc/locking.md)")
 RANK(CLOSER, "clients' descriptors that wait to be closed")
-RANK(LOG, "the log's output")
+RANK(RECORDER, "the blocks of a recording")
 #undef RANK
