@@ -113,6 +113,7 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	enum run_begun begun;
 
 	lock_assert_held(&t->object->lock);
+	vm_page_assert(t->object, t->index);
 	CHECK(stored || slot_kind(slot) == SLOT_ABSENT);
 	CHECK(t->direction == 1 || t->direction == -1);
 	if (stored)

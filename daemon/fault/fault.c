@@ -12,6 +12,7 @@
 #include "pmap/uffd.h"
 #include "transit/poison.h"
 #include "vm/hole.h"
+#include "vm/vm_page.h"
 
 /* An address that the daemon does not serve: it was given back while a thread was touching it. */
 static void
@@ -36,6 +37,8 @@ hole_take_locked(struct fault_server *server, struct vm_object *o, uint64_t inde
 	struct hole *hole;
 
 	lock_assert_held(&o->lock);
+	vm_page_assert(o, index);
+	INVARIANT(slot_kind(load_relaxed(vm_object_slot(o, index))) != SLOT_RESIDENT);
 	hole = vm_object_hole_at(o, index);
 	if (hole)
 		hole->wanted = true;

@@ -73,8 +73,7 @@ struct fault_seat {
 	struct fault *deferred;  /* fault/deferred.h; a ring of FAULT_DEFERRED_MAX */
 	unsigned deferred_head, deferred_count;
 	unsigned deferred_for_window; /* those of the ring that a recording's window holds up */
-	struct fault *handed;   /* by the direct server whose home it is; a ring of FAULT_HANDED_MAX
-				 */
+	struct fault *handed;         /* by its direct server; a ring of FAULT_HANDED_MAX */
 	atomic_uint handed_in;  /* (A) faults handed over so far; written by the direct server */
 	atomic_uint handed_out; /* (A) faults taken out so far */
 };

@@ -127,6 +127,9 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 
 	locks_assert_none();
 	CHECK(in->used);
+	/* They have been busy all the time. */
+	for (unsigned i = 0; i < fill->count; i++)
+		vm_page_assert(fill->object, fill->index + i);
 	if (result == 0) {
 		good = decode(server, in, &bad);
 		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
