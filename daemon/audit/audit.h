@@ -5,11 +5,9 @@
 #ifndef AUDIT_H
 #define AUDIT_H
 
-#include <stddef.h>
+#include "audit/report.h"
 
-struct daemon;
-
-/* => how many checks failed; the text gets a line for each. No lock held. Runs on: jobs */
-unsigned check_all(struct daemon *d, char *text, size_t text_size, unsigned *ret_checks);
+/* report: begun by report_begin. No lock held. Runs on: jobs */
+void check_all(struct daemon *d, struct report *report);
 
 #endif

@@ -12,6 +12,7 @@ void check_frames(struct daemon *d, struct report *r);
 void check_ledgers(struct daemon *d, struct report *r);
 void check_objects(struct daemon *d, struct report *r);
 void check_tables(struct daemon *d, struct report *r);
+void check_clients(struct daemon *d, struct report *r);
 void check_storage(struct daemon *d, struct report *r);
 
 #endif

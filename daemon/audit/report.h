@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the audit finds: checks are counted, and each that fails becomes a line of text.
+ * What the audit finds: checks are counted, and each that fails becomes a line of text. What a
+ * client's process may have brought about itself becomes a note.
  */
 #ifndef AUDIT_REPORT_H
 #define AUDIT_REPORT_H
@@ -14,11 +15,22 @@
 struct report {
 	char *text;
 	size_t size, used;
-	unsigned failures, checks;
+	unsigned failures, checks, notes;
+	unsigned clients;        /* whose address space and page tables were compared */
+	unsigned clients_unseen; /* they could not be */
+	uint64_t regions;        /* of those clients */
+	uint64_t pages;          /* of those clients' page tables */
+	uint64_t pages_left_out; /* in transit at each look */
+	char note_text[512];     /* lines that follow those of failures */
+	size_t note_used;
 };
 
-/* One check. The text is cut where its room ends. */
+struct report report_begin(char *text, size_t size);
+/* One check. The text is cut where its room ends, here and below. */
 void PRINTF_LIKE(3, 4) verify(struct report *r, bool holds, const char *fmt, ...);
+void PRINTF_LIKE(2, 3) note(struct report *r, const char *fmt, ...);
+/* Puts the notes behind the failures. */
+void report_end(struct report *r);
 
 static inline long long
 stats_level(struct daemon *d, enum stat_index index)

@@ -48,9 +48,18 @@ int
 handle_check(struct request *r)
 {
 	struct pager_rep_check *out = r->reply;
+	struct report report = report_begin(out->text, sizeof(out->text));
 
 	CHECK(r->session->is_control);
-	out->failures = check_all(r->daemon, out->text, sizeof(out->text), &out->checks);
+	check_all(r->daemon, &report);
+	out->failures = report.failures;
+	out->checks = report.checks;
+	out->notes = report.notes;
+	out->clients = report.clients;
+	out->clients_unseen = report.clients_unseen;
+	out->regions = report.regions;
+	out->pages = report.pages;
+	out->pages_left_out = report.pages_left_out;
 	return 0;
 }
 

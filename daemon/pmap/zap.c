@@ -18,7 +18,6 @@
 #include "pmap/zap.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +29,7 @@
 
 #include "core/watch.h"
 #include "daemon.h"
+#include "pmap/pagemap.h"
 #include "vm/task.h"
 #include "vm/vm_mapping.h"
 
@@ -143,58 +143,6 @@ zap_ranges(
 	}
 }
 
-#define PAGEMAP_PRESENT (1ull << 63)
-
-/* The task's /proc/PID/pagemap, opened at its first use. => a descriptor, or -2: it cannot be
- * opened */
-static int
-pagemap_of(struct task *task)
-{
-	int fd = load_acquire(&task->pagemap), none = -1;
-	char path[64];
-
-	CHECK_OBJ(task, TASK_MAGIC);
-	if (fd != -1)
-		return fd;
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)task->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		fd = -2;
-	if (cas_acq_rel(&task->pagemap, &none, fd))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return none;
-}
-
-/* Whether a page of the range is mapped. => false too where that cannot be told */
-static bool
-is_mapped(struct daemon *d, struct task *task, const struct iovec *range)
-{
-	uint64_t entries[64], at = (uintptr_t)range->iov_base / d->hw_bytes,
-			      end = at + range->iov_len / d->hw_bytes;
-	int fd = pagemap_of(task);
-
-	CHECK(at < end);
-	while (fd >= 0 && at < end) {
-		size_t want = min_u64(end - at, ARRAY_LEN(entries));
-		ssize_t got;
-
-		watch_enter(WATCH_PAGEMAP, -1);
-		got =
-		    pread(fd, entries, want * sizeof(entries[0]), (off_t)(at * sizeof(entries[0])));
-		watch_leave();
-		if (got <= 0)
-			return false;
-		for (size_t i = 0; i < (size_t)got / sizeof(entries[0]); i++)
-			if (entries[i] & PAGEMAP_PRESENT)
-				return true;
-		at += (size_t)got / sizeof(entries[0]);
-	}
-	return false;
-}
-
-/* Takes away what is still mapped, from each of the daemon's processors in turn. */
 static void
 zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count)
 {
@@ -205,7 +153,9 @@ zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, 
 	if (load_relaxed(&d->zap_agent) || sched_getaffinity(0, sizeof(before), &before) != 0)
 		return;
 	for (unsigned i = 0; i < count; i++)
-		for (unsigned place = 0; place < d->cpus.count && is_mapped(d, task, &ranges[i]);
+		for (unsigned place = 0;
+		     place < d->cpus.count &&
+		     pagemap_is_present(task, (uintptr_t)ranges[i].iov_base, ranges[i].iov_len);
 		     place++) {
 			CPU_ZERO(&one);
 			CPU_SET(cpus_number(&d->cpus, place), &one);

@@ -126,6 +126,7 @@ struct vm_map {
 	uint32_t count, room;     /* (M) */
 	uint32_t hint;            /* (M) last entry found */
 	uint64_t virtual_bytes;   /* (M) */
+	uint64_t version;         /* (M) changes with each address that it gets or loses */
 	uint64_t wired_bytes; /* (M) of wired entries: what may become wired by touching it. Changed
 				 by jobs alone */
 	struct daemon *daemon;      /* (C) */
@@ -154,7 +155,7 @@ struct task {
 	    end_wanted; /* (A) it held a thread of ours for too long: the control loop ends it */
 	int uffd, agent, pidfd; /* (C) once CLIENT; -1 before */
 	atomic_int
-	    pagemap; /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/zap.c) */
+	    pagemap; /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/pagemap.c) */
 	pid_t pid;   /* (C) */
 	uid_t uid;   /* (C) */
 	uint64_t wired_billed; /* (M) bytes of the user's share of wired memory */

@@ -130,6 +130,7 @@ vm_map_remove_at(struct vm_map *m, uint32_t i)
 	entry = m->entries[i];
 	memmove(&m->entries[i], &m->entries[i + 1], (m->count - i - 1) * sizeof(entry));
 	m->count--;
+	m->version++;
 	CHECK(m->virtual_bytes >= entry.end - entry.start);
 	m->virtual_bytes -= entry.end - entry.start;
 	if (entry.wired_count > 0)
@@ -150,6 +151,7 @@ vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until)
 	vm_mapping_get(front.mapping);
 	e->start = until;
 	e->offset += bytes;
+	m->version++;
 	m->virtual_bytes -= bytes;
 	if (e->wired_count > 0)
 		m->wired_bytes -= bytes;
@@ -206,6 +208,7 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 	CHECK(entry->start < entry->end && entry->mapping);
 	CHECK(i == m->count || m->entries[i].start >= entry->end);
 	insert_at(m, i, entry);
+	m->version++;
 	m->virtual_bytes += entry->end - entry->start;
 	merge_at(m, i);
 	if (i > 0)

@@ -205,7 +205,13 @@ struct pager_req_check {
 struct pager_rep_check {
 	uint32_t failures;
 	uint32_t checks;
-	char text[2048]; /* one line per failure, NUL-terminated */
+	char text[2008];         /* one line per failure, then notes, NUL-terminated */
+	uint32_t notes;          /* about what clients did themselves */
+	uint32_t clients;        /* whose address spaces were compared with the books */
+	uint32_t clients_unseen; /* and that could not be looked at */
+	uint32_t reserved;
+	uint64_t regions, pages; /* of the former, as compared */
+	uint64_t pages_left_out; /* they were in transit */
 };
 
 enum pager_debug_op {

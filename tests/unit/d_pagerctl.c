@@ -154,6 +154,8 @@ check(void **state)
 {
 	RUN("check", 0);
 	SAYS("12 checks, 0 failed");
+	SAYS(
+	    "clients: 3 looked at (5 regions, 678 mapped pages), 1 not; 9 pages left out; 2 notes");
 	RUN("check", 1);
 	SAYS("first thing is wrong\nsecond?thing\n12 checks, 2 failed");
 	RUN("check --json", 0);

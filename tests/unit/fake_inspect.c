@@ -183,6 +183,12 @@ inspect_check(struct pager_rep_check *rep)
 	static unsigned calls;
 
 	rep->checks = 12;
+	rep->clients = 3;
+	rep->clients_unseen = 1;
+	rep->regions = 5;
+	rep->pages = 678;
+	rep->pages_left_out = 9;
+	rep->notes = 2;
 	if (calls++ % 2 == 0)
 		return;
 	rep->failures = 2;

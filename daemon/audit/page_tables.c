@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Page tables are read without any lock, and compared with what slots and words say afterwards. A
+ * difference is a suspicion only, because the page may have changed in between. It becomes a
+ * finding if it is there while the page is kept still: busy, or, without a frame, in a hole. Runs
+ * on: jobs.
+ */
+#include "audit/page_tables.h"
+
+#include <errno.h>
+
+#include "daemon.h"
+#include "pmap/pagemap.h"
+#include "transit/release.h"
+#include "vm/task.h"
+#include "vm/vm_object.h"
+
+#define RUNS_MAX 64u
+/* Pages compared while O is held. */
+#define STEP_PAGES 512u
+
+/* What keeps a page still. */
+enum hold { HOLD_NONE, HOLD_BUSY, HOLD_HOLE };
+
+static uint64_t
+page_address(const struct client_entry *e, uint64_t index)
+{
+	return e->base + (index << e->mapping->object->daemon->page_shift);
+}
+
+/* Whether the books exclude what the page tables say of the page. => O held */
+static bool
+page_is_suspect_locked(const struct vm_object *o, uint64_t index, bool writable)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(o, index));
+	uint32_t word;
+
+	lock_assert_held(&o->lock);
+	if (slot_kind(slot) != SLOT_RESIDENT)
+		return !vm_object_hole_at(o, index);
+	word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
+	return writable && !(word & (PAGE_BUSY | PAGE_DIRTY));
+}
+
+/* => O held */
+static enum hold
+page_hold_locked(struct vm_object *o, uint64_t index, struct hole *hole, struct vm_page **ret)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(o, index));
+
+	lock_assert_held(&o->lock);
+	if (slot_kind(slot) == SLOT_RESIDENT) {
+		*ret = &o->daemon->frames.pages[slot_frame(slot)];
+		return vm_page_busy_only(*ret) ? HOLD_BUSY : HOLD_NONE;
+	}
+	if (vm_object_hole_at(o, index))
+		return HOLD_NONE;
+	vm_object_hole_begin(o, hole, index, index + 1);
+	return HOLD_HOLE;
+}
+
+/* Whether the page, which is kept still, is in the page tables as it must not be. */
+static bool
+page_is_wrong(const struct client *c, uint64_t address, bool is_resident)
+{
+	const struct daemon *d = c->task->daemon;
+	uint64_t end = address + d->page_bytes;
+	bool wrong = false;
+
+	while (address < end && !wrong) {
+		struct pagemap_run runs[8];
+		int count = pagemap_scan(c->task, address, end, runs, ARRAY_LEN(runs), &address);
+
+		if (count < 0)
+			return false;
+		for (int i = 0; i < count; i++)
+			wrong |= runs[i].writable || !is_resident;
+	}
+	return wrong;
+}
+
+static void
+suspect_look(struct page_look *look, const struct client_entry *e, uint64_t index)
+{
+	struct vm_object *o = e->mapping->object;
+	uint64_t address = page_address(e, index);
+	struct vm_page *p = NULL;
+	struct hole hole;
+	enum hold hold;
+	bool wrong;
+
+	lock_acquire(&o->lock);
+	hold = page_hold_locked(o, index, &hole, &p);
+	lock_release(&o->lock);
+	if (hold == HOLD_NONE) {
+		look->left_out++;
+		return;
+	}
+	wrong = !(hold == HOLD_BUSY && load_relaxed(&p->word) & PAGE_DIRTY) &&
+		page_is_wrong(look->client, address, hold == HOLD_BUSY);
+	if (hold == HOLD_BUSY)
+		vm_object_unbusy(o, index, p);
+	else
+		vm_object_hole_close(o, &hole);
+	if (wrong && look->finding_count < PAGE_FINDINGS_MAX)
+		look->findings[look->finding_count++] = (struct page_finding){ .entry = e,
+			.address = address,
+			.index = index,
+			.is_resident = hold == HOLD_BUSY };
+}
+
+/* Pages [first, last), at most STEP_PAGES, are in the page tables. */
+static void
+step_look(struct page_look *look, const struct client_entry *e, uint64_t first, uint64_t last,
+    bool writable)
+{
+	struct vm_object *o = e->mapping->object;
+	uint16_t suspects[STEP_PAGES];
+	unsigned count = 0;
+
+	CHECK(first < last && last - first <= STEP_PAGES);
+	lock_acquire(&o->lock);
+	for (uint64_t i = first; i < last; i++)
+		if (page_is_suspect_locked(o, i, writable))
+			suspects[count++] = (uint16_t)(i - first);
+	lock_release(&o->lock);
+	look->pages += last - first;
+	for (unsigned i = 0; i < count; i++) {
+		if (look->suspects >= PAGE_SUSPECTS_MAX ||
+		    look->finding_count == PAGE_FINDINGS_MAX) {
+			look->left_out += count - i;
+			return;
+		}
+		look->suspects++;
+		suspect_look(look, e, first + suspects[i]);
+	}
+}
+
+static void
+run_look(struct page_look *look, const struct client_entry *e, const struct pagemap_run *run)
+{
+	const struct daemon *d = look->client->task->daemon;
+	uint64_t first = (run->start - e->base) >> d->page_shift;
+	uint64_t last = (run->end - e->base + d->page_bytes - 1) >> d->page_shift;
+
+	while (first < last) {
+		uint64_t to = min_u64(last, first + STEP_PAGES);
+
+		step_look(look, e, first, to, run->writable);
+		first = to;
+	}
+}
+
+int
+page_tables_look(struct page_look *look, const struct client_entry *e, uint64_t start, uint64_t end)
+{
+	struct task *task = look->client->task;
+
+	locks_assert_none();
+	CHECK(start >= e->start && end <= e->end);
+	while (start < end && look->finding_count < PAGE_FINDINGS_MAX) {
+		struct pagemap_run runs[RUNS_MAX];
+		int count;
+
+		/* Who holds calls up is moved to another lane, and waits alone from then on. */
+		if (load_acquire(&task->lane) != watch_lane())
+			return -EAGAIN;
+		count = pagemap_scan(task, start, end, runs, RUNS_MAX, &start);
+		if (count < 0)
+			return count;
+		for (int i = 0; i < count; i++)
+			run_look(look, e, &runs[i]);
+	}
+	return 0;
+}
