@@ -2,7 +2,7 @@
  *
  * Clients' maps against the address spaces of their processes, and their page tables against the
  * books. A process can do to both what it likes: it has its userfaultfd and its objects' memfds.
- * So a difference is a failure only where it cannot be meant (client_is_trusted), and a note
+ * So a difference is a failure only where it cannot be meant (verify_client), and a note
  * elsewhere. Runs on: jobs.
  */
 #include "audit/audit_priv.h"
@@ -99,15 +99,6 @@ client_compare(struct client *c, struct comparison *ret)
 	return ret->look.finding_count > 0 ? client_places_read(c) : 0;
 }
 
-/* An error that the client's process can bring about. */
-#define client_verify(c, r, holds, ...)                                                            \
-	do {                                                                                       \
-		if (client_is_trusted(c))                                                          \
-			verify(r, holds, __VA_ARGS__);                                             \
-		else if (!(holds))                                                                 \
-			note(r, __VA_ARGS__);                                                      \
-	} while (0)
-
 static void
 findings_tell(struct report *r, const struct client *c, const struct page_look *look)
 {
@@ -117,7 +108,7 @@ findings_tell(struct report *r, const struct client *c, const struct page_look *
 		bool is_there = p < c->places + c->place_count && p->start <= f->address &&
 				p->is_registered && client_place_fits(c, f->entry, p);
 
-		client_verify(c, r, !is_there,
+		verify_client(r, c->task, !is_there,
 		    "process %d: object %llu page %" PRIu64 " at 0x%" PRIx64 ": %s",
 		    (int)c->task->pid, (unsigned long long)f->entry->mapping->object->id, f->index,
 		    f->address,
@@ -136,7 +127,7 @@ comparison_tell(struct report *r, const struct client *c, const struct compariso
 	r->regions += c->entry_count;
 	verify(r, c->misplaced == 0, "process %d: %u regions do not lie in their mappings", pid,
 	    c->misplaced);
-	client_verify(c, r, found->wrong.count == 0,
+	verify_client(r, c->task, found->wrong.count == 0,
 	    "process %d: %u regions show other pages than the books say, the first at 0x%" PRIx64,
 	    pid, found->wrong.count, found->wrong.first);
 	if (found->absent.count > 0)

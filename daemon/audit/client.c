@@ -181,13 +181,6 @@ client_is_still(struct client *c)
 }
 
 bool
-client_is_trusted(const struct client *c)
-{
-	CHECK_OBJ(c->task, TASK_MAGIC);
-	return c->task->uid == 0 || c->task->uid == geteuid();
-}
-
-bool
 client_place_fits(const struct client *c, const struct client_entry *e, const struct place *p)
 {
 	return p->device == c->device && p->inode == e->inode && p->is_shared &&

@@ -40,9 +40,6 @@ void client_end(struct client *c);
 int client_places_read(struct client *c);
 /* Whether the map has the same addresses as when it was copied. */
 bool client_is_still(struct client *c);
-/* Whether an error that the client's process causes is an error of a program that the daemon must
- * trust: root and the daemon's own user can do anything to it. */
-bool client_is_trusted(const struct client *c);
 /* Whether the place shows the entry's object at [start, end) as the entry says; both cover that
  * range. */
 bool client_place_fits(const struct client *c, const struct client_entry *e, const struct place *p);

@@ -7,6 +7,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "vm/task.h"
 
 struct report
 report_begin(char *text, size_t size)
@@ -41,6 +44,33 @@ verify(struct report *r, bool holds, const char *fmt, ...)
 	r->failures++;
 	va_start(args, fmt);
 	line_add(r->text, r->size, &r->used, fmt, args);
+	va_end(args);
+}
+
+/* Root and the daemon's own user can do anything to the daemon. */
+static bool
+task_is_trusted(const struct task *task)
+{
+	CHECK_OBJ(task, TASK_MAGIC);
+	return task->uid == 0 || task->uid == geteuid();
+}
+
+void
+verify_client(struct report *r, const struct task *task, bool holds, const char *fmt, ...)
+{
+	va_list args;
+
+	r->checks++;
+	if (holds)
+		return;
+	va_start(args, fmt);
+	if (task_is_trusted(task)) {
+		r->failures++;
+		line_add(r->text, r->size, &r->used, fmt, args);
+	} else {
+		r->notes++;
+		line_add(r->note_text, sizeof(r->note_text), &r->note_used, fmt, args);
+	}
 	va_end(args);
 }
 
