@@ -363,6 +363,9 @@ main(int argc, char **argv)
 		index[i] = i;
 		pids[i] = client_start(&d, client, &index[i]);
 	}
+	/* While everything moves. */
+	for (unsigned i = 0; i < 3; i++)
+		live_check(&d);
 	for (unsigned i = 0; i < config.clients; i++)
 		client_join(&d, pids[i], true);
 	printf("faults %lld compressions %lld decompressions %lld swapins %lld pageouts %lld clean "
