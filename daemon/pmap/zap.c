@@ -143,6 +143,7 @@ zap_ranges(
 	}
 }
 
+/* Takes away what is still mapped, from each of the daemon's processors in turn. */
 static void
 zap_everywhere(struct daemon *d, struct task *task, const struct iovec *ranges, unsigned count)
 {
