@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * Eviction: a range leaves memory because its owner says so (PAGER_BEHAVIOR_PAGEOUT). A jobs thread
- * names the range and waits (region/evict.c); every worker takes part after part of it, makes the
- * pages busy and launders them. Faults are answered meanwhile, and one that meets a page on its way
- * out wins, as against any laundering.
+ * names the range and waits (region/evict.c). Each worker takes one part of it after another, makes
+ * the pages busy and launders them. Faults are answered meanwhile; a fault on a page that is on its
+ * way out wins, as with any other laundering.
  *
- * Nothing is unmapped beforehand: the pages need not be seen to be touched, only to be written,
- * which the write protection sees to; the hole takes the mappings away, a whole neighbourhood at a
+ * Nothing is unmapped beforehand. Touches of these pages need not be seen; writes must be, and the
+ * write protection sees them. The punch takes the mappings away, those of many neighbours at a
  * time.
  *
- * Where nothing can be stored, clean pages leave, and the worker waits for the writer as it does
- * otherwise. When that has been tried as often as squeeze.c asks for before it refuses a first
- * touch, the rest stays.
+ * If nothing can be stored, clean pages leave, and the worker waits for the writer as it does for
+ * other pages. If that has been tried as often as squeeze.c demands before a first touch is
+ * refused, the rest of the range stays.
  *
  * Runs on: pageout workers. Allocates nothing; no lock is held across I/O.
  */
@@ -22,17 +22,19 @@
 #include "pagers/store.h"
 #include "vm/task.h"
 
-/* Pages that a worker takes up at a time. Neighbours of one part leave in one hole. */
+/* Pages of a part. Neighbours of one part leave in one punch. */
 #define PART_PAGES 128u
-/* And takes out in one round, with the price of its calls divided by so many. */
+/* Pages of a part that are laundered in one round, which share the cost of its system calls. */
 #define PART_BATCH 64u
 
-/* The oldest one that has pages for a worker of that lane, or NULL. => PAGEQ held */
+/* The range that was asked for first of those that have pages for a worker of that lane, or NULL.
+ * => PAGEQ held */
 static struct eviction *
 next_locked(const struct daemon *d, unsigned lane)
 {
 	struct eviction *e = d->pageq.evictions.first;
 
+	pageq_assert_held(d);
 	while (e && (e->next == e->end || load_acquire(&e->object->owner->lane) != lane))
 		e = e->next_asked;
 	return e;
@@ -41,24 +43,26 @@ next_locked(const struct daemon *d, unsigned lane)
 bool
 evict_wanted_locked(const struct daemon *d, unsigned lane)
 {
+	pageq_assert_held(d);
 	return next_locked(d, lane) != NULL;
 }
 
-/* The jobs thread goes on when nothing is left to be taken up and nobody is at work. => PAGEQ held
- */
+/* Wakes the jobs thread if all pages have been taken up and no worker has a part. => PAGEQ held */
 static void
 end_locked(struct daemon *d, const struct eviction *e)
 {
+	pageq_assert_held(d);
 	if (e->parts == 0 && e->next == e->end)
 		cond_broadcast(&d->pageq.evictions.done);
 }
 
-/* The worker's eviction, in which it has a part now, or NULL. => PAGEQ held */
+/* Takes up a part, unless the worker has one. => the range, or NULL: there is none; PAGEQ held */
 static struct eviction *
 part_locked(struct pageout_worker *w)
 {
 	struct eviction *e = w->eviction;
 
+	pageq_assert_held(w->daemon);
 	while (!e && (e = next_locked(w->daemon, w->lane)) != NULL) {
 		e->next = vm_object_next_live(e->object, e->next, e->end);
 		if (e->next == e->end) {
@@ -75,31 +79,36 @@ part_locked(struct pageout_worker *w)
 	return e;
 }
 
+/* => PAGEQ held */
 static void
 part_end_locked(struct pageout_worker *w, struct eviction *e)
 {
+	pageq_assert_held(w->daemon);
+	CHECK(w->eviction == e && e->parts > 0);
 	w->eviction = NULL;
 	w->part_low = w->part_high = 0;
 	e->parts--;
 	end_locked(w->daemon, e);
 }
 
-/* What a search through a part has met. */
+/* The result of a search through a part. */
 struct search {
-	uint64_t at; /* where it ended */
-	unsigned count;
+	uint64_t at;    /* the page before which it ended */
+	unsigned count; /* pages taken */
 	bool met_busy, met_dirty;
 };
 
-/* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
+/* Pages that are looked at while PAGEQ is held once: faults wait for PAGEQ that long. */
 #define SEARCH_STEP 16u
 
+/* Makes up to `want` pages of the part CLEANING, in w->victims. */
 static struct search
 collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean_only)
 {
 	struct daemon *d = w->daemon;
 	struct search s = { .at = w->part_low };
 
+	CHECK(want <= PAGEOUT_BATCH_MAX && w->part_low < w->part_high);
 	while (s.at < w->part_high && s.count < want) {
 		uint64_t step_end = min_u64(s.at + SEARCH_STEP, w->part_high);
 
@@ -117,15 +126,16 @@ collect(struct pageout_worker *w, struct vm_object *o, unsigned want, bool clean
 	return s;
 }
 
-/* Pages that go straight on to swap take memory for a moment only, and where the disk has time to
- * spare a processor's is what their leaving takes: pressed less hard more of them leave. Up by half
- * each time, and down by half when a batch found no room, which is how a disk that does not keep up
- * is felt. */
+/* Pages that go straight on to swap take memory only for a moment. While the disk has time to
+ * spare, the processor limits how fast they leave, so less compression lets more of them leave. The
+ * acceleration grows by half each time, and falls by half when a batch found no room: that is how a
+ * disk that does not keep up shows. */
 unsigned
 evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_swap, bool refused)
 {
 	unsigned next = refused ? now / 2 : now + now / 2 + 1;
 
+	CHECK(least > 0 && most > 0);
 	if (!goes_on_to_swap)
 		return 0;
 	if (next > most)
@@ -133,13 +143,15 @@ evict_acceleration(unsigned now, unsigned least, unsigned most, bool goes_on_to_
 	return next > least ? next : least;
 }
 
-/* Whether what is stored now will have left memory by the end: as much follows as the compressor
- * holds. A page pressed lightly takes about three quarters of one. => PAGEQ held */
+/* Whether the pages that are stored now will have left memory by the end, because as much follows
+ * as the compressor may hold. A lightly compressed page takes about three quarters of a page. =>
+ * PAGEQ held */
 static bool
 goes_on_to_swap_locked(const struct daemon *d, const struct eviction *e)
 {
 	uint64_t follow = min_u64(e->end - e->next + e->behind, frames_movable(d));
 
+	pageq_assert_held(d);
 	return swap_has_room(d) && follow * 3 / 4 > store_share(d);
 }
 
@@ -153,6 +165,8 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	unsigned freed;
 	bool room, goes_on = false;
 
+	locks_assert_none();
+	CHECK(w->chosen == 0);
 	pageq_lock(d);
 	e = part_locked(w);
 	if (e)
@@ -160,7 +174,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	pageq_unlock(d);
 	if (!e)
 		return false;
-	/* It stays until this worker's part has ended. */
+	/* The range and its object stay until this worker's part has ended. */
 	o = e->object;
 	if (w->part_batch == 0)
 		w->part_batch = PART_BATCH;
@@ -173,7 +187,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	w->acceleration = 0;
 	if (s.met_dirty)
 		w->refused = true;
-	/* Before there is no room left: then we would wait. */
+	/* The writer begins before there is no room left, so that this worker need not wait. */
 	if (store_swap_worth(d))
 		writeback_want(d);
 	w->part_batch = w->refused ? (w->part_batch + 1) / 2 : PART_BATCH;
@@ -186,7 +200,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	e->met_busy |= s.met_busy;
 	if (freed > 0)
 		e->since = moment_now(d);
-	/* Pages that found no room are come to again. */
+	/* Pages that found no room are tried again. */
 	if (!w->refused)
 		w->part_low = s.at;
 	else if (squeeze_refuses(
@@ -196,8 +210,8 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 		e->next = e->end;
 		w->part_low = w->part_high;
 	}
-	/* What is left of the part is for its lane's worker: the whole of the range is gone through
-	 * again (met_busy). */
+	/* The rest of the part is for another worker, or for another lane's. met_busy makes the job
+	 * ask for the whole range again. */
 	if (unlikely(watch_is_relieved() || load_acquire(&o->owner->lane) != w->lane)) {
 		e->met_busy |= w->part_low < w->part_high;
 		w->part_low = w->part_high;

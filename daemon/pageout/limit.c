@@ -1,51 +1,49 @@
 /* SPDX-License-Identifier: MIT
  *
- * Clients at their limit: their own pages leave, and nobody else's. Runs on: worker 0 of the common
- * lane, and side lanes' workers.
+ * Clients at their limit: their own pages leave, and those of no other client. Runs on: worker 0 of
+ * the common lane, and side lanes' workers. Allocates nothing.
  */
 #include "pageout/limit.h"
 
 #include "memorystatus/limits.h"
+#include "pageout/age.h"
 #include "pageout/batch.h"
 #include "vm/task.h"
 
-/* The pages of one object, clock-wise from the task's hand: inactive ones leave, active ones
- * become inactive.
- * => whether the object had any */
-static bool
+/* Goes through the pages of one object, from the task's hand on: inactive ones become victims,
+ * active ones inactive, up to `want` of each. *aged grows by the pages in w->deactivated. */
+static void
 sweep_object(
     struct pageout_worker *w, struct task *task, struct vm_object *o, unsigned want, unsigned *aged)
 {
 	struct daemon *d = w->daemon;
 	uint64_t i = task->reclaim.page;
-	bool any = false;
 
+	CHECK(want <= PAGEOUT_BATCH_MAX && w->chosen == 0 && *aged == 0);
 	for (; w->chosen < want && *aged < want &&
 	       (i = vm_object_next_live(o, i, o->page_count)) < o->page_count;
 	     i++) {
 		pageq_lock(d);
 		if (pageq_choose_page_locked(d, o, i, &w->victims[w->chosen])) {
 			w->chosen++;
-			any = true;
 		} else if (pageq_deactivate_page_locked(d, o, i)) {
 			vm_object_get(o);
 			w->deactivated[*aged] =
 			    (struct victim){ vm_object_pol_page(o, i), FRAME_NONE, o };
 			++*aged;
-			any = true;
 		}
 		pageq_unlock(d);
 	}
 	task->reclaim.page = i >= o->page_count ? 0 : (uint32_t)i;
-	return any;
 }
 
-/* The next object of the task in its map, at or behind its hand; with a reference, or NULL. */
+/* The object at the task's hand in its map, with a reference, or NULL: the map is empty. */
 static struct vm_object *
 next_object(struct task *task)
 {
 	struct vm_object *o = NULL;
 
+	locks_assert_none();
 	lock_acquire(&task->map.lock);
 	if (task->map.count > 0) {
 		if (task->reclaim.entry >= task->map.count)
@@ -57,8 +55,8 @@ next_object(struct task *task)
 	return o;
 }
 
-/* Takes pages of a client that is over its limit, and of nobody else. => frames freed; *ret_moved:
- * or pages aged */
+/* Takes out up to a batch of pages of a client that is over its limit. => frames freed; *ret_moved:
+ * some pages became victims or inactive */
 static unsigned
 round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 {
@@ -66,7 +64,7 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 	uint32_t tries = 2 * task->map.count + 2;
 
 	w->refused = false;
-	/* deactivated[] is filled from its beginning below. */
+	/* sweep_object fills w->deactivated from its beginning. */
 	worker_age(w);
 	while (tries-- > 0 && freed < want && !w->refused && !watch_is_relieved()) {
 		struct vm_object *o = next_object(task);
@@ -86,7 +84,7 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 	return freed;
 }
 
-/* Own reclaim works until so many pages are free below the limit. */
+/* Pages below its limit that a client is worked down to. */
 #define LIMIT_SLACK 32u
 
 unsigned
@@ -98,22 +96,25 @@ round_limits(struct pageout_worker *w)
 	unsigned freed = 0;
 	bool again = false;
 
+	locks_assert_none();
+	CHECK(w->lane <= SIDE_LANES && w->chosen == 0);
 	store_release(&d->limits.wanted[w->lane], false);
 	while ((task = task_next(d, &cursor)) != NULL) {
 		bool is_ours = load_acquire(&task->lane) == w->lane && !watch_is_relieved();
 
-		/* Taken back first: a fault that parks from here on asks again. */
+		/* The flag is cleared first: a fault that parks from here on sets it again. */
 		if (is_ours && exchange_acq_rel(&task->reclaim.queued, false)) {
 			bool moved = false, waited_for;
 
 			if (process_over_limit(task->bill.process, LIMIT_SLACK))
 				freed += round_task(w, task, &moved);
 			waited_for = load_acquire(&task->bill.process->limit_parked) > 0;
-			/* Below the limit, by our work or its owner's: who waits may go on. */
+			/* Below the limit, by this work or its owner's: waiting faults may go on.
+			 */
 			if (waited_for && !process_over_limit(task->bill.process, 1))
 				bells_ring_one(&d->bells);
-			/* A limit set below what is held is worked down to without a fault, as long
-			 * as pages move. */
+			/* Where a limit was set below what the client holds, the work goes on
+			 * without a fault as long as pages move. */
 			if (waited_for || (moved && process_over_limit(task->bill.process, 0))) {
 				store_release(&task->reclaim.queued, true);
 				again = true;

@@ -7,7 +7,8 @@
 
 #include "pageout/worker.h"
 
-/* Pages of such clients of the worker's lane leave. => frames freed */
+/* Takes out pages of those clients of the worker's lane that are over their limits. => frames
+ * freed; no lock held */
 unsigned round_limits(struct pageout_worker *w);
 
 #endif

@@ -15,44 +15,26 @@
 
 #include "alloc.h"
 #include "memorystatus/limits.h"
+#include "pageout/age.h"
 #include "pageout/batch.h"
 #include "pageout/evict.h"
-#include "pageout/launder.h"
 #include "pageout/limit.h"
+#include "pageout/reclaim.h"
 #include "pageout/writeback.h"
-#include "pageq/choose.h"
-#include "pageq/exact.h"
 #include "pageq/side.h"
 #include "pagers/store.h"
 #include "vm/task.h"
 #include "memorystatus/frame_wait.h"
 
-/* Pages beyond resident_frames, those that faults wait for included. */
-static bool
-over_resident_frames(struct daemon *d)
-{
-	uint64_t limit = param(d, resident_frames);
-	uint64_t resident = frames_resident_movable(d);
-
-	return limit &&
-	       (resident > limit || (resident == limit && load_relaxed(&d->park.count) > 0));
-}
-
-/* Frames that shall be free: crammed, only what lets stored pages come and go. */
-static uint32_t
-target(const struct daemon *d)
-{
-	return unlikely(frames_are_crammed(d)) ? d->frames.last : d->frames.free_target;
-}
-
-/* Free frames below which the worker of that rank works: the first from free_min on, each further
- * one later. => PAGEQ held */
+/* Whether the worker of that rank should work, or (working) go on. The first worker begins below
+ * free_min, each further one at a lower number of free frames. => PAGEQ held */
 static bool
 work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 {
 	uint32_t free_count = load_relaxed(&d->frames.free_count);
 	uint32_t start = d->frames.free_min, stop = d->frames.free_target;
 
+	pageq_assert_held(d);
 	if (rank == 0 && load_relaxed(&d->limits.wanted[LANE_COMMON]))
 		return true;
 	if (rank < d->worker_count && evict_wanted_locked(d, LANE_COMMON))
@@ -67,121 +49,31 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 		start = d->frames.last / 4;
 		stop = d->frames.last;
 	}
-	if (rank == 0 && over_resident_frames(d))
+	if (rank == 0 && reclaim_is_over_limit(d))
 		return true;
 	return free_count < (working ? stop : start) ||
 	       (load_relaxed(&d->park.count) > 0 && frames_available(d) == 0);
 }
 
-/* Faults wait for PAGEQ: it is not held for longer than so many pages take. */
-#define CHOOSE_STEP 8u
-
-/* The agent takes its processor from a thread that faults there: rather seldom than briefly, for so
- * the thread's 99th percentile does not see it. But before the pages are victims: no more than half
- * of what is inactive waits with all workers together. */
-#define AGE_BATCH (PAGEOUT_BATCH_MAX - 4 * CHOOSE_STEP)
-static void
-age_many(struct pageout_worker *w)
-{
-	uint64_t inactive = (uint64_t)load_relaxed(&w->daemon->stats.levels[STAT_FRAMES_INACTIVE]);
-
-	if (w->aged >= AGE_BATCH || 2ull * w->daemon->worker_count * w->aged >= inactive)
-		worker_age(w);
-}
-
-/* Chooses the batch of a round and the pages to be unmapped, a few at a time. */
-static void
-choose(struct pageout_worker *w)
-{
-	struct daemon *d = w->daemon;
-	unsigned n, more, before = w->aged;
-
-	do {
-		unsigned want =
-		    w->batch - w->chosen < CHOOSE_STEP ? w->batch - w->chosen : CHOOSE_STEP;
-
-		more = 0;
-		pageq_lock(d);
-		n = choose_round_locked(d, want, 2 * want, w->chosen == 0 && w->aged == before,
-		    w->deactivated + w->aged, &more, w->victims + w->chosen);
-		pageq_unlock(d);
-		w->chosen += n;
-		worker_made_inactive(w, more);
-	} while (
-	    n + more > 0 && w->chosen < w->batch && w->aged + 2 * CHOOSE_STEP <= PAGEOUT_BATCH_MAX);
-}
-
-/* With resident_frames: one victim, in the order of pagersim. */
-static void
-choose_exact(struct pageout_worker *w)
-{
-	struct daemon *d = w->daemon;
-	unsigned aged;
-
-	/* Parameters change while we run: some may have been waiting. */
-	worker_age(w);
-	do {
-		/* What it chose now nobody would come to. */
-		if (watch_is_relieved())
-			return;
-		aged = 0;
-		pageq_lock(d);
-		w->chosen =
-		    exact_round_locked(d, w->deactivated, PAGEOUT_BATCH_MAX, &aged, w->victims);
-		pageq_unlock(d);
-		worker_made_inactive(w, aged);
-		worker_age(w);
-	} while (w->chosen == 0 && aged == PAGEOUT_BATCH_MAX);
-}
-
-static void
-choose_clean(struct pageout_worker *w)
-{
-	struct daemon *d = w->daemon;
-
-	pageq_lock(d);
-	w->chosen = choose_clean_locked(d, w->batch, w->victims);
-	pageq_unlock(d);
-}
-
-/* One round: a batch aged, a batch laundered. => frames freed */
-static unsigned
-round_global(struct pageout_worker *w)
-{
-	struct daemon *d = w->daemon;
-	/* Without a place to store them dirty pages would only be taken from their owners and given
-	 * back. */
-	bool room = store_has_room(w->daemon, w->index, w->batch);
-
-	/* What leaves for nothing goes first. */
-	if (!room || frames_are_crammed(d))
-		choose_clean(w);
-	if (room && w->chosen == 0 && param(d, resident_frames)) {
-		choose_exact(w);
-	} else if (room && w->chosen == 0) {
-		choose(w);
-		age_many(w);
-	}
-	return worker_launder(w);
-}
-
-/* Nothing could leave, or not all that should. Waits until writeback makes room, or a little while.
- */
+/* Nothing could leave, or not all that should: waits until the writer makes room, or for
+ * ROOM_WAIT_NS. */
+#define ROOM_WAIT_NS 1000000u
 static void
 wait_for_room(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
 
+	locks_assert_none();
 	writeback_want(d);
 	worker_age(w);
 	pageq_lock(d);
 	if (!d->pageq.calls.stopping)
-		cond_wait_for(&d->pageq.calls.room_wanted, &d->pageq.lock, 1000000);
+		cond_wait_for(&d->pageq.calls.room_wanted, &d->pageq.lock, ROOM_WAIT_NS);
 	pageq_unlock(d);
 }
 
-/* Until there is work for this worker. Worker 0 is woken by those who take frames, the others only
- * by a worker that does not keep up. => PAGEQ held, released meanwhile */
+/* Sleeps until there may be work for this worker. Worker 0 is woken by threads that take frames,
+ * the others by a worker that does not keep up. => PAGEQ held, released meanwhile */
 static void
 sleep_locked(struct pageout_worker *w)
 {
@@ -199,6 +91,7 @@ sleep_locked(struct pageout_worker *w)
 	}
 }
 
+/* Victims in a row that may be passed over before the worker waits. */
 #define PASSED_OVER_MAX 1024u
 
 bool
@@ -206,12 +99,13 @@ worker_has_passed_over(struct pageout_worker *w, unsigned before, unsigned freed
 {
 	bool has_passed = freed == 0 && w->passed_over > before && w->passed_over < PASSED_OVER_MAX;
 
+	CHECK(w->passed_over >= before);
 	if (!has_passed)
 		w->passed_over = 0;
 	return has_passed;
 }
 
-/* What a worker of the common lane does in one turn; it was found to be wanted. */
+/* One turn of a worker of the common lane for which there is work. */
 static void
 turn(struct pageout_worker *w)
 {
@@ -219,13 +113,14 @@ turn(struct pageout_worker *w)
 	unsigned freed = 0, passed_over = w->passed_over;
 	bool evicted, has_passed;
 
+	locks_assert_none();
 	w->refused = false;
 	evicted = evict_round(w, &freed);
 	if (w->rank == 0 && load_acquire(&d->limits.wanted[LANE_COMMON]))
 		freed += round_limits(w);
-	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < target(d) ||
-					(w->rank == 0 && over_resident_frames(d))))
-		freed += round_global(w);
+	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < reclaim_target(d) ||
+					(w->rank == 0 && reclaim_is_over_limit(d))))
+		freed += reclaim_round(w);
 	has_passed = worker_has_passed_over(w, passed_over, freed);
 	if (!has_passed)
 		fetch_add_relaxed(&d->pageq.rounds, 1);
@@ -246,11 +141,12 @@ work_in_common(struct pageout_worker *w)
 	struct daemon *d = w->daemon;
 	bool working = false;
 
+	CHECK(w->lane == LANE_COMMON && w->rank < d->worker_count);
 	pageq_lock(d);
 	while (!d->pageq.calls.stopping && !watch_is_relieved()) {
 		if (!w->eviction && !work_wanted_locked(d, w->rank, working)) {
 			working = false;
-			/* What waits to be unmapped does not wait for the next work. */
+			/* Pages that are to be unmapped do not wait for the next work. */
 			if (w->aged > 0) {
 				pageq_unlock(d);
 				worker_age(w);
@@ -261,7 +157,7 @@ work_in_common(struct pageout_worker *w)
 			continue;
 		}
 		working = true;
-		/* The next worker joins if even now there is too little. */
+		/* Free frames are so few that the next worker should join. */
 		if (d->pageq.calls.helpers_asleep && work_wanted_locked(d, w->rank + 1, false))
 			cond_broadcast(&d->pageq.calls.help_wanted);
 		pageq_unlock(d);
@@ -271,13 +167,14 @@ work_in_common(struct pageout_worker *w)
 	pageq_unlock(d);
 }
 
-/* A side lane's worker does what it is given, and what clients of its lane want or must do with
- * their own pages. */
+/* A side lane's worker launders the victims that it is given, and takes out its lane's clients' own
+ * pages: those that they want to leave, and those above their limits. */
 static void
 work_in_side_lane(struct pageout_worker *w)
 {
 	struct daemon *d = w->daemon;
 
+	CHECK(w->lane > LANE_COMMON && w->lane <= SIDE_LANES && w->rank == 0);
 	pageq_lock(d);
 	while (!d->pageq.calls.stopping && !watch_is_relieved()) {
 		unsigned freed = 0;
@@ -307,7 +204,7 @@ work_in_side_lane(struct pageout_worker *w)
 	pageq_unlock(d);
 }
 
-/* One duty after the other: most workers have one for good. */
+/* Serves one duty after another. Most workers keep their first. */
 static void *
 worker_main(void *argument)
 {
@@ -321,13 +218,14 @@ worker_main(void *argument)
 		bool is_common = (unsigned)number < d->worker_count;
 		char name[16];
 
+		CHECK((unsigned)number < d->worker_count + SIDE_LANES);
 		w->lane = is_common ? LANE_COMMON : (unsigned)number - d->worker_count + 1;
 		w->rank = is_common ? (unsigned)number : 0;
 		watch_on_duty(&w->watch, w->lane);
 		snprintf(name, sizeof(name), "%s-%u", is_common ? "pageout" : "pageside",
 		    is_common ? w->rank : w->lane);
 		pthread_setname_np(pthread_self(), name);
-		/* What the worker before has left. */
+		/* The pages that the worker before has handed over. */
 		worker_age(w);
 		if (worker_launder(w) > 0)
 			frame_wait_freed(d);
@@ -337,7 +235,8 @@ worker_main(void *argument)
 			work_in_side_lane(w);
 		if (!watch_is_relieved())
 			break;
-		/* What it had not begun the watcher has given to another, under the same lock. */
+		/* The watcher has given what this worker had not begun to another, under the same
+		 * lock. */
 		lock_acquire(&d->duty_lock);
 		w->aged = w->aged_begun = w->chosen = w->begun = 0;
 		w->duty.number = DUTY_NONE;
@@ -351,26 +250,28 @@ void
 worker_hand_over_locked(struct daemon *d, struct pageout_worker *w, struct pageout_worker *next)
 {
 	lock_assert_held(&d->duty_lock);
+	CHECK(w->aged_begun <= w->aged && w->begun <= w->chosen && w != next);
 	next->aged = w->aged - w->aged_begun;
 	memcpy(next->deactivated, w->deactivated + w->aged_begun,
 	    next->aged * sizeof(next->deactivated[0]));
 	next->chosen = w->chosen - w->begun;
 	memcpy(next->victims, w->victims + w->begun, next->chosen * sizeof(next->victims[0]));
-	/* Its part of a range: somebody waits for the end of it. One whose pages it is at it ends
-	 * itself, in evict_round. */
+	/* A job waits for the worker's part of a range. If the worker is inside of a call for pages
+	 * of that part, it ends the part itself, in evict_round. */
 	if (w->eviction && !w->evicting) {
 		next->eviction = w->eviction;
 		next->part_low = w->part_low;
 		next->part_high = w->part_high;
 		w->eviction = NULL;
 	}
-	/* Clients at their limit whose turn has not come. */
+	/* There may be clients over their limit whose turn has not come. */
 	if (w->rank == 0)
 		store_release(&d->limits.wanted[w->lane], true);
 	duty_give_locked(d, &next->duty, w->duty.number);
 }
 
-/* A stand-by takes over. Runs on: the watcher, while the worker is inside of a call. */
+/* A worker that stands by takes over. Runs on: the watcher, while the worker is inside of a call.
+ */
 static void
 relieve(struct daemon *d, struct watch *watch)
 {
@@ -388,6 +289,7 @@ relieve(struct daemon *d, struct watch *watch)
 int
 pageout_start(struct daemon *d)
 {
+	CHECK(d->workers == NULL);
 	d->workers = calloc(worker_thread_count(d), sizeof(*d->workers));
 	if (!d->workers)
 		return -ENOMEM;
@@ -415,6 +317,7 @@ pageout_start(struct daemon *d)
 void
 pageout_stop(struct daemon *d)
 {
+	CHECK(d->workers != NULL);
 	pageq_lock(d);
 	d->pageq.calls.stopping = true;
 	cond_signal(&d->pageq.calls.pageout_wanted);

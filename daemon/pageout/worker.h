@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pageout worker, with all that it has under way.
+ * A pageout worker, with all that it has under way. Its fields are its own thread's, unless they
+ * say otherwise; the watcher takes over pages that are not begun (worker_hand_over_locked).
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -13,44 +14,51 @@
 #define PAGEOUT_BATCH_MAX 256u
 _Static_assert(PAGEOUT_BATCH_MAX <= ZAP_MAX, "a batch is unmapped at once");
 
+/* Victims that are chosen while PAGEQ is held once: faults wait for PAGEQ that long. Twice as many
+ * pages are made inactive. */
+#define CHOOSE_STEP 8u
+
 struct pageout_worker {
 	struct daemon *daemon;
 	pthread_t thread;
-	unsigned index; /* (C) of the compressor's segment that it fills */
-	/* Its own thread's; those of the common lane have ranks: 0 is woken by who takes frames,
-	 * each other one by those before it. */
-	unsigned rank, lane;
-	struct duty duty; /* its rank, or worker_count and behind: its lane */
+	unsigned index;   /* (C) the compressor's segment that it fills is that of this number */
+	unsigned lane;    /* whose clients' pages it launders */
+	unsigned rank;    /* in the common lane: 0 is woken by threads that take frames, each other
+			     worker by those of lower ranks */
+	struct duty duty; /* below worker_count: its rank; from there on: its side lane */
 	struct watch watch;
 	struct stat_shard stats;
-	struct hole hole; /* that it is about to punch in one piece: its victims, held busy, and
-			     stored pages between them */
-	void *bounce;     /* PAGEOUT_BATCH_MAX pages at most, read from memfds */
+	struct hole hole; /* the range that it is about to punch at once: victims, which it holds
+			     busy, and stored pages between them */
+	void *bounce;     /* room for PAGEOUT_BATCH_MAX pages that are read from memfds */
+	/* Pages that were made inactive, each with a reference on its object. The first `aged` of
+	 * them are to lose their mappings, and the first `aged_begun` of those are losing them. */
 	struct victim deactivated[PAGEOUT_BATCH_MAX];
-	unsigned
-	    aged; /* of those: to lose their mappings yet, each with a reference on its object */
-	unsigned aged_begun; /* and of those so many are being unmapped */
+	unsigned aged, aged_begun;
+	/* The first `chosen` of them are the batch. The first `begun` of those are being laundered,
+	 * or have been; the rest is LAUNDRY, not busy. Both numbers are written by the worker
+	 * outside of its calls, and read by the watcher while the worker is inside of one. */
 	struct victim victims[PAGEOUT_BATCH_MAX];
-	/* So many of them form the batch, and so many of those are being laundered or have been.
-	 * The rest is LAUNDRY, not busy. Written by the worker outside of its calls, read by the
-	 * watcher while it is inside of one. */
 	unsigned chosen, begun;
-	unsigned batches; /* laundered, to look at the compressor's waste now and then */
-	unsigned batch;   /* victims of the next round: fewer after a store has failed, for so many
-			     would stay */
-	bool refused;     /* in the last batch the compressor found no room for a page */
+	unsigned batches;     /* that it has laundered: it looks at the compressor's waste now and
+				 then */
+	unsigned batch;       /* victims of the next round. Fewer after a store has failed, since
+				 pages that are not stored have to be given back */
+	bool refused;         /* the compressor found no room for a page of the last batch */
 	unsigned passed_over; /* victims in a row that are for a side lane to launder */
-	/* Of which this worker has a part; NULL: none. Its own thread's, with PAGEQ; the watcher
-	 * hands it on while the worker is inside of a call that is not for pages of it. */
+	/* The range of which this worker has a part, or NULL. The worker changes it with PAGEQ
+	 * held; the watcher hands it on while the worker is inside of a call that is not for pages
+	 * of the range. */
 	struct eviction *eviction;
-	bool evicting;                /* at pages of it. Written outside of calls */
-	uint64_t part_low, part_high; /* pages of it that this worker takes out yet */
-	unsigned part_batch;          /* as batch, for these */
-	unsigned part_acceleration;   /* to press these with; 0: as any others */
-	unsigned acceleration;        /* to press this batch with; 0: by launder's own rule */
-	uint64_t zero_fills, refills; /* of the daemon, when last looked at */
-	bool growing; /* pages come from first touches rather than back from where they were stored
-		       */
+	bool evicting;                /* the batch is pages of that range; written outside of
+					 calls */
+	uint64_t part_low, part_high; /* pages of the part that are still to be taken out */
+	unsigned part_batch;          /* as batch, for the range's pages; 0: PART_BATCH */
+	unsigned part_acceleration; /* the compressor's for the range's pages; 0: not chosen yet */
+	unsigned acceleration;      /* the compressor's for this batch; 0: launder chooses */
+	uint64_t zero_fills, refills; /* the daemon's counters when launder last looked at them */
+	bool growing;                 /* more pages come from first touches than from where they
+					 were stored */
 };
 
 #endif

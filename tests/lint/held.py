@@ -22,13 +22,6 @@ LEFT_OUT = {'base/lock.h', 'base/lock.c'}
 # They are handed a part that knows neither the daemon nor its lock; vm_page_commit and frame.c, which call them, assert it.
 OUT_OF_REACH = {'ledger_post', 'bill_post', 'stats_queues_begin'}
 EXCEPTIONS = '''
-    end_locked
-    evict_wanted_locked
-    goes_on_to_swap_locked
-    next_locked
-    part_end_locked
-    part_locked
-    work_wanted_locked
     side_take
 '''
 
