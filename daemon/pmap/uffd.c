@@ -281,7 +281,7 @@ progress(int uffd, unsigned long request, void *argument, const int64_t *result_
 	result = *result_field;
 	if (result > 0) {
 		*done += (size_t)result;
-		return error == -EAGAIN ? -EAGAIN : error;
+		return error;
 	}
 	if (result < 0 && result > -4096)
 		return (int)result;
