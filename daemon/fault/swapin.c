@@ -208,8 +208,9 @@ swapin_reap(struct fault_server *server)
 			give_back(seat, in);
 			continue;
 		}
-		/* The seat's server gives the entry back. */
-		store_release(&in->finished, true);
+		/* The seat's server gives the entry back. The count comes first, so that it is
+		 * never below the number of such entries. */
 		fetch_add_acq_rel(&seat->left_behind, 1);
+		store_release(&in->finished, true);
 	}
 }
