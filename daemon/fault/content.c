@@ -61,8 +61,8 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	for (loaded = 0; loaded < fill->count; loaded++) {
 		struct cref cref = { fill_page(fill, loaded)->cref };
 
-		result =
-		    pager_get(o, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
+		result = pager_data_request(
+		    o, cref, (char *)server->bounce + ((size_t)loaded << d->page_shift));
 		if (result != PAGER_OK && loaded >= fill->first)
 			break;
 		if (result != PAGER_OK) {

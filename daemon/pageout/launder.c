@@ -136,16 +136,16 @@ acceleration(const struct pageout_worker *w)
 /* Takes room for that many pages, before they are stored; asks the writer for more if that is not
  * to be had. => false: there is room for none; no lock held */
 static bool
-credit(struct daemon *d, size_t pages)
+credit(struct vm_object *o, size_t pages)
 {
-	enum store_credit got;
+	enum pager_room got;
 
 	locks_assert_none();
 	CHECK(pages > 0 && pages <= PAGEOUT_BATCH_MAX);
-	got = store_credit_take(d, pages);
-	if (got != STORE_CREDIT_ALL)
-		writeback_want(d);
-	return got != STORE_CREDIT_NONE;
+	got = pager_room_take(o, pages);
+	if (got != PAGER_ROOM_ALL)
+		writeback_want(o->daemon);
+	return got != PAGER_ROOM_NONE;
 }
 
 /* Reads and stores adjacent dirty victims of a still range. => stored[i] is true for those that
@@ -178,7 +178,7 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 		int press = acceleration(w);
 		struct cref cref;
 
-		if (pager_put(o, index + i, w->index,
+		if (pager_data_return(o, index + i, w->index,
 			(char *)w->bounce + ((size_t)i << d->page_shift), press,
 			&cref) != PAGER_OK) {
 			w->refused = true;
@@ -245,7 +245,7 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 		clean += stored[i] = !is_dirty(w, &v[i]);
 	}
 	/* Clean pages need no room. */
-	w->refused |= clean < count && !credit(d, count - clean);
+	w->refused |= clean < count && !credit(v[0].object, count - clean);
 	for (unsigned start = 0; start < count && !w->refused; start += n) {
 		n = victims_group_length(d, &v[start], count - start);
 		clean_group(w, &v[start], n, &stored[start]);

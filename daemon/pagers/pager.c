@@ -12,8 +12,10 @@ const struct pager_ops pagers[PAGER_KIND_COUNT] = {
 		.name = "store",
 		.is_away = store_is_away,
 		.prefetch = store_prefetch,
-		.get = store_get,
-		.put = store_put,
+		.data_request = store_data_request,
+		.room_take = store_room_take,
+		.data_return = store_data_return,
+		.copies_fit = store_copies_fit,
 		.drop = store_drop,
 		.read_begin = store_read_begin,
 		.read_submit = store_read_submit,
@@ -34,6 +36,16 @@ pager_of(const struct vm_object *o)
 	return &pagers[kind];
 }
 
+/* An object's first pages leave: it gets the default pager. Two workers may come here at once; both
+ * say the same. */
+static void
+pager_choose(struct vm_object *o)
+{
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	if (unlikely(load_relaxed(&o->pager) == PAGER_NONE))
+		store_relaxed(&o->pager, PAGER_STORE);
+}
+
 bool
 pager_is_away(const struct vm_object *o, struct cref copy)
 {
@@ -49,18 +61,33 @@ pager_prefetch_any(const struct vm_object *o, struct cref copy)
 }
 
 enum pager_result
-pager_get_any(const struct vm_object *o, struct cref copy, void *page)
+pager_data_request_any(const struct vm_object *o, struct cref copy, void *page)
 {
 	enum pager_result result;
 
 	CHECK(copy.v != 0);
-	result = pager_of(o)->get(o->daemon, copy, page);
+	result = pager_of(o)->data_request(o->daemon, copy, page);
 	CHECK(result == PAGER_OK || result == PAGER_AWAY || result == PAGER_LOST);
 	return result;
 }
 
+bool
+pager_copies_fit_any(const struct vm_object *o)
+{
+	return pager_of(o)->copies_fit(o->daemon);
+}
+
+enum pager_room
+pager_room_take(struct vm_object *o, size_t pages)
+{
+	CHECK(pages > 0);
+	locks_assert_none();
+	pager_choose(o);
+	return pager_of(o)->room_take(o->daemon, pages);
+}
+
 enum pager_result
-pager_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
+pager_data_return(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
     struct cref *ret_copy)
 {
 	enum pager_result result;
@@ -68,10 +95,8 @@ pager_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	CHECK(index < o->page_count);
 	locks_assert_none();
-	/* Two workers may come here with an object's first pages: both say the same. */
-	if (unlikely(load_relaxed(&o->pager) == PAGER_NONE))
-		store_relaxed(&o->pager, PAGER_STORE);
-	result = pager_of(o)->put(o, index, worker, page, press, ret_copy);
+	pager_choose(o);
+	result = pager_of(o)->data_return(o, index, worker, page, press, ret_copy);
 	CHECK((result == PAGER_OK && ret_copy->v != 0) || result == PAGER_AGAIN);
 	return result;
 }

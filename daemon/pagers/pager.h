@@ -24,9 +24,11 @@ struct pager_ops {
 	const char *name;
 	bool (*is_away)(struct daemon *d, struct cref copy);
 	void (*prefetch)(struct daemon *d, struct cref copy);
-	enum pager_result (*get)(struct daemon *d, struct cref copy, void *page);
-	enum pager_result (*put)(struct vm_object *o, uint64_t index, unsigned worker,
+	enum pager_result (*data_request)(struct daemon *d, struct cref copy, void *page);
+	enum pager_room (*room_take)(struct daemon *d, size_t pages);
+	enum pager_result (*data_return)(struct vm_object *o, uint64_t index, unsigned worker,
 	    const void *page, int press, struct cref *ret_copy);
+	bool (*copies_fit)(const struct daemon *d);
 	void (*drop)(struct daemon *d, struct cref copy);
 	enum pager_result (*read_begin)(struct daemon *d, const struct cref *copies, unsigned count,
 	    size_t most_bytes, struct pager_read *ret);
@@ -44,7 +46,7 @@ extern const struct pager_ops pagers[PAGER_KIND_COUNT];
 bool pager_is_away(const struct vm_object *o, struct cref copy);
 /* Of any pager. The functions below them have the contracts. */
 void pager_prefetch_any(const struct vm_object *o, struct cref copy);
-enum pager_result pager_get_any(const struct vm_object *o, struct cref copy, void *page);
+enum pager_result pager_data_request_any(const struct vm_object *o, struct cref copy, void *page);
 static inline bool
 pager_is_store(const struct vm_object *o)
 {
@@ -62,16 +64,28 @@ pager_prefetch(const struct vm_object *o, struct cref copy)
 /* Content into `page`. The anonymous case is direct. => OK, AWAY or LOST (this page only); never
  * wrong content */
 static inline enum pager_result
-pager_get(const struct vm_object *o, struct cref copy, void *page)
+pager_data_request(const struct vm_object *o, struct cref copy, void *page)
 {
 	INVARIANT(copy.v != 0);
-	return pager_is_store(o) ? store_get(o->daemon, copy, page) : pager_get_any(o, copy, page);
+	return pager_is_store(o) ? store_data_request(o->daemon, copy, page)
+				 : pager_data_request_any(o, copy, page);
 }
+/* Whether a clean page's copy may stay beside the page: false where it takes memory that is
+ * lacking. The page is one that was filled from its copy. A hint; O may be held. */
+bool pager_copies_fit_any(const struct vm_object *o);
+static inline bool
+pager_copies_fit(const struct vm_object *o)
+{
+	return pager_is_store(o) ? store_copies_fit(o->daemon) : pager_copies_fit_any(o);
+}
+/* Takes room for that many pages more in the worst case, before they are returned. The object has a
+ * pager after it. => SOME: there is less, but some pages have room. Workers, no lock held */
+enum pager_room pager_room_take(struct vm_object *o, size_t pages);
 /* Keeps the content of a page. worker: of the calling thread alone. press: how hard to compress.
  * => OK and *ret_copy, or AGAIN: no room, and nothing has changed. The object has a pager after it
  */
-enum pager_result pager_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page,
-    int press, struct cref *ret_copy);
+enum pager_result pager_data_return(struct vm_object *o, uint64_t index, unsigned worker,
+    const void *page, int press, struct cref *ret_copy);
 /* Gives a copy up. */
 void pager_drop(const struct vm_object *o, struct cref copy);
 

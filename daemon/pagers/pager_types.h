@@ -17,6 +17,9 @@ enum pager_result {
 	PAGER_FAILED /* an I/O error, which may be over the next time */
 };
 
+/* For how many of the pages that were asked for a pager has room. */
+enum pager_room { PAGER_ROOM_NONE, PAGER_ROOM_SOME, PAGER_ROOM_ALL };
+
 /* Most pages of one read. */
 #define PAGER_READ_MAX 64u
 

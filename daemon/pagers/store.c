@@ -66,7 +66,7 @@ store_prefetch(struct daemon *d, struct cref copy)
 }
 
 enum pager_result
-store_get(struct daemon *d, struct cref copy, void *page)
+store_data_request(struct daemon *d, struct cref copy, void *page)
 {
 	int error = compressor_load(d->compressor, copy, page);
 
@@ -74,7 +74,7 @@ store_get(struct daemon *d, struct cref copy, void *page)
 }
 
 enum pager_result
-store_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
+store_data_return(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
     struct cref *ret_copy)
 {
 	uint32_t bytes;
@@ -261,8 +261,14 @@ kept_bytes(struct daemon *d)
 	return load_relaxed(&d->writeback.evicting) ? compressor_spare_bytes(d->compressor) : 0;
 }
 
-enum store_credit
-store_credit_take(struct daemon *d, size_t pages)
+bool
+store_copies_fit(const struct daemon *d)
+{
+	return compressor_frames(d) <= store_frames_limit(d) * 4 / 5;
+}
+
+enum pager_room
+store_room_take(struct daemon *d, size_t pages)
 {
 	/* A raw page has a header, and a segment grows in steps where there is memory for it. */
 	size_t step = load_relaxed(&d->park.squeezed) ? 0 : 64u << 10;
@@ -282,10 +288,10 @@ store_credit_take(struct daemon *d, size_t pages)
 		enough = load_relaxed(&d->frames.compressor_credit) >= (long long)want;
 	pageq_unlock(d);
 	if (enough)
-		return STORE_CREDIT_ALL;
+		return PAGER_ROOM_ALL;
 	return load_relaxed(&d->frames.compressor_credit) > (long long)(2 * d->page_bytes)
-		   ? STORE_CREDIT_SOME
-		   : STORE_CREDIT_NONE;
+		   ? PAGER_ROOM_SOME
+		   : PAGER_ROOM_NONE;
 }
 
 bool

@@ -21,10 +21,12 @@ struct vm_object;
 /* As a pager: the contracts are those of pager.h. A copy is the compressor's handle. */
 bool store_is_away(struct daemon *d, struct cref copy);
 void store_prefetch(struct daemon *d, struct cref copy);
-enum pager_result store_get(struct daemon *d, struct cref copy, void *page);
-enum pager_result store_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page,
-    int press, struct cref *ret_copy);
+enum pager_result store_data_request(struct daemon *d, struct cref copy, void *page);
+enum pager_result store_data_return(struct vm_object *o, uint64_t index, unsigned worker,
+    const void *page, int press, struct cref *ret_copy);
 void store_drop(struct daemon *d, struct cref copy);
+enum pager_room store_room_take(struct daemon *d, size_t pages);
+bool store_copies_fit(const struct daemon *d);
 enum pager_result store_read_begin(struct daemon *d, const struct cref *copies, unsigned count,
     size_t most_bytes, struct pager_read *ret);
 enum pager_result store_read_submit(
@@ -52,10 +54,6 @@ uint64_t store_share_least(const struct daemon *d);
 uint64_t store_frames_limit(const struct daemon *d);
 /* Frames that it may hold in the squeeze, of `movable` that are not wired. Pure. */
 uint64_t store_squeezed_limit(uint64_t share, uint32_t movable, uint32_t last);
-enum store_credit { STORE_CREDIT_NONE, STORE_CREDIT_SOME, STORE_CREDIT_ALL };
-/* Room for `pages` more pages in the worst case, taken from the free frames before the pages are
- * stored. => SOME: there is less, but some pages have room. Workers, no lock held */
-enum store_credit store_credit_take(struct daemon *d, size_t pages);
 /* Whether `pages` pages could be stored now. A hint; the worker's thread, no lock held. */
 bool store_has_room(struct daemon *d, unsigned worker, unsigned pages);
 /* Whether enough of the compressor's memory is waste to begin compaction, or (started) to go on.

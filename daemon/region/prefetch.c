@@ -108,7 +108,7 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 	if (begun != RUN_BEGUN)
 		return 0;
 	cref.v = d->frames.pages[fill.frames[0]].cref;
-	result = pager_get(o, cref, p->page);
+	result = pager_data_request(o, cref, p->page);
 	if (result == PAGER_AWAY)
 		result = load_away(p, o, cref);
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. A page that cannot be

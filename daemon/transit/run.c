@@ -125,8 +125,6 @@ fill_release(struct fill *fill, unsigned i)
 bool
 fill_retains(struct daemon *d, const struct fill *fill)
 {
-	uint64_t held = (uint64_t)load_relaxed(&d->stats.levels[STAT_FRAMES_COMPRESSOR]);
-
 	/* The frame is from the reserve of the squeeze: the page must be able to leave again though
 	 * nothing can be stored. Without the squeeze pageout is only late, and copies would take
 	 * the memory that is lacking. */
@@ -138,7 +136,7 @@ fill_retains(struct daemon *d, const struct fill *fill)
 	case 1:
 		return true;
 	default:
-		if (held > store_frames_limit(d) * 4 / 5)
+		if (!pager_copies_fit(fill->object))
 			return false;
 		return fill->sequential ||
 		       load_relaxed(&d->frames.free_count) > 2 * d->frames.free_target;

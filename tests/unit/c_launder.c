@@ -89,7 +89,7 @@ clean_pages_leave_for_nothing(void **state)
 
 	world_start();
 	o = world.unit.object;
-	world.credit = STORE_CREDIT_NONE;
+	world.credit = PAGER_ROOM_NONE;
 	victims_make(o, 0, 10, false);
 	assert_int_equal(world_launder(), 10);
 	assert_false(world.worker->refused);
@@ -141,7 +141,7 @@ without_room_only_clean_pages_leave(void **state)
 
 	world_start();
 	o = world.unit.object;
-	world.credit = STORE_CREDIT_NONE;
+	world.credit = PAGER_ROOM_NONE;
 	for (uint64_t i = 0; i < 10; i++)
 		victims_make(o, i, i + 1, i % 2 == 0);
 	assert_int_equal(world_launder(), 5);
@@ -199,7 +199,7 @@ some_room_is_used(void **state)
 
 	world_start();
 	o = world.unit.object;
-	world.credit = STORE_CREDIT_SOME;
+	world.credit = PAGER_ROOM_SOME;
 	victims_make(o, 0, 4, true);
 	assert_int_equal(world_launder(), 4);
 	assert_false(world.worker->refused);

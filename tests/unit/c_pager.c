@@ -54,7 +54,8 @@ what_goes_in_comes_out(void **state)
 	assert_int_equal(load_relaxed(&u.object->pager), PAGER_NONE);
 	for (uint64_t i = 0; i < COUNT; i++) {
 		fill(page, i);
-		assert_int_equal(pager_put(u.object, i, WORKER, page, 1, &copies[i]), PAGER_OK);
+		assert_int_equal(
+		    pager_data_return(u.object, i, WORKER, page, 1, &copies[i]), PAGER_OK);
 		assert_int_equal(load_relaxed(&u.object->pager), PAGER_STORE);
 	}
 	for (uint64_t i = 0; i < COUNT; i++) {
@@ -62,12 +63,12 @@ what_goes_in_comes_out(void **state)
 		memset(page, 0xa5, PAGE);
 		assert_false(pager_is_away(u.object, copies[i]));
 		pager_prefetch(u.object, copies[i]);
-		assert_int_equal(pager_get(u.object, copies[i], page), PAGER_OK);
+		assert_int_equal(pager_data_request(u.object, copies[i], page), PAGER_OK);
 		assert_memory_equal(page, want, PAGE);
 		/* The same through the table. */
 		memset(page, 0xa5, PAGE);
 		pager_prefetch_any(u.object, copies[i]);
-		assert_int_equal(pager_get_any(u.object, copies[i], page), PAGER_OK);
+		assert_int_equal(pager_data_request_any(u.object, copies[i], page), PAGER_OK);
 		assert_memory_equal(page, want, PAGE);
 	}
 	/* Nothing is away: there is nothing to be read. */
@@ -88,8 +89,34 @@ no_room_is_again(void **state)
 	start(&u);
 	store_relaxed(&u.daemon->frames.compressor_credit, 0);
 	fill(page, 1);
-	assert_int_equal(pager_put(u.object, 0, WORKER, page, 1, &copy), PAGER_AGAIN);
+	assert_int_equal(pager_data_return(u.object, 0, WORKER, page, 1, &copy), PAGER_AGAIN);
 	assert_int_equal(copy.v, 0);
+	stop(&u);
+}
+
+static void
+room_is_taken_of_the_default_pager(void **state)
+{
+	struct unit u;
+	(void)state;
+
+	start(&u);
+	assert_int_equal(load_relaxed(&u.object->pager), PAGER_NONE);
+	/* The credit is more than that already. */
+	assert_int_equal(pager_room_take(u.object, 16), PAGER_ROOM_ALL);
+	assert_int_equal(load_relaxed(&u.object->pager), PAGER_STORE);
+	/* A step's worth is left, and no frame that the store may have. */
+	store_relaxed(&u.daemon->frames.compressor_credit, 3 * PAGE);
+	store_relaxed(&u.daemon->stats.levels[STAT_FRAMES_COMPRESSOR], UNIT_FRAMES);
+	assert_int_equal(pager_room_take(u.object, 16), PAGER_ROOM_SOME);
+	store_relaxed(&u.daemon->frames.compressor_credit, 0);
+	assert_int_equal(pager_room_take(u.object, 16), PAGER_ROOM_NONE);
+	/* Copies fit beside their pages while the store is below its share. */
+	assert_false(pager_copies_fit(u.object));
+	assert_false(pager_copies_fit_any(u.object));
+	store_relaxed(&u.daemon->stats.levels[STAT_FRAMES_COMPRESSOR], 0);
+	assert_true(pager_copies_fit(u.object));
+	assert_true(pager_copies_fit_any(u.object));
 	stop(&u);
 }
 
@@ -99,7 +126,7 @@ get_without_pager(void *argument)
 	unsigned char page[PAGE];
 	struct unit *u = argument;
 
-	(void)pager_get(u->object, (struct cref){ 1 }, page);
+	(void)pager_data_request(u->object, (struct cref){ 1 }, page);
 }
 
 static void
@@ -118,7 +145,7 @@ put_under_lock(void *argument)
 	struct cref copy;
 
 	lock_acquire(&u->object->lock);
-	(void)pager_put(u->object, 0, WORKER, page, 1, &copy);
+	(void)pager_data_return(u->object, 0, WORKER, page, 1, &copy);
 }
 
 static void
@@ -128,7 +155,15 @@ put_behind_the_end(void *argument)
 	struct unit *u = argument;
 	struct cref copy;
 
-	(void)pager_put(u->object, UNIT_PAGES, WORKER, page, 1, &copy);
+	(void)pager_data_return(u->object, UNIT_PAGES, WORKER, page, 1, &copy);
+}
+
+static void
+fit_without_pager(void *argument)
+{
+	struct unit *u = argument;
+
+	(void)pager_copies_fit(u->object);
 }
 
 static void
@@ -139,6 +174,7 @@ contracts(void **state)
 
 	start(&u);
 	assert_true(panics(get_without_pager, &u, "has no pager"));
+	assert_true(panics(fit_without_pager, &u, "has no pager"));
 	assert_true(panics(drop_nothing, &u, "copy.v != 0"));
 	assert_true(panics(put_behind_the_end, &u, "page_count"));
 	if (DEBUG_LEVEL >= 1)
@@ -152,6 +188,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_goes_in_comes_out),
 		cmocka_unit_test(no_room_is_again),
+		cmocka_unit_test(room_is_taken_of_the_default_pager),
 		cmocka_unit_test(contracts),
 	};
 

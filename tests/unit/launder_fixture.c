@@ -130,10 +130,10 @@ int __real_uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
 int __wrap_uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
 ssize_t __real_pread64(int fd, void *buffer, size_t bytes, off_t offset);
 ssize_t __wrap_pread64(int fd, void *buffer, size_t bytes, off_t offset);
-enum pager_result __wrap_pager_put(struct vm_object *o, uint64_t index, unsigned worker,
+enum pager_result __wrap_pager_data_return(struct vm_object *o, uint64_t index, unsigned worker,
     const void *page, int press, struct cref *ret_copy);
 void __wrap_pager_drop(const struct vm_object *o, struct cref copy);
-enum store_credit __wrap_store_credit_take(struct daemon *d, size_t pages);
+enum pager_room __wrap_pager_room_take(struct vm_object *o, size_t pages);
 bool __wrap_store_compaction_worth(struct daemon *d, bool started);
 void __wrap_writeback_want(struct daemon *d);
 
@@ -185,8 +185,8 @@ __wrap_pread64(int fd, void *buffer, size_t bytes, off_t offset)
 }
 
 enum pager_result
-__wrap_pager_put(struct vm_object *o, uint64_t index, unsigned worker, const void *page, int press,
-    struct cref *ret_copy)
+__wrap_pager_data_return(struct vm_object *o, uint64_t index, unsigned worker, const void *page,
+    int press, struct cref *ret_copy)
 {
 	const uint64_t *words = page;
 
@@ -209,10 +209,10 @@ __wrap_pager_drop(const struct vm_object *o, struct cref copy)
 	assert_true(copy.v != 0 && !world.is_laundering);
 }
 
-enum store_credit
-__wrap_store_credit_take(struct daemon *d, size_t pages)
+enum pager_room
+__wrap_pager_room_take(struct vm_object *o, size_t pages)
 {
-	(void)d;
+	assert_non_null(o);
 	world.credit_asked += pages;
 	return world.credit;
 }
@@ -255,7 +255,7 @@ world_start(void)
 	assert_non_null(w->bounce);
 	world.worker = w;
 	world.room = WORLD_ROOM;
-	world.credit = STORE_CREDIT_ALL;
+	world.credit = PAGER_ROOM_ALL;
 	world.read_most = UINT32_MAX;
 }
 

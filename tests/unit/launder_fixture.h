@@ -34,7 +34,7 @@ struct launder_world {
 	void (*on_call)(enum call call, struct vm_object *o, uint64_t low, uint64_t high);
 	int protect_error;             /* the answer to every write-protection */
 	unsigned room;                 /* pages that the pager takes yet */
-	enum store_credit credit;      /* the store's answer */
+	enum pager_room credit;        /* the store's answer */
 	size_t credit_asked;           /* pages */
 	unsigned writer_wanted;        /* how often */
 	unsigned read_most;            /* bytes that one read of a memfd gives; 0: an error */

@@ -153,7 +153,7 @@ pages_store(unsigned count)
 	for (; count > 0; count--, world.count++) {
 		assert_true(world.count < STORED_MAX);
 		page_make(words, world.count);
-		assert_int_equal(pager_put(world.unit.object, world.count, 0, words, 1,
+		assert_int_equal(pager_data_return(world.unit.object, world.count, 0, words, 1,
 				     &world.copies[world.count]),
 		    PAGER_OK);
 	}
@@ -220,7 +220,7 @@ assert_content(void)
 			page_read(i, page);
 		else
 			assert_int_equal(
-			    pager_get(world.unit.object, world.copies[i], page), PAGER_OK);
+			    pager_data_request(world.unit.object, world.copies[i], page), PAGER_OK);
 		assert_memory_equal(page, want, PAGE);
 	}
 }
