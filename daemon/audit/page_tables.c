@@ -16,6 +16,9 @@
 #include "vm/vm_object.h"
 
 #define RUNS_MAX 64u
+/* Of a client's addresses that are read with one call, during which the client's mappings cannot
+ * change: less than a millisecond. */
+#define SCAN_BYTES (256ull << 20)
 /* Pages compared while O is held. */
 #define STEP_PAGES 512u
 
@@ -165,7 +168,8 @@ page_tables_look(struct page_look *look, const struct client_entry *e, uint64_t 
 		/* Who holds calls up is moved to another lane, and waits alone from then on. */
 		if (load_acquire(&task->lane) != watch_lane())
 			return -EAGAIN;
-		count = pagemap_scan(task, start, end, runs, RUNS_MAX, &start);
+		count = pagemap_scan(
+		    task, start, min_u64(end, start + SCAN_BYTES), runs, RUNS_MAX, &start);
 		if (count < 0)
 			return count;
 		for (int i = 0; i < count; i++)

@@ -88,7 +88,7 @@ lines_take(struct reader *r, char *text, size_t used)
 }
 
 static int
-text_read(int fd, struct reader *r)
+text_read(struct task *task, int fd, struct reader *r)
 {
 	char text[TEXT_BYTES + 1];
 	size_t used = 0;
@@ -98,6 +98,9 @@ text_read(int fd, struct reader *r)
 		ssize_t got;
 		int error, left;
 
+		/* It has held a read up. */
+		if (load_acquire(&task->lane) != watch_lane())
+			return -EAGAIN;
 		watch_enter(WATCH_PAGEMAP, -1);
 		got = read(fd, text + used, TEXT_BYTES - used);
 		error = got < 0 ? -errno : 0;
@@ -137,7 +140,7 @@ places_read(struct task *task, int (*see)(void *context, const struct place *pla
 	if (fd < 0)
 		/* ENOENT: /proc hides other users' processes, or the process has gone. */
 		return errno == EPERM || errno == ENOENT ? -EACCES : -errno;
-	error = text_read(fd, &reader);
+	error = text_read(task, fd, &reader);
 	/* It had that number before, and has it still: the file is its own. */
 	if (syscall(SYS_pidfd_send_signal, task->pidfd, 0, NULL, 0u) != 0 && errno != EPERM)
 		error = -ESRCH;

@@ -24,7 +24,8 @@ struct place {
 
 /* Calls `see` for each mapping of a file, in the order of addresses. Mappings that come and go
  * meanwhile may be missed. => 0; -EACCES: the daemon may not look; -ESRCH: the process or its
- * address space has gone; or -errno, also what `see` returns when it is not 0. No lock held */
+ * address space has gone; -EAGAIN: the client is served in another lane than the calling thread's;
+ * or -errno, also what `see` returns when it is not 0. No lock held */
 int places_read(
     struct task *task, int (*see)(void *context, const struct place *place), void *context);
 

@@ -6,7 +6,9 @@
  */
 #include "c_unit.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "audit/audit_priv.h"
 #include "pmap/pagemap.h"
@@ -33,6 +35,22 @@ int __wrap_pagemap_scan(struct task *task, uint64_t start, uint64_t end, struct 
     unsigned max, uint64_t *ret_reached);
 int __wrap_places_read(
     struct task *task, int (*see)(void *context, const struct place *place), void *context);
+
+int __real_places_read(
+    struct task *task, int (*see)(void *context, const struct place *place), void *context);
+
+void __wrap_closer_close(struct daemon *d, int fd, pid_t pid, uid_t uid);
+
+/* There are no closers here. */
+void
+__wrap_closer_close(struct daemon *d, int fd, pid_t pid, uid_t uid)
+{
+	(void)d;
+	(void)pid;
+	(void)uid;
+	if (fd >= 0)
+		close(fd);
+}
 
 int
 __wrap_pagemap_scan(struct task *task, uint64_t start, uint64_t end, struct pagemap_run *runs,
@@ -413,6 +431,71 @@ what_cannot_be_seen_is_counted(void **state)
 	world_stop();
 }
 
+struct wanted {
+	const struct place *place;
+	unsigned seen;
+};
+
+static int
+see_wanted(void *context, const struct place *place)
+{
+	struct wanted *wanted = context;
+
+	if (place->inode != wanted->place->inode || place->device != wanted->place->device)
+		return 0;
+	assert_int_equal(place->start, wanted->place->start);
+	assert_int_equal(place->end, wanted->place->end);
+	assert_int_equal(place->offset, wanted->place->offset);
+	assert_int_equal(place->is_shared, wanted->place->is_shared);
+	assert_int_equal(place->is_accessible, wanted->place->is_accessible);
+	assert_int_equal(place->is_registered, wanted->place->is_registered);
+	wanted->seen++;
+	return 0;
+}
+
+static int
+see_none(void *context, const struct place *place)
+{
+	(void)context;
+	(void)place;
+	return -ENOMEM;
+}
+
+/* This process's own mappings, as the kernel tells them. */
+static void
+places_are_read(void **state)
+{
+	struct wanted wanted = { .place = &world.place };
+	struct task *task;
+	unsigned char *at;
+	(void)state;
+
+	world_start(NOTHING, NOTHING);
+	task = world.u.task;
+	assert_int_equal(__real_places_read(task, see_wanted, &wanted), -ESRCH);
+	task->pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0u);
+	assert_true(task->pidfd >= 0);
+	for (int protection = PROT_NONE; protection <= PROT_READ; protection++) {
+		at = mmap(NULL, 3 * PAGE, protection, MAP_SHARED, world.u.object->backing.memfd,
+		    5 * PAGE);
+		assert_ptr_not_equal(at, MAP_FAILED);
+		world.place.start = (uintptr_t)at;
+		world.place.end = world.place.start + 3 * PAGE;
+		world.place.offset = 5 * PAGE;
+		world.place.is_accessible = protection != PROT_NONE;
+		world.place.is_registered = false;
+		wanted.seen = 0;
+		assert_int_equal(__real_places_read(task, see_wanted, &wanted), 0);
+		assert_int_equal(wanted.seen, 1);
+		munmap(at, 3 * PAGE);
+	}
+	assert_int_equal(__real_places_read(task, see_none, NULL), -ENOMEM);
+	store_relaxed(&task->lane, 1);
+	assert_int_equal(__real_places_read(task, see_none, NULL), -EAGAIN);
+	store_relaxed(&task->lane, LANE_COMMON);
+	world_stop();
+}
+
 static void
 region_outside_its_mapping_is_found(void **state)
 {
@@ -448,6 +531,7 @@ main(void)
 		cmocka_unit_test(other_pages_are_found),
 		cmocka_unit_test(mapping_gone_after_the_looks),
 		cmocka_unit_test(what_cannot_be_seen_is_counted),
+		cmocka_unit_test(places_are_read),
 		cmocka_unit_test(region_outside_its_mapping_is_found),
 	};
 
