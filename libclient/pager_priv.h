@@ -93,6 +93,8 @@ struct pager {
 	struct range_set windows; /* (space_lock) */
 	struct range_set free;    /* (space_lock) */
 	struct range_set owed;    /* (space_lock) */
+	struct range_set
+	    read_only; /* (space_lock) of what is managed, or hidden to be given back */
 
 	struct keeper keeper;
 	struct agent agent;
@@ -122,7 +124,7 @@ int space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address);
 void space_vacate(struct pager *p, uint64_t address, uint64_t size);
 /* Makes a range that has been mapped and registered readable, writable and managed. => 0; -ENOMEM:
  * it is still inaccessible. */
-int space_manage(struct pager *p, uint64_t address, uint64_t size);
+int space_manage(struct pager *p, uint64_t address, uint64_t size, bool is_read_only);
 /* Makes the range inaccessible and not managed; it stays mapped. => 0; -EINVAL: part of it is not
  * managed; -ENOMEM. */
 int space_unmanage(struct pager *p, uint64_t address, uint64_t size);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Allocating and deallocating. A range is reachable only while it is registered and the daemon
- * knows it:
+ * Allocating and deallocating, naming and mapping what has a name. A range is reachable only while
+ * it is registered and the daemon knows it:
  *
  *   allocate    reserve (PROT_NONE) -> ALLOCATE -> map the memfd PROT_NONE -> DONTFORK
  *               -> register -> make accessible, managed
+ *   map         the same, with MAP_ENTRY; what may only be read is mapped privately, because the
+ *               kernel registers no shared mapping of a read-only descriptor
  *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> mapped over, the addresses
  *               are free; or, if the daemon refuses (it has no room to split a region), all is as
  *               before
@@ -29,7 +31,8 @@
 /* => 0: the range is mapped, registered and inaccessible; or -errno: nothing of ours is mapped
  * there, except perhaps what was there before */
 static int
-region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t offset)
+region_map(
+    struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t offset, int sharing)
 {
 	struct uffdio_register reg = {
 		.range = { .start = address, .len = size },
@@ -39,8 +42,7 @@ region_map(struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t
 	void *memory = (void *)(uintptr_t)address;
 	int r;
 
-	if (mmap(memory, size, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, (off_t)offset) ==
-	    MAP_FAILED)
+	if (mmap(memory, size, PROT_NONE, sharing | MAP_FIXED, memfd, (off_t)offset) == MAP_FAILED)
 		return -errno;
 	/* DONTDUMP: a core dump would bring in page after page, most of which may be away. RANDOM:
 	 * without it, each mapping that goes moves its page in the kernel's own lists, and nobody
@@ -89,10 +91,39 @@ region_settle(struct pager *p)
 		continue;
 }
 
+/* Asks for a range at `address`, which is reserved, and makes it accessible. memfd: what the call's
+ * ret_fd points to. object_offset: in the call's reply. Whatever the error, nothing is left. */
 static int
-region_create(struct pager *p, uint64_t size, uint64_t *ret_address)
+region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_t size,
+    const int *memfd, const uint64_t *object_offset, bool is_read_only)
 {
-	struct pager_req_allocate request = { .size = size };
+	int r = chan_exchange(&p->chan, call);
+
+	if (r < 0 && !call->fd_lost) {
+		space_vacate(p, address, size);
+		return r;
+	}
+	if (r == 0 &&
+	    ((*object_offset & (p->page_size - 1)) != 0 || *object_offset > INT64_MAX - size)) {
+		chan_break(&p->chan);
+		r = -EPROTO;
+	}
+	if (r == 0)
+		r = region_map(p, address, size, *memfd, *object_offset,
+		    is_read_only ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
+	if (*memfd >= 0)
+		close(*memfd);
+	if (r == 0)
+		r = space_manage(p, address, size, is_read_only);
+	if (r < 0)
+		region_give_back(p, address, size);
+	return r;
+}
+
+static int
+region_create(struct pager *p, uint64_t size, unsigned flags, uint64_t *ret_address)
+{
+	struct pager_req_allocate request = { .size = size, .flags = flags };
 	struct pager_rep_allocate reply;
 	int memfd = -1;
 	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
@@ -100,30 +131,27 @@ region_create(struct pager *p, uint64_t size, uint64_t *ret_address)
 
 	region_settle(p);
 	r = space_reserve(p, size, &request.address);
-	if (r < 0)
-		return r;
-	r = chan_exchange(&p->chan, &call);
-	if (r < 0 && !call.fd_lost) {
-		space_vacate(p, request.address, size);
-		return r;
-	}
-	if (r == 0 && ((reply.object_offset & (p->page_size - 1)) != 0 ||
-			  reply.object_offset > INT64_MAX - size)) {
-		chan_break(&p->chan);
-		r = -EPROTO;
-	}
 	if (r == 0)
-		r = region_map(p, request.address, size, memfd, reply.object_offset);
-	if (memfd >= 0)
-		close(memfd);
+		r = region_obtain(
+		    p, &call, request.address, size, &memfd, &reply.object_offset, false);
 	if (r == 0)
-		r = space_manage(p, request.address, size);
-	if (r < 0) {
-		region_give_back(p, request.address, size);
-		return r;
-	}
-	*ret_address = request.address;
-	return 0;
+		*ret_address = request.address;
+	return r;
+}
+
+static int
+region_map_entry(struct pager *p, int fd, struct pager_req_map_entry *request)
+{
+	struct pager_rep_map_entry reply;
+	int memfd = -1, r;
+	struct chan_call call = { CHAN_CALL(MAP_ENTRY, request, &reply), .ret_fd = &memfd,
+		.fds_out = &fd, .fds_out_count = 1 };
+
+	region_settle(p);
+	r = space_reserve(p, request->size, &request->address);
+	return r < 0 ? r
+		     : region_obtain(p, &call, request->address, request->size, &memfd,
+			   &reply.object_offset, !(request->protection & PROT_WRITE));
 }
 
 int
@@ -135,7 +163,7 @@ pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr)
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if (size == 0 || flags != 0 || !ret_addr)
+	if (size == 0 || (flags & ~(unsigned)PAGER_ALLOC_SHAREABLE) != 0 || !ret_addr)
 		return -EINVAL;
 	rounded = ((uint64_t)size + p->page_size - 1) & ~(p->page_size - 1);
 	if (rounded < size)
@@ -144,7 +172,8 @@ pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr)
 	if (r < 0)
 		return r;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_create(p, rounded, &address);
+	r = region_create(
+	    p, rounded, flags & PAGER_ALLOC_SHAREABLE ? PAGER_WIRE_ALLOC_SHAREABLE : 0, &address);
 	pthread_setcancelstate(cancel_state, NULL);
 	if (r < 0)
 		return r;
@@ -187,4 +216,57 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 		return r;
 	space_owe(p, address, rounded);
 	return -EIO;
+}
+
+int
+pager_make_entry(
+    struct pager *p, void *addr, size_t size, int protection, unsigned flags, int *ret_fd)
+{
+	struct pager_req_make_entry request = { .protection = (uint32_t)protection };
+	struct pager_rep_make_entry reply;
+	int fd = -1;
+	struct chan_call call = { CHAN_CALL(MAKE_ENTRY, &request, &reply), .ret_fd = &fd };
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (flags != 0 || !ret_fd)
+		return -EINVAL;
+	r = space_check(p, addr, size, &request.address, &request.size);
+	if (r == 0)
+		r = pager_check_descriptors(p);
+	if (r == 0)
+		r = chan_exchange(&p->chan, &call);
+	if (r == 0)
+		*ret_fd = fd;
+	return r;
+}
+
+int
+pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int protection,
+    unsigned flags, void **ret_addr)
+{
+	struct pager_req_map_entry request = { .offset = offset,
+		.protection = (uint32_t)protection };
+	int cancel_state, r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (size == 0 || fd < 0 || flags != 0 || !ret_addr)
+		return -EINVAL;
+	request.size = ((uint64_t)size + p->page_size - 1) & ~(p->page_size - 1);
+	if (request.size < size)
+		return -ENOMEM;
+	r = pager_check_descriptors(p);
+	if (r < 0)
+		return r;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = region_map_entry(p, fd, &request);
+	pthread_setcancelstate(cancel_state, NULL);
+	if (r < 0)
+		return r;
+	*ret_addr = (void *)(uintptr_t)request.address;
+	return 0;
 }

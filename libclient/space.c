@@ -40,6 +40,7 @@ space_init(struct pager *p)
 	range_set_init(&p->windows);
 	range_set_init(&p->free);
 	range_set_init(&p->owed);
+	range_set_init(&p->read_only);
 	/* The set is needed when there is no memory, so it takes its first room now. */
 	return range_set_reserve(&p->owed, 1);
 }
@@ -51,6 +52,7 @@ space_fini(struct pager *p)
 	range_set_fini(&p->windows);
 	range_set_fini(&p->free);
 	range_set_fini(&p->owed);
+	range_set_fini(&p->read_only);
 }
 
 static void *
@@ -356,12 +358,48 @@ space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address)
 	return r;
 }
 
+/* The part of [start, end) that begins at start and may all be written, or all only be read. =>
+ * whether it may only be read */
+static bool
+read_only_part(struct pager *p, uint64_t start, uint64_t end, uint64_t *ret_until)
+{
+	const struct range *range = range_set_above(&p->read_only, start);
+	bool inside = range && range->start <= start;
+	uint64_t until = !range ? end : inside ? range->end : range->start;
+
+	*ret_until = until < end ? until : end;
+	return inside;
+}
+
+/* => 0 or -ENOMEM, then nothing has changed */
+static int
+read_only_forget(struct pager *p, uint64_t start, uint64_t end)
+{
+	uint64_t until;
+
+	for (; start < end; start = until) {
+		if (!read_only_part(p, start, end, &until))
+			continue;
+		if (range_set_reserve(&p->read_only, 1) < 0)
+			return -ENOMEM;
+		range_set_remove(&p->read_only, start, until);
+	}
+	return 0;
+}
+
 static int
 walk_open(struct pager *p, uint64_t start, uint64_t end)
 {
-	(void)p;
-	return mprotect(space_pointer(start), end - start, PROT_READ | PROT_WRITE) < 0 ? -ENOMEM
-										       : 0;
+	uint64_t until;
+
+	for (; start < end; start = until) {
+		int protection =
+		    read_only_part(p, start, end, &until) ? PROT_READ : PROT_READ | PROT_WRITE;
+
+		if (mprotect(space_pointer(start), until - start, protection) < 0)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int
@@ -374,12 +412,20 @@ walk_close(struct pager *p, uint64_t start, uint64_t end)
 static const struct space_walk space_open = { walk_open, NULL }, space_close = { walk_close, NULL };
 
 int
-space_manage(struct pager *p, uint64_t address, uint64_t size)
+space_manage(struct pager *p, uint64_t address, uint64_t size, bool is_read_only)
 {
 	int r;
 
 	pthread_mutex_lock(&p->space_lock);
 	r = range_set_reserve(&p->managed, 1);
+	/* What was there before may have been read-only, and its end not noted for want of memory.
+	 */
+	if (r == 0)
+		r = read_only_forget(p, address, address + size);
+	if (r == 0 && is_read_only)
+		r = range_set_reserve(&p->read_only, 1);
+	if (r == 0 && is_read_only)
+		range_set_add(&p->read_only, address, address + size);
 	if (r == 0)
 		r = walk_open(p, address, address + size);
 	if (r == 0)

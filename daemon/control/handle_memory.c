@@ -23,10 +23,11 @@ handle_allocate(struct request *r)
 	int error = range_init(&range, r->task, in->address, in->size);
 
 	loop_assert(r->daemon);
-	if (!error && (in->flags != 0 || in->reserved != 0))
+	if (!error &&
+	    ((in->flags & ~(uint32_t)PAGER_WIRE_ALLOC_SHAREABLE) != 0 || in->reserved != 0))
 		error = -EINVAL;
 	if (!error)
-		error = region_allocate(&range, &e);
+		error = region_allocate(&range, (in->flags & PAGER_WIRE_ALLOC_SHAREABLE) != 0, &e);
 	if (error)
 		return error;
 	out->object_id = e.mapping->object->id;

@@ -46,7 +46,14 @@ PAGER_API int pager_connect(
  * memory. */
 PAGER_API int pager_disconnect(struct pager *p);
 
-/* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0. Errors: -EINVAL (size 0,
+/* flags of pager_allocate. */
+enum {
+	/* The memory can be named (pager_make_entry) and so shared. It lies in an object of its
+	 * own, which costs a descriptor of the daemon and 16 KiB of its tables. */
+	PAGER_ALLOC_SHAREABLE = 1,
+};
+/* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0 or PAGER_ALLOC_SHAREABLE.
+ * Errors: -EINVAL (size 0,
  * unknown flag), -ENOMEM (address space or the daemon's limits), -EMFILE (no descriptor is free for
  * the moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's descriptors).
  * Whatever the error, nothing is left allocated. */
@@ -55,6 +62,24 @@ PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void 
  * allocated. If the program itself has unmapped memory there, or has mapped something in its place,
  * that is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
+
+/* A name for a page-aligned part of shareable memory: a descriptor, which may be sent to any
+ * process (SCM_RIGHTS). Whoever has it, or a copy, can map the memory through a connection of its
+ * own, no further than `protection` allows: PROT_READ, or PROT_READ | PROT_WRITE. flags: 0. The
+ * memory stays as long as somebody maps it, or has a copy of the descriptor. Closing a copy with
+ * close(2) is all; shutdown(2) of one ends the name for all. Errors: -EINVAL (as for
+ * pager_deallocate, or other bits), -ENOTSUP (not allocated with PAGER_ALLOC_SHAREABLE), -EACCES
+ * (the caller may not write there itself), -ENOMEM, -EMFILE, -ENOTCONN. */
+PAGER_API int pager_make_entry(
+    struct pager *p, void *addr, size_t size, int protection, unsigned flags, int *ret_fd);
+/* Maps `size` bytes of what the descriptor names, from `offset` on, which must be a multiple of the
+ * page size. All who map them see the same memory. fd stays the caller's, and may be closed
+ * afterwards. flags: 0. To be given back with pager_deallocate. Errors: -EBADF (fd is no name of
+ * this daemon's, or none any more), -EACCES (the name does not allow it), -EINVAL (it does not
+ * cover that much; other bits), -ENOMEM (also: 1,024 mappings and names of one object), -EMFILE,
+ * -ENOTCONN. */
+PAGER_API int pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int protection,
+    unsigned flags, void **ret_addr);
 
 /* Brings the range in and keeps it resident and writable without faults until it has been unwired
  * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.

@@ -78,6 +78,34 @@ struct pager_req_allocate {
 struct pager_rep_allocate {
 	uint64_t object_id, object_offset;
 };
+/* flags of ALLOCATE. SHAREABLE: the range can be named; it shares its object with no other. */
+enum { PAGER_WIRE_ALLOC_SHAREABLE = 1 };
+
+/* The range was allocated as shareable, or mapped by MAP_ENTRY. protection: what the name allows,
+ * PROT_READ or PROT_READ | PROT_WRITE. Errors: -ENOTSUP: not shareable; -EACCES: the client may not
+ * write there itself. */
+struct pager_req_make_entry {
+	uint64_t address, size;
+	uint32_t protection;
+	uint32_t flags; /* 0 */
+};
+struct pager_rep_make_entry { /* carries the descriptor */
+	uint64_t object_id;
+};
+
+/* Carries the descriptor. offset is in what the name covers. The client maps the memfd it gets at
+ * object_offset over the reserved range and registers it as for ALLOCATE: with PROT_WRITE
+ * MAP_SHARED, without MAP_PRIVATE, since userfaultfd takes no shared mapping of a read-only
+ * descriptor. Errors: -EBADF: the descriptor is no name, or none any more; -EACCES: the name does
+ * not allow it; -EINVAL: it does not cover that. */
+struct pager_req_map_entry {
+	uint64_t address, size, offset;
+	uint32_t protection;
+	uint32_t flags; /* 0 */
+};
+struct pager_rep_map_entry { /* carries the memfd */
+	uint64_t object_id, object_offset;
+};
 
 struct pager_req_deallocate {
 	uint64_t address, size;
@@ -285,6 +313,8 @@ struct pager_agent_message {
 _Static_assert(sizeof(struct pager_msg_header) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_hello) == 88, "wire layout");
 _Static_assert(sizeof(struct pager_req_allocate) == 24, "wire layout");
+_Static_assert(sizeof(struct pager_req_make_entry) == 24, "wire layout");
+_Static_assert(sizeof(struct pager_req_map_entry) == 32, "wire layout");
 _Static_assert(sizeof(struct pager_wire_region) == 88, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
@@ -310,6 +340,7 @@ pager_msg_request_fds(const struct pager_msg_header *header)
 {
 	switch (header->type) {
 	case PAGER_MSG_ATTACH:
+	case PAGER_MSG_MAP_ENTRY:
 		return 1;
 	case PAGER_MSG_TRACE:
 		return ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START;

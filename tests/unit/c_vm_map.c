@@ -268,7 +268,8 @@ random_change(struct vm_map *m, uint64_t *rng)
 			continue;
 		}
 		m->entries[i].behavior = behavior;
-		m->entries[i].wired_count += wire;
+		for (uint32_t w = 0; w < wire; w++)
+			vm_map_wire(m, &m->entries[i], 1);
 		i++;
 	}
 	vm_map_simplify(m, from, to);
