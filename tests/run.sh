@@ -168,7 +168,10 @@ summary() {
 	    print(run + ': ' + row['name'] + ': ' + text(row)[-1][:100])
 	for run, row in failures:
 	    print('\n== FAILED %s: %s (%s, %.1f s)' % (run, row['name'], row['result'], row['duration']))
-	    print('\n'.join(text(row)[-tail:]))
+	    lines = text(row)
+	    # Why it failed stands above the states of the daemon's threads.
+	    causes = [l for l in lines[:-tail] if l.startswith('FAILED (') or 'panic:' in l or '[  ERROR' in l]
+	    print('\n'.join(causes[:5] + lines[-tail:]))
 	if build_failures:
 	    print('\n%d builds failed, counted as failed tests' % build_failures)
 	sys.stdout.write('\n%d passed, %d failed' % (passed, failed))
