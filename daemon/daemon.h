@@ -85,6 +85,7 @@ struct daemon {
 	struct frame_table frames;
 	struct slot_table slots;
 	struct object_table objects;
+	struct named_table named;
 	struct pageq pageq;
 	struct park park;     /* memorystatus/frame_wait.h */
 	struct limits limits; /* memorystatus/limits.h */
@@ -118,7 +119,8 @@ struct daemon {
 	struct recorder *recorder; /* record/recorder.c */
 	atomic_bool trace_on;      /* (A) */
 	atomic_uint
-	    trace_window; /* (A) pages that stay mapped while recording; 0: as the policy says */
+	    trace_window;    /* (A) pages that stay mapped while recording; 0: as the policy says */
+	struct names *names; /* (C) control/names.h */
 	struct control *control;
 	pthread_t loop_thread; /* (C) runs the control loop: the main thread */
 	atomic_uint zap_agent; /* the agent zaps (system swap is on, or PAGEOUT is refused) */

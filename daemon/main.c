@@ -31,6 +31,7 @@
 #include "pageq/policies.h"
 #include "pageq/side.h"
 #include "region/prefetch.h"
+#include "vm/named_entry.h"
 #include "watch/watcher.h"
 
 /* The daemon must not page-fault on its own tables. Without CAP_IPC_LOCK, and with a finite
@@ -124,6 +125,7 @@ create_parts(struct daemon *d)
 	char message[512] = "";
 	int error = stats_create(&d->stats, shard_count(d));
 
+	named_table_create(d);
 	if (!error)
 		error = bells_create(&d->bells, seat_count(d), d->server_count);
 	if (!error)
@@ -204,6 +206,7 @@ destroy_parts(struct daemon *d)
 	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);
+	named_table_destroy(d);
 	object_table_destroy(d);
 	/* Closers that are in a call that does not come back still use the rest of the memory. */
 	if (!closer_stop(d))

@@ -133,17 +133,12 @@ range_set_above(const struct range_set *set, uint64_t address)
 	return i < set->count ? &set->ranges[i] : NULL;
 }
 
-bool
-range_set_fit(const struct range_set *set, uint64_t size, uint64_t align, uint64_t *ret_start)
+const struct range *
+range_set_fit(const struct range_set *set, uint64_t size)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		const struct range *range = &set->ranges[i];
-		uint64_t start = (range->start + align - 1) & ~(align - 1);
-
-		if (start < range->end && range->end - start >= size) {
-			*ret_start = start;
-			return true;
-		}
+		if (set->ranges[i].end - set->ranges[i].start >= size)
+			return &set->ranges[i];
 	}
-	return false;
+	return NULL;
 }

@@ -54,7 +54,7 @@ check_policies_locked(struct daemon *d, struct report *r)
 		if (!state_is_policys(page_word_state(load_relaxed(&p->word))))
 			continue;
 		o = d->objects.objects[p->object];
-		policies_of(policies, o->owner)->counted++;
+		policies_of(policies, vm_object_policy_task(o))->counted++;
 	}
 	check_policy(r, policies->common, 0);
 	for (uint32_t i = 0; i < d->tasks.room; i++) {

@@ -238,13 +238,12 @@ request_done(struct job *job)
 	struct connection *connection = container_of(j->session, struct connection, session);
 	struct session *session = j->session;
 	bool is_ended = session_is_ended(session),
-	     is_sent = !is_ended && send_reply(session, j->reply, j->reply_bytes, j->reply_fd);
+	     is_sent = !is_ended && send_reply(session, j->reply, j->reply_bytes, j->reply_fd.fd);
 
 	CHECK_OBJ(session, SESSION_MAGIC);
 	CHECK(session->job_running);
 	session->job_running = false;
-	if (j->reply_fd_given)
-		closer_close(session->daemon, j->reply_fd, session->pid, session->uid);
+	dispatch_fd_sent(session, &j->reply_fd);
 	if (is_ended)
 		teardown_submit(connection);
 	else if (is_sent)
@@ -259,8 +258,10 @@ request_receive(struct connection *connection)
 {
 	struct connections *all = connection->all;
 	struct session *session = &connection->session;
-	int fd, reply_fd = -1, error = 0;
+	struct reply_fd reply_fd = { .fd = -1 };
+	int fd, error = 0;
 	size_t reply_bytes = 0;
+	bool is_sent;
 
 	CHECK(!session->job_running && !session_is_ended(session));
 	switch (receive_packet(session, all->packet, &fd, &error)) {
@@ -281,7 +282,9 @@ request_receive(struct connection *connection)
 	switch (dispatch_packet(
 	    session, all->packet, fd, request_done, all->reply, &reply_bytes, &reply_fd)) {
 	case DISPATCH_REPLY:
-		if (!send_reply(session, all->reply, reply_bytes, reply_fd))
+		is_sent = send_reply(session, all->reply, reply_bytes, reply_fd.fd);
+		dispatch_fd_sent(session, &reply_fd);
+		if (!is_sent)
 			connection_end(connection);
 		break;
 	case DISPATCH_JOB:

@@ -96,8 +96,7 @@ job_run(struct job *job, const struct jobs_place *place)
 		return;
 	closer_close(session->daemon, j->fd, session->pid, session->uid);
 	j->fd = -1;
-	j->reply_fd = r.reply_fd;
-	j->reply_fd_given = r.reply_fd_given;
+	j->reply_fd = (struct reply_fd){ r.reply_fd, r.reply_fd_given };
 	fill_header(j->reply, j->type, j->sequence, error, r.reply_bytes, &j->reply_bytes);
 }
 
@@ -123,7 +122,7 @@ start_job(struct session *session, const struct pager_msg_header *header, int fd
 	j->type = header->type;
 	j->sequence = header->sequence;
 	j->fd = fd;
-	j->reply_fd = -1;
+	j->reply_fd.fd = -1;
 	memcpy(j->request, header + 1, header->length - sizeof(*header));
 	jobs_submit(session->daemon, &j->job);
 	return DISPATCH_JOB;
@@ -131,7 +130,7 @@ start_job(struct session *session, const struct pager_msg_header *header, int fd
 
 static enum dispatch
 run_now(struct session *session, const struct pager_msg_header *header, int fd, void *reply,
-    size_t *reply_bytes, int *reply_fd)
+    size_t *reply_bytes, struct reply_fd *reply_fd)
 {
 	struct request r = {
 		.daemon = session->daemon,
@@ -153,9 +152,17 @@ run_now(struct session *session, const struct pager_msg_header *header, int fd, 
 	closer_close(session->daemon, r.fd, session->pid, session->uid);
 	fill_header(reply, header->type, header->sequence, error, r.reply_bytes, reply_bytes);
 	if (!error)
-		*reply_fd = r.reply_fd;
+		*reply_fd = (struct reply_fd){ r.reply_fd, r.reply_fd_given };
 	/* After a handshake that failed the peer still gets the reason. */
 	return DISPATCH_REPLY;
+}
+
+void
+dispatch_fd_sent(struct session *session, struct reply_fd *reply_fd)
+{
+	if (reply_fd->is_given)
+		closer_close(session->daemon, reply_fd->fd, session->pid, session->uid);
+	*reply_fd = (struct reply_fd){ .fd = -1 };
 }
 
 void
@@ -177,7 +184,7 @@ protocol_error(struct session *session, const char *what)
 
 enum dispatch
 dispatch_packet(struct session *session, const void *packet, int fd, void (*done)(struct job *job),
-    void *reply, size_t *reply_bytes, int *reply_fd)
+    void *reply, size_t *reply_bytes, struct reply_fd *reply_fd)
 {
 	const struct pager_msg_header *header = packet;
 	int error;

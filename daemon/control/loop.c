@@ -16,6 +16,7 @@
 #include "control/connection.h"
 #include "control/jobs.h"
 #include "control/listen.h"
+#include "control/names.h"
 #include "control/stop.h"
 #include "fault/direct.h"
 #include "pageq/cost.h"
@@ -68,11 +69,18 @@ accepted(void *context, int fd)
 }
 
 static void
+names_have_gone(struct daemon *d)
+{
+	loop_assert(d);
+	uv_stop(&d->control->loop);
+}
+
+static void
 all_have_gone(struct daemon *d)
 {
 	loop_assert(d);
 	CHECK(d->control->stopping && d->control->connections.count == 0);
-	uv_stop(&d->control->loop);
+	names_end(d, names_have_gone);
 }
 
 static void
@@ -130,6 +138,7 @@ control_create(struct daemon *d, char *message, size_t message_size)
 		return error;
 	}
 	CHECK(uv_loop_init(&control->loop) == 0);
+	CHECK(names_create(d, &control->loop) == 0);
 	control->connections.daemon = d;
 	control->connections.loop = &control->loop;
 	acceptor_start(
@@ -184,6 +193,7 @@ control_destroy(struct daemon *d)
 	uv_run(&control->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&control->loop);
 	acceptor_fini(&control->acceptor);
+	names_destroy(d);
 	control_name_remove(d);
 	/* Connections that nobody has accepted go with it, and all that has been sent to them. */
 	closer_close(d, control->listening.fd, getpid(), geteuid());

@@ -41,7 +41,7 @@ add(struct ledger *l, enum pager_ledger_entry entry, long long value)
 }
 
 void
-ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to)
+ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to, uint64_t pages)
 {
 	CHECK(from < LEDGER_CLASS_COUNT && to < LEDGER_CLASS_COUNT);
 	for (unsigned i = 0; i < ARRAY_LEN(balances); i++) {
@@ -50,7 +50,7 @@ ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to)
 
 		if (delta == 0)
 			continue;
-		balance = add(l, balances[i].entry, delta);
+		balance = add(l, balances[i].entry, delta * (long long)pages);
 		if (balances[i].entry == PAGER_LEDGER_PHYS_FOOTPRINT &&
 		    balance > load_relaxed(&l->footprint_peak))
 			store_relaxed(&l->footprint_peak, balance);

@@ -39,9 +39,9 @@ ledger_delta(int counted, enum ledger_class from, enum ledger_class to)
 	return (counted >> to & 1) - (counted >> from & 1);
 }
 
-/* A page moves between classes: every PAGES row that counts one of the two follows. A negative
- * balance is a panic. => PAGEQ held */
-void ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to);
+/* That many pages move between classes: every PAGES row that counts one of the two follows. A
+ * negative balance is a panic. => PAGEQ held */
+void ledger_post(struct ledger *l, enum ledger_class from, enum ledger_class to, uint64_t pages);
 static inline void
 ledger_count(struct ledger *l, enum pager_ledger_entry entry, uint64_t value)
 {

@@ -206,6 +206,17 @@ share_give(struct daemon *d, struct share_account *account, enum share share, ui
 	fetch_sub_relaxed(&d->shares.used[share], amount);
 }
 
+void
+share_move(struct share_account *from, struct share_account *to, enum share share, uint64_t amount)
+{
+	uint64_t own = fetch_sub_relaxed(&from->used[share], amount);
+
+	CHECKF(own >= amount, "user %u gives %llu %s of %s away, and has %llu", (unsigned)from->uid,
+	    (unsigned long long)amount, rows[share].unit, rows[share].what,
+	    (unsigned long long)own);
+	fetch_add_relaxed(&to->used[share], amount);
+}
+
 uint64_t
 share_room(const struct daemon *d, const struct share_account *account, enum share share)
 {

@@ -58,6 +58,9 @@ void share_account_put(struct daemon *d, struct share_account *account);
  * thread; takes no lock. */
 int share_take(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
+/* What one user has becomes another's, be it above what that one could take. */
+void share_move(
+    struct share_account *from, struct share_account *to, enum share share, uint64_t amount);
 /* How much could be taken now. */
 uint64_t share_room(const struct daemon *d, const struct share_account *account, enum share share);
 /* Sets the total of a resource that no parameter names alone. Called at start by the part that has

@@ -88,7 +88,7 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	retain = !fill->wired && fill_retains(d, fill);
 	done = fill_copy(server->stats, fill, server->bounce, loaded, retain);
 	stat_add(server->stats, STAT_DECOMPRESSIONS, done);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
+	ledger_count(&fill->task->bill.ledger, PAGER_LEDGER_DECOMPRESSIONS, done);
 	if (done == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);
@@ -128,6 +128,7 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 		want = 1;
 	fill.task = f->task;
 	fill.base = t->base;
+	fill.is_read_only = t->is_read_only;
 	begun = fill_begin(d, t->object, t->index, want, t->direction, use, &fill);
 	lock_release(&t->object->lock);
 	if (begun != RUN_BEGUN)

@@ -5,6 +5,10 @@
  */
 #include "fault/fault.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "clock.h"
 #include "fault/content.h"
 #include "fault/resident.h"
@@ -63,6 +67,20 @@ answer_poisoned(struct fault_server *server, const struct fault *f, const struct
 	return FAULT_ANSWERED;
 }
 
+/* A write to memory that the task may only read, and has made writable for itself: it gets what the
+ * processor would give it. Were the protection lifted, the kernel would make it a page of its own,
+ * which nobody pays for. Its signal handler may return; then it faults again. */
+static void
+answer_violation(struct fault_server *server, const struct fault *f)
+{
+	struct task *task = f->task;
+
+	stat_add(server->stats, STAT_VIOLATIONS, 1);
+	/* In another PID namespace the thread's number means nothing here. */
+	if (syscall(SYS_tgkill, task->pid, (pid_t)f->thread, SIGSEGV) != 0)
+		syscall(SYS_pidfd_send_signal, task->pidfd, SIGSEGV, NULL, 0u);
+}
+
 static void
 count_answered(struct fault_server *server, const struct fault *f, enum slot_kind kind, bool soft)
 {
@@ -82,6 +100,7 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 {
 	enum fault_outcome outcome = FAULT_BUSY;
 	bool soft = false;
+	struct fault as_read;
 	struct target t;
 	uint64_t slot;
 
@@ -91,6 +110,18 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 	if (!target_find(server->daemon, f, &t)) {
 		answer_unknown(server, f);
 		return FAULT_ANSWERED;
+	}
+	if (unlikely(t.is_read_only)) {
+		if (f->flags & UFFD_FAULT_WP) {
+			lock_release(&t.object->lock);
+			answer_violation(server, f);
+			vm_object_put(t.object);
+			return FAULT_ANSWERED;
+		}
+		/* A first touch that writes comes back as a violation when the page is there. */
+		as_read = *f;
+		as_read.flags &= ~(uint32_t)UFFD_FAULT_WRITE;
+		f = &as_read;
 	}
 	/* What the page is while O is held. Each of these functions drops O. */
 	slot = load_relaxed(vm_object_slot(t.object, t.index));

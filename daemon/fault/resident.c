@@ -37,6 +37,16 @@ patch_holes(struct daemon *d, int uffd, uint64_t address)
 	return error;
 }
 
+/* The same for a task that must not bring a page into its own mapping, since that would not be the
+ * object's: zeroes are put into the backing where it has nothing. */
+static int
+refill_holes(struct daemon *d, struct vm_object *o, int uffd, uint64_t address, uint64_t index)
+{
+	int error = uffd_allocate(o->backing.memfd, index << d->page_shift, d->page_bytes);
+
+	return error ? error : uffd_continue(uffd, address, d->page_bytes, UFFD_MODE_WP);
+}
+
 /* Maps a page that the server holds busy, or lets its writer write, and lets it go. */
 static void
 answer_held(
@@ -80,13 +90,13 @@ answer_held(
 	if (f->flags & UFFD_FAULT_WP) {
 		error = uffd_unprotect(uffd, address, d->page_bytes);
 		stat_add(server->stats, STAT_WP_FAULTS, 1);
-		ledger_count(&o->bill->ledger, PAGER_LEDGER_WP_FAULTS, 1);
+		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_WP_FAULTS, 1);
 	} else {
 		/* An exact recording must see the first write after a read. */
 		error = uffd_continue(uffd, address, d->page_bytes,
-		    dirty && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
+		    dirty && !t->is_read_only && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
-		ledger_count(&o->bill->ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
+		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
 			/* The owner has punched a hole into its own memory, which is resident for
 			 * the daemon. It reads as zeroes. */
@@ -95,12 +105,13 @@ answer_held(
 			vm_page_flags_set(p, PAGE_DIRTY);
 			if (given_up.v)
 				pager_drop(o, given_up);
-			error = patch_holes(d, uffd, address);
+			error = t->is_read_only ? refill_holes(d, o, uffd, address, index)
+						: patch_holes(d, uffd, address);
 		}
 	}
 	if (reactivated) {
 		stat_add(server->stats, STAT_REACTIVATIONS, 1);
-		ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, 1);
+		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_REACTIVATIONS, 1);
 	}
 	/* The address space is still changing, and the thread faults again; or the mapping is gone,
 	 * and it does not. */
@@ -189,12 +200,12 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	/* Where that fails, because the owner has punched or unmapped some, they get faults of
 	 * their own. */
 	(void)uffd_continue(f->task->uffd, target_address(t, a->index),
-	    (uint64_t)a->count << d->page_shift, dirty ? 0 : UFFD_MODE_WP);
+	    (uint64_t)a->count << d->page_shift, dirty && !t->is_read_only ? 0 : UFFD_MODE_WP);
 	for (unsigned i = 0; i < a->count; i++)
 		vm_object_unbusy(o, a->index + i, pages[i]);
 	stat_add(server->stats, STAT_AROUND, a->count);
 	stat_add(server->stats, STAT_REACTIVATIONS, reactivated);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
+	ledger_count(&f->task->bill.ledger, PAGER_LEDGER_REACTIVATIONS, reactivated);
 	stream_advance(
 	    d, f, target_address(t, t->direction > 0 ? t->index : a->index), a->count + 1);
 	settle_unmap(d, server->stats);

@@ -120,7 +120,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 {
 	struct daemon *d = server->daemon;
 	struct fill *fill = &in->fill;
-	struct ledger *ledger = &fill->object->bill->ledger;
+	struct ledger *ledger = &fill->task->bill.ledger;
 	bool bad = result != 0, moved;
 	unsigned good = 0, done = 0;
 	uint64_t ns;

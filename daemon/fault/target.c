@@ -21,6 +21,7 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 		ret->object = e->mapping->object;
 		vm_object_get(ret->object);
 		ret->base = e->mapping->base;
+		ret->is_read_only = e->mapping->is_read_only;
 		ret->low = e->offset >> d->page_shift;
 		ret->high = ret->low + ((e->end - e->start) >> d->page_shift);
 		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);

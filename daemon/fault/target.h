@@ -12,6 +12,7 @@
 struct target {
 	struct vm_object *object; /* with a reference */
 	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
+	bool is_read_only;        /* likewise */
 	uint64_t index;
 	uint64_t low, high; /* pages of the object that this region maps: [low, high) */
 	uint32_t behavior;

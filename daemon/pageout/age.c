@@ -19,7 +19,8 @@ worker_age(struct pageout_worker *w)
 		struct victim *v = &w->deactivated[w->aged_begun];
 		unsigned n = 1;
 
-		while (w->aged_begun + n < w->aged && v[n].object->owner == v[0].object->owner)
+		while (
+		    w->aged_begun + n < w->aged && vm_object_same_client(v[n].object, v[0].object))
 			n++;
 		w->aged_begun += n;
 		if (param(w->daemon, resident_frames)) {

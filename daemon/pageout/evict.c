@@ -35,7 +35,7 @@ next_locked(const struct daemon *d, unsigned lane)
 	struct eviction *e = d->pageq.evictions.first;
 
 	pageq_assert_held(d);
-	while (e && (e->next == e->end || load_acquire(&e->object->owner->lane) != lane))
+	while (e && (e->next == e->end || vm_object_lane(e->object) != lane))
 		e = e->next_asked;
 	return e;
 }
@@ -206,13 +206,13 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	else if (squeeze_refuses(
 		     FRAME_FIRST, moment_tried(e->since, moment_now(d)), swap_has_room(d)))
 		e->stuck = true;
-	if (e->stuck || task_is_dead(o->owner)) {
+	if (e->stuck || vm_object_is_deserted(o)) {
 		e->next = e->end;
 		w->part_low = w->part_high;
 	}
 	/* The rest of the part is for another worker, or for another lane's. met_busy makes the job
 	 * ask for the whole range again. */
-	if (unlikely(watch_is_relieved() || load_acquire(&o->owner->lane) != w->lane)) {
+	if (unlikely(watch_is_relieved() || vm_object_lane(o) != w->lane)) {
 		e->met_busy |= w->part_low < w->part_high;
 		w->part_low = w->part_high;
 	}

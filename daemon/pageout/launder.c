@@ -55,7 +55,7 @@ join_locked(struct pageout_worker *w, struct victim *next, struct victim *group,
 	pageq_assert_held(d);
 	if (!o)
 		return true;
-	lane = load_acquire(&o->owner->lane);
+	lane = vm_object_lane(o);
 	if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
 		side_give_locked(d, lane, next);
 		w->passed_over++;
@@ -238,7 +238,7 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 	CHECK(count <= PAGEOUT_BATCH_MAX);
 	if (count == 0)
 		return 0;
-	watch_client(task_cookie(v[0].object->owner));
+	watch_client(vm_object_cookie(v[0].object));
 	for (unsigned i = 0; i < count; i++) {
 		INVARIANT(v[i].object == v[0].object);
 		vm_page_assert(v[i].object, victim_page(d, &v[i])->index);

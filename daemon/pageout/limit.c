@@ -37,6 +37,20 @@ sweep_object(
 	task->reclaim.page = i >= o->page_count ? 0 : (uint32_t)i;
 }
 
+/* Whether the task pays for the object's pages: those of others are not taken for its limit. */
+static bool
+is_billed(struct vm_object *o, const struct task *task)
+{
+	bool is_owner;
+
+	if (likely(!o->is_shareable))
+		return true;
+	lock_acquire(&o->lock);
+	is_owner = o->owner == task;
+	lock_release(&o->lock);
+	return is_owner;
+}
+
 /* The object at the task's hand in its map, with a reference, or NULL: the map is empty. */
 static struct vm_object *
 next_object(struct task *task)
@@ -72,7 +86,10 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 
 		if (!o)
 			break;
-		sweep_object(w, task, o, w->batch, &aged);
+		if (is_billed(o, task))
+			sweep_object(w, task, o, w->batch, &aged);
+		else
+			task->reclaim.page = 0;
 		if (task->reclaim.page == 0)
 			task->reclaim.entry++;
 		*ret_moved |= aged + w->chosen > 0;

@@ -195,7 +195,7 @@ pageq_deactivate_frame_locked(
 	if (frame_page_state(d, frame) != PAGE_ACTIVE)
 		return false;
 	o = frame_object(d, frame);
-	if ((!task_names_all(name) && !task_is_named(o->owner, name)) ||
+	if ((!task_names_all(name) && (o->is_shareable || !task_is_named(o->owner, name))) ||
 	    !pageq_deactivate_page_locked(d, o, frame_row(d, frame)->index))
 		return false;
 	vm_object_get(o);

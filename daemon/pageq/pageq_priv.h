@@ -63,7 +63,7 @@ static inline struct page_policy *
 object_policy(struct daemon *d, const struct vm_object *o)
 {
 	pageq_assert_held(d);
-	return policies_of(&d->pageq.policies, o->owner);
+	return policies_of(&d->pageq.policies, vm_object_policy_task(o));
 }
 
 static inline void

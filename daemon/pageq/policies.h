@@ -25,7 +25,7 @@ struct policies {
 static inline struct page_policy *
 policies_own(const struct policies *p, const struct task *task)
 {
-	return likely(p->own_count == 0) ? NULL : p->own[task->index];
+	return likely(p->own_count == 0) || !task ? NULL : p->own[task->index];
 }
 /* The policy that orders the client's pages. */
 static inline struct page_policy *

@@ -14,7 +14,8 @@
 static bool
 is_concerned(const struct policies *p, const struct task *task, const struct vm_object *o)
 {
-	return task ? o->owner == task : policies_own(p, o->owner) == NULL;
+	return task ? vm_object_policy_task(o) == task
+		    : policies_own(p, vm_object_policy_task(o)) == NULL;
 }
 
 /* Resident pages enter the policy that is in force now, as if they had just been faulted in. The
@@ -62,7 +63,7 @@ withdraw_locked(struct daemon *d, struct task *task)
 		    state != PAGE_CLEANING)
 			continue;
 		o = frame_object(d, frame);
-		if (o->owner == task)
+		if (vm_object_policy_task(o) == task)
 			page_policy_forget(object_policy(d, o), frame_pol_page(d, o, frame), true);
 	}
 }

@@ -527,6 +527,21 @@ uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 	return error;
 }
 
+int
+uffd_allocate(int memfd, uint64_t offset, uint64_t bytes)
+{
+	int error = -EINTR;
+
+	locks_assert_none();
+	watch_enter(WATCH_MEMFD, memfd);
+	for (unsigned tries = 0; tries < PUNCH_TRIES && error == -EINTR; tries++)
+		error = fallocate(memfd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) < 0
+			    ? -errno
+			    : 0;
+	watch_leave();
+	return error;
+}
+
 bool
 uffd_write(int memfd, uint64_t offset, const void *page, size_t bytes)
 {

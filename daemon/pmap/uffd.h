@@ -68,6 +68,8 @@ int uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
 /* Takes pages out of a memfd. => 0, or -errno where the client has made the file keep them, as root
  * can; to the daemon they are planted pages then (doc/design.md) */
 int uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
+/* Zeroes where the range has nothing; what is there stays. => 0 or -errno */
+int uffd_allocate(int memfd, uint64_t offset, uint64_t bytes);
 /* Puts content into a memfd, for pages that are mapped nowhere. => whether all of it is in place */
 bool uffd_write(int memfd, uint64_t offset, const void *page, size_t bytes);
 /* How often calls have been repeated on EAGAIN, since start. */

@@ -12,6 +12,7 @@
 
 #include "pager/trace_format.h"
 #include "record/recorder_priv.h"
+#include "vm/vm_object.h"
 
 #define BLOCK_BYTES (64u << 10)
 
@@ -60,7 +61,7 @@ trace_record_locked(struct daemon *d, const struct vm_object *o, uint64_t index,
 
 	lock_assert_held(&r->lock);
 	CHECK(index < o->page_count);
-	if (!load_relaxed(&d->trace_on) || !recorder_names_locked(r, o->owner))
+	if (!load_relaxed(&d->trace_on) || !recorder_names_locked(r, vm_object_private_task(o)))
 		return;
 	record.event = ++r->events;
 	if (put_locked(r, &record)) {

@@ -45,7 +45,7 @@ static inline bool
 recorder_names_locked(const struct recorder *r, const struct task *task)
 {
 	lock_assert_held(&r->lock);
-	return task_names_all(r->name) || task_is_named(task, r->name);
+	return task_names_all(r->name) || (task && task_is_named(task, r->name));
 }
 
 /* => 0 or -errno */

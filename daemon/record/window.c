@@ -128,12 +128,12 @@ trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o
 	vm_page_assert(o, index);
 	pageq_lock(d);
 	lock_acquire(&r->lock);
-	leaving = leaving_locked(r, o->owner, page);
+	leaving = leaving_locked(r, vm_object_private_task(o), page);
 	if (leaving != POL_NONE)
 		left = pageq_deactivate_slot_locked(d, leaving, &victim);
 	moves = left != DEACTIVATION_HELD || !is_patient(f);
 	if (moves) {
-		turn_locked(r, o->owner, page, leaving);
+		turn_locked(r, vm_object_private_task(o), page, leaving);
 		trace_record_locked(d, o, index, f->thread, trace_fault_writes(f), kind);
 	}
 	lock_release(&r->lock);

@@ -5,26 +5,23 @@
 #include "region/allocate.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "region/piece.h"
+#include "region/wire.h"
 #include "transit/discard.h"
 #include "vm/vm_map.h"
-#include "vm/vm_mapping.h"
+#include "vm/vm_share.h"
 
 static bool
 mapping_covers(const struct vm_mapping *m, uint64_t address, uint64_t pages)
 {
 	CHECK_OBJ(m, VM_MAPPING_MAGIC);
+	if (m->object->is_shareable)
+		return false;
 	return address >= vm_mapping_address(m, m->first) &&
 	       address + (pages << m->object->daemon->page_shift) <= vm_mapping_address(m, m->end);
-}
-
-/* The same, and the object takes several allocations. */
-static bool
-mapping_takes(const struct vm_mapping *m, uint64_t address, uint64_t pages)
-{
-	return !m->object->alone && mapping_covers(m, address, pages);
 }
 
 /* A mapping of this task in whose object there is room for the range: of the last object made, or
@@ -36,29 +33,27 @@ mapping_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
 	uint32_t above = vm_map_index(m, address);
 
 	lock_assert_held(&m->lock);
-	if (m->growing && mapping_takes(m->growing, address, pages))
+	if (m->growing && mapping_covers(m->growing, address, pages))
 		return m->growing;
-	if (above > 0 && mapping_takes(m->entries[above - 1].mapping, address, pages))
+	if (above > 0 && mapping_covers(m->entries[above - 1].mapping, address, pages))
 		return m->entries[above - 1].mapping;
-	if (above < m->count && mapping_takes(m->entries[above].mapping, address, pages))
+	if (above < m->count && mapping_covers(m->entries[above].mapping, address, pages))
 		return m->entries[above].mapping;
 	return NULL;
 }
 
-/* An object for the range, and unless it is to be alone there, more allocations behind it, mapped
- * at the range's address. => 0 with a reference on the mapping, or as vm_object_create; no lock
- * held */
+/* An object for the range, and perhaps more allocations behind it, mapped at the range's address.
+ * => 0 with a reference on the mapping, or as vm_object_create; no lock held */
 static int
-mapping_make(struct range *range, uint64_t pages, bool alone, struct vm_mapping **ret)
+mapping_make(struct range *range, uint64_t pages, bool is_shareable, struct vm_mapping **ret)
 {
 	struct vm_object *o;
 	int error;
 
 	locks_assert_none();
-	error = vm_object_create(range->task->daemon, range->task, pages, &o);
+	error = vm_object_create(range->task->daemon, range->task, pages, is_shareable, &o);
 	if (error)
 		return error;
-	o->alone = alone;
 	error = vm_mapping_create(o, range->task, range->address, 0, pages, ret);
 	vm_object_put(o);
 	return error;
@@ -66,14 +61,15 @@ mapping_make(struct range *range, uint64_t pages, bool alone, struct vm_mapping 
 
 /* The mapping that a new range goes to, with a reference. => M is dropped and retaken meanwhile */
 static int
-mapping_for_locked(struct range *range, bool alone, struct vm_mapping **ret)
+mapping_for_locked(struct range *range, bool is_shareable, struct vm_mapping **ret)
 {
 	struct task *task = range->task;
 	struct vm_map *m = &task->map;
 	struct daemon *d = task->daemon;
 	uint64_t pages = (range->end - range->address) >> d->page_shift;
 	uint64_t chunk = max_u64(VM_OBJECT_CHUNK_BYTES >> d->page_shift, SLOTS_PER_RUN);
-	struct vm_mapping *mapping = alone ? NULL : mapping_around_locked(m, range->address, pages);
+	struct vm_mapping *mapping =
+	    is_shareable ? NULL : mapping_around_locked(m, range->address, pages);
 	int error;
 
 	lock_assert_held(&m->lock);
@@ -85,7 +81,8 @@ mapping_for_locked(struct range *range, bool alone, struct vm_mapping **ret)
 		return -EDQUOT;
 	/* Making an object is slow. Only the control loop allocates for this map. */
 	lock_release(&m->lock);
-	error = mapping_make(range, alone || pages * 2 > chunk ? pages : chunk, alone, &mapping);
+	error = mapping_make(
+	    range, is_shareable || pages * 2 > chunk ? pages : chunk, is_shareable, &mapping);
 	lock_acquire(&m->lock);
 	if (error)
 		return error;
@@ -113,7 +110,7 @@ is_free_locked(struct vm_map *m, const struct range *range)
 }
 
 int
-region_allocate(struct range *range, bool alone, struct vm_entry *ret)
+region_allocate(struct range *range, bool is_shareable, struct vm_entry *ret)
 {
 	struct daemon *d = range->task->daemon;
 	struct vm_map *m = &range->task->map;
@@ -131,16 +128,15 @@ region_allocate(struct range *range, bool alone, struct vm_entry *ret)
 	if (!error)
 		error = vm_map_reserve(m);
 	if (!error)
-		error = mapping_for_locked(range, alone, &mapping);
+		error = mapping_for_locked(range, is_shareable, &mapping);
 	if (!error) {
-		CHECK(mapping_covers(
-		    mapping, range->address, (range->end - range->address) >> d->page_shift));
+		CHECK(is_shareable || mapping_covers(mapping, range->address,
+					  (range->end - range->address) >> d->page_shift));
 		*ret = (struct vm_entry){
 			.start = range->address,
 			.end = range->end,
 			.mapping = mapping,
 			.offset = range->address - mapping->base,
-			.inheritance = PAGER_INHERIT_COPY,
 			.protection = PROT_READ | PROT_WRITE,
 			.max_protection = PROT_READ | PROT_WRITE,
 		};
@@ -162,14 +158,40 @@ parts_too_many_locked(struct vm_map *m, const struct range *range)
 	       vm_map_index(m, range->address) == vm_map_index(m, range->end);
 }
 
+/* Pages of a mapping that several may see are given back at its ends only: where the range begins
+ * in the midst of one, its upper part becomes a mapping of its own. => false: it may not; nothing
+ * has changed */
+static bool
+split_locked(struct vm_map *m, const struct range *range, struct vm_mapping **spare)
+{
+	struct vm_entry *e = vm_map_lookup(m, range->address);
+	struct vm_mapping *lower = e->mapping, *upper = *spare;
+	uint64_t at = (e->offset + (range->address - e->start)) >> range->task->daemon->page_shift;
+
+	lock_assert_held(&m->lock);
+	if (!lower->object->is_shareable || lower->first == at)
+		return true;
+	if (!vm_mapping_split_locked(lower, at, upper))
+		return false;
+	*spare = NULL;
+	vm_map_clip(m, range->address, range->end);
+	vm_mapping_get(lower);
+	vm_map_remap(m, range->address, vm_mapping_address(upper, upper->end), lower, upper);
+	vm_mapping_put_not_last(lower);
+	return true;
+}
+
 int
 region_deallocate_begin(struct range *range)
 {
 	struct vm_map *m = &range->task->map;
+	struct vm_mapping *spare = vm_mapping_blank();
 	int error = 0;
 
 	locks_assert_none();
 	CHECK(range->at == range->address);
+	if (!spare)
+		return -ENOMEM;
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, range->address, range->end))
 		error = -EINVAL;
@@ -177,21 +199,52 @@ region_deallocate_begin(struct range *range)
 		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
+	if (!error && !split_locked(m, range, &spare))
+		error = -ENOMEM;
 	if (!error)
 		vm_map_clip(m, range->address, range->end);
 	lock_release(&m->lock);
+	free(spare);
 	return error;
 }
 
-/* => pages that were there */
+/* What the task has seen of an object that several may see: pages that nobody else keeps go, others
+ * are unwired where this task alone had wired them. */
+static uint64_t
+shared_discard(const struct vm_entry *e, uint64_t first, uint64_t last)
+{
+	struct vm_object *o = e->mapping->object;
+	uint64_t gone = 0, low, high;
+	bool more;
+
+	CHECK(o->is_shareable && first < last);
+	if (e->wired_count > 0)
+		mapping_unwire(e->mapping, first, last);
+	for (uint64_t at = first; at < last; at = high) {
+		lock_acquire(&o->lock);
+		more = vm_object_uncovered_locked(o, NULL, at, last, &low, &high);
+		lock_release(&o->lock);
+		if (!more)
+			break;
+		gone += vm_object_discard(o, low, high - low);
+	}
+	vm_object_owner_settle(o);
+	vm_object_lane_settle(o);
+	return gone;
+}
+
+/* => pages that were there and are no more */
 static uint64_t
 entry_discard(const struct vm_entry *e, unsigned page_shift)
 {
+	uint64_t first = e->offset >> page_shift,
+		 last = first + ((e->end - e->start) >> page_shift);
+	struct vm_object *o = e->mapping->object;
 	uint64_t gone;
 
 	CHECK(e->start < e->end);
-	gone = vm_object_discard(
-	    e->mapping->object, e->offset >> page_shift, (e->end - e->start) >> page_shift);
+	gone = o->is_shareable ? shared_discard(e, first, last)
+			       : vm_object_discard(o, first, last - first);
 	vm_mapping_put(e->mapping);
 	return gone;
 }
@@ -242,7 +295,7 @@ take_last(struct task *task, unsigned *work, struct vm_entry *ret)
 	lock_acquire(&m->lock);
 	any = m->count > 0;
 	if (any)
-		*ret = piece_take_locked(m, m->count - 1, task->daemon->page_shift, work);
+		*ret = piece_take_last_locked(m, task->daemon->page_shift, work);
 	lock_release(&m->lock);
 	return any;
 }

@@ -9,7 +9,7 @@
 #include "region/change.h"
 #include "region/piece.h"
 #include "transit/discard.h"
-#include "vm/vm_mapping.h"
+#include "vm/vm_share.h"
 
 #define COST_COOL  4u /* of a page, in slots looked at (piece.h) */
 #define COOL_BATCH 64u
@@ -19,7 +19,7 @@ static void
 entry_behave(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	e->behavior = c->value;
+	e->behavior = c->behavior;
 }
 
 int
@@ -28,7 +28,7 @@ region_behave(struct range *range, uint32_t behavior)
 	locks_assert_none();
 	CHECK(range->at == range->address);
 	return change_entries(
-	    &(struct change){ .range = range, .apply = entry_behave, .value = behavior });
+	    &(struct change){ .range = range, .apply = entry_behave, .behavior = behavior });
 }
 
 struct cool {
@@ -83,6 +83,28 @@ region_cool(struct range *range)
 	return pages;
 }
 
+/* What others keep, too, stays: it is not this task's to throw away. */
+static uint64_t
+part_discard(const struct part *part)
+{
+	const struct vm_mapping *m = part->entry.mapping;
+	struct vm_object *o = m->object;
+	uint64_t gone = 0, low, high;
+	bool more;
+
+	if (!o->is_shareable)
+		return vm_object_discard(o, part->first, part->last - part->first);
+	for (uint64_t at = part->first; at < part->last; at = high) {
+		lock_acquire(&o->lock);
+		more = vm_object_uncovered_locked(o, m, at, part->last, &low, &high);
+		lock_release(&o->lock);
+		if (!more)
+			break;
+		gone += vm_object_discard(o, low, high - low);
+	}
+	return gone;
+}
+
 uint64_t
 region_discard(struct range *range)
 {
@@ -92,8 +114,7 @@ region_discard(struct range *range)
 
 	while (piece_next(&p, &part)) {
 		CHECK(part.first < part.last);
-		gone += vm_object_discard(
-		    part.entry.mapping->object, part.first, part.last - part.first);
+		gone += part_discard(&part);
 		vm_mapping_put(part.entry.mapping);
 	}
 	stat_add(range->stats, STAT_DISCARDS, gone);

@@ -64,7 +64,7 @@ answered_locked(struct daemon *d, struct eviction *e)
 static void
 wake_locked(struct daemon *d, const struct vm_object *o)
 {
-	unsigned lane = load_acquire(&o->owner->lane);
+	unsigned lane = vm_object_lane(o);
 	struct worker_calls *calls = &d->pageq.calls;
 
 	pageq_assert_held(d);
@@ -93,7 +93,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		asked_locked(d, &e);
 		store_relaxed(&d->writeback.evicting, true);
 		wake_locked(d, o);
-		watch_client(task_cookie(o->owner));
+		watch_client(vm_object_cookie(o));
 		while (e.next < e.end || e.parts > 0) {
 			watch_enter(WATCH_WAIT, -1);
 			pageq_wait(d, &d->pageq.evictions.done);
@@ -101,7 +101,7 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		}
 		answered_locked(d, &e);
 		pageq_unlock(d);
-		if (!e.met_busy || e.stuck || task_is_dead(o->owner))
+		if (!e.met_busy || e.stuck || vm_object_is_deserted(o))
 			break;
 		wait_for_busy(o, first, last);
 	}

@@ -5,7 +5,7 @@
 #include "region/piece.h"
 
 #include "vm/vm_map.h"
-#include "vm/vm_mapping.h"
+#include "vm/vm_share.h"
 
 struct piece
 piece_begin(struct range *range, unsigned cost)
@@ -46,7 +46,46 @@ piece_take_locked(struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *w
 	CHECK(i < m->count);
 	reach = piece_reach(e->mapping->object, first, last, PIECE_DISCARD, work);
 	*work += PIECE_ENTRY;
+	if (e->mapping->object->is_shareable)
+		vm_mapping_withdraw_locked(e->mapping, first, reach);
 	return vm_map_remove_front(m, i, e->start + ((reach - first) << page_shift));
+}
+
+/* How far a piece may go back from page `last`. => a page < last, at least first */
+static uint64_t
+piece_reach_back(const struct vm_object *o, uint64_t first, uint64_t last, unsigned *work)
+{
+	CHECK(first < last && last <= o->page_count);
+	while (first < last && *work < PIECE_WORK) {
+		uint64_t from = max_u64(round_down_u64(last - 1, SLOTS_PER_BLOCK), first);
+
+		if (vm_object_next_live(o, from, last) == last) {
+			*work += PIECE_EMPTY;
+		} else {
+			uint64_t most = (PIECE_WORK - *work) / PIECE_DISCARD + 1;
+
+			from = last - from > most ? last - most : from;
+			*work += (unsigned)(last - from) * PIECE_DISCARD;
+		}
+		last = from;
+	}
+	return last;
+}
+
+struct vm_entry
+piece_take_last_locked(struct vm_map *m, unsigned page_shift, unsigned *work)
+{
+	const struct vm_entry *e = &m->entries[m->count - 1];
+	uint64_t first = e->offset >> page_shift,
+		 last = first + ((e->end - e->start) >> page_shift), reach;
+
+	lock_assert_held(&m->lock);
+	CHECK(m->count > 0);
+	reach = piece_reach_back(e->mapping->object, first, last, work);
+	*work += PIECE_ENTRY;
+	if (e->mapping->object->is_shareable)
+		vm_mapping_withdraw_locked(e->mapping, reach, last);
+	return vm_map_remove_back(m, m->count - 1, e->start + ((reach - first) << page_shift));
 }
 
 bool

@@ -42,6 +42,8 @@ uint64_t piece_reach(
  * takes to *work. => with a reference on the mapping; M held */
 struct vm_entry piece_take_locked(
     struct vm_map *m, uint32_t i, unsigned page_shift, unsigned *work);
+/* The same at the end of the map's last entry. */
+struct vm_entry piece_take_last_locked(struct vm_map *m, unsigned page_shift, unsigned *work);
 
 /* Goes through the pages of a piece that have a slot in use. */
 struct walk {

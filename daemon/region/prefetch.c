@@ -89,7 +89,7 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 {
 	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
-	struct fill fill = { .task = m->task, .base = m->base };
+	struct fill fill = { .task = m->task, .base = m->base, .is_read_only = m->is_read_only };
 	enum run_begun begun;
 	struct cref cref;
 	enum pager_result result;

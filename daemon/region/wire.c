@@ -5,7 +5,6 @@
 #include "region/wire.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
@@ -13,6 +12,7 @@
 #include "region/piece.h"
 #include "transit/release.h"
 #include "vm/vm_map.h"
+#include "vm/vm_share.h"
 
 #define COST_WIRE 8u /* of a page, in slots looked at (piece.h) */
 
@@ -66,43 +66,107 @@ wire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
 	w->acted++;
 }
 
-static void
-unwire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
+/* Whether another task keeps the page wired. A thread that wires it just now waits for the page,
+ * which is busy, and wires it again. */
+static bool
+is_wired_elsewhere(const struct vm_mapping *m, uint64_t index)
+{
+	struct vm_object *o = m->object;
+	bool is_wired;
+
+	if (likely(!o->is_shareable))
+		return false;
+	lock_acquire(&o->lock);
+	is_wired = vm_object_wired_elsewhere_locked(o, m, index);
+	lock_release(&o->lock);
+	return is_wired;
+}
+
+/* => whether it is not wired any more */
+static bool
+page_unwire(const struct vm_mapping *m, uint64_t index)
 {
 	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
 	uint32_t frame;
 	struct vm_page *p = page_busy_wait(d, o, index, &frame);
+	bool stays;
 
 	if (!p)
-		return;
+		return false;
 	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
-	pageq_lock(d);
-	pageq_unwire_locked(d, o, frame);
-	pageq_unlock(d);
+	stays = is_wired_elsewhere(m, index);
+	if (!stays) {
+		pageq_lock(d);
+		pageq_unwire_locked(d, o, frame);
+		pageq_unlock(d);
+	}
 	vm_object_unbusy(o, index, p);
-	w->acted++;
+	return !stays;
+}
+
+static void
+unwire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
+{
+	w->acted += page_unwire(m, index);
+}
+
+static void
+pages_unwire(const struct vm_mapping *m, uint64_t first, uint64_t last)
+{
+	const struct vm_object *o = m->object;
+
+	CHECK(last <= o->page_count);
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++)
+		page_unwire(m, i);
+}
+
+/* A task that unwires pages leaves those wired that another mapping may have wired, of which only
+ * the number of bytes is looked at. When that mapping has none wired any more they follow. */
+static void
+leftovers_unwire(struct vm_mapping *m)
+{
+	struct vm_object *o = m->object;
+	uint64_t first, last;
+
+	if (!o->is_shareable || load_acquire(&m->wired_bytes) > 0)
+		return;
+	lock_acquire(&o->lock);
+	first = m->first;
+	last = m->end;
+	lock_release(&o->lock);
+	if (first < last)
+		pages_unwire(m, first, last);
+}
+
+void
+mapping_unwire(struct vm_mapping *m, uint64_t first, uint64_t last)
+{
+	locks_assert_none();
+	CHECK(first < last);
+	pages_unwire(m, first, last);
+	leftovers_unwire(m);
 }
 
 static void
 entry_wire(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	vm_map_wire_user(&c->range->task->map, e, 1);
+	vm_map_wire(&c->range->task->map, e, 1);
 }
 
 static void
 entry_unwire(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	vm_map_wire_user(&c->range->task->map, e, -1);
+	vm_map_wire(&c->range->task->map, e, -1);
 }
 
 static int
 entry_is_wired(struct change *c, const struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	return e->user_wired_count > 0 ? 0 : -EINVAL;
+	return e->wired_count > 0 ? 0 : -EINVAL;
 }
 
 /* Bytes that are wired already have been promised already. */
@@ -110,12 +174,12 @@ static int
 entry_may_wire(struct change *c, const struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	if (!(e->protection & PROT_READ))
+	if (e->mapping->is_read_only)
 		return -EACCES;
 	if (e->wired_count == 0)
 		c->wired_bytes +=
 		    min_u64(e->end, c->range->end) - max_u64(e->start, c->range->address);
-	return e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
+	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
 /* At most half of a process's limit may be wired. */
@@ -162,13 +226,29 @@ region_unwire_begin(struct range *range)
 	    &(struct change){ .range = range, .check = entry_is_wired, .apply = entry_unwire });
 }
 
+static void
+range_leftovers_unwire(const struct range *range)
+{
+	uint64_t at = range->address;
+	struct vm_entry e;
+
+	while (at < range->end && task_entry_get(range->task, at, &e)) {
+		if (e.start < range->end)
+			leftovers_unwire(e.mapping);
+		at = e.end;
+		vm_mapping_put(e.mapping);
+	}
+}
+
 uint64_t
 region_unwire(struct range *range)
 {
 	uint64_t pages = piece_walk(&(struct walk){
 	    .range = range, .page = unwire_page, .cost = COST_WIRE, .skips_wired = true });
 
-	if (range_is_done(range))
+	if (range_is_done(range)) {
+		range_leftovers_unwire(range);
 		task_wired_settle(range->task);
+	}
 	return pages;
 }

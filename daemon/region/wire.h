@@ -8,9 +8,9 @@
 
 #include "region/range.h"
 
-/* The entries are wired once more. => 0, -EINVAL, -ENOMEM, -EACCES (a part of the range may not be
- * read), or -EAGAIN: the limit on wired memory, or the user's share of it, is reached. Runs on:
- * jobs, no lock held */
+/* The entries are wired once more. => 0, -EINVAL, -ENOMEM, -EACCES: the task may only read it; or
+ * -EAGAIN: the limit on wired memory, or the user's share of it, is reached. Runs on: jobs, no lock
+ * held */
 int region_wire_begin(struct range *range);
 /* Wires the resident pages of a piece; others become wired when they are touched. => pages */
 uint64_t region_wire(struct range *range);
@@ -18,5 +18,8 @@ uint64_t region_wire(struct range *range);
 int region_unwire_begin(struct range *range);
 /* Unwires the pages of a piece that no entry keeps wired. => pages */
 uint64_t region_unwire(struct range *range);
+/* Entries that saw pages [first, last) wired are no more: the pages are unwired, but for those that
+ * other mappings keep. No lock held */
+void mapping_unwire(struct vm_mapping *m, uint64_t first, uint64_t last);
 
 #endif

@@ -65,7 +65,7 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	 * has been held after their words were cleared. */
 	pageq_lock(d);
 	policies[0] = page_policy_get(d->pageq.policies.common);
-	policies[1] = page_policy_get(policies_own(&d->pageq.policies, o->owner));
+	policies[1] = page_policy_get(policies_own(&d->pageq.policies, vm_object_policy_task(o)));
 	pageq_unlock(d);
 	fallocate(d->slots.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first * 8,
 	    (off_t)count * 8);
@@ -100,7 +100,9 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 		}
 		lock_release(&o->lock);
 		run_release(o, low, high);
+		lock_acquire(&o->lock);
 		vm_object_blocks_give(o, blocks);
+		lock_release(&o->lock);
 		vm_object_hole_close(o, &hole);
 		given += blocks;
 		block = high;

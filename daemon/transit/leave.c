@@ -98,11 +98,11 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 		pageq_unlock(d);
 		/* Jobs that wait for one of the pages go on. */
 		wanted |= vm_object_hole_end(o, hole);
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGEOUTS, n);
 		lock_release(&o->lock);
 		if (wanted)
 			pmap_wake(o, low, high);
 		stat_add(stats, STAT_HOLES, 1);
-		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGEOUTS, n);
 		for (unsigned i = 0; i < n; i++)
 			vm_object_put(o);
 	}

@@ -112,6 +112,34 @@ copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *
 	return in_place;
 }
 
+/* Whoever may only read maps the memfd privately: a page that is put at its address would not be
+ * the object's. Content goes into the memfd and is mapped from there. pages NULL: zeroes.
+ * => pages in place. Where they cannot be mapped the task faults again, or has unmapped them. */
+static unsigned
+put_in_backing(struct fill *fill, const void *pages, unsigned count)
+{
+	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
+	unsigned done = 0;
+
+	for (bool good = true; good && done < count; done += good) {
+		uint64_t offset = (fill->index + done) << d->page_shift;
+
+		if (pages)
+			good = uffd_write(o->backing.memfd, offset,
+			    (const char *)pages + ((size_t)done << d->page_shift), d->page_bytes);
+		else /* What was planted there is not zeroes. */
+			good = uffd_punch(o->backing.memfd, offset, d->page_bytes) == 0 &&
+			       uffd_allocate(o->backing.memfd, offset, d->page_bytes) == 0;
+		if (!good)
+			uffd_punch(o->backing.memfd, offset, d->page_bytes);
+	}
+	if (done > 0 && uffd_continue(fill->task->uffd, fill_address(fill, 0),
+			    (size_t)done << d->page_shift, UFFD_MODE_WP) != 0)
+		uffd_wake(fill->task->uffd, fill_address(fill, 0), (size_t)done << d->page_shift);
+	return done;
+}
+
 /* As fill_copy, but does not narrow the fill. => how many pages are in place; no lock held */
 static unsigned
 copy_pages(
@@ -143,6 +171,8 @@ fill_copy(
 
 	locks_assert_none();
 	CHECK(count > 0 && count <= fill->count);
+	if (unlikely(fill->is_read_only))
+		return put_in_backing(fill, pages, count);
 	done = copy_pages(stats, fill, pages, count, protect);
 	if (done > 0 || fill->count == 1 || first >= count)
 		return done;
@@ -160,7 +190,9 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 
 	locks_assert_none();
 	CHECK(fill->count > 0 && fill_page(fill, fill->first)->cref == 0);
-	while (done_pages < fill->count) {
+	if (unlikely(fill->is_read_only))
+		done_pages = put_in_backing(fill, NULL, fill->count);
+	while (!fill->is_read_only && done_pages < fill->count) {
 		size_t done = 0;
 		int error = uffd_zeropage(fill->task->uffd, fill_address(fill, done_pages),
 		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
@@ -177,7 +209,7 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 		break;
 	}
 	stat_add(stats, STAT_ZERO_FILLS, done_pages);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
+	ledger_count(&fill->task->bill.ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
 	if (done_pages == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);

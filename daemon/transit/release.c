@@ -30,7 +30,7 @@ static void
 wait_watched(struct vm_object *o)
 {
 	lock_assert_held(&o->lock);
-	watch_client(task_cookie(o->owner));
+	watch_client(vm_object_cookie(o));
 	watch_enter(WATCH_WAIT, -1);
 	cond_wait(&o->unbusy, &o->lock);
 	watch_leave();

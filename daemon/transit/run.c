@@ -55,7 +55,8 @@ enum run_begun
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret)
 {
-	uint32_t room = process_room(o->bill->process);
+	/* Others may make the owner's bill grow, but not their own beyond their limit. */
+	uint32_t room = process_room(ret->task->bill.process);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
 	struct hole *hole = vm_object_hole_at(o, index);
 
@@ -269,7 +270,7 @@ fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigne
 	lock_release(&o->lock);
 	pager_drop(o, cref);
 	stat_add(stats, STAT_PAGES_LOST, 1);
-	ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGES_LOST, 1);
+	ledger_count(&fill->task->bill.ledger, PAGER_LEDGER_PAGES_LOST, 1);
 	poison_hole(o, hole, fill->task, fill_address(fill, i));
 	log_error_limited(
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "

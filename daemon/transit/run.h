@@ -19,6 +19,7 @@ struct fill {
 	struct vm_object *object; /* with a reference */
 	struct task *task;        /* for which they are filled; kept by the caller */
 	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
+	bool is_read_only;        /* likewise: vm_mapping.h */
 	uint64_t index;           /* of the first page, in the object */
 	unsigned count;           /* pages */
 	unsigned first;           /* of the page that faulted, in the fill */
@@ -48,8 +49,8 @@ enum run_begun {
 	RUN_BUSY,       /* the page lies in a hole, whose owner will wake the range */
 };
 /* Takes frames for up to `want` pages of one kind, ABSENT or STORED, from `index` on (direction:
- * upwards if positive, else downwards) and makes them FILLING. The caller has set task and base of
- * *ret, and sets write, wired and sequential afterwards. => O held */
+ * upwards if positive, else downwards) and makes them FILLING. The caller has set task, base
+ * and is_read_only of *ret, and sets write, wired and sequential afterwards. => O held */
 enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
 /* FILLING -> `to` (ACTIVE, which is WIRED where the range is wired, or SPECULATIVE) for the first

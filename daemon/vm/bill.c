@@ -8,15 +8,15 @@
 #include "check.h"
 
 void
-bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to)
+bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to, uint64_t pages)
 {
 	int resident = ledger_delta(LEDGER_OF_INTERNAL, from, to);
 	long long held;
 
-	ledger_post(&bill->ledger, from, to);
+	ledger_post(&bill->ledger, from, to, pages);
 	if (resident == 0)
 		return;
-	held = load_relaxed(&bill->process->resident) + resident;
+	held = load_relaxed(&bill->process->resident) + resident * (long long)pages;
 	CHECK(held >= 0);
 	store_relaxed(&bill->process->resident, held);
 }
@@ -38,4 +38,13 @@ bill_tables_give(struct daemon *d, struct bill *bill, uint64_t bytes)
 	CHECK(ledger_pages(&bill->ledger, PAGER_LEDGER_PAGE_TABLE) >= bytes);
 	ledger_post_bytes(&bill->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
 	share_give(d, bill->account, SHARE_TABLES, bytes);
+}
+
+void
+bill_tables_move(struct bill *from, struct bill *to, uint64_t bytes)
+{
+	CHECK(ledger_pages(&from->ledger, PAGER_LEDGER_PAGE_TABLE) >= bytes);
+	ledger_post_bytes(&from->ledger, PAGER_LEDGER_PAGE_TABLE, -(long long)bytes);
+	ledger_post_bytes(&to->ledger, PAGER_LEDGER_PAGE_TABLE, (long long)bytes);
+	share_move(from->account, to->account, SHARE_TABLES, bytes);
 }

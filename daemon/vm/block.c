@@ -26,6 +26,7 @@ block_populate(struct vm_object *o, uint64_t block)
 		return true;
 	if (bill_tables_take(o->daemon, o->bill, TABLE_BLOCK_BYTES) != 0)
 		return false;
+	o->populated++;
 	fetch_add_relaxed(&o->daemon->slots.populated, 1);
 	store_relaxed(word, load_relaxed(word) | BLOCK_POPULATED);
 	return true;
@@ -51,7 +52,8 @@ vm_object_populate(struct vm_object *o, uint64_t index, unsigned count, int dire
 void
 vm_object_blocks_give(struct vm_object *o, unsigned blocks)
 {
-	CHECK(blocks <= load_relaxed(&o->daemon->slots.populated));
+	CHECK(blocks <= load_relaxed(&o->daemon->slots.populated) && blocks <= o->populated);
+	o->populated -= blocks;
 	fetch_sub_relaxed(&o->daemon->slots.populated, blocks);
 	bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
 }

@@ -47,17 +47,23 @@ struct vm_backing {
 struct vm_object {
 	uint32_t magic;
 	atomic_uint references;
-	uint32_t index;            /* (C) in the object table */
-	uint32_t slot_base;        /* (C) first slot */
-	uint64_t id;               /* (C) never used again */
-	uint64_t page_count;       /* (C) */
-	struct task *owner;        /* (C) the task that pays for it, with a reference */
-	struct bill *bill;         /* (C) the owner's */
+	uint32_t index;      /* (C) in the object table */
+	uint32_t slot_base;  /* (C) first slot */
+	uint64_t id;         /* (C) never used again */
+	uint64_t page_count; /* (C) */
+	bool is_shareable;   /* (C) see vm_object.h */
+	struct task *owner;  /* the task that pays for it, with a reference. (C), but where it is
+				shareable (O,Q): either to read, both to write */
+	struct bill *bill;   /* likewise: the owner's */
+	uint64_t class_pages[LEDGER_CLASS_COUNT]; /* (Q) where it is shareable: what its bill says
+						     of it */
+	uint64_t populated;                       /* (O) blocks that are billed */
+	atomic_uint lane;          /* (A) where it is shareable: vm_object_lane; written under O */
 	struct daemon *daemon;     /* (C) */
 	struct vm_backing backing; /* (C) */
-	bool alone; /* (C) holds one allocation: no other one is placed in it, also not where a
-		       part of that has been given back */
 	struct vm_mapping *mappings;   /* (O) where it is seen, in the order of their ids */
+	unsigned cover_count;          /* (O) mappings and named entries */
+	struct named_entry *named;     /* (O) named entries of it */
 	uint64_t next_mapping_id;      /* (O) */
 	_Atomic enum pager_kind pager; /* (A) NONE until its first page leaves, and never again */
 	struct lock lock;
@@ -86,8 +92,12 @@ struct vm_mapping {
 	struct vm_object *object; /* (C) with a reference */
 	struct task *task;        /* (C) with a reference */
 	uint64_t base;            /* (C) modulo 2^64, where first is above 0 */
-	uint64_t first, end;      /* (C) */
+	uint64_t first, end;      /* (C), but where the object is shareable (O,M): either to read,
+				     both to write */
+	bool is_read_only;        /* (C) its task sees it through a description that it cannot write
+				     through, mapped privately: vm_mapping.h */
 	struct vm_mapping *next;  /* (O) on the object's list */
+	atomic_ullong wired_bytes; /* (M) to write, (A) to read: of its entries that are wired */
 };
 
 /* One more reference, for a holder of one. Any lock may be held, here and
@@ -106,6 +116,28 @@ vm_mapping_put_not_last(struct vm_mapping *m)
 	CHECK(fetch_sub_acq_rel(&m->references, 1) > 1);
 }
 
+#define NAMED_ENTRY_MAGIC 0x4a3ede17u
+#define NAMED_CHAINS      256u
+
+/* Pages of an object that a descriptor names: named_entry.h. */
+struct named_entry {
+	uint32_t magic;
+	struct vm_object *object;           /* (C) with a reference */
+	uint64_t first, end;                /* (C) pages */
+	bool is_writable;                   /* (C) what may be mapped of it */
+	int socket;                         /* (C) the daemon's end */
+	uint64_t cookie;                    /* (C) of the other end */
+	struct share_account *account;      /* (C) whose descriptor it is, with a reference */
+	struct named_entry *next;           /* in its chain */
+	struct named_entry *next_of_object; /* (O) */
+};
+
+struct named_table {
+	struct lock lock; /* covers the chains; leaf */
+	struct named_entry *chains[NAMED_CHAINS];
+	uint32_t count;
+};
+
 struct object_table {
 	struct lock lock;
 	struct vm_object **objects; /* (A) stable while the object has a resident page */
@@ -118,13 +150,8 @@ struct vm_entry {
 	struct vm_mapping *mapping; /* one reference per entry */
 	uint64_t offset;            /* bytes in the object */
 	uint32_t behavior;          /* enum pager_behavior, the lasting ones */
-	uint32_t inheritance;       /* enum pager_inheritance */
-	uint32_t protection;        /* PROT_*, within max_protection */
-	uint32_t max_protection;    /* PROT_*, never gains a right */
-	uint32_t tag;               /* the client's: at most PAGER_TAG_MAX */
-	uint32_t user_wired_count;  /* by the client, at most UINT16_MAX */
-	uint32_t wired_count;       /* by the daemon, and one more while user_wired_count > 0; the
-				       pages stay resident while it is above 0 */
+	uint32_t wired_count;
+	uint32_t protection, max_protection;
 };
 
 struct vm_map {

@@ -120,6 +120,18 @@ insert_at(struct vm_map *m, uint32_t i, const struct vm_entry *entry)
 	m->count++;
 }
 
+/* More or fewer bytes of the entry are wired. */
+static void
+wired_change_locked(struct vm_map *m, const struct vm_entry *e, int by, uint64_t bytes)
+{
+	uint64_t wired = load_relaxed(&e->mapping->wired_bytes);
+
+	lock_assert_held(&m->lock);
+	CHECK(by > 0 || (m->wired_bytes >= bytes && wired >= bytes));
+	m->wired_bytes += by > 0 ? bytes : -bytes;
+	store_release(&e->mapping->wired_bytes, by > 0 ? wired + bytes : wired - bytes);
+}
+
 struct vm_entry
 vm_map_remove_at(struct vm_map *m, uint32_t i)
 {
@@ -134,7 +146,7 @@ vm_map_remove_at(struct vm_map *m, uint32_t i)
 	CHECK(m->virtual_bytes >= entry.end - entry.start);
 	m->virtual_bytes -= entry.end - entry.start;
 	if (entry.wired_count > 0)
-		m->wired_bytes -= entry.end - entry.start;
+		wired_change_locked(m, &entry, -1, entry.end - entry.start);
 	return entry;
 }
 
@@ -154,20 +166,63 @@ vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until)
 	m->version++;
 	m->virtual_bytes -= bytes;
 	if (e->wired_count > 0)
-		m->wired_bytes -= bytes;
+		wired_change_locked(m, e, -1, bytes);
 	return front;
 }
 
-void
-vm_map_wire_user(struct vm_map *m, struct vm_entry *e, int by)
+struct vm_entry
+vm_map_remove_back(struct vm_map *m, uint32_t i, uint64_t from)
 {
-	CHECK(by == 1 || (by == -1 && e->user_wired_count > 0));
-	CHECK(e->user_wired_count == 0 || e->wired_count > 0);
+	struct vm_entry *e = &m->entries[i], back = *e;
+	uint64_t bytes = e->end - from;
+
 	lock_assert_held(&m->lock);
-	if (by > 0 && e->user_wired_count++ == 0 && e->wired_count++ == 0)
-		m->wired_bytes += e->end - e->start;
-	if (by < 0 && --e->user_wired_count == 0 && --e->wired_count == 0)
-		m->wired_bytes -= e->end - e->start;
+	CHECK(i < m->count && from < e->end);
+	if (from <= e->start)
+		return vm_map_remove_at(m, i);
+	back.start = from;
+	back.offset += from - e->start;
+	vm_mapping_get(back.mapping);
+	e->end = from;
+	m->virtual_bytes -= bytes;
+	if (e->wired_count > 0)
+		wired_change_locked(m, e, -1, bytes);
+	return back;
+}
+
+/* Entries of the range are of the other mapping from now on. */
+void
+vm_map_remap(
+    struct vm_map *m, uint64_t start, uint64_t end, struct vm_mapping *from, struct vm_mapping *to)
+{
+	lock_assert_held(&m->lock);
+	CHECK(from != to && from->base == to->base);
+	for (uint32_t i = vm_map_index(m, start); i < m->count && m->entries[i].start < end; i++) {
+		struct vm_entry *e = &m->entries[i];
+		uint64_t wired = e->wired_count > 0 ? e->end - e->start : 0;
+
+		if (e->mapping != from)
+			continue;
+		CHECK(e->start >= start && e->end <= end);
+		store_release(&from->wired_bytes, load_relaxed(&from->wired_bytes) - wired);
+		store_release(&to->wired_bytes, load_relaxed(&to->wired_bytes) + wired);
+		e->mapping = vm_mapping_get(to);
+		vm_mapping_put_not_last(from);
+	}
+}
+
+void
+vm_map_wire(struct vm_map *m, struct vm_entry *e, int by)
+{
+	bool was = e->wired_count > 0;
+
+	CHECK(by == 1 || (by == -1 && e->wired_count > 0));
+	lock_assert_held(&m->lock);
+	e->wired_count += (uint32_t)by;
+	if (!was)
+		wired_change_locked(m, e, 1, e->end - e->start);
+	else if (e->wired_count == 0)
+		wired_change_locked(m, e, -1, e->end - e->start);
 	CHECK(m->wired_bytes <= m->virtual_bytes);
 }
 
@@ -176,9 +231,8 @@ can_merge(const struct vm_entry *a, const struct vm_entry *b)
 {
 	return a->end == b->start && a->mapping == b->mapping &&
 	       a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
-	       a->inheritance == b->inheritance && a->protection == b->protection &&
-	       a->max_protection == b->max_protection && a->tag == b->tag &&
-	       a->user_wired_count == b->user_wired_count && a->wired_count == b->wired_count;
+	       a->wired_count == b->wired_count && a->protection == b->protection &&
+	       a->max_protection == b->max_protection;
 }
 
 static void

@@ -9,17 +9,18 @@
 
 #include "vm/task.h"
 
-static void
-mapping_link(struct vm_object *o, struct vm_mapping *m)
+void
+vm_mapping_link_locked(struct vm_mapping *m)
 {
+	struct vm_object *o = m->object;
 	struct vm_mapping **at = &o->mappings;
 
-	lock_acquire(&o->lock);
+	lock_assert_held(&o->lock);
 	while (*at)
 		at = &(*at)->next;
 	m->id = o->next_mapping_id++;
+	o->cover_count++;
 	*at = m;
-	lock_release(&o->lock);
 }
 
 static void
@@ -33,29 +34,49 @@ mapping_unlink(struct vm_object *o, struct vm_mapping *m)
 		at = &(*at)->next;
 	}
 	*at = m->next;
+	o->cover_count--;
 	lock_release(&o->lock);
+}
+
+struct vm_mapping *
+vm_mapping_blank(void)
+{
+	struct vm_mapping *m = calloc(1, sizeof(*m));
+
+	if (m)
+		m->magic = VM_MAPPING_MAGIC;
+	return m;
 }
 
 int
 vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
     uint64_t end, struct vm_mapping **ret)
 {
-	struct vm_mapping *m = calloc(1, sizeof(*m));
+	struct vm_mapping *m = vm_mapping_blank();
+	bool may;
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	CHECK(first < end && end <= o->page_count && (base & (o->daemon->page_bytes - 1)) == 0);
 	locks_assert_none();
 	if (!m)
 		return -ENOMEM;
-	m->magic = VM_MAPPING_MAGIC;
-	store_relaxed(&m->references, 1);
-	vm_object_get(o);
+	vm_mapping_get(m);
 	m->object = o;
-	m->task = task_get(task);
+	m->task = task;
 	m->base = base;
 	m->first = first;
 	m->end = end;
-	mapping_link(o, m);
+	lock_acquire(&o->lock);
+	may = !o->is_shareable || o->cover_count < COVERS_MAX;
+	if (may)
+		vm_mapping_link_locked(m);
+	lock_release(&o->lock);
+	if (!may) {
+		free(m);
+		return -EMFILE;
+	}
+	vm_object_get(o);
+	task_get(task);
 	*ret = m;
 	return 0;
 }

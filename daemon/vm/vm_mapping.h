@@ -5,6 +5,12 @@
  * through which pmap/pmap.h reaches page tables. The idea is the pv list of Mach's pmap, with a
  * range where that has a page.
  *
+ * A task that may only read has a description of the memfd that cannot be written through. It maps
+ * it privately: the kernel registers a shared mapping with userfaultfd only where the description
+ * is writable. Pages of the memfd show in a private mapping as long as they are mapped there with
+ * UFFDIO_CONTINUE and write-protected; UFFDIO_COPY and UFFDIO_ZEROPAGE would give it pages of its
+ * own.
+ *
  * References: one for each map entry, one for an operation on a copy of an entry. The mapping stays
  * on the list until the last one goes, so pages that an entry has mapped are discarded or taken
  * away before its reference is dropped.
@@ -15,11 +21,19 @@
 #include "vm/books.h"
 #include "vm/vm_object.h"
 
+/* Mappings and named entries that one object may have that several may see: each is looked at when
+ * pages move. */
+#define COVERS_MAX 1024u
+
 /* Pages [first, end) of the object are seen by the task at base + index * page size. Takes
- * references of its own on both. => 0 with one reference for the caller, or -ENOMEM. No lock held
- */
+ * references of its own on both. => 0 with one reference for the caller, -ENOMEM, or -EMFILE: the
+ * object has COVERS_MAX. No lock held */
 int vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
     uint64_t end, struct vm_mapping **ret);
+/* One that is not a mapping yet and has no reference. => NULL: no memory */
+struct vm_mapping *vm_mapping_blank(void);
+/* Puts it at the end of its object's list. => O held */
+void vm_mapping_link_locked(struct vm_mapping *m);
 /* Drops a reference; the last one ends the mapping. No lock held */
 void vm_mapping_put(struct vm_mapping *m);
 /* vm_mapping_get and vm_mapping_put_not_last: vm/books.h. */

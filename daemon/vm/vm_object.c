@@ -106,8 +106,17 @@ shares_take(struct vm_object *o)
 	return 0;
 }
 
+void
+vm_object_shares_move(struct vm_object *o, struct share_account *from, struct share_account *to)
+{
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	for (unsigned i = 0; i < ARRAY_LEN(object_shares); i++)
+		share_move(from, to, object_shares[i].share, share_amount(o, i));
+}
+
 int
-vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, struct vm_object **ret)
+vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool is_shareable,
+    struct vm_object **ret)
 {
 	struct vm_object *o;
 	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
@@ -121,6 +130,7 @@ vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, stru
 	o->magic = VM_OBJECT_MAGIC;
 	o->daemon = d;
 	o->page_count = page_count;
+	o->is_shareable = is_shareable;
 	o->owner = task_get(owner);
 	o->bill = &owner->bill;
 	store_relaxed(&o->references, 1);
@@ -169,7 +179,8 @@ vm_object_put(struct vm_object *o)
 	CHECKF(vm_object_next_live(o, 0, o->page_count) == o->page_count,
 	    "object %llu ends with live pages", (unsigned long long)o->id);
 	lock_acquire(&d->objects.lock);
-	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->mappings);
+	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->mappings && !o->named &&
+	      o->cover_count == 0);
 	d->objects.objects[o->index] = NULL;
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;

@@ -15,17 +15,61 @@
 #include "vm/block.h"
 #include "vm/books.h"
 #include "vm/hole.h"
+#include "vm/task.h"
 #include "vm/vm_page.h"
 
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
-/* owner: pays for it. => 0, -ENOMEM, -EMFILE, -ENOSPC (no slots, or all of a share is in use),
- * -EDQUOT (the user has its share). One reference for the caller. */
-int vm_object_create(
-    struct daemon *d, struct task *owner, uint64_t page_count, struct vm_object **ret);
+/* owner: pays for it. is_shareable: several may come to see it (vm/vm_share.h). => 0, -ENOMEM,
+ * -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has its share). One
+ * reference for the caller. */
+int vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool is_shareable,
+    struct vm_object **ret);
 /* The last reference frees it: every slot must be ABSENT by then. */
 void vm_object_put(struct vm_object *o);
 
+/* What it takes of its user's shares becomes another's. */
+void vm_object_shares_move(
+    struct vm_object *o, struct share_account *from, struct share_account *to);
+/* The task whose pages it has, or NULL: several may see them. */
+static inline struct task *
+vm_object_private_task(const struct vm_object *o)
+{
+	return likely(!o->is_shareable) ? o->owner : NULL;
+}
+/* The task whose policy its pages are in. NULL: the daemon's */
+static inline struct task *
+vm_object_policy_task(const struct vm_object *o)
+{
+	return vm_object_private_task(o);
+}
+/* Whether the pages of both are one client's. */
+static inline bool
+vm_object_same_client(const struct vm_object *a, const struct vm_object *b)
+{
+	return a == b || (!a->is_shareable && !b->is_shareable && a->owner == b->owner);
+}
+/* The lane whose threads take its pages away: that of the task that sees them; where several do,
+ * that of one in a side lane, if any is. */
+static inline unsigned
+vm_object_lane(const struct vm_object *o)
+{
+	return likely(!o->is_shareable) ? load_acquire(&o->owner->lane)
+					: load_acquire(&((struct vm_object *)(uintptr_t)o)->lane);
+}
+/* For watch_client: the client on whose memory calls for the object's pages are. 0: several;
+ * pmap/pmap.h names each. */
+static inline uint64_t
+vm_object_cookie(const struct vm_object *o)
+{
+	return likely(!o->is_shareable) ? task_cookie(o->owner) : 0;
+}
+/* Whether nobody is left who could touch its pages. */
+static inline bool
+vm_object_is_deserted(const struct vm_object *o)
+{
+	return !o->is_shareable && task_is_dead(o->owner);
+}
 /* The owner that the compressor writes beside a stored page. */
 struct cowner vm_object_owner(const struct vm_object *o, uint64_t page);
 /* The object that may be meant, with a reference, and the page in it; or NULL. */

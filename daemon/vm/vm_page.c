@@ -89,8 +89,14 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
-	if (class_from != class_to)
-		bill_post(o->bill, class_from, class_to);
+	if (class_from == class_to)
+		return;
+	bill_post(o->bill, class_from, class_to, 1);
+	if (unlikely(o->is_shareable)) {
+		CHECK(class_from == LEDGER_CLASS_NONE || o->class_pages[class_from] > 0);
+		o->class_pages[class_from] -= class_from != LEDGER_CLASS_NONE;
+		o->class_pages[class_to] += class_to != LEDGER_CLASS_NONE;
+	}
 }
 
 void

@@ -14,6 +14,8 @@
 #include "memorystatus/limits.h"
 #include "pageq/side.h"
 #include "pmap/wake.h"
+#include "vm/vm_map.h"
+#include "vm/vm_share.h"
 
 static void
 poll_from(struct daemon *d, struct task *task, unsigned lane)
@@ -32,6 +34,31 @@ poll_from(struct daemon *d, struct task *task, unsigned lane)
 	store_relaxed(&task->affinity.polling, polling);
 }
 
+/* The lanes of objects that it sees with others. */
+static void
+objects_settle(struct task *task)
+{
+	uint64_t at = 0;
+
+	for (;;) {
+		struct vm_mapping *mapping = NULL;
+		struct vm_entry *e;
+
+		lock_acquire(&task->map.lock);
+		for (e = vm_map_lookup_from(&task->map, at);
+		     e && e < task->map.entries + task->map.count && !mapping; e++) {
+			at = e->end;
+			if (e->mapping->object->is_shareable)
+				mapping = vm_mapping_get(e->mapping);
+		}
+		lock_release(&task->map.lock);
+		if (!mapping)
+			return;
+		vm_object_lane_settle(mapping->object);
+		vm_mapping_put(mapping);
+	}
+}
+
 void
 lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats)
 {
@@ -42,6 +69,7 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	if (lane != LANE_COMMON)
 		direct_leave(d, task, stats);
 	store_release(&task->lane, lane);
+	objects_settle(task);
 	if (load_acquire(&task->state) == TASK_ATTACHED)
 		poll_from(d, task, lane);
 	/* The client's end takes it from all servers; those that joined after that are taken back

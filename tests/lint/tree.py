@@ -44,7 +44,7 @@ DOORS = {
     'zstd.h': ['compressor/codec_zstd.c', 'tools/pagersim/', 'tests/'],
     'lz4.h': ['compressor/codec_lz4.c', 'bench/', 'tests/'],
     'liburing.h': ['swap/swapio_uring.c', 'bench/', 'tests/'],
-    'uv.h': ['daemon/control/loop.c', 'daemon/control/accept.c', 'daemon/control/accept.h', 'daemon/control/connection.h'],
+    'uv.h': ['daemon/control/loop.c', 'daemon/control/accept.c', 'daemon/control/accept.h', 'daemon/control/connection.h', 'daemon/control/names.c', 'daemon/control/names.h'],
     'linux/userfaultfd.h': ['daemon/pmap/uffd.c', 'include/pager/uffd_compat.h', 'libclient/', 'bench/', 'tests/'],
     'pager/uffd_compat.h': ['daemon/pmap/uffd.c', 'libclient/', 'bench/', 'tests/'],
     'xxhash.h': ['compressor/', 'swap/', 'bench/', 'tests/'],

@@ -113,7 +113,7 @@ ask(unsigned row, int fd, void *reply, size_t *reply_bytes)
 	struct pager_msg_header *header = (void *)packet;
 	enum dispatch outcome;
 	struct job *job;
-	int reply_fd = -1;
+	struct reply_fd reply_fd = { .fd = -1 };
 
 	*header = (struct pager_msg_header){ .length = (uint32_t)(sizeof(*header) +
 								  rows[row].request_bytes),
@@ -271,7 +271,7 @@ ended_sessions_are_not_served(void **state)
 	struct pager_msg_header *header = (void *)packet;
 	unsigned row = row_of(PAGER_MSG_DEALLOCATE);
 	size_t bytes = 0;
-	int reply_fd;
+	struct reply_fd reply_fd;
 	struct job *j;
 
 	(void)state;

@@ -23,7 +23,7 @@ static void
 post(struct ledger *l, unsigned count, enum ledger_class from, enum ledger_class to)
 {
 	while (count-- > 0)
-		ledger_post(l, from, to);
+		ledger_post(l, from, to, 1);
 }
 
 static void
@@ -63,7 +63,7 @@ post_below_zero(void *argument)
 	struct ledger l = { 0 };
 
 	(void)argument;
-	ledger_post(&l, LEDGER_CLASS_INTERNAL, LEDGER_CLASS_NONE);
+	ledger_post(&l, LEDGER_CLASS_INTERNAL, LEDGER_CLASS_NONE, 1);
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "control/jobs.h"
 #include "daemon.h"
 #include "pageq/pageq.h"
+#include "vm/named_entry.h"
 #include "vm/task.h"
 #include "vm/vm_map.h"
 #include "vm/vm_mapping.h"
@@ -85,12 +86,13 @@ unit_start_servers(struct unit *u, unsigned servers)
 	assert_int_equal(watch_create(d), 0);
 	assert_int_equal(task_table_create(d), 0);
 	assert_int_equal(object_table_create(d), 0);
+	named_table_create(d);
 	assert_int_equal(slots_create(d), 0);
 	assert_int_equal(frames_create(d, 4 * (256u << 10) / 4096), 0);
 	pageq_init(&d->pageq);
 	u->daemon = d;
 	u->task = unit_task(d);
-	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, &u->object), 0);
+	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, false, &u->object), 0);
 	assert_int_equal(
 	    vm_mapping_create(u->object, u->task, UNIT_BASE, 0, UNIT_PAGES, &u->mapping), 0);
 }
@@ -114,6 +116,7 @@ unit_stop(struct unit *u)
 	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);
+	named_table_destroy(d);
 	object_table_destroy(d);
 	bells_destroy(&d->bells);
 	stats_destroy(&d->stats);

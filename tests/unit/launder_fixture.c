@@ -287,7 +287,7 @@ world_object_make(uint64_t pages, uint64_t base)
 	struct vm_mapping *mapping;
 	struct vm_object *o;
 
-	assert_int_equal(vm_object_create(u->daemon, u->task, pages, &o), 0);
+	assert_int_equal(vm_object_create(u->daemon, u->task, pages, false, &o), 0);
 	assert_int_equal(vm_mapping_create(o, u->task, base, 0, pages, &mapping), 0);
 	vm_object_put(o);
 	return o;

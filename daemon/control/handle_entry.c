@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests about named entries: MAKE_ENTRY (control loop), MAP_ENTRY (jobs).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/names.h"
+#include "control/request.h"
+#include "core/closer.h"
+#include "region/map.h"
+
+static bool
+protection_is_valid(uint32_t protection)
+{
+	return protection == PROT_READ || protection == (PROT_READ | PROT_WRITE);
+}
+
+/* A name for the pages. *ret_fd: the descriptor that is to be handed out. => 0 or -errno */
+static int
+name_make(struct request *r, const struct named_range *pages, int *ret_fd)
+{
+	struct daemon *d = r->daemon;
+	struct named_entry *entry;
+	struct named_range left;
+	uint64_t cookie;
+	int pair[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	error = named_cookie(pair[1], &cookie);
+	if (!error)
+		error =
+		    named_entry_create(d, pages, pair[0], cookie, r->task->bill.account, &entry);
+	if (error) {
+		close(pair[0]);
+		close(pair[1]);
+		return error;
+	}
+	error = names_add(d, entry);
+	if (error) {
+		named_entry_end(d, entry, &left);
+		vm_object_put(left.object);
+		close(pair[1]);
+		return error;
+	}
+	*ret_fd = pair[1];
+	return 0;
+}
+
+int
+handle_make_entry(struct request *r)
+{
+	const struct pager_req_make_entry *in = r->body;
+	struct pager_rep_make_entry *out = r->reply;
+	struct named_range pages;
+	struct range range;
+	int error = range_init(&range, r->task, in->address, in->size);
+
+	loop_assert(r->daemon);
+	if (!error && (in->flags != 0 || !protection_is_valid(in->protection)))
+		error = -EINVAL;
+	if (!error)
+		error = region_name(&range, (in->protection & PROT_WRITE) != 0, &pages);
+	if (error)
+		return error;
+	out->object_id = pages.object->id;
+	error = name_make(r, &pages, &r->reply_fd);
+	r->reply_fd_given = !error;
+	/* Not the last reference: the range has one. */
+	vm_object_put(pages.object);
+	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+}
+
+/* The memfd as a client may have it that may only read. => a descriptor, or -errno */
+static int
+open_read_only(const struct vm_object *o)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", o->backing.memfd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+name_map(struct request *r, const struct pager_req_map_entry *in, const struct named_range *name,
+    struct range *range)
+{
+	struct pager_rep_map_entry *out = r->reply;
+	bool is_read_only = !(in->protection & PROT_WRITE);
+	unsigned page_shift = r->daemon->page_shift;
+	struct vm_entry e;
+	int fd = -1, error;
+
+	if (in->offset % r->daemon->page_bytes != 0 ||
+	    in->offset >> page_shift >= name->end - name->first ||
+	    in->size >> page_shift > name->end - name->first - (in->offset >> page_shift))
+		return -EINVAL;
+	if (!is_read_only && !name->is_writable)
+		return -EACCES;
+	if (is_read_only) {
+		fd = open_read_only(name->object);
+		if (fd < 0)
+			return fd;
+	}
+	error = region_map(range, name, name->first + (in->offset >> page_shift), is_read_only, &e);
+	if (error) {
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
+	out->object_id = name->object->id;
+	out->object_offset = e.offset;
+	r->reply_fd = is_read_only ? fd : name->object->backing.memfd;
+	r->reply_fd_given = is_read_only;
+	return 0;
+}
+
+int
+handle_map_entry(struct request *r)
+{
+	const struct pager_req_map_entry *in = r->body;
+	struct named_range name;
+	struct range range;
+	uint64_t cookie;
+	int error = range_init(&range, r->task, in->address, in->size);
+
+	if (!error && (in->flags != 0 || !protection_is_valid(in->protection)))
+		error = -EINVAL;
+	if (error)
+		return error;
+	if (r->fd < 0 || named_cookie(r->fd, &cookie) != 0 ||
+	    !named_entry_find(r->daemon, cookie, &name))
+		return -EBADF;
+	error = name_map(r, in, &name, &range);
+	/* Our copy of the descriptor is open, so the name has a reference, too. */
+	vm_object_put(name.object);
+	return error;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Named entries' ends. Runs on: the control loop; name_run on jobs.
+ */
+#include "control/names.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "control/jobs.h"
+#include "control/loop_thread.h"
+#include "region/map.h"
+
+struct names {
+	struct daemon *daemon;
+	uv_loop_t *loop;                /* (L) */
+	struct list watched;            /* (L) */
+	unsigned count;                 /* (L) that are not gone yet */
+	void (*gone)(struct daemon *d); /* (L) set at the end */
+};
+
+struct name {
+	uv_poll_t poll;
+	struct list node; /* (L) of those that are watched */
+	struct names *names;
+	struct named_entry *entry;
+	struct job job;
+	struct named_range left; /* what the entry has covered; the job's */
+	uint64_t at;             /* pages below are done */
+};
+
+int
+names_create(struct daemon *d, uv_loop_t *loop)
+{
+	struct names *names = calloc(1, sizeof(*names));
+
+	CHECK(!d->names);
+	if (!names)
+		return -ENOMEM;
+	names->daemon = d;
+	names->loop = loop;
+	list_init(&names->watched);
+	d->names = names;
+	return 0;
+}
+
+void
+names_destroy(struct daemon *d)
+{
+	loop_assert(d);
+	CHECK(d->names->count == 0);
+	free(d->names);
+	d->names = NULL;
+}
+
+static void
+name_run(struct job *job, const struct jobs_place *place)
+{
+	struct name *name = container_of(job, struct name, job);
+	uint64_t pages;
+
+	job->again = region_name_gone(&name->left, &name->at, &pages);
+	stat_add(place->stats, STAT_DISCARDS, pages);
+	if (!job->again)
+		vm_object_put(name->left.object);
+}
+
+static void
+name_done(struct job *job)
+{
+	struct name *name = container_of(job, struct name, job);
+	struct names *names = name->names;
+
+	loop_assert(names->daemon);
+	CHECK(names->count > 0);
+	free(name);
+	if (--names->count == 0 && names->gone)
+		names->gone(names->daemon);
+}
+
+static void
+poll_closed(uv_handle_t *handle)
+{
+	struct name *name = handle->data;
+	struct daemon *d = name->names->daemon;
+
+	loop_assert(d);
+	named_entry_end(d, name->entry, &name->left);
+	name->at = name->left.first;
+	name->job = (struct job){ .run = name_run, .done = name_done };
+	list_init(&name->job.node);
+	jobs_submit(d, &name->job);
+}
+
+static void
+name_end(struct name *name)
+{
+	list_remove(&name->node);
+	uv_close((uv_handle_t *)&name->poll, poll_closed);
+}
+
+static void
+hung_up(uv_poll_t *poll, int status, int events)
+{
+	struct name *name = poll->data;
+
+	loop_assert(name->names->daemon);
+	if (status < 0 || events & UV_DISCONNECT)
+		name_end(name);
+}
+
+int
+names_add(struct daemon *d, struct named_entry *entry)
+{
+	struct names *names = d->names;
+	struct name *name = calloc(1, sizeof(*name));
+	int error;
+
+	loop_assert(d);
+	if (!name)
+		return -ENOMEM;
+	name->names = names;
+	name->entry = entry;
+	error = uv_poll_init(names->loop, &name->poll, entry->socket);
+	if (error) {
+		free(name);
+		return error;
+	}
+	name->poll.data = name;
+	/* What a holder sends is not read, and does not wake anybody. */
+	CHECK(uv_poll_start(&name->poll, UV_DISCONNECT, hung_up) == 0);
+	list_add_tail(&names->watched, &name->node);
+	names->count++;
+	return 0;
+}
+
+void
+names_end(struct daemon *d, void (*gone)(struct daemon *d))
+{
+	struct names *names = d->names;
+
+	loop_assert(d);
+	CHECK(!names->gone);
+	names->gone = gone;
+	while (!list_empty(&names->watched))
+		name_end(list_first(&names->watched, struct name, node));
+	if (names->count == 0)
+		gone(d);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ranges and names. Runs on: jobs.
+ */
+#include "region/map.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "region/piece.h"
+#include "transit/discard.h"
+#include "vm/vm_map.h"
+
+/* The entries of a range lie side by side in one object. => 0 or as region_name; M held */
+static int
+name_check_locked(const struct range *range, bool is_writable, struct named_range *ret)
+{
+	struct vm_map *m = &range->task->map;
+	unsigned page_shift = range->task->daemon->page_shift;
+	const struct vm_entry *e = vm_map_lookup(m, range->address);
+	const struct vm_mapping *mapping = e->mapping;
+
+	lock_assert_held(&m->lock);
+	if (!mapping->object->is_shareable)
+		return -ENOTSUP;
+	ret->object = mapping->object;
+	ret->first = (e->offset + (range->address - e->start)) >> page_shift;
+	ret->end = ret->first + ((range->end - range->address) >> page_shift);
+	ret->is_writable = is_writable;
+	for (; e < m->entries + m->count && e->start < range->end; e++) {
+		if (e->mapping->object != mapping->object || e->mapping->base != mapping->base)
+			return -EINVAL;
+		if (is_writable && (e->mapping->is_read_only || !(e->max_protection & PROT_WRITE)))
+			return -EACCES;
+	}
+	return 0;
+}
+
+int
+region_name(struct range *range, bool is_writable, struct named_range *ret)
+{
+	struct vm_map *m = &range->task->map;
+	int error;
+
+	locks_assert_none();
+	lock_acquire(&m->lock);
+	error = vm_map_is_covered(m, range->address, range->end)
+		    ? name_check_locked(range, is_writable, ret)
+		    : -EINVAL;
+	if (!error)
+		vm_object_get(ret->object);
+	lock_release(&m->lock);
+	return error;
+}
+
+static int
+room_check_locked(struct vm_map *m, const struct range *range)
+{
+	struct vm_entry *e = vm_map_lookup_from(m, range->address);
+
+	lock_assert_held(&m->lock);
+	if (e && e->start < range->end)
+		return -EEXIST;
+	if (m->virtual_bytes + (range->end - range->address) >
+		param(m->daemon, max_client_virtual_bytes) ||
+	    m->count >= param(m->daemon, max_client_regions))
+		return -ENOMEM;
+	return vm_map_reserve(m);
+}
+
+int
+region_map(struct range *range, const struct named_range *name, uint64_t first, bool is_read_only,
+    struct vm_entry *ret)
+{
+	struct vm_map *m = &range->task->map;
+	unsigned page_shift = range->task->daemon->page_shift;
+	struct vm_object *o = name->object;
+	struct vm_mapping *mapping;
+	uint64_t pages = (range->end - range->address) >> page_shift;
+	int protection = is_read_only ? PROT_READ : PROT_READ | PROT_WRITE, error;
+
+	locks_assert_none();
+	CHECK(first >= name->first && first + pages <= name->end);
+	CHECK(is_read_only || name->is_writable);
+	error = vm_mapping_create(
+	    o, range->task, range->address - (first << page_shift), first, first + pages, &mapping);
+	if (error)
+		return -ENOMEM;
+	mapping->is_read_only = is_read_only;
+	lock_acquire(&m->lock);
+	error = room_check_locked(m, range);
+	if (!error) {
+		*ret = (struct vm_entry){ .start = range->address,
+			.end = range->end,
+			.mapping = mapping,
+			.offset = first << page_shift,
+			.protection = (uint32_t)protection,
+			.max_protection = (uint32_t)protection };
+		vm_map_insert(m, ret);
+		range->at = range->end;
+	}
+	lock_release(&m->lock);
+	if (error)
+		vm_mapping_put(mapping);
+	vm_object_owner_settle(o);
+	vm_object_lane_settle(o);
+	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+}
+
+bool
+region_name_gone(const struct named_range *name, uint64_t *at, uint64_t *ret_pages)
+{
+	struct vm_object *o = name->object;
+	unsigned work = 0;
+
+	locks_assert_none();
+	CHECK(*at >= name->first);
+	*ret_pages = 0;
+	while (*at < name->end && work < PIECE_WORK) {
+		uint64_t low, high;
+		bool any;
+
+		lock_acquire(&o->lock);
+		any = vm_object_uncovered_locked(o, NULL, *at, name->end, &low, &high);
+		lock_release(&o->lock);
+		if (!any)
+			return false;
+		*at = piece_reach(o, low, high, PIECE_DISCARD, &work);
+		*ret_pages += vm_object_discard(o, low, *at - low);
+	}
+	return *at < name->end;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Named entries. Runs on: control loop, jobs.
+ */
+#include "vm/named_entry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "core/closer.h"
+
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
+static struct named_entry **
+chain_locked(struct named_table *t, uint64_t cookie)
+{
+	lock_assert_held(&t->lock);
+	return &t->chains[cookie % NAMED_CHAINS];
+}
+
+void
+named_table_create(struct daemon *d)
+{
+	CHECK(d->named.count == 0);
+	lock_init(&d->named.lock, RANK_JOBS);
+}
+
+void
+named_table_destroy(struct daemon *d)
+{
+	CHECK(d->named.count == 0);
+	lock_fini(&d->named.lock);
+}
+
+/* => false: the object has as many as it may have */
+static bool
+cover(struct named_entry *n)
+{
+	struct vm_object *o = n->object;
+	bool may;
+
+	lock_acquire(&o->lock);
+	may = o->cover_count < COVERS_MAX;
+	if (may) {
+		o->cover_count++;
+		n->next_of_object = o->named;
+		o->named = n;
+	}
+	lock_release(&o->lock);
+	return may;
+}
+
+static void
+uncover(struct named_entry *n)
+{
+	struct vm_object *o = n->object;
+	struct named_entry **at = &o->named;
+
+	lock_acquire(&o->lock);
+	while (*at != n) {
+		CHECK(*at);
+		at = &(*at)->next_of_object;
+	}
+	*at = n->next_of_object;
+	o->cover_count--;
+	lock_release(&o->lock);
+}
+
+int
+named_entry_create(struct daemon *d, const struct named_range *range, int socket, uint64_t cookie,
+    struct share_account *account, struct named_entry **ret)
+{
+	struct named_entry *n, **chain;
+	int error;
+
+	locks_assert_none();
+	CHECK(range->object->is_shareable && range->first < range->end &&
+	      range->end <= range->object->page_count);
+	error = share_take(d, account, SHARE_DESCRIPTORS, 1);
+	if (error)
+		return error;
+	n = calloc(1, sizeof(*n));
+	if (!n) {
+		share_give(d, account, SHARE_DESCRIPTORS, 1);
+		return -ENOMEM;
+	}
+	*n = (struct named_entry){ .magic = NAMED_ENTRY_MAGIC,
+		.object = range->object,
+		.first = range->first,
+		.end = range->end,
+		.is_writable = range->is_writable,
+		.cookie = cookie,
+		.socket = socket,
+		.account = share_account_get(d, account->uid, account->is_privileged) };
+	if (!n->account || !cover(n)) {
+		error = n->account ? -EMFILE : -ENOMEM;
+		share_give(d, account, SHARE_DESCRIPTORS, 1);
+		if (n->account)
+			share_account_put(d, n->account);
+		free(n);
+		return error;
+	}
+	vm_object_get(range->object);
+	lock_acquire(&d->named.lock);
+	chain = chain_locked(&d->named, cookie);
+	n->next = *chain;
+	*chain = n;
+	d->named.count++;
+	lock_release(&d->named.lock);
+	*ret = n;
+	return 0;
+}
+
+bool
+named_entry_find(struct daemon *d, uint64_t cookie, struct named_range *ret)
+{
+	struct named_entry *n;
+
+	locks_assert_none();
+	lock_acquire(&d->named.lock);
+	n = *chain_locked(&d->named, cookie);
+	while (n && n->cookie != cookie)
+		n = n->next;
+	if (n) {
+		CHECK_OBJ(n, NAMED_ENTRY_MAGIC);
+		vm_object_get(n->object);
+		*ret = (struct named_range){ n->object, n->first, n->end, n->is_writable };
+	}
+	lock_release(&d->named.lock);
+	return n != NULL;
+}
+
+void
+named_entry_end(struct daemon *d, struct named_entry *n, struct named_range *ret)
+{
+	struct named_entry **at;
+
+	CHECK_OBJ(n, NAMED_ENTRY_MAGIC);
+	locks_assert_none();
+	lock_acquire(&d->named.lock);
+	at = chain_locked(&d->named, n->cookie);
+	while (*at != n) {
+		CHECK(*at);
+		at = &(*at)->next;
+	}
+	*at = n->next;
+	d->named.count--;
+	lock_release(&d->named.lock);
+	uncover(n);
+	*ret = (struct named_range){ n->object, n->first, n->end, n->is_writable };
+	/* A client may have sent much through it, which closing it would have to take apart. */
+	closer_close(d, n->socket, 0, n->account->uid);
+	share_give(d, n->account, SHARE_DESCRIPTORS, 1);
+	share_account_put(d, n->account);
+	n->magic = 0;
+	free(n);
+}
+
+int
+named_cookie(int fd, uint64_t *ret)
+{
+	socklen_t length = sizeof(*ret);
+
+	CHECK(fd >= 0);
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &length) == 0 ? 0 : -ENOTSOCK;
+}

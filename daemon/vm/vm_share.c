@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Objects that several may see. Runs on: control loop, jobs, the watcher.
+ */
+#include "vm/vm_share.h"
+
+#include "vm/task.h"
+
+/* The first page >= index that nothing covers. */
+static uint64_t
+skip_covered(const struct vm_object *o, const struct vm_mapping *except, uint64_t index)
+{
+	bool moved = true;
+
+	while (moved) {
+		moved = false;
+		for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+			if (m != except && m->first <= index && index < m->end) {
+				index = m->end;
+				moved = true;
+			}
+		for (const struct named_entry *n = o->named; n; n = n->next_of_object)
+			if (n->first <= index && index < n->end) {
+				index = n->end;
+				moved = true;
+			}
+	}
+	return index;
+}
+
+bool
+vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *except,
+    uint64_t from, uint64_t end, uint64_t *ret_low, uint64_t *ret_high)
+{
+	uint64_t low, high = end;
+
+	lock_assert_held(&o->lock);
+	CHECK(from <= end && end <= o->page_count);
+	low = skip_covered(o, except, from);
+	if (low >= end)
+		return false;
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+		if (m != except && m->first < m->end && m->first > low && m->first < high)
+			high = m->first;
+	for (const struct named_entry *n = o->named; n; n = n->next_of_object)
+		if (n->first > low && n->first < high)
+			high = n->first;
+	*ret_low = low;
+	*ret_high = high;
+	return true;
+}
+
+bool
+vm_object_wired_elsewhere_locked(
+    const struct vm_object *o, const struct vm_mapping *m, uint64_t index)
+{
+	lock_assert_held(&o->lock);
+	for (struct vm_mapping *other = o->mappings; other; other = other->next)
+		if (other != m && other->first <= index && index < other->end &&
+		    load_relaxed(&other->wired_bytes) > 0)
+			return true;
+	return false;
+}
+
+unsigned
+vm_object_mapper_count_locked(const struct vm_object *o, uint64_t low, uint64_t high)
+{
+	unsigned count = 0;
+
+	lock_assert_held(&o->lock);
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+		count += m->first < high && low < m->end;
+	return count;
+}
+
+void
+vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high)
+{
+	struct vm_object *o = m->object;
+
+	lock_assert_held(&m->task->map.lock);
+	CHECK(o->is_shareable && low < high);
+	CHECK(low >= m->first && high <= m->end && (low == m->first || high == m->end));
+	lock_acquire(&o->lock);
+	if (low == m->first)
+		m->first = high;
+	else
+		m->end = low;
+	lock_release(&o->lock);
+}
+
+bool
+vm_mapping_split_locked(struct vm_mapping *m, uint64_t at, struct vm_mapping *upper)
+{
+	struct vm_object *o = m->object;
+	bool may;
+
+	lock_assert_held(&m->task->map.lock);
+	CHECK(o->is_shareable && m->first < at && at < m->end);
+	lock_acquire(&o->lock);
+	may = o->cover_count < COVERS_MAX;
+	if (may) {
+		upper->object = o;
+		upper->task = task_get(m->task);
+		upper->base = m->base;
+		upper->is_read_only = m->is_read_only;
+		upper->first = at;
+		upper->end = m->end;
+		m->end = at;
+		vm_object_get(o);
+		vm_mapping_link_locked(upper);
+	}
+	lock_release(&o->lock);
+	return may;
+}
+
+/* => the owner before, whose reference is the caller's */
+static struct task *
+owner_change_locked(struct vm_object *o, struct task *task)
+{
+	struct daemon *d = o->daemon;
+	struct task *before = o->owner;
+
+	lock_assert_held(&o->lock);
+	CHECK(o->is_shareable && before != task);
+	pageq_lock(d);
+	for (unsigned c = LEDGER_CLASS_NONE + 1; c < LEDGER_CLASS_COUNT; c++) {
+		if (o->class_pages[c] == 0)
+			continue;
+		bill_post(
+		    &before->bill, (enum ledger_class)c, LEDGER_CLASS_NONE, o->class_pages[c]);
+		bill_post(&task->bill, LEDGER_CLASS_NONE, (enum ledger_class)c, o->class_pages[c]);
+	}
+	o->owner = task_get(task);
+	o->bill = &task->bill;
+	pageq_unlock(d);
+	bill_tables_move(&before->bill, &task->bill, o->populated * TABLE_BLOCK_BYTES);
+	vm_object_shares_move(o, before->bill.account, task->bill.account);
+	fetch_sub_relaxed(&before->objects, 1);
+	fetch_add_relaxed(&task->objects, 1);
+	return before;
+}
+
+void
+vm_object_owner_settle(struct vm_object *o)
+{
+	struct task *before = NULL, *heir = NULL;
+
+	CHECK(o->is_shareable);
+	locks_assert_none();
+	lock_acquire(&o->lock);
+	for (struct vm_mapping *m = o->mappings; m && heir != o->owner; m = m->next)
+		if (m->first < m->end && (!heir || m->task == o->owner))
+			heir = m->task;
+	if (heir && heir != o->owner)
+		before = owner_change_locked(o, heir);
+	lock_release(&o->lock);
+	if (before)
+		task_put(before);
+}
+
+void
+vm_object_lane_settle(struct vm_object *o)
+{
+	unsigned lane = LANE_COMMON;
+
+	CHECK(o->is_shareable);
+	locks_assert_none();
+	lock_acquire(&o->lock);
+	for (struct vm_mapping *m = o->mappings; m; m = m->next) {
+		unsigned of_task = load_acquire(&m->task->lane);
+
+		if (m->first < m->end && of_task > lane)
+			lane = of_task;
+	}
+	store_release(&o->lane, lane);
+	lock_release(&o->lock);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Objects that several may see. Such an object is allocated as shareable and holds nothing but that
+ * allocation. Its mappings say exactly which pages their tasks see, and change when a task gives
+ * pages back; named entries keep pages too. A page that neither covers any more is discarded. One
+ * task at a time pays for all of it, the owner: its maker, and when that one has no mapping of it
+ * any more, another task that has. Its pages are in the daemon's own policy, whoever the owner is.
+ */
+#ifndef VM_SHARE_H
+#define VM_SHARE_H
+
+#include "vm/vm_mapping.h"
+
+/* The first run of pages of [from, end) that no mapping but `except` (or NULL), and no named entry,
+ * covers. => false: there is none. O held */
+bool vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *except,
+    uint64_t from, uint64_t end, uint64_t *ret_low, uint64_t *ret_high);
+/* Whether another mapping that covers the page has wired some of its pages. O held */
+bool vm_object_wired_elsewhere_locked(
+    const struct vm_object *o, const struct vm_mapping *m, uint64_t index);
+/* How many mappings cover some page of [low, high), and how many named entries. O held */
+unsigned vm_object_mapper_count_locked(const struct vm_object *o, uint64_t low, uint64_t high);
+/* The mapping covers pages [low, high), at its front or its end, no more. M of its task held */
+void vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high);
+/* The mapping covers the pages below `at` only, and `upper`, which vm_mapping_blank has made, the
+ * others; it is on the object's list then, and has no reference yet. => false: the object has as
+ * many as it may have, and nothing has changed. M of its task held */
+bool vm_mapping_split_locked(struct vm_mapping *m, uint64_t at, struct vm_mapping *upper);
+/* Whoever pays for the object pays on, if it still maps some of it; else one of those that do. To
+ * be called after mappings have come or gone. No lock held */
+void vm_object_owner_settle(struct vm_object *o);
+/* The lane of a task that maps some of the object has changed, or a mapping has come or gone. No
+ * lock held */
+void vm_object_lane_settle(struct vm_object *o);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "share.h"
+
+#include <sys/socket.h>
+
+#include "raw.h"
+
+struct share_options options = { "4K", "16M", 4, 4, 12000 };
+
+void
+name_send(int socket, int fd)
+{
+	char byte = 'n';
+
+	REQUIRE(raw_send(socket, &byte, 1, &fd, 1));
+}
+
+int
+name_receive(int socket)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec part = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control) };
+	int fd;
+
+	REQUIRE(recvmsg(socket, &message, MSG_CMSG_CLOEXEC) == 1);
+	REQUIRE(CMSG_FIRSTHDR(&message) != NULL);
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	return fd;
+}
+
+struct common *
+common_make(struct live *d)
+{
+	struct common *c = shared_alloc(sizeof(*c));
+
+	c->count = (uint32_t)(options.ratio * d->memory_bytes / d->page_bytes);
+	c->sharers = options.sharers;
+	c->ops = options.ops;
+	c->notes = shared_alloc(c->count * sizeof(*c->notes));
+	c->locks = shared_alloc(c->count * sizeof(*c->locks));
+	for (unsigned i = 0; i < SHARERS_MAX; i++)
+		REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, c->sockets[i]) == 0);
+	return c;
+}
+
+struct book
+book_of(struct live *d, struct common *c, void *base)
+{
+	return (struct book){ .base = base,
+		.page_bytes = d->page_bytes,
+		.object = 7,
+		.count = c->count,
+		.notes = c->notes };
+}
+
+void *
+share_make(struct live *d, struct common *c, struct pager *p)
+{
+	void *base;
+
+	OK(pager_allocate(p, c->count * d->page_bytes, PAGER_ALLOC_SHAREABLE, &base));
+	return base;
+}
+
+int
+share_name(struct live *d, struct common *c, struct pager *p, void *base, int protection)
+{
+	int fd = -1;
+
+	OK(pager_make_entry(p, base, c->count * d->page_bytes, protection, 0, &fd));
+	return fd;
+}
+
+void *
+share_map(struct live *d, struct common *c, struct pager *p, int fd, int protection)
+{
+	void *base;
+
+	OK(pager_map_entry(p, fd, 0, c->count * d->page_bytes, protection, 0, &base));
+	return base;
+}
+
+void
+daemon_start(struct live *d)
+{
+	live_start(d, options.memory, "--page-size", options.page, "--socket-mode", "0666", NULL);
+}
+
+int64_t
+resident(struct live *d)
+{
+	live_rest(d);
+	return live_stat(d, "internal") + live_stat(d, "internal_compressed");
+}
+
+void
+share_options_parse(int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++) {
+		const char *value = strchr(argv[i], '=');
+
+		if (!value)
+			continue;
+		value++;
+		if (strncmp(argv[i], "page=", 5) == 0)
+			options.page = value;
+		else if (strncmp(argv[i], "memory=", 7) == 0)
+			options.memory = value;
+		else if (strncmp(argv[i], "ratio=", 6) == 0)
+			options.ratio = (unsigned)atoi(value);
+		else if (strncmp(argv[i], "clients=", 8) == 0)
+			options.sharers = (unsigned)atoi(value);
+		else if (strncmp(argv[i], "ops=", 4) == 0)
+			options.ops = (unsigned)atoi(value);
+	}
+}

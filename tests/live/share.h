@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What tests of shared memory have in common: an object that several processes map by a name, its
+ * book in memory that they all see, and ways to hand the name over.
+ */
+#ifndef LIVE_SHARE_H
+#define LIVE_SHARE_H
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "book.h"
+#include "harness.h"
+#include "stage.h"
+
+enum { SHARERS_MAX = 16, READER_UID = 65534 };
+
+/* What the test's processes have in common. */
+struct common {
+	struct stage stage[SHARERS_MAX];
+	int sockets[SHARERS_MAX][2]; /* sharer i receives the name through its own */
+	uint32_t count;              /* pages of the object */
+	unsigned sharers, ops;
+	struct page_note *notes;
+	atomic_int *locks;      /* by page: the process that has it, or 0 */
+	atomic_uint taken_over; /* locks of processes that have been killed */
+};
+
+struct share_options {
+	const char *page, *memory;
+	unsigned ratio, sharers, ops;
+};
+extern struct share_options options;
+
+/* page=SIZE memory=SIZE ratio=N clients=N ops=N; other words are passed over. */
+void share_options_parse(int argc, char **argv);
+void name_send(int socket, int fd);
+int name_receive(int socket);
+struct common *common_make(struct live *d);
+/* The book of the shared pages, as one process sees them. */
+struct book book_of(struct live *d, struct common *c, void *base);
+/* The object is allocated, gets a name, is mapped by its name. */
+void *share_make(struct live *d, struct common *c, struct pager *p);
+int share_name(struct live *d, struct common *c, struct pager *p, void *base, int protection);
+void *share_map(struct live *d, struct common *c, struct pager *p, int fd, int protection);
+void daemon_start(struct live *d);
+/* Pages that the daemon keeps, when it is at rest. */
+int64_t resident(struct live *d);
+
+#endif
