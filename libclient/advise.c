@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Advice and questions about allocated memory: wiring, behaviours, region and page information,
- * statistics. Runs on: the caller's threads.
+ * Advice and questions about allocated memory: wiring, behaviours, inheritance, tags, region and
+ * page information, statistics. Runs on: the caller's threads.
  */
 #include "pager_priv.h"
 
 #include <errno.h>
+#include <sys/mman.h>
+
+/* Reads every page. */
+static void
+wire_look(struct pager *p, uint64_t address, uint64_t size)
+{
+	for (uint64_t offset = 0; offset < size; offset += p->page_size)
+		(void)*(const volatile unsigned char *)(uintptr_t)(address + offset);
+}
 
 /* Writes every page without changing it. A compare-and-swap, because an atomic addition of zero is
  * known to be turned into a load by compilers. */
@@ -22,6 +31,17 @@ wire_touch(struct pager *p, uint64_t address, uint64_t size)
 		    byte, &value, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			continue;
 	}
+}
+
+/* Brings in what is wired, and maps it for all that may be done with it. */
+static int
+wire_part(struct pager *p, uint64_t address, uint64_t size, int protection)
+{
+	if (protection & PROT_WRITE)
+		wire_touch(p, address, size);
+	else if (protection & PROT_READ)
+		wire_look(p, address, size);
+	return 0;
 }
 
 /* Makes a request about a range, which is put into *ret_address and *ret_size of the request. */
@@ -46,10 +66,7 @@ pager_wire(struct pager *p, void *addr, size_t size)
 	int r;
 
 	r = range_exchange(p, addr, size, &request.address, &request.size, &call);
-	if (r < 0)
-		return r;
-	wire_touch(p, request.address, request.size);
-	return 0;
+	return r < 0 ? r : region_each(p, request.address, request.size, wire_part);
 }
 
 int
@@ -59,6 +76,38 @@ pager_unwire(struct pager *p, void *addr, size_t size)
 	struct pager_rep_unwire reply;
 	struct chan_call call = { CHAN_CALL(UNWIRE, &request, &reply) };
 
+	return range_exchange(p, addr, size, &request.address, &request.size, &call);
+}
+
+int
+pager_inherit(struct pager *p, void *addr, size_t size, enum pager_inheritance inheritance)
+{
+	struct pager_req_inherit request = { .inheritance = (uint32_t)inheritance };
+	struct pager_rep_inherit reply;
+	struct chan_call call = { CHAN_CALL(INHERIT, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if ((unsigned)inheritance > PAGER_INHERIT_NONE)
+		return -EINVAL;
+	return range_exchange(p, addr, size, &request.address, &request.size, &call);
+}
+
+int
+pager_tag(struct pager *p, void *addr, size_t size, unsigned tag)
+{
+	struct pager_req_tag request = { .tag = tag };
+	struct pager_rep_tag reply;
+	struct chan_call call = { CHAN_CALL(TAG, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (tag > PAGER_TAG_MAX)
+		return -EINVAL;
 	return range_exchange(p, addr, size, &request.address, &request.size, &call);
 }
 
@@ -109,6 +158,9 @@ pager_region(struct pager *p, const void *addr, struct pager_region_info *ret)
 		.protection = region->protection,
 		.max_protection = region->max_protection,
 		.behavior = region->behavior,
+		.inheritance = region->inheritance,
+		.tag = region->tag,
+		.user_wired_count = region->user_wired_count,
 		.wired_count = region->wired_count,
 		.pages_resident = region->pages_resident,
 		.pages_dirty = region->pages_dirty,

@@ -4,6 +4,7 @@
  *
  * Locks, outermost first:
  *
+ *   change_lock  one deallocation or change of protection at a time; held across requests
  *   fork_lock    (fork.c) the list of connections
  *   chan.lock    one request and its reply; waits for the daemon
  *   space_lock   the books of addresses and every change of a managed mapping; held across mmap(2)
@@ -88,13 +89,12 @@ struct pager {
 	bool parted;        /* (fork_lock) the agent's descriptors are in the keeper's table only */
 	atomic_bool forked; /* a forked child's copy, which is useless */
 
+	pthread_mutex_t change_lock;
 	pthread_mutex_t space_lock;
 	struct range_set managed; /* (space_lock) */
 	struct range_set windows; /* (space_lock) */
 	struct range_set free;    /* (space_lock) */
 	struct range_set owed;    /* (space_lock) */
-	struct range_set
-	    read_only; /* (space_lock) of what is managed, or hidden to be given back */
 
 	struct keeper keeper;
 	struct agent agent;
@@ -116,20 +116,30 @@ int pager_check_descriptors(struct pager *p);
 /* => 0 or -ENOMEM */
 int space_init(struct pager *p);
 void space_fini(struct pager *p);
-/* Reserves inaccessible addresses of this process, in no set yet. size: a multiple of page_size. =>
- * 0 or -ENOMEM. */
-int space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address);
+/* Reserves inaccessible addresses of this process, in no set yet. size: a multiple of page_size;
+ * align: a power of 2, at least page_size. => 0 or -ENOMEM. */
+int space_reserve(struct pager *p, uint64_t size, uint64_t align, uint64_t *ret_address);
+/* The same at an address, a multiple of page_size. => 0; -ENOMEM; -EEXIST: something is there. */
+int space_reserve_at(struct pager *p, uint64_t address, uint64_t size);
 /* Unmaps the content of a range that is in no set and inaccessible; the addresses can be reserved
  * again, or, if the kernel has no mappings left for that, are never used again. */
 void space_vacate(struct pager *p, uint64_t address, uint64_t size);
-/* Makes a range that has been mapped and registered readable, writable and managed. => 0; -ENOMEM:
- * it is still inaccessible. */
-int space_manage(struct pager *p, uint64_t address, uint64_t size, bool is_read_only);
+/* Gives a range that has been mapped and registered its protection, PROT_*, and makes it managed.
+ * => 0; -ENOMEM: it is still inaccessible, if it was. */
+int space_manage(struct pager *p, uint64_t address, uint64_t size, int protection);
 /* Makes the range inaccessible and not managed; it stays mapped. => 0; -EINVAL: part of it is not
- * managed; -ENOMEM. */
+ * managed; -ENOMEM: it is managed, and a part of it may be inaccessible. */
 int space_unmanage(struct pager *p, uint64_t address, uint64_t size);
-/* Undoes space_unmanage: all of the range can be read and written. => 0 or -ENOMEM. */
+/* A range that has been mapped and registered is managed, whatever its protection. => 0 or -ENOMEM.
+ */
 int space_restore(struct pager *p, uint64_t address, uint64_t size);
+/* Gives a range that is mapped and registered a protection, PROT_*. => 0 or -ENOMEM: a part of it
+ * may have it. */
+int space_protect(struct pager *p, uint64_t address, uint64_t size, int protection);
+/* apart: the kernel's mappings of the range end where it ends, so that space_protect of it needs no
+ * further mapping and cannot fail for lack of one. Else they are joined with their neighbours again
+ * if nothing differs. => 0 or -ENOMEM */
+int space_part_mappings(struct pager *p, uint64_t address, uint64_t size, bool apart);
 /* Notes a range that no thread can reach and that the daemon still has in its books. */
 void space_owe(struct pager *p, uint64_t address, uint64_t size);
 /* Takes one such range out of the set. => false: there is none. */
@@ -148,6 +158,12 @@ uint64_t space_registered_part(const struct pager *p, uint64_t address, uint64_t
  * up, managed. => 0 or -EINVAL. */
 int space_check(
     struct pager *p, const void *addr, size_t size, uint64_t *ret_address, uint64_t *ret_size);
+
+/* attribute.c */
+typedef int region_function(struct pager *p, uint64_t address, uint64_t size, int protection);
+/* Calls `each` for the parts of a range as the daemon's books have them, in the order of addresses.
+ * => 0, or the first that is not 0 of -errno of the requests and what `each` returns */
+int region_each(struct pager *p, uint64_t address, uint64_t size, region_function *each);
 
 /* agent.c */
 void agent_init(struct agent *agent);

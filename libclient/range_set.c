@@ -133,12 +133,17 @@ range_set_above(const struct range_set *set, uint64_t address)
 	return i < set->count ? &set->ranges[i] : NULL;
 }
 
-const struct range *
-range_set_fit(const struct range_set *set, uint64_t size)
+bool
+range_set_fit(const struct range_set *set, uint64_t size, uint64_t align, uint64_t *ret_start)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->ranges[i].end - set->ranges[i].start >= size)
-			return &set->ranges[i];
+		const struct range *range = &set->ranges[i];
+		uint64_t start = (range->start + align - 1) & ~(align - 1);
+
+		if (start < range->end && range->end - start >= size) {
+			*ret_start = start;
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }

@@ -34,7 +34,8 @@ void range_set_remove(struct range_set *set, uint64_t start, uint64_t end);
 bool range_set_contains(const struct range_set *set, uint64_t start, uint64_t end);
 /* The first range that ends above the address, or NULL. */
 const struct range *range_set_above(const struct range_set *set, uint64_t address);
-/* The lowest range of at least `size` bytes, or NULL. */
-const struct range *range_set_fit(const struct range_set *set, uint64_t size);
+/* The lowest place in the set for `size` bytes at a multiple of `align`, a power of 2. => false:
+ * there is none */
+bool range_set_fit(const struct range_set *set, uint64_t size, uint64_t align, uint64_t *ret_start);
 
 #endif

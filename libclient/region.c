@@ -4,7 +4,7 @@
  * it is registered and the daemon knows it:
  *
  *   allocate    reserve (PROT_NONE) -> ALLOCATE -> map the memfd PROT_NONE -> DONTFORK
- *               -> register -> make accessible, managed
+ *               -> register -> (wired: make accessible, WIRE, bring in) -> make accessible, managed
  *   map         the same, with MAP_ENTRY; what may only be read is mapped privately, because the
  *               kernel registers no shared mapping of a read-only descriptor
  *   deallocate  hide (PROT_NONE), not managed any more -> DEALLOCATE -> mapped over, the addresses
@@ -27,6 +27,10 @@
 #include <unistd.h>
 
 #include "pager/uffd_compat.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* => 0: the range is mapped, registered and inaccessible; or -errno: nothing of ours is mapped
  * there, except perhaps what was there before */
@@ -91,11 +95,40 @@ region_settle(struct pager *p)
 		continue;
 }
 
+/* What an allocation is to be. */
+struct region_wish {
+	unsigned flags;   /* enum pager_allocate_flags */
+	uint64_t align;   /* a power of 2, at least the page size */
+	uint64_t address; /* with PAGER_ALLOC_FIXED */
+	uint64_t size;
+};
+
+/* Wires a range that is mapped, registered and known to the daemon, and that no other thread has
+ * heard of, and brings it all in. The kernel is asked to, because a touch would end in SIGBUS where
+ * there is no room. => 0 or -errno; the range may be wired then */
+static int
+region_wire(struct pager *p, uint64_t address, uint64_t size)
+{
+	struct pager_req_wire request = { .address = address, .size = size };
+	struct pager_rep_wire reply;
+	struct chan_call call = { CHAN_CALL(WIRE, &request, &reply) };
+	int r = space_protect(p, address, size, PROT_READ | PROT_WRITE);
+
+	if (r == 0)
+		r = chan_exchange(&p->chan, &call);
+	if (r == 0 && madvise((void *)(uintptr_t)address, size, MADV_POPULATE_WRITE) < 0)
+		r = -ENOMEM;
+	if (r < 0)
+		space_protect(p, address, size, PROT_NONE);
+	return r;
+}
+
 /* Asks for a range at `address`, which is reserved, and makes it accessible. memfd: what the call's
- * ret_fd points to. object_offset: in the call's reply. Whatever the error, nothing is left. */
+ * ret_fd points to. object_offset: in the call's reply. flags: PAGER_ALLOC_WIRED or none. Whatever
+ * the error, nothing is left. */
 static int
 region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_t size,
-    const int *memfd, const uint64_t *object_offset, bool is_read_only)
+    const int *memfd, const uint64_t *object_offset, unsigned flags, bool is_read_only)
 {
 	int r = chan_exchange(&p->chan, call);
 
@@ -113,27 +146,36 @@ region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_
 		    is_read_only ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
 	if (*memfd >= 0)
 		close(*memfd);
+	if (r == 0 && (flags & PAGER_ALLOC_WIRED) != 0)
+		r = region_wire(p, address, size);
 	if (r == 0)
-		r = space_manage(p, address, size, is_read_only);
+		r = space_manage(
+		    p, address, size, is_read_only ? PROT_READ : PROT_READ | PROT_WRITE);
 	if (r < 0)
 		region_give_back(p, address, size);
 	return r;
 }
 
 static int
-region_create(struct pager *p, uint64_t size, unsigned flags, uint64_t *ret_address)
+region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_address)
 {
-	struct pager_req_allocate request = { .size = size, .flags = flags };
+	struct pager_req_allocate request = { .address = wish->address,
+		.size = wish->size,
+		.flags = wish->flags & PAGER_WIRE_ALLOC_FLAGS };
 	struct pager_rep_allocate reply;
+	uint64_t size = wish->size;
 	int memfd = -1;
 	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
 	int r;
 
 	region_settle(p);
-	r = space_reserve(p, size, &request.address);
+	if (wish->flags & PAGER_ALLOC_FIXED)
+		r = space_reserve_at(p, wish->address, size);
+	else
+		r = space_reserve(p, size, wish->align, &request.address);
 	if (r == 0)
-		r = region_obtain(
-		    p, &call, request.address, size, &memfd, &reply.object_offset, false);
+		r = region_obtain(p, &call, request.address, size, &memfd, &reply.object_offset,
+		    wish->flags, false);
 	if (r == 0)
 		*ret_address = request.address;
 	return r;
@@ -148,37 +190,101 @@ region_map_entry(struct pager *p, int fd, struct pager_req_map_entry *request)
 		.fds_out = &fd, .fds_out_count = 1 };
 
 	region_settle(p);
-	r = space_reserve(p, request->size, &request->address);
+	r = space_reserve(p, request->size, p->page_size, &request->address);
 	return r < 0 ? r
 		     : region_obtain(p, &call, request->address, request->size, &memfd,
-			   &reply.object_offset, !(request->protection & PROT_WRITE));
+			   &reply.object_offset, 0, !(request->protection & PROT_WRITE));
+}
+
+#define ALIGNED_SHIFT 24 /* of log2 in the flags */
+#define ALIGNED_MAX   46
+#define ALLOCATE_FLAGS                                                                             \
+	((unsigned)(PAGER_ALLOC_FIXED | PAGER_ALLOC_SHAREABLE | PAGER_ALLOC_CONTIGUOUS |           \
+		    PAGER_ALLOC_WIRED))
+
+/* => 0, -EINVAL or -ENOMEM */
+static int
+wish_init(
+    struct region_wish *wish, const struct pager *p, size_t size, unsigned flags, void *const *addr)
+{
+	unsigned log2 = flags >> ALIGNED_SHIFT, others = flags & ((1u << ALIGNED_SHIFT) - 1);
+	bool fixed = (flags & PAGER_ALLOC_FIXED) != 0;
+
+	if (size == 0 || !addr || (others & ~ALLOCATE_FLAGS) != 0 || log2 > ALIGNED_MAX ||
+	    (fixed && log2 > 0))
+		return -EINVAL;
+	*wish = (struct region_wish){ .flags = others,
+		.align = 1ull << log2,
+		.address = fixed ? (uint64_t)(uintptr_t)*addr : 0,
+		.size = ((uint64_t)size + p->page_size - 1) & ~(p->page_size - 1) };
+	if (wish->align < p->page_size)
+		wish->align = p->page_size;
+	if (fixed && (wish->address == 0 || (wish->address & (p->page_size - 1)) != 0))
+		return -EINVAL;
+	return wish->size < size || wish->address + wish->size < wish->address ? -ENOMEM : 0;
 }
 
 int
 pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr)
 {
-	uint64_t address = 0, rounded;
+	struct region_wish wish;
+	uint64_t address = 0;
 	int cancel_state, r;
 
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if (size == 0 || (flags & ~(unsigned)PAGER_ALLOC_SHAREABLE) != 0 || !ret_addr)
-		return -EINVAL;
-	rounded = ((uint64_t)size + p->page_size - 1) & ~(p->page_size - 1);
-	if (rounded < size)
-		return -ENOMEM;
+	r = wish_init(&wish, p, size, flags, ret_addr);
+	if (r < 0)
+		return r;
 	r = pager_check_descriptors(p);
 	if (r < 0)
 		return r;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_create(
-	    p, rounded, flags & PAGER_ALLOC_SHAREABLE ? PAGER_WIRE_ALLOC_SHAREABLE : 0, &address);
+	r = region_create(p, &wish, &address);
 	pthread_setcancelstate(cancel_state, NULL);
 	if (r < 0)
 		return r;
 	*ret_addr = (void *)(uintptr_t)address;
 	return 0;
+}
+
+/* The daemon has let go of the range, or has died just now: the memory is gone as requested. */
+static int
+region_gone(struct pager *p, uint64_t address, uint64_t size)
+{
+	space_vacate(p, address, size);
+	return 0;
+}
+
+/* => change_lock held; 0 or -errno as pager_deallocate */
+static int
+region_destroy(struct pager *p, uint64_t address, uint64_t size)
+{
+	int r, r2;
+
+	region_settle(p);
+	/* Put the range out of reach before the daemon is told: no fault may meet a range that the
+	 * daemon has forgotten. */
+	r = space_unmanage(p, address, size);
+	if (r == -ENOMEM) /* a part of it may be out of reach */
+		region_each(p, address, size, space_protect);
+	if (r < 0)
+		return r;
+	r = region_tell(p, address, size);
+	if (r == 0 || r == -ENOTCONN)
+		return region_gone(p, address, size);
+	/* The daemon still has the range as before. */
+	r2 = region_each(p, address, size, space_protect);
+	if (r2 == 0)
+		r2 = space_restore(p, address, size);
+	if (r2 == 0)
+		return r;
+	if (r2 == -ENOTCONN)
+		return region_gone(p, address, size);
+	space_protect(p, address, size, PROT_NONE);
+	space_owe(p, address, size);
+	return -EIO;
 }
 
 int
@@ -190,32 +296,17 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	r = pager_check(p);
 	if (r < 0)
 		return r;
+	pthread_mutex_lock(&p->change_lock);
 	r = space_check(p, addr, size, &address, &rounded);
-	if (r < 0)
-		return r;
 	/* After the daemon's death the memory stays as it is. */
-	if (atomic_load_explicit(&p->chan.broken, memory_order_acquire))
-		return -ENOTCONN;
-	r = pager_check_descriptors(p);
-	if (r < 0)
-		return r;
-	region_settle(p);
-	/* Put the range out of reach before the daemon is told: no fault may meet a range that the
-	 * daemon has forgotten. */
-	r = space_unmanage(p, address, rounded);
-	if (r < 0)
-		return r;
-	r = region_tell(p, address, rounded);
-	if (r == 0 ||
-	    r == -ENOTCONN) { /* the daemon died just now, but the memory is gone as requested */
-		space_vacate(p, address, rounded);
-		return 0;
-	}
-	/* The daemon still has the range as before. */
-	if (space_restore(p, address, rounded) == 0)
-		return r;
-	space_owe(p, address, rounded);
-	return -EIO;
+	if (r == 0 && atomic_load_explicit(&p->chan.broken, memory_order_acquire))
+		r = -ENOTCONN;
+	if (r == 0)
+		r = pager_check_descriptors(p);
+	if (r == 0)
+		r = region_destroy(p, address, rounded);
+	pthread_mutex_unlock(&p->change_lock);
+	return r;
 }
 
 int

@@ -35,12 +35,12 @@ _Static_assert(SPACE_ALIGN_BYTES >= PAGER_CHAN_PAGE_SIZE_MAX, "a reservation sta
 int
 space_init(struct pager *p)
 {
+	pthread_mutex_init(&p->change_lock, NULL);
 	pthread_mutex_init(&p->space_lock, NULL);
 	range_set_init(&p->managed);
 	range_set_init(&p->windows);
 	range_set_init(&p->free);
 	range_set_init(&p->owed);
-	range_set_init(&p->read_only);
 	/* The set is needed when there is no memory, so it takes its first room now. */
 	return range_set_reserve(&p->owed, 1);
 }
@@ -52,7 +52,6 @@ space_fini(struct pager *p)
 	range_set_fini(&p->windows);
 	range_set_fini(&p->free);
 	range_set_fini(&p->owed);
-	range_set_fini(&p->read_only);
 }
 
 static void *
@@ -115,11 +114,13 @@ space_map_none(const struct pager *p, uint64_t address, uint64_t size, int flags
 
 /* What a walk does with each piece of a range. */
 struct space_walk {
-	/* A piece that is one mapping of ours. => 0 or -errno; the walk returns the first error */
-	int (*ours)(struct pager *p, uint64_t start, uint64_t end);
+	/* A piece that is one mapping of ours. value: the walk's. => 0 or -errno; the walk returns
+	 * the first error */
+	int (*ours)(struct pager *p, uint64_t start, uint64_t end, int value);
 	/* A piece that is not ours: nothing is mapped there (hole), or a page of somebody else's.
 	 * NULL: such pieces are skipped */
 	void (*gone)(struct pager *p, uint64_t start, uint64_t end, bool hole);
+	int value;
 };
 
 static bool
@@ -179,7 +180,7 @@ space_walk(struct pager *p, const struct space_walk *walk, uint64_t start, uint6
 
 		if (space_is_registered(p, start, page)) {
 			size = space_extent(p, space_is_registered, start, end - start, page);
-			r2 = walk->ours(p, start, start + size);
+			r2 = walk->ours(p, start, start + size, walk->value);
 			r = r < 0 ? r : r2;
 			continue;
 		}
@@ -217,19 +218,20 @@ space_disown(struct pager *p, uint64_t start, uint64_t end)
 
 /* A piece of a window that is inaccessible and unused becomes free. */
 static int
-space_free(struct pager *p, uint64_t start, uint64_t end)
+space_free(struct pager *p, uint64_t start, uint64_t end, int value)
 {
+	(void)value;
 	/* If the set has no room, these addresses are never used again; nothing else is lost. */
 	if (range_set_reserve(&p->free, 1) == 0)
 		range_set_add(&p->free, start, end);
 	return 0;
 }
 
-/* Makes a new reservation. => 0 or -ENOMEM. */
+/* Makes a new reservation at a multiple of `align`. => 0 or -ENOMEM. */
 static int
-space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
+space_map(const struct pager *p, uint64_t size, uint64_t align, uint64_t *ret_address)
 {
-	uint64_t mapped = size + SPACE_ALIGN_BYTES, raw, address, end;
+	uint64_t mapped = size + align, raw, address, end;
 	void *memory;
 
 	if (mapped < size)
@@ -238,7 +240,7 @@ space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
 	if (memory == MAP_FAILED)
 		return -ENOMEM;
 	raw = (uint64_t)(uintptr_t)memory;
-	address = (raw + SPACE_ALIGN_BYTES - 1) & ~(SPACE_ALIGN_BYTES - 1);
+	address = (raw + align - 1) & ~(align - 1);
 	end = address + size;
 	/* The kernel may have joined it with a neighbour and have no mappings left to split it. */
 	if ((address > raw && munmap(memory, address - raw) < 0) ||
@@ -253,10 +255,10 @@ space_map(const struct pager *p, uint64_t size, uint64_t *ret_address)
 
 /* A piece that is inaccessible and unused. */
 static int
-vacate_window(struct pager *p, uint64_t start, uint64_t end)
+vacate_window(struct pager *p, uint64_t start, uint64_t end, int value)
 {
 	if (space_map_none(p, start, end - start, MAP_FIXED))
-		return space_free(p, start, end);
+		return space_free(p, start, end, value);
 	/* The process has no mapping left for that: then unmap the piece, and anybody may use the
 	 * addresses. */
 	if (munmap(space_pointer(start), end - start) == 0)
@@ -268,15 +270,16 @@ static void
 vacate_gone(struct pager *p, uint64_t start, uint64_t end, bool hole)
 {
 	if (hole && space_map_none(p, start, end - start, MAP_FIXED_NOREPLACE))
-		space_free(p, start, end);
+		space_free(p, start, end, 0);
 	else
 		space_disown(p, start, end);
 }
 
 static int
-vacate_large(struct pager *p, uint64_t start, uint64_t end)
+vacate_large(struct pager *p, uint64_t start, uint64_t end, int value)
 {
 	(void)p;
+	(void)value;
 	munmap(space_pointer(start), end - start);
 	return 0;
 }
@@ -284,8 +287,8 @@ vacate_large(struct pager *p, uint64_t start, uint64_t end)
 static void
 space_vacate_locked(struct pager *p, uint64_t start, uint64_t end)
 {
-	static const struct space_walk in_window = { vacate_window, vacate_gone },
-				       large = { vacate_large, NULL };
+	static const struct space_walk in_window = { vacate_window, vacate_gone, 0 },
+				       large = { vacate_large, NULL, 0 };
 	uint64_t until;
 
 	for (; start < end; start = until) {
@@ -311,7 +314,7 @@ space_window_add_locked(struct pager *p)
 
 	if (range_set_reserve(&p->windows, 1) < 0 || range_set_reserve(&p->free, 1) < 0)
 		return -ENOMEM;
-	r = space_map(p, SPACE_WINDOW_BYTES, &address);
+	r = space_map(p, SPACE_WINDOW_BYTES, SPACE_ALIGN_BYTES, &address);
 	if (r < 0)
 		return r;
 	range_set_add(&p->windows, address, address + SPACE_WINDOW_BYTES);
@@ -319,115 +322,87 @@ space_window_add_locked(struct pager *p)
 	return 0;
 }
 
-/* Takes addresses out of the free set, if they are still ours. => false: nothing fits */
+/* Takes [start, end) out of the free set, which has room for that. => false: some of it was not
+ * ours any more, and what is ours is free again */
 static bool
-space_take_locked(struct pager *p, uint64_t size, uint64_t *ret_address)
+space_claim_locked(struct pager *p, uint64_t start, uint64_t end)
 {
-	static const struct space_walk look = { space_free, vacate_gone };
-	const struct range *fit;
+	static const struct space_walk look = { space_free, vacate_gone, 0 };
 
-	while ((fit = range_set_fit(&p->free, size)) != NULL) {
-		uint64_t start = fit->start, end = start + size;
+	range_set_remove(&p->free, start, end);
+	if (space_is_registered(p, start, end - start))
+		return true;
+	space_walk(p, &look, start, end);
+	if (!range_set_contains(&p->free, start, end))
+		return false;
+	range_set_remove(&p->free, start, end); /* several mappings, and all ours */
+	return true;
+}
 
-		range_set_remove(&p->free, start, end);
-		*ret_address = start;
-		if (space_is_registered(p, start, size))
+/* Takes addresses out of the free set. => false: nothing fits */
+static bool
+space_take_locked(struct pager *p, uint64_t size, uint64_t align, uint64_t *ret_address)
+{
+	while (range_set_fit(&p->free, size, align, ret_address))
+		if (space_claim_locked(p, *ret_address, *ret_address + size))
 			return true;
-		space_walk(p, &look, start, end);
-		if (range_set_contains(&p->free, start, end)) { /* several mappings, and all ours */
-			range_set_remove(&p->free, start, end);
-			return true;
-		}
-	}
 	return false;
 }
 
 int
-space_reserve(struct pager *p, uint64_t size, uint64_t *ret_address)
+space_reserve(struct pager *p, uint64_t size, uint64_t align, uint64_t *ret_address)
 {
 	int r = 0;
 
-	if (size >= SPACE_LARGE_BYTES)
-		return space_map(p, size, ret_address);
+	if (size >= SPACE_LARGE_BYTES || align > SPACE_ALIGN_BYTES)
+		return space_map(
+		    p, size, align > SPACE_ALIGN_BYTES ? align : SPACE_ALIGN_BYTES, ret_address);
 	pthread_mutex_lock(&p->space_lock);
 	if (range_set_reserve(&p->free, 1) < 0)
 		r = -ENOMEM;
-	while (r == 0 && !space_take_locked(p, size, ret_address))
+	while (r == 0 && !space_take_locked(p, size, align, ret_address))
 		r = space_window_add_locked(p);
 	pthread_mutex_unlock(&p->space_lock);
 	return r;
 }
 
-/* The part of [start, end) that begins at start and may all be written, or all only be read. =>
- * whether it may only be read */
-static bool
-read_only_part(struct pager *p, uint64_t start, uint64_t end, uint64_t *ret_until)
+int
+space_reserve_at(struct pager *p, uint64_t address, uint64_t size)
 {
-	const struct range *range = range_set_above(&p->read_only, start);
-	bool inside = range && range->start <= start;
-	uint64_t until = !range ? end : inside ? range->end : range->start;
+	uint64_t end = address + size, until;
+	int r = -EEXIST;
 
-	*ret_until = until < end ? until : end;
-	return inside;
-}
-
-/* => 0 or -ENOMEM, then nothing has changed */
-static int
-read_only_forget(struct pager *p, uint64_t start, uint64_t end)
-{
-	uint64_t until;
-
-	for (; start < end; start = until) {
-		if (!read_only_part(p, start, end, &until))
-			continue;
-		if (range_set_reserve(&p->read_only, 1) < 0)
-			return -ENOMEM;
-		range_set_remove(&p->read_only, start, until);
-	}
-	return 0;
+	pthread_mutex_lock(&p->space_lock);
+	if (range_set_reserve(&p->free, 1) < 0)
+		r = -ENOMEM;
+	else if (range_set_contains(&p->free, address, end))
+		r = space_claim_locked(p, address, end) ? 0 : -EEXIST;
+	else if (!space_part(p, address, end, &until) && until == end)
+		r = space_map_none(p, address, size, MAP_FIXED_NOREPLACE) ? 0
+		    : errno == EEXIST                                     ? -EEXIST
+									  : -ENOMEM;
+	pthread_mutex_unlock(&p->space_lock);
+	return r;
 }
 
 static int
-walk_open(struct pager *p, uint64_t start, uint64_t end)
-{
-	uint64_t until;
-
-	for (; start < end; start = until) {
-		int protection =
-		    read_only_part(p, start, end, &until) ? PROT_READ : PROT_READ | PROT_WRITE;
-
-		if (mprotect(space_pointer(start), until - start, protection) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int
-walk_close(struct pager *p, uint64_t start, uint64_t end)
+walk_protect(struct pager *p, uint64_t start, uint64_t end, int value)
 {
 	(void)p;
-	return mprotect(space_pointer(start), end - start, PROT_NONE) < 0 ? -ENOMEM : 0;
+	return mprotect(space_pointer(start), end - start, value) < 0 ? -ENOMEM : 0;
 }
 
-static const struct space_walk space_open = { walk_open, NULL }, space_close = { walk_close, NULL };
+static const struct space_walk space_close = { walk_protect, NULL, PROT_NONE };
 
 int
-space_manage(struct pager *p, uint64_t address, uint64_t size, bool is_read_only)
+space_manage(struct pager *p, uint64_t address, uint64_t size, int protection)
 {
 	int r;
 
 	pthread_mutex_lock(&p->space_lock);
 	r = range_set_reserve(&p->managed, 1);
-	/* What was there before may have been read-only, and its end not noted for want of memory.
-	 */
 	if (r == 0)
-		r = read_only_forget(p, address, address + size);
-	if (r == 0 && is_read_only)
-		r = range_set_reserve(&p->read_only, 1);
-	if (r == 0 && is_read_only)
-		range_set_add(&p->read_only, address, address + size);
-	if (r == 0)
-		r = walk_open(p, address, address + size);
+		r = walk_protect(p, address, address + size, protection);
 	if (r == 0)
 		range_set_add(&p->managed, address, address + size);
 	pthread_mutex_unlock(&p->space_lock);
@@ -448,8 +423,6 @@ space_unmanage(struct pager *p, uint64_t address, uint64_t size)
 		r = space_walk(p, &space_close, address, address + size);
 		if (r == 0)
 			range_set_remove(&p->managed, address, address + size);
-		else /* perhaps only a part was closed, for lack of mappings */
-			space_walk(p, &space_open, address, address + size);
 	}
 	pthread_mutex_unlock(&p->space_lock);
 	return r;
@@ -463,11 +436,40 @@ space_restore(struct pager *p, uint64_t address, uint64_t size)
 	pthread_mutex_lock(&p->space_lock);
 	r = range_set_reserve(&p->managed, 1);
 	if (r == 0)
-		r = space_walk(p, &space_open, address, address + size);
-	if (r == 0)
 		range_set_add(&p->managed, address, address + size);
-	else
-		space_walk(p, &space_close, address, address + size);
+	pthread_mutex_unlock(&p->space_lock);
+	return r;
+}
+
+int
+space_protect(struct pager *p, uint64_t address, uint64_t size, int protection)
+{
+	struct space_walk protect = { walk_protect, NULL, protection };
+	int r;
+
+	pthread_mutex_lock(&p->space_lock);
+	r = space_walk(p, &protect, address, address + size);
+	pthread_mutex_unlock(&p->space_lock);
+	return r;
+}
+
+static int
+walk_advise(struct pager *p, uint64_t start, uint64_t end, int value)
+{
+	(void)p;
+	return madvise(space_pointer(start), end - start, value) < 0 ? -ENOMEM : 0;
+}
+
+/* The kernel splits and joins mappings by their advice, too. Which of the two it has makes no
+ * difference to memory that is not read from a file. */
+int
+space_part_mappings(struct pager *p, uint64_t address, uint64_t size, bool apart)
+{
+	struct space_walk advise = { walk_advise, NULL, apart ? MADV_SEQUENTIAL : MADV_RANDOM };
+	int r;
+
+	pthread_mutex_lock(&p->space_lock);
+	r = space_walk(p, &advise, address, address + size);
 	pthread_mutex_unlock(&p->space_lock);
 	return r;
 }
@@ -500,16 +502,17 @@ space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size)
 }
 
 static int
-walk_unmap(struct pager *p, uint64_t start, uint64_t end)
+walk_unmap(struct pager *p, uint64_t start, uint64_t end, int value)
 {
 	(void)p;
+	(void)value;
 	return munmap(space_pointer(start), end - start) < 0 ? -ENOMEM : 0;
 }
 
 int
 space_unmap_all(struct pager *p)
 {
-	static const struct space_walk unmap = { walk_unmap, NULL };
+	static const struct space_walk unmap = { walk_unmap, NULL, 0 };
 	const struct range_set *sets[] = { &p->managed, &p->owed, &p->windows };
 	uint64_t at, until;
 	int r = 0, r2;

@@ -22,6 +22,14 @@ behavior_name(uint32_t behavior)
 }
 
 static const char *
+inheritance_name(uint32_t inheritance)
+{
+	static const char *const names[] = { "share", "copy", "none" };
+
+	return inheritance < sizeof(names) / sizeof(names[0]) ? names[inheritance] : "?";
+}
+
+static const char *
 protection_name(uint32_t protection, char buf[4])
 {
 	buf[0] = protection & PROT_READ ? 'r' : '-';
@@ -56,14 +64,15 @@ print_region(const struct ctl *ctl, const struct pager_wire_region *r, struct ma
 	char prot[4], max[4];
 
 	if (total->regions == 0)
-		printf("%-31s %8s %8s %8s %10s %8s %8s  %-7s %-10s %5s %8s %s\n", "RANGE", "SIZE",
-		    "RESIDENT", "DIRTY", "COMPRESSED", "SWAPPED", "WIRED", "PRT/MAX", "BEHAVIOR",
-		    "WIRES", "OBJECT", "OFFSET");
+		printf("%-31s %8s %8s %8s %10s %8s %8s  %-7s %-5s %-10s %3s %5s %8s %s\n", "RANGE",
+		    "SIZE", "RESIDENT", "DIRTY", "COMPRESSED", "SWAPPED", "WIRED", "PRT/MAX",
+		    "FORK", "BEHAVIOR", "TAG", "WIRES", "OBJECT", "OFFSET");
 	printf("%014" PRIx64 "-%014" PRIx64 "   ", r->address, r->address + r->size);
 	print_sizes(ctl, &s);
-	printf("  %s/%s %-10s %5" PRIu32 " %8" PRIu64 " %" PRIx64 "\n",
+	printf("  %s/%s %-5s %-10s %3" PRIu32 " %5" PRIu32 " %8" PRIu64 " %" PRIx64 "\n",
 	    protection_name(r->protection, prot), protection_name(r->max_protection, max),
-	    behavior_name(r->behavior), r->wired_count, r->object_id, r->object_offset);
+	    inheritance_name(r->inheritance), behavior_name(r->behavior), r->tag,
+	    r->user_wired_count, r->object_id, r->object_offset);
 	total->regions++;
 	total->size += s.size;
 	total->resident += s.resident;
@@ -86,7 +95,10 @@ region_json(const struct pager_wire_region *r)
 	out_add_text(object, "protection", protection_name(r->protection, prot));
 	out_add_text(object, "max_protection", protection_name(r->max_protection, prot));
 	out_add_text(object, "behavior", behavior_name(r->behavior));
+	out_add_text(object, "inheritance", inheritance_name(r->inheritance));
+	out_add_u64(object, "tag", r->tag);
 	out_add_u64(object, "wired_count", r->wired_count);
+	out_add_u64(object, "user_wired_count", r->user_wired_count);
 	out_add_u64(object, "pages_resident", r->pages_resident);
 	out_add_u64(object, "pages_dirty", r->pages_dirty);
 	out_add_u64(object, "pages_compressed", r->pages_compressed);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests that change a client's map: ALLOCATE (control loop), DEALLOCATE, WIRE, UNWIRE, BEHAVIOR
- * (jobs). Nothing that a client says is trusted: ranges are checked against its own map before
- * anything is touched.
+ * Requests that change a client's map: ALLOCATE (control loop), DEALLOCATE, WIRE, UNWIRE, BEHAVIOR,
+ * PROTECT, INHERIT, TAG (jobs). Nothing that a client says is trusted: ranges are checked against
+ * its own map before anything is touched.
  */
 #include <errno.h>
 
 #include "control/request.h"
 #include "region/allocate.h"
+#include "region/attribute.h"
 #include "region/behave.h"
 #include "region/evict.h"
 #include "region/prefetch.h"
@@ -23,11 +24,10 @@ handle_allocate(struct request *r)
 	int error = range_init(&range, r->task, in->address, in->size);
 
 	loop_assert(r->daemon);
-	if (!error &&
-	    ((in->flags & ~(uint32_t)PAGER_WIRE_ALLOC_SHAREABLE) != 0 || in->reserved != 0))
+	if (!error && ((in->flags & ~PAGER_WIRE_ALLOC_FLAGS) != 0 || in->reserved != 0))
 		error = -EINVAL;
 	if (!error)
-		error = region_allocate(&range, (in->flags & PAGER_WIRE_ALLOC_SHAREABLE) != 0, &e);
+		error = region_allocate(&range, in->flags, &e);
 	if (error)
 		return error;
 	out->object_id = e.mapping->object->id;
@@ -114,4 +114,40 @@ handle_behavior(struct request *r)
 		    r, in->address, in->size, range_is_covered, pieces[in->behavior], &out->pages);
 	error = range_init(&range, r->task, in->address, in->size);
 	return error ? error : region_behave(&range, in->behavior);
+}
+
+int
+handle_protect(struct request *r)
+{
+	const struct pager_req_protect *in = r->body;
+	struct range range;
+	int error = range_init(&range, r->task, in->address, in->size);
+
+	if (!error && in->reserved != 0)
+		error = -EINVAL;
+	return error ? error : region_protect(&range, in->protection);
+}
+
+int
+handle_inherit(struct request *r)
+{
+	const struct pager_req_inherit *in = r->body;
+	struct range range;
+	int error = range_init(&range, r->task, in->address, in->size);
+
+	if (!error && in->reserved != 0)
+		error = -EINVAL;
+	return error ? error : region_inherit(&range, in->inheritance);
+}
+
+int
+handle_tag(struct request *r)
+{
+	const struct pager_req_tag *in = r->body;
+	struct range range;
+	int error = range_init(&range, r->task, in->address, in->size);
+
+	if (!error && in->reserved != 0)
+		error = -EINVAL;
+	return error ? error : region_tag(&range, in->tag);
 }

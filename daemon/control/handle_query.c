@@ -21,11 +21,14 @@ handle_region(struct request *r)
 	struct vm_entry e;
 
 	CHECK(r->task);
+	if ((in->flags & ~PAGER_REGION_ATTRIBUTES) != 0 || in->reserved != 0)
+		return -EINVAL;
 	if (!task_entry_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (!r->resumed)
 		out->region = region_describe(&e);
-	r->again = !region_count(&e, &r->progress, &work, &out->region);
+	if (!(in->flags & PAGER_REGION_ATTRIBUTES))
+		r->again = !region_count(&e, &r->progress, &work, &out->region);
 	vm_mapping_put(e.mapping);
 	return 0;
 }

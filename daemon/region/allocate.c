@@ -14,11 +14,12 @@
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
 
+/* Whether its object has room for the range, and takes several allocations. */
 static bool
 mapping_covers(const struct vm_mapping *m, uint64_t address, uint64_t pages)
 {
 	CHECK_OBJ(m, VM_MAPPING_MAGIC);
-	if (m->object->is_shareable)
+	if (m->object->alone)
 		return false;
 	return address >= vm_mapping_address(m, m->first) &&
 	       address + (pages << m->object->daemon->page_shift) <= vm_mapping_address(m, m->end);
@@ -42,18 +43,21 @@ mapping_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
 	return NULL;
 }
 
-/* An object for the range, and perhaps more allocations behind it, mapped at the range's address.
- * => 0 with a reference on the mapping, or as vm_object_create; no lock held */
+/* An object for the range, and unless it is to be alone there, more allocations behind it, mapped
+ * at the range's address. flags: PAGER_WIRE_ALLOC_*. => 0 with a reference on the mapping, or as
+ * vm_object_create; no lock held */
 static int
-mapping_make(struct range *range, uint64_t pages, bool is_shareable, struct vm_mapping **ret)
+mapping_make(struct range *range, uint64_t pages, uint32_t flags, struct vm_mapping **ret)
 {
 	struct vm_object *o;
 	int error;
 
 	locks_assert_none();
-	error = vm_object_create(range->task->daemon, range->task, pages, is_shareable, &o);
+	error = vm_object_create(
+	    range->task->daemon, range->task, pages, flags & PAGER_WIRE_ALLOC_SHAREABLE, &o);
 	if (error)
 		return error;
+	o->alone = flags != 0;
 	error = vm_mapping_create(o, range->task, range->address, 0, pages, ret);
 	vm_object_put(o);
 	return error;
@@ -61,15 +65,14 @@ mapping_make(struct range *range, uint64_t pages, bool is_shareable, struct vm_m
 
 /* The mapping that a new range goes to, with a reference. => M is dropped and retaken meanwhile */
 static int
-mapping_for_locked(struct range *range, bool is_shareable, struct vm_mapping **ret)
+mapping_for_locked(struct range *range, uint32_t flags, struct vm_mapping **ret)
 {
 	struct task *task = range->task;
 	struct vm_map *m = &task->map;
 	struct daemon *d = task->daemon;
 	uint64_t pages = (range->end - range->address) >> d->page_shift;
 	uint64_t chunk = max_u64(VM_OBJECT_CHUNK_BYTES >> d->page_shift, SLOTS_PER_RUN);
-	struct vm_mapping *mapping =
-	    is_shareable ? NULL : mapping_around_locked(m, range->address, pages);
+	struct vm_mapping *mapping = flags ? NULL : mapping_around_locked(m, range->address, pages);
 	int error;
 
 	lock_assert_held(&m->lock);
@@ -81,8 +84,7 @@ mapping_for_locked(struct range *range, bool is_shareable, struct vm_mapping **r
 		return -EDQUOT;
 	/* Making an object is slow. Only the control loop allocates for this map. */
 	lock_release(&m->lock);
-	error = mapping_make(
-	    range, is_shareable || pages * 2 > chunk ? pages : chunk, is_shareable, &mapping);
+	error = mapping_make(range, flags || pages * 2 > chunk ? pages : chunk, flags, &mapping);
 	lock_acquire(&m->lock);
 	if (error)
 		return error;
@@ -110,7 +112,7 @@ is_free_locked(struct vm_map *m, const struct range *range)
 }
 
 int
-region_allocate(struct range *range, bool is_shareable, struct vm_entry *ret)
+region_allocate(struct range *range, uint32_t flags, struct vm_entry *ret)
 {
 	struct daemon *d = range->task->daemon;
 	struct vm_map *m = &range->task->map;
@@ -128,15 +130,16 @@ region_allocate(struct range *range, bool is_shareable, struct vm_entry *ret)
 	if (!error)
 		error = vm_map_reserve(m);
 	if (!error)
-		error = mapping_for_locked(range, is_shareable, &mapping);
+		error = mapping_for_locked(range, flags, &mapping);
 	if (!error) {
-		CHECK(is_shareable || mapping_covers(mapping, range->address,
-					  (range->end - range->address) >> d->page_shift));
+		CHECK(flags || mapping_covers(mapping, range->address,
+				   (range->end - range->address) >> d->page_shift));
 		*ret = (struct vm_entry){
 			.start = range->address,
 			.end = range->end,
 			.mapping = mapping,
 			.offset = range->address - mapping->base,
+			.inheritance = PAGER_INHERIT_COPY,
 			.protection = PROT_READ | PROT_WRITE,
 			.max_protection = PROT_READ | PROT_WRITE,
 		};

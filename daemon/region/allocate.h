@@ -7,11 +7,11 @@
 
 #include "region/range.h"
 
-/* Puts the range into the map, in an object that exists or a new one; one that several may see is
- * always new. *ret: a copy of its entry,
- * whose object stays as long as the range does. => 0, -EEXIST (not free) or -ENOMEM (also: the
- * client has its share). Runs on: the control loop, which alone allocates. */
-int region_allocate(struct range *range, bool is_shareable, struct vm_entry *ret);
+/* Puts the range into the map, in an object that exists or a new one. flags: PAGER_WIRE_ALLOC_*,
+ * each of which is for an object of its own. *ret: a copy of its entry, whose object stays as long
+ * as the range does. => 0, -EEXIST (not free) or -ENOMEM (also: the client has its share). Runs on:
+ * the control loop, which alone allocates. */
+int region_allocate(struct range *range, uint32_t flags, struct vm_entry *ret);
 /* All of the range is the task's, and is parted from what lies around it. => 0, -EINVAL or -ENOMEM:
  * nothing has changed. No lock held */
 int region_deallocate_begin(struct range *range);

@@ -19,7 +19,7 @@ static void
 entry_behave(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	e->behavior = c->behavior;
+	e->behavior = c->value;
 }
 
 int
@@ -28,7 +28,7 @@ region_behave(struct range *range, uint32_t behavior)
 	locks_assert_none();
 	CHECK(range->at == range->address);
 	return change_entries(
-	    &(struct change){ .range = range, .apply = entry_behave, .behavior = behavior });
+	    &(struct change){ .range = range, .apply = entry_behave, .value = behavior });
 }
 
 struct cool {

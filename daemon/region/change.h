@@ -13,7 +13,7 @@ struct change {
 	int (*check)(struct change *c, const struct vm_entry *e); /* or NULL. => 0 or -errno */
 	int (*agree)(struct change *c); /* or NULL: when nothing else can fail. => 0 or -errno */
 	void (*apply)(struct change *c, struct vm_entry *e);
-	uint32_t behavior;
+	uint32_t value;       /* what an attribute becomes */
 	uint64_t wired_bytes; /* added to what is promised to be wired */
 };
 

@@ -47,7 +47,10 @@ region_describe(const struct vm_entry *e)
 		.protection = e->protection,
 		.max_protection = e->max_protection,
 		.behavior = e->behavior,
+		.inheritance = e->inheritance,
+		.tag = e->tag,
 		.wired_count = e->wired_count,
+		.user_wired_count = e->user_wired_count,
 	};
 }
 

@@ -94,6 +94,7 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 			.end = range->end,
 			.mapping = mapping,
 			.offset = first << page_shift,
+			.inheritance = PAGER_INHERIT_COPY,
 			.protection = (uint32_t)protection,
 			.max_protection = (uint32_t)protection };
 		vm_map_insert(m, ret);

@@ -5,6 +5,7 @@
 #include "region/wire.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
@@ -152,21 +153,21 @@ static void
 entry_wire(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	vm_map_wire(&c->range->task->map, e, 1);
+	vm_map_wire_user(&c->range->task->map, e, 1);
 }
 
 static void
 entry_unwire(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	vm_map_wire(&c->range->task->map, e, -1);
+	vm_map_wire_user(&c->range->task->map, e, -1);
 }
 
 static int
 entry_is_wired(struct change *c, const struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	return e->wired_count > 0 ? 0 : -EINVAL;
+	return e->user_wired_count > 0 ? 0 : -EINVAL;
 }
 
 /* Bytes that are wired already have been promised already. */
@@ -174,12 +175,12 @@ static int
 entry_may_wire(struct change *c, const struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
-	if (e->mapping->is_read_only)
+	if (e->mapping->is_read_only || !(e->protection & PROT_READ))
 		return -EACCES;
 	if (e->wired_count == 0)
 		c->wired_bytes +=
 		    min_u64(e->end, c->range->end) - max_u64(e->start, c->range->address);
-	return e->wired_count < UINT16_MAX ? 0 : -EAGAIN;
+	return e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
 /* At most half of a process's limit may be wired. */

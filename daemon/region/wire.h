@@ -8,9 +8,9 @@
 
 #include "region/range.h"
 
-/* The entries are wired once more. => 0, -EINVAL, -ENOMEM, -EACCES: the task may only read it; or
- * -EAGAIN: the limit on wired memory, or the user's share of it, is reached. Runs on: jobs, no lock
- * held */
+/* The entries are wired once more. => 0, -EINVAL, -ENOMEM, -EACCES (the task may only read it by
+ * its name, or not even read it by its protection), or -EAGAIN: the limit on wired memory, or the
+ * user's share of it, is reached. Runs on: jobs, no lock held */
 int region_wire_begin(struct range *range);
 /* Wires the resident pages of a piece; others become wired when they are touched. => pages */
 uint64_t region_wire(struct range *range);

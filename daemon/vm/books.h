@@ -52,9 +52,11 @@ struct vm_object {
 	uint64_t id;         /* (C) never used again */
 	uint64_t page_count; /* (C) */
 	bool is_shareable;   /* (C) see vm_object.h */
-	struct task *owner;  /* the task that pays for it, with a reference. (C), but where it is
-				shareable (O,Q): either to read, both to write */
-	struct bill *bill;   /* likewise: the owner's */
+	bool alone; /* (C) holds one allocation: no other one is placed in it, also not where a
+		       part of that has been given back */
+	struct task *owner; /* the task that pays for it, with a reference. (C), but where it is
+			       shareable (O,Q): either to read, both to write */
+	struct bill *bill;  /* likewise: the owner's */
 	uint64_t class_pages[LEDGER_CLASS_COUNT]; /* (Q) where it is shareable: what its bill says
 						     of it */
 	uint64_t populated;                       /* (O) blocks that are billed */
@@ -150,8 +152,13 @@ struct vm_entry {
 	struct vm_mapping *mapping; /* one reference per entry */
 	uint64_t offset;            /* bytes in the object */
 	uint32_t behavior;          /* enum pager_behavior, the lasting ones */
-	uint32_t wired_count;
-	uint32_t protection, max_protection;
+	uint32_t inheritance;       /* enum pager_inheritance */
+	uint32_t protection;        /* PROT_*, within max_protection */
+	uint32_t max_protection;    /* PROT_*, never gains a right */
+	uint32_t tag;               /* the client's: at most PAGER_TAG_MAX */
+	uint32_t user_wired_count;  /* by the client, at most UINT16_MAX */
+	uint32_t wired_count;       /* by the daemon, and one more while user_wired_count > 0; the
+				       pages stay resident while it is above 0 */
 };
 
 struct vm_map {

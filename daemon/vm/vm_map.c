@@ -212,16 +212,14 @@ vm_map_remap(
 }
 
 void
-vm_map_wire(struct vm_map *m, struct vm_entry *e, int by)
+vm_map_wire_user(struct vm_map *m, struct vm_entry *e, int by)
 {
-	bool was = e->wired_count > 0;
-
-	CHECK(by == 1 || (by == -1 && e->wired_count > 0));
+	CHECK(by == 1 || (by == -1 && e->user_wired_count > 0));
+	CHECK(e->user_wired_count == 0 || e->wired_count > 0);
 	lock_assert_held(&m->lock);
-	e->wired_count += (uint32_t)by;
-	if (!was)
+	if (by > 0 && e->user_wired_count++ == 0 && e->wired_count++ == 0)
 		wired_change_locked(m, e, 1, e->end - e->start);
-	else if (e->wired_count == 0)
+	if (by < 0 && --e->user_wired_count == 0 && --e->wired_count == 0)
 		wired_change_locked(m, e, -1, e->end - e->start);
 	CHECK(m->wired_bytes <= m->virtual_bytes);
 }
@@ -231,8 +229,9 @@ can_merge(const struct vm_entry *a, const struct vm_entry *b)
 {
 	return a->end == b->start && a->mapping == b->mapping &&
 	       a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
-	       a->wired_count == b->wired_count && a->protection == b->protection &&
-	       a->max_protection == b->max_protection;
+	       a->inheritance == b->inheritance && a->protection == b->protection &&
+	       a->max_protection == b->max_protection && a->tag == b->tag &&
+	       a->user_wired_count == b->user_wired_count && a->wired_count == b->wired_count;
 }
 
 static void

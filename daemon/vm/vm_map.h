@@ -42,8 +42,9 @@ void vm_map_remap(
     struct vm_map *m, uint64_t start, uint64_t end, struct vm_mapping *from, struct vm_mapping *to);
 /* Merges equal neighbours around [start, end). => M held */
 void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
-/* Wires (by 1) or unwires (by -1) an entry. => M held */
-void vm_map_wire(struct vm_map *m, struct vm_entry *e, int by);
+/* Wires (by 1) or unwires (by -1) an entry for its client, whose first wire is one of the entry's,
+ * and whose last unwire takes that back. => M held */
+void vm_map_wire_user(struct vm_map *m, struct vm_entry *e, int by);
 uint32_t vm_map_index(struct vm_map *m, uint64_t address);
 
 #endif

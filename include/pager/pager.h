@@ -46,17 +46,28 @@ PAGER_API int pager_connect(
  * memory. */
 PAGER_API int pager_disconnect(struct pager *p);
 
-/* flags of pager_allocate. */
-enum {
+enum pager_allocate_flags {
+	PAGER_ALLOC_ANYWHERE = 0, /* the library chooses the address; pages come and go */
+	/* At the address that *ret_addr holds before the call, a multiple of the page size.
+	 * -EEXIST: something is mapped there */
+	PAGER_ALLOC_FIXED = 2,
 	/* The memory can be named (pager_make_entry) and so shared. It lies in an object of its
 	 * own, which costs a descriptor of the daemon and 16 KiB of its tables. */
 	PAGER_ALLOC_SHAREABLE = 1,
+	/* One run of one descriptor, in an object of its own. */
+	PAGER_ALLOC_CONTIGUOUS = 4,
+	/* All pages are brought in and wired, as by pager_wire, before the call returns, or nothing
+	 * is allocated. -EAGAIN: the wire limit is reached; -ENOMEM: not all pages came in */
+	PAGER_ALLOC_WIRED = 8,
 };
-/* Zero-filled memory of at least `size` bytes, page-aligned. flags: 0 or PAGER_ALLOC_SHAREABLE.
- * Errors: -EINVAL (size 0,
- * unknown flag), -ENOMEM (address space or the daemon's limits), -EMFILE (no descriptor is free for
- * the moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's descriptors).
- * Whatever the error, nothing is left allocated. */
+/* A flag: at a multiple of 2^log2 bytes, log2 from 1 to 46. Not with PAGER_ALLOC_FIXED. */
+#define PAGER_ALLOC_ALIGNED(log2) ((unsigned)(log2) << 24)
+
+/* Zero-filled memory of at least `size` bytes, page-aligned. flags: enum pager_allocate_flags.
+ * Errors: -EINVAL (size 0, an unknown flag, an address or alignment that cannot be), -ENOMEM
+ * (address space or the daemon's limits), -EEXIST, -EAGAIN (see the flags), -EMFILE (no descriptor
+ * is free for the moment of the call), -ENOTCONN, -EBADF (the program has closed the connection's
+ * descriptors). Whatever the error, nothing is left allocated. */
 PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr);
 /* Gives back any page-aligned part of allocated memory. -EINVAL: a part of the range is not
  * allocated. If the program itself has unmapped memory there, or has mapped something in its place,
@@ -106,6 +117,29 @@ enum pager_behavior {
 PAGER_API int pager_behavior(
     struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
 
+/* Sets what may be done with a range. protection: PROT_NONE or PROT_READ, PROT_WRITE, PROT_EXEC of
+ * <sys/mman.h>; with PAGER_PROT_MAXIMUM it is the range's maximum that is set, and the protection
+ * loses what the maximum does not have. Errors: -EACCES (a part of the range has a maximum without
+ * one of these rights), -EINVAL (no such protection, or a part of the range is not allocated),
+ * -ENOMEM (too many regions or mappings); nothing has changed then. */
+#define PAGER_PROT_MAXIMUM 0x10000
+PAGER_API int pager_protect(struct pager *p, void *addr, size_t size, int protection);
+
+enum pager_inheritance {
+	PAGER_INHERIT_SHARE = 0,
+	PAGER_INHERIT_COPY = 1, /* what new memory has */
+	PAGER_INHERIT_NONE = 2,
+};
+/* Notes what a forked child is to get of a range. Today it gets nothing, whatever is noted.
+ * Errors: -EINVAL, -ENOMEM (too many regions). */
+PAGER_API int pager_inherit(
+    struct pager *p, void *addr, size_t size, enum pager_inheritance inheritance);
+
+#define PAGER_TAG_MAX 255
+/* Gives a range a number by which the program knows it again in pager_region and pagerctl map; 0 at
+ * first. Errors: -EINVAL, -ENOMEM (too many regions). */
+PAGER_API int pager_tag(struct pager *p, void *addr, size_t size, unsigned tag);
+
 struct pager_region_info {
 	void *addr; /* start of the region that holds the address, or of the next one above it */
 	uint64_t size_bytes;
@@ -114,7 +148,11 @@ struct pager_region_info {
 	uint32_t protection;    /* PROT_* */
 	uint32_t max_protection;
 	uint32_t behavior;
-	uint32_t wired_count;
+	uint32_t inheritance;      /* enum pager_inheritance */
+	uint32_t tag;              /* pager_tag */
+	uint32_t user_wired_count; /* times wired by pager_wire */
+	uint32_t wired_count;      /* by the daemon, plus one for all of pager_wire */
+	uint32_t reserved;
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 };
 /* -ENOENT: no region at or above addr. */

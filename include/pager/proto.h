@@ -13,7 +13,7 @@
 
 #include "pager/pager.h"
 
-#define PAGER_PROTO_VERSION 2
+#define PAGER_PROTO_VERSION 3
 #define PAGER_MSG_BYTES_MAX 16384
 #define PAGER_MSG_FDS_MAX   1
 #define PAGER_SOCKET_ENV    "PAGERD_SOCKET"
@@ -72,14 +72,17 @@ struct pager_rep_attach { /* carries the agent's socket */
  * multiples of the page size. */
 struct pager_req_allocate {
 	uint64_t address, size;
-	uint32_t flags;
+	uint32_t flags; /* PAGER_WIRE_ALLOC_* */
 	uint32_t reserved;
 };
 struct pager_rep_allocate {
 	uint64_t object_id, object_offset;
 };
-/* flags of ALLOCATE. SHAREABLE: the range can be named; it shares its object with no other. */
-enum { PAGER_WIRE_ALLOC_SHAREABLE = 1 };
+/* flags of ALLOCATE: those of pager_allocate that are not the library's work. The range shares its
+ * object with no other. SHAREABLE: it can be named. */
+#define PAGER_WIRE_ALLOC_SHAREABLE  ((uint32_t)PAGER_ALLOC_SHAREABLE)
+#define PAGER_WIRE_ALLOC_CONTIGUOUS ((uint32_t)PAGER_ALLOC_CONTIGUOUS)
+#define PAGER_WIRE_ALLOC_FLAGS      (PAGER_WIRE_ALLOC_SHAREABLE | PAGER_WIRE_ALLOC_CONTIGUOUS)
 
 /* The range was allocated as shareable, or mapped by MAP_ENTRY. protection: what the name allows,
  * PROT_READ or PROT_READ | PROT_WRITE. Errors: -ENOTSUP: not shareable; -EACCES: the client may not
@@ -133,12 +136,42 @@ struct pager_req_behavior {
 struct pager_rep_behavior {
 	uint64_t pages; /* acted on */
 };
+/* After the answer the client changes its mapping; it has made sure before that this cannot fail.
+ */
+struct pager_req_protect {
+	uint64_t address, size;
+	uint32_t protection; /* PROT_*, perhaps with PAGER_PROT_MAXIMUM */
+	uint32_t reserved;
+};
+struct pager_rep_protect {
+	uint64_t reserved;
+};
+struct pager_req_inherit {
+	uint64_t address, size;
+	uint32_t inheritance; /* enum pager_inheritance */
+	uint32_t reserved;
+};
+struct pager_rep_inherit {
+	uint64_t reserved;
+};
+struct pager_req_tag {
+	uint64_t address, size;
+	uint32_t tag; /* at most PAGER_TAG_MAX */
+	uint32_t reserved;
+};
+struct pager_rep_tag {
+	uint64_t reserved;
+};
+#define PAGER_REGION_ATTRIBUTES 1u /* its pages are not counted: all such fields are 0 */
 struct pager_req_region {
 	uint64_t address;
+	uint32_t flags; /* PAGER_REGION_ATTRIBUTES */
+	uint32_t reserved;
 };
 struct pager_wire_region {
 	uint64_t address, size, object_id, object_offset;
-	uint32_t protection, max_protection, behavior, wired_count;
+	uint32_t protection, max_protection, behavior, inheritance;
+	uint32_t tag, wired_count, user_wired_count, reserved;
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 };
 struct pager_rep_region {
@@ -315,7 +348,7 @@ _Static_assert(sizeof(struct pager_req_hello) == 88, "wire layout");
 _Static_assert(sizeof(struct pager_req_allocate) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_make_entry) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_map_entry) == 32, "wire layout");
-_Static_assert(sizeof(struct pager_wire_region) == 88, "wire layout");
+_Static_assert(sizeof(struct pager_wire_region) == 104, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");

@@ -25,6 +25,10 @@ MSG(11, MAKE_ENTRY, make_entry, 1, CLIENT, LOOP,
     "names a range that was allocated to be shared; answers with the descriptor that is its name")
 MSG(12, MAP_ENTRY, map_entry, 1, CLIENT, JOB,
     "maps pages that the descriptor sent along names; answers with their object's memfd")
+MSG(13, PROTECT, protect, 0, CLIENT, JOB,
+    "sets the protection of a range, or its maximum (the library changes the mapping afterwards)")
+MSG(14, INHERIT, inherit, 0, CLIENT, JOB, "says what a forked child gets of a range")
+MSG(15, TAG, tag, 0, CLIENT, JOB, "gives a range a number of the client's")
 MSG(20, STAT_SEGMENT, stat_segment, 1, ANY, LOOP, "the shared statistics segment, read-only")
 MSG(21, CLIENTS, clients, 0, ANY, LOOP, "lists sessions, a few at a time")
 MSG(22, MAP, map, 0, ANY, JOB, "lists a client's regions, a few at a time (owner or CONTROL)")

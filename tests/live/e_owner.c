@@ -233,7 +233,7 @@ region(struct live *d, void *argument)
 	EQ(pager_deallocate(p, base, PAGES * d->page_bytes), -EINVAL);
 	EQ(pager_behavior(p, base, PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE), -EINVAL);
 	EQ(pager_allocate(p, 0, 0, &nothing), -EINVAL);
-	EQ(pager_allocate(p, 4096, 1, &nothing), -EINVAL);
+	EQ(pager_allocate(p, 4096, 1u << 20, &nothing), -EINVAL);
 	EQ(pager_allocate(p, 1ull << 46, 0, &nothing), -ENOMEM);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	REQUIRE(live_pagerctl(d, text, sizeof(text), "map", pid, "--json", NULL) == 0, "%s", text);

@@ -76,7 +76,7 @@ behave(struct raw *r, unsigned char *base, uint32_t behavior)
 static struct pager_wire_region
 region(struct raw *r, unsigned char *base)
 {
-	struct pager_req_region request = { (uintptr_t)base };
+	struct pager_req_region request = { .address = (uintptr_t)base };
 	struct pager_rep_region reply;
 	struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
 

@@ -272,7 +272,7 @@ wire_counts_promises(void **state)
 	assert_int_equal(u.task->map.wired_bytes, 0);
 	/* As faults_stop wants it. */
 	entry.mapping = vm_mapping_get(u.mapping);
-	entry.wired_count = 0;
+	entry.user_wired_count = entry.wired_count = 0;
 	unit_map(u.task, &entry);
 	faults_stop(&u);
 }

@@ -52,7 +52,7 @@ allocate(uint64_t first, uint64_t last)
 
 	assert_int_equal(
 	    range_init(&range, u.task, UNIT_BASE + first * PAGE, (last - first) * PAGE), 0);
-	assert_int_equal(region_allocate(&range, false, &e), 0);
+	assert_int_equal(region_allocate(&range, 0, &e), 0);
 	return e.mapping;
 }
 

@@ -7,6 +7,9 @@
 #include "vm/vm_map.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
+
+#include "pager/pager.h"
 
 #define PAGE 4096ull
 
@@ -107,6 +110,101 @@ test_merge(void **state)
 	}
 }
 
+/* Two entries, equal but for one attribute, are two; when that is equal, too, they are one. */
+static void
+test_merge_attributes(void **state)
+{
+	static const struct {
+		const char *what;
+		size_t at;
+		uint32_t value;
+	} rows[] = {
+#define ATTRIBUTE(field, value) { #field, offsetof(struct vm_entry, field), value }
+		ATTRIBUTE(behavior, PAGER_BEHAVIOR_RANDOM),
+		ATTRIBUTE(inheritance, PAGER_INHERIT_NONE),
+		ATTRIBUTE(protection, PROT_READ),
+		ATTRIBUTE(max_protection, PROT_READ | PROT_WRITE | PROT_EXEC),
+		ATTRIBUTE(tag, 255),
+		ATTRIBUTE(user_wired_count, 1),
+		ATTRIBUTE(wired_count, 1),
+	};
+	const uint64_t from = UNIT_BASE + 2 * PAGE, to = UNIT_BASE + 5 * PAGE;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct vm_entry e = entry(0, 10, 0, 0, 0);
+		struct vm_map m;
+
+		print_message("%s\n", rows[i].what);
+		e.inheritance = PAGER_INHERIT_COPY;
+		e.protection = e.max_protection = PROT_READ | PROT_WRITE;
+		mappings_reset();
+		vm_map_init(&m);
+		lock_acquire(&m.lock);
+		insert(&m, e);
+		assert_int_equal(vm_map_reserve(&m), 0);
+		vm_map_clip(&m, from, to);
+		memcpy((char *)vm_map_lookup(&m, from) + rows[i].at, &rows[i].value,
+		    sizeof(rows[i].value));
+		vm_map_simplify(&m, from, to);
+		expect(&m, "0+2 2+3 5+5");
+		/* A clip keeps it at both ends. */
+		vm_map_clip(&m, from + PAGE, to - PAGE);
+		expect(&m, "0+2 2+1 3+1 4+1 5+5");
+		vm_map_simplify(&m, from, to);
+		expect(&m, "0+2 2+3 5+5");
+		memcpy((char *)vm_map_lookup(&m, from) + rows[i].at, (char *)&e + rows[i].at,
+		    sizeof(rows[i].value));
+		vm_map_simplify(&m, from, to);
+		expect(&m, "0+10");
+		drain(&m);
+	}
+}
+
+/* The client's wires count as one of the entry's, from the first to the last; the daemon's own
+ * keep the entry wired, too, and the bytes are counted once. */
+static void
+test_wire_counts(void **state)
+{
+	static const struct {
+		int by;
+		uint32_t kernel; /* of the daemon, set before */
+		uint32_t user, wired;
+		uint64_t bytes;
+	} rows[] = {
+		{ 1, 0, 1, 1, 4 },
+		{ 1, 0, 2, 1, 4 },
+		{ -1, 0, 1, 1, 4 },
+		{ -1, 0, 0, 0, 0 },
+		{ 1, 2, 1, 3, 4 },
+		{ 1, 2, 2, 3, 4 },
+		{ -1, 2, 1, 3, 4 },
+		{ -1, 2, 0, 2, 4 },
+	};
+	struct vm_entry *e;
+	struct vm_map m;
+
+	(void)state;
+	mappings_reset();
+	vm_map_init(&m);
+	lock_acquire(&m.lock);
+	insert(&m, entry(0, 4, 0, 0, 0));
+	e = vm_map_lookup(&m, UNIT_BASE);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].kernel && e->wired_count == 0) {
+			e->wired_count = rows[i].kernel;
+			m.wired_bytes = 4 * PAGE;
+			store_relaxed(&e->mapping->wired_bytes, 4 * PAGE);
+		}
+		vm_map_wire_user(&m, e, rows[i].by);
+		assert_int_equal(e->user_wired_count, rows[i].user);
+		assert_int_equal(e->wired_count, rows[i].wired);
+		assert_int_equal(m.wired_bytes, rows[i].bytes * PAGE);
+	}
+	drain(&m);
+	assert_int_equal(m.wired_bytes, 0);
+}
+
 static void
 test_clip_and_cover(void **state)
 {
@@ -182,7 +280,7 @@ static struct truth {
 	bool used;
 	unsigned object;
 	uint64_t offset;
-	uint32_t behavior, wired;
+	uint32_t behavior, tag, wired;
 } truth[SPAN];
 
 static uint64_t
@@ -208,8 +306,8 @@ compare(struct vm_map *m)
 			/* Equal neighbours are one entry. */
 			assert_false(before->end == e->start && before->mapping == e->mapping &&
 				     before->offset + (before->end - before->start) == e->offset &&
-				     before->behavior == e->behavior &&
-				     before->wired_count == e->wired_count);
+				     before->behavior == e->behavior && before->tag == e->tag &&
+				     before->user_wired_count == e->user_wired_count);
 		}
 		pages += (e->end - e->start) / PAGE;
 	}
@@ -225,7 +323,9 @@ compare(struct vm_map *m)
 		assert_int_equal(
 		    e->offset + (UNIT_BASE + i * PAGE - e->start), truth[i].offset * PAGE);
 		assert_int_equal(e->behavior, truth[i].behavior);
-		assert_int_equal(e->wired_count, truth[i].wired);
+		assert_int_equal(e->tag, truth[i].tag);
+		assert_int_equal(e->user_wired_count, truth[i].wired);
+		assert_int_equal(e->wired_count, truth[i].wired > 0);
 	}
 	assert_int_equal(pages, 0);
 }
@@ -243,7 +343,7 @@ random_insert(struct vm_map *m, uint64_t *rng)
 			return;
 	insert(m, entry(first, pages, object, offset, 0));
 	for (uint64_t i = 0; i < pages; i++)
-		truth[first + i] = (struct truth){ true, object, offset + i, 0, 0 };
+		truth[first + i] = (struct truth){ true, object, offset + i, 0, 0, 0 };
 }
 
 static void
@@ -251,7 +351,7 @@ random_change(struct vm_map *m, uint64_t *rng)
 {
 	uint64_t first = below(rng, SPAN), pages = 1 + below(rng, 30), covered = 1;
 	uint64_t from = UNIT_BASE + first * PAGE, to;
-	uint32_t behavior = (uint32_t)below(rng, 3);
+	uint32_t behavior = (uint32_t)below(rng, 3), tag = (uint32_t)below(rng, 2);
 	bool wire = below(rng, 2), remove = below(rng, 3) == 0;
 
 	if (first + pages > SPAN)
@@ -268,8 +368,9 @@ random_change(struct vm_map *m, uint64_t *rng)
 			continue;
 		}
 		m->entries[i].behavior = behavior;
+		m->entries[i].tag = tag;
 		for (uint32_t w = 0; w < wire; w++)
-			vm_map_wire(m, &m->entries[i], 1);
+			vm_map_wire_user(m, &m->entries[i], 1);
 		i++;
 	}
 	vm_map_simplify(m, from, to);
@@ -281,6 +382,7 @@ random_change(struct vm_map *m, uint64_t *rng)
 			continue;
 		}
 		truth[i].behavior = behavior;
+		truth[i].tag = tag;
 		truth[i].wired += wire;
 	}
 }
@@ -345,6 +447,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clips),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_merge_attributes),
+		cmocka_unit_test(test_wire_counts),
 		cmocka_unit_test(test_clip_and_cover),
 		cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_random),

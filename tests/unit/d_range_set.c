@@ -74,11 +74,18 @@ range_set_oracle(void **state)
 static void
 range_set_search(void **state)
 {
+	static const struct {
+		uint64_t size, align, start;
+		bool fits;
+	} rows[] = { { 10, 1, 10, true }, { 11, 1, 30, true }, { 31, 1, 0, false },
+		{ 4, 16, 16, true }, { 5, 16, 32, true }, { 28, 16, 32, true },
+		{ 29, 16, 0, false }, { 1, 64, 0, false } };
 	struct range_set set;
+	uint64_t start;
 
 	range_set_init(&set);
 	assert_null(range_set_above(&set, 0));
-	assert_null(range_set_fit(&set, 1));
+	assert_false(range_set_fit(&set, 1, 1, &start));
 	assert_false(range_set_contains(&set, 0, 1));
 	assert_int_equal(range_set_reserve(&set, 2), 0);
 	range_set_add(&set, 10, 20);
@@ -87,9 +94,12 @@ range_set_search(void **state)
 	assert_int_equal(range_set_above(&set, 19)->start, 10);
 	assert_int_equal(range_set_above(&set, 20)->start, 30);
 	assert_null(range_set_above(&set, 60));
-	assert_int_equal(range_set_fit(&set, 10)->start, 10);
-	assert_int_equal(range_set_fit(&set, 11)->start, 30);
-	assert_null(range_set_fit(&set, 31));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(
+		    range_set_fit(&set, rows[i].size, rows[i].align, &start), rows[i].fits);
+		if (rows[i].fits)
+			assert_int_equal(start, rows[i].start);
+	}
 	assert_false(range_set_contains(&set, 15, 35));
 	range_set_fini(&set);
 }

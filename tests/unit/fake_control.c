@@ -179,6 +179,42 @@ fake_deallocate(struct fake *f, struct fake_session *s, const struct pager_req_d
 }
 
 static int
+fake_protect(struct fake *f, struct fake_session *s, const struct pager_req_protect *req)
+{
+	if (!range_set_contains(&s->ranges, req->address, req->address + req->size)) {
+		f->range_errors++;
+		return -EINVAL;
+	}
+	s->protect = *req;
+	return 0;
+}
+
+/* The part of the region that contains the address, or begins behind it, and is, or is not, the
+ * range with a protection of its own. */
+static void
+fake_region_clip(
+    const struct pager_req_protect *own, uint64_t address, struct pager_wire_region *region)
+{
+	uint64_t end = region->address + region->size, own_end = own->address + own->size;
+
+	if (address < region->address)
+		address = region->address;
+	if (own->size == 0 || own_end <= address || own->address >= end) {
+		if (own->size > 0 && own_end > region->address && own_end <= address)
+			region->address = own_end;
+		region->size = end - region->address;
+		return;
+	}
+	if (own->address > address) {
+		region->size = own->address - region->address;
+		return;
+	}
+	region->address = own->address;
+	region->size = (own_end < end ? own_end : end) - own->address;
+	region->protection = own->protection & ~(uint32_t)PAGER_PROT_MAXIMUM;
+}
+
+static int
 fake_region(struct fake_session *s, uint64_t address, struct pager_wire_region *ret)
 {
 	const struct range *range = range_set_above(&s->ranges, address);
@@ -192,6 +228,7 @@ fake_region(struct fake_session *s, uint64_t address, struct pager_wire_region *
 		.protection = PROT_READ | PROT_WRITE,
 		.max_protection = PROT_READ | PROT_WRITE,
 	};
+	fake_region_clip(&s->protect, address, ret);
 	return 0;
 }
 
@@ -247,6 +284,11 @@ fake_handle(
 	case PAGER_MSG_DEALLOCATE:
 		error = fake_deallocate(f, s, req);
 		break;
+	case PAGER_MSG_PROTECT:
+		error = fake_protect(f, s, req);
+		break;
+	case PAGER_MSG_INHERIT:
+	case PAGER_MSG_TAG:
 	case PAGER_MSG_WIRE:
 	case PAGER_MSG_UNWIRE:
 	case PAGER_MSG_BEHAVIOR:

@@ -136,6 +136,8 @@ inspect_map(const struct pager_req_map *req, struct pager_rep_map *rep, size_t *
 			    .protection = 3,
 			    .max_protection = 7,
 			    .behavior = (uint32_t)index % 4,
+			    .inheritance = (uint32_t)index % 3,
+			    .tag = (uint32_t)index,
 			    .pages_resident = 4,
 			    .pages_compressed = 2 };
 	}

@@ -19,6 +19,7 @@ struct fake_session {
 	int fd, uffd, agent, memfd; /* -1: none */
 	uint64_t object_next;       /* bytes of the object that are given out */
 	struct range_set ranges;
+	struct pager_req_protect protect; /* the last one that was granted; size 0: none */
 	char name[64];
 };
 
