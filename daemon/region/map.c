@@ -30,6 +30,8 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 	for (; e < m->entries + m->count && e->start < range->end; e++) {
 		if (e->mapping->object != mapping->object || e->mapping->base != mapping->base)
 			return -EINVAL;
+		if (!(e->max_protection & PROT_READ))
+			return -EACCES;
 		if (is_writable && (e->mapping->is_read_only || !(e->max_protection & PROT_WRITE)))
 			return -EACCES;
 	}
