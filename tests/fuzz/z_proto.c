@@ -5,7 +5,7 @@
  * wild values. A well-behaved client beside it must notice nothing, and the daemon ends no session
  * but the offender's. Seeded and bounded.
  *
- * usage: z_proto messages|check|descriptors|liar|hangup
+ * usage: z_proto messages|check|descriptors|liar|attributes|hangup
  */
 #include "harness.h"
 
@@ -366,6 +366,87 @@ liar(struct live *d, void *argument)
 	raw_close(&r);
 }
 
+/* --- attributes with wild values, of which the client's mappings hear nothing --- */
+
+/* => 0 or -errno */
+static int
+attribute(struct raw *r, uint64_t address, uint64_t size, uint64_t *rng)
+{
+	/* The three bodies are alike. */
+	struct pager_req_protect request = { .address = address,
+		.size = size,
+		.protection = (uint32_t)(rng_below(rng, 4) ? rng_below(rng, 4) : wild(rng)),
+		.reserved = rng_below(rng, 16) ? 0 : (uint32_t)wild(rng) };
+	struct pager_rep_protect reply;
+	struct chan_call call = { CHAN_CALL(PROTECT, &request, &reply) };
+
+	switch (rng_below(rng, 3)) {
+	case 0:
+		call.type = PAGER_MSG_INHERIT;
+		break;
+	case 1:
+		call.type = PAGER_MSG_TAG;
+		break;
+	default:
+		break;
+	}
+	return chan_exchange(&r->chan, &call);
+}
+
+/* Whatever was asked, each region is one that the rules allow, and they cover the range. */
+static void
+regions_verify(struct raw *r, uint64_t address, uint64_t end)
+{
+	while (address < end) {
+		struct pager_req_region request = { .address = address,
+			.flags = PAGER_REGION_ATTRIBUTES };
+		struct pager_rep_region reply;
+		struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
+		const struct pager_wire_region *region = &reply.region;
+
+		OK(chan_exchange(&r->chan, &call));
+		EQ(region->address, address);
+		EQ(region->protection & ~region->max_protection, 0);
+		EQ(region->max_protection & ~(uint32_t)(PROT_READ | PROT_WRITE), 0);
+		REQUIRE(region->inheritance <= PAGER_INHERIT_NONE && region->tag <= PAGER_TAG_MAX);
+		address += region->size;
+	}
+	EQ(address, end);
+}
+
+static void
+attributes(struct live *d, void *argument)
+{
+	enum { PAGES = 64 };
+	uint64_t rng = mix64(live_seed * 99), granted = 0, offset;
+	const size_t bytes = PAGES * d->page_bytes;
+	unsigned char *base;
+	struct raw r;
+	int memfd;
+
+	(void)argument;
+	raw_connect(d, &r);
+	base = raw_memory(&r, bytes, &memfd, &offset);
+	for (uint64_t n = 0; n < live_scaled(4000); n++) {
+		uint64_t first = rng_below(&rng, PAGES), count = 1 + rng_below(&rng, PAGES);
+		uint64_t address = (uintptr_t)base + first * d->page_bytes,
+			 size = count * d->page_bytes;
+
+		if (rng_below(&rng, 8) == 0)
+			address = wild(&rng);
+		if (rng_below(&rng, 8) == 0)
+			size = wild(&rng);
+		granted += attribute(&r, address, size, &rng) == 0;
+		/* The mapping is as it was: the books are not asked. */
+		base[rng_below(&rng, PAGES) * d->page_bytes] = (unsigned char)n;
+		if (n % 64 == 0)
+			regions_verify(&r, (uintptr_t)base, (uintptr_t)base + bytes);
+	}
+	REQUIRE(granted > 0);
+	raw_close(&r);
+	close(memfd);
+}
+
 /* --- one request at a time, also from a client that sends two and hangs up --- */
 
 static void
@@ -451,6 +532,7 @@ main(int argc, char **argv)
 	body = strcmp(name, "messages") == 0      ? fuzzer
 	       : strcmp(name, "descriptors") == 0 ? descriptors
 	       : strcmp(name, "liar") == 0        ? liar
+	       : strcmp(name, "attributes") == 0  ? attributes
 	       : strcmp(name, "hangup") == 0      ? hangup
 						  : NULL;
 	REQUIRE(body, "no such test: \"%s\"", name);
