@@ -3,7 +3,7 @@
  * Attributes of ranges and kinds of allocation: what is set is what is read, the kernel enforces
  * it, and the content survives all of it while memory is short.
  *
- * usage: e_attribute all|protect|wired|full [page size]
+ * usage: e_attribute all|protect|wired|mappings|full [page size]
  */
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -351,6 +351,65 @@ full(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
+/* --- mappings: the process has no more of them, or few --- */
+
+/* Takes every mapping that the kernel still gives, by protecting every second page of a range. */
+static void
+mappings_exhaust(unsigned char *filler, size_t size)
+{
+	for (size_t i = 0; i < size; i += 8192)
+		if (mprotect(filler + i, 4096, PROT_READ) < 0)
+			return;
+	FAIL("the range is too small");
+}
+
+static void
+mappings(struct live *d, void *argument)
+{
+	static const int protections[] = { PROT_READ, PROT_NONE, RW };
+	enum { PAGES = 16 };
+	const size_t page = d->page_bytes, filler_size = (size_t)1 << 30;
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, PAGES * page);
+	unsigned char *filler =
+	    mmap(NULL, filler_size, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int truth[PAGES];
+	unsigned refused = 0, granted = 0;
+	uint64_t rng = live_seed, value;
+
+	(void)argument;
+	REQUIRE(filler != MAP_FAILED);
+	expect_segv();
+	for (unsigned i = 0; i < PAGES; i++)
+		truth[i] = RW;
+	mappings_exhaust(filler, filler_size);
+	for (unsigned n = 0; n < 300; n++) {
+		unsigned first = (unsigned)rng_below(&rng, PAGES), count;
+		int protection = protections[rng_below(&rng, 3)], r;
+
+		count = 1 + (unsigned)rng_below(&rng, PAGES - first);
+		/* Now and then a mapping or two become free, two for each page. */
+		if (rng_below(&rng, 4) == 0)
+			mprotect(filler + n * 8192, 4096, RW);
+		if (rng_below(&rng, 4) == 0)
+			mappings_exhaust(filler, filler_size);
+		r = pager_protect(p, base + first * page, count * page, protection);
+		REQUIRE(r == 0 || r == -ENOMEM, "%s", strerror(-r));
+		refused += r != 0;
+		granted += r == 0;
+		for (unsigned i = first; r == 0 && i < first + count; i++)
+			truth[i] = protection;
+		for (unsigned i = 0; i < PAGES; i++) {
+			EQ(region(p, base + i * page).protection, truth[i]);
+			EQ(load(base + i * page, &value), truth[i] & PROT_READ ? 0 : SIGSEGV);
+			EQ(store(base + i * page, n), truth[i] & PROT_WRITE ? 0 : SIGSEGV);
+		}
+	}
+	REQUIRE(refused > 0 && granted > 0, "%u refused, %u granted", refused, granted);
+	munmap(filler, filler_size);
+	OK(pager_disconnect(p));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -359,7 +418,7 @@ main(int argc, char **argv)
 		client_body *body;
 		const char *swap;
 	} tests[] = { { "all", all, NULL }, { "protect", protect, NULL }, { "wired", wired, NULL },
-		{ "full", full, "--no-swap" } };
+		{ "mappings", mappings, NULL }, { "full", full, "--no-swap" } };
 	const char *name = argc > 1 ? argv[1] : "", *page_size = argc > 2 ? argv[2] : "4K";
 	struct live d;
 
