@@ -103,6 +103,16 @@ struct region_wish {
 	uint64_t size;
 };
 
+/* Reserves addresses. => 0 or -errno */
+static int
+region_place(struct pager *p, const struct region_wish *wish, uint64_t *ret_address)
+{
+	if (!(wish->flags & PAGER_ALLOC_FIXED))
+		return space_reserve(p, wish->size, wish->align, ret_address);
+	*ret_address = wish->address;
+	return space_reserve_at(p, wish->address, wish->size);
+}
+
 /* Wires a range that is mapped, registered and known to the daemon, and that no other thread has
  * heard of, and brings it all in. The kernel is asked to, because a touch would end in SIGBUS where
  * there is no room. => 0 or -errno; the range may be wired then */
@@ -159,8 +169,7 @@ region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_
 static int
 region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_address)
 {
-	struct pager_req_allocate request = { .address = wish->address,
-		.size = wish->size,
+	struct pager_req_allocate request = { .size = wish->size,
 		.flags = wish->flags & PAGER_WIRE_ALLOC_FLAGS };
 	struct pager_rep_allocate reply;
 	uint64_t size = wish->size;
@@ -169,10 +178,7 @@ region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_add
 	int r;
 
 	region_settle(p);
-	if (wish->flags & PAGER_ALLOC_FIXED)
-		r = space_reserve_at(p, wish->address, size);
-	else
-		r = space_reserve(p, size, wish->align, &request.address);
+	r = region_place(p, wish, &request.address);
 	if (r == 0)
 		r = region_obtain(p, &call, request.address, size, &memfd, &reply.object_offset,
 		    wish->flags, false);
@@ -182,7 +188,8 @@ region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_add
 }
 
 static int
-region_map_entry(struct pager *p, int fd, struct pager_req_map_entry *request)
+region_map_entry(
+    struct pager *p, int fd, const struct region_wish *wish, struct pager_req_map_entry *request)
 {
 	struct pager_rep_map_entry reply;
 	int memfd = -1, r;
@@ -190,7 +197,7 @@ region_map_entry(struct pager *p, int fd, struct pager_req_map_entry *request)
 		.fds_out = &fd, .fds_out_count = 1 };
 
 	region_settle(p);
-	r = space_reserve(p, request->size, p->page_size, &request->address);
+	r = region_place(p, wish, &request->address);
 	return r < 0 ? r
 		     : region_obtain(p, &call, request->address, request->size, &memfd,
 			   &reply.object_offset, 0, !(request->protection & PROT_WRITE));
@@ -198,20 +205,20 @@ region_map_entry(struct pager *p, int fd, struct pager_req_map_entry *request)
 
 #define ALIGNED_SHIFT 24 /* of log2 in the flags */
 #define ALIGNED_MAX   46
+#define PLACE_FLAGS   ((unsigned)PAGER_ALLOC_FIXED)
 #define ALLOCATE_FLAGS                                                                             \
 	((unsigned)(PAGER_ALLOC_FIXED | PAGER_ALLOC_SHAREABLE | PAGER_ALLOC_CONTIGUOUS |           \
 		    PAGER_ALLOC_WIRED))
 
-/* => 0, -EINVAL or -ENOMEM */
+/* may: the flags that there are, beside an alignment. => 0, -EINVAL or -ENOMEM */
 static int
-wish_init(
-    struct region_wish *wish, const struct pager *p, size_t size, unsigned flags, void *const *addr)
+wish_init(struct region_wish *wish, const struct pager *p, size_t size, unsigned flags,
+    unsigned may, void *const *addr)
 {
 	unsigned log2 = flags >> ALIGNED_SHIFT, others = flags & ((1u << ALIGNED_SHIFT) - 1);
 	bool fixed = (flags & PAGER_ALLOC_FIXED) != 0;
 
-	if (size == 0 || !addr || (others & ~ALLOCATE_FLAGS) != 0 || log2 > ALIGNED_MAX ||
-	    (fixed && log2 > 0))
+	if (size == 0 || !addr || (others & ~may) != 0 || log2 > ALIGNED_MAX || (fixed && log2 > 0))
 		return -EINVAL;
 	*wish = (struct region_wish){ .flags = others,
 		.align = 1ull << log2,
@@ -234,7 +241,7 @@ pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr)
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	r = wish_init(&wish, p, size, flags, ret_addr);
+	r = wish_init(&wish, p, size, flags, ALLOCATE_FLAGS, ret_addr);
 	if (r < 0)
 		return r;
 	r = pager_check_descriptors(p);
@@ -340,21 +347,23 @@ pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int prote
 {
 	struct pager_req_map_entry request = { .offset = offset,
 		.protection = (uint32_t)protection };
+	struct region_wish wish;
 	int cancel_state, r;
 
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if (size == 0 || fd < 0 || flags != 0 || !ret_addr)
+	if (fd < 0)
 		return -EINVAL;
-	request.size = ((uint64_t)size + p->page_size - 1) & ~(p->page_size - 1);
-	if (request.size < size)
-		return -ENOMEM;
+	r = wish_init(&wish, p, size, flags, PLACE_FLAGS, ret_addr);
+	if (r < 0)
+		return r;
+	request.size = wish.size;
 	r = pager_check_descriptors(p);
 	if (r < 0)
 		return r;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_map_entry(p, fd, &request);
+	r = region_map_entry(p, fd, &wish, &request);
 	pthread_setcancelstate(cancel_state, NULL);
 	if (r < 0)
 		return r;

@@ -85,10 +85,11 @@ PAGER_API int pager_make_entry(
     struct pager *p, void *addr, size_t size, int protection, unsigned flags, int *ret_fd);
 /* Maps `size` bytes of what the descriptor names, from `offset` on, which must be a multiple of the
  * page size. All who map them see the same memory. fd stays the caller's, and may be closed
- * afterwards. flags: 0. To be given back with pager_deallocate. Errors: -EBADF (fd is no name of
+ * afterwards. flags: where it lies, PAGER_ALLOC_FIXED or PAGER_ALLOC_ALIGNED, as for
+ * pager_allocate. To be given back with pager_deallocate. Errors: -EBADF (fd is no name of
  * this daemon's, or none any more), -EACCES (the name does not allow it), -EINVAL (it does not
- * cover that much; other bits), -ENOMEM (also: 1,024 mappings and names of one object), -EMFILE,
- * -ENOTCONN. */
+ * cover that much; other bits), -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM (also: 1,024 mappings and
+ * names of one object), -EMFILE, -ENOTCONN. */
 PAGER_API int pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int protection,
     unsigned flags, void **ret_addr);
 

@@ -62,6 +62,27 @@ region(struct pager *p, const void *at)
 
 /* --- all: everything once --- */
 
+/* What has a name is mapped where the caller wants it, too. taken: an address that is not free */
+static void
+map_named(struct live *d, struct pager *p, int fd, unsigned char *taken)
+{
+	const size_t page = d->page_bytes;
+	void *v = taken;
+
+	EQ(pager_map_entry(p, fd, 0, page, PROT_READ, PAGER_ALLOC_FIXED, &v), -EEXIST);
+	EQ(pager_map_entry(p, fd, 0, page, PROT_READ, PAGER_ALLOC_WIRED, &v), -EINVAL);
+	REQUIRE(v == taken);
+	OK(pager_map_entry(p, fd, 0, page, PROT_READ, PAGER_ALLOC_ALIGNED(22), &v));
+	EQ((uintptr_t)v % (1u << 22), 0);
+	EQ(region(p, v).protection, PROT_READ);
+	EQ(pager_protect(p, v, page, RW), -EACCES);
+	EQ(store(v, 1), SIGSEGV);
+	OK(pager_deallocate(p, v, page));
+	OK(pager_map_entry(p, fd, 0, page, PROT_READ, PAGER_ALLOC_FIXED, &v));
+	EQ((uintptr_t)v % (1u << 22), 0);
+	OK(pager_deallocate(p, v, page));
+}
+
 static void
 kinds(struct live *d, struct pager *p)
 {
@@ -92,6 +113,7 @@ kinds(struct live *d, struct pager *p)
 	OK(pager_protect(p, v, page, PROT_READ | PAGER_PROT_MAXIMUM));
 	EQ(pager_make_entry(p, v, page, RW, 0, &fd), -EACCES);
 	OK(pager_make_entry(p, v, page, PROT_READ, 0, &fd));
+	map_named(d, p, fd, base);
 	close(fd);
 	OK(pager_protect(p, v, page, PROT_NONE | PAGER_PROT_MAXIMUM));
 	EQ(pager_make_entry(p, v, page, PROT_READ, 0, &fd), -EACCES);
