@@ -22,6 +22,7 @@ static const struct {
 	{ "check", check_command },
 	{ "--check", check_command },
 	{ "policies", policies_command },
+	{ "shared", shared_command },
 };
 
 int

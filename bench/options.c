@@ -103,6 +103,7 @@ options_usage(void)
 	    "       pagerbench run SCENARIO [OPTION]...\n"
 	    "       pagerbench compare [SCENARIO...] [OPTION]...\n"
 	    "       pagerbench policies [OPTION]...\n"
+	    "       pagerbench shared [OPTION]...\n"
 	    "       pagerbench --check\n"
 	    "\n"
 	    "run and compare:\n"

@@ -64,5 +64,6 @@ int run_command(const struct options *o);
 int compare_command(const struct options *o);
 int check_command(const struct options *o);
 int policies_command(const struct options *o);
+int shared_command(const struct options *o);
 
 #endif
