@@ -177,7 +177,8 @@ client_check(struct report *r, struct task *task)
 	return false;
 }
 
-/* => O held */
+/* A mapping whose pages have all been given back stands there until its last reference goes. => O
+ * held */
 static unsigned
 mappings_foreign_locked(const struct vm_object *o)
 {
@@ -185,7 +186,8 @@ mappings_foreign_locked(const struct vm_object *o)
 
 	lock_assert_held(&o->lock);
 	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
-		foreign += m->object != o || m->first >= m->end || m->end > o->page_count;
+		foreign += m->object != o || m->end > o->page_count ||
+			   (o->is_shareable ? m->first > m->end : m->first >= m->end);
 	return foreign;
 }
 

@@ -120,7 +120,9 @@ take_step(struct mapper_walk *w)
 		if (m->id < w->next_id)
 			continue;
 		w->next_id = m->id + 1;
-		if (m->end <= w->low || m->first >= w->high)
+		/* The first: all its pages have been given back, and its last reference goes soon.
+		 */
+		if (m->first >= m->end || m->end <= w->low || m->first >= w->high)
 			continue;
 		w->taken[w->count++] = (struct mapper){ .task = task_get(m->task),
 			.base = m->base,

@@ -62,17 +62,6 @@ vm_object_wired_elsewhere_locked(
 	return false;
 }
 
-unsigned
-vm_object_mapper_count_locked(const struct vm_object *o, uint64_t low, uint64_t high)
-{
-	unsigned count = 0;
-
-	lock_assert_held(&o->lock);
-	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
-		count += m->first < high && low < m->end;
-	return count;
-}
-
 void
 vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high)
 {

@@ -18,8 +18,6 @@ bool vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mappi
 /* Whether another mapping that covers the page has wired some of its pages. O held */
 bool vm_object_wired_elsewhere_locked(
     const struct vm_object *o, const struct vm_mapping *m, uint64_t index);
-/* How many mappings cover some page of [low, high), and how many named entries. O held */
-unsigned vm_object_mapper_count_locked(const struct vm_object *o, uint64_t low, uint64_t high);
 /* The mapping covers pages [low, high), at its front or its end, no more. M of its task held */
 void vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high);
 /* The mapping covers the pages below `at` only, and `upper`, which vm_mapping_blank has made, the
