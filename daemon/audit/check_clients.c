@@ -108,7 +108,7 @@ findings_tell(struct report *r, const struct client *c, const struct page_look *
 		bool is_there = p < c->places + c->place_count && p->start <= f->address &&
 				p->is_registered && client_place_fits(c, f->entry, p);
 
-		verify_client(r, c->task, !is_there,
+		verify_client(r, task_is_trusted(c->task), !is_there,
 		    "process %d: object %llu page %" PRIu64 " at 0x%" PRIx64 ": %s",
 		    (int)c->task->pid, (unsigned long long)f->entry->mapping->object->id, f->index,
 		    f->address,
@@ -127,7 +127,7 @@ comparison_tell(struct report *r, const struct client *c, const struct compariso
 	r->regions += c->entry_count;
 	verify(r, c->misplaced == 0, "process %d: regions that do not lie in their mappings: %u",
 	    pid, c->misplaced);
-	verify_client(r, c->task, found->wrong.count == 0,
+	verify_client(r, task_is_trusted(c->task), found->wrong.count == 0,
 	    "process %d: regions that show other pages than the books say: %u, the first at "
 	    "0x%" PRIx64,
 	    pid, found->wrong.count, found->wrong.first);

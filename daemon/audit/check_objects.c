@@ -65,6 +65,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 {
 	struct object_pages pages = { 0 };
 	long long live = 0, counted = 0, held;
+	bool is_trusted;
 	struct stat st;
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
@@ -80,16 +81,17 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
 		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
 	fstat(o->backing.memfd, &st);
+	is_trusted = !o->is_exposed;
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
 	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",
 	    (unsigned long long)o->id, counted, live);
-	/* The client punches holes and plants pages as it likes. */
-	verify_client(r, o->owner, held >= pages.settled,
+	/* Clients punch holes and plant pages as they like. */
+	verify_client(r, is_trusted, held >= pages.settled,
 	    "object %llu: %lld pages in its memfd, %lld resident", (unsigned long long)o->id, held,
 	    pages.settled);
-	verify_client(r, o->owner, held <= pages.settled + pages.moving,
+	verify_client(r, is_trusted, held <= pages.settled + pages.moving,
 	    "object %llu: %lld pages in its memfd, %lld resident and %lld busy",
 	    (unsigned long long)o->id, held, pages.settled, pages.moving);
 }

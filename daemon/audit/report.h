@@ -30,10 +30,10 @@ struct report {
 struct report report_begin(char *text, size_t size);
 /* One check. The text is cut where its room ends, here and below. */
 void PRINTF_LIKE(3, 4) verify(struct report *r, bool holds, const char *fmt, ...);
-/* One check of what the client's process, which has its userfaultfd and its objects' memfds, can
- * bring about by itself. It fails only if that process may be trusted not to; else it is a note. */
+/* One check of what a client's process, which has its userfaultfd and its objects' memfds, can
+ * bring about by itself. It fails only if all that can may be trusted not to; else it is a note. */
 void PRINTF_LIKE(4, 5)
-    verify_client(struct report *r, const struct task *task, bool holds, const char *fmt, ...);
+    verify_client(struct report *r, bool is_trusted, bool holds, const char *fmt, ...);
 /* What a process may do to its own addresses. */
 void PRINTF_LIKE(2, 3) note(struct report *r, const char *fmt, ...);
 /* Puts the notes behind the failures. */

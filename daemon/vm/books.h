@@ -52,6 +52,7 @@ struct vm_object {
 	uint64_t id;         /* (C) never used again */
 	uint64_t page_count; /* (C) */
 	bool is_shareable;   /* (C) see vm_object.h */
+	bool is_exposed;     /* (O) a task that is not trusted has, or has had, its memfd */
 	bool alone; /* (C) holds one allocation: no other one is placed in it, also not where a
 		       part of that has been given back */
 	struct task *owner; /* the task that pays for it, with a reference. (C), but where it is

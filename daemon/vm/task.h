@@ -11,6 +11,8 @@
 #ifndef TASK_H
 #define TASK_H
 
+#include <unistd.h>
+
 #include "daemon.h"
 #include "vm/books.h"
 
@@ -68,6 +70,13 @@ task_cookie(const struct task *task)
 {
 	INVARIANT(task->magic == TASK_MAGIC);
 	return (uint64_t)task->generation << 32 | task->index;
+}
+/* Root and the daemon's own user can do anything to the daemon. */
+static inline bool
+task_is_trusted(const struct task *task)
+{
+	INVARIANT(task->magic == TASK_MAGIC);
+	return task->uid == 0 || task->uid == geteuid();
 }
 static inline bool
 task_is_dead(struct task *task)

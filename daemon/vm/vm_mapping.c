@@ -20,6 +20,7 @@ vm_mapping_link_locked(struct vm_mapping *m)
 		at = &(*at)->next;
 	m->id = o->next_mapping_id++;
 	o->cover_count++;
+	o->is_exposed |= !task_is_trusted(m->task);
 	*at = m;
 }
 
