@@ -12,6 +12,7 @@
 #include "pmap/settle.h"
 #include "record/recorder.h"
 #include "record/window.h"
+#include "transit/leave.h"
 #include "transit/release.h"
 
 /* Maps what the memfd still has of a page, and zeroes for the rest. => 0, or -errno: nothing is
@@ -45,6 +46,38 @@ refill_holes(struct daemon *d, struct vm_object *o, int uffd, uint64_t address, 
 	int error = uffd_allocate(o->backing.memfd, index << d->page_shift, d->page_bytes);
 
 	return error ? error : uffd_continue(uffd, address, d->page_bytes, UFFD_MODE_WP);
+}
+
+/* A page of several clients has gone from its memfd: one of them has punched it away, and the
+ * others have not asked for that. It was clean, so its copy is good: the page leaves, and the fault
+ * brings it in again. A part of a large page may be mapped writable, in this task only. Lets the
+ * page go. => false: it is as before; it may still be written */
+static bool
+return_to_copy(struct fault_server *server, const struct fault *f, const struct target *t,
+    struct vm_page *p, struct cref copy)
+{
+	struct daemon *d = server->daemon;
+	struct vm_object *o = t->object;
+	uint64_t address = target_address(t, t->index);
+	int error = uffd_protect(f->task->uffd, address, d->page_bytes);
+	struct victim victim;
+	bool taken;
+
+	if (error && error != -ENOENT && error != -ESRCH)
+		return false;
+	CHECK(copy.v != 0 && p->cref == 0);
+	p->cref = copy.v;
+	vm_page_flags_clear(p, PAGE_DIRTY);
+	vm_page_assert(o, t->index);
+	vm_object_unbusy(o, t->index, p);
+	pageq_lock(d);
+	taken = pageq_evict_page_locked(d, o, t->index, true, &victim) == EVICTION_TAKEN;
+	pageq_unlock(d);
+	if (taken)
+		victims_leave(server->stats, &server->hole, &victim, 1);
+	/* Else another thread has it now, and the next fault sees what has become of it. */
+	uffd_wake(f->task->uffd, address, d->page_bytes);
+	return true;
 }
 
 /* Maps a page that the server holds busy, or lets its writer write, and lets it go. */
@@ -82,8 +115,6 @@ answer_held(
 	if (write)
 		pageq_written_locked(d, o, frame);
 	pageq_unlock(d);
-	if (given_up.v)
-		pager_drop(o, given_up);
 	if (reactivated)
 		settle_unmap(d, server->stats);
 
@@ -98,17 +129,22 @@ answer_held(
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
 		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
+			if (!given_up.v) {
+				given_up.v = p->cref;
+				p->cref = 0;
+			}
+			if (given_up.v && o->is_shareable && !t->wired &&
+			    return_to_copy(server, f, t, p, given_up))
+				return;
 			/* The owner has punched a hole into its own memory, which is resident for
 			 * the daemon. It reads as zeroes. */
-			given_up.v = p->cref;
-			p->cref = 0;
 			vm_page_flags_set(p, PAGE_DIRTY);
-			if (given_up.v)
-				pager_drop(o, given_up);
 			error = t->is_read_only ? refill_holes(d, o, uffd, address, index)
 						: patch_holes(d, uffd, address);
 		}
 	}
+	if (given_up.v)
+		pager_drop(o, given_up);
 	if (reactivated) {
 		stat_add(server->stats, STAT_REACTIVATIONS, 1);
 		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_REACTIVATIONS, 1);
