@@ -13,6 +13,7 @@
 #include "fault/content.h"
 #include "fault/resident.h"
 #include "fault/target.h"
+#include "memorystatus/limits.h"
 #include "pmap/uffd.h"
 #include "transit/poison.h"
 #include "vm/hole.h"
@@ -135,6 +136,8 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 	case SLOT_ABSENT:
 	case SLOT_STORED:
 		outcome = content_answer(server, f, &t, slot, ret_wait);
+		if (unlikely(t.object->is_shareable))
+			limits_want_of_owner(t.object);
 		break;
 	}
 	if (outcome == FAULT_BUSY)

@@ -6,6 +6,7 @@
 
 #include "daemon.h"
 #include "vm/task.h"
+#include "vm/vm_object.h"
 
 static void
 want_pages_of(struct daemon *d, struct task *task)
@@ -42,4 +43,19 @@ limits_want(struct daemon *d, struct task *task)
 			want_pages_of(d, other);
 		task_put(other);
 	}
+}
+
+void
+limits_want_of_owner(struct vm_object *o)
+{
+	struct task *owner;
+
+	CHECK(o->is_shareable);
+	locks_assert_none();
+	lock_acquire(&o->lock);
+	owner = task_get(o->owner);
+	lock_release(&o->lock);
+	if (process_over_limit(owner->bill.process, 0))
+		limits_want(o->daemon, owner);
+	task_put(owner);
 }

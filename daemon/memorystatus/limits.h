@@ -11,6 +11,7 @@
 
 struct daemon;
 struct task;
+struct vm_object;
 
 struct limits {
 	atomic_bool wanted[1 + SIDE_LANES]; /* (A) by lane: some client of it must give pages */
@@ -18,5 +19,8 @@ struct limits {
 
 /* This client's process is over its limit: its own pages must leave. Any thread, no lock held. */
 void limits_want(struct daemon *d, struct task *task);
+/* Another client has brought in pages of a shared object. If its owner is over its limit with them,
+ * some of the owner's must leave; the other client waits for its own limit only. No lock held */
+void limits_want_of_owner(struct vm_object *o);
 
 #endif
