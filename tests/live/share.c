@@ -3,8 +3,6 @@
 
 #include <sys/socket.h>
 
-#include "raw.h"
-
 struct share_options options = { "4K", "16M", 4, 4, 12000 };
 
 void
@@ -47,6 +45,16 @@ common_make(struct live *d)
 	return c;
 }
 
+struct common *
+common_make_pages(struct live *d, uint32_t pages)
+{
+	struct common *c = common_make(d);
+
+	REQUIRE(pages <= c->count);
+	c->count = pages;
+	return c;
+}
+
 struct book
 book_of(struct live *d, struct common *c, void *base)
 {
@@ -82,6 +90,26 @@ share_map(struct live *d, struct common *c, struct pager *p, int fd, int protect
 
 	OK(pager_map_entry(p, fd, 0, c->count * d->page_bytes, protection, 0, &base));
 	return base;
+}
+
+void
+peer_join(struct live *d, struct common *c, unsigned number, int protection, struct peer *peer)
+{
+	int fd = name_receive(c->sockets[number][1]);
+	struct pager_req_map_entry request = { .size = c->count * d->page_bytes,
+		.protection = (uint32_t)protection };
+	struct pager_rep_map_entry reply;
+	struct chan_call call = { CHAN_CALL(MAP_ENTRY, &request, &reply), .ret_fd = &peer->memfd,
+		.fds_out = &fd, .fds_out_count = 1 };
+
+	peer->memfd = -1;
+	raw_connect(d, &peer->raw);
+	peer->bytes = request.size;
+	peer->base = raw_reserve(peer->bytes);
+	request.address = (uintptr_t)peer->base;
+	OK(chan_exchange(&peer->raw.chan, &call));
+	peer->offset = reply.object_offset;
+	close(fd);
 }
 
 void

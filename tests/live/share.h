@@ -11,6 +11,7 @@
 
 #include "book.h"
 #include "harness.h"
+#include "raw.h"
 #include "stage.h"
 
 enum { SHARERS_MAX = 16, READER_UID = 65534 };
@@ -37,12 +38,27 @@ void share_options_parse(int argc, char **argv);
 void name_send(int socket, int fd);
 int name_receive(int socket);
 struct common *common_make(struct live *d);
+/* The same for an object of that many pages, at most those of common_make. */
+struct common *common_make_pages(struct live *d, uint32_t pages);
 /* The book of the shared pages, as one process sees them. */
 struct book book_of(struct live *d, struct common *c, void *base);
 /* The object is allocated, gets a name, is mapped by its name. */
 void *share_make(struct live *d, struct common *c, struct pager *p);
 int share_name(struct live *d, struct common *c, struct pager *p, void *base, int protection);
 void *share_map(struct live *d, struct common *c, struct pager *p, int fd, int protection);
+
+/* A sharer that speaks the protocol itself, and has the memfd. */
+struct peer {
+	struct raw raw;
+	unsigned char *base; /* reserved; peer_join maps nothing there */
+	size_t bytes;
+	int memfd;
+	uint64_t offset;
+};
+/* Receives a name as sharer `number`, and asks for what it covers. */
+void peer_join(
+    struct live *d, struct common *c, unsigned number, int protection, struct peer *peer);
+
 void daemon_start(struct live *d);
 /* Pages that the daemon keeps, when it is at rest. */
 int64_t resident(struct live *d);
