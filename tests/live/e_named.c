@@ -3,7 +3,7 @@
  * Named entries: what one process writes the others read; who may only read can do no more;
  * nobody's end takes away what others keep, a name included, and the last one's end takes all.
  *
- * usage: e_named named|ends [page=SIZE] [memory=SIZE] [ratio=N]
+ * usage: e_named named|ends|example [page=SIZE] [memory=SIZE] [ratio=N]
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -275,7 +275,34 @@ ends(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "named", named }, { "ends", ends } };
+/* --- example: the program of libclient/examples, with a quarter of the memory it needs --- */
+
+static void
+example_body(struct live *d, void *argument)
+{
+	const char *program = getenv("SHARE_EXAMPLE");
+
+	(void)argument;
+	REQUIRE(program != NULL);
+	REQUIRE(setenv("PAGERD_SOCKET", d->socket, 1) == 0);
+	execl(program, "share", "64", NULL);
+	FAIL("%s: %s", program, strerror(errno));
+}
+
+static void
+example(void)
+{
+	struct live d = { 0 };
+
+	daemon_start(&d);
+	client_join(&d, client_start(&d, example_body, NULL), false);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
+	WAIT_UNTIL(&d, resident(&d) == 0);
+	live_stop(&d);
+}
+
+static const struct live_test tests[] = { { "named", named }, { "ends", ends },
+	{ "example", example } };
 
 int
 main(int argc, char **argv)
