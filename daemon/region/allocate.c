@@ -162,10 +162,11 @@ parts_too_many_locked(struct vm_map *m, const struct range *range)
 }
 
 /* Pages of a mapping that several may see are given back at its ends only: where the range begins
- * in the midst of one, its upper part becomes a mapping of its own. => false: it may not; nothing
- * has changed */
+ * in the midst of one, its upper part becomes a mapping of its own. parts: both then, with a
+ * reference. => false: it may not; nothing has changed */
 static bool
-split_locked(struct vm_map *m, const struct range *range, struct vm_mapping **spare)
+split_locked(struct vm_map *m, const struct range *range, struct vm_mapping **spare,
+    struct vm_mapping *parts[2])
 {
 	struct vm_entry *e = vm_map_lookup(m, range->address);
 	struct vm_mapping *lower = e->mapping, *upper = *spare;
@@ -174,13 +175,15 @@ split_locked(struct vm_map *m, const struct range *range, struct vm_mapping **sp
 	lock_assert_held(&m->lock);
 	if (!lower->object->is_shareable || lower->first == at)
 		return true;
-	if (!vm_mapping_split_locked(lower, at, upper))
+	if (!vm_mapping_split_locked(
+		lower, at, vm_map_wired_above(m, range->address, lower), upper))
 		return false;
 	*spare = NULL;
 	vm_map_clip(m, range->address, range->end);
 	vm_mapping_get(lower);
 	vm_map_remap(m, range->address, vm_mapping_address(upper, upper->end), lower, upper);
-	vm_mapping_put_not_last(lower);
+	parts[0] = lower;
+	parts[1] = vm_mapping_get(upper);
 	return true;
 }
 
@@ -188,7 +191,7 @@ int
 region_deallocate_begin(struct range *range)
 {
 	struct vm_map *m = &range->task->map;
-	struct vm_mapping *spare = vm_mapping_blank();
+	struct vm_mapping *spare = vm_mapping_blank(), *parts[2] = { NULL };
 	int error = 0;
 
 	locks_assert_none();
@@ -202,12 +205,17 @@ region_deallocate_begin(struct range *range)
 		error = -ENOMEM;
 	if (!error)
 		error = vm_map_reserve(m);
-	if (!error && !split_locked(m, range, &spare))
+	if (!error && !split_locked(m, range, &spare, parts))
 		error = -ENOMEM;
 	if (!error)
 		vm_map_clip(m, range->address, range->end);
 	lock_release(&m->lock);
 	free(spare);
+	for (unsigned i = 0; i < ARRAY_LEN(parts) && parts[i]; i++) {
+		/* The other part alone may have the wired entries. */
+		mapping_leftovers_unwire(parts[i]);
+		vm_mapping_put(parts[i]);
+	}
 	return error;
 }
 
@@ -221,8 +229,9 @@ shared_discard(const struct vm_entry *e, uint64_t first, uint64_t last)
 	bool more;
 
 	CHECK(o->is_shareable && first < last);
-	if (e->wired_count > 0)
-		mapping_unwire(e->mapping, first, last);
+	/* Also where the entry is not wired: others may have left pages wired for the sake of
+	 * another entry of this mapping. */
+	mapping_unwire(e->mapping, first, last);
 	for (uint64_t at = first; at < last; at = high) {
 		lock_acquire(&o->lock);
 		more = vm_object_uncovered_locked(o, NULL, at, last, &low, &high);

@@ -5,6 +5,7 @@
 #include "region/map.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "region/piece.h"
@@ -77,20 +78,21 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 	struct vm_map *m = &range->task->map;
 	unsigned page_shift = range->task->daemon->page_shift;
 	struct vm_object *o = name->object;
-	struct vm_mapping *mapping;
+	struct vm_mapping *mapping = vm_mapping_blank();
 	uint64_t pages = (range->end - range->address) >> page_shift;
 	int protection = is_read_only ? PROT_READ : PROT_READ | PROT_WRITE, error;
 
 	locks_assert_none();
 	CHECK(first >= name->first && first + pages <= name->end);
 	CHECK(is_read_only || name->is_writable);
-	error = vm_mapping_create(
-	    o, range->task, range->address - (first << page_shift), first, first + pages, &mapping);
-	if (error)
+	if (!mapping)
 		return -ENOMEM;
 	mapping->is_read_only = is_read_only;
 	lock_acquire(&m->lock);
 	error = room_check_locked(m, range);
+	if (!error)
+		error = vm_mapping_join_locked(mapping, o, range->task,
+		    range->address - (first << page_shift), first, first + pages);
 	if (!error) {
 		*ret = (struct vm_entry){ .start = range->address,
 			.end = range->end,
@@ -103,11 +105,14 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 		range->at = range->end;
 	}
 	lock_release(&m->lock);
-	if (error)
-		vm_mapping_put(mapping);
+	if (error) {
+		/* It has never been a mapping, so no page is left to discard. */
+		free(mapping);
+		return error == -EBADF || error == -EEXIST ? error : -ENOMEM;
+	}
 	vm_object_owner_settle(o);
 	vm_object_lane_settle(o);
-	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+	return 0;
 }
 
 bool

@@ -14,7 +14,8 @@
 int region_name(struct range *range, bool is_writable, struct named_range *ret);
 /* Puts pages from `first` on into the map. The range is as long as they are. *ret: a copy of the
  * entry, whose object stays as long as the range does. => 0, -EEXIST (the range is not free),
- * -ENOMEM (also: the client or the object has its share). Runs on: jobs, no lock held */
+ * -EBADF (the name has ended meanwhile), -ENOMEM (also: the client or the object has its share).
+ * Runs on: jobs, no lock held */
 int region_map(struct range *range, const struct named_range *name, uint64_t first,
     bool is_read_only, struct vm_entry *ret);
 

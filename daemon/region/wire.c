@@ -83,6 +83,23 @@ is_wired_elsewhere(const struct vm_mapping *m, uint64_t index)
 	return is_wired;
 }
 
+/* Whether the page is not wired, and no thread that has it busy is about to wire it. */
+static bool
+page_is_loose(struct vm_object *o, uint64_t index)
+{
+	uint64_t slot;
+	uint32_t word;
+
+	lock_acquire(&o->lock);
+	slot = load_relaxed(vm_object_slot(o, index));
+	word = slot_kind(slot) == SLOT_RESIDENT
+		   ? load_acquire(&o->daemon->frames.pages[slot_frame(slot)].word)
+		   : 0;
+	lock_release(&o->lock);
+	return slot_kind(slot) != SLOT_RESIDENT ||
+	       (!(word & PAGE_BUSY) && page_word_state(word) != PAGE_WIRED);
+}
+
 /* => whether it is not wired any more */
 static bool
 page_unwire(const struct vm_mapping *m, uint64_t index)
@@ -119,13 +136,14 @@ pages_unwire(const struct vm_mapping *m, uint64_t first, uint64_t last)
 
 	CHECK(last <= o->page_count);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++)
-		page_unwire(m, i);
+		if (!page_is_loose(m->object, i))
+			page_unwire(m, i);
 }
 
 /* A task that unwires pages leaves those wired that another mapping may have wired, of which only
  * the number of bytes is looked at. When that mapping has none wired any more they follow. */
-static void
-leftovers_unwire(struct vm_mapping *m)
+void
+mapping_leftovers_unwire(struct vm_mapping *m)
 {
 	struct vm_object *o = m->object;
 	uint64_t first, last;
@@ -146,7 +164,7 @@ mapping_unwire(struct vm_mapping *m, uint64_t first, uint64_t last)
 	locks_assert_none();
 	CHECK(first < last);
 	pages_unwire(m, first, last);
-	leftovers_unwire(m);
+	mapping_leftovers_unwire(m);
 }
 
 static void
@@ -235,7 +253,7 @@ range_leftovers_unwire(const struct range *range)
 
 	while (at < range->end && task_entry_get(range->task, at, &e)) {
 		if (e.start < range->end)
-			leftovers_unwire(e.mapping);
+			mapping_leftovers_unwire(e.mapping);
 		at = e.end;
 		vm_mapping_put(e.mapping);
 	}

@@ -18,8 +18,11 @@ uint64_t region_wire(struct range *range);
 int region_unwire_begin(struct range *range);
 /* Unwires the pages of a piece that no entry keeps wired. => pages */
 uint64_t region_unwire(struct range *range);
-/* Entries that saw pages [first, last) wired are no more: the pages are unwired, but for those that
- * other mappings keep. No lock held */
+/* Entries that saw pages [first, last) are no more: the pages are unwired, but for those that other
+ * mappings keep. No lock held, here and below */
 void mapping_unwire(struct vm_mapping *m, uint64_t first, uint64_t last);
+/* If the mapping has no wired entry any more, pages are unwired that are wired only because it had.
+ */
+void mapping_leftovers_unwire(struct vm_mapping *m);
 
 #endif

@@ -199,16 +199,28 @@ vm_map_remap(
 	CHECK(from != to && from->base == to->base);
 	for (uint32_t i = vm_map_index(m, start); i < m->count && m->entries[i].start < end; i++) {
 		struct vm_entry *e = &m->entries[i];
-		uint64_t wired = e->wired_count > 0 ? e->end - e->start : 0;
 
 		if (e->mapping != from)
 			continue;
 		CHECK(e->start >= start && e->end <= end);
-		store_release(&from->wired_bytes, load_relaxed(&from->wired_bytes) - wired);
-		store_release(&to->wired_bytes, load_relaxed(&to->wired_bytes) + wired);
 		e->mapping = vm_mapping_get(to);
 		vm_mapping_put_not_last(from);
 	}
+}
+
+uint64_t
+vm_map_wired_above(struct vm_map *m, uint64_t start, const struct vm_mapping *mapping)
+{
+	uint64_t bytes = 0;
+
+	lock_assert_held(&m->lock);
+	for (uint32_t i = vm_map_index(m, start); i < m->count; i++) {
+		const struct vm_entry *e = &m->entries[i];
+
+		if (e->mapping == mapping && e->wired_count > 0)
+			bytes += e->end - max_u64(e->start, start);
+	}
+	return bytes;
 }
 
 void

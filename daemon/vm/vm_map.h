@@ -37,9 +37,11 @@ struct vm_entry vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until
 /* The same of the part of it that lies at `from` and above. */
 struct vm_entry vm_map_remove_back(struct vm_map *m, uint32_t i, uint64_t from);
 /* Entries of [start, end), clipped there, that are of one mapping become another's, which sees the
- * same pages. `from` keeps a reference elsewhere. => M held */
+ * same pages, and has its wired_bytes already. `from` keeps a reference elsewhere. => M held */
 void vm_map_remap(
     struct vm_map *m, uint64_t start, uint64_t end, struct vm_mapping *from, struct vm_mapping *to);
+/* The wired bytes of the mapping's entries at `start` and above. => M held */
+uint64_t vm_map_wired_above(struct vm_map *m, uint64_t start, const struct vm_mapping *mapping);
 /* Merges equal neighbours around [start, end). => M held */
 void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
 /* Wires (by 1) or unwires (by -1) an entry for its client, whose first wire is one of the entry's,

@@ -4,6 +4,8 @@
  */
 #include "vm/vm_share.h"
 
+#include <errno.h>
+
 #include "vm/task.h"
 
 /* The first page >= index that nothing covers. */
@@ -79,13 +81,15 @@ vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high)
 }
 
 bool
-vm_mapping_split_locked(struct vm_mapping *m, uint64_t at, struct vm_mapping *upper)
+vm_mapping_split_locked(
+    struct vm_mapping *m, uint64_t at, uint64_t wired_above, struct vm_mapping *upper)
 {
+	uint64_t wired = load_relaxed(&m->wired_bytes);
 	struct vm_object *o = m->object;
 	bool may;
 
 	lock_assert_held(&m->task->map.lock);
-	CHECK(o->is_shareable && m->first < at && at < m->end);
+	CHECK(o->is_shareable && m->first < at && at < m->end && wired_above <= wired);
 	lock_acquire(&o->lock);
 	may = o->cover_count < COVERS_MAX;
 	if (may) {
@@ -95,12 +99,43 @@ vm_mapping_split_locked(struct vm_mapping *m, uint64_t at, struct vm_mapping *up
 		upper->is_read_only = m->is_read_only;
 		upper->first = at;
 		upper->end = m->end;
+		store_release(&upper->wired_bytes, wired_above);
 		m->end = at;
+		store_release(&m->wired_bytes, wired - wired_above);
 		vm_object_get(o);
 		vm_mapping_link_locked(upper);
 	}
 	lock_release(&o->lock);
 	return may;
+}
+
+int
+vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *task, uint64_t base,
+    uint64_t first, uint64_t end)
+{
+	uint64_t low, high;
+	int error = 0;
+
+	lock_assert_held(&task->map.lock);
+	CHECK(o->is_shareable && first < end && end <= o->page_count);
+	CHECK((base & (o->daemon->page_bytes - 1)) == 0 && !m->object);
+	lock_acquire(&o->lock);
+	if (vm_object_uncovered_locked(o, NULL, first, end, &low, &high)) {
+		error = -EBADF;
+	} else if (o->cover_count >= COVERS_MAX) {
+		error = -EMFILE;
+	} else {
+		m->object = o;
+		m->task = task_get(task);
+		m->base = base;
+		m->first = first;
+		m->end = end;
+		vm_object_get(o);
+		vm_mapping_get(m);
+		vm_mapping_link_locked(m);
+	}
+	lock_release(&o->lock);
+	return error;
 }
 
 /* => the owner before, whose reference is the caller's */

@@ -20,10 +20,18 @@ bool vm_object_wired_elsewhere_locked(
     const struct vm_object *o, const struct vm_mapping *m, uint64_t index);
 /* The mapping covers pages [low, high), at its front or its end, no more. M of its task held */
 void vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high);
+/* The mapping, which vm_mapping_blank has made, sees pages [first, end) at base + index * page
+ * size. A page that nothing covers is never covered again: another thread may be discarding it. =>
+ * 0 with one reference for the caller; -EBADF: not all of the pages are covered any more; -EMFILE:
+ * the object has COVERS_MAX. On an error it is as before. M of the task held */
+int vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *task,
+    uint64_t base, uint64_t first, uint64_t end);
 /* The mapping covers the pages below `at` only, and `upper`, which vm_mapping_blank has made, the
- * others; it is on the object's list then, and has no reference yet. => false: the object has as
+ * others; it is on the object's list then, and has no reference yet. wired_above: what of
+ * wired_bytes becomes the upper one's. => false: the object has as
  * many as it may have, and nothing has changed. M of its task held */
-bool vm_mapping_split_locked(struct vm_mapping *m, uint64_t at, struct vm_mapping *upper);
+bool vm_mapping_split_locked(
+    struct vm_mapping *m, uint64_t at, uint64_t wired_above, struct vm_mapping *upper);
 /* Whoever pays for the object pays on, if it still maps some of it; else one of those that do. To
  * be called after mappings have come or gone. No lock held */
 void vm_object_owner_settle(struct vm_object *o);

@@ -42,11 +42,11 @@ enum { UNIT_FRAMES = 1024, UNIT_PAGES = 4096 };
 		.task = (unit)->task, .base = UNIT_BASE                                            \
 	}
 
-/* A task of this process, with a reference. */
+/* A task of this process and of that user, with a reference. */
 static inline struct task *
-unit_task(struct daemon *d)
+unit_task_of(struct daemon *d, uid_t uid)
 {
-	struct share_account *account = share_account_get(d, getuid(), true);
+	struct share_account *account = share_account_get(d, uid, true);
 	struct task *task;
 
 	assert_non_null(account);
@@ -54,7 +54,7 @@ unit_task(struct daemon *d)
 	assert_int_equal(share_take(d, account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS), 0);
 	task = task_create(d, &(struct task_birth){ .id = 1,
 				  .pid = getpid(),
-				  .uid = getuid(),
+				  .uid = uid,
 				  .pidfd = -1,
 				  .is_control = true,
 				  .account = account,
@@ -62,6 +62,12 @@ unit_task(struct daemon *d)
 	assert_non_null(task);
 	share_account_put(d, account);
 	return task;
+}
+
+static inline struct task *
+unit_task(struct daemon *d)
+{
+	return unit_task_of(d, getuid());
 }
 
 /* servers: how many fault servers of the common lane the tables have room for. */
