@@ -22,6 +22,7 @@
 #include "pager_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -355,6 +356,10 @@ pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int prote
 		return r;
 	if (fd < 0)
 		return -EINVAL;
+	/* A message with a descriptor that is not open cannot be sent, and would end the
+	 * connection. */
+	if (fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
 	r = wish_init(&wish, p, size, flags, PLACE_FLAGS, ret_addr);
 	if (r < 0)
 		return r;

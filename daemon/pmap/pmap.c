@@ -72,6 +72,13 @@ clear_in(const struct vm_object *o, const struct mapper *m)
 	for (size_t at = 0; at < d->page_bytes && !task_is_dead(m->task); at += d->hw_bytes) {
 		size_t done;
 
+		if (m->is_read_only) {
+			/* Zeroes put there would be the task's own. */
+			(void)uffd_allocate(
+			    o->backing.memfd, (m->low << d->page_shift) + at, d->hw_bytes);
+			(void)uffd_continue(m->task->uffd, address + at, d->hw_bytes, UFFD_MODE_WP);
+			continue;
+		}
 		if (uffd_zeropage(m->task->uffd, address + at, d->hw_bytes, &done) == -EEXIST)
 			(void)uffd_continue(m->task->uffd, address + at, d->hw_bytes, 0);
 	}

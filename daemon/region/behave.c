@@ -94,6 +94,9 @@ part_discard(const struct part *part)
 
 	if (!o->is_shareable)
 		return vm_object_discard(o, part->first, part->last - part->first);
+	/* To throw content away is to write. */
+	if (m->is_read_only)
+		return 0;
 	for (uint64_t at = part->first; at < part->last; at = high) {
 		lock_acquire(&o->lock);
 		more = vm_object_uncovered_locked(o, m, at, part->last, &low, &high);

@@ -112,11 +112,24 @@ copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *
 	return in_place;
 }
 
-/* Whoever may only read maps the memfd privately: a page that is put at its address would not be
- * the object's. Content goes into the memfd and is mapped from there. pages NULL: zeroes.
- * => pages in place. Where they cannot be mapped the task faults again, or has unmapped them. */
+/* Maps pages [from, from + count) of the fill, which are in the memfd. Where they cannot be mapped
+ * the task faults again, or has unmapped them. */
+static void
+map_from_backing(struct fill *fill, unsigned from, unsigned count, int mode)
+{
+	size_t bytes = (size_t)count << fill->object->daemon->page_shift;
+
+	if (count > 0 &&
+	    uffd_continue(fill->task->uffd, fill_address(fill, from), bytes, mode) != 0)
+		uffd_wake(fill->task->uffd, fill_address(fill, from), bytes);
+}
+
+/* Content of what several may see goes into the memfd, and is mapped from there: what is put at an
+ * address goes to whatever the task has mapped there, which may not be the object, and with it what
+ * others rely on. Whoever may only read has a private mapping, where a page that is put would be
+ * the task's own. pages NULL: zeroes; protect: as of fill_copy. => pages in place */
 static unsigned
-put_in_backing(struct fill *fill, const void *pages, unsigned count)
+put_in_backing(struct fill *fill, const void *pages, unsigned count, bool protect)
 {
 	struct vm_object *o = fill->object;
 	struct daemon *d = o->daemon;
@@ -134,9 +147,14 @@ put_in_backing(struct fill *fill, const void *pages, unsigned count)
 		if (!good)
 			uffd_punch(o->backing.memfd, offset, d->page_bytes);
 	}
-	if (done > 0 && uffd_continue(fill->task->uffd, fill_address(fill, 0),
-			    (size_t)done << d->page_shift, UFFD_MODE_WP) != 0)
-		uffd_wake(fill->task->uffd, fill_address(fill, 0), (size_t)done << d->page_shift);
+	if (fill->is_read_only || !protect || !fill->write || fill->first >= done) {
+		map_from_backing(fill, 0, done, fill->is_read_only || protect ? UFFD_MODE_WP : 0);
+		return done;
+	}
+	/* The page being written is mapped writable, its neighbours are not. */
+	map_from_backing(fill, 0, fill->first, UFFD_MODE_WP);
+	map_from_backing(fill, fill->first, 1, 0);
+	map_from_backing(fill, fill->first + 1, done - fill->first - 1, UFFD_MODE_WP);
 	return done;
 }
 
@@ -171,8 +189,8 @@ fill_copy(
 
 	locks_assert_none();
 	CHECK(count > 0 && count <= fill->count);
-	if (unlikely(fill->is_read_only))
-		return put_in_backing(fill, pages, count);
+	if (unlikely(fill->object->is_shareable))
+		return put_in_backing(fill, pages, count, protect);
 	done = copy_pages(stats, fill, pages, count, protect);
 	if (done > 0 || fill->count == 1 || first >= count)
 		return done;
@@ -191,7 +209,7 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 	locks_assert_none();
 	CHECK(fill->count > 0 && fill_page(fill, fill->first)->cref == 0);
 	if (unlikely(fill->is_read_only))
-		done_pages = put_in_backing(fill, NULL, fill->count);
+		done_pages = put_in_backing(fill, NULL, fill->count, true);
 	while (!fill->is_read_only && done_pages < fill->count) {
 		size_t done = 0;
 		int error = uffd_zeropage(fill->task->uffd, fill_address(fill, done_pages),

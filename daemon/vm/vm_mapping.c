@@ -126,6 +126,7 @@ take_step(struct mapper_walk *w)
 		if (m->first >= m->end || m->end <= w->low || m->first >= w->high)
 			continue;
 		w->taken[w->count++] = (struct mapper){ .task = task_get(m->task),
+			.is_read_only = m->is_read_only,
 			.base = m->base,
 			.low = max_u64(m->first, w->low),
 			.high = min_u64(m->end, w->high) };

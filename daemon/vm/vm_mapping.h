@@ -47,6 +47,7 @@ vm_mapping_address(const struct vm_mapping *m, uint64_t index)
 /* A task that sees some of the pages that a walk is about, and which of them. */
 struct mapper {
 	struct task *task;
+	bool is_read_only;
 	uint64_t base;
 	uint64_t low, high; /* pages */
 };

@@ -52,7 +52,8 @@ enum pager_allocate_flags {
 	 * -EEXIST: something is mapped there */
 	PAGER_ALLOC_FIXED = 2,
 	/* The memory can be named (pager_make_entry) and so shared. It lies in an object of its
-	 * own, which costs a descriptor of the daemon and 16 KiB of its tables. */
+	 * own, which costs a descriptor of the daemon, 12 KiB of its tables for each 512 pages in
+	 * use, and 4,096 pages or more of the user's share of addresses. */
 	PAGER_ALLOC_SHAREABLE = 1,
 	/* One run of one descriptor, in an object of its own. */
 	PAGER_ALLOC_CONTIGUOUS = 4,

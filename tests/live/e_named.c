@@ -126,6 +126,7 @@ named_partner(struct live *d, void *argument)
 	    -EINVAL);
 	EQ(pager_map_entry(p, fd, 0, (c->count + 1) * d->page_bytes, PROT_READ, 0, &base), -EINVAL);
 	EQ(pager_map_entry(p, c->sockets[1][1], 0, d->page_bytes, PROT_READ, 0, &base), -EBADF);
+	EQ(pager_map_entry(p, 999, 0, d->page_bytes, PROT_READ, 0, &base), -EBADF);
 	book = book_of(d, c, share_map(d, c, p, fd, PROT_READ | PROT_WRITE));
 	close(fd);
 	book_verify_all(&book);
