@@ -36,7 +36,8 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 		if (is_writable && (e->mapping->is_read_only || !(e->max_protection & PROT_WRITE)))
 			return -EACCES;
 	}
-	return 0;
+	/* Whoever maps a page of it gets the memfd of all. */
+	return ret->first == 0 && ret->end == mapping->object->page_count ? 0 : -ENOTSUP;
 }
 
 int

@@ -10,7 +10,8 @@
 
 /* The pages of a range that can have a name. *ret: with a reference on the object. => 0; -EINVAL:
  * not all of the range is allocated, or it is not all of one object; -ENOTSUP: it was not allocated
- * to be shared; -EACCES: the task may not do with it what the name is to allow. No lock held */
+ * to be shared, or is only a part of the allocation; -EACCES: the task may not do with it what the
+ * name is to allow. No lock held */
 int region_name(struct range *range, bool is_writable, struct named_range *ret);
 /* Puts pages from `first` on into the map. The range is as long as they are. *ret: a copy of the
  * entry, whose object stays as long as the range does. => 0, -EEXIST (the range is not free),

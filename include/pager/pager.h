@@ -75,13 +75,14 @@ PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void 
  * that is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
 
-/* A name for a page-aligned part of shareable memory: a descriptor, which may be sent to any
+/* A name for shareable memory, for all of one allocation: a descriptor, which may be sent to any
  * process (SCM_RIGHTS). Whoever has it, or a copy, can map the memory through a connection of its
  * own, no further than `protection` allows: PROT_READ, or PROT_READ | PROT_WRITE. flags: 0. The
  * memory stays as long as somebody maps it, or has a copy of the descriptor. Closing a copy with
  * close(2) is all; shutdown(2) of one ends the name for all. Errors: -EINVAL (as for
- * pager_deallocate, or other bits), -ENOTSUP (not allocated with PAGER_ALLOC_SHAREABLE), -EACCES
- * (the caller may not write there itself), -ENOMEM, -EMFILE, -ENOTCONN. */
+ * pager_deallocate, or other bits), -ENOTSUP (not allocated with PAGER_ALLOC_SHAREABLE, or a part
+ * of an allocation, since whoever maps a page of it could reach all), -EACCES (the caller may not
+ * write there itself), -ENOMEM, -EMFILE, -ENOTCONN. */
 PAGER_API int pager_make_entry(
     struct pager *p, void *addr, size_t size, int protection, unsigned flags, int *ret_fd);
 /* Maps `size` bytes of what the descriptor names, from `offset` on, which must be a multiple of the

@@ -85,8 +85,8 @@ struct pager_rep_allocate {
 #define PAGER_WIRE_ALLOC_FLAGS      (PAGER_WIRE_ALLOC_SHAREABLE | PAGER_WIRE_ALLOC_CONTIGUOUS)
 
 /* The range was allocated as shareable, or mapped by MAP_ENTRY. protection: what the name allows,
- * PROT_READ or PROT_READ | PROT_WRITE. Errors: -ENOTSUP: not shareable; -EACCES: the client may not
- * write there itself. */
+ * PROT_READ or PROT_READ | PROT_WRITE. Errors: -ENOTSUP: not shareable, or not all of an
+ * allocation; -EACCES: the client may not write there itself. */
 struct pager_req_make_entry {
 	uint64_t address, size;
 	uint32_t protection;

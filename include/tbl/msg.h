@@ -22,7 +22,8 @@ MSG(8, REGION, region, 0, CLIENT, JOB, "describes the region at or above an addr
 MSG(9, PAGE_QUERY, page_query, 0, CLIENT, LOOP, "tells where one page is")
 MSG(10, STATISTICS, statistics, 0, CLIENT, LOOP, "this client's ledger")
 MSG(11, MAKE_ENTRY, make_entry, 1, CLIENT, LOOP,
-    "names a range that was allocated to be shared; answers with the descriptor that is its name")
+    "names a range that was allocated to be shared, all of it; answers with the descriptor that is "
+    "its name")
 MSG(12, MAP_ENTRY, map_entry, 1, CLIENT, JOB,
     "maps pages that the descriptor sent along names; answers with their object's memfd")
 MSG(13, PROTECT, protect, 0, CLIENT, JOB,

@@ -44,7 +44,8 @@ try_to_write(struct live *d, struct common *c, struct pager *p, int fd, unsigned
 	sigaction(SIGSEGV, &action, NULL);
 	EQ(pager_map_entry(p, fd, 0, d->page_bytes, PROT_READ | PROT_WRITE, 0, &other), -EACCES);
 	EQ(pager_make_entry(p, base, d->page_bytes, PROT_READ | PROT_WRITE, 0, &name2), -EACCES);
-	OK(pager_make_entry(p, base, d->page_bytes, PROT_READ, 0, &name2));
+	EQ(pager_make_entry(p, base, d->page_bytes, PROT_READ, 0, &name2), -ENOTSUP);
+	name2 = share_name(d, c, p, base, PROT_READ);
 	EQ(pager_map_entry(p, name2, 0, d->page_bytes, PROT_READ | PROT_WRITE, 0, &other), -EACCES);
 	close(name2);
 	EQ(pager_wire(p, base, d->page_bytes), -EACCES);
@@ -54,7 +55,6 @@ try_to_write(struct live *d, struct common *c, struct pager *p, int fd, unsigned
 	EQ(store(base + 1), SIGSEGV);
 	EQ(store(base + d->page_bytes), SIGSEGV);
 	REQUIRE(mprotect(base, 2 * d->page_bytes, PROT_READ) == 0);
-	(void)c;
 }
 
 /* The same with the memfd, which libpager does not leave to its caller. */
