@@ -193,7 +193,10 @@ arguments(void **state)
 	void *v = own;
 
 	assert_int_equal(pager_allocate(p, 0, 0, &v), -EINVAL);
-	assert_int_equal(pager_allocate(p, PAGE, 2, &v), -EINVAL);
+	assert_int_equal(pager_allocate(p, PAGE, 1u << 31, &v), -EINVAL);
+	v = own + 1; /* no page begins there */
+	assert_int_equal(pager_allocate(p, PAGE, PAGER_ALLOC_FIXED, &v), -EINVAL);
+	v = own;
 	assert_int_equal(pager_allocate(p, PAGE, 0, NULL), -EINVAL);
 	assert_int_equal(pager_allocate(p, SIZE_MAX, 0, &v), -ENOMEM);
 	assert_int_equal(pager_allocate(p, SIZE_MAX / 2, 0, &v), -ENOMEM);
