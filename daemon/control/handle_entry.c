@@ -139,7 +139,6 @@ handle_map_entry(struct request *r)
 	    !named_entry_find(r->daemon, cookie, &name))
 		return -EBADF;
 	error = name_map(r, in, &name, &range);
-	/* Our copy of the descriptor is open, so the name has a reference, too. */
 	vm_object_put(name.object);
 	return error;
 }

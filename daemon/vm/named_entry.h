@@ -26,8 +26,10 @@ void named_table_destroy(struct daemon *d);
  * lock held, here and below */
 int named_entry_create(struct daemon *d, const struct named_range *range, int socket,
     uint64_t cookie, struct share_account *account, struct named_entry **ret);
-/* What the descriptor with that cookie names, with a reference on the object. A caller that has a
- * copy of the descriptor open can be sure that the entry stays. => false: there is none */
+/* What the descriptor with that cookie names, with a reference on the object. The entry may
+ * end meanwhile, also while the caller has a copy of the descriptor open: any holder can shut it
+ * down. vm_mapping_join_locked looks whether the pages are still covered. => false: there is none
+ */
 bool named_entry_find(struct daemon *d, uint64_t cookie, struct named_range *ret);
 /* The name goes: nobody finds it, and it covers nothing any more. *ret: what it has covered, with
  * the reference; the caller discards what nobody else covers. */

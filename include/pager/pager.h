@@ -82,7 +82,8 @@ PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
  * close(2) is all; shutdown(2) of one ends the name for all. Errors: -EINVAL (as for
  * pager_deallocate, or other bits), -ENOTSUP (not allocated with PAGER_ALLOC_SHAREABLE, or a part
  * of an allocation, since whoever maps a page of it could reach all), -EACCES (the caller may not
- * write there itself), -ENOMEM, -EMFILE, -ENOTCONN. */
+ * write there itself), -ENOMEM, -EMFILE (also:
+ * 1,024 mappings and names of one object), -ENOTCONN. */
 PAGER_API int pager_make_entry(
     struct pager *p, void *addr, size_t size, int protection, unsigned flags, int *ret_fd);
 /* Maps `size` bytes of what the descriptor names, from `offset` on, which must be a multiple of the
