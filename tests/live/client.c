@@ -37,7 +37,7 @@ client_join(struct live *d, pid_t pid, bool sample)
 	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
 		if (sample)
 			live_sample(d, n++ % 8 == 0);
-		live_tick(d);
+		live_tick_at(d, __FILE__, __LINE__, "a client's end");
 	}
 	REQUIRE(r == pid, "waitpid: %s", strerror(errno));
 	child_remove(pid);

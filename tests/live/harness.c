@@ -4,18 +4,35 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "harness_priv.h"
 #include "threads.h"
 
 #define CHILDREN_MAX 1024
 
+/* Where a process of the test is, as it has written itself. The strings are the program's. */
+struct place {
+	const char *file, *condition; /* what it last waited for; NULL: it never has */
+	int line;
+	time_t at_s;    /* when it last looked whether the condition holds */
+	unsigned stage; /* the last one that it was at, or waited for; 0: none */
+};
+
+/* A process of the test. Lies in memory that all of them share. */
+struct process {
+	_Atomic pid_t pid; /* 0: no process */
+	struct place place;
+};
+
 struct harness harness;
 uint64_t live_seed;
 static uint64_t scale = 100;
-static pid_t children[CHILDREN_MAX]; /* clients and the daemon; 0: no process */
+static struct process *children; /* [CHILDREN_MAX] clients and the daemon */
+static struct process *first;    /* the test itself */
 
 /* A test without progress for LIVE_TIMEOUT seconds hangs; with progress it may take ten times as
  * long, on a slow or busy machine. */
@@ -56,9 +73,9 @@ static void
 kill_all(void)
 {
 	for (int i = 0; i < CHILDREN_MAX; i++) {
-		if (children[i] > 0)
-			kill(children[i], SIGKILL);
-		children[i] = 0;
+		if (children[i].pid > 0)
+			kill(children[i].pid, SIGKILL);
+		children[i].pid = 0;
 	}
 }
 
@@ -87,45 +104,124 @@ show_file(const char *path, const char *title)
 		fprintf(stderr, "--- %s\n%.*s---\n", title, (int)n, text);
 }
 
-static bool
-show_thread(pid_t pid, pid_t thread, void *argument)
-{
-	static const char *const files[] = { "comm", "wchan", "syscall" };
-	char text[256];
+/* Threads of a process that wait in the same place are shown in one line. */
+struct group {
+	char where[256], threads[400];
+};
+struct groups {
+	struct group groups[64];
+	unsigned count;
+};
 
-	(void)argument;
-	fprintf(stderr, "  %d", (int)thread);
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		thread_file_read(pid, thread, files[i], text, sizeof(text));
-		fprintf(stderr, " %s", text);
+static bool
+group_thread(pid_t pid, pid_t thread, void *argument)
+{
+	char name[32], wait[64], call[128], where[sizeof(((struct group *)0)->where)];
+	struct groups *g = argument;
+	size_t end;
+	unsigned i;
+
+	thread_file_read(pid, thread, "comm", name, sizeof(name));
+	thread_file_read(pid, thread, "wchan", wait, sizeof(wait));
+	thread_file_read(pid, thread, "syscall", call, sizeof(call));
+	/* The number of the call without its arguments; "running", or -1 in a page fault. */
+	call[strcspn(call, " ")] = '\0';
+	snprintf(where, sizeof(where), "%s in %s, system call %s:", name, wait, call);
+	for (i = 0; i < g->count && strcmp(g->groups[i].where, where) != 0; i++)
+		continue;
+	if (i == sizeof(g->groups) / sizeof(g->groups[0]))
+		return true;
+	if (i == g->count) {
+		snprintf(g->groups[i].where, sizeof(g->groups[i].where), "%s", where);
+		g->groups[i].threads[0] = '\0';
+		g->count++;
 	}
-	fputc('\n', stderr);
+	end = strlen(g->groups[i].threads);
+	snprintf(
+	    g->groups[i].threads + end, sizeof(g->groups[i].threads) - end, " %d", (int)thread);
 	return true;
 }
 
+/* What each thread of the process waits in. */
+static void
+show_threads(pid_t pid)
+{
+	static struct groups groups;
+
+	groups.count = 0;
+	threads_each(pid, group_thread, &groups);
+	for (unsigned i = 0; i < groups.count; i++)
+		fprintf(stderr, "  %s%s\n", groups.groups[i].where, groups.groups[i].threads);
+}
+
+static time_t
+seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* The stage that it has got to, and what it waits for or waited for last. */
+static void
+show_place(const char *who, const struct process *process)
+{
+	const struct place *place = &process->place;
+
+	fprintf(stderr, "%s %d:", who, (int)process->pid);
+	if (place->stage)
+		fprintf(stderr, " stage %u;", place->stage);
+	if (place->file)
+		fprintf(stderr, " %s:%d: waited for %s, %lld s ago", place->file, place->line,
+		    place->condition, (long long)(seconds() - place->at_s));
+	fputc('\n', stderr);
+}
+
+static void
+show_statistics(void)
+{
+	static int64_t values[512];
+	struct live *d = harness.current;
+	int r;
+
+	if (!d || !d->pid || !d->stats.header)
+		return;
+	r = statread_snapshot(&d->stats, values);
+	fprintf(stderr, "--- statistics");
+	if (r != 0)
+		fprintf(stderr, " cannot be read: %s", strerror(-r));
+	for (uint32_t i = 0; r == 0 && i < d->stats.count; i++)
+		if (values[i])
+			fprintf(
+			    stderr, " %s %lld", d->stats.descriptors[i].name, (long long)values[i]);
+	fputc('\n', stderr);
+}
+
+/* What matters most comes last: a long report is cut at its beginning. */
 static void
 show_state(void)
 {
-	static int64_t values[512];
 	char path[200];
 
 	if (!harness.directories[0][0])
 		return;
-	if (harness.current && harness.current->pid && harness.current->stats.header &&
-	    statread_snapshot(&harness.current->stats, values) == 0) {
-		fprintf(stderr, "---");
-		for (uint32_t i = 0; i < harness.current->stats.count; i++)
-			if (values[i])
-				fprintf(stderr, " %s %lld",
-				    harness.current->stats.descriptors[i].name,
-				    (long long)values[i]);
-		fprintf(stderr, "\n");
-	}
 	snprintf(path, sizeof(path), "%s/log", harness.directories[0]);
 	show_file(path, "pagerd's log");
-	/* The call that each thread of the daemon waits in. */
-	if (harness.daemon_pid)
-		threads_each(harness.daemon_pid, show_thread, NULL);
+	if (harness.daemon_pid) {
+		fprintf(stderr, "--- pagerd %d\n", (int)harness.daemon_pid);
+		show_threads(harness.daemon_pid);
+	}
+	show_statistics();
+	for (int i = 0; i < CHILDREN_MAX; i++) {
+		pid_t pid = children[i].pid;
+
+		if (pid <= 0 || pid == harness.daemon_pid)
+			continue;
+		show_place("--- client", &children[i]);
+		show_threads(pid);
+	}
+	show_place("--- the test", first);
 }
 
 void
@@ -241,6 +337,9 @@ live_init(int argc, char **argv)
 		exit(2);
 	}
 	harness.first_process = getpid();
+	children = shared_alloc((CHILDREN_MAX + 1) * sizeof(*children));
+	first = &children[CHILDREN_MAX];
+	first->pid = harness.first_process;
 	live_seed = number_from("LIVE_SEED", 1);
 	scale = number_from("LIVE_SCALE", 100);
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -282,9 +381,13 @@ live_run(int argc, char **argv, const struct live_test *tests, size_t count)
 void
 child_add(pid_t pid)
 {
+	/* A client's own children end with it. */
+	if (getpid() != harness.first_process)
+		return;
 	for (int i = 0; i < CHILDREN_MAX; i++)
-		if (children[i] == 0) {
-			children[i] = pid;
+		if (children[i].pid == 0) {
+			memset(&children[i].place, 0, sizeof(children[i].place));
+			children[i].pid = pid;
 			return;
 		}
 	FAIL("too many processes");
@@ -294,8 +397,32 @@ void
 child_remove(pid_t pid)
 {
 	for (int i = 0; i < CHILDREN_MAX; i++)
-		if (children[i] == pid)
-			children[i] = 0;
+		if (children[i].pid == pid)
+			children[i].pid = 0;
+}
+
+/* The caller's own place, or NULL: its parent has not noted it yet, or does not watch it. */
+static struct place *
+place_mine(void)
+{
+	static struct process *mine;
+	pid_t self = getpid();
+
+	if (self == harness.first_process)
+		return &first->place;
+	for (int i = 0; (!mine || mine->pid != self) && i < CHILDREN_MAX; i++)
+		if (children[i].pid == self)
+			mine = &children[i];
+	return mine && mine->pid == self ? &mine->place : NULL;
+}
+
+void
+live_stage_note(unsigned stage)
+{
+	struct place *place = place_mine();
+
+	if (place)
+		place->stage = stage;
 }
 
 void
@@ -338,22 +465,28 @@ clients_must_be_well(void)
 	for (int i = 0; i < CHILDREN_MAX; i++) {
 		siginfo_t info = { 0 };
 
-		if (children[i] <= 0 || children[i] == harness.daemon_pid)
+		pid_t pid = children[i].pid;
+
+		if (pid <= 0 || pid == harness.daemon_pid)
 			continue;
-		if (waitid(P_PID, (id_t)children[i], &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
 		    info.si_pid == 0)
 			continue;
 		if (info.si_code != CLD_EXITED)
-			FAIL("client %d was ended by signal %d (%s)", (int)children[i],
-			    info.si_status, strsignal(info.si_status));
+			FAIL("client %d was ended by signal %d (%s)", (int)pid, info.si_status,
+			    strsignal(info.si_status));
 		if (info.si_status != 0)
-			FAIL("client %d ended with status %d", (int)children[i], info.si_status);
+			FAIL("client %d ended with status %d", (int)pid, info.si_status);
 	}
 }
 
 void
-live_tick(struct live *d)
+live_tick_at(struct live *d, const char *file, int line, const char *condition)
 {
+	struct place *place = place_mine();
+
+	if (place)
+		*place = (struct place){ file, condition, line, seconds(), place->stage };
 	/* Clients wait for events too; only the first process may wait for processes. */
 	if (getpid() == harness.first_process) {
 		must_be_alive(d);

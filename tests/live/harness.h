@@ -8,7 +8,8 @@
  * failure in it or in a client ends the test with a text that names the failure. It always waits
  * for a counter or an event, never for a time. The alarm ends the test when the daemon has counted
  * nothing for LIVE_TIMEOUT seconds, or after ten times as long in any case, and shows what every
- * thread of the daemon was doing.
+ * thread of the daemon and of the clients was doing, what the daemon has counted, and what each
+ * process of the test waited for.
  *
  * A touch returns before the server that has answered it has counted it, and a worker may give
  * memory back after the request that it worked for. So a test waits for a number that must be
@@ -74,7 +75,7 @@ void live_fail_condition(const char *file, int line, const char *condition, cons
 /* Waits until the condition holds; the daemon must not end meanwhile. */
 #define WAIT_UNTIL(d, condition)                                                                   \
 	while (!(condition))                                                                       \
-	live_tick(d)
+	live_tick_at(d, __FILE__, __LINE__, #condition)
 
 /* Called first: environment, seed, signals, the alarm. Exits with 77 (skipped) where nothing can
  * be tested. */
@@ -101,8 +102,11 @@ void live_stop(struct live *d);
 /* Kills the daemon, without checks. */
 void live_kill(struct live *d);
 /* For loops that wait: looks whether the daemon and the clients are well, and sleeps a
- * millisecond. */
-void live_tick(struct live *d);
+ * millisecond. The rest is what a report about a test that hangs says about the caller. */
+void live_tick_at(struct live *d, const char *file, int line, const char *condition);
+#define live_tick(d) live_tick_at(d, __FILE__, __LINE__, "something")
+/* The caller is at that stage (stage.h), or waits until another process is: for the report. */
+void live_stage_note(unsigned stage);
 
 /* One statistic. An unknown name fails the test. */
 int64_t live_stat(struct live *d, const char *name);

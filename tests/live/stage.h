@@ -19,6 +19,7 @@ struct stage {
 static inline void
 stage_meet(struct live *d, struct stage *s, unsigned at)
 {
+	live_stage_note(at);
 	atomic_store(&s->reached, at);
 	WAIT_UNTIL(d, atomic_load(&s->allowed) >= at);
 }
@@ -27,6 +28,7 @@ stage_meet(struct live *d, struct stage *s, unsigned at)
 static inline void
 stage_wait(struct live *d, struct stage *s, unsigned at)
 {
+	live_stage_note(at);
 	WAIT_UNTIL(d, atomic_load(&s->reached) >= at);
 }
 
