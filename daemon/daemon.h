@@ -6,8 +6,8 @@
  * from this one; that is not built, and the directory of the segments' pages is not in an arena.
  *
  * Letters on fields: (C) set once at start, (A) atomic, (Q) the pageq lock, (T) the task table's
- * lock, (M) map lock, (O) object lock, (B) the page's busy bit, (J) the jobs lock, (D) the direct
- * lock, (K) the park lock, (L) the control loop's thread alone.
+ * lock, (M) map lock, (S) a submap's lock, (O) object lock, (B) the page's busy bit, (J) the jobs
+ * lock, (D) the direct lock, (K) the park lock, (L) the control loop's thread alone.
  */
 #ifndef DAEMON_H
 #define DAEMON_H

@@ -44,6 +44,22 @@ struct vm_backing {
 	int memfd; /* (C) */
 };
 
+/* Pages [start, end) of the object, and what they may be used for: vm/submap.h. */
+struct submap_region {
+	uint64_t start, end;
+	uint32_t protection;     /* PROT_NONE, PROT_READ or both rights, within max_protection */
+	uint32_t max_protection; /* likewise; never gains a right */
+	uint32_t tag;            /* at most PAGER_TAG_MAX */
+	bool is_leaving;         /* removed: a hole whose pages are being discarded */
+};
+
+struct submap {
+	struct lock lock;
+	struct submap_region *regions; /* (S) sorted and disjoint */
+	uint32_t count, room;          /* (S) */
+	uint32_t hint;                 /* (S) the last region found */
+};
+
 struct vm_object {
 	uint32_t magic;
 	atomic_uint references;
@@ -64,6 +80,8 @@ struct vm_object {
 	atomic_uint lane;          /* (A) where it is shareable: vm_object_lane; written under O */
 	struct daemon *daemon;     /* (C) */
 	struct vm_backing backing; /* (C) */
+	struct submap *submap;     /* (C) its regions: submap.h. NULL: it is none */
+	uint64_t submap_bytes;     /* (O) memory of their list, which is billed */
 	struct vm_mapping *mappings;   /* (O) where it is seen, in the order of their ids */
 	unsigned cover_count;          /* (O) mappings and named entries */
 	struct named_entry *named;     /* (O) named entries of it */

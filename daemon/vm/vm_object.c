@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "failpt.h"
+#include "vm/submap.h"
 #include "vm/task.h"
 #include "vm/vm_backing.h"
 
@@ -185,6 +186,8 @@ vm_object_put(struct vm_object *o)
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;
 	lock_release(&d->objects.lock);
+	if (o->submap)
+		submap_destroy(o);
 	vm_object_slots_end(o);
 	vm_backing_destroy(&o->backing);
 	fetch_sub_relaxed(&o->owner->objects, 1);

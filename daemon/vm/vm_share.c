@@ -158,7 +158,8 @@ owner_change_locked(struct vm_object *o, struct task *task)
 	o->owner = task_get(task);
 	o->bill = &task->bill;
 	pageq_unlock(d);
-	bill_tables_move(&before->bill, &task->bill, o->populated * TABLE_BLOCK_BYTES);
+	bill_tables_move(
+	    &before->bill, &task->bill, o->populated * TABLE_BLOCK_BYTES + o->submap_bytes);
 	vm_object_shares_move(o, before->bill.account, task->bill.account);
 	fetch_sub_relaxed(&before->objects, 1);
 	fetch_add_relaxed(&task->objects, 1);
