@@ -30,6 +30,7 @@ def stats_text(tree, root):
         for r in tree.table(root, 'page_state', 'PAGE_STATE')]
     frame = [('state', 'meaning')] + [tuple(r) for r in tree.table(root, 'frame_state', 'FRAME_STATE')]
     fail = [('name', 'error', 'meaning')] + [tuple(r) for r in tree.table(root, 'fail_point', 'FAIL')]
+    tag = [('number', 'name')] + [tuple(r) for r in tree.table(root, 'tag', 'TAG')]
     return ''.join((
         '# Statistics, ledgers, parameters\n\nMade from `include/tbl` by `doc/gen.py`; do not edit.\n',
         '\n## Statistics\n\n', 'Of the whole daemon: `pagerctl stat`; the shared segment of `include/pager/shmstat.h`.\n\n',
@@ -41,6 +42,7 @@ def stats_text(tree, root):
         '\nA frame that holds no page:\n\n', rows_text(frame),
         '\n## Parameters\n\n', 'Lines `name = value` of the configuration file, `pagerd --param NAME=VALUE`, `pagerctl param`.',
         ' live: may be changed while the daemon runs.\n\n', rows_text(param),
+        '\n## Tags\n\n', '\n\n'.join(tree.head_comment(root, 'tag')), '\n\n', rows_text(tag),
         '\n## Fail points\n\n',
         'For tests: `pagerd --fail NAME:after[:times]`, `PAGERD_FAIL`, `pagerctl debug`. See HACKING.md.\n\n',
         rows_text(fail)))

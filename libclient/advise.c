@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Advice and questions about allocated memory: wiring, behaviours, inheritance, tags, region and
- * page information, statistics. Runs on: the caller's threads.
+ * Advice about allocated memory: wiring, behaviours, inheritance, tags. Runs on: the caller's
+ * threads.
  */
 #include "pager_priv.h"
 
@@ -44,8 +44,7 @@ wire_part(struct pager *p, uint64_t address, uint64_t size, int protection)
 	return 0;
 }
 
-/* Makes a request about a range, which is put into *ret_address and *ret_size of the request. */
-static int
+int
 range_exchange(struct pager *p, const void *addr, size_t size, uint64_t *ret_address,
     uint64_t *ret_size, struct chan_call *call)
 {
@@ -125,85 +124,4 @@ pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior beh
 	if ((unsigned)behavior > PAGER_BEHAVIOR_PAGEOUT)
 		return -EINVAL;
 	return range_exchange(p, addr, size, &request.address, &request.size, &call);
-}
-
-/* A question whose answer goes to `ret`. */
-static int
-ask(struct pager *p, const void *ret, struct chan_call *call)
-{
-	int r = pager_check(p);
-
-	if (r < 0)
-		return r;
-	return ret ? chan_exchange(&p->chan, call) : -EINVAL;
-}
-
-int
-pager_region(struct pager *p, const void *addr, struct pager_region_info *ret)
-{
-	struct pager_req_region request = { .address = (uint64_t)(uintptr_t)addr };
-	struct pager_rep_region reply;
-	struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
-	const struct pager_wire_region *region = &reply.region;
-	int r;
-
-	r = ask(p, ret, &call);
-	if (r < 0)
-		return r;
-	*ret = (struct pager_region_info){
-		.addr = (void *)(uintptr_t)region->address,
-		.size_bytes = region->size,
-		.object_id = region->object_id,
-		.object_offset = region->object_offset,
-		.protection = region->protection,
-		.max_protection = region->max_protection,
-		.behavior = region->behavior,
-		.inheritance = region->inheritance,
-		.tag = region->tag,
-		.user_wired_count = region->user_wired_count,
-		.wired_count = region->wired_count,
-		.pages_resident = region->pages_resident,
-		.pages_dirty = region->pages_dirty,
-		.pages_compressed = region->pages_compressed,
-		.pages_swapped = region->pages_swapped,
-		.pages_wired = region->pages_wired,
-	};
-	return 0;
-}
-
-int
-pager_page_query(struct pager *p, const void *addr, unsigned *ret_disposition)
-{
-	struct pager_req_page_query request;
-	struct pager_rep_page_query reply;
-	struct chan_call call = { CHAN_CALL(PAGE_QUERY, &request, &reply) };
-	uint64_t size;
-	int r;
-
-	r = pager_check(p);
-	if (r < 0)
-		return r;
-	if (!ret_disposition)
-		return -EINVAL;
-	addr = (const void *)((uintptr_t)addr & ~(uintptr_t)(p->page_size - 1));
-	r = range_exchange(p, addr, 1, &request.address, &size, &call);
-	if (r < 0)
-		return r;
-	*ret_disposition = reply.disposition;
-	return 0;
-}
-
-int
-pager_statistics(struct pager *p, struct pager_statistics *ret)
-{
-	struct pager_req_statistics request = { 0 };
-	struct pager_rep_statistics reply;
-	struct chan_call call = { CHAN_CALL(STATISTICS, &request, &reply) };
-	int r;
-
-	r = ask(p, ret, &call);
-	if (r < 0)
-		return r;
-	*ret = reply.statistics;
-	return 0;
 }

@@ -23,8 +23,7 @@ region_each(struct pager *p, uint64_t address, uint64_t size, region_function *e
 	const uint64_t end = address + size;
 
 	while (address < end) {
-		struct pager_req_region request = { .address = address,
-			.flags = PAGER_REGION_ATTRIBUTES };
+		struct pager_req_region request = { .address = address };
 		struct pager_rep_region reply;
 		struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
 		uint64_t start, until;

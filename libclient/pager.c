@@ -80,6 +80,7 @@ pager_greet(struct pager *p, const char *name)
 	if (r < 0)
 		return r == -EPROTONOSUPPORT ? -EPROTO : r;
 	p->page_size = hello.page_size;
+	p->session = hello.session_id;
 	r = pager_watch(p, dev_fd, hello.uffd_features);
 	close(dev_fd);
 	if (r == 0)

@@ -84,10 +84,12 @@ struct pager {
 	uint64_t magic;
 	struct chan chan;
 	uint64_t page_size;       /* constant */
+	uint64_t session;         /* constant: its number */
 	int uffd;                 /* constant once attached */
 	struct fd_note uffd_note; /* constant once attached */
-	bool parted;        /* (fork_lock) the agent's descriptors are in the keeper's table only */
-	atomic_bool forked; /* a forked child's copy, which is useless */
+	bool parted; /* (fork_lock) the agent's descriptors are in the keeper's table only */
+	atomic_bool may_share; /* shareable memory has been asked for */
+	atomic_bool forked;    /* a forked child's copy, which is useless */
 
 	pthread_mutex_t change_lock;
 	pthread_mutex_t space_lock;
@@ -164,6 +166,12 @@ typedef int region_function(struct pager *p, uint64_t address, uint64_t size, in
 /* Calls `each` for the parts of a range as the daemon's books have them, in the order of addresses.
  * => 0, or the first that is not 0 of -errno of the requests and what `each` returns */
 int region_each(struct pager *p, uint64_t address, uint64_t size, region_function *each);
+
+/* advise.c */
+/* Makes a request about a range, which is put into *ret_address and *ret_size of the request. => 0
+ * or -errno */
+int range_exchange(struct pager *p, const void *addr, size_t size, uint64_t *ret_address,
+    uint64_t *ret_size, struct chan_call *call);
 
 /* agent.c */
 void agent_init(struct agent *agent);

@@ -178,6 +178,8 @@ region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_add
 	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
 	int r;
 
+	if (wish->flags & PAGER_ALLOC_SHAREABLE)
+		atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
 	region_settle(p);
 	r = region_place(p, wish, &request.address);
 	if (r == 0)
@@ -197,6 +199,7 @@ region_map_entry(
 	struct chan_call call = { CHAN_CALL(MAP_ENTRY, request, &reply), .ret_fd = &memfd,
 		.fds_out = &fd, .fds_out_count = 1 };
 
+	atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
 	region_settle(p);
 	r = region_place(p, wish, &request->address);
 	return r < 0 ? r

@@ -62,6 +62,39 @@ clients_fetch(struct ctl *ctl, struct pager_wire_client **ret, size_t *ret_count
 	return 0;
 }
 
+int
+clients_map(struct ctl *ctl, struct ctl_client client, uint32_t flags,
+    void (*each)(void *context, const struct pager_wire_region *region), void *context)
+{
+	struct pager_req_map request = {
+		.pid = client.pid, .session = client.session, .flags = flags
+	};
+	struct pager_rep_map *reply = malloc(sizeof(*reply));
+	int r = reply ? 0 : -ENOMEM;
+
+	while (r == 0) {
+		struct chan_call call = { CHAN_CALL(MAP, &request, reply) };
+
+		call.reply_bytes_min = offsetof(struct pager_rep_map, regions);
+		r = ctl_ask(ctl, &call);
+		if (r != CTL_OK)
+			break;
+		if (reply->count > PAGER_REGIONS_PER_REPLY ||
+		    call.reply_bytes <
+			call.reply_bytes_min + reply->count * sizeof(reply->regions[0]))
+			r = -EPROTO;
+		for (uint32_t i = 0; r == 0 && i < reply->count; i++)
+			each(context, &reply->regions[i]);
+		if (reply->next_cursor == 0)
+			break;
+		if (reply->next_cursor <= request.cursor)
+			r = -EPROTO; /* it would never end */
+		request.cursor = reply->next_cursor;
+	}
+	free(reply);
+	return r;
+}
+
 struct json_object *
 clients_json(const struct pager_wire_client *client)
 {

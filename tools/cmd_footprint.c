@@ -16,6 +16,48 @@ static const struct {
 #include "tbl/ledger.h"
 };
 
+/* What a client maps of memory that can be shared, whoever is billed for it. Bytes */
+struct shared_sums {
+	uint64_t resident, stored; /* in full, once for each place that maps it */
+	/* Each page divided by the number of places where anybody maps it. */
+	uint64_t proportional_resident, proportional_stored;
+	uint64_t page_size;
+};
+
+static void
+shared_add(void *context, const struct pager_wire_region *r)
+{
+	struct shared_sums *s = context;
+
+	s->resident += r->pages_resident * s->page_size;
+	s->stored += (r->pages_compressed + r->pages_swapped) * s->page_size;
+	s->proportional_resident += r->proportional_resident;
+	s->proportional_stored += r->proportional_stored;
+}
+
+static void
+print_shared(const struct ctl *ctl, const struct shared_sums *s)
+{
+	const struct {
+		const char *name, *text;
+		uint64_t bytes;
+	} rows[] = {
+		{ "shared_resident",
+		    "resident pages of shareable memory that it maps, billed or not", s->resident },
+		{ "shared_stored", "likewise, compressed or swapped", s->stored },
+		{ "shared_proportional_resident",
+		    "resident, each page divided by the places that map it",
+		    s->proportional_resident },
+		{ "shared_proportional_stored", "likewise, compressed or swapped",
+		    s->proportional_stored },
+	};
+	char number[OUT_NUMBER];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		printf("%-28s %8s  %s\n", rows[i].name, out_bytes(ctl, rows[i].bytes, number),
+		    rows[i].text);
+}
+
 static void
 print_ledger(const struct ctl *ctl, const struct pager_wire_client *c, uint32_t sessions)
 {
@@ -52,6 +94,7 @@ cmd_footprint(struct ctl *ctl, int argc, char **argv)
 	struct pager_rep_footprint reply;
 	struct chan_call call = { CHAN_CALL(FOOTPRINT, &request, &reply) };
 	struct json_object *object;
+	struct shared_sums shared = { 0 };
 	struct ctl_client client;
 	int r;
 
@@ -62,14 +105,23 @@ cmd_footprint(struct ctl *ctl, int argc, char **argv)
 	request.pid = client.pid;
 	request.session = client.session;
 	r = ctl_ask(ctl, &call);
+	shared.page_size = ctl->hello.page_size;
+	if (r == CTL_OK)
+		r = clients_map(ctl, client, PAGER_REGION_EXTENDED | PAGER_WIRE_MAP_SHAREABLE,
+		    shared_add, &shared);
 	if (r != CTL_OK)
 		return out_no_client(ctl, r, argv[0]);
 	if (ctl->json) {
 		object = clients_json(&reply.client);
 		out_add_u64(object, "sessions", reply.sessions);
+		out_add_u64(object, "shared_resident", shared.resident);
+		out_add_u64(object, "shared_stored", shared.stored);
+		out_add_u64(object, "shared_proportional_resident", shared.proportional_resident);
+		out_add_u64(object, "shared_proportional_stored", shared.proportional_stored);
 		out_json(ctl, object);
 	} else {
 		print_ledger(ctl, &reply.client, reply.sessions);
+		print_shared(ctl, &shared);
 	}
 	return CTL_OK;
 }

@@ -2,14 +2,11 @@
  *
  * pagerctl map CLIENT: a client's regions, as vmmap shows them.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include "out.h"
+#include "clients.h"
 
 static const char *const behavior_names[] = { "default", "random", "sequential", "reverse" };
 
@@ -39,10 +36,65 @@ protection_name(uint32_t protection, char buf[4])
 	return buf;
 }
 
-/* A row of the table, or the total. */
+static const struct {
+	const char *mode; /* as vmmap shows it */
+	const char *name;
+} share_modes[] = {
+	[PAGER_SHARE_COW] = { "COW", "cow" },
+	[PAGER_SHARE_PRIVATE] = { "PRV", "private" },
+	[PAGER_SHARE_EMPTY] = { "NUL", "empty" },
+	[PAGER_SHARE_SHARED] = { "SHM", "shared" },
+	[PAGER_SHARE_TRUESHARED] = { "SHM", "trueshared" },
+	[PAGER_SHARE_PRIVATE_ALIASED] = { "ALI", "private_aliased" },
+	[PAGER_SHARE_SHARED_ALIASED] = { "S/A", "shared_aliased" },
+	[PAGER_SHARE_LARGE_PAGE] = { "LAR", "large_page" },
+};
+
+/* => the row of an unknown mode is that of none, whose texts are NULL */
+static uint32_t
+share_mode_row(uint32_t mode)
+{
+	return mode < sizeof(share_modes) / sizeof(share_modes[0]) ? mode : 0;
+}
+
+/* How memory with the tag is called. => a text, perhaps in buf */
+static const char *
+tag_name(uint32_t tag, char buf[OUT_NUMBER])
+{
+	static const char *const names[PAGER_TAG_MAX + 1] = {
+#define TAG(number, name) [number] = (name),
+#include "tbl/tag.h"
+	};
+
+	if (tag <= PAGER_TAG_MAX && names[tag])
+		return names[tag];
+	snprintf(buf, OUT_NUMBER, "tag %" PRIu32, tag);
+	return buf;
+}
+
+/* A row of the tables: a region, or the sum of some. */
 struct map_sum {
 	uint64_t regions, size, resident, dirty, compressed, swapped, wired; /* bytes */
 };
+
+struct map_sums {
+	struct map_sum total, elsewhere;        /* elsewhere: billed to other clients */
+	struct map_sum tags[PAGER_TAG_MAX + 1]; /* those with other tags: under 0 */
+	uint64_t shared;                        /* regions of which there are several references */
+	uint64_t proportional_resident, proportional_stored;
+};
+
+static void
+sum_add(struct map_sum *sum, const struct map_sum *s)
+{
+	sum->regions += s->regions;
+	sum->size += s->size;
+	sum->resident += s->resident;
+	sum->dirty += s->dirty;
+	sum->compressed += s->compressed;
+	sum->swapped += s->swapped;
+	sum->wired += s->wired;
+}
 
 static void
 print_sizes(const struct ctl *ctl, const struct map_sum *s)
@@ -56,38 +108,74 @@ print_sizes(const struct ctl *ctl, const struct map_sum *s)
 }
 
 static void
-print_region(const struct ctl *ctl, const struct pager_wire_region *r, struct map_sum *total)
+print_region(const struct ctl *ctl, const struct pager_wire_region *r, struct map_sums *sums)
 {
 	uint64_t page = ctl->hello.page_size;
-	struct map_sum s = { 1, r->size, r->pages_resident * page, r->pages_dirty * page,
+	const struct map_sum s = { 1, r->size, r->pages_resident * page, r->pages_dirty * page,
 		r->pages_compressed * page, r->pages_swapped * page, r->pages_wired * page };
-	char prot[4], max[4];
+	const char *mode = share_modes[share_mode_row(r->share_mode)].mode;
+	char prot[4], max[4], tag[OUT_NUMBER];
 
-	if (total->regions == 0)
-		printf("%-31s %8s %8s %8s %10s %8s %8s  %-7s %-5s %-10s %3s %5s %8s %s\n", "RANGE",
-		    "SIZE", "RESIDENT", "DIRTY", "COMPRESSED", "SWAPPED", "WIRED", "PRT/MAX",
-		    "FORK", "BEHAVIOR", "TAG", "WIRES", "OBJECT", "OFFSET");
-	printf("%014" PRIx64 "-%014" PRIx64 "   ", r->address, r->address + r->size);
+	if (sums->total.regions == 0)
+		printf("%-16s %-29s  %8s %8s %8s %10s %8s %8s  %-7s %-6s %4s %-5s %-10s %5s %8s "
+		       "%s\n",
+		    "REGION TYPE", "RANGE", "SIZE", "RESIDENT", "DIRTY", "COMPRESSED", "SWAPPED",
+		    "WIRED", "PRT/MAX", "SHRMOD", "REFS", "FORK", "BEHAVIOR", "WIRES", "OBJECT",
+		    "OFFSET");
+	printf("%-16s %014" PRIx64 "-%014" PRIx64 "  ", tag_name(r->tag, tag), r->address,
+	    r->address + r->size);
 	print_sizes(ctl, &s);
-	printf("  %s/%s %-5s %-10s %3" PRIu32 " %5" PRIu32 " %8" PRIu64 " %" PRIx64 "\n",
+	printf("  %s/%s %-6s %4" PRIu32 " %-5s %-10s %5" PRIu32 " %8" PRIu64 " %" PRIx64 "%s\n",
 	    protection_name(r->protection, prot), protection_name(r->max_protection, max),
-	    inheritance_name(r->inheritance), behavior_name(r->behavior), r->tag,
-	    r->user_wired_count, r->object_id, r->object_offset);
-	total->regions++;
-	total->size += s.size;
-	total->resident += s.resident;
-	total->dirty += s.dirty;
-	total->compressed += s.compressed;
-	total->swapped += s.swapped;
-	total->wired += s.wired;
+	    mode ? mode : "?", r->ref_count, inheritance_name(r->inheritance),
+	    behavior_name(r->behavior), r->user_wired_count, r->object_id, r->object_offset,
+	    r->external_pager ? " external" : "");
+	sum_add(&sums->total, &s);
+	sum_add(&sums->tags[r->tag <= PAGER_TAG_MAX ? r->tag : 0], &s);
+	if (!r->billed)
+		sum_add(&sums->elsewhere, &s);
+	sums->shared += r->ref_count > 1;
+	sums->proportional_resident += r->proportional_resident;
+	sums->proportional_stored += r->proportional_stored;
+}
+
+static void
+print_sum(const struct ctl *ctl, const char *name, const struct map_sum *s)
+{
+	printf("%-47s ", name);
+	print_sizes(ctl, s);
+	printf("  %" PRIu64 " regions\n", s->regions);
+}
+
+/* By tag, and the totals. */
+static void
+print_summary(const struct ctl *ctl, const struct map_sums *sums)
+{
+	char tag[OUT_NUMBER], n[2][OUT_NUMBER];
+
+	printf("\n%-47s %8s %8s %8s %10s %8s %8s\n", "REGION TYPE", "SIZE", "RESIDENT", "DIRTY",
+	    "COMPRESSED", "SWAPPED", "WIRED");
+	for (uint32_t i = 0; i <= PAGER_TAG_MAX; i++)
+		if (sums->tags[i].regions > 0)
+			print_sum(ctl, tag_name(i, tag), &sums->tags[i]);
+	print_sum(ctl, "total", &sums->total);
+	if (sums->elsewhere.regions > 0)
+		print_sum(ctl, "of that billed to other clients", &sums->elsewhere);
+	if (sums->shared > 0)
+		printf("\nproportional, each page divided by the number of places that map it: "
+		       "resident %s, compressed or swapped %s\n",
+		    out_bytes(ctl, sums->proportional_resident, n[0]),
+		    out_bytes(ctl, sums->proportional_stored, n[1]));
 }
 
 static struct json_object *
 region_json(const struct pager_wire_region *r)
 {
 	struct json_object *object = json_object_new_object();
-	char prot[4];
+	const char *mode = share_modes[share_mode_row(r->share_mode)].name;
+	char prot[4], tag[OUT_NUMBER];
 
+	out_add_text(object, "type", tag_name(r->tag, tag));
 	out_add_u64(object, "address", r->address);
 	out_add_u64(object, "size", r->size);
 	out_add_u64(object, "object_id", r->object_id);
@@ -99,55 +187,43 @@ region_json(const struct pager_wire_region *r)
 	out_add_u64(object, "tag", r->tag);
 	out_add_u64(object, "wired_count", r->wired_count);
 	out_add_u64(object, "user_wired_count", r->user_wired_count);
+	out_add_text(object, "share_mode", mode ? mode : "?");
+	out_add_u64(object, "ref_count", r->ref_count);
+	out_add_u64(object, "shadow_depth", r->shadow_depth);
+	out_add_u64(object, "external_pager", r->external_pager);
+	out_add_u64(object, "billed", r->billed);
 	out_add_u64(object, "pages_resident", r->pages_resident);
 	out_add_u64(object, "pages_dirty", r->pages_dirty);
 	out_add_u64(object, "pages_compressed", r->pages_compressed);
 	out_add_u64(object, "pages_swapped", r->pages_swapped);
 	out_add_u64(object, "pages_wired", r->pages_wired);
+	out_add_u64(object, "proportional_resident", r->proportional_resident);
+	out_add_u64(object, "proportional_stored", r->proportional_stored);
 	return object;
 }
 
-/* Asks for a map piece by piece and shows each piece as it arrives. => as ctl_ask. */
-static int
-map_walk(
-    struct ctl *ctl, struct ctl_client client, struct json_object *array, struct map_sum *total)
+/* What is made of each region. */
+struct map_show {
+	const struct ctl *ctl;
+	struct json_object *array; /* JSON, or NULL: the table */
+	struct map_sums sums;
+};
+
+static void
+region_show(void *context, const struct pager_wire_region *region)
 {
-	struct pager_req_map request = { .pid = client.pid, .session = client.session };
-	struct pager_rep_map *reply = malloc(sizeof(*reply));
-	int r = reply ? 0 : -ENOMEM;
+	struct map_show *show = context;
 
-	while (r == 0) {
-		struct chan_call call = { CHAN_CALL(MAP, &request, reply) };
-
-		call.reply_bytes_min = offsetof(struct pager_rep_map, regions);
-		r = ctl_ask(ctl, &call);
-		if (r != CTL_OK)
-			break;
-		if (reply->count > PAGER_REGIONS_PER_REPLY ||
-		    call.reply_bytes <
-			call.reply_bytes_min + reply->count * sizeof(reply->regions[0]))
-			r = -EPROTO;
-		for (uint32_t i = 0; r == 0 && i < reply->count; i++) {
-			if (array)
-				json_object_array_add(array, region_json(&reply->regions[i]));
-			else
-				print_region(ctl, &reply->regions[i], total);
-		}
-		if (reply->next_cursor == 0)
-			break;
-		if (reply->next_cursor <= request.cursor)
-			r = -EPROTO; /* it would never end */
-		request.cursor = reply->next_cursor;
-	}
-	free(reply);
-	return r;
+	if (show->array)
+		json_object_array_add(show->array, region_json(region));
+	else
+		print_region(show->ctl, region, &show->sums);
 }
 
 int
 cmd_map(struct ctl *ctl, int argc, char **argv)
 {
-	struct json_object *array = NULL;
-	struct map_sum total = { 0 };
+	struct map_show show = { .ctl = ctl };
 	struct ctl_client client;
 	int r;
 
@@ -156,20 +232,17 @@ cmd_map(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	if (ctl->json)
-		array = json_object_new_array();
-	r = map_walk(ctl, client, array, &total);
+		show.array = json_object_new_array();
+	r = clients_map(ctl, client, PAGER_REGION_EXTENDED, region_show, &show);
 	if (r != CTL_OK) {
-		json_object_put(array);
+		json_object_put(show.array);
 		return out_no_client(ctl, r, argv[0]);
 	}
-	if (array) {
-		out_json(ctl, array);
-	} else if (total.regions == 0) {
+	if (show.array)
+		out_json(ctl, show.array);
+	else if (show.sums.total.regions == 0)
 		printf("%s %s has no regions\n", client.session ? "session" : "process", argv[0]);
-	} else {
-		printf("%-31s ", "total");
-		print_sizes(ctl, &total);
-		printf("  %" PRIu64 " regions\n", total.regions);
-	}
+	else
+		print_summary(ctl, &show.sums);
 	return CTL_OK;
 }

@@ -21,13 +21,13 @@ handle_region(struct request *r)
 	struct vm_entry e;
 
 	CHECK(r->task);
-	if ((in->flags & ~PAGER_REGION_ATTRIBUTES) != 0 || in->reserved != 0)
+	if ((in->flags & ~PAGER_WIRE_REGION_FLAGS) != 0 || in->reserved != 0)
 		return -EINVAL;
 	if (!task_entry_get(r->task, in->address, &e))
 		return -ENOENT;
 	if (!r->resumed)
 		out->region = region_describe(&e);
-	if (!(in->flags & PAGER_REGION_ATTRIBUTES))
+	if (in->flags & PAGER_REGION_EXTENDED)
 		r->again = !region_count(&e, &r->progress, &work, &out->region);
 	vm_mapping_put(e.mapping);
 	return 0;
@@ -129,35 +129,42 @@ region_is(const struct vm_entry *e, const struct pager_wire_region *region)
 	       e->mapping->object->id == region->object_id;
 }
 
-/* Adds another region of the named clients to the reply, or goes on with the one of which
- * r->progress bytes have been counted. => false: there is none; *ret_error: -ESRCH, -EPERM or 0 */
+/* Adds the next region of the named clients to the reply, passes over one that is not asked for, or
+ * goes on with the one of which r->progress bytes have been counted. The reply's cursor says how
+ * far the clients' maps have been listed. => false: there is none; *ret_error: -ESRCH, -EPERM or 0
+ */
 static bool
 map_add(struct request *r, unsigned *work, int *ret_error)
 {
 	const struct pager_req_map *in = r->body;
 	struct pager_rep_map *out = r->reply;
 	struct pager_wire_region *region = &out->regions[out->count];
-	uint64_t cursor = out->count > 0 ? region[-1].address + region[-1].size : in->cursor;
-	bool is_there, whole;
+	bool is_there, whole = true;
 	struct vm_entry e;
 
 	CHECK(out->count < PAGER_REGIONS_PER_REPLY);
-	is_there = lowest_region(clients_named(r, in->pid, in->session), cursor, &e, ret_error);
+	is_there =
+	    lowest_region(clients_named(r, in->pid, in->session), out->next_cursor, &e, ret_error);
+	*work += PIECE_ENTRY;
 	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
 		/* It stays as far as it has been counted, so that a client that changes its map
 		 * all the time is described, too. */
-		whole = true;
 	} else if (!is_there) {
 		return false;
+	} else if ((in->flags & PAGER_WIRE_MAP_SHAREABLE) && !e.mapping->object->is_shareable) {
+		out->next_cursor = e.end;
+		whole = false;
 	} else {
 		if (r->progress == 0)
 			*region = region_describe(&e);
-		whole = region_count(&e, &r->progress, work, region);
+		if (in->flags & PAGER_REGION_EXTENDED)
+			whole = region_count(&e, &r->progress, work, region);
 	}
 	if (is_there)
 		vm_mapping_put(e.mapping);
 	if (whole) {
 		r->progress = 0;
+		out->next_cursor = region->address + region->size;
 		out->count++;
 	}
 	return true;
@@ -166,22 +173,24 @@ map_add(struct request *r, unsigned *work, int *ret_error)
 int
 handle_map(struct request *r)
 {
+	const struct pager_req_map *in = r->body;
 	struct pager_rep_map *out = r->reply;
 	unsigned work = 0;
 	bool more = true;
 	int error = 0;
 
 	CHECK(out->count <= PAGER_REGIONS_PER_REPLY);
+	if ((in->flags & ~PAGER_WIRE_MAP_FLAGS) != 0)
+		return -EINVAL;
+	if (!r->resumed)
+		out->next_cursor = in->cursor;
 	while (more && out->count < PAGER_REGIONS_PER_REPLY && work < PIECE_WORK)
 		more = map_add(r, &work, &error);
 	if (error)
 		return error;
 	r->again = more && out->count < PAGER_REGIONS_PER_REPLY;
-	if (more && !r->again) {
-		const struct pager_wire_region *last = &out->regions[out->count - 1];
-
-		out->next_cursor = last->address + last->size;
-	}
+	if (!more)
+		out->next_cursor = 0;
 	r->reply_bytes =
 	    offsetof(struct pager_rep_map, regions) + out->count * sizeof(out->regions[0]);
 	return 0;

@@ -47,6 +47,14 @@ pager_choose(struct vm_object *o)
 }
 
 bool
+pager_is_external(const struct vm_object *o)
+{
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	/* The row of PAGER_NONE is empty: an object without a pager is to get the default one. */
+	return pagers[load_relaxed(&((struct vm_object *)(uintptr_t)o)->pager)].is_external;
+}
+
+bool
 pager_is_away(const struct vm_object *o, struct cref copy)
 {
 	CHECK(copy.v != 0);

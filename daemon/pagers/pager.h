@@ -22,6 +22,7 @@ struct swap_channel;
 
 struct pager_ops {
 	const char *name;
+	bool is_external; /* the content belongs to somebody else, such as a file */
 	bool (*is_away)(struct daemon *d, struct cref copy);
 	void (*prefetch)(struct daemon *d, struct cref copy);
 	enum pager_result (*data_request)(struct daemon *d, struct cref copy, void *page);
@@ -41,6 +42,9 @@ struct pager_ops {
 
 extern const struct pager_ops pagers[PAGER_KIND_COUNT];
 
+/* Whether its content belongs to somebody else, such as a file; else it is pagerd's own. Any lock
+ * may be held. */
+bool pager_is_external(const struct vm_object *o);
 /* Whether the copy is on secondary storage: a hint, which may change at any time. O held, or busy.
  */
 bool pager_is_away(const struct vm_object *o, struct cref copy);

@@ -8,6 +8,20 @@
 
 #include "pagers/pager.h"
 #include "region/piece.h"
+#include "vm/vm_share.h"
+
+/* The rules are XNU's for extended information. Two of them have no case here: an external pager
+ * has no reference that would count, and an object behind another one (COW) does not exist. */
+static enum pager_share_mode
+share_mode(struct vm_references references)
+{
+	CHECK(references.own <= references.all);
+	if (references.all <= 1)
+		return PAGER_SHARE_PRIVATE;
+	if (references.own == references.all)
+		return PAGER_SHARE_PRIVATE_ALIASED;
+	return references.own > 1 ? PAGER_SHARE_SHARED_ALIASED : PAGER_SHARE_SHARED;
+}
 
 static void
 count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region *ret)
@@ -37,12 +51,22 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 struct pager_wire_region
 region_describe(const struct vm_entry *e)
 {
+	struct vm_object *o = e->mapping->object;
+	uint64_t first = e->offset >> o->daemon->page_shift,
+		 end = first + ((e->end - e->start) >> o->daemon->page_shift);
+	struct vm_references references;
+	bool billed;
+
 	CHECK_OBJ(e->mapping, VM_MAPPING_MAGIC);
 	CHECK(e->start < e->end);
+	lock_acquire(&o->lock);
+	references = vm_object_references_locked(o, e->mapping->task, first, end);
+	billed = o->owner == e->mapping->task;
+	lock_release(&o->lock);
 	return (struct pager_wire_region){
 		.address = e->start,
 		.size = e->end - e->start,
-		.object_id = e->mapping->object->id,
+		.object_id = o->id,
 		.object_offset = e->offset,
 		.protection = e->protection,
 		.max_protection = e->max_protection,
@@ -51,7 +75,31 @@ region_describe(const struct vm_entry *e)
 		.tag = e->tag,
 		.wired_count = e->wired_count,
 		.user_wired_count = e->user_wired_count,
+		.share_mode = share_mode(references),
+		.ref_count = references.all,
+		.external_pager = pager_is_external(o),
+		.billed = billed,
 	};
+}
+
+/* Counts pages [first, last), which are mapped in `mappings` places. */
+static void
+count_run(struct vm_object *o, uint64_t first, uint64_t last, unsigned mappings,
+    struct pager_wire_region *ret)
+{
+	uint64_t resident = ret->pages_resident,
+		 stored = ret->pages_compressed + ret->pages_swapped;
+
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
+		/* Retaken for each page: faults want it, too. */
+		lock_acquire(&o->lock);
+		count_page_locked(o, i, ret);
+		lock_release(&o->lock);
+	}
+	resident = ret->pages_resident - resident;
+	stored = ret->pages_compressed + ret->pages_swapped - stored;
+	ret->proportional_resident += resident * o->daemon->page_bytes / mappings;
+	ret->proportional_stored += stored * o->daemon->page_bytes / mappings;
 }
 
 bool
@@ -62,15 +110,20 @@ region_count(
 	unsigned page_shift = o->daemon->page_shift;
 	uint64_t first = (e->offset + *done) >> page_shift;
 	uint64_t last = (e->offset + (e->end - e->start)) >> page_shift;
-	uint64_t to;
+	uint64_t to, end;
 
 	CHECK(*done < e->end - e->start);
 	to = piece_reach(o, first, last, 1, work);
-	for (uint64_t i = first; (i = vm_object_next_live(o, i, to)) < to; i++) {
-		/* Retaken for each page: faults want it, too. */
+	for (uint64_t at = first; at < to; at = end) {
+		unsigned mappings;
+
+		end = to;
 		lock_acquire(&o->lock);
-		count_page_locked(o, i, ret);
+		mappings = vm_object_mappings_at_locked(o, at, &end);
 		lock_release(&o->lock);
+		/* None: its owner has given it back meanwhile. */
+		count_run(o, at, end, mappings > 0 ? mappings : 1, ret);
+		*work += mappings;
 	}
 	*done += (to - first) << page_shift;
 	*work += PIECE_ENTRY;

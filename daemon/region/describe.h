@@ -9,7 +9,7 @@
 #include "pager/proto.h"
 #include "region/range.h"
 
-/* An entry, all but what its pages are. */
+/* An entry, all but what its pages are. No lock held */
 struct pager_wire_region region_describe(const struct vm_entry *e);
 /* Counts a piece of its pages into *ret, from *done bytes into it. Adds what that takes to *work
  * (region/piece.h). => whether it has got to the end */

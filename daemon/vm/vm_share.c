@@ -52,6 +52,45 @@ vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *e
 	return true;
 }
 
+struct vm_references
+vm_object_references_locked(
+    const struct vm_object *o, const struct task *task, uint64_t first, uint64_t end)
+{
+	struct vm_references r = { 0, 0 };
+
+	lock_assert_held(&o->lock);
+	CHECK(first < end && end <= o->page_count);
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next) {
+		if (max_u64(m->first, first) >= min_u64(m->end, end))
+			continue;
+		r.all++;
+		r.own += m->task == task;
+	}
+	for (const struct named_entry *n = o->named; n; n = n->next_of_object)
+		r.all += n->first < end && first < n->end;
+	return r;
+}
+
+unsigned
+vm_object_mappings_at_locked(const struct vm_object *o, uint64_t index, uint64_t *end)
+{
+	unsigned count = 0;
+
+	lock_assert_held(&o->lock);
+	CHECK(index < *end && *end <= o->page_count);
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next) {
+		if (m->first >= m->end || m->end <= index)
+			continue;
+		if (m->first > index) {
+			*end = min_u64(*end, m->first);
+		} else {
+			*end = min_u64(*end, m->end);
+			count++;
+		}
+	}
+	return count;
+}
+
 bool
 vm_object_wired_elsewhere_locked(
     const struct vm_object *o, const struct vm_mapping *m, uint64_t index)

@@ -15,6 +15,16 @@
  * covers. => false: there is none. O held */
 bool vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *except,
     uint64_t from, uint64_t end, uint64_t *ret_low, uint64_t *ret_high);
+/* Mappings and named entries of pages that a range is about. */
+struct vm_references {
+	unsigned all, own; /* own: mappings of the task */
+};
+/* Those of pages [first, end). O held */
+struct vm_references vm_object_references_locked(
+    const struct vm_object *o, const struct task *task, uint64_t first, uint64_t end);
+/* How many mappings cover the page. *end, which lies above it, is moved down to the first page of
+ * which that may not be so. O held */
+unsigned vm_object_mappings_at_locked(const struct vm_object *o, uint64_t index, uint64_t *end);
 /* Whether another mapping that covers the page has wired some of its pages. O held */
 bool vm_object_wired_elsewhere_locked(
     const struct vm_object *o, const struct vm_mapping *m, uint64_t index);

@@ -144,6 +144,25 @@ PAGER_API int pager_inherit(
  * first. Errors: -EINVAL, -ENOMEM (too many regions). */
 PAGER_API int pager_tag(struct pager *p, void *addr, size_t size, unsigned tag);
 
+/* What pager_region_query is asked for. BASIC: all but what the pages are, which is not counted. */
+enum pager_region_flags {
+	PAGER_REGION_BASIC = 0,
+	PAGER_REGION_EXTENDED = 1, /* counts the pages, too */
+};
+/* How memory is shared, with XNU's names and numbers. References are the places where a client has
+ * mapped pages of the region, and the names of them. */
+enum pager_share_mode {
+	PAGER_SHARE_COW = 1,     /* a copy is under way; there are no copies yet */
+	PAGER_SHARE_PRIVATE = 2, /* one reference */
+	PAGER_SHARE_EMPTY = 3,   /* nothing is mapped there */
+	PAGER_SHARE_SHARED = 4,  /* others have a reference */
+	PAGER_SHARE_TRUESHARED = 5,
+	PAGER_SHARE_PRIVATE_ALIASED =
+	    6,                          /* several references, all of them this client's mappings */
+	PAGER_SHARE_SHARED_ALIASED = 7, /* others have one, and this client has mapped it twice */
+	PAGER_SHARE_LARGE_PAGE = 8,     /* not used: the daemon's pages have one size */
+};
+
 struct pager_region_info {
 	void *addr; /* start of the region that holds the address, or of the next one above it */
 	uint64_t size_bytes;
@@ -159,8 +178,26 @@ struct pager_region_info {
 	uint32_t reserved;
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 };
-/* -ENOENT: no region at or above addr. */
+/* What vm_region calls extended: with the pages counted. -ENOENT: no region at or above addr. */
 PAGER_API int pager_region(struct pager *p, const void *addr, struct pager_region_info *ret);
+
+struct pager_region_query {
+	uint32_t size;           /* sizeof(struct pager_region_query) of the caller */
+	uint32_t share_mode;     /* enum pager_share_mode */
+	uint32_t ref_count;      /* places that map pages of it, and names of them */
+	uint32_t shadow_depth;   /* objects behind the first: 0, since there are no copies yet */
+	uint32_t external_pager; /* 1: its content belongs to a file or the like; 0: to pagerd */
+	uint32_t billed;         /* 1: this client pays for it; 0: another one that maps it */
+	struct pager_region_info info;
+	/* Bytes: its pages, each divided by the number of places that map it; resident, and
+	 * compressed or swapped. */
+	uint64_t proportional_resident, proportional_stored;
+};
+/* The region that holds the address, or the next one above it, as flags (enum pager_region_flags)
+ * say. The idea is XNU's vm_region and its flavours. Errors: -ENOENT: no region at or above addr;
+ * -EINVAL: unknown flags, or a size that is not this version's. */
+PAGER_API int pager_region_query(
+    struct pager *p, const void *addr, unsigned flags, struct pager_region_query *ret);
 
 enum pager_disposition {
 	PAGER_PAGE_PRESENT = 1, /* resident */
@@ -185,7 +222,13 @@ struct pager_statistics {
 	/* time spent waiting, nanoseconds, by cause */
 	uint64_t stall_fill_ns, stall_swap_ns, stall_frame_ns, stall_limit_ns;
 	uint64_t pages_lost; /* poisoned by I/O errors */
+	/* What it maps of shareable memory, whoever is billed for it: in full, once for each place
+	 * that maps it; and proportional, each page divided by the number of places where anybody
+	 * maps it. Stored: compressed or swapped. */
+	uint64_t shared_resident, shared_stored;
+	uint64_t shared_proportional_resident, shared_proportional_stored;
 };
+/* Where the program has made or mapped shareable memory, the pages of that are counted. */
 PAGER_API int pager_statistics(struct pager *p, struct pager_statistics *ret);
 
 #ifdef __cplusplus

@@ -13,7 +13,7 @@
 
 #include "pager/pager.h"
 
-#define PAGER_PROTO_VERSION 3
+#define PAGER_PROTO_VERSION 4
 #define PAGER_MSG_BYTES_MAX 16384
 #define PAGER_MSG_FDS_MAX   1
 #define PAGER_SOCKET_ENV    "PAGERD_SOCKET"
@@ -162,17 +162,25 @@ struct pager_req_tag {
 struct pager_rep_tag {
 	uint64_t reserved;
 };
-#define PAGER_REGION_ATTRIBUTES 1u /* its pages are not counted: all such fields are 0 */
+#define PAGER_WIRE_REGION_FLAGS ((uint32_t)PAGER_REGION_EXTENDED)
 struct pager_req_region {
 	uint64_t address;
-	uint32_t flags; /* PAGER_REGION_ATTRIBUTES */
+	uint32_t flags; /* PAGER_WIRE_REGION_FLAGS */
 	uint32_t reserved;
 };
 struct pager_wire_region {
 	uint64_t address, size, object_id, object_offset;
 	uint32_t protection, max_protection, behavior, inheritance;
-	uint32_t tag, wired_count, user_wired_count, reserved;
+	uint32_t tag, wired_count, user_wired_count;
+	uint32_t share_mode; /* enum pager_share_mode */
+	uint32_t ref_count, shadow_depth;
+	uint32_t external_pager; /* 0 or 1 */
+	uint32_t billed;         /* 1: the client that maps it there pays for it */
+	/* Of an extended description, else 0. */
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
+	/* Bytes: its pages, each divided by the number of places that map it; resident, and
+	 * compressed or swapped. */
+	uint64_t proportional_resident, proportional_stored;
 };
 struct pager_rep_region {
 	struct pager_wire_region region;
@@ -188,7 +196,7 @@ struct pager_req_statistics {
 	uint64_t reserved;
 };
 struct pager_rep_statistics {
-	struct pager_statistics statistics;
+	struct pager_statistics statistics; /* without shared_*, which MAP tells */
 };
 
 struct pager_req_stat_segment {
@@ -230,8 +238,12 @@ struct pager_rep_clients {
  * all sessions of that process together. */
 
 #define PAGER_REGIONS_PER_REPLY 64
+/* flags of MAP: only regions of memory that was allocated to be shared */
+#define PAGER_WIRE_MAP_SHAREABLE 0x10000u
+#define PAGER_WIRE_MAP_FLAGS     (PAGER_WIRE_REGION_FLAGS | PAGER_WIRE_MAP_SHAREABLE)
 struct pager_req_map {
-	uint32_t pid, reserved;
+	uint32_t pid;
+	uint32_t flags; /* PAGER_WIRE_MAP_FLAGS */
 	uint64_t session;
 	uint64_t cursor; /* 0 at first, then the reply's: an address */
 };
@@ -348,7 +360,7 @@ _Static_assert(sizeof(struct pager_req_hello) == 88, "wire layout");
 _Static_assert(sizeof(struct pager_req_allocate) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_make_entry) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_map_entry) == 32, "wire layout");
-_Static_assert(sizeof(struct pager_wire_region) == 104, "wire layout");
+_Static_assert(sizeof(struct pager_wire_region) == 136, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");

@@ -398,8 +398,7 @@ static void
 regions_verify(struct raw *r, uint64_t address, uint64_t end)
 {
 	while (address < end) {
-		struct pager_req_region request = { .address = address,
-			.flags = PAGER_REGION_ATTRIBUTES };
+		struct pager_req_region request = { .address = address };
 		struct pager_rep_region reply;
 		struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
 		const struct pager_wire_region *region = &reply.region;

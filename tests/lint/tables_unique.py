@@ -82,6 +82,11 @@ def check_rest(root):
     params = {row[0] for row in tree.table(root, 'param', 'PARAM')}
     for row in shares:
         require(row[2] in params | {'RLIMIT_NOFILE'}, f'share.h: {row[0]}: there is no parameter {row[2]}')
+    tags = tree.table(root, 'tag', 'TAG')
+    unique([row[0] for row in tags], 'tag.h: number')
+    unique([row[1] for row in tags], 'tag.h: name')
+    for number, name in tags:
+        require(int(number) <= 255 and len(name) <= 16, f'tag.h: {number} is no tag, or {name} is wider than its column')
     states = tree.table(root, 'page_state', 'PAGE_STATE')
     unique([row[0] for row in states], 'page_state.h: name')
     unique([row[1] for row in states], 'page_state.h: letter')

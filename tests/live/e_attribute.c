@@ -162,7 +162,9 @@ all(struct live *d, void *argument)
 	EQ(store(base + 12 * page, 1), 0);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	EQ(live_pagerctl(d, text, sizeof(text), "map", pid, NULL), 0);
-	REQUIRE(strstr(text, "r--/rw- none  default     77     2"), "%s", text);
+	REQUIRE(strstr(text, "\ntag 77  ") &&
+		    strstr(text, "r--/rw- PRV       1 none  default        2 "),
+	    "%s", text);
 	EQ(pager_protect(p, base, 16 * page, PROT_READ | PROT_EXEC), -EACCES);
 	OK(pager_protect(p, base + 4 * page, 8 * page, PROT_READ | PAGER_PROT_MAXIMUM));
 	EQ(pager_protect(p, base, 16 * page, RW), -EACCES);

@@ -76,7 +76,8 @@ behave(struct raw *r, unsigned char *base, uint32_t behavior)
 static struct pager_wire_region
 region(struct raw *r, unsigned char *base)
 {
-	struct pager_req_region request = { .address = (uintptr_t)base };
+	struct pager_req_region request = { .address = (uintptr_t)base,
+		.flags = PAGER_REGION_EXTENDED };
 	struct pager_rep_region reply;
 	struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
 
@@ -90,7 +91,8 @@ region(struct raw *r, unsigned char *base)
 static uint64_t
 mapped(struct raw *r)
 {
-	struct pager_req_map request = { .pid = (uint32_t)getpid() };
+	struct pager_req_map request = { .pid = (uint32_t)getpid(),
+		.flags = PAGER_REGION_EXTENDED };
 	static struct pager_rep_map reply;
 	struct chan_call call = { CHAN_CALL(MAP, &request, &reply) };
 	uint64_t pages = 0;

@@ -101,7 +101,7 @@ tag(uint64_t first, uint64_t pages, uint32_t value)
 static struct pager_wire_region
 region(uint64_t page)
 {
-	struct pager_req_region body = { address_of(page), PAGER_REGION_ATTRIBUTES, 0 };
+	struct pager_req_region body = { address_of(page), PAGER_REGION_BASIC, 0 };
 	struct pager_rep_region reply = { 0 };
 
 	assert_int_equal(request(handle_region, &body, &reply), 0);

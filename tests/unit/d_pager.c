@@ -262,6 +262,71 @@ advice_and_questions(void **state)
 }
 
 static void
+regions(void **state)
+{
+	struct d_fixture *d = *state;
+	struct pager *p = d->pager;
+	struct pager_region_query q = { .size = sizeof(q) };
+	struct pager_region_info info;
+	char *a;
+	void *v;
+
+	assert_int_equal(pager_allocate(p, 16 * PAGE, 0, &v), 0);
+	a = v;
+	assert_int_equal(pager_region_query(p, a, PAGER_REGION_BASIC, NULL), -EINVAL);
+	assert_int_equal(pager_region_query(p, a, 1u << 30, &q), -EINVAL);
+	q.size--;
+	assert_int_equal(pager_region_query(p, a, PAGER_REGION_BASIC, &q), -EINVAL);
+	assert_int_equal(fake_requests(d->fake, PAGER_MSG_REGION), 0);
+	q.size = sizeof(q);
+	assert_int_equal(pager_region_query(p, a + 16 * PAGE, PAGER_REGION_BASIC, &q), -ENOENT);
+	assert_int_equal(pager_region_query(p, NULL, PAGER_REGION_BASIC, &q), 0);
+	assert_int_equal(q.size, sizeof(q));
+	assert_ptr_equal(q.info.addr, a);
+	assert_int_equal(q.info.size_bytes, 16 * PAGE);
+	assert_int_equal(q.info.pages_resident, 0);
+	assert_int_equal(q.share_mode, PAGER_SHARE_SHARED);
+	assert_int_equal(q.ref_count, 2);
+	assert_int_equal(q.shadow_depth, 0);
+	assert_int_equal(q.external_pager, 0);
+	assert_int_equal(q.billed, 1);
+	assert_int_equal(pager_region_query(p, a, PAGER_REGION_EXTENDED, &q), 0);
+	assert_int_equal(q.info.pages_resident, 3);
+	assert_int_equal(q.proportional_resident, 3 * PAGE / 2);
+	assert_int_equal(q.proportional_stored, 5);
+	/* The short question counts pages, as it always did. */
+	assert_int_equal(pager_region(p, a, &info), 0);
+	assert_int_equal(info.pages_resident, 3);
+}
+
+/* Shared memory is counted where there may be any, in as many replies as it takes. */
+static void
+shared_statistics(void **state)
+{
+	struct d_fixture *d = *state;
+	struct pager *p = d->pager;
+	struct pager_statistics stat;
+	void *v;
+
+	assert_int_equal(pager_allocate(p, PAGE, 0, &v), 0);
+	assert_int_equal(pager_statistics(p, &stat), 0);
+	assert_int_equal(stat.shared_resident | stat.shared_proportional_resident, 0);
+	assert_int_equal(fake_requests(d->fake, PAGER_MSG_MAP), 0);
+	assert_int_equal(pager_allocate(p, PAGE, PAGER_ALLOC_SHAREABLE, &v), 0);
+	assert_int_equal(pager_statistics(p, &stat), 0);
+	assert_int_equal(fake_requests(d->fake, PAGER_MSG_MAP), 2);
+	assert_int_equal(stat.page_size, PAGE);
+	assert_int_equal(stat.shared_resident, 65 * 4 * PAGE);
+	assert_int_equal(stat.shared_stored, 65 * 2 * PAGE);
+	assert_int_equal(stat.shared_proportional_resident, 65 * 8192);
+	assert_int_equal(stat.shared_proportional_stored, 65 * 4096);
+	fake_fail_next(d->fake, PAGER_MSG_MAP, -ENOMEM);
+	stat.faults = 12345;
+	assert_int_equal(pager_statistics(p, &stat), -ENOMEM);
+	assert_int_equal(stat.faults, 12345); /* left alone */
+}
+
+static void
 daemon_refuses(void **state)
 {
 	struct d_fixture *d = *state;
@@ -388,6 +453,8 @@ main(void)
 		WITH_DAEMON(deallocate_parts),
 		WITH_DAEMON(arguments),
 		WITH_DAEMON(advice_and_questions),
+		WITH_DAEMON(regions),
+		WITH_DAEMON(shared_statistics),
 		WITH_DAEMON(daemon_refuses),
 		WITH_DAEMON(mapping_fails),
 		cmocka_unit_test(senseless_answers),

@@ -102,16 +102,34 @@ clients(void **state)
 static void
 map(void **state)
 {
-	struct json_object *array;
+	struct json_object *array, *last;
 
 	RUN("map 4242", 0);
 	SAYS("007f0004000000-007f0004010000");
 	SAYS("rw-/rwx");
+	SAYS("malloc small     007f");
+	SAYS("tag 59           007f"); /* XNU has no such name, either */
+	SAYS(" PRV       2 ");
+	SAYS(" ?         2 ");
+	SAYS("3 400000 external\n");
+	SAYS("\nmalloc tiny ");
 	SAYS("65 regions");
+	SAYS("of that billed to other clients");
+	SAYS(" 5 regions");
+	SAYS("resident 520K, compressed or swapped 260K");
 	RUN("map 4242 --json", 0);
 	array = json_tokener_parse(output);
 	assert_int_equal(json_object_array_length(array), 65);
-	assert_int_equal(number(json_object_array_get_idx(array, 64), "object_offset"), 64 * 65536);
+	last = json_object_array_get_idx(array, 64);
+	assert_int_equal(number(last, "object_offset"), 64 * 65536);
+	assert_int_equal(number(last, "ref_count"), 2);
+	assert_int_equal(number(last, "billed"), 0);
+	assert_int_equal(number(last, "external_pager"), 1);
+	assert_int_equal(number(last, "proportional_resident"), 8192);
+	assert_string_equal(
+	    json_object_get_string(json_object_object_get(last, "type")), "jit code");
+	assert_string_equal(
+	    json_object_get_string(json_object_object_get(last, "share_mode")), "private");
 	json_object_put(array);
 	RUN("map 1", 1);
 	SAYS("process 1 is not a client: No such process");
@@ -130,9 +148,13 @@ footprint_and_limit(void **state)
 	SAYS("4.0M");
 	RUN("footprint 4242 --units bytes", 0);
 	SAYS("4242004");
+	SAYS("shared_proportional_stored ");
+	SAYS(" 266240  ");
 	RUN("footprint --json 4242", 0);
 	object = json_tokener_parse(output);
 	assert_int_equal(number(object, "faults"), 4242005);
+	assert_int_equal(number(object, "shared_resident"), 65 * 4 * 4096);
+	assert_int_equal(number(object, "shared_proportional_resident"), 65 * 8192);
 	json_object_put(object);
 	RUN("limit 4242 32M", 0);
 	SAYS("32M (was 64M)");

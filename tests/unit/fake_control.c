@@ -215,9 +215,10 @@ fake_region_clip(
 }
 
 static int
-fake_region(struct fake_session *s, uint64_t address, struct pager_wire_region *ret)
+fake_region(
+    struct fake_session *s, const struct pager_req_region *req, struct pager_wire_region *ret)
 {
-	const struct range *range = range_set_above(&s->ranges, address);
+	const struct range *range = range_set_above(&s->ranges, req->address);
 
 	if (!range)
 		return -ENOENT;
@@ -227,8 +228,16 @@ fake_region(struct fake_session *s, uint64_t address, struct pager_wire_region *
 		.object_id = 7,
 		.protection = PROT_READ | PROT_WRITE,
 		.max_protection = PROT_READ | PROT_WRITE,
+		.share_mode = PAGER_SHARE_SHARED,
+		.ref_count = 2,
+		.billed = 1,
 	};
-	fake_region_clip(&s->protect, address, ret);
+	fake_region_clip(&s->protect, req->address, ret);
+	if (req->flags & PAGER_REGION_EXTENDED) {
+		ret->pages_resident = 3;
+		ret->proportional_resident = 3 * FAKE_PAGE_SIZE / 2;
+		ret->proportional_stored = 5;
+	}
 	return 0;
 }
 
@@ -294,8 +303,7 @@ fake_handle(
 	case PAGER_MSG_BEHAVIOR:
 		break;
 	case PAGER_MSG_REGION:
-		error = fake_region(
-		    s, ((const struct pager_req_region *)req)->address, &rep->region.region);
+		error = fake_region(s, req, &rep->region.region);
 		bytes = sizeof(rep->region);
 		break;
 	case PAGER_MSG_PAGE_QUERY:

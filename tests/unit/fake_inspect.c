@@ -120,7 +120,8 @@ inspect_clients(const struct pager_req_clients *req, struct pager_rep_clients *r
 	*bytes = offsetof(struct pager_rep_clients, clients) + rep->count * sizeof(rep->clients[0]);
 }
 
-/* 65 regions: one reply is not enough. */
+/* 65 regions: one reply is not enough. Of shareable ones, which libpager asks for, each has the
+ * same share. */
 static void
 inspect_map(const struct pager_req_map *req, struct pager_rep_map *rep, size_t *bytes)
 {
@@ -138,8 +139,14 @@ inspect_map(const struct pager_req_map *req, struct pager_rep_map *rep, size_t *
 			    .behavior = (uint32_t)index % 4,
 			    .inheritance = (uint32_t)index % 3,
 			    .tag = (uint32_t)index,
+			    .share_mode = 1 + (uint32_t)index % 9, /* the last is none */
+			    .ref_count = 2,
+			    .external_pager = index == 64,
+			    .billed = index < 60,
 			    .pages_resident = 4,
-			    .pages_compressed = 2 };
+			    .pages_compressed = 2,
+			    .proportional_resident = 8192,
+			    .proportional_stored = 4096 };
 	}
 	rep->next_cursor = index < 65 ? first + index * step : 0;
 	*bytes = offsetof(struct pager_rep_map, regions) + rep->count * sizeof(rep->regions[0]);
@@ -213,7 +220,8 @@ fake_inspect(
 		inspect_clients(req, reply, bytes);
 		return 0;
 	case PAGER_MSG_MAP:
-		if (((const struct pager_req_map *)req)->pid != INSPECT_PID)
+		if (((const struct pager_req_map *)req)->pid != INSPECT_PID &&
+		    ((const struct pager_req_map *)req)->session == 0)
 			return -ESRCH;
 		inspect_map(req, reply, bytes);
 		return 0;
