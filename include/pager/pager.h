@@ -178,7 +178,7 @@ struct pager_region_info {
 	uint32_t reserved;
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 };
-/* What vm_region calls extended: with the pages counted. -ENOENT: no region at or above addr. */
+/* With the pages counted, which XNU calls extended. -ENOENT: no region at or above addr. */
 PAGER_API int pager_region(struct pager *p, const void *addr, struct pager_region_info *ret);
 
 struct pager_region_query {
@@ -194,8 +194,8 @@ struct pager_region_query {
 	uint64_t proportional_resident, proportional_stored;
 };
 /* The region that holds the address, or the next one above it, as flags (enum pager_region_flags)
- * say. The idea is XNU's vm_region and its flavours. Errors: -ENOENT: no region at or above addr;
- * -EINVAL: unknown flags, or a size that is not this version's. */
+ * say. The idea is XNU's region calls and their flavours. Errors: -ENOENT: no region at or above
+ * addr; -EINVAL: unknown flags, or a size that is not this version's. */
 PAGER_API int pager_region_query(
     struct pager *p, const void *addr, unsigned flags, struct pager_region_query *ret);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * TAG(number, name): what the numbers of pager_tag mean, as pagerctl map shows them. The numbers are
- * XNU's VM_MEMORY_*, those that make sense on Linux. The daemon does not look at them, and a program
- * may use any.
+ * TAG(number, name): what the numbers of pager_tag mean, as pagerctl map shows them. The numbers
+ * are XNU's VM_MEMORY_*, those that make sense on Linux. The daemon does not look at them, and a
+ * program may use any.
  */
 TAG(0, "untagged")
 TAG(1, "malloc")
