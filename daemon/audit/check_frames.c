@@ -85,7 +85,7 @@ check_frames(struct daemon *d, struct report *r)
 		{ FRAME_COMPRESSOR, STAT_FRAMES_COMPRESSOR },
 	};
 	long long counts[STAT_COUNT + 1] = { 0 }, sum = 0, pages = 0;
-	uint32_t free_listed = 0;
+	uint32_t free_listed = 0, listed = 0;
 
 	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
@@ -96,8 +96,10 @@ check_frames(struct daemon *d, struct report *r)
 		for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
 			if (gauges[i].state == state)
 				counts[gauges[i].gauge]++;
-		if (page_state_is_resident(state))
+		if (page_state_is_resident(state)) {
 			pages++;
+			listed += (load_relaxed(&d->frames.pages[f].word) & PAGE_LISTED) != 0;
+		}
 	}
 	for (uint32_t f = d->frames.free_head; f != FRAME_NONE && free_listed <= d->frames.count;
 	     f = d->frames.pages[f].next)
@@ -113,6 +115,9 @@ check_frames(struct daemon *d, struct report *r)
 	verify(r, free_listed == load_relaxed(&d->frames.free_count),
 	    "the free list has %u frames, its count says %u", free_listed,
 	    load_relaxed(&d->frames.free_count));
+	verify(r, listed == load_relaxed(&d->frames.listed),
+	    "%u pages are marked as in a page list, the count says %u", listed,
+	    load_relaxed(&d->frames.listed));
 	verify(r, pages == stats_level(d, STAT_PAGES_INTERNAL),
 	    "%lld resident pages, the gauge says %lld", pages, stats_level(d, STAT_PAGES_INTERNAL));
 	check_policies_locked(d, r);

@@ -7,11 +7,12 @@
 
 #include <sys/stat.h>
 
+#include "upl/upl.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
 struct object_pages {
-	long long settled, moving, stored;
+	long long settled, moving, stored, listed;
 };
 
 /* => O and PAGEQ held */
@@ -44,6 +45,10 @@ check_slot_locked(
 	    "object %llu page %llu: its frame says object %u page %u, %s",
 	    (unsigned long long)o->id, (unsigned long long)i, p->object, p->index,
 	    page_state_name(state));
+	pages->listed += (word & PAGE_LISTED) != 0;
+	verify(r, !(word & PAGE_LISTED) || word & PAGE_BUSY,
+	    "object %llu page %llu: in a page list and not busy", (unsigned long long)o->id,
+	    (unsigned long long)i);
 	if (word & PAGE_BUSY) {
 		pages->moving++;
 		return;
@@ -57,6 +62,39 @@ check_slot_locked(
 	verify(r, state != PAGE_WIRED || (word & PAGE_DIRTY),
 	    "object %llu page %llu: wired and not dirty", (unsigned long long)o->id,
 	    (unsigned long long)i);
+}
+
+/* Each page that a list has busy is marked, and marked pages are of one list. => O and PAGEQ held
+ */
+static void
+check_lists_locked(struct daemon *d, struct report *r, const struct vm_object *o, long long marked)
+{
+	long long listed = 0;
+
+	lock_assert_held(&((struct vm_object *)(uintptr_t)o)->lock);
+	pageq_assert_held(d);
+	for (const struct upl *u = o->upls; u; u = u->next) {
+		unsigned held = 0;
+
+		for (unsigned i = 0; i < u->count; i++) {
+			uint64_t slot = load_relaxed(vm_object_slot(o, u->first + i));
+
+			held += upl_holds(u, i);
+			if (!upl_has_busy(u, i))
+				continue;
+			listed++;
+			verify(r,
+			    slot_kind(slot) == SLOT_RESIDENT &&
+				load_relaxed(&d->frames.pages[slot_frame(slot)].word) & PAGE_LISTED,
+			    "object %llu page %llu: a page list has it busy, its slot is %llx",
+			    (unsigned long long)o->id, (unsigned long long)(u->first + i),
+			    (unsigned long long)slot);
+		}
+		verify(r, held == u->held, "object %llu: a page list holds %u pages, counts %u",
+		    (unsigned long long)o->id, held, u->held);
+	}
+	verify(r, listed == marked, "object %llu: page lists have %lld pages busy, %lld are marked",
+	    (unsigned long long)o->id, listed, marked);
 }
 
 /* Blocks of the memfd against the pages it must and may hold. */
@@ -82,6 +120,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
 	fstat(o->backing.memfd, &st);
 	is_trusted = !o->is_exposed;
+	check_lists_locked(d, r, o, pages.listed);
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;

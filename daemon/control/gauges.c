@@ -64,6 +64,7 @@ gauges_refresh(struct daemon *d)
 	closer_counts(d, &late, &waiting);
 	stat_level(stats, STAT_CLOSES_STUCK, late);
 	stat_level(stats, STAT_CLOSES_WAITING, waiting);
+	stat_level(stats, STAT_LISTED, load_relaxed(&d->frames.listed));
 	stat_level(stats, STAT_SQUEEZED, load_relaxed(&d->park.squeezed));
 	if (d->swap) {
 		struct swap_stats s;

@@ -92,6 +92,7 @@ struct vm_object {
 				page go */
 	atomic_uint waiters; /* (A) on unbusy */
 	struct hole *holes;  /* (O) ranges in which no page may be filled now */
+	struct upl *upls;    /* (O) its page lists: upl/upl.h */
 	atomic_ushort
 	    *blocks; /* (C) its part of slot_table.blocks; a word is (A), written under O */
 };

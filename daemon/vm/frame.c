@@ -111,17 +111,33 @@ frames_targets_refresh(struct daemon *d)
 uint32_t
 frames_movable(const struct daemon *d)
 {
-	return d->frames.count - (uint32_t)load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]);
+	uint32_t fixed = (uint32_t)load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) +
+			 load_relaxed(&d->frames.listed);
+
+	/* They may be of different moments. */
+	return d->frames.count > fixed ? d->frames.count - fixed : 0;
+}
+
+void
+frames_listed_add_locked(struct daemon *d, int frames)
+{
+	uint32_t listed = load_relaxed(&d->frames.listed) + (uint32_t)frames;
+
+	pageq_assert_held(d);
+	CHECK(listed <= d->frames.count);
+	store_relaxed(&d->frames.listed, listed);
+	frames_targets_refresh(d);
 }
 
 uint64_t
 frames_resident_movable(const struct daemon *d)
 {
 	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
-	long long wired = load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]);
+	long long fixed =
+	    load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) + load_relaxed(&d->frames.listed);
 
 	/* They may be of different moments. */
-	return resident > wired ? (uint64_t)(resident - wired) : 0;
+	return resident > fixed ? (uint64_t)(resident - fixed) : 0;
 }
 
 /* Most frames that may be wired: wire_percent, and less where too few would be left for pages to

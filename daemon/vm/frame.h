@@ -19,10 +19,11 @@ struct daemon;
 /* The word of a frame. State in the low bits, changed only by vm_page_commit (vm_page.h) while the
  * frame holds a page and else by frame.c; the flags are changed by any thread that may. */
 #define PAGE_STATE_MASK 0x0fu
-#define PAGE_BUSY       0x10u /* see above */
-#define PAGE_WANTED     0x20u /* somebody faulted on it while it was busy, or waits for it */
-#define PAGE_DIRTY      0x40u /* (B) differs from every stored copy */
-#define PAGE_REPLAYED   0x80u /* (Q) mark used while a policy is switched */
+#define PAGE_BUSY       0x10u  /* see above */
+#define PAGE_WANTED     0x20u  /* somebody faulted on it while it was busy, or waits for it */
+#define PAGE_DIRTY      0x40u  /* (B) differs from every stored copy */
+#define PAGE_REPLAYED   0x80u  /* (Q) mark used while a policy is switched */
+#define PAGE_LISTED     0x100u /* (O,Q) a page list has it busy: upl/upl.h */
 
 /* States of a frame. Values below FRAME_PAGE are states of a page (vm_page.h). */
 enum frame_state {
@@ -67,6 +68,8 @@ struct frame_table {
 	uint32_t compressor_least;      /* (C) frames without which the compressor cannot work */
 	atomic_uint compressor_share;   /* (A) frames that it has before it is crammed; the writer
 					   tells it after each pass */
+	atomic_uint listed;             /* (Q) to write, (A) to look at: frames that page lists have
+					   busy */
 	int fd;
 };
 
@@ -103,8 +106,10 @@ void frames_targets_refresh(struct daemon *d);
 /* A parameter has changed: the targets and the share of wired memory follow. => PAGEQ held, or at
  * start */
 void frames_params_refresh(struct daemon *d);
-/* All that are not wired: what shares and targets are shares of, since a wired page cannot make
- * room. Any thread. */
+/* Page lists have that many frames more busy, or less. => PAGEQ held */
+void frames_listed_add_locked(struct daemon *d, int frames);
+/* All that are neither wired nor in a page list: what shares and targets are shares of, since the
+ * others cannot make room. Any thread. */
 uint32_t frames_movable(const struct daemon *d);
 /* The same of resident pages. */
 uint64_t frames_resident_movable(const struct daemon *d);

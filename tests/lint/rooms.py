@@ -17,6 +17,7 @@ ROWS = [
     ['control'],
     ['audit', 'watch'],
     ['fault', 'pageout', 'region'],
+    ['upl'],
     ['transit'],
     ['record'],
     ['pmap'],

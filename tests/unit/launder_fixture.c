@@ -157,6 +157,8 @@ __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
 	(void)uffd;
 	if (world.is_laundering)
 		note(CALL_WAKE, o, low, low + bytes / 4096);
+	else if (o == world.unit.object)
+		memset(world.is_woken + low, true, bytes / 4096);
 }
 
 int
@@ -205,8 +207,12 @@ __wrap_pager_data_return(struct vm_object *o, uint64_t index, unsigned worker, c
 void
 __wrap_pager_drop(const struct vm_object *o, struct cref copy)
 {
-	(void)o;
+	uint64_t index = (copy.v & UINT32_MAX) / 256 - 1;
+
 	assert_true(copy.v != 0 && !world.is_laundering);
+	assert_true(index < o->page_count && copy.v == world_copy(o, index).v);
+	if (o == world.unit.object)
+		world.is_dropped[index] = true;
 }
 
 enum pager_room

@@ -40,6 +40,9 @@ struct launder_world {
 	unsigned read_most;            /* bytes that one read of a memfd gives; 0: an error */
 	unsigned interruptions;        /* reads that a signal ends first */
 	bool is_read_only[UNIT_PAGES]; /* of the first object: write-protected by a call */
+	/* While nothing is laundered. */
+	bool is_woken[UNIT_PAGES];   /* of the first object: threads that wait for the page */
+	bool is_dropped[UNIT_PAGES]; /* likewise: its copy */
 };
 extern struct launder_world world;
 

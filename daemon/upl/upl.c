@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Page lists: life, and which pages are theirs. Runs on: any thread.
+ */
+#include "upl/upl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vm/vm_page.h"
+
+static bool
+flags_fit(unsigned flags)
+{
+	if (flags & ~UPL_FLAGS)
+		return false;
+	return flags & UPL_COPYOUT_FROM ? !(flags & (UPL_RET_ONLY_ABSENT | UPL_PRECIOUS))
+					: !(flags & (UPL_RET_ONLY_DIRTY | UPL_CLEAN_IN_PLACE));
+}
+
+static size_t
+holds_bytes(unsigned count)
+{
+	return (count + 63) / 64 * sizeof(uint64_t);
+}
+
+size_t
+upl_bytes(unsigned count)
+{
+	CHECK(count > 0);
+	return sizeof(struct upl) + holds_bytes(count) + count;
+}
+
+int
+upl_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first, uint64_t count,
+    unsigned flags, struct upl **ret)
+{
+	unsigned pages =
+	    (unsigned)min_u64(count, max_u64(UPL_BYTES_MAX >> o->daemon->page_shift, 1));
+	struct upl *u;
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(count > 0 && first < o->page_count && count <= o->page_count - first);
+	locks_assert_none();
+	if (!flags_fit(flags))
+		return -EINVAL;
+	u = calloc(1, upl_bytes(pages));
+	if (!u)
+		return -ENOMEM;
+	u->magic = UPL_MAGIC;
+	u->flags = flags;
+	u->object = o;
+	u->task = task;
+	u->base = base;
+	u->first = first;
+	u->count = pages;
+	u->holds = (uint64_t *)(u + 1);
+	u->pages = (uint8_t *)u->holds + holds_bytes(pages);
+	vm_object_get(o);
+	lock_acquire(&o->lock);
+	u->next = o->upls;
+	o->upls = u;
+	lock_release(&o->lock);
+	*ret = u;
+	return 0;
+}
+
+void
+upl_destroy(struct upl *u)
+{
+	struct vm_object *o;
+	struct upl **at;
+
+	if (!u)
+		return;
+	CHECK_OBJ(u, UPL_MAGIC);
+	locks_assert_none();
+	CHECK(upl_abort(u, 0, u->count, 0) == 0);
+	o = u->object;
+	lock_acquire(&o->lock);
+	CHECK(u->held == 0);
+	for (at = &o->upls; *at != u; at = &(*at)->next)
+		CHECK(*at);
+	*at = u->next;
+	lock_release(&o->lock);
+	u->magic = 0;
+	free(u);
+	vm_object_put(o);
+}
+
+void
+upl_clip(struct upl *u)
+{
+	CHECK_OBJ(u, UPL_MAGIC);
+	CHECK(u->gathered > 0 && u->gathered <= u->count);
+	lock_acquire(&u->object->lock);
+	u->count = u->gathered;
+	lock_release(&u->object->lock);
+}
+
+/* The row of a page that is held, and that nobody else can give another frame. */
+static struct vm_page *
+page_of(const struct upl *u, unsigned i)
+{
+	uint64_t slot = load_relaxed(vm_object_slot(u->object, u->first + i));
+
+	return &u->object->daemon->frames.pages[slot_frame(slot)];
+}
+
+void
+upl_take_locked(struct upl *u, unsigned i)
+{
+	lock_assert_held(&u->object->lock);
+	pageq_assert_held(u->object->daemon);
+	CHECK(i < u->count && !upl_holds(u, i));
+	u->holds[i / 64] |= 1ull << i % 64;
+	u->held++;
+	if (!upl_has_busy(u, i))
+		return;
+	CHECK((load_relaxed(&page_of(u, i)->word) & (PAGE_BUSY | PAGE_LISTED)) == PAGE_BUSY);
+	vm_page_flags_set(page_of(u, i), PAGE_LISTED);
+	frames_listed_add_locked(u->object->daemon, 1);
+}
+
+void
+upl_give_locked(struct upl *u, unsigned i)
+{
+	lock_assert_held(&u->object->lock);
+	pageq_assert_held(u->object->daemon);
+	CHECK(u->held > 0 && upl_holds(u, i));
+	if (upl_has_busy(u, i)) {
+		CHECK((load_relaxed(&page_of(u, i)->word) & (PAGE_BUSY | PAGE_LISTED)) ==
+		      (PAGE_BUSY | PAGE_LISTED));
+		vm_page_flags_clear(page_of(u, i), PAGE_LISTED);
+		frames_listed_add_locked(u->object->daemon, -1);
+	}
+	u->holds[i / 64] &= ~(1ull << i % 64);
+	u->held--;
+}
