@@ -4,6 +4,7 @@
  * call on the memfd or the userfaultfd: the pages are busy until the list has let go of them.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "memorystatus/frame_wait.h"
 #include "pageq/pageq.h"
@@ -372,4 +373,27 @@ upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags)
 			run_release(&r, flags & UPL_ABORT_REFERENCE, false);
 	}
 	return 0;
+}
+
+void
+upl_destroy(struct upl *u)
+{
+	struct vm_object *o;
+	struct upl **at;
+
+	if (!u)
+		return;
+	CHECK_OBJ(u, UPL_MAGIC);
+	locks_assert_none();
+	CHECK(upl_abort(u, 0, u->count, 0) == 0);
+	o = u->object;
+	lock_acquire(&o->lock);
+	CHECK(u->held == 0);
+	for (at = &o->upls; *at != u; at = &(*at)->next)
+		CHECK(*at);
+	*at = u->next;
+	lock_release(&o->lock);
+	u->magic = 0;
+	free(u);
+	vm_object_put(o);
 }

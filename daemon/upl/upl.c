@@ -66,29 +66,6 @@ upl_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first
 }
 
 void
-upl_destroy(struct upl *u)
-{
-	struct vm_object *o;
-	struct upl **at;
-
-	if (!u)
-		return;
-	CHECK_OBJ(u, UPL_MAGIC);
-	locks_assert_none();
-	CHECK(upl_abort(u, 0, u->count, 0) == 0);
-	o = u->object;
-	lock_acquire(&o->lock);
-	CHECK(u->held == 0);
-	for (at = &o->upls; *at != u; at = &(*at)->next)
-		CHECK(*at);
-	*at = u->next;
-	lock_release(&o->lock);
-	u->magic = 0;
-	free(u);
-	vm_object_put(o);
-}
-
-void
 upl_clip(struct upl *u)
 {
 	CHECK_OBJ(u, UPL_MAGIC);

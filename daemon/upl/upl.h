@@ -4,12 +4,12 @@
  * for a program. A list covers a range of an object's pages. Those that it holds are busy from the
  * moment at which they were gathered until they are committed or aborted, so their content and
  * identity are the list's alone; all others are holes. A thread that touches a page of a list waits
- * as for any busy page, and pageout passes over it. The names are XNU's (vm_object_upl_request,
- * upl_commit_range, upl_abort_range).
+ * as for any busy page, and pageout passes over it. The idea and most names are XNU's.
  *
- * Two directions. COPYOUT_FROM: content goes from the object to somewhere else; the pages cannot be
- * written to meanwhile. Otherwise content comes in: pages without any are FILLING, and the list's
- * holder puts content into the memfd; the memfd is where the content of all held pages lies.
+ * Two directions. UPL_COPYOUT_FROM: content goes from the object to somewhere else; the pages
+ * cannot be written to meanwhile. Otherwise content comes in: pages without any are FILLING, and
+ * the list's holder puts content into the memfd; the memfd is where the content of all held pages
+ * lies.
  *
  * A list is used by one thread at a time. Nothing here allocates but upl_create.
  */
@@ -19,7 +19,6 @@
 #include "daemon.h"
 #include "vm/vm_object.h"
 
-#define UPL_MAGIC     0x00091157u
 #define UPL_BYTES_MAX (64ull << 20)
 
 /* What a page was when it was looked at. The first five can be held; WIRED, too, but is not busy
@@ -38,34 +37,20 @@ enum upl_page {
 /* What is to be done. */
 enum upl_flags {
 	UPL_COPYOUT_FROM = 1,
-	UPL_CLEAN_IN_PLACE = 2,  /* COPYOUT_FROM: pages stay when committed; else they are freed */
-	UPL_RET_ONLY_DIRTY = 4,  /* COPYOUT_FROM: clean pages are holes */
-	UPL_RET_ONLY_ABSENT = 8, /* not with COPYOUT_FROM: only pages without content are held */
+	UPL_CLEAN_IN_PLACE =
+	    2, /* UPL_COPYOUT_FROM: pages stay when committed; else they are freed */
+	UPL_RET_ONLY_DIRTY = 4, /* UPL_COPYOUT_FROM: clean pages are holes */
+	UPL_RET_ONLY_ABSENT =
+	    8, /* not with UPL_COPYOUT_FROM: only pages without content are held */
 	/* What could be had only by waiting is a hole: pages in transit, and pages for which no
 	 * frame is free. */
 	UPL_NOBLOCK = 16,
 	UPL_PRECIOUS = 32, /* what is committed is dirty: no pager has it */
 	/* The caller keeps wired pages wired until the list ends, so that they can be held. Else
-	 * they are holes. With COPYOUT_FROM they always are. */
+	 * they are holes. With UPL_COPYOUT_FROM they always are. */
 	UPL_HOLD_WIRED = 64,
 };
 #define UPL_FLAGS ((unsigned)(UPL_HOLD_WIRED * 2 - 1))
-
-struct upl {
-	uint32_t magic;
-	uint32_t flags;           /* (C) */
-	struct vm_object *object; /* (C) with a reference */
-	struct task *task;        /* (C) for which frames are taken; kept by the caller */
-	uint64_t base;            /* (C) where the task sees the object (struct vm_mapping) */
-	bool is_wired;            /* (C) what is filled becomes WIRED */
-	uint64_t first;           /* (C) page */
-	unsigned count;           /* pages; less than was asked for once upl_clip was called */
-	unsigned gathered;        /* pages looked at so far */
-	unsigned held;            /* (O,Q) either to read, both to write; here and below */
-	struct upl *next;         /* (O) of the object's lists */
-	uint64_t *holds;          /* (O,Q) a bit for each page that is held */
-	uint8_t *pages;           /* (O) enum upl_page */
-};
 
 static inline bool
 upl_holds(const struct upl *u, unsigned i)
@@ -97,18 +82,18 @@ enum upl_gathered {
 	UPL_MORE,    /* `most` were */
 	UPL_NO_ROOM, /* the next page cannot have a frame: none is free, the task is at its limit,
 			or may have no more table memory; or it lies in a hole (vm/hole.h) for
-			whose end no list waits that holds pages. With NOBLOCK such a page is not
-			held */
+			whose end no list waits that holds pages. With UPL_NOBLOCK such a page is
+			not held */
 };
 /* Looks at up to `most` further pages, and takes those that the flags ask for. Runs on: jobs; with
- * NOBLOCK any thread */
+ * UPL_NOBLOCK any thread */
 enum upl_gathered upl_gather(struct upl *u, unsigned most);
 
 enum upl_commit_flags {
 	UPL_COMMIT_SET_DIRTY = 1,   /* the pages differ from what any pager has */
-	UPL_COMMIT_CLEAR_DIRTY = 2, /* COPYOUT_FROM: the object's pager has them now. Where it keeps
-				       copies by itself only what it was given counts: there a page
-				       stays as dirty as it was */
+	UPL_COMMIT_CLEAR_DIRTY = 2, /* UPL_COPYOUT_FROM: the object's pager has them now. Where it
+				       keeps copies by itself only what it was given counts: there a
+				       page stays as dirty as it was */
 	UPL_COMMIT_INACTIVATE = 4,
 	UPL_COMMIT_SPECULATE = 8,    /* filled pages have not been asked for */
 	UPL_COMMIT_FREE_ABSENT = 16, /* pages that had no content are aborted */

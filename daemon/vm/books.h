@@ -138,6 +138,25 @@ vm_mapping_put_not_last(struct vm_mapping *m)
 	CHECK(fetch_sub_acq_rel(&m->references, 1) > 1);
 }
 
+#define UPL_MAGIC 0x00091157u
+
+/* A page list: upl/upl.h. A field without a letter is the using thread's alone. */
+struct upl {
+	uint32_t magic;
+	uint32_t flags;           /* (C) */
+	struct vm_object *object; /* (C) with a reference */
+	struct task *task;        /* (C) for which frames are taken; kept by the caller */
+	uint64_t base;            /* (C) where the task sees the object */
+	bool is_wired;            /* (C) what is filled becomes WIRED */
+	uint64_t first;           /* (C) page */
+	unsigned count;           /* pages; less than was asked for once upl_clip was called */
+	unsigned gathered;        /* pages looked at so far */
+	unsigned held;            /* (O,Q) either to read, both to write; here and below */
+	struct upl *next;         /* (O) of the object's lists */
+	uint64_t *holds;          /* (O,Q) a bit for each page that is held */
+	uint8_t *pages;           /* (O) enum upl_page */
+};
+
 #define NAMED_ENTRY_MAGIC 0x4a3ede17u
 #define NAMED_CHAINS      256u
 

@@ -180,8 +180,8 @@ vm_object_put(struct vm_object *o)
 	CHECKF(vm_object_next_live(o, 0, o->page_count) == o->page_count,
 	    "object %llu ends with live pages", (unsigned long long)o->id);
 	lock_acquire(&d->objects.lock);
-	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->upls && !o->mappings && !o->named &&
-	      o->cover_count == 0);
+	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->upls && !o->mappings &&
+	      !o->named && o->cover_count == 0);
 	d->objects.objects[o->index] = NULL;
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;

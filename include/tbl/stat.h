@@ -56,7 +56,8 @@ STAT(CLOSES_STUCK, closes_stuck, GAUGE, "count",
     "close calls on clients' descriptors that are late and have not returned yet")
 STAT(CLOSES_WAITING, closes_waiting, GAUGE, "count", "clients' descriptors that wait to be closed")
 STAT(LISTED, listed, GAUGE, "pages",
-    "resident pages that page lists have busy; they cannot leave until they are committed or aborted")
+    "resident pages that page lists have busy; they cannot leave until they are committed or "
+    "aborted")
 STAT(FAULTS, faults, COUNTER, "count", "faults answered, of every kind")
 STAT(ZERO_FILLS, zero_fills, COUNTER, "pages", "pages zero filled")
 STAT(SOFT_FAULTS, soft_faults, COUNTER, "count", "faults on resident pages")
