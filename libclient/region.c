@@ -207,9 +207,7 @@ region_map_entry(
 			   &reply.object_offset, 0, !(request->protection & PROT_WRITE));
 }
 
-#define ALIGNED_SHIFT 24 /* of log2 in the flags */
-#define ALIGNED_MAX   46
-#define PLACE_FLAGS   ((unsigned)PAGER_ALLOC_FIXED)
+#define PLACE_FLAGS ((unsigned)PAGER_ALLOC_FIXED)
 #define ALLOCATE_FLAGS                                                                             \
 	((unsigned)(PAGER_ALLOC_FIXED | PAGER_ALLOC_SHAREABLE | PAGER_ALLOC_CONTIGUOUS |           \
 		    PAGER_ALLOC_WIRED))
@@ -219,10 +217,12 @@ static int
 wish_init(struct region_wish *wish, const struct pager *p, size_t size, unsigned flags,
     unsigned may, void *const *addr)
 {
-	unsigned log2 = flags >> ALIGNED_SHIFT, others = flags & ((1u << ALIGNED_SHIFT) - 1);
+	unsigned log2 = flags >> PAGER_ALLOC_ALIGNED_SHIFT,
+		 others = flags & ((1u << PAGER_ALLOC_ALIGNED_SHIFT) - 1);
 	bool fixed = (flags & PAGER_ALLOC_FIXED) != 0;
 
-	if (size == 0 || !addr || (others & ~may) != 0 || log2 > ALIGNED_MAX || (fixed && log2 > 0))
+	if (size == 0 || !addr || (others & ~may) != 0 || log2 > PAGER_ALLOC_LOG2_MAX ||
+	    (fixed && log2 > 0))
 		return -EINVAL;
 	*wish = (struct region_wish){ .flags = others,
 		.align = 1ull << log2,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Objects: their slots against frames, and the memory of their memfds (st_blocks) against both.
- * Runs on: jobs.
+ * Objects: their slots against frames and, of submaps, against regions, and the memory of their
+ * memfds (st_blocks) against both. Runs on: jobs.
  */
 #include "audit/audit_priv.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "upl/upl.h"
+#include "vm/submap.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
@@ -97,23 +99,87 @@ check_lists_locked(struct daemon *d, struct report *r, const struct vm_object *o
 	    (unsigned long long)o->id, listed, marked);
 }
 
+/* The list is in order, and lies in the object. */
+static void
+check_regions_locked(struct report *r, const struct vm_object *o)
+{
+	const struct submap *s = o->submap;
+	uint64_t end = 0;
+
+	lock_assert_held(&s->lock);
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct submap_region *region = &s->regions[i];
+
+		verify(r,
+		    end <= region->start && region->start < region->end &&
+			region->end <= o->page_count,
+		    "submap %llu: region %u is %llu to %llu, after one that ends at %llu",
+		    (unsigned long long)o->id, i, (unsigned long long)region->start,
+		    (unsigned long long)region->end, (unsigned long long)end);
+		verify(r,
+		    (region->protection & ~region->max_protection) == 0 &&
+			(region->max_protection & ~(uint32_t)(PROT_READ | PROT_WRITE)) == 0,
+		    "submap %llu: region %u has protection %x, and %x at most",
+		    (unsigned long long)o->id, i, region->protection, region->max_protection);
+		end = region->end;
+	}
+}
+
+/* A page with a frame or a copy lies in a region, or where one is being removed. *region: those
+ * below are done */
+static void
+check_covered_locked(struct report *r, const struct vm_object *o, uint64_t page, uint32_t *region)
+{
+	const struct submap *s = o->submap;
+
+	lock_assert_held(&s->lock);
+	while (*region < s->count && s->regions[*region].end <= page)
+		(*region)++;
+	verify(r, *region < s->count && s->regions[*region].start <= page,
+	    "submap %llu page %llu: it has content, and lies in no region",
+	    (unsigned long long)o->id, (unsigned long long)page);
+}
+
+/* => the object's submap, locked, or NULL */
+static struct submap *
+submap_lock(struct vm_object *o)
+{
+	struct submap *s;
+
+	lock_acquire(&o->lock);
+	s = o->submap;
+	lock_release(&o->lock);
+	if (s)
+		lock_acquire(&s->lock);
+	return s;
+}
+
 /* Blocks of the memfd against the pages it must and may hold. */
 static void
 check_object(struct daemon *d, struct report *r, struct vm_object *o)
 {
 	struct object_pages pages = { 0 };
 	long long live = 0, counted = 0, held;
+	struct submap *submap;
+	uint32_t region = 0;
 	bool is_trusted;
 	struct stat st;
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	submap = submap_lock(o);
+	if (submap)
+		check_regions_locked(r, o);
 	lock_acquire(&o->lock);
 	pageq_lock(d);
 	for (uint64_t i = 0; i < o->page_count;) {
 		i = vm_object_next_live(o, i, o->page_count);
 		if (i >= o->page_count)
 			break;
-		counted += slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_ABSENT;
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_ABSENT) {
+			counted++;
+			if (submap)
+				check_covered_locked(r, o, i, &region);
+		}
 		check_slot_locked(d, r, o, i++, &pages);
 	}
 	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
@@ -123,6 +189,8 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	check_lists_locked(d, r, o, pages.listed);
 	pageq_unlock(d);
 	lock_release(&o->lock);
+	if (submap)
+		lock_release(&submap->lock);
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
 	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",
 	    (unsigned long long)o->id, counted, live);

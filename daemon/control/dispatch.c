@@ -82,16 +82,19 @@ job_run(struct job *job, const struct jobs_place *place)
 		.reply_fd = -1,
 		.resumed = j->resumed,
 		.progress = j->progress,
+		.object = j->object,
 	};
 	int error;
 
 	CHECK_OBJ(session, SESSION_MAGIC);
 	CHECK(rows[j->type].runs == JOB);
-	error = session_is_ended(session) ? -ESHUTDOWN : rows[j->type].handle(&r);
+	error = session_is_ended(session) && !r.object ? -ESHUTDOWN : rows[j->type].handle(&r);
 	j->fd = r.fd;
 	j->resumed = true;
 	j->progress = r.progress;
+	j->object = r.object;
 	job->again = r.again && !error;
+	CHECK(!r.object || job->again);
 	if (job->again)
 		return;
 	closer_close(session->daemon, j->fd, session->pid, session->uid);

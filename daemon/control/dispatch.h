@@ -23,7 +23,8 @@ struct request_job {
 	uint64_t sequence;
 	bool resumed;
 	uint64_t progress;
-	int fd; /* received, or -1; owned until the handler takes it */
+	struct vm_object *object; /* of struct request */
+	int fd;                   /* received, or -1; owned until the handler takes it */
 	size_t reply_bytes;
 	struct reply_fd reply_fd;
 	_Alignas(8) unsigned char request[4096];

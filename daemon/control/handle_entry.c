@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/names.h"
@@ -18,38 +17,6 @@ static bool
 protection_is_valid(uint32_t protection)
 {
 	return protection == PROT_READ || protection == (PROT_READ | PROT_WRITE);
-}
-
-/* A name for the pages. *ret_fd: the descriptor that is to be handed out. => 0 or -errno */
-static int
-name_make(struct request *r, const struct named_range *pages, int *ret_fd)
-{
-	struct daemon *d = r->daemon;
-	struct named_entry *entry;
-	struct named_range left;
-	uint64_t cookie;
-	int pair[2], error;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	error = named_cookie(pair[1], &cookie);
-	if (!error)
-		error =
-		    named_entry_create(d, pages, pair[0], cookie, r->task->bill.account, &entry);
-	if (error) {
-		close(pair[0]);
-		close(pair[1]);
-		return error;
-	}
-	error = names_add(d, entry);
-	if (error) {
-		named_entry_end(d, entry, &left);
-		vm_object_put(left.object);
-		close(pair[1]);
-		return error;
-	}
-	*ret_fd = pair[1];
-	return 0;
 }
 
 int
@@ -69,11 +36,11 @@ handle_make_entry(struct request *r)
 	if (error)
 		return error;
 	out->object_id = pages.object->id;
-	error = name_make(r, &pages, &r->reply_fd);
+	error = names_make(r->daemon, &pages, r->task->bill.account, &r->reply_fd);
 	r->reply_fd_given = !error;
 	/* Not the last reference: the range has one. */
 	vm_object_put(pages.object);
-	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+	return error;
 }
 
 /* The memfd as a client may have it that may only read. => a descriptor, or -errno */

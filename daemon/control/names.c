@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "control/jobs.h"
 #include "control/loop_thread.h"
@@ -109,8 +111,9 @@ hung_up(uv_poll_t *poll, int status, int events)
 		name_end(name);
 }
 
-int
-names_add(struct daemon *d, struct named_entry *entry)
+/* From now on the entry is watched. => 0 or -errno: it is the caller's still */
+static int
+name_watch(struct daemon *d, struct named_entry *entry)
 {
 	struct names *names = d->names;
 	struct name *name = calloc(1, sizeof(*name));
@@ -131,6 +134,37 @@ names_add(struct daemon *d, struct named_entry *entry)
 	CHECK(uv_poll_start(&name->poll, UV_DISCONNECT, hung_up) == 0);
 	list_add_tail(&names->watched, &name->node);
 	names->count++;
+	return 0;
+}
+
+int
+names_make(
+    struct daemon *d, const struct named_range *pages, struct share_account *account, int *ret_fd)
+{
+	struct named_entry *entry;
+	struct named_range left;
+	uint64_t cookie;
+	int pair[2], error;
+
+	loop_assert(d);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	error = named_cookie(pair[1], &cookie);
+	if (!error)
+		error = named_entry_create(d, pages, pair[0], cookie, account, &entry);
+	if (error) {
+		close(pair[0]);
+		close(pair[1]);
+		return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+	}
+	error = name_watch(d, entry);
+	if (error) {
+		named_entry_end(d, entry, &left);
+		vm_object_put(left.object);
+		close(pair[1]);
+		return error;
+	}
+	*ret_fd = pair[1];
 	return 0;
 }
 

@@ -15,8 +15,11 @@ struct names;
 /* => 0 or -ENOMEM. Runs on: the control loop, here and below */
 int names_create(struct daemon *d, uv_loop_t *loop);
 void names_destroy(struct daemon *d);
-/* From now on the entry is watched. => 0 or -errno: it is the caller's still */
-int names_add(struct daemon *d, struct named_entry *entry);
+/* A name for the pages, of whose object the caller has a reference. account: pays for the
+ * descriptor. *ret_fd: the descriptor that is to be handed out. => 0, -ENOMEM (also: the user has
+ * its share), -EMFILE (also: the object has COVERS_MAX) or another -errno */
+int names_make(
+    struct daemon *d, const struct named_range *pages, struct share_account *account, int *ret_fd);
 /* All entries end, whoever holds descriptors of them; `gone` is called when their pages have been
  * discarded. Called when all sessions have ended. */
 void names_end(struct daemon *d, void (*gone)(struct daemon *d));

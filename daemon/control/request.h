@@ -25,6 +25,9 @@ struct request {
 	uint64_t
 	    progress; /* 0 at first; kept for the handler from piece to piece, like the reply */
 	bool again;   /* set by the handler: there is more to do */
+	struct vm_object *object; /* kept for the handler from piece to piece, with a reference that
+				     the last piece puts. While there is one the rest is carried out
+				     though the session has ended, because it is owed to others */
 };
 
 /* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into

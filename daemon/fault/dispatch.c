@@ -49,6 +49,7 @@ put_off(struct fault_server *server, const struct fault *f, bool for_window)
 	struct fault later = *f;
 
 	CHECK(server->defer != NULL);
+	later.is_kept = true;
 	if (!for_window)
 		later.window_since_ns = 0;
 	else if (later.window_since_ns == 0)

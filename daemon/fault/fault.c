@@ -68,17 +68,28 @@ answer_poisoned(struct fault_server *server, const struct fault *f, const struct
 	return FAULT_ANSWERED;
 }
 
-/* A write to memory that the task may only read, and has made writable for itself: it gets what the
- * processor would give it. Were the protection lifted, the kernel would make it a page of its own,
- * which nobody pays for. Its signal handler may return; then it faults again. */
+/* A touch that the task may not make: a write to memory that it may only read, and has made
+ * writable for itself (were the protection lifted, the kernel would make it a page of its own,
+ * which nobody pays for), or a touch that a submap does not allow. It gets what the processor would
+ * give it. Its signal handler may return; then it faults again. */
 static void
 answer_violation(struct fault_server *server, const struct fault *f)
 {
+	uint64_t page = round_down_u64(f->address, server->daemon->page_bytes);
+	siginfo_t info = { .si_signo = SIGSEGV, .si_code = SI_QUEUE };
 	struct task *task = f->task;
 
+	/* If the thread is still there it faults again; a signal for what it has left would be an
+	 * accident. */
+	if (f->is_kept) {
+		uffd_wake(task->uffd, page, server->daemon->page_bytes);
+		return;
+	}
 	stat_add(server->stats, STAT_VIOLATIONS, 1);
+	/* A code of the kernel's own may not be sent; si_addr is where a handler looks. */
+	info.si_addr = (void *)(uintptr_t)f->address;
 	/* In another PID namespace the thread's number means nothing here. */
-	if (syscall(SYS_tgkill, task->pid, (pid_t)f->thread, SIGSEGV) != 0)
+	if (syscall(SYS_rt_tgsigqueueinfo, task->pid, (pid_t)f->thread, SIGSEGV, &info) != 0)
 		syscall(SYS_pidfd_send_signal, task->pidfd, SIGSEGV, NULL, 0u);
 }
 
@@ -108,9 +119,15 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 	locks_assert_none();
 	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	CHECK_OBJ(f->task, TASK_MAGIC);
-	if (!target_find(server->daemon, f, &t)) {
+	switch (target_find(server->daemon, f, &t)) {
+	case TARGET_UNKNOWN:
 		answer_unknown(server, f);
 		return FAULT_ANSWERED;
+	case TARGET_FORBIDDEN:
+		answer_violation(server, f);
+		return FAULT_ANSWERED;
+	case TARGET_FOUND:
+		break;
 	}
 	if (unlikely(t.is_read_only)) {
 		if (f->flags & UFFD_FAULT_WP) {
@@ -159,9 +176,15 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 	locks_assert_none();
 	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
 	watch_client(task_cookie(f->task));
-	if (!target_find(d, f, &t)) {
+	switch (target_find(d, f, &t)) {
+	case TARGET_UNKNOWN:
 		answer_unknown(server, f);
 		return true;
+	case TARGET_FORBIDDEN:
+		answer_violation(server, f);
+		return true;
+	case TARGET_FOUND:
+		break;
 	}
 	kind = slot_kind(load_relaxed(vm_object_slot(t.object, t.index)));
 	empty = kind == SLOT_ABSENT || kind == SLOT_STORED;

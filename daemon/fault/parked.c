@@ -31,6 +31,7 @@ answer_refused(struct fault_server *server, struct fault *fault)
 {
 	locks_assert_none();
 	fault->has_waited = false;
+	fault->is_kept = true;
 	fault->window_since_ns = 0;
 	fault->flags = 0;
 	fault->start_ns = clock_now_ns();
@@ -78,6 +79,7 @@ answer_waiting(
 	struct task *task = fault->task;
 
 	CHECK(verdict != VERDICT_WAIT);
+	fault->is_kept = true;
 	if (!task_is_dead(task)) {
 		ledger_count(&task->bill.ledger,
 		    wait == WAIT_LIMIT ? PAGER_LEDGER_STALL_LIMIT : PAGER_LEDGER_STALL_FRAME,

@@ -4,14 +4,43 @@
  */
 #include "fault/target.h"
 
+#include <sys/mman.h>
+
 #include "daemon.h"
 #include "fault/stream.h"
+#include "pmap/uffd.h"
+#include "vm/submap.h"
 #include "vm/vm_map.h"
 
-bool
+/* Of a submap the fault may have no more than the region that it touches. => true: with O taken;
+ * false: it touches a hole, or the region does not allow it; M held */
+static bool
+submap_enter(const struct fault *f, struct target *t)
+{
+	bool writes = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP), may;
+	struct submap *submap = t->object->submap;
+	struct submap_region region;
+
+	lock_assert_held(&f->task->map.lock);
+	lock_acquire(&submap->lock);
+	may = submap_find_locked(submap, t->index, &region) &&
+	      (region.protection & (writes ? PROT_WRITE : PROT_READ));
+	if (may) {
+		t->low = max_u64(t->low, region.start);
+		t->high = min_u64(t->high, region.end);
+		/* Pages that may only be read are mapped as to a task that may only read. */
+		t->is_read_only |= !(region.protection & PROT_WRITE);
+		lock_acquire(&t->object->lock);
+	}
+	lock_release(&submap->lock);
+	return may;
+}
+
+enum target_found
 target_find(struct daemon *d, const struct fault *f, struct target *ret)
 {
 	struct vm_map *m = &f->task->map;
+	enum target_found found = TARGET_UNKNOWN;
 	struct vm_entry *e;
 
 	locks_assert_none();
@@ -19,7 +48,6 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 	e = vm_map_lookup(m, f->address);
 	if (e) {
 		ret->object = e->mapping->object;
-		vm_object_get(ret->object);
 		ret->base = e->mapping->base;
 		ret->is_read_only = e->mapping->is_read_only;
 		ret->low = e->offset >> d->page_shift;
@@ -29,8 +57,14 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 		ret->wired = e->wired_count > 0;
 		ret->want = stream_follow_locked(d, f, e->behavior, &ret->direction);
 		CHECK(ret->index < ret->high && ret->high <= e->mapping->end);
-		lock_acquire(&ret->object->lock);
+		found = TARGET_FOUND;
+		if (likely(!ret->object->submap))
+			lock_acquire(&ret->object->lock);
+		else if (!submap_enter(f, ret))
+			found = TARGET_FORBIDDEN;
+		if (found == TARGET_FOUND)
+			vm_object_get(ret->object);
 	}
 	lock_release(&m->lock);
-	return e != NULL;
+	return found;
 }

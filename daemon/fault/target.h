@@ -12,19 +12,26 @@
 struct target {
 	struct vm_object *object; /* with a reference */
 	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
-	bool is_read_only;        /* likewise */
+	bool is_read_only;        /* likewise; or its region of a submap may only be read */
 	uint64_t index;
-	uint64_t low, high; /* pages of the object that this region maps: [low, high) */
+	uint64_t low, high; /* pages of the object that this region maps, of a submap within one
+			       of its regions: [low, high) */
 	uint32_t behavior;
 	bool wired;
 	unsigned want; /* pages to bring in, the faulting one included */
 	int direction; /* of the run: 1 or -1 */
 };
 
-/* Looks the fault's address up. O is taken while the map still says that the page belongs to the
- * region, so that a region being given back is either seen here or discarded after the fault
- * (doc/locking.md). => true: with O taken; false: there is no region; called with no lock held */
-bool target_find(struct daemon *d, const struct fault *f, struct target *ret);
+enum target_found {
+	TARGET_UNKNOWN,   /* there is no region */
+	TARGET_FORBIDDEN, /* the object is a submap, which does not allow the touch */
+	TARGET_FOUND,     /* with O taken, and a reference on the object */
+};
+
+/* Looks the fault's address up. O is taken while the map, and a submap, still say that the page
+ * belongs to the region, so that a region being given back is either seen here or discarded after
+ * the fault (doc/locking.md). Called with no lock held */
+enum target_found target_find(struct daemon *d, const struct fault *f, struct target *ret);
 /* Where the task sees page `index` of the object. */
 static inline uint64_t
 target_address(const struct target *t, uint64_t index)

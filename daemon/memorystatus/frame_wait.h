@@ -30,6 +30,7 @@ struct fault {
 	uint32_t thread;
 	uint64_t start_ns;
 	bool has_waited;          /* for a frame */
+	bool is_kept;             /* it was put aside: its thread may have left the touch since */
 	struct moment since;      /* when it began to wait for a frame */
 	uint64_t window_since_ns; /* when a recording's window first held it up; 0: none does */
 };

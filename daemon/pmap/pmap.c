@@ -5,6 +5,8 @@
 #include "pmap/pmap.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "core/watch.h"
 #include "pmap/uffd.h"
@@ -100,4 +102,44 @@ pmap_clear(struct vm_object *o, uint64_t index)
 	mapper_walk_end(&w);
 	watch_client(client);
 	uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
+}
+
+/* The kernel refuses memory for a page only while it is killing somebody for it. */
+#define WRITE_TRIES 1000u
+
+static bool
+backing_read(const struct vm_object *o, uint64_t index, char *page)
+{
+	const struct daemon *d = o->daemon;
+	size_t have = 0;
+
+	while (have < d->page_bytes) {
+		ssize_t got = pread(o->backing.memfd, page + have, d->page_bytes - have,
+		    (off_t)((index << d->page_shift) + have));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		have += (size_t)got;
+	}
+	return true;
+}
+
+int
+pmap_unmap(struct vm_object *o, uint64_t index, void *page)
+{
+	const struct daemon *d = o->daemon;
+
+	locks_assert_none();
+	CHECK(index < o->page_count);
+	if (!backing_read(o, index, page))
+		return -EIO;
+	uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
+	for (unsigned tries = 0; tries < WRITE_TRIES; tries++) {
+		if (uffd_write(o->backing.memfd, index << d->page_shift, page, d->page_bytes))
+			return 0;
+		sched_yield();
+	}
+	return -ENOMEM;
 }

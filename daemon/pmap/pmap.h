@@ -18,5 +18,10 @@ void pmap_wake(struct vm_object *o, uint64_t low, uint64_t high);
 /* Takes poison out of the page tables, also what refused faults have left there: zeroes are put
  * over page `index`, which has no content that counts, and punched away again. */
 void pmap_clear(struct vm_object *o, uint64_t index);
+/* Takes page `index` out of all page tables for certain, those of a stopped process included: its
+ * content is read, punched away and written again. What is written to it meanwhile, where it could
+ * not be write-protected before, may be lost. page: memory for it. => 0; -EIO: it could not be
+ * read, and is as before; -ENOMEM: its content is lost, and it reads as zeroes */
+int pmap_unmap(struct vm_object *o, uint64_t index, void *page);
 
 #endif

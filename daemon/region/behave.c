@@ -94,8 +94,8 @@ part_discard(const struct part *part)
 
 	if (!o->is_shareable)
 		return vm_object_discard(o, part->first, part->last - part->first);
-	/* To throw content away is to write. */
-	if (m->is_read_only)
+	/* To throw content away is to write; and a submap's regions keep it. */
+	if (m->is_read_only || o->submap)
 		return 0;
 	for (uint64_t at = part->first; at < part->last; at = high) {
 		lock_acquire(&o->lock);

@@ -28,6 +28,7 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 	ret->first = (e->offset + (range->address - e->start)) >> page_shift;
 	ret->end = ret->first + ((range->end - range->address) >> page_shift);
 	ret->is_writable = is_writable;
+	ret->may_change = false;
 	for (; e < m->entries + m->count && e->start < range->end; e++) {
 		if (e->mapping->object != mapping->object || e->mapping->base != mapping->base)
 			return -EINVAL;

@@ -53,6 +53,13 @@ prefetch_destroy(struct daemon *d)
 	free(d->prefetch);
 }
 
+void *
+prefetch_page_of(struct daemon *d, unsigned place)
+{
+	CHECK(d->prefetch && place < JOBS_THREADS);
+	return d->prefetch[place].page;
+}
+
 /* => PAGER_OK; anything else: the page is left for its first touch */
 static enum pager_result
 load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)

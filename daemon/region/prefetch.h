@@ -10,6 +10,8 @@
 
 int prefetch_create(struct daemon *d);
 void prefetch_destroy(struct daemon *d);
+/* Memory for a page, of the jobs thread with that number. */
+void *prefetch_page_of(struct daemon *d, unsigned place);
 /* Brings the stored pages of a piece in. => pages; no lock held */
 uint64_t region_prefetch(struct range *range);
 

@@ -12,6 +12,7 @@
 #include "region/change.h"
 #include "region/piece.h"
 #include "transit/release.h"
+#include "vm/submap.h"
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
 
@@ -192,12 +193,25 @@ entry_is_wired(struct change *c, const struct vm_entry *e)
 static int
 entry_may_wire(struct change *c, const struct vm_entry *e)
 {
+	struct vm_object *o = e->mapping->object;
+	uint64_t start, end;
+	int error;
+
 	lock_assert_held(&c->range->task->map.lock);
 	if (e->mapping->is_read_only || !(e->protection & PROT_READ))
 		return -EACCES;
+	start = max_u64(e->start, c->range->address);
+	end = min_u64(e->end, c->range->end);
+	if (o->submap) {
+		/* The client is about to write to each page. */
+		error = submap_allows(o, (e->offset + (start - e->start)) >> o->daemon->page_shift,
+		    (e->offset + (end - e->start)) >> o->daemon->page_shift,
+		    PROT_READ | PROT_WRITE);
+		if (error)
+			return error;
+	}
 	if (e->wired_count == 0)
-		c->wired_bytes +=
-		    min_u64(e->end, c->range->end) - max_u64(e->start, c->range->address);
+		c->wired_bytes += end - start;
 	return e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 

@@ -56,30 +56,6 @@ discard_slots(struct vm_object *o, uint64_t first, uint64_t last, struct copies 
 	return gone;
 }
 
-/* Makes the resident pages of [first, last) busy; waits for those that another thread has. => how
- * many, with their frames; O held, dropped and retaken meanwhile */
-static unsigned
-busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames)
-{
-	unsigned count = 0;
-
-	lock_assert_held(&o->lock);
-	CHECK(last - first <= DISCARD_RUN);
-	for (uint64_t i = first; i < last; i++) {
-		uint64_t slot = load_relaxed(vm_object_slot(o, i));
-
-		if (slot_kind(slot) != SLOT_RESIDENT)
-			continue;
-		if (vm_page_busy_only(&o->daemon->frames.pages[slot_frame(slot)])) {
-			frames[count++] = slot_frame(slot);
-			continue;
-		}
-		vm_object_wait_unbusy(o, &o->daemon->frames.pages[slot_frame(slot)]);
-		i--; /* The page may be in any state by now: it is looked at again. */
-	}
-	return count;
-}
-
 /* Takes the poison of [first, last) out of the page tables: a page is put over it and punched away
  * again. The range is a hole of the caller's, in which no other thread gives a page a frame, so no
  * page with content is punched. => no lock held */
@@ -113,7 +89,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 	lock_release(&o->lock);
 	unpoison(o, first, last);
 	lock_acquire(&o->lock);
-	count = busy_resident(o, first, last, frames);
+	count = vm_object_busy_resident(o, first, last, frames);
 	lock_release(&o->lock);
 	/* Only busy pages are punched, in runs of neighbours. */
 	for (start = 0; start < count;) {
@@ -199,6 +175,19 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 				    o, (round_down_u64(address, d->page_bytes) - m->base) >>
 					   d->page_shift);
 	mapper_walk_end(&w);
+}
+
+void
+vm_object_unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
+{
+	locks_assert_none();
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(end <= o->page_count);
+	/* Threads that are refusing a page of the range have noted it when their holes end. */
+	lock_acquire(&o->lock);
+	vm_object_wait_holes(o, first, end);
+	lock_release(&o->lock);
+	unrefuse(o, first, end);
 }
 
 uint64_t

@@ -7,5 +7,9 @@
 /* Discards pages [first, first + count): content, stored copies and frames. Waits for pages that
  * are busy. => how many pages had content; no lock held. Runs on: jobs */
 uint64_t vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count);
+/* Refused faults on pages [first, end) are forgotten, with their poison. No lock held. Runs on:
+ * jobs
+ */
+void vm_object_unrefuse(struct vm_object *o, uint64_t first, uint64_t end);
 
 #endif

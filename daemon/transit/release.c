@@ -82,3 +82,25 @@ vm_object_hole_close(struct vm_object *o, struct hole *hole)
 	if (wanted)
 		pmap_wake(o, hole->low, hole->high);
 }
+
+unsigned
+vm_object_busy_resident(struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames)
+{
+	unsigned count = 0;
+
+	lock_assert_held(&o->lock);
+	CHECK(last <= o->page_count);
+	for (uint64_t i = first; i < last; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			continue;
+		if (vm_page_busy_only(&o->daemon->frames.pages[slot_frame(slot)])) {
+			frames[count++] = slot_frame(slot);
+			continue;
+		}
+		vm_object_wait_unbusy(o, &o->daemon->frames.pages[slot_frame(slot)]);
+		i--; /* The page may be in any state by now: it is looked at again. */
+	}
+	return count;
+}

@@ -18,6 +18,11 @@ void vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p);
 /* Waits until no hole is left in [low, high). => whether it had to; O held, dropped and retaken
  * meanwhile. Runs on: jobs */
 bool vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high);
+/* Makes the resident pages of [first, last) busy; waits for those that another thread has. Threads
+ * that hold some while they wait for others take them in ascending order. => how many, with their
+ * frames; O held, dropped and retaken meanwhile. Runs on: jobs */
+unsigned vm_object_busy_resident(
+    struct vm_object *o, uint64_t first, uint64_t last, uint32_t *frames);
 /* Ends a job's hole, and wakes the threads that wanted a page of it. => no lock held */
 void vm_object_hole_close(struct vm_object *o, struct hole *hole);
 

@@ -166,6 +166,7 @@ struct named_entry {
 	struct vm_object *object;           /* (C) with a reference */
 	uint64_t first, end;                /* (C) pages */
 	bool is_writable;                   /* (C) what may be mapped of it */
+	bool may_change;                    /* (C) a submap's regions */
 	int socket;                         /* (C) the daemon's end */
 	uint64_t cookie;                    /* (C) of the other end */
 	struct share_account *account;      /* (C) whose descriptor it is, with a reference */

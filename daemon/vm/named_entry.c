@@ -69,6 +69,13 @@ uncover(struct named_entry *n)
 	lock_release(&o->lock);
 }
 
+static struct named_range
+range_of(const struct named_entry *n)
+{
+	CHECK_OBJ(n, NAMED_ENTRY_MAGIC);
+	return (struct named_range){ n->object, n->first, n->end, n->is_writable, n->may_change };
+}
+
 int
 named_entry_create(struct daemon *d, const struct named_range *range, int socket, uint64_t cookie,
     struct share_account *account, struct named_entry **ret)
@@ -92,6 +99,7 @@ named_entry_create(struct daemon *d, const struct named_range *range, int socket
 		.first = range->first,
 		.end = range->end,
 		.is_writable = range->is_writable,
+		.may_change = range->may_change,
 		.cookie = cookie,
 		.socket = socket,
 		.account = share_account_get(d, account->uid, account->is_privileged) };
@@ -127,7 +135,7 @@ named_entry_find(struct daemon *d, uint64_t cookie, struct named_range *ret)
 	if (n) {
 		CHECK_OBJ(n, NAMED_ENTRY_MAGIC);
 		vm_object_get(n->object);
-		*ret = (struct named_range){ n->object, n->first, n->end, n->is_writable };
+		*ret = range_of(n);
 	}
 	lock_release(&d->named.lock);
 	return n != NULL;
@@ -150,7 +158,7 @@ named_entry_end(struct daemon *d, struct named_entry *n, struct named_range *ret
 	d->named.count--;
 	lock_release(&d->named.lock);
 	uncover(n);
-	*ret = (struct named_range){ n->object, n->first, n->end, n->is_writable };
+	*ret = range_of(n);
 	/* A client may have sent much through it, which closing it would have to take apart. */
 	closer_close(d, n->socket, 0, n->account->uid);
 	share_give(d, n->account, SHARE_DESCRIPTORS, 1);

@@ -16,6 +16,7 @@ struct named_range {
 	struct vm_object *object;
 	uint64_t first, end; /* pages */
 	bool is_writable;
+	bool may_change; /* the object is a submap, whose regions the holder may change */
 };
 
 void named_table_create(struct daemon *d);

@@ -62,7 +62,9 @@ enum pager_allocate_flags {
 	PAGER_ALLOC_WIRED = 8,
 };
 /* A flag: at a multiple of 2^log2 bytes, log2 from 1 to 46. Not with PAGER_ALLOC_FIXED. */
-#define PAGER_ALLOC_ALIGNED(log2) ((unsigned)(log2) << 24)
+#define PAGER_ALLOC_ALIGNED_SHIFT 24
+#define PAGER_ALLOC_LOG2_MAX      46
+#define PAGER_ALLOC_ALIGNED(log2) ((unsigned)(log2) << PAGER_ALLOC_ALIGNED_SHIFT)
 
 /* Zero-filled memory of at least `size` bytes, page-aligned. flags: enum pager_allocate_flags.
  * Errors: -EINVAL (size 0, an unknown flag, an address or alignment that cannot be), -ENOMEM
@@ -95,6 +97,44 @@ PAGER_API int pager_make_entry(
  * names of one object), -EMFILE, -ENOTCONN. */
 PAGER_API int pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int protection,
     unsigned flags, void **ret_addr);
+
+/* A submap: `size` bytes of shared memory that has regions. A page that no region covers is a hole;
+ * a touch of a hole, or one that the region does not allow, raises SIGSEGV in the thread that
+ * touches. The descriptor is a name as that of pager_make_entry, with the rights PROT_READ |
+ * PROT_WRITE | PAGER_SUBMAP_CHANGE: whoever has it maps all or a part of the submap, holes
+ * included, by pager_map_entry, once; regions that come and go, and their protections, are then the
+ * same for all who map it. flags: 0. Source of the idea: the submaps of Mach's VM. Errors: -EINVAL
+ * (size 0 or beyond 2^47, other flags), -ENOMEM (also: the daemon's limits), -EMFILE, -ENOTCONN. */
+#define PAGER_SUBMAP_CHANGE 0x20000
+PAGER_API int pager_submap_create(struct pager *p, uint64_t size, unsigned flags, int *ret_fd);
+/* A flag of pager_submap_allocate: the region's tag, from 0 to PAGER_TAG_MAX. */
+#define PAGER_SUBMAP_TAG_SHIFT 16
+#define PAGER_SUBMAP_TAG(tag)  ((unsigned)(tag) << PAGER_SUBMAP_TAG_SHIFT)
+/* Adds a region of zeroes to the submap that fd names; fd must have PAGER_SUBMAP_CHANGE, here and
+ * below. flags: PAGER_ALLOC_FIXED: at *offset, a multiple of the page size; else at the lowest
+ * place where it fits, perhaps PAGER_ALLOC_ALIGNED, which is stored in *offset; PAGER_SUBMAP_TAG.
+ * protection: PROT_NONE, PROT_READ or PROT_READ | PROT_WRITE. All who map the submap have the
+ * region when the call returns. Errors: -EBADF (fd is no name), -ENOTSUP (of no submap), -EACCES
+ * (without the right to change it), -EINVAL (also: it would lie beyond the submap's end), -EEXIST
+ * (PAGER_ALLOC_FIXED: a region is there, or one that another call is just removing), -ENOMEM (no
+ * place, too many regions), -ENOTCONN. */
+PAGER_API int pager_submap_allocate(
+    struct pager *p, int fd, uint64_t *offset, size_t size, int protection, unsigned flags);
+/* Removes what regions have in the range, all of which they must cover. When the call returns its
+ * content is gone, and no process sees any of it, one that is stopped included. Errors: as for
+ * pager_submap_allocate; -EINVAL (a part of the range is a hole). */
+PAGER_API int pager_submap_deallocate(struct pager *p, int fd, uint64_t offset, size_t size);
+/* Sets what may be done with the range, all of which regions must cover; with PAGER_PROT_MAXIMUM
+ * its maximum, as pager_protect does. When the call returns no process can do with it what it may
+ * not. The content stays. Errors: as for pager_submap_deallocate; -EACCES (also: a maximum lacks a
+ * right). */
+PAGER_API int pager_submap_protect(
+    struct pager *p, int fd, uint64_t offset, size_t size, int protection);
+/* Another name of what fd names, which may do less: rights is PROT_READ, perhaps with PROT_WRITE
+ * and PAGER_SUBMAP_CHANGE. Protections of regions guard against mistakes; a holder of a name with
+ * PROT_WRITE who means ill can write to whatever the submap has. A name without it cannot. Errors:
+ * -EINVAL (other rights), -EBADF, -EACCES (more than fd allows), -ENOMEM, -EMFILE, -ENOTCONN. */
+PAGER_API int pager_submap_name(struct pager *p, int fd, int rights, int *ret_fd);
 
 /* Brings the range in and keeps it resident and writable without faults until it has been unwired
  * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.

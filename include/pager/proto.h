@@ -110,6 +110,53 @@ struct pager_rep_map_entry { /* carries the memfd */
 	uint64_t object_id, object_offset;
 };
 
+/* An object that several may map, and a name for all of it that allows everything. Its regions say
+ * what a page may be used for; there are none at first. A touch of a page in no region, or that the
+ * region does not allow, is answered with SIGSEGV. It is mapped by MAP_ENTRY. */
+struct pager_req_submap_create {
+	uint64_t size;
+	uint32_t flags; /* 0 */
+	uint32_t reserved;
+};
+struct pager_rep_submap_create { /* carries the name */
+	uint64_t object_id;
+};
+
+enum pager_submap_op {
+	PAGER_SUBMAP_ALLOCATE = 1, /* a region of zeroes */
+	PAGER_SUBMAP_DEALLOCATE = 2,
+	PAGER_SUBMAP_PROTECT = 3,
+};
+/* Carries a name of the submap that allows changing it. The answer comes when no process that maps
+ * the submap can do any more what the change forbids; once a change has begun it is carried out to
+ * its end, whatever becomes of the session. Errors: -EBADF: the descriptor is no name, or none any
+ * more; -ENOTSUP: it names no submap; -EACCES: it does not allow changes, or (PROTECT) a maximum
+ * lacks a right; -EINVAL: not all of the range is regions, or lies in the submap; -EEXIST: the
+ * place is taken, or its pages are still being discarded. */
+struct pager_req_submap_change {
+	uint64_t offset, size; /* multiples of the page size */
+	uint32_t op;           /* enum pager_submap_op */
+	uint32_t protection;   /* PROT_NONE, PROT_READ or PROT_READ | PROT_WRITE; DEALLOCATE: 0;
+				  PROTECT: perhaps with PAGER_PROT_MAXIMUM */
+	uint32_t flags;        /* ALLOCATE: PAGER_ALLOC_FIXED (at offset), or an alignment, as of
+				  pager_allocate; else 0 */
+	uint32_t tag;          /* ALLOCATE: at most PAGER_TAG_MAX; else 0 */
+};
+struct pager_rep_submap_change {
+	uint64_t offset; /* ALLOCATE: where the region lies */
+	uint64_t pages;  /* DEALLOCATE: that are gone */
+};
+
+/* Carries a name. rights: PROT_READ, perhaps with PROT_WRITE and PAGER_SUBMAP_CHANGE. -EACCES: the
+ * name that was sent allows less. */
+struct pager_req_submap_name {
+	uint32_t rights;
+	uint32_t flags; /* 0 */
+};
+struct pager_rep_submap_name { /* carries the new name */
+	uint64_t object_id;
+};
+
 struct pager_req_deallocate {
 	uint64_t address, size;
 };
@@ -360,6 +407,9 @@ _Static_assert(sizeof(struct pager_req_hello) == 88, "wire layout");
 _Static_assert(sizeof(struct pager_req_allocate) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_make_entry) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_req_map_entry) == 32, "wire layout");
+_Static_assert(sizeof(struct pager_req_submap_create) == 16, "wire layout");
+_Static_assert(sizeof(struct pager_req_submap_change) == 32, "wire layout");
+_Static_assert(sizeof(struct pager_req_submap_name) == 8, "wire layout");
 _Static_assert(sizeof(struct pager_wire_region) == 136, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
@@ -386,6 +436,8 @@ pager_msg_request_fds(const struct pager_msg_header *header)
 	switch (header->type) {
 	case PAGER_MSG_ATTACH:
 	case PAGER_MSG_MAP_ENTRY:
+	case PAGER_MSG_SUBMAP_CHANGE:
+	case PAGER_MSG_SUBMAP_NAME:
 		return 1;
 	case PAGER_MSG_TRACE:
 		return ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START;

@@ -30,6 +30,13 @@ MSG(13, PROTECT, protect, 0, CLIENT, JOB,
     "sets the protection of a range, or its maximum (the library changes the mapping afterwards)")
 MSG(14, INHERIT, inherit, 0, CLIENT, JOB, "says what a forked child gets of a range")
 MSG(15, TAG, tag, 0, CLIENT, JOB, "gives a range a number of the client's")
+MSG(17, SUBMAP_CREATE, submap_create, 1, CLIENT, LOOP,
+    "makes an object whose regions are added afterwards; answers with the descriptor that is its "
+    "name")
+MSG(18, SUBMAP_CHANGE, submap_change, 0, CLIENT, JOB,
+    "adds, removes or protects regions of the submap that the descriptor sent along names")
+MSG(19, SUBMAP_NAME, submap_name, 1, CLIENT, LOOP,
+    "makes a name with fewer rights for what the descriptor sent along names")
 MSG(20, STAT_SEGMENT, stat_segment, 1, ANY, LOOP, "the shared statistics segment, read-only")
 MSG(21, CLIENTS, clients, 0, ANY, LOOP, "lists sessions, a few at a time")
 MSG(22, MAP, map, 0, ANY, JOB, "lists a client's regions, a few at a time (owner or CONTROL)")

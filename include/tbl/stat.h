@@ -94,7 +94,8 @@ STAT(CLUSTERED, clustered, COUNTER, "pages", "pages brought in as neighbours of 
 STAT(PREFETCHES, prefetches, COUNTER, "pages", "pages brought in by WILLNEED")
 STAT(DISCARDS, discards, COUNTER, "pages", "pages discarded by their owner")
 STAT(VIOLATIONS, violations, COUNTER, "count",
-    "writes to memory that its client may only read: it got SIGSEGV")
+    "writes to memory that its client may only read, and touches that a submap does not allow: it "
+    "got SIGSEGV")
 STAT(PLANTED, planted, COUNTER, "pages", "planted pages overwritten with the true content")
 STAT(BUSY_WAITS, busy_waits, COUNTER, "count", "faults on pages in transit")
 STAT(PARKS, parks, COUNTER, "count", "faults that had to wait for a frame")

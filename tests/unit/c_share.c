@@ -221,7 +221,7 @@ covers_max(void **state)
 	static struct named_entry *names[COVERS_MAX];
 	struct vm_object *o = share_make(32);
 	struct range middle = share_pages_of(0, 8, 16);
-	struct named_range range = { o, 0, 8, true };
+	struct named_range range = { o, 0, 8, true, false };
 	struct named_entry *n;
 	unsigned references;
 	uint64_t used;

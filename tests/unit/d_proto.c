@@ -66,8 +66,20 @@ static const struct row rows[] = {
 	{ .what = "reserved2 is set", .type = PAGER_MSG_ALLOCATE, .reserved2 = 0x80000000u },
 	{ .what = "a request with an error", .type = PAGER_MSG_ALLOCATE, .error = -1 },
 	{ .what = "type 0", .type = 0 },
-	{ .what = "a type in a gap", .type = 19 },
-	{ .what = "a type beyond the last", .type = 30 },
+	{ .what = "submap create", .type = PAGER_MSG_SUBMAP_CREATE, .good = true },
+	{ .what = "submap create with a descriptor", .type = PAGER_MSG_SUBMAP_CREATE, .fds = 1 },
+	{ .what = "submap change", .type = PAGER_MSG_SUBMAP_CHANGE, .fds = 1, .good = true },
+	{ .what = "submap change without a name", .type = PAGER_MSG_SUBMAP_CHANGE },
+	{ .what = "submap change cut short",
+	    .type = PAGER_MSG_SUBMAP_CHANGE,
+	    .fds = 1,
+	    .length_delta = -8,
+	    .body_delta = -8 },
+	{ .what = "submap name", .type = PAGER_MSG_SUBMAP_NAME, .fds = 1, .good = true },
+	{ .what = "submap name without a name", .type = PAGER_MSG_SUBMAP_NAME },
+	{ .what = "submap name with two", .type = PAGER_MSG_SUBMAP_NAME, .fds = 2 },
+	{ .what = "a type in a gap", .type = 30 },
+	{ .what = "a type beyond the last", .type = 63 },
 	{ .what = "type 65535", .type = 65535 },
 };
 
@@ -111,7 +123,9 @@ proto_truncation(void **state)
 			struct pager_msg_header h = { .length = (uint32_t)bytes,
 				.type = (uint16_t)type };
 			char *copy = calloc(1, bytes ? bytes : 1);
-			unsigned fds = type == PAGER_MSG_ATTACH || type == PAGER_MSG_MAP_ENTRY;
+			unsigned fds = type == PAGER_MSG_ATTACH || type == PAGER_MSG_MAP_ENTRY ||
+				       type == PAGER_MSG_SUBMAP_CHANGE ||
+				       type == PAGER_MSG_SUBMAP_NAME;
 
 			memcpy(copy, &h, bytes < sizeof(h) ? bytes : sizeof(h));
 			assert_int_equal(

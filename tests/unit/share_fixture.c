@@ -92,7 +92,7 @@ share_make(uint64_t pages)
 int
 share_map_at(unsigned n, struct vm_object *o, uint64_t first, uint64_t last, uint64_t at)
 {
-	struct named_range name = { o, first, last, true };
+	struct named_range name = { o, first, last, true, false };
 	struct range range = share_pages_of(n, at, at + (last - first));
 	struct vm_entry e;
 
@@ -158,9 +158,9 @@ share_name_make(struct vm_object *o, uint64_t first, uint64_t last, uint64_t coo
 {
 	struct named_entry *n = NULL;
 
-	assert_int_equal(
-	    named_entry_create(share.unit.daemon, &(struct named_range){ o, first, last, true }, -1,
-		cookie, share.tasks[0]->bill.account, &n),
+	assert_int_equal(named_entry_create(share.unit.daemon,
+			     &(struct named_range){ o, first, last, true, false }, -1, cookie,
+			     share.tasks[0]->bill.account, &n),
 	    0);
 	return n;
 }

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard.h"
+
+#include <setjmp.h>
+
+#include "harness.h"
+
+static sigjmp_buf caught;
+/* The touch that may fail, or NULL; and the last one that has. */
+static const volatile void *volatile touched, *volatile failed;
+
+static void
+on_fault(int number, siginfo_t *info, void *context)
+{
+	const volatile void *at = info->si_addr;
+
+	(void)context;
+	if (at == touched) {
+		failed = at;
+		touched = NULL;
+		siglongjmp(caught, number);
+	}
+	/* A thread that was woken while the daemon was about to answer it has asked twice. */
+	if (at != failed)
+		FAIL("signal %d at %p", number, info->si_addr);
+}
+
+void
+guard_begin(void)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+
+	REQUIRE(sigaction(SIGSEGV, &action, NULL) == 0 && sigaction(SIGBUS, &action, NULL) == 0);
+}
+
+int
+guard_load(const volatile unsigned char *at, unsigned char *ret)
+{
+	int number = sigsetjmp(caught, 1);
+
+	if (number == 0) {
+		touched = at;
+		*ret = *at;
+		touched = NULL;
+	}
+	return number;
+}
+
+int
+guard_store(volatile unsigned char *at, unsigned char value)
+{
+	int number = sigsetjmp(caught, 1);
+
+	if (number == 0) {
+		touched = at;
+		*at = value;
+		touched = NULL;
+	}
+	return number;
+}
