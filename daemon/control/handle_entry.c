@@ -95,15 +95,15 @@ handle_map_entry(struct request *r)
 	const struct pager_req_map_entry *in = r->body;
 	struct named_range name;
 	struct range range;
-	uint64_t cookie;
+	struct named_identity identity;
 	int error = range_init(&range, r->task, in->address, in->size);
 
 	if (!error && (in->flags != 0 || !protection_is_valid(in->protection)))
 		error = -EINVAL;
 	if (error)
 		return error;
-	if (r->fd < 0 || named_cookie(r->fd, &cookie) != 0 ||
-	    !named_entry_find(r->daemon, cookie, &name))
+	if (r->fd < 0 || named_identify(r->fd, &identity) != 0 ||
+	    !named_entry_find(r->daemon, &identity, &name))
 		return -EBADF;
 	error = name_map(r, in, &name, &range);
 	vm_object_put(name.object);

@@ -67,10 +67,10 @@ handle_submap_create(struct request *r)
 static int
 name_find(const struct request *r, struct named_range *ret)
 {
-	uint64_t cookie;
+	struct named_identity identity;
 
-	return r->fd >= 0 && named_cookie(r->fd, &cookie) == 0 &&
-		       named_entry_find(r->daemon, cookie, ret)
+	return r->fd >= 0 && named_identify(r->fd, &identity) == 0 &&
+		       named_entry_find(r->daemon, &identity, ret)
 		   ? 0
 		   : -EBADF;
 }

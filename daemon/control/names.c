@@ -5,8 +5,8 @@
 #include "control/names.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/jobs.h"
@@ -102,12 +102,14 @@ name_end(struct name *name)
 }
 
 static void
-hung_up(uv_poll_t *poll, int status, int events)
+closed(uv_poll_t *poll, int status, int events)
 {
 	struct name *name = poll->data;
 
 	loop_assert(name->names->daemon);
-	if (status < 0 || events & UV_DISCONNECT)
+	/* libuv reports the end of the last copy as an error of the pipe. */
+	(void)events;
+	if (status < 0)
 		name_end(name);
 }
 
@@ -124,14 +126,14 @@ name_watch(struct daemon *d, struct named_entry *entry)
 		return -ENOMEM;
 	name->names = names;
 	name->entry = entry;
-	error = uv_poll_init(names->loop, &name->poll, entry->socket);
+	error = uv_poll_init(names->loop, &name->poll, entry->pipe);
 	if (error) {
 		free(name);
 		return error;
 	}
 	name->poll.data = name;
-	/* What a holder sends is not read, and does not wake anybody. */
-	CHECK(uv_poll_start(&name->poll, UV_DISCONNECT, hung_up) == 0);
+	/* An event that no pipe has: errors are reported in any case. */
+	CHECK(uv_poll_start(&name->poll, UV_DISCONNECT, closed) == 0);
 	list_add_tail(&names->watched, &name->node);
 	names->count++;
 	return 0;
@@ -143,28 +145,30 @@ names_make(
 {
 	struct named_entry *entry;
 	struct named_range left;
-	uint64_t cookie;
-	int pair[2], error;
+	struct named_identity identity;
+	int ends[2], error;
 
 	loop_assert(d);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	error = named_cookie(pair[1], &cookie);
+	/* Nothing is written to it, so the least will do. */
+	(void)fcntl(ends[1], F_SETPIPE_SZ, 1);
+	error = named_identify(ends[0], &identity);
 	if (!error)
-		error = named_entry_create(d, pages, pair[0], cookie, account, &entry);
+		error = named_entry_create(d, pages, ends[1], &identity, account, &entry);
 	if (error) {
-		close(pair[0]);
-		close(pair[1]);
+		close(ends[0]);
+		close(ends[1]);
 		return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
 	}
 	error = name_watch(d, entry);
 	if (error) {
 		named_entry_end(d, entry, &left);
 		vm_object_put(left.object);
-		close(pair[1]);
+		close(ends[0]);
 		return error;
 	}
-	*ret_fd = pair[1];
+	*ret_fd = ends[0];
 	return 0;
 }
 

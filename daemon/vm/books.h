@@ -160,6 +160,12 @@ struct upl {
 #define NAMED_ENTRY_MAGIC 0x4a3ede17u
 #define NAMED_CHAINS      256u
 
+/* Tells a name from all others, of any time: named_entry.h. */
+struct named_identity {
+	uint64_t inode;   /* number of the pipe's, used again when it has wrapped at 2^32 */
+	uint64_t born_ns; /* when that was made */
+};
+
 /* Pages of an object that a descriptor names: named_entry.h. */
 struct named_entry {
 	uint32_t magic;
@@ -167,8 +173,8 @@ struct named_entry {
 	uint64_t first, end;                /* (C) pages */
 	bool is_writable;                   /* (C) what may be mapped of it */
 	bool may_change;                    /* (C) a submap's regions */
-	int socket;                         /* (C) the daemon's end */
-	uint64_t cookie;                    /* (C) of the other end */
+	int pipe;                           /* (C) the daemon's end */
+	struct named_identity identity;     /* (C) */
 	struct share_account *account;      /* (C) whose descriptor it is, with a reference */
 	struct named_entry *next;           /* in its chain */
 	struct named_entry *next_of_object; /* (O) */

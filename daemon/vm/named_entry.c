@@ -5,20 +5,25 @@
 #include "vm/named_entry.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/closer.h"
 
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
-
 static struct named_entry **
-chain_locked(struct named_table *t, uint64_t cookie)
+chain_locked(struct named_table *t, const struct named_identity *identity)
 {
 	lock_assert_held(&t->lock);
-	return &t->chains[cookie % NAMED_CHAINS];
+	return &t->chains[identity->inode % NAMED_CHAINS];
+}
+
+static bool
+is_same(const struct named_identity *a, const struct named_identity *b)
+{
+	return a->inode == b->inode && a->born_ns == b->born_ns;
 }
 
 void
@@ -77,8 +82,8 @@ range_of(const struct named_entry *n)
 }
 
 int
-named_entry_create(struct daemon *d, const struct named_range *range, int socket, uint64_t cookie,
-    struct share_account *account, struct named_entry **ret)
+named_entry_create(struct daemon *d, const struct named_range *range, int pipe,
+    const struct named_identity *identity, struct share_account *account, struct named_entry **ret)
 {
 	struct named_entry *n, **chain;
 	int error;
@@ -100,8 +105,8 @@ named_entry_create(struct daemon *d, const struct named_range *range, int socket
 		.end = range->end,
 		.is_writable = range->is_writable,
 		.may_change = range->may_change,
-		.cookie = cookie,
-		.socket = socket,
+		.identity = *identity,
+		.pipe = pipe,
 		.account = share_account_get(d, account->uid, account->is_privileged) };
 	if (!n->account || !cover(n)) {
 		error = n->account ? -EMFILE : -ENOMEM;
@@ -113,7 +118,7 @@ named_entry_create(struct daemon *d, const struct named_range *range, int socket
 	}
 	vm_object_get(range->object);
 	lock_acquire(&d->named.lock);
-	chain = chain_locked(&d->named, cookie);
+	chain = chain_locked(&d->named, identity);
 	n->next = *chain;
 	*chain = n;
 	d->named.count++;
@@ -123,14 +128,14 @@ named_entry_create(struct daemon *d, const struct named_range *range, int socket
 }
 
 bool
-named_entry_find(struct daemon *d, uint64_t cookie, struct named_range *ret)
+named_entry_find(struct daemon *d, const struct named_identity *identity, struct named_range *ret)
 {
 	struct named_entry *n;
 
 	locks_assert_none();
 	lock_acquire(&d->named.lock);
-	n = *chain_locked(&d->named, cookie);
-	while (n && n->cookie != cookie)
+	n = *chain_locked(&d->named, identity);
+	while (n && !is_same(&n->identity, identity))
 		n = n->next;
 	if (n) {
 		CHECK_OBJ(n, NAMED_ENTRY_MAGIC);
@@ -149,7 +154,7 @@ named_entry_end(struct daemon *d, struct named_entry *n, struct named_range *ret
 	CHECK_OBJ(n, NAMED_ENTRY_MAGIC);
 	locks_assert_none();
 	lock_acquire(&d->named.lock);
-	at = chain_locked(&d->named, n->cookie);
+	at = chain_locked(&d->named, &n->identity);
 	while (*at != n) {
 		CHECK(*at);
 		at = &(*at)->next;
@@ -159,8 +164,7 @@ named_entry_end(struct daemon *d, struct named_entry *n, struct named_range *ret
 	lock_release(&d->named.lock);
 	uncover(n);
 	*ret = range_of(n);
-	/* A client may have sent much through it, which closing it would have to take apart. */
-	closer_close(d, n->socket, 0, n->account->uid);
+	closer_close(d, n->pipe, 0, n->account->uid);
 	share_give(d, n->account, SHARE_DESCRIPTORS, 1);
 	share_account_put(d, n->account);
 	n->magic = 0;
@@ -168,10 +172,22 @@ named_entry_end(struct daemon *d, struct named_entry *n, struct named_range *ret
 }
 
 int
-named_cookie(int fd, uint64_t *ret)
+named_identify(int fd, struct named_identity *ret)
 {
-	socklen_t length = sizeof(*ret);
+	static const char pipes[] = "pipe:[";
+	char path[64], target[sizeof(pipes)];
+	struct stat status;
 
 	CHECK(fd >= 0);
-	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &length) == 0 ? 0 : -ENOTSOCK;
+	/* Files of any other kind have names that begin otherwise. They are not asked for their
+	 * status: a file system may be a client's, and answer when it likes. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, target, sizeof(target)) < (ssize_t)sizeof(pipes) ||
+	    memcmp(target, pipes, sizeof(pipes) - 1) != 0 || fstat(fd, &status) < 0)
+		return -EBADF;
+	/* The time changes only where somebody writes to the pipe, or changes its mode or its
+	 * owner: that is for root and for the daemon's own user. */
+	*ret = (struct named_identity){ (uint64_t)status.st_ino,
+		(uint64_t)status.st_ctim.tv_sec * 1000000000u + (uint64_t)status.st_ctim.tv_nsec };
+	return 0;
 }

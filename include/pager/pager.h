@@ -81,7 +81,7 @@ PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
  * process (SCM_RIGHTS). Whoever has it, or a copy, can map the memory through a connection of its
  * own, no further than `protection` allows: PROT_READ, or PROT_READ | PROT_WRITE. flags: 0. The
  * memory stays as long as somebody maps it, or has a copy of the descriptor. Closing a copy with
- * close(2) is all; shutdown(2) of one ends the name for all. Errors: -EINVAL (as for
+ * close(2) is all. Errors: -EINVAL (as for
  * pager_deallocate, or other bits), -ENOTSUP (not allocated with PAGER_ALLOC_SHAREABLE, or a part
  * of an allocation, since whoever maps a page of it could reach all), -EACCES (the caller may not
  * write there itself), -ENOMEM, -EMFILE (also:

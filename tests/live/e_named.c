@@ -67,24 +67,37 @@ try_the_memfd(struct live *d, struct common *c, int fd)
 	int memfd = -1, again;
 	struct chan_call call = { CHAN_CALL(MAP_ENTRY, &request, &reply), .ret_fd = &memfd,
 		.fds_out = &fd, .fds_out_count = 1 };
+	const size_t page = d->page_bytes;
 	char path[64], byte = 1;
+	void *plain;
 	struct raw r;
 
 	raw_connect(d, &r);
 	request.address = (uintptr_t)raw_reserve(request.size);
 	OK(chan_exchange(&r.chan, &call));
+	REQUIRE(write(memfd, &byte, 1) < 0 && errno == EBADF);
 	REQUIRE(pwrite(memfd, &byte, 1, 0) < 0 && errno == EBADF);
-	REQUIRE(fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		    (off_t)d->page_bytes) < 0 &&
+	REQUIRE(fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)page) < 0 &&
 		errno == EBADF);
-	REQUIRE(ftruncate(memfd, 0) < 0);
-	REQUIRE(
-	    mmap(NULL, d->page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0) == MAP_FAILED &&
-	    errno == EACCES);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
-	again = open(path, O_RDWR);
-	REQUIRE(again < 0 && errno == EACCES);
-	REQUIRE(fchmod(memfd, 0666) < 0);
+	REQUIRE(fallocate(memfd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, (off_t)page) < 0);
+	REQUIRE(ftruncate(memfd, 0) < 0 && errno == EINVAL);
+	REQUIRE(fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE) < 0 && errno == EPERM);
+	REQUIRE(mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0) == MAP_FAILED &&
+		errno == EACCES);
+	plain = mmap(NULL, page, PROT_READ, MAP_SHARED, memfd, 0);
+	REQUIRE(plain != MAP_FAILED);
+	REQUIRE(mprotect(plain, page, PROT_READ | PROT_WRITE) < 0 && errno == EACCES);
+	REQUIRE(madvise(plain, page, MADV_REMOVE) < 0 && errno == EACCES);
+	REQUIRE(munmap(plain, page) == 0);
+	/* Root may open anything. */
+	if (geteuid() == READER_UID) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+		again = open(path, O_RDWR);
+		REQUIRE(again < 0 && errno == EACCES);
+		again = open(path, O_WRONLY | O_TRUNC);
+		REQUIRE(again < 0 && errno == EACCES);
+		REQUIRE(fchmod(memfd, 0666) < 0);
+	}
 	close(memfd);
 	raw_close(&r);
 }
@@ -161,7 +174,7 @@ static client_body *const named_bodies[] = { named_maker, named_partner, named_r
 static unsigned
 clients_descriptors(struct live *d)
 {
-	return live_descriptors_count(d->pid, "socket:") +
+	return live_descriptors_count(d->pid, "socket:") + live_descriptors_count(d->pid, "pipe:") +
 	       live_descriptors_count(d->pid, "pagerd-object") +
 	       live_descriptors_count(d->pid, "userfaultfd") +
 	       live_descriptors_count(d->pid, "pagemap");

@@ -154,13 +154,14 @@ share_fill(struct vm_object *o, uint64_t first, uint64_t last)
 }
 
 struct named_entry *
-share_name_make(struct vm_object *o, uint64_t first, uint64_t last, uint64_t cookie)
+share_name_make(struct vm_object *o, uint64_t first, uint64_t last, uint64_t inode)
 {
 	struct named_entry *n = NULL;
 
-	assert_int_equal(named_entry_create(share.unit.daemon,
-			     &(struct named_range){ o, first, last, true, false }, -1, cookie,
-			     share.tasks[0]->bill.account, &n),
+	assert_int_equal(
+	    named_entry_create(share.unit.daemon,
+		&(struct named_range){ o, first, last, true, false }, -1,
+		&(struct named_identity){ inode, 1 }, share.tasks[0]->bill.account, &n),
 	    0);
 	return n;
 }

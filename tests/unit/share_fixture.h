@@ -38,7 +38,7 @@ void share_unwire(unsigned n, uint64_t first, uint64_t last);
 /* Pages come in, dirty. */
 void share_fill(struct vm_object *o, uint64_t first, uint64_t last);
 struct named_entry *share_name_make(
-    struct vm_object *o, uint64_t first, uint64_t last, uint64_t cookie);
+    struct vm_object *o, uint64_t first, uint64_t last, uint64_t inode);
 /* => pages that nobody else keeps */
 uint64_t share_name_end(struct named_entry *n);
 
