@@ -21,6 +21,9 @@ struct daemon;
 #define LANE_COMMON 0u
 #define SIDE_LANES  2u
 
+/* The watcher looks at all threads each time. */
+#define WATCH_TICK_MS 25u
+
 enum watch_call {
 #define CALL(NAME, end_ms, text) WATCH_##NAME,
 #include "tbl/watch_call.h"

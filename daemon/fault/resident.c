@@ -9,6 +9,7 @@
 #include "fault/stream.h"
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
+#include "pmap/backing.h"
 #include "pmap/settle.h"
 #include "record/recorder.h"
 #include "record/window.h"
@@ -43,7 +44,7 @@ patch_holes(struct daemon *d, int uffd, uint64_t address)
 static int
 refill_holes(struct daemon *d, struct vm_object *o, int uffd, uint64_t address, uint64_t index)
 {
-	int error = uffd_allocate(o->backing.memfd, index << d->page_shift, d->page_bytes);
+	int error = backing_allocate(o, index << d->page_shift, d->page_bytes);
 
 	return error ? error : uffd_continue(uffd, address, d->page_bytes, UFFD_MODE_WP);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/watch.h"
+#include "pmap/backing.h"
 #include "pmap/uffd.h"
 #include "vm/task.h"
 #include "vm/vm_mapping.h"
@@ -76,8 +77,7 @@ clear_in(const struct vm_object *o, const struct mapper *m)
 
 		if (m->is_read_only) {
 			/* Zeroes put there would be the task's own. */
-			(void)uffd_allocate(
-			    o->backing.memfd, (m->low << d->page_shift) + at, d->hw_bytes);
+			(void)backing_allocate(o, (m->low << d->page_shift) + at, d->hw_bytes);
 			(void)uffd_continue(m->task->uffd, address + at, d->hw_bytes, UFFD_MODE_WP);
 			continue;
 		}
@@ -101,7 +101,7 @@ pmap_clear(struct vm_object *o, uint64_t index)
 		clear_in(o, m);
 	mapper_walk_end(&w);
 	watch_client(client);
-	uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
+	backing_punch(o, index << d->page_shift, d->page_bytes);
 }
 
 /* The kernel refuses memory for a page only while it is killing somebody for it. */

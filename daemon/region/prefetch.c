@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "pmap/uffd.h"
+#include "pmap/backing.h"
 #include "pagers/pager.h"
 #include "region/piece.h"
 #include "transit/run.h"
@@ -121,8 +121,8 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. A page that cannot be
 	 * read is left for its first touch. */
 	if (result != PAGER_OK ||
-	    !uffd_write(o->backing.memfd, index << d->page_shift, p->page, d->page_bytes)) {
-		uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
+	    !backing_write(o, index << d->page_shift, p->page, d->page_bytes)) {
+		backing_punch(o, index << d->page_shift, d->page_bytes);
 		fill_abort(d, &fill, 0);
 		vm_object_put(o);
 		return 0;

@@ -8,7 +8,7 @@
 #include "memorystatus/frame_wait.h"
 #include "pageq/pageq.h"
 #include "pmap/pmap.h"
-#include "pmap/uffd.h"
+#include "pmap/backing.h"
 #include "record/recorder.h"
 #include "record/window.h"
 #include "transit/blocks.h"
@@ -98,7 +98,7 @@ discard_run(struct vm_object *o, uint64_t first, uint64_t last)
 
 		while (start + n < count && d->frames.pages[frames[start + n]].index == from + n)
 			n++;
-		uffd_punch(o->backing.memfd, from << d->page_shift, (uint64_t)n << d->page_shift);
+		backing_punch(o, from << d->page_shift, (uint64_t)n << d->page_shift);
 		start += n;
 	}
 	lock_acquire(&o->lock);

@@ -11,7 +11,7 @@
 
 #include "pageq/pageq.h"
 #include "pmap/pmap.h"
-#include "pmap/uffd.h"
+#include "pmap/backing.h"
 #include "transit/release.h"
 
 /* The most pages that one hole spans. A fault on any of them waits until all have been punched. */
@@ -82,7 +82,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 		n = hole_begin(d, hole, &v[start], count - start);
 		low = hole->low;
 		high = hole->high;
-		uffd_punch(o->backing.memfd, low << d->page_shift, (high - low) << d->page_shift);
+		backing_punch(o, low << d->page_shift, (high - low) << d->page_shift);
 		lock_acquire(&o->lock);
 		pageq_lock(d);
 		for (unsigned i = start; i < start + n; i++) {

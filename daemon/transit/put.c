@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "pmap/backing.h"
 #include "pmap/uffd.h"
 
 /* Punches for one page. What is still in the way then is not the object's memory. */
@@ -27,8 +28,7 @@ clear_the_way(
 	*last = at;
 	if (++*tries > IN_THE_WAY_TRIES)
 		return false;
-	uffd_punch(fill->object->backing.memfd,
-	    (fill->index + at) << fill->object->daemon->page_shift,
+	backing_punch(fill->object, (fill->index + at) << fill->object->daemon->page_shift,
 	    fill->object->daemon->page_bytes);
 	stat_add(stats, STAT_PLANTED, 1);
 	return true;
@@ -64,12 +64,11 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 		}
 		any |= error == 0;
 		if (error && page)
-			whole =
-			    uffd_write(o->backing.memfd, offset + part, page + part, d->hw_bytes);
+			whole = backing_write(o, offset + part, page + part, d->hw_bytes);
 		part += d->hw_bytes;
 	}
 	if (!any || !whole)
-		uffd_punch(o->backing.memfd, offset, d->page_bytes);
+		backing_punch(o, offset, d->page_bytes);
 	return any && whole;
 }
 
@@ -139,13 +138,13 @@ put_in_backing(struct fill *fill, const void *pages, unsigned count, bool protec
 		uint64_t offset = (fill->index + done) << d->page_shift;
 
 		if (pages)
-			good = uffd_write(o->backing.memfd, offset,
+			good = backing_write(o, offset,
 			    (const char *)pages + ((size_t)done << d->page_shift), d->page_bytes);
 		else /* What was planted there is not zeroes. */
-			good = uffd_punch(o->backing.memfd, offset, d->page_bytes) == 0 &&
-			       uffd_allocate(o->backing.memfd, offset, d->page_bytes) == 0;
+			good = backing_punch(o, offset, d->page_bytes) == 0 &&
+			       backing_allocate(o, offset, d->page_bytes) == 0;
 		if (!good)
-			uffd_punch(o->backing.memfd, offset, d->page_bytes);
+			backing_punch(o, offset, d->page_bytes);
 	}
 	if (fill->is_read_only || !protect || !fill->write || fill->first >= done) {
 		map_from_backing(fill, 0, done, fill->is_read_only || protect ? UFFD_MODE_WP : 0);

@@ -17,6 +17,10 @@
 #include <unistd.h>
 
 #define MEMFD_LINK "/memfd:pagerd-object"
+/* Functions of the kernel: a thread waits for the answer to its fault, and has begun to write to a
+ * file in memory. */
+#define FAULT_FUNCTION "handle_userfault"
+#define WRITE_FUNCTION "shmem_file_write_iter"
 
 /* => bytes read, with a zero behind them; 0: none */
 static size_t
@@ -40,42 +44,54 @@ is_number(const char *name)
 	return name[0] >= '1' && name[0] <= '9';
 }
 
-/* => the process's number of a descriptor of that inode, or -1 */
-static int
-descriptor_of(pid_t pid, uint64_t inode)
+/* Whether a descriptor of a process is one of that inode. *ret_writes: through it, too. */
+static bool
+is_descriptor_of(pid_t pid, const char *fd, uint64_t inode, bool *ret_writes)
 {
-	char path[64], link[64], text[512], wanted[64];
-	struct dirent *entry;
-	int found = -1;
-	DIR *directory;
+	char path[64], text[512], wanted[64];
+	const char *flags;
 
 	CHECK(pid > 0 && inode != 0);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%.10s", (int)pid, fd);
+	if (readlink(path, text, sizeof(text)) < (ssize_t)strlen(MEMFD_LINK) ||
+	    strncmp(text, MEMFD_LINK, strlen(MEMFD_LINK)) != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.10s", (int)pid, fd);
+	snprintf(wanted, sizeof(wanted), "ino:\t%llu\n", (unsigned long long)inode);
+	if (read_text(path, text, sizeof(text)) == 0 || !strstr(text, wanted))
+		return false;
+	flags = strstr(text, "flags:\t");
+	*ret_writes =
+	    flags && (strtoul(flags + strlen("flags:\t"), NULL, 8) & O_ACCMODE) != O_RDONLY;
+	return true;
+}
+
+/* => whether the process has the memfd open. *ret_writes: for writing */
+static bool
+has_open(pid_t pid, uint64_t inode, bool *ret_writes)
+{
+	struct dirent *entry;
+	char path[64];
+	bool found = false, writes;
+	DIR *directory;
+
+	CHECK(pid > 0);
+	*ret_writes = false;
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	directory = opendir(path);
-	if (!directory)
-		return -1;
-	snprintf(wanted, sizeof(wanted), "ino:\t%llu\n", (unsigned long long)inode);
-	while (found < 0 && (entry = readdir(directory)) != NULL) {
-		ssize_t length =
-		    readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
-
-		if (length < 0)
-			continue;
-		link[length] = '\0';
-		if (strncmp(link, MEMFD_LINK, strlen(MEMFD_LINK)) != 0)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.10s", (int)pid, entry->d_name);
-		if (read_text(path, text, sizeof(text)) > 0 && strstr(text, wanted))
-			found = atoi(entry->d_name);
-	}
-	closedir(directory);
+	while (directory && (entry = readdir(directory)) != NULL)
+		if (is_descriptor_of(pid, entry->d_name, inode, &writes)) {
+			found = true;
+			*ret_writes |= writes;
+		}
+	if (directory)
+		closedir(directory);
 	return found;
 }
 
-/* Calls that take the lock, with the descriptor as first argument (copy_file_range(2) and
- * splice(2): as third). */
-static bool
-takes_lock(long number, const unsigned long *arguments, unsigned long fd)
+/* Which argument of a call is the descriptor whose lock it takes. => -1: it takes none */
+static int
+locking_argument(long number)
 {
 	switch (number) {
 	case SYS_write:
@@ -86,96 +102,191 @@ takes_lock(long number, const unsigned long *arguments, unsigned long fd)
 	case SYS_fallocate:
 	case SYS_ftruncate:
 	case SYS_sendfile:
-		return arguments[0] == fd;
+		return 0;
 	case SYS_copy_file_range:
 	case SYS_splice:
-		return arguments[2] == fd;
+		return 2;
 	default:
-		return false;
+		return -1;
 	}
 }
 
-static bool
-is_inside(pid_t pid, int fd)
+/* A file of a thread in /proc. => its bytes; 0: none */
+static size_t
+thread_text(pid_t pid, const char *thread, const char *name, char *text, size_t room)
 {
-	char path[96], text[256];
-	struct dirent *entry;
-	bool inside = false;
-	DIR *directory;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.10s/%s", (int)pid, thread, name);
+	return read_text(path, text, room);
+}
+
+static bool
+thread_is_inside(pid_t pid, const char *thread, uint64_t inode)
+{
+	unsigned long arguments[3];
+	char text[256], fd[16];
+	bool writes;
+	long number;
+	int which;
 
 	CHECK(pid > 0);
-	CHECK(fd >= 0);
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	directory = opendir(path);
-	while (directory && !inside && (entry = readdir(directory)) != NULL) {
-		unsigned long arguments[3];
-		long number;
-
-		if (!is_number(entry->d_name))
-			continue;
-		snprintf(
-		    path, sizeof(path), "/proc/%d/task/%.10s/syscall", (int)pid, entry->d_name);
-		if (read_text(path, text, sizeof(text)) > 0 &&
-		    sscanf(text, "%ld %lx %lx %lx", &number, &arguments[0], &arguments[1],
-			&arguments[2]) == 4)
-			inside = takes_lock(number, arguments, (unsigned long)fd);
-	}
-	if (directory)
-		closedir(directory);
-	return inside;
+	/* What the kernel does for an io_uring it does on such a thread, which has no call. */
+	if (thread_text(pid, thread, "comm", text, sizeof(text)) > 0 &&
+	    strncmp(text, "iou-wrk-", 8) == 0)
+		return thread_text(pid, thread, "wchan", text, sizeof(text)) > 0 &&
+		       strcmp(text, FAULT_FUNCTION) == 0;
+	if (thread_text(pid, thread, "syscall", text, sizeof(text)) == 0 ||
+	    sscanf(text, "%ld %lx %lx %lx", &number, &arguments[0], &arguments[1], &arguments[2]) !=
+		4)
+		return false;
+	which = locking_argument(number);
+	if (which < 0)
+		return false;
+	snprintf(fd, sizeof(fd), "%u", (unsigned)arguments[which]);
+	return is_descriptor_of(pid, fd, inode, &writes);
 }
 
+/* Whether the thread waits for a fault within a write to a file in memory, whichever that is. */
 static bool
-is_of(pid_t pid, uid_t uid)
+thread_is_hidden(pid_t pid, const char *thread, uint64_t inode)
+{
+	char text[4096];
+
+	CHECK(pid > 0);
+	(void)inode;
+	return thread_text(pid, thread, "stack", text, sizeof(text)) > 0 &&
+	       strstr(text, FAULT_FUNCTION) && strstr(text, WRITE_FUNCTION);
+}
+
+/* Whether one of the process's threads is as the function says. */
+static bool
+any_thread(pid_t pid, uint64_t inode, bool (*is)(pid_t pid, const char *thread, uint64_t inode))
+{
+	struct dirent *entry;
+	bool found = false;
+	DIR *directory;
+	char path[64];
+
+	CHECK(pid > 0);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	directory = opendir(path);
+	while (directory && !found && (entry = readdir(directory)) != NULL)
+		found = is_number(entry->d_name) && is(pid, entry->d_name, inode);
+	if (directory)
+		closedir(directory);
+	return found;
+}
+
+/* => false: it is gone, or not to be seen */
+static bool
+user_of(pid_t pid, uid_t *ret)
 {
 	char path[64];
 	struct stat st;
 
 	CHECK(pid > 0);
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return stat(path, &st) == 0 && st.st_uid == uid;
+	if (stat(path, &st) < 0)
+		return false;
+	*ret = st.st_uid;
+	return true;
 }
 
 static bool
-end_process(const struct task *task, pid_t pid, uint64_t inode)
+has_client(struct daemon *d, uid_t uid)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0u), fd;
+	bool found = false;
+
+	for (uint32_t i = 0; !found && i < d->tasks.room; i++) {
+		struct task *task = task_at(d, i);
+
+		if (!task)
+			continue;
+		found = task->uid == uid;
+		task_put(task);
+	}
+	return found;
+}
+
+/* Nothing says whose memory it writes to. */
+static bool
+is_hidden(const struct holders *h, pid_t pid, uint64_t inode)
+{
+	uid_t uid;
+
+	CHECK(h->daemon);
+	if (!any_thread(pid, inode, thread_is_hidden) || !user_of(pid, &uid) || uid == 0 ||
+	    uid == geteuid())
+		return false;
+	return h->search >= HOLDERS_GONE || has_client(h->daemon, uid);
+}
+
+static bool
+is_holder(const struct holders *h, pid_t pid, uint64_t inode)
+{
+	bool writes;
+	uid_t uid;
+
+	CHECK(pid != getpid());
+	if (has_open(pid, inode, &writes)) {
+		if (h->task && user_of(pid, &uid) && uid == h->task->uid)
+			return true;
+		if (any_thread(pid, inode, thread_is_inside))
+			return true;
+		if (h->search >= HOLDERS_WRITERS && writes)
+			return true;
+	}
+	return h->search >= HOLDERS_HIDDEN && is_hidden(h, pid, inode);
+}
+
+static bool
+end_process(const struct holders *h, pid_t pid, uint64_t inode)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0u);
 	bool ended = false;
+	uid_t uid;
 
 	CHECK(pid != getpid());
 	if (pidfd < 0)
 		return false;
 	/* Looked at once more, now that the number cannot be another process's. */
-	fd = descriptor_of(pid, inode);
-	if (fd >= 0 && (is_of(pid, task->uid) || is_inside(pid, fd)))
+	if (is_holder(h, pid, inode) && user_of(pid, &uid))
 		ended = syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0u) == 0;
 	close(pidfd);
-	if (ended)
+	if (!ended)
+		return false;
+	if (h->task)
 		log_error_limited("process %d is ended: it has the memory of process %d, which is "
 				  "gone, and keeps its lock",
-		    (int)pid, (int)task->pid);
-	return ended;
+		    (int)pid, (int)h->task->pid);
+	else
+		log_error_limited("process %d of user %u is ended: it keeps the lock of memory "
+				  "that it shares with others",
+		    (int)pid, (unsigned)uid);
+	h->ended(h->argument, uid);
+	return true;
 }
 
 unsigned
-watch_holders_end(const struct task *task, int memfd)
+watch_holders_end(const struct holders *h)
 {
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
 	unsigned ended = 0;
 	struct stat st;
 
-	CHECK_OBJ(task, TASK_MAGIC);
+	CHECK(h->ended && h->search <= HOLDERS_GONE);
 	if (!directory)
 		return 0;
 	/* fstat does not take the lock. */
-	if (fstat(memfd, &st) < 0)
+	if (fstat(h->memfd, &st) < 0)
 		st.st_ino = 0;
 	while (st.st_ino != 0 && (entry = readdir(directory)) != NULL) {
 		pid_t pid = is_number(entry->d_name) ? (pid_t)atoi(entry->d_name) : 0;
 
-		if (pid != 0 && pid != getpid() && descriptor_of(pid, st.st_ino) >= 0)
-			ended += end_process(task, pid, st.st_ino);
+		if (pid != 0 && pid != getpid() && is_holder(h, pid, st.st_ino))
+			ended += end_process(h, pid, st.st_ino);
 	}
 	closedir(directory);
 	return ended;

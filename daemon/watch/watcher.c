@@ -18,6 +18,7 @@
 #include "watch/lane.h"
 #include "vm/task.h"
 #include "watch/holder.h"
+#include "watch/suspects.h"
 
 /* Looks in a row that found a thread asleep in the same call, until it is held up. */
 #define STUCK_TICKS 3u
@@ -42,17 +43,6 @@
 #define IDLE_TICKS   40u
 #define IDLE_MS      100u
 #define OBSERVED_MAX 64u
-/* A user with this many clients apart is suspect, for this long. */
-#define SUSPECT_CLIENTS 3u
-#define SUSPECT_TICKS   (60000u / WATCH_TICK_MS)
-#define SUSPECTS_MAX    16u
-/* A suspect user of whom this many clients have been ended gets no connections for a while, and
- * for twice as long each further time: even in a side lane each of them would cost others
- * something. */
-#define REFUSED_CLIENTS 3u
-#define REFUSED_TICKS   (1000u / WATCH_TICK_MS)
-#define REFUSED_TIMES   6u
-
 static const struct {
 	unsigned end_ticks;
 	const char *text;
@@ -70,30 +60,20 @@ struct observed {
 	uint64_t apart_until; /* tick; 0: in the common lane */
 };
 
-/* A user whose clients delayed calls until they were ended, or several of whose clients are apart.
- * All clients of that user begin in a side lane: each would cost others the time until it is
- * noticed. */
-struct suspect {
-	uid_t uid;
-	uint64_t until;         /* tick until which it is suspect */
-	uint64_t refused_until; /* tick */
-	unsigned ended;         /* clients ended since it became suspect */
-	unsigned times_refused;
-};
-
 struct watcher {
 	struct daemon *daemon;
 	pthread_t thread;
-	struct lock lock; /* covers cond, stopping and suspects, and tick for others; leaf */
+	struct lock lock; /* covers cond and stopping; leaf */
 	struct cond cond; /* waited for by the watcher, signalled by watch_stop and watch_hasten */
 	bool stopping;
 	atomic_bool hasty;
-	uint64_t tick;           /* (W) changed under the lock */
-	uint64_t suspects_until; /* (W) tick after which there are none */
+	uint64_t tick; /* (W) */
 	unsigned idle;
 	unsigned calls_seen; /* sum of the words at the last look */
+	int searched_fd;     /* a memfd whose lock's holder was searched for, and when */
+	uint64_t searched_tick;
 	struct observed observed[OBSERVED_MAX];
-	struct suspect suspects[SUSPECTS_MAX];
+	struct suspects suspects;
 	struct stat_shard stats;
 };
 
@@ -121,15 +101,18 @@ sleeps(struct watch *w)
 	return at && at[1] != '\0' && at[2] != 'R';
 }
 
-/* Whether a thread of the daemon runs inside of a call on that client's memfds: it may have the
- * lock that another one waits for. */
+/* Whether another thread of the daemon runs inside of a call on that client's memfds, or where
+ * several see it on that memfd: it may have the lock that the thread waits for. */
 static bool
-lock_is_ours(struct watcher *r, uint64_t client)
+lock_is_ours(struct watcher *r, struct watch *waits)
 {
+	uint64_t client = load_relaxed(&waits->client);
+	int fd = load_relaxed(&waits->fd);
+
 	for (struct watch *w = r->daemon->watches; w; w = w->next)
 		if (load_acquire(&w->word) & WATCH_INSIDE &&
 		    load_relaxed(&w->call) == WATCH_MEMFD && load_relaxed(&w->client) == client &&
-		    !sleeps(w))
+		    (client != 0 || load_relaxed(&w->fd) == fd) && !sleeps(w))
 			return true;
 	return false;
 }
@@ -158,96 +141,18 @@ lane_for(uid_t uid)
 	return 1 + uid % SIDE_LANES;
 }
 
-static bool
-is_suspect(struct watcher *r, uid_t uid)
-{
-	bool found = false;
-
-	CHECK(r->daemon->watcher == r);
-	lock_acquire(&r->lock);
-	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
-		found |= r->suspects[i].until > r->tick && r->suspects[i].uid == uid;
-	lock_release(&r->lock);
-	return found;
-}
-
-/* The user's entry: its own, or else the one whose time ends first. */
-static struct suspect *
-suspect_locked(struct watcher *r, uid_t uid)
-{
-	struct suspect *s = &r->suspects[0];
-
-	lock_assert_held(&r->lock);
-	for (unsigned i = 0; i < SUSPECTS_MAX; i++) {
-		if (r->suspects[i].uid == uid) {
-			s = &r->suspects[i];
-			break;
-		}
-		if (r->suspects[i].until < s->until)
-			s = &r->suspects[i];
-	}
-	if (s->uid != uid || s->until <= r->tick)
-		*s = (struct suspect){ .uid = uid };
-	s->until = max_u64(s->until, r->tick + SUSPECT_TICKS);
-	r->suspects_until = max_u64(r->suspects_until, s->until);
-	return s;
-}
-
-static void
-suspect(struct watcher *r, uid_t uid)
-{
-	lock_acquire(&r->lock);
-	(void)suspect_locked(r, uid);
-	lock_release(&r->lock);
-}
-
-/* A client of the user is ended. Clients that connected before their user was refused do not make
- * it refused for longer. */
-static void
-suspect_ended(struct watcher *r, uid_t uid)
-{
-	struct suspect *s;
-	uint64_t ticks = 0;
-	unsigned ended;
-
-	lock_acquire(&r->lock);
-	s = suspect_locked(r, uid);
-	CHECK(s->times_refused <= REFUSED_TIMES);
-	ended = ++s->ended;
-	if (ended >= REFUSED_CLIENTS && s->refused_until <= r->tick) {
-		ticks = (uint64_t)REFUSED_TICKS << s->times_refused;
-		s->times_refused += s->times_refused < REFUSED_TIMES;
-		s->refused_until = r->tick + ticks;
-		s->until = s->refused_until + SUSPECT_TICKS;
-		r->suspects_until = max_u64(r->suspects_until, s->until);
-	}
-	lock_release(&r->lock);
-	if (ticks > 0 && uid != 0 && uid != geteuid())
-		log_warning_limited("user %u gets no further connections for %u s: %u of its "
-				    "clients have delayed calls of the daemon until they were "
-				    "ended",
-		    (unsigned)uid, (unsigned)(ticks * WATCH_TICK_MS / 1000), ended);
-}
-
 bool
 watch_refuses(struct daemon *d, uid_t uid)
 {
-	struct watcher *r = d->watcher;
-	bool refuses = false;
-
-	CHECK(r);
-	lock_acquire(&r->lock);
-	for (unsigned i = 0; i < SUSPECTS_MAX; i++)
-		refuses |= r->suspects[i].uid == uid && r->suspects[i].refused_until > r->tick;
-	lock_release(&r->lock);
-	return refuses;
+	CHECK(d->watcher);
+	return suspects_refuse(&d->watcher->suspects, uid);
 }
 
 unsigned
 watch_lane_of(struct daemon *d, uid_t uid)
 {
 	CHECK(d->watcher);
-	return is_suspect(d->watcher, uid) ? lane_for(uid) : LANE_COMMON;
+	return suspects_has(&d->watcher->suspects, uid) ? lane_for(uid) : LANE_COMMON;
 }
 
 static void
@@ -271,7 +176,7 @@ set_apart(struct watcher *r, struct observed *o)
 		apart += r->observed[i].task && r->observed[i].apart_until != 0 &&
 			 r->observed[i].task->uid == task->uid;
 	if (apart >= SUSPECT_CLIENTS)
-		suspect(r, task->uid);
+		suspects_add(&r->suspects, task->uid);
 }
 
 static void
@@ -294,12 +199,12 @@ set_suspects_apart(struct watcher *r)
 	struct daemon *d = r->daemon;
 
 	CHECK(d->watcher == r);
-	for (uint32_t i = 0; r->suspects_until > r->tick && i < d->tasks.room; i++) {
+	for (uint32_t i = 0; suspects_any(&r->suspects) && i < d->tasks.room; i++) {
 		struct task *task = task_at(d, i);
 
 		if (!task)
 			continue;
-		if (is_suspect(r, task->uid))
+		if (suspects_has(&r->suspects, task->uid))
 			set_suspect_apart(r, task);
 		task_put(task);
 	}
@@ -337,13 +242,81 @@ end_client(struct watcher *r, struct task *task, const struct watch *w)
 	if (exchange_acq_rel(&task->end_wanted, true))
 		return;
 	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
-	suspect_ended(r, task->uid);
+	suspects_ended(&r->suspects, task->uid);
 	log_error_limited("process %d (session %llu) does not let go of %s: it is ended",
 	    (int)task->pid, (unsigned long long)task->id, calls[load_relaxed(&w->call)].text);
 	if (task->pidfd < 0 || syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0u) < 0)
 		log_error_limited("process %d cannot be killed (%s): only its session ends",
 		    (int)task->pid, task->pidfd < 0 ? "not to be seen from here" : strerror(errno));
 	store_release(&r->daemon->tasks_end_wanted, true);
+}
+
+/* A process that held the lock of a memfd that several clients see has been killed. */
+static void
+sharer_ended(void *argument, uid_t uid)
+{
+	struct watcher *r = argument;
+
+	stat_add(r->stats, STAT_HOLDERS_ENDED, 1);
+	suspects_ended(&r->suspects, uid);
+}
+
+/* One who was handed a client's memfd; the client itself has been counted. */
+static void
+other_ended(void *argument, uid_t uid)
+{
+	(void)argument;
+	(void)uid;
+}
+
+/* How far the search for holders goes, after that many looks that were one too many. */
+static enum holder_search
+search_of(unsigned ticks)
+{
+	return ticks < HOLDER_TICKS       ? HOLDERS_INSIDE
+	       : ticks < 2 * HOLDER_TICKS ? HOLDERS_WRITERS
+	       : ticks < 8 * HOLDER_TICKS ? HOLDERS_HIDDEN
+					  : HOLDERS_GONE;
+}
+
+/* Another thread takes over what the stuck one has not begun. */
+static void
+relieve(struct watcher *r, struct watch *w, bool is_hopeless)
+{
+	if (!w->relieve || load_relaxed(&w->word) & WATCH_RELIEVED ||
+	    (load_relaxed(&w->lane) != LANE_COMMON && !is_hopeless))
+		return;
+	w->relieve(r->daemon, w);
+	if (load_relaxed(&w->word) & WATCH_RELIEVED)
+		stat_add(r->stats, STAT_RELIEVED_THREADS, 1);
+}
+
+/* The thread waits for the lock of a memfd that several see, and for none of them in particular:
+ * who holds it must be found. */
+static void
+stuck_for_nobody(struct watcher *r, struct watch *w)
+{
+	unsigned end_ticks = calls[WATCH_MEMFD].end_ticks;
+	unsigned waited = w->ticks >= EXCUSED_TICKS ? w->ticks : w->ticks - w->excused;
+	int fd = load_relaxed(&w->fd);
+
+	CHECK(w->ticks >= STUCK_TICKS && w->excused <= w->ticks);
+	if (w->ticks == STUCK_TICKS) {
+		stat_add(r->stats, STAT_HELD_CALLS, 1);
+		log_notice_limited("somebody holds the lock of memory that several processes see");
+	}
+	/* Another thread may wait for the same lock. */
+	if (waited >= end_ticks && (waited - end_ticks) % HOLDER_TICKS == 0 &&
+	    (r->searched_fd != fd || r->tick >= r->searched_tick + HOLDER_TICKS)) {
+		r->searched_fd = fd;
+		r->searched_tick = r->tick;
+		watch_holders_end(&(struct holders){ .daemon = r->daemon,
+		    .memfd = fd,
+		    .search = search_of(waited - end_ticks),
+		    .ended = sharer_ended,
+		    .argument = r });
+	}
+	relieve(r, w, waited >= end_ticks + HOLDER_TICKS);
 }
 
 /* The thread has not come back from its call for w->ticks looks. */
@@ -362,7 +335,7 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 	if (o)
 		set_apart(r, o);
 	if (load_acquire(&task->state) == TASK_ATTACHING && holds_up_many(r, task->uid))
-		suspect(r, task->uid);
+		suspects_add(&r->suspects, task->uid);
 	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
 		end_ticks = HASTY_TICKS;
 	is_over = end_ticks && w->ticks >= end_ticks &&
@@ -371,18 +344,17 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 		end_client(r, task, w);
 	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD &&
 	    (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
-		watch_holders_end(task, load_relaxed(&w->fd));
+		watch_holders_end(&(struct holders){ .daemon = r->daemon,
+		    .memfd = load_relaxed(&w->fd),
+		    .search = search_of(w->ticks - end_ticks),
+		    .task = task,
+		    .ended = other_ended });
 	/* In a side lane threads may wait, but not without end. A wait is without end if the
 	 * client has been killed and the thread that has its pages does not come back even so. */
 	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT
 			  ? load_acquire(&task->end_wanted) && w->ticks >= HOLDER_TICKS
 			  : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
-	if (w->relieve && !(load_relaxed(&w->word) & WATCH_RELIEVED) &&
-	    (load_relaxed(&w->lane) == LANE_COMMON || is_hopeless)) {
-		w->relieve(r->daemon, w);
-		if (load_relaxed(&w->word) & WATCH_RELIEVED)
-			stat_add(r->stats, STAT_RELIEVED_THREADS, 1);
-	}
+	relieve(r, w, is_hopeless);
 }
 
 static void
@@ -402,15 +374,22 @@ look_at(struct watcher *r, struct watch *w)
 	w->ticks++;
 	/* The reference that the thread has for the time of its call keeps the task there. */
 	task = task_find_cookie(r->daemon, load_relaxed(&w->client));
-	if (!task)
+	if (!task) {
+		if (load_relaxed(&w->client) == 0 && load_relaxed(&w->call) == WATCH_MEMFD &&
+		    load_acquire(&w->word) == word) {
+			w->excused += lock_is_ours(r, w);
+			if (w->ticks >= STUCK_TICKS)
+				stuck_for_nobody(r, w);
+		}
 		return;
+	}
 	o = NULL;
 	if (load_acquire(&w->word) == word) {
 		/* A wait is for another thread, which may have a lot to do. It says something
 		 * about the client only if that thread is held up. */
 		bool is_wait = load_relaxed(&w->call) == WATCH_WAIT;
 		bool is_memfd = load_relaxed(&w->call) == WATCH_MEMFD;
-		bool is_ours = is_memfd && lock_is_ours(r, load_relaxed(&w->client));
+		bool is_ours = is_memfd && lock_is_ours(r, w);
 
 		w->excused += is_ours;
 		o = is_wait ? NULL : observe(r, task);
@@ -459,9 +438,8 @@ watch_look(struct daemon *d)
 	unsigned before = r->calls_seen;
 
 	CHECK(r->daemon == d);
-	lock_acquire(&r->lock);
 	r->tick++;
-	lock_release(&r->lock);
+	suspects_tick(&r->suspects, r->tick);
 	r->calls_seen = 0;
 	for (unsigned i = 0; i < OBSERVED_MAX; i++) {
 		r->observed[i].history <<= 1;
@@ -526,6 +504,7 @@ watch_create(struct daemon *d)
 	r->daemon = d;
 	r->stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH));
 	lock_init(&r->lock, RANK_JOBS);
+	suspects_init(&r->suspects);
 	cond_init(&r->cond);
 	lock_init(&d->duty_lock, RANK_JOBS);
 	cond_init(&d->duty_given);
@@ -569,6 +548,7 @@ watch_destroy(struct daemon *d)
 	struct watcher *r = d->watcher;
 
 	CHECK(r);
+	suspects_fini(&r->suspects);
 	lock_fini(&r->lock);
 	cond_fini(&r->cond);
 	lock_fini(&d->duty_lock);

@@ -31,8 +31,6 @@
 struct daemon;
 struct task;
 
-#define WATCH_TICK_MS 25u
-
 /* The lane in which a new client of that user begins. Any thread */
 unsigned watch_lane_of(struct daemon *d, uid_t uid);
 /* Whether the user gets no connections for a while, because its clients had to be ended lately. Any

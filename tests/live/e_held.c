@@ -18,16 +18,14 @@
 #include "harness.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "book.h"
-#include "pager/uffd_compat.h"
+#include "hold.h"
 #include "raw.h"
 
 #define ATTACK_PAGES 2048u
@@ -87,48 +85,6 @@ honest(struct live *d, void *argument)
 	book_verify_all(&b);
 	book_close(&b);
 	OK(pager_disconnect(p));
-}
-
-/* A write(2) to a memfd from a page of a userfaultfd that nobody reads, so that its fault is
- * never answered. */
-struct held_write {
-	int uffd, memfd;
-	void *page;
-	size_t bytes;
-	uint64_t offset;
-};
-
-static void *
-write_for_ever(void *argument)
-{
-	struct held_write *w = argument;
-
-	(void)!pwrite(w->memfd, w->page, w->bytes, (off_t)w->offset);
-	return NULL;
-}
-
-/* => the lock is held: the fault under it has been raised */
-static void
-hold(struct held_write *w, int device, int memfd, uint64_t offset, size_t page_bytes)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg;
-	struct pollfd fault;
-	pthread_t thread;
-
-	*w = (struct held_write){ .memfd = memfd, .bytes = page_bytes, .offset = offset };
-	w->uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	w->page =
-	    mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(w->uffd >= 0 && w->page != MAP_FAILED && ioctl(w->uffd, UFFDIO_API, &api) == 0,
-	    "%s", strerror(errno));
-	reg = (struct uffdio_register){ .range = { (uintptr_t)w->page, page_bytes },
-		.mode = UFFDIO_REGISTER_MODE_MISSING };
-	REQUIRE(ioctl(w->uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
-	REQUIRE(pthread_create(&thread, NULL, write_for_ever, w) == 0);
-	fault = (struct pollfd){ .fd = w->uffd, .events = POLLIN };
-	while (poll(&fault, 1, -1) < 0)
-		continue;
 }
 
 static void *
@@ -203,18 +159,6 @@ accomplice(struct live *d, void *argument)
 	atomic_store(&shared->handed_on, true);
 	for (;;)
 		pause();
-}
-
-/* => it was ended by a SIGKILL that is not the test's */
-static void
-require_killed(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-	    "the client that held the lock ended with status %#x", status);
 }
 
 static void

@@ -356,6 +356,35 @@ ended(void **state)
 	stop(&u, &a);
 }
 
+/* The lock of a memfd that several see: no client is blamed, the thread is relieved. */
+static void
+nobody(void **state)
+{
+	struct actor a, b;
+	struct unit u;
+	(void)state;
+
+	start(&u, &a, WATCH_MEMFD);
+	begin(&u, &b, WATCH_MEMFD);
+	a.client = b.client = 0;
+	spin(&b);
+	tell(&a, ENTER);
+	look(&u, HELD_LOOKS);
+	assert_int_equal(counted(&u, STAT_HELD_CALLS), 1);
+	assert_int_equal(a.relieved, 1);
+	spin_end(&b);
+	look(&u, 1000 / WATCH_TICK_MS);
+	assert_int_equal(counted(&u, STAT_HELD_CALLS), 1);
+	assert_int_equal(counted(&u, STAT_HOLDERS_ENDED), 0);
+	assert_int_equal(counted(&u, STAT_CLIENTS_APART), 0);
+	assert_false(load_relaxed(&u.task->end_wanted));
+	assert_int_equal(watch_lane_of(u.daemon, u.task->uid), LANE_COMMON);
+	tell(&a, LEAVE);
+	assert_true(atomic_load(&a.is_relieved));
+	finish(&b);
+	stop(&u, &a);
+}
+
 static void
 end_one(struct unit *u, struct actor *a)
 {
@@ -554,6 +583,7 @@ main(void)
 		cmocka_unit_test(without_descriptors),
 		cmocka_unit_test(held_before_attached),
 		cmocka_unit_test(ended),
+		cmocka_unit_test(nobody),
 		cmocka_unit_test(ended_often),
 	};
 
