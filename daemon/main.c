@@ -148,7 +148,7 @@ create_parts(struct daemon *d)
 	create_storage(d);
 	if (side_create(d) != 0)
 		die(1, "no memory for side lanes");
-	if (frame_wait_create(d) != 0)
+	if (park_create(d) != 0)
 		die(1, "no memory for parked faults");
 	if (closer_create(d) != 0 || stop_create(d, control_name_remove) != 0)
 		die(1, "cannot start the threads that close descriptors");
@@ -195,7 +195,7 @@ destroy_parts(struct daemon *d)
 	writeback_fini(d);
 	prefetch_destroy(d);
 	trace_destroy(d);
-	frame_wait_destroy(d);
+	park_destroy(d);
 	task_table_destroy(d);
 	compressor_destroy(d->compressor);
 	if (d->swap)

@@ -61,6 +61,8 @@ gauges_refresh(struct daemon *d)
 	stat_level(stats, STAT_SESSIONS, task_count(d));
 	refresh_tables(d);
 	stat_level(stats, STAT_PARKED, load_relaxed(&d->park.count));
+	stat_level(stats, STAT_REFUSED_KEPT,
+	    load_relaxed(&d->park.refused_count) + load_relaxed(&d->park.tableless_count));
 	closer_counts(d, &late, &waiting);
 	stat_level(stats, STAT_CLOSES_STUCK, late);
 	stat_level(stats, STAT_CLOSES_WAITING, waiting);

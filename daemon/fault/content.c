@@ -48,6 +48,7 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	unsigned loaded, done;
 	bool retain;
 	enum pager_result result = PAGER_OK;
+	enum fault_outcome outcome;
 
 	locks_assert_none();
 	CHECK(fill->first < fill->count && fill->count <= FAULT_CLUSTER_MAX);
@@ -92,10 +93,11 @@ fill_stored(struct fault_server *server, const struct fault *fault, struct fill 
 	if (done == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);
-		return FAULT_ANSWERED;
+		return FAULT_AGAIN;
 	}
+	outcome = fill->first < done ? FAULT_ANSWERED : FAULT_AGAIN;
 	fill_finish(&server->stats, fill, done, PAGE_ACTIVE, retain);
-	return FAULT_ANSWERED;
+	return outcome;
 }
 
 enum fault_outcome
@@ -148,10 +150,9 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	if (stored) {
 		outcome = fill_stored(server, f, &fill);
 	} else {
-		fill_zero(server->stats, &fill);
-		outcome = FAULT_ANSWERED;
+		outcome = fill_zero(server->stats, &fill) ? FAULT_ANSWERED : FAULT_AGAIN;
 	}
-	if (outcome == FAULT_ANSWERED)
+	if (outcome == FAULT_ANSWERED || outcome == FAULT_AGAIN)
 		settle_unmap(d, server->stats);
 	return outcome;
 }

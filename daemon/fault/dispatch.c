@@ -32,12 +32,16 @@ fault_park(struct fault_server *server, const struct fault *fault, enum wait_for
 }
 
 /* Wakes the thread, which faults again. The message has the exact address, a wake-up needs the
- * page's. */
+ * page's. A page with poison has no such thread. */
 static void
 send_back(const struct fault_server *server, const struct fault *f)
 {
 	size_t bytes = server->daemon->hw_bytes;
 
+	if (f->is_refused) {
+		refused_keep(server->daemon, f, REFUSED_FRAMES);
+		return;
+	}
 	uffd_wake(f->task->uffd, round_down_u64(f->address, bytes), bytes);
 }
 
@@ -77,7 +81,12 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 	switch (outcome) {
 	case FAULT_ANSWERED:
 	case FAULT_PENDING:
+		break;
+	case FAULT_AGAIN:
 	case FAULT_BUSY:
+		/* The thread has been woken, or will be. */
+		if (f->is_refused)
+			refused_keep(server->daemon, f, REFUSED_FRAMES);
 		break;
 	case FAULT_WAITS:
 		fault_park(server, f, wait);

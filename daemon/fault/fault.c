@@ -81,6 +81,8 @@ answer_violation(struct fault_server *server, const struct fault *f)
 
 	/* If the thread is still there it faults again; a signal for what it has left would be an
 	 * accident. */
+	if (f->is_refused)
+		return;
 	if (f->is_kept) {
 		uffd_wake(task->uffd, page, server->daemon->page_bytes);
 		return;
@@ -121,11 +123,12 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 	CHECK_OBJ(f->task, TASK_MAGIC);
 	switch (target_find(server->daemon, f, &t)) {
 	case TARGET_UNKNOWN:
-		answer_unknown(server, f);
+		if (!f->is_refused)
+			answer_unknown(server, f);
 		return FAULT_ANSWERED;
 	case TARGET_FORBIDDEN:
 		answer_violation(server, f);
-		return FAULT_ANSWERED;
+		return f->is_refused ? FAULT_AGAIN : FAULT_ANSWERED;
 	case TARGET_FOUND:
 		break;
 	}
@@ -159,7 +162,7 @@ fault_handle(struct fault_server *server, const struct fault *f, enum wait_for *
 	}
 	if (outcome == FAULT_BUSY)
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
-	if (outcome == FAULT_ANSWERED)
+	if (outcome == FAULT_ANSWERED || outcome == FAULT_AGAIN)
 		count_answered(server, f, slot_kind(slot), soft);
 	vm_object_put(t.object);
 	return outcome;
@@ -178,10 +181,14 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 	watch_client(task_cookie(f->task));
 	switch (target_find(d, f, &t)) {
 	case TARGET_UNKNOWN:
-		answer_unknown(server, f);
+		if (!f->is_refused)
+			answer_unknown(server, f);
 		return true;
 	case TARGET_FORBIDDEN:
-		answer_violation(server, f);
+		if (f->is_refused)
+			refused_keep(d, f, why);
+		else
+			answer_violation(server, f);
 		return true;
 	case TARGET_FOUND:
 		break;
@@ -202,7 +209,7 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 					  : STAT_REFUSED_REFILLS,
 		    1);
 		/* Kept before the client can touch the page again, or free it. */
-		frame_wait_refused(d, f, why);
+		refused_keep(d, f, why);
 		poison_hole(t.object, &server->hole, f->task, target_address(&t, t.index));
 		/* Where table memory was refused, the log says so already. */
 		if (why != REFUSED_TABLES)
@@ -215,6 +222,8 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 			    (unsigned long long)f->address);
 	} else if (empty) {
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
+		if (f->is_refused)
+			refused_keep(d, f, why);
 	}
 	vm_object_put(t.object);
 	return empty;

@@ -24,14 +24,14 @@ wake_overflowed(struct daemon *d)
 	}
 }
 
-/* A refused fault, taken out with its reference, is answered after all, as a read. => no lock held
- */
+/* A refused fault, taken out with its reference, is answered after all, as a read, or kept again.
+ * => no lock held */
 static void
 answer_refused(struct fault_server *server, struct fault *fault)
 {
 	locks_assert_none();
 	fault->has_waited = false;
-	fault->is_kept = true;
+	fault->is_kept = fault->is_refused = true;
 	fault->window_since_ns = 0;
 	fault->flags = 0;
 	fault->start_ns = clock_now_ns();
@@ -40,17 +40,17 @@ answer_refused(struct fault_server *server, struct fault *fault)
 	task_put(fault->task);
 }
 
-/* Answers refused faults where there is room again. */
+/* Answers refused faults where there is room again. One that is kept again is not looked at again
+ * in this turn. */
 static void
 serve_refused(struct fault_server *server)
 {
 	struct daemon *d = server->daemon;
+	uint32_t most = load_acquire(&d->park.refused_count);
 	struct fault fault;
 
-	while (load_relaxed(&d->park.refused_count) > 0 && !watch_is_relieved() &&
-	       !load_relaxed(&d->park.squeezed) &&
-	       load_relaxed(&d->frames.free_count) >= d->frames.free_min &&
-	       frame_wait_take_refused(d, server->lane, &fault))
+	while (most-- > 0 && !watch_is_relieved() && refused_have_room(d) &&
+	       refused_take(d, server->lane, &fault))
 		answer_refused(server, &fault);
 }
 
@@ -66,8 +66,8 @@ serve_tableless(struct fault_server *server)
 	if (load_acquire(&d->park.tables_freed) == server->tables_seen)
 		return;
 	server->tables_seen = load_acquire(&d->park.tables_freed);
-	while (most-- > 0 && !watch_is_relieved() &&
-	       frame_wait_take_tableless(d, server->lane, &fault))
+	while (
+	    most-- > 0 && !watch_is_relieved() && refused_take_tableless(d, server->lane, &fault))
 		answer_refused(server, &fault);
 }
 

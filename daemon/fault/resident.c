@@ -81,8 +81,9 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 	return true;
 }
 
-/* Maps a page that the server holds busy, or lets its writer write, and lets it go. */
-static void
+/* Maps a page that the server holds busy, or lets its writer write, and lets it go. => whether that
+ * was possible; if not, the thread has been woken */
+static bool
 answer_held(
     struct fault_server *server, const struct fault *f, const struct target *t, uint32_t frame)
 {
@@ -136,7 +137,7 @@ answer_held(
 			}
 			if (given_up.v && o->is_shareable && !t->wired &&
 			    return_to_copy(server, f, t, p, given_up))
-				return;
+				return false;
 			/* The owner has punched a hole into its own memory, which is resident for
 			 * the daemon. It reads as zeroes. */
 			vm_page_flags_set(p, PAGE_DIRTY);
@@ -155,6 +156,7 @@ answer_held(
 	if (error)
 		uffd_wake(uffd, address, d->page_bytes);
 	vm_object_unbusy(o, index, p);
+	return error == 0;
 }
 
 /* Resident neighbours of a page with a soft fault, in the direction of its thread's run. They are
@@ -267,7 +269,7 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
     uint32_t frame, bool *ret_soft, enum wait_for *ret_wait)
 {
 	struct daemon *d = server->daemon;
-	bool is_protected = f->flags & UFFD_FAULT_WP, exact = trace_is_exact(d), ours;
+	bool is_protected = f->flags & UFFD_FAULT_WP, exact = trace_is_exact(d), ours, is_mapped;
 	struct around around = { 0, 0 };
 
 	lock_assert_held(&t->object->lock);
@@ -285,7 +287,7 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 	if (!ours) {
 		/* The holder wakes the page. */
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
-		return FAULT_ANSWERED;
+		return FAULT_AGAIN;
 	}
 	if (is_protected || !exact) {
 		trace_fault(d, t->object, t->index, f, is_protected ? TRACE_WRITE : TRACE_SOFT);
@@ -293,9 +295,9 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 		vm_object_unbusy(t->object, t->index, &d->frames.pages[frame]);
 		return FAULT_NO_WINDOW;
 	}
-	answer_held(server, f, t, frame);
+	is_mapped = answer_held(server, f, t, frame);
 	if (around.count > 0)
 		around_answer(server, f, t, &around);
 	*ret_soft = !is_protected;
-	return FAULT_ANSWERED;
+	return is_mapped ? FAULT_ANSWERED : FAULT_AGAIN;
 }

@@ -22,8 +22,11 @@
 #define FAULT_HANDED_MAX   256u
 
 enum fault_outcome {
-	/* It is answered, or the thread that holds its page will wake it. */
+	/* It is answered. */
 	FAULT_ANSWERED,
+	/* Its thread has been woken, or will be by the thread that holds its page, and faults
+	 * again. */
+	FAULT_AGAIN,
 	/* A read of swap will answer it. */
 	FAULT_PENDING,
 	/* The page's neighbours are being taken away; the thread that does so will wake it. */

@@ -82,7 +82,7 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 		else
 			fill_abort(d, &in->fill, 0);
 		vm_object_put(in->fill.object);
-		return is_full ? FAULT_NO_IO : FAULT_ANSWERED;
+		return is_full ? FAULT_NO_IO : FAULT_AGAIN;
 	}
 	in->used = true;
 	store_relaxed(&in->finished, false);
@@ -121,7 +121,7 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	struct daemon *d = server->daemon;
 	struct fill *fill = &in->fill;
 	struct ledger *ledger = &fill->task->bill.ledger;
-	bool bad = result != 0, moved;
+	bool bad = result != 0, moved, is_lost;
 	unsigned good = 0, done = 0;
 	uint64_t ns;
 
@@ -148,11 +148,15 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	ns = clock_now_ns() - in->fault.start_ns;
 	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
 	fault_count_refill(server, &in->fault, ns);
+	/* The page that faulted is the first. */
+	is_lost = bad && good == 0 && !moved;
+	if (in->fault.is_refused && done == 0 && !is_lost)
+		refused_keep(d, &in->fault, REFUSED_FRAMES);
 	if (done > 0) {
 		fill_finish(&server->stats, fill, done, PAGE_ACTIVE, true); /* drops the object */
 		return;
 	}
-	if (bad && good == 0 && !moved) {
+	if (is_lost) {
 		fill_abort(d, fill, 1);
 		fill_lost(server->stats, &server->hole, fill, 0);
 	} else {

@@ -10,7 +10,7 @@
 
 /* Begins to read the page that faulted and those behind it; the rest of the fill is put back.
  * => FAULT_PENDING; FAULT_NO_IO: there is no place for a read, and all of the fill has been put
- * back; FAULT_ANSWERED: the page is not away any more, and its threads have been woken. No lock
+ * back; FAULT_AGAIN: the page is not away any more, and its threads have been woken. No lock
  * held */
 enum fault_outcome swapin_start(
     struct fault_server *server, const struct fault *fault, struct fill *fill);

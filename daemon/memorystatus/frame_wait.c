@@ -1,56 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * There is a list for each use of a frame, since the use decides which faults may run, and one for
- * each client at its limit. Only heads are looked at, because no fault stands behind one that waits
- * for something else.
+ * Faults that wait. There is a list for each use of a frame, since the use decides which faults may
+ * run, and one for each client at its limit. Only heads are looked at, because no fault stands
+ * behind one that waits for something else.
  *
- * Runs on: fault servers, jobs (drop, forget), the writer (judge). Allocates only at start.
+ * Runs on: fault servers, jobs (drop), the writer (judge). Allocates nothing.
  */
 #include "memorystatus/frame_wait.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 #include "daemon.h"
 #include "pagers/store.h"
 #include "vm/task.h"
-
-/* The pool's first place is not used, so that an empty list is all zeroes. */
-#define PARK_NONE 0u
-
-struct parked_fault {
-	struct fault fault; /* with a task reference */
-	enum wait_for wait; /* what it waits for; not of refused faults */
-	uint64_t ticket;    /* order of arrival, over all lists */
-	uint32_t next;
-};
-
-int
-frame_wait_create(struct daemon *d)
-{
-	struct park *k = &d->park;
-	uint32_t room = (uint32_t)param(d, parked_faults);
-
-	CHECK(room > 0 && room < UINT32_MAX && !k->pool);
-	k->room = room;
-	k->pool = calloc(room + 1, sizeof(*k->pool));
-	if (!k->pool)
-		return -ENOMEM;
-	for (uint32_t i = 1; i <= room; i++)
-		k->pool[i].next = i < room ? i + 1 : PARK_NONE;
-	k->free_head = 1;
-	lock_init(&k->lock, RANK_PARK);
-	return 0;
-}
-
-void
-frame_wait_destroy(struct daemon *d)
-{
-	CHECK(d->park.pool != NULL);
-	free(d->park.pool);
-	d->park.pool = NULL;
-	lock_fini(&d->park.lock);
-}
 
 /* The most faults of one client that may wait: a client can make as many as it likes, and others
  * need places too. */
@@ -58,90 +18,6 @@ static uint32_t
 task_share(const struct park *k)
 {
 	return k->room / 4;
-}
-
-/* The list's faults are counted with those that wait, or with one kind of those that were
- * refused. */
-static atomic_uint *
-count_of(struct park *k, const struct park_list *l)
-{
-	return l == &k->refused     ? &k->refused_count
-	       : l == &k->tableless ? &k->tableless_count
-				    : &k->count;
-}
-
-/* Whether the list's faults wait for frames. Those of others wait for their clients' own pages to
- * leave, or were refused. */
-static bool
-is_for_frames(const struct park *k, const struct park_list *l)
-{
-	return l >= k->waiting && l < k->waiting + FRAME_USE_COUNT;
-}
-
-static void
-append_locked(struct park *k, struct park_list *l, uint32_t i)
-{
-	lock_assert_held(&k->lock);
-	CHECK(i != PARK_NONE && i <= k->room);
-	CHECK((l->head == PARK_NONE) == (l->tail == PARK_NONE));
-	k->pool[i].next = PARK_NONE;
-	if (l->tail == PARK_NONE)
-		l->head = i;
-	else
-		k->pool[l->tail].next = i;
-	l->tail = i;
-}
-
-/* Takes a fault out of the list and gives its place back. previous: the place before it, or
- * PARK_NONE. */
-static void
-unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t previous)
-{
-	atomic_uint *count = count_of(k, l);
-
-	lock_assert_held(&k->lock);
-	CHECK((previous == PARK_NONE ? l->head : k->pool[previous].next) == i);
-	CHECK(load_relaxed(count) > 0);
-	if (previous == PARK_NONE)
-		l->head = k->pool[i].next;
-	else
-		k->pool[previous].next = k->pool[i].next;
-	if (l->tail == i)
-		l->tail = previous;
-	CHECK(count != &k->count || k->pool[i].fault.task->waits.count > 0);
-	if (count == &k->count)
-		k->pool[i].fault.task->waits.count--;
-	if (is_for_frames(k, l))
-		fetch_sub_relaxed(&k->frame_count, 1);
-	store_release(count, load_relaxed(count) - 1);
-	k->pool[i].next = k->free_head;
-	k->free_head = i;
-}
-
-/* => its place, or PARK_NONE: none is left */
-static uint32_t
-keep_locked(struct park *k, struct park_list *l, const struct fault *fault, enum wait_for wait)
-{
-	atomic_uint *count = count_of(k, l);
-	uint32_t i = k->free_head;
-
-	lock_assert_held(&k->lock);
-	if (i == PARK_NONE)
-		return i;
-	CHECK(i <= k->room);
-	CHECK_OBJ(fault->task, TASK_MAGIC);
-	k->free_head = k->pool[i].next;
-	k->pool[i].fault = *fault;
-	k->pool[i].wait = wait;
-	k->pool[i].ticket = k->next_ticket++;
-	task_get(fault->task);
-	if (count == &k->count)
-		fault->task->waits.count++;
-	if (is_for_frames(k, l))
-		fetch_add_relaxed(&k->frame_count, 1);
-	append_locked(k, l, i);
-	store_release(count, load_relaxed(count) + 1);
-	return i;
 }
 
 static void
@@ -231,9 +107,11 @@ frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for wait)
 	    k->free_head != PARK_NONE)
 		limited_add_locked(k, task);
 	if (task->waits.count < task_share(k))
-		i = keep_locked(
+		i = park_keep_locked(
 		    k, limit ? &task->waits.limited : &k->waiting[use_of(wait)], fault, wait);
-	if (i == PARK_NONE)
+	if (i == PARK_NONE && fault->is_refused)
+		refused_keep_locked(k, fault, REFUSED_FRAMES);
+	else if (i == PARK_NONE)
 		overflow_locked(k, task);
 	if (i != PARK_NONE && limit)
 		fetch_add_relaxed(&task->bill.process->limit_parked, 1);
@@ -340,7 +218,7 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 		*ret_wait = k->pool[i].wait;
 		if (verdict == VERDICT_SERVE && !limit)
 			k->served[use_of(*ret_wait)] = now;
-		unlink_locked(k, best, i, PARK_NONE);
+		park_unlink_locked(k, best, i, PARK_NONE);
 		if (limit && best->head == PARK_NONE)
 			limited_remove_locked(k, ret->task);
 		CHECK(!limit || load_relaxed(&ret->task->bill.process->limit_parked) > 0);
@@ -351,63 +229,14 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 	return verdict;
 }
 
-/* Takes out the list's first fault that a server of the lane may answer: taking its poison away is
- * a call on the client's memory. For one of the tableless, its client must be able to have table
- * memory, too.
- * => false: none */
-static bool
-take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *ret)
-{
-	struct park *k = &d->park;
-	uint32_t previous = PARK_NONE, i;
-
-	CHECK((l == &k->refused || l == &k->tableless) && lane <= SIDE_LANES);
-	lock_acquire(&k->lock);
-	for (i = l->head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
-		const struct task *task = k->pool[i].fault.task;
-
-		if (load_relaxed(&task->lane) == lane &&
-		    (l != &k->tableless ||
-			share_room(d, task->bill.account, SHARE_TABLES) >= TABLE_BLOCK_BYTES))
-			break;
-	}
-	if (i != PARK_NONE) {
-		*ret = k->pool[i].fault;
-		unlink_locked(k, l, i, previous);
-	}
-	lock_release(&k->lock);
-	return i != PARK_NONE;
-}
-
-bool
-frame_wait_take_refused(struct daemon *d, unsigned lane, struct fault *ret)
-{
-	locks_assert_none();
-	return take_kept(d, &d->park.refused, lane, ret);
-}
-
-bool
-frame_wait_take_tableless(struct daemon *d, unsigned lane, struct fault *ret)
-{
-	locks_assert_none();
-	return take_kept(d, &d->park.tableless, lane, ret);
-}
-
 void
 frame_wait_freed(struct daemon *d)
 {
-	if (load_acquire(&d->park.count) > 0)
+	/* Each refused fault is for the servers of its client's lane. */
+	if (unlikely(load_acquire(&d->park.refused_count) > 0) && refused_have_room(d))
+		bells_ring_all(&d->bells);
+	else if (load_acquire(&d->park.count) > 0)
 		bells_ring_one(&d->bells);
-}
-
-void
-frame_wait_tables_freed(struct daemon *d)
-{
-	locks_assert_none();
-	if (load_acquire(&d->park.tableless_count) == 0)
-		return;
-	fetch_add_acq_rel(&d->park.tables_freed, 1);
-	bells_ring_all(&d->bells);
 }
 
 bool
@@ -468,71 +297,16 @@ frame_wait_judge(struct daemon *d)
 		if (room) {
 			store_release(&d->park.squeezed, false);
 			log_info_limited("there is room again");
-			/* Refused faults are answered. */
-			bells_ring_one(&d->bells);
 		}
 	} else if (!room && frame_wait_longest(d, &tried) && squeeze_begins(tried)) {
 		squeeze_begin(d);
 		log_info_limited("nothing can leave: memory is squeezed");
 	}
-	/* Waiting faults are judged again. And clients may have given frames back, of which nobody
-	 * has been told. */
+	/* Waiting faults are judged again. Clients may have given frames back, of which nobody has
+	 * been told; and a fault may have been refused just after there was room again, or have met
+	 * what kept it from being answered then. */
 	frame_wait_freed(d);
-}
-
-void
-frame_wait_refused(struct daemon *d, const struct fault *fault, enum refusal why)
-{
-	struct park *k = &d->park;
-
-	CHECK(why == REFUSED_FRAMES || why == REFUSED_TABLES);
-	lock_acquire(&k->lock);
-	/* Half of the places are left to faults that wait. Pages whose faults are not kept stay
-	 * SIGBUS until they are given back. */
-	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) < k->room / 2 &&
-	    !task_is_dead(fault->task))
-		keep_locked(
-		    k, why == REFUSED_TABLES ? &k->tableless : &k->refused, fault, WAIT_FIRST);
-	lock_release(&k->lock);
-}
-
-/* Takes out one fault of the task's in [start, end). => false: none */
-static bool
-take_in_range_locked(struct park *k, struct park_list *l, struct task *task, uint64_t start,
-    uint64_t end, uint64_t *ret_address)
-{
-	lock_assert_held(&k->lock);
-	for (uint32_t i = l->head, previous = PARK_NONE; i != PARK_NONE;
-	     previous = i, i = k->pool[i].next) {
-		const struct fault *f = &k->pool[i].fault;
-
-		if (f->task != task || f->address < start || f->address >= end)
-			continue;
-		*ret_address = f->address;
-		unlink_locked(k, l, i, previous);
-		return true;
-	}
-	return false;
-}
-
-bool
-frame_wait_forget_refused(
-    struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address)
-{
-	struct park *k = &d->park;
-	bool found;
-
-	locks_assert_none();
-	CHECK(start < end);
-	if (load_acquire(&k->refused_count) + load_acquire(&k->tableless_count) == 0)
-		return false;
-	lock_acquire(&k->lock);
-	found = take_in_range_locked(k, &k->refused, task, start, end, ret_address) ||
-		take_in_range_locked(k, &k->tableless, task, start, end, ret_address);
-	lock_release(&k->lock);
-	if (found)
-		task_put(task);
-	return found;
+	refused_tableless_look(d);
 }
 
 static unsigned
@@ -545,7 +319,7 @@ drop_locked(struct park *k, struct park_list *l, struct task *task)
 	for (uint32_t i = l->head; i != PARK_NONE; i = next) {
 		next = k->pool[i].next;
 		if (k->pool[i].fault.task == task) {
-			unlink_locked(k, l, i, previous);
+			park_unlink_locked(k, l, i, previous);
 			dropped++;
 		} else {
 			previous = i;

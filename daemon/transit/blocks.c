@@ -110,5 +110,5 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 	}
 	lock_release(&o->lock);
 	if (given > 0)
-		frame_wait_tables_freed(o->daemon);
+		refused_tables_freed(o->daemon);
 }

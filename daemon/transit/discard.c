@@ -168,7 +168,7 @@ unrefuse(struct vm_object *o, uint64_t first, uint64_t end)
 	locks_assert_none();
 	mapper_walk_begin(&w, o, first, end);
 	while ((m = mapper_walk_next(&w)) != NULL)
-		while (frame_wait_forget_refused(d, m->task, m->base + (m->low << d->page_shift),
+		while (refused_forget(d, m->task, m->base + (m->low << d->page_shift),
 		    m->base + (m->high << d->page_shift), &address))
 			if (!task_is_dead(m->task))
 				unrefuse_page(

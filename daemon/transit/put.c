@@ -198,12 +198,12 @@ fill_copy(
 	    stats, fill, (const char *)pages + ((size_t)first << d->page_shift), 1, protect);
 }
 
-void
+bool
 fill_zero(struct stat_shard stats, struct fill *fill)
 {
 	struct vm_object *o = fill->object;
 	struct daemon *d = o->daemon;
-	unsigned done_pages = 0, last = UINT_MAX, tries = 0;
+	unsigned done_pages = 0, last = UINT_MAX, tries = 0, first;
 
 	locks_assert_none();
 	CHECK(fill->count > 0 && fill_page(fill, fill->first)->cref == 0);
@@ -225,12 +225,14 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 			done_pages = put_parts(stats, fill, 0, NULL, 0) ? 1 : 0;
 		break;
 	}
+	first = fill->first;
 	stat_add(stats, STAT_ZERO_FILLS, done_pages);
 	ledger_count(&fill->task->bill.ledger, PAGER_LEDGER_ZERO_FILLS, done_pages);
 	if (done_pages == 0) {
 		fill_abort(d, fill, 0);
 		vm_object_put(o);
-		return;
+		return false;
 	}
 	fill_finish(&stats, fill, done_pages, PAGE_ACTIVE, false);
+	return first < done_pages;
 }

@@ -8,8 +8,9 @@
 
 #include "transit/run.h"
 
-/* Fills the pages with zeroes, and finishes the fill. => no lock held */
-void fill_zero(struct stat_shard stats, struct fill *fill);
+/* Fills the pages with zeroes, and finishes the fill. => whether the page that faulted is in place;
+ * no lock held */
+bool fill_zero(struct stat_shard stats, struct fill *fill);
 /* Puts the first `count` pages in place and overwrites what the client has planted there. protect:
  * write-protected, but for a page that is being written to. If none of several pages can be put in
  * place, the fill is narrowed to the page that faulted. => how many are in place, from the fill's

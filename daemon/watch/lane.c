@@ -85,5 +85,5 @@ lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard 
 	limits_want(d, task);
 	frames_want(d);
 	side_wake(d);
-	frame_wait_tables_freed(d);
+	refused_tables_freed(d);
 }

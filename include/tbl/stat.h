@@ -50,6 +50,8 @@ STAT(SWAP_FULL, swap_full, GAUGE, "bool",
 STAT(LATENCY_HELD, latency_held, GAUGE, "bool",
     "processors are asked not to sleep now, because many pages come from disk")
 STAT(PARKED, parked, GAUGE, "count", "faults waiting for a frame now")
+STAT(REFUSED_KEPT, refused_kept, GAUGE, "count",
+    "faults that were refused with SIGBUS and will be answered when there is room")
 STAT(SQUEEZED, squeezed, GAUGE, "bool",
     "nothing could leave: memory is squeezed until there is room again")
 STAT(CLOSES_STUCK, closes_stuck, GAUGE, "count",

@@ -170,7 +170,7 @@ require_nothing_left(struct live *d)
 {
 	static const char *const zero[] = { "sessions", "active", "inactive", "laundry", "wired",
 		"speculative", "internal", "internal_compressed", "stored_pages", "swap_used_bytes",
-		"parked" };
+		"parked", "refused_kept" };
 
 	for (size_t i = 0; i < sizeof(zero) / sizeof(zero[0]); i++)
 		WAIT_UNTIL(d, live_stat(d, zero[i]) == 0);

@@ -3,7 +3,7 @@
  * Memory of the tables that grow with use: it comes with the first touch, is bounded and billed,
  * and goes with the last page.
  *
- * usage: e_tables returned|refused|share|ghosts
+ * usage: e_tables returned|refused|raised|share|ghosts
  */
 #include "harness.h"
 
@@ -189,6 +189,38 @@ test_refused(void)
 	live_stop(&d);
 }
 
+/* --- raised: refused pages work again when the bound is raised, which gives no memory back --- */
+
+static void
+raised(struct live *d, void *argument)
+{
+	const uint64_t blocks = 1024;
+	unsigned char *base =
+	    client_allocate(client_connect(d), blocks * BLOCK_PAGES * d->page_bytes);
+	uint64_t wrote = write_blocks(d, base, blocks);
+	char text[400];
+
+	(void)argument;
+	REQUIRE(wrote < blocks, "nothing was refused");
+	REQUIRE(live_pagerctl(
+		    d, text, sizeof(text), "param", "set", "max_table_bytes", "2097152", NULL) == 0,
+	    "%s", text);
+	/* No touch but this one is made, and it cannot be seen while it is SIGBUS. */
+	WAIT_UNTIL(d, try_write(block_at(d, base, wrote), mix64(wrote)));
+	verify_blocks(d, base, 0, wrote + 1);
+	WAIT_UNTIL(d, live_stat(d, "refused_kept") == 0);
+}
+
+static void
+test_raised(void)
+{
+	struct live d;
+
+	live_start(&d, "16M", "--param", "max_table_bytes=1M", NULL);
+	client_join(&d, client_start(&d, raised, NULL), true);
+	live_stop(&d);
+}
+
 /* --- share: one user cannot have everything --- */
 
 struct meeting {
@@ -306,6 +338,8 @@ main(int argc, char **argv)
 	live_init(argc, argv);
 	if (strcmp(name, "returned") == 0)
 		test_returned();
+	else if (strcmp(name, "raised") == 0)
+		test_raised();
 	else if (strcmp(name, "refused") == 0)
 		test_refused();
 	else if (strcmp(name, "share") == 0)

@@ -23,13 +23,13 @@ blocks_start(struct unit *u)
 	unit_start(u);
 	d = u->daemon;
 	assert_int_equal(page_policy_create(d, "default", &d->pageq.policies.common), 0);
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 }
 
 static void
 blocks_stop(struct unit *u)
 {
-	frame_wait_destroy(u->daemon);
+	park_destroy(u->daemon);
 	page_policy_destroy(u->daemon->pageq.policies.common);
 	unit_stop(u);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Faults that wait: for a frame, for their process's limit, for a place in a read of swap.
+ * Faults that wait: for a frame, for their process's limit, for a place in a read of swap. Faults
+ * that were refused, and are answered when there is room.
  */
 #include "fault_fixture.h"
 
@@ -8,6 +9,7 @@
 #include "fault/dispatch.h"
 #include "fault/parked.h"
 #include "transit/discard.h"
+#include "transit/release.h"
 
 static void
 park(
@@ -34,9 +36,9 @@ overflow_is_woken(void **state)
 
 	server = faults_start(&u);
 	d = u.daemon;
-	frame_wait_destroy(d);
+	park_destroy(d);
 	store_relaxed(&d->params.parked_faults, 256);
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	share = 64;
 	store_relaxed(&d->frames.free_count, 0);
 	park(server, &u, 0, share + 10, WAIT_FIRST);
@@ -252,6 +254,255 @@ limit_holds_up_nobody(void **state)
 	faults_stop(&u);
 }
 
+/* --- refused faults --- */
+
+static void
+refuse(struct fault_server *server, struct unit *u, uint64_t index)
+{
+	struct fault f = fault_at(u, index, UFFD_FAULT_WRITE);
+
+	assert_true(fault_refuse(server, &f, REFUSED_FRAMES));
+}
+
+static uint32_t
+refused(struct unit *u)
+{
+	return load_relaxed(&u->daemon->park.refused_count);
+}
+
+/* Whether the bell has been rung since the last time. */
+static bool
+has_rung(struct fault_server *server)
+{
+	return exchange_acq_rel(&server->seat->bell->rung, false);
+}
+
+/* There is room for some of the refused faults only. The others are answered as soon as there is
+ * room again, although no thread of their client can fault on pages that are SIGBUS. */
+static void
+refused_are_not_forgotten(void **state)
+{
+	enum { COUNT = 5 };
+	struct fault_server *server;
+	struct daemon *d;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	for (uint64_t i = 0; i < COUNT; i++)
+		refuse(server, &u, 10 + i);
+	assert_int_equal(refused(&u), COUNT);
+	/* The squeeze ends: there is room for two. */
+	store_relaxed(&d->park.squeezed, true);
+	store_relaxed(&d->frames.free_count, d->frames.free_min + 1);
+	frame_wait_judge(d);
+	assert_false(load_relaxed(&d->park.squeezed));
+	assert_true(has_rung(server));
+	parked_look(server);
+	assert_int_equal(refused(&u), COUNT - 2);
+	/* Nobody is rung for while there is none. */
+	frame_wait_freed(d);
+	assert_false(has_rung(server));
+	/* A worker frees one. */
+	store_relaxed(&d->frames.free_count, d->frames.free_min);
+	frame_wait_freed(d);
+	assert_true(has_rung(server));
+	parked_look(server);
+	assert_int_equal(refused(&u), COUNT - 3);
+	/* Frames that nobody has told of. */
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	frame_wait_judge(d);
+	assert_true(has_rung(server));
+	parked_look(server);
+	assert_int_equal(refused(&u), 0);
+	for (uint64_t i = 0; i < COUNT; i++)
+		assert_int_equal(kind_at(&u, 10 + i), SLOT_RESIDENT);
+	frame_wait_judge(d);
+	assert_false(has_rung(server));
+	faults_stop(&u);
+}
+
+/* Those of a client in a side lane are for that lane's servers. */
+static void
+side_lane_is_rung(void **state)
+{
+	struct fault_server *server;
+	struct bells *bells;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	bells = &u.daemon->bells;
+	refuse(server, &u, 3);
+	store_relaxed(&u.task->lane, 1);
+	frame_wait_judge(u.daemon);
+	assert_true(bells->count > bells->common);
+	for (unsigned i = 0; i < bells->count; i++)
+		assert_true(load_relaxed(&bells->bells[i].rung));
+	parked_look(server);
+	assert_int_equal(refused(&u), 1);
+	server->lane = 1;
+	parked_look(server);
+	assert_int_equal(refused(&u), 0);
+	assert_int_equal(kind_at(&u, 3), SLOT_RESIDENT);
+	store_relaxed(&u.task->lane, LANE_COMMON);
+	faults_stop(&u);
+}
+
+/* Those that were refused once more have their turn at once. */
+static void
+turn_comes(struct unit *u)
+{
+	struct park *k = &u->daemon->park;
+
+	for (uint32_t i = k->refused.head; i != PARK_NONE; i = k->pool[i].next) {
+		assert_true(k->pool[i].fault.again_ns > 0);
+		k->pool[i].fault.again_ns = 0;
+	}
+}
+
+static void
+parked_look_requires(struct fault_server *server, struct unit *u, uint32_t left)
+{
+	unsigned wakes = world.wakes;
+
+	parked_look(server);
+	assert_int_equal(refused(u), left);
+	/* Nobody waits for the answer. */
+	assert_int_equal(world.wakes, wakes);
+}
+
+/* A refused fault that cannot be answered when it is its turn is kept: no thread will bring it
+ * again. */
+static void
+refused_are_kept(void **state)
+{
+	struct fault_server *server;
+	struct hole hole;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	assert_int_equal(deferred_create(server->seat), 0);
+	refuse(server, &u, 7);
+	/* Nothing can be put in place: the client's address space is changing. */
+	world.zeropage_error = -EAGAIN;
+	world.wakes = 0;
+	parked_look(server);
+	assert_int_equal(refused(&u), 1);
+	world.zeropage_error = 0;
+	/* It is not tried again at once, because its client may keep it so. */
+	parked_look_requires(server, &u, 1);
+	assert_int_equal(kind_at(&u, 7), SLOT_ABSENT);
+	turn_comes(&u);
+	/* Another thread is at its neighbours. */
+	lock_acquire(&u.object->lock);
+	vm_object_hole_begin(u.object, &hole, 0, 16);
+	lock_release(&u.object->lock);
+	parked_look_requires(server, &u, 1);
+	vm_object_hole_close(u.object, &hole);
+	turn_comes(&u);
+	/* The client gets into another lane once the server has the fault. */
+	f = fault_at(&u, 7, 0);
+	assert_true(refused_take(u.daemon, LANE_COMMON, &f));
+	f.is_refused = true;
+	store_relaxed(&u.task->lane, 1);
+	world.wakes = 0;
+	fault_dispatch(server, &f);
+	task_put(u.task);
+	assert_int_equal(refused(&u), 1);
+	assert_int_equal(world.wakes, 0);
+	store_relaxed(&u.task->lane, LANE_COMMON);
+	turn_comes(&u);
+	parked_look(server);
+	assert_int_equal(refused(&u), 0);
+	assert_int_equal(kind_at(&u, 7), SLOT_RESIDENT);
+	/* It would have to be read from disk, and there is no place for it. */
+	store_page(&u, 5);
+	refuse(server, &u, 5);
+	f = fault_at(&u, 5, 0);
+	while (server->seat->deferred_count < FAULT_DEFERRED_MAX)
+		assert_true(deferred_add(server, &f));
+	parked_look_requires(server, &u, 1);
+	deferred_destroy(server->seat);
+	assert_int_equal(deferred_create(server->seat), 0);
+	turn_comes(&u);
+	parked_look_requires(server, &u, 0);
+	assert_int_equal(server->seat->deferred_count, 1);
+	assert_true(server->seat->deferred[server->seat->deferred_head].is_refused);
+	deferred_destroy(server->seat);
+	faults_stop(&u);
+}
+
+/* It must wait for its client's limit, and its client has its share of the places. */
+static void
+refused_without_place_is_kept(void **state)
+{
+	struct fault_server *server;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	park_destroy(u.daemon);
+	store_relaxed(&u.daemon->params.parked_faults, 256);
+	assert_int_equal(park_create(u.daemon), 0);
+	refuse(server, &u, 100);
+	store_relaxed(&u.task->bill.process->limit_pages, 1);
+	store_relaxed(&u.task->bill.process->resident, 5);
+	park(server, &u, 0, 64, WAIT_LIMIT);
+	parked_look_requires(server, &u, 1);
+	assert_false(u.task->waits.is_overflowed);
+	store_relaxed(&u.task->bill.process->limit_pages, 0);
+	store_relaxed(&u.task->bill.process->resident, 0);
+	turn_comes(&u);
+	parked_look(server);
+	assert_int_equal(refused(&u), 0);
+	assert_int_equal(kind_at(&u, 100), SLOT_RESIDENT);
+	faults_stop(&u);
+}
+
+/* Its page has been given back: whatever is there now gets no poison, because no thread waits. */
+static void
+refused_page_is_gone(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, UNIT_PAGES + 10, 0);
+	refused_keep(u.daemon, &f, REFUSED_FRAMES);
+	parked_look_requires(server, &u, 0);
+	assert_int_equal(world.poisons, 0);
+	faults_stop(&u);
+}
+
+/* Table memory may come back in ways that nobody is told of. */
+static void
+tableless_are_looked_at(void **state)
+{
+	struct fault_server *server;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	f = fault_at(&u, 10, 0);
+	server->tables_seen = load_relaxed(&u.daemon->park.tables_freed);
+	refused_keep(u.daemon, &f, REFUSED_TABLES);
+	parked_look(server);
+	assert_int_equal(load_relaxed(&u.daemon->park.tableless_count), 1);
+	frame_wait_judge(u.daemon);
+	assert_true(has_rung(server));
+	parked_look(server);
+	assert_int_equal(load_relaxed(&u.daemon->park.tableless_count), 0);
+	assert_int_equal(kind_at(&u, 10), SLOT_RESIDENT);
+	faults_stop(&u);
+}
+
 int
 main(void)
 {
@@ -262,6 +513,12 @@ main(void)
 		cmocka_unit_test(last_waiter_ends),
 		cmocka_unit_test(side_lane_waits),
 		cmocka_unit_test(limit_holds_up_nobody),
+		cmocka_unit_test(refused_are_not_forgotten),
+		cmocka_unit_test(side_lane_is_rung),
+		cmocka_unit_test(refused_are_kept),
+		cmocka_unit_test(refused_without_place_is_kept),
+		cmocka_unit_test(refused_page_is_gone),
+		cmocka_unit_test(tableless_are_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

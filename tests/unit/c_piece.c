@@ -168,7 +168,7 @@ sessions_end(void **state)
 	unsigned pieces = 0;
 
 	(void)state;
-	assert_int_equal(frame_wait_create(u.daemon), 0);
+	assert_int_equal(park_create(u.daemon), 0);
 	map_pages(0, PAGES);
 	/* As if a page lived in each block. */
 	for (unsigned block = 0; block < PAGES / SLOTS_PER_BLOCK; block++)
@@ -186,7 +186,7 @@ sessions_end(void **state)
 	assert_true(pieces > 1);
 	assert_int_equal(u.task->map.count, 0);
 	assert_int_equal(u.task->map.virtual_bytes, 0);
-	frame_wait_destroy(u.daemon);
+	park_destroy(u.daemon);
 }
 
 int

@@ -140,7 +140,7 @@ test_park(void **state)
 	(void)state;
 	unit_start(&u);
 	d = u.daemon;
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	store_relaxed(&d->frames.free_count, 0);
 	assert_false(frame_wait_longest(d, &t));
 	for (uint32_t i = 0; i < 4; i++) {
@@ -167,28 +167,27 @@ test_park(void **state)
 	for (uint32_t i = 10; i < 20; i++) {
 		struct fault f = fault_at(&u, i);
 
-		frame_wait_refused(d, &f, REFUSED_FRAMES);
+		refused_keep(d, &f, REFUSED_FRAMES);
 	}
 	assert_int_equal(load_relaxed(&d->park.refused_count), 10);
-	assert_false(
-	    frame_wait_forget_refused(d, u.task, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
+	assert_false(refused_forget(d, u.task, UNIT_BASE, UNIT_BASE + 10 * 4096, &address));
 	for (unsigned i = 0; i < 2; i++)
-		assert_true(frame_wait_forget_refused(
+		assert_true(refused_forget(
 		    d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	assert_int_equal(address, UNIT_BASE + 13 * 4096);
-	assert_false(frame_wait_forget_refused(
-	    d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
+	assert_false(
+	    refused_forget(d, u.task, UNIT_BASE + 12 * 4096, UNIT_BASE + 14 * 4096, &address));
 	/* The first and the last of the list. */
-	assert_true(frame_wait_forget_refused(
-	    d, u.task, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
-	assert_true(frame_wait_forget_refused(
-	    d, u.task, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
+	assert_true(
+	    refused_forget(d, u.task, UNIT_BASE + 10 * 4096, UNIT_BASE + 11 * 4096, &address));
+	assert_true(
+	    refused_forget(d, u.task, UNIT_BASE + 19 * 4096, UNIT_BASE + 20 * 4096, &address));
 	assert_int_equal(load_relaxed(&d->park.refused_count), 6);
 	frame_wait_drop(d, u.task);
 	assert_int_equal(load_relaxed(&d->park.refused_count), 0);
 	assert_int_equal(load_relaxed(&d->park.count), 0);
 	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
-	frame_wait_destroy(d);
+	park_destroy(d);
 	unit_stop(&u);
 }
 

@@ -26,7 +26,7 @@ start(void **state)
 	unit_start(&u);
 	d = u.daemon;
 	assert_int_equal(policies_create(d, d->options.policy), 0);
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	return 0;
 }
 
@@ -37,7 +37,7 @@ stop(void **state)
 
 	(void)state;
 	store_relaxed(&u.task->state, TASK_ATTACHING);
-	frame_wait_destroy(d);
+	park_destroy(d);
 	policies_destroy(d);
 	unit_stop(&u);
 	return 0;
@@ -161,7 +161,7 @@ waiting_faults(void **state)
 		fault.address = UNIT_BASE + i * PAGE;
 		assert_true(frame_wait_keep(u.daemon, &fault, WAIT_FIRST));
 	}
-	frame_wait_refused(u.daemon, &fault, REFUSED_FRAMES);
+	refused_keep(u.daemon, &fault, REFUSED_FRAMES);
 	assert_int_equal(load_relaxed(&u.daemon->park.count), 3);
 	tear_down();
 	nothing_is_left();

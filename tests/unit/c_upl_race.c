@@ -307,7 +307,7 @@ lists_beside_everybody(void **state)
 	unit_start(&world.unit);
 	d = world.unit.daemon;
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	while (n < LISTERS)
 		threads[n++].round = list_round;
 	threads[n++].round = touch_round;
@@ -331,7 +331,7 @@ lists_beside_everybody(void **state)
 	assert_int_equal(unit_level(&world.unit, STAT_FRAMES_FREE), UNIT_FRAMES);
 	assert_int_equal(load_relaxed(&world.unit.object->references), 2);
 	watch_own = NULL;
-	frame_wait_destroy(d);
+	park_destroy(d);
 	page_policy_destroy(d->pageq.policies.common);
 	unit_stop(&world.unit);
 }

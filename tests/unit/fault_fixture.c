@@ -39,6 +39,8 @@ __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
 {
 	(void)uffd, (void)address;
 	world.zeropages++;
+	if (world.zeropage_error)
+		return world.zeropage_error;
 	*ret_done = bytes;
 	return 0;
 }
@@ -91,7 +93,7 @@ faults_start(struct unit *u)
 	memset(&world, 0, sizeof(world));
 	world.unit = u;
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	server->magic = FAULT_SERVER_MAGIC;
 	server->daemon = d;
 	server->defer = deferred_add;
@@ -118,7 +120,7 @@ faults_stop(struct unit *u)
 	parked_drop(d, u->task);
 	vm_object_discard(u->object, 0, UNIT_PAGES);
 	vm_mapping_put(e.mapping);
-	frame_wait_destroy(d);
+	park_destroy(d);
 	page_policy_destroy(d->pageq.policies.common);
 	free(d->seats);
 	free(d->servers);

@@ -15,7 +15,8 @@ struct fault_world {
 	struct unit *unit;
 	void (*on_poison)(struct unit *u, uint64_t index);
 	unsigned poisons, wakes, zeropages, continues;
-	uint64_t woken; /* the last address */
+	uint64_t woken;     /* the last address */
+	int zeropage_error; /* 0, or -errno: then nothing is put in place */
 };
 extern struct fault_world world;
 

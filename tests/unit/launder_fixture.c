@@ -254,7 +254,7 @@ world_start(void)
 	d = world.unit.daemon;
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
 	assert_int_equal(side_create(d), 0);
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	w->daemon = d;
 	w->stats = stats_shard(&d->stats, shard_index_worker(d, 0));
 	w->bounce = calloc(PAGEOUT_BATCH_MAX, 4096);
@@ -277,7 +277,7 @@ world_stop(void)
 	}
 	assert_int_equal(unit_level(&world.unit, STAT_FRAMES_FREE), UNIT_FRAMES);
 	assert_int_equal(load_relaxed(&world.unit.object->references), 2);
-	frame_wait_destroy(d);
+	park_destroy(d);
 	side_destroy(d);
 	page_policy_destroy(d->pageq.policies.common);
 	free(world.worker->bounce);

@@ -17,7 +17,7 @@ share_start(void **state)
 	(void)state;
 	unit_start(&share.unit);
 	assert_int_equal(policies_create(share.unit.daemon, share.unit.daemon->options.policy), 0);
-	assert_int_equal(frame_wait_create(share.unit.daemon), 0);
+	assert_int_equal(park_create(share.unit.daemon), 0);
 	for (unsigned i = 0; i < ARRAY_LEN(share.tasks); i++)
 		share.tasks[i] = unit_task_of(share.unit.daemon, getuid() + i);
 	return 0;
@@ -61,7 +61,7 @@ share_stop(void **state)
 	share_books_agree();
 	assert_int_equal(unit_level(&share.unit, STAT_FRAMES_FREE), UNIT_FRAMES);
 	assert_int_equal(share.unit.daemon->tasks.count, 1);
-	frame_wait_destroy(share.unit.daemon);
+	park_destroy(share.unit.daemon);
 	policies_destroy(share.unit.daemon);
 	unit_stop(&share.unit);
 	return 0;

@@ -95,7 +95,7 @@ world_start(uint64_t max_bytes)
 	unit_start(&world.unit);
 	d = world.unit.daemon;
 	d->options.swap_directory = world.path;
-	assert_int_equal(frame_wait_create(d), 0);
+	assert_int_equal(park_create(d), 0);
 	config.ctx = d;
 	assert_int_equal(compressor_create(&config, &d->compressor), 0);
 	directory_init(SHM_DIRECTORY, world.base, world.path);
@@ -130,7 +130,7 @@ world_stop(void)
 	compressor_destroy(d->compressor);
 	clock_inject(NULL);
 	directory_fini(world.base, world.path);
-	frame_wait_destroy(d);
+	park_destroy(d);
 	unit_stop(&world.unit);
 }
 
