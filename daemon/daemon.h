@@ -86,6 +86,7 @@ struct daemon {
 	struct slot_table slots;
 	struct object_table objects;
 	struct named_table named;
+	struct device *devices; /* (C) vm/device.h */
 	struct pageq pageq;
 	struct park park;     /* memorystatus/frame_wait.h */
 	struct limits limits; /* memorystatus/limits.h */

@@ -31,6 +31,7 @@
 #include "pageq/policies.h"
 #include "pageq/side.h"
 #include "region/prefetch.h"
+#include "vm/device.h"
 #include "vm/named_entry.h"
 #include "watch/watcher.h"
 
@@ -146,6 +147,8 @@ create_parts(struct daemon *d)
 		die(2, "--policy %s: %s", d->options.policy,
 		    error == -ENOENT ? "no such policy" : "bad parameters");
 	create_storage(d);
+	if (devices_create(d, message, sizeof(message)) != 0)
+		die(1, "%s", message);
 	if (side_create(d) != 0)
 		die(1, "no memory for side lanes");
 	if (park_create(d) != 0)
@@ -196,6 +199,7 @@ destroy_parts(struct daemon *d)
 	prefetch_destroy(d);
 	trace_destroy(d);
 	park_destroy(d);
+	devices_destroy(d);
 	task_table_destroy(d);
 	compressor_destroy(d->compressor);
 	if (d->swap)

@@ -27,6 +27,8 @@ static const char usage_text[] =
     "  --socket-mode MODE     who may connect, octal (default 0660 as root with a group pagerd, "
     "else 0600)\n"
     "  --memory SIZE          memory to hold, as 64M or 2G (default a quarter of RAM)\n"
+    "  --device NAME=SIZE     memory of a device, wired and kept for it; behind it may stand\n"
+    "                         ,mode=0660 ,uid=UID ,gid=GID ,cache=MODE; may be repeated\n"
     "  --swap-dir DIR         where swap files are made (default /var/lib/pagerd, or under the "
     "user's state directory)\n"
     "  --swap-max SIZE        most space that swap files may take (default no limit)\n"
@@ -117,10 +119,94 @@ set_param(struct daemon *d, char *text)
 				       : "not a number");
 }
 
+/* => the number, or an end with a message */
+static uint64_t
+device_number(const char *device, const char *key, const char *text, int base, uint64_t most)
+{
+	char *end;
+	unsigned long long number = strtoull(text, &end, base);
+
+	if (!isdigit((unsigned char)text[0]) || *end || number > most)
+		die(2, "--device %s: %s cannot be \"%s\"", device, key, text);
+	return number;
+}
+
+static uint32_t
+device_cache(const char *device, const char *text)
+{
+	static const char *const names[] = { "default", "write-combined", "uncached",
+		"write-through", "copy-back" };
+
+	for (uint32_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(names[i], text) == 0)
+			return i;
+	die(2,
+	    "--device %s: cache is default, write-combined, uncached, write-through or "
+	    "copy-back, not \"%s\"",
+	    device, text);
+}
+
+/* One of the words behind the size. */
+static void
+device_attribute(struct device *v, char *word)
+{
+	char *value = strchr(word, '=');
+
+	if (value)
+		*value++ = '\0';
+	if (value && strcmp(word, "mode") == 0)
+		v->mode = (mode_t)device_number(v->name, word, value, 8, 0777);
+	else if (value && strcmp(word, "uid") == 0)
+		v->uid = (uid_t)device_number(v->name, word, value, 10, UINT32_MAX - 1);
+	else if (value && strcmp(word, "gid") == 0)
+		v->gid = (gid_t)device_number(v->name, word, value, 10, UINT32_MAX - 1);
+	else if (value && strcmp(word, "cache") == 0)
+		v->cache_mode = device_cache(v->name, value);
+	else
+		die(2, "--device %s: \"%s\" is none of mode=, uid=, gid= and cache=", v->name,
+		    word);
+}
+
+/* NAME=SIZE[,KEY=VALUE]... */
+static void
+device_option(struct daemon *d, char *argument)
+{
+	struct device *v = calloc(1, sizeof(*v)), **last = &d->devices;
+	char *size = strchr(argument, '='), *word, *rest = NULL;
+
+	if (!v)
+		die(1, "no memory");
+	if (!size || size == argument)
+		die(2, "--device wants NAME=SIZE, not \"%s\"", argument);
+	*size++ = '\0';
+	if (strlen(argument) >= sizeof(v->name) ||
+	    strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+		strlen(argument))
+		die(2,
+		    "--device: a name is up to 31 letters, digits, dots, lines and dashes, not "
+		    "\"%s\"",
+		    argument);
+	snprintf(v->name, sizeof(v->name), "%s", argument);
+	v->mode = 0660;
+	v->uid = geteuid();
+	v->gid = getegid();
+	word = strtok_r(size, ",", &rest);
+	v->bytes = size_option("--device", word ? word : "");
+	if (v->bytes == 0)
+		die(2, "--device %s has no size", v->name);
+	while ((word = strtok_r(NULL, ",", &rest)) != NULL)
+		device_attribute(v, word);
+	for (; *last; last = &(*last)->next)
+		if (strcmp((*last)->name, v->name) == 0)
+			die(2, "--device %s is given twice", v->name);
+	*last = v;
+}
+
 enum {
 	SOCKET = 256,
 	SOCKET_MODE,
 	MEMORY,
+	DEVICE,
 	SWAP_DIR,
 	SWAP_MAX,
 	NO_SWAP,
@@ -150,6 +236,9 @@ parse_one(struct daemon *d, int option, char *argument)
 		break;
 	case MEMORY:
 		o->memory_bytes = size_option("--memory", argument);
+		break;
+	case DEVICE:
+		device_option(d, argument);
 		break;
 	case SWAP_DIR:
 		if (argument[0] == '\0')
@@ -230,6 +319,7 @@ options_parse(struct daemon *d, int argc, char **argv)
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "socket-mode", required_argument, NULL, SOCKET_MODE },
 		{ "memory", required_argument, NULL, MEMORY },
+		{ "device", required_argument, NULL, DEVICE },
 		{ "swap-dir", required_argument, NULL, SWAP_DIR },
 		{ "swap-max", required_argument, NULL, SWAP_MAX },
 		{ "no-swap", no_argument, NULL, NO_SWAP },

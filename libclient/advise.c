@@ -65,7 +65,10 @@ pager_wire(struct pager *p, void *addr, size_t size)
 	int r;
 
 	r = range_exchange(p, addr, size, &request.address, &request.size, &call);
-	return r < 0 ? r : region_each(p, request.address, request.size, wire_part);
+	/* A device's memory is there, and perhaps no memory to be touched without need. */
+	if (r < 0 || device_has(p, request.address, request.size))
+		return r;
+	return region_each(p, request.address, request.size, wire_part);
 }
 
 int

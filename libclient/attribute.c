@@ -55,18 +55,22 @@ range_protect(struct pager *p, uint64_t address, uint64_t size, int protection)
 	};
 	struct pager_rep_protect reply;
 	struct chan_call call = { CHAN_CALL(PROTECT, &request, &reply) };
-	int r = space_part_mappings(p, address, size, true);
+	bool is_device = device_has(p, address, size);
+	int (*part)(struct pager *, uint64_t, uint64_t, bool) =
+	    is_device ? device_part : space_part_mappings;
+	region_function *protect = is_device ? device_protect : space_protect;
+	int r = part(p, address, size, true);
 
 	if (r == 0)
 		r = chan_exchange(&p->chan, &call);
 	if (r == 0) {
 		/* What a new maximum leaves may differ from part to part. */
-		r = protection & PAGER_PROT_MAXIMUM ? region_each(p, address, size, space_protect)
-						    : space_protect(p, address, size, protection);
+		r = protection & PAGER_PROT_MAXIMUM ? region_each(p, address, size, protect)
+						    : protect(p, address, size, protection);
 		/* Not for lack of mappings, unless the program has given advice of its own. */
 		r = r == -ENOMEM ? -EIO : r;
 	}
-	space_part_mappings(p, address, size, false);
+	part(p, address, size, false);
 	return r;
 }
 

@@ -102,7 +102,9 @@ keeper_run(void *argument)
 	agent_stop(p);
 	/* Unmap before the daemon is told: no thread may fault on memory that the daemon has
 	 * forgotten. */
-	k->result = space_unmap_all(p);
+	k->result = device_unmap_all(p);
+	if (k->result == 0)
+		k->result = space_unmap_all(p);
 	chan_break(&p->chan);
 	keeper_set(k, KEEPER_DONE);
 	/* If a mapping could not be removed, this thread stays, so that its userfaultfd stays open.

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "chan.h"
+#include "device_set.h"
 #include "range_set.h"
 #include "pager/pager.h"
 
@@ -76,10 +77,12 @@ struct events {
  *   managed   mapped from a memfd and registered: the caller's memory
  *   windows   reservations for small allocations
  *   free      unused parts of windows
+ *   devices   devices' memory: mapped, and not registered
  *   owed      ranges that no thread can reach, and of which the daemon could not be told yet
  *
- * free lies within windows; free, managed and owed are disjoint; a large allocation is managed
- * outside of windows; a range that is being allocated or deallocated is in none of the three. */
+ * free lies within windows; free, managed, devices and owed are disjoint; a large allocation is
+ * managed outside of windows; a range that is being allocated or deallocated is in none of the
+ * three. */
 struct pager {
 	uint64_t magic;
 	struct chan chan;
@@ -93,10 +96,11 @@ struct pager {
 
 	pthread_mutex_t change_lock;
 	pthread_mutex_t space_lock;
-	struct range_set managed; /* (space_lock) */
-	struct range_set windows; /* (space_lock) */
-	struct range_set free;    /* (space_lock) */
-	struct range_set owed;    /* (space_lock) */
+	struct range_set managed;  /* (space_lock) */
+	struct range_set windows;  /* (space_lock) */
+	struct range_set free;     /* (space_lock) */
+	struct range_set owed;     /* (space_lock) */
+	struct device_set devices; /* (space_lock) */
 
 	struct keeper keeper;
 	struct agent agent;
@@ -157,9 +161,26 @@ bool space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 uint64_t space_registered_part(const struct pager *p, uint64_t address, uint64_t size);
 #define HARDWARE_PAGE 4096u
 /* Checks arguments of public calls: the start must be page-aligned and the range, its size rounded
- * up, managed. => 0 or -EINVAL. */
+ * up, managed or memory of devices. => 0 or -EINVAL. */
 int space_check(
     struct pager *p, const void *addr, size_t size, uint64_t *ret_address, uint64_t *ret_size);
+
+/* device.c: mappings of devices. Where the program has mapped something else, that is left alone.
+ */
+/* Maps the device over a range that is in no set and inaccessible. => 0: it is in the set of
+ * devices; or -errno: nothing of ours is mapped there, except perhaps what was there before */
+int device_map(
+    struct pager *p, uint64_t address, uint64_t size, int fd, uint64_t offset, int protection);
+/* Whether all of the range is memory of devices. */
+bool device_has(struct pager *p, uint64_t address, uint64_t size);
+/* => 0, -ENOMEM: a part of it may have it, or -EACCES: the description does not allow it */
+int device_protect(struct pager *p, uint64_t address, uint64_t size, int protection);
+/* As space_part_mappings, for device_protect and device_unmap. */
+int device_part(struct pager *p, uint64_t address, uint64_t size, bool apart);
+/* Nothing of ours is mapped there any more; the caller vacates the range. => 0 or -ENOMEM */
+int device_unmap(struct pager *p, uint64_t address, uint64_t size);
+/* => 0 or -ENOMEM: something is still mapped */
+int device_unmap_all(struct pager *p);
 
 /* attribute.c */
 typedef int region_function(struct pager *p, uint64_t address, uint64_t size, int protection);

@@ -33,6 +33,7 @@ region_info(const struct pager_wire_region *region)
 		.tag = region->tag,
 		.user_wired_count = region->user_wired_count,
 		.wired_count = region->wired_count,
+		.cache_mode = region->cache_mode,
 		.pages_resident = region->pages_resident,
 		.pages_dirty = region->pages_dirty,
 		.pages_compressed = region->pages_compressed,

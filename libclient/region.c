@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -134,34 +135,46 @@ region_wire(struct pager *p, uint64_t address, uint64_t size)
 	return r;
 }
 
-/* Asks for a range at `address`, which is reserved, and makes it accessible. memfd: what the call's
- * ret_fd points to. object_offset: in the call's reply. flags: PAGER_ALLOC_WIRED or none. Whatever
- * the error, nothing is left. */
+/* What the daemon's answer says of the memory that the client is to map. */
+struct region_answer {
+	const int *memfd; /* what the call's ret_fd points to */
+	/* In the call's reply. flags: PAGER_WIRE_MAP_DEVICE; NULL: none */
+	const uint64_t *object_offset;
+	const uint32_t *flags;
+};
+
+/* Asks for a range at `address`, which is reserved, and makes it accessible. flags:
+ * PAGER_ALLOC_WIRED or none. Whatever the error, nothing is left. */
 static int
 region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_t size,
-    const int *memfd, const uint64_t *object_offset, unsigned flags, bool is_read_only)
+    const struct region_answer *answer, unsigned flags, int protection)
 {
 	int r = chan_exchange(&p->chan, call);
+	bool is_device = r == 0 && answer->flags && *answer->flags & PAGER_WIRE_MAP_DEVICE;
+	uint64_t offset;
 
 	if (r < 0 && !call->fd_lost) {
 		space_vacate(p, address, size);
 		return r;
 	}
-	if (r == 0 &&
-	    ((*object_offset & (p->page_size - 1)) != 0 || *object_offset > INT64_MAX - size)) {
+	offset = r == 0 ? *answer->object_offset : 0;
+	if (r == 0 && ((offset & (p->page_size - 1)) != 0 || offset > INT64_MAX - size)) {
 		chan_break(&p->chan);
 		r = -EPROTO;
 	}
 	if (r == 0)
-		r = region_map(p, address, size, *memfd, *object_offset,
-		    is_read_only ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
-	if (*memfd >= 0)
-		close(*memfd);
+		r = is_device
+			? device_map(p, address, size, *answer->memfd, offset, protection)
+			: region_map(p, address, size, *answer->memfd, offset,
+			      protection & PROT_WRITE ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+	if (*answer->memfd >= 0)
+		close(*answer->memfd);
+	if (r == 0 && is_device)
+		return 0;
 	if (r == 0 && (flags & PAGER_ALLOC_WIRED) != 0)
 		r = region_wire(p, address, size);
 	if (r == 0)
-		r = space_manage(
-		    p, address, size, is_read_only ? PROT_READ : PROT_READ | PROT_WRITE);
+		r = space_manage(p, address, size, protection);
 	if (r < 0)
 		region_give_back(p, address, size);
 	return r;
@@ -176,6 +189,7 @@ region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_add
 	uint64_t size = wish->size;
 	int memfd = -1;
 	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
+	const struct region_answer answer = { &memfd, &reply.object_offset, NULL };
 	int r;
 
 	if (wish->flags & PAGER_ALLOC_SHAREABLE)
@@ -183,8 +197,8 @@ region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_add
 	region_settle(p);
 	r = region_place(p, wish, &request.address);
 	if (r == 0)
-		r = region_obtain(p, &call, request.address, size, &memfd, &reply.object_offset,
-		    wish->flags, false);
+		r = region_obtain(
+		    p, &call, request.address, size, &answer, wish->flags, PROT_READ | PROT_WRITE);
 	if (r == 0)
 		*ret_address = request.address;
 	return r;
@@ -198,13 +212,30 @@ region_map_entry(
 	int memfd = -1, r;
 	struct chan_call call = { CHAN_CALL(MAP_ENTRY, request, &reply), .ret_fd = &memfd,
 		.fds_out = &fd, .fds_out_count = 1 };
+	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
 
 	atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
 	region_settle(p);
 	r = region_place(p, wish, &request->address);
 	return r < 0 ? r
-		     : region_obtain(p, &call, request->address, request->size, &memfd,
-			   &reply.object_offset, 0, !(request->protection & PROT_WRITE));
+		     : region_obtain(p, &call, request->address, request->size, &answer, 0,
+			   (int)request->protection);
+}
+
+static int
+region_map_device(
+    struct pager *p, const struct region_wish *wish, struct pager_req_map_device *request)
+{
+	struct pager_rep_map_device reply;
+	int memfd = -1, r;
+	struct chan_call call = { CHAN_CALL(MAP_DEVICE, request, &reply), .ret_fd = &memfd };
+	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
+
+	region_settle(p);
+	r = region_place(p, wish, &request->address);
+	return r < 0 ? r
+		     : region_obtain(p, &call, request->address, request->size, &answer, 0,
+			   (int)request->protection);
 }
 
 #define PLACE_FLAGS ((unsigned)PAGER_ALLOC_FIXED)
@@ -298,6 +329,27 @@ region_destroy(struct pager *p, uint64_t address, uint64_t size)
 	return -EIO;
 }
 
+/* The same of memory of devices. No fault can come there, so the daemon is told first, and may
+ * refuse. */
+static int
+region_destroy_device(struct pager *p, uint64_t address, uint64_t size)
+{
+	int r;
+
+	region_settle(p);
+	/* So that unmapping it cannot fail. */
+	r = device_part(p, address, size, true);
+	if (r == 0)
+		r = region_tell(p, address, size);
+	if (r < 0 && r != -ENOTCONN) {
+		device_part(p, address, size, false);
+		return r;
+	}
+	if (device_unmap(p, address, size) < 0)
+		return -EIO;
+	return region_gone(p, address, size);
+}
+
 int
 pager_deallocate(struct pager *p, void *addr, size_t size)
 {
@@ -315,7 +367,8 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	if (r == 0)
 		r = pager_check_descriptors(p);
 	if (r == 0)
-		r = region_destroy(p, address, rounded);
+		r = device_has(p, address, rounded) ? region_destroy_device(p, address, rounded)
+						    : region_destroy(p, address, rounded);
 	pthread_mutex_unlock(&p->change_lock);
 	return r;
 }
@@ -372,6 +425,37 @@ pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int prote
 		return r;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	r = region_map_entry(p, fd, &wish, &request);
+	pthread_setcancelstate(cancel_state, NULL);
+	if (r < 0)
+		return r;
+	*ret_addr = (void *)(uintptr_t)request.address;
+	return 0;
+}
+
+int
+pager_map_device(struct pager *p, const char *name, uint64_t offset, size_t size, int protection,
+    unsigned flags, void **ret_addr)
+{
+	struct pager_req_map_device request = { .offset = offset,
+		.protection = (uint32_t)protection };
+	struct region_wish wish;
+	int cancel_state, r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (!name || name[0] == '\0' || strnlen(name, sizeof(request.name)) == sizeof(request.name))
+		return -EINVAL;
+	memcpy(request.name, name, strlen(name));
+	r = wish_init(&wish, p, size, flags, PLACE_FLAGS, ret_addr);
+	if (r < 0)
+		return r;
+	request.size = wish.size;
+	r = pager_check_descriptors(p);
+	if (r < 0)
+		return r;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = region_map_device(p, &wish, &request);
 	pthread_setcancelstate(cancel_state, NULL);
 	if (r < 0)
 		return r;

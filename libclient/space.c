@@ -41,6 +41,7 @@ space_init(struct pager *p)
 	range_set_init(&p->windows);
 	range_set_init(&p->free);
 	range_set_init(&p->owed);
+	device_set_init(&p->devices);
 	/* The set is needed when there is no memory, so it takes its first room now. */
 	return range_set_reserve(&p->owed, 1);
 }
@@ -52,6 +53,7 @@ space_fini(struct pager *p)
 	range_set_fini(&p->windows);
 	range_set_fini(&p->free);
 	range_set_fini(&p->owed);
+	device_set_fini(&p->devices);
 }
 
 static void *
@@ -544,7 +546,8 @@ space_check(
 	if (size == 0 || rounded < size || (address & mask) != 0 || address + rounded < address)
 		return -EINVAL;
 	pthread_mutex_lock(&p->space_lock);
-	managed = range_set_contains(&p->managed, address, address + rounded);
+	managed = range_set_contains(&p->managed, address, address + rounded) ||
+		  device_set_contains(&p->devices, address, address + rounded);
 	pthread_mutex_unlock(&p->space_lock);
 	if (!managed)
 		return -EINVAL;

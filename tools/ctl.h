@@ -61,6 +61,7 @@ bool ctl_next_report(const struct ctl *ctl, uint64_t reports);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_clients(struct ctl *ctl, int argc, char **argv);
+int cmd_devices(struct ctl *ctl, int argc, char **argv);
 int cmd_map(struct ctl *ctl, int argc, char **argv);
 int cmd_footprint(struct ctl *ctl, int argc, char **argv);
 int cmd_limit(struct ctl *ctl, int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command {
 	{ "top", "", "clients by footprint, drawn anew every second", 0, 0,
 	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_top },
 	{ "clients", "", "the clients and their memory", 0, 0, 0, cmd_clients },
+	{ "devices", "", "devices, and who maps them", 0, 0, 0, cmd_devices },
 	{ "map", "CLIENT", "a client's regions", 1, 1, 0, cmd_map },
 	{ "footprint", "CLIENT", "a client's ledger", 1, 1, 0, cmd_footprint },
 	{ "limit", "CLIENT SIZE|none", "sets or lifts a client's hard limit", 2, 2, 0, cmd_limit },

@@ -47,7 +47,10 @@ entry_compare(const struct client *c, const struct client_entry *e, struct compa
 	uint64_t at = e->start;
 	int error = 0;
 
-	for (; !error && !wrong && at < e->end && p < end && p->start <= at && p->is_registered;
+	if (e->is_foreign)
+		return 0;
+	for (; !error && !wrong && at < e->end && p < end && p->start <= at &&
+	       (p->is_registered || e->is_device);
 	     p++) {
 		uint64_t to = min_u64(p->end, e->end);
 

@@ -25,26 +25,30 @@ processes_resident(struct daemon *d)
 void
 check_ledgers(struct daemon *d, struct report *r)
 {
-	long long internal = 0, compressed = 0, wired = 0;
+	long long internal = 0, compressed = 0, wired = 0, mapped = 0;
 
 	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
 	pageq_lock(d);
 	for (uint32_t i = 0; i < d->tasks.room; i++) {
 		struct task *task = d->tasks.tasks[i];
-		long long in, out;
+		long long in, out, devices;
 
 		if (!task)
 			continue;
 		in = (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_INTERNAL);
 		out = (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_INTERNAL_COMPRESSED);
+		devices = (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_IOKIT_MAPPED);
+		mapped += devices;
 		internal += in;
 		compressed += out;
 		wired += (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_WIRED_MEM);
 		verify(r,
-		    in + out ==
+		    in + out + devices ==
 			(long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_PHYS_FOOTPRINT),
-		    "process %d: footprint is not internal + internal_compressed", (int)task->pid);
+		    "process %d: footprint is not internal + internal_compressed + "
+		    "iokit_mapped",
+		    (int)task->pid);
 	}
 	verify(r, internal == stats_level(d, STAT_PAGES_INTERNAL),
 	    "clients are billed %lld resident pages, the gauge says %lld", internal,
@@ -55,9 +59,12 @@ check_ledgers(struct daemon *d, struct report *r)
 	verify(r, compressed == stats_level(d, STAT_PAGES_COMPRESSED),
 	    "clients are billed %lld compressed pages, the gauge says %lld", compressed,
 	    stats_level(d, STAT_PAGES_COMPRESSED));
-	verify(r, wired == stats_level(d, STAT_FRAMES_WIRED),
-	    "clients are billed %lld wired pages, the gauge says %lld", wired,
-	    stats_level(d, STAT_FRAMES_WIRED));
+	verify(r, wired + stats_level(d, STAT_PAGES_DEVICE) == stats_level(d, STAT_FRAMES_WIRED),
+	    "clients are billed %lld wired pages, devices have %lld, the gauge says %lld", wired,
+	    stats_level(d, STAT_PAGES_DEVICE), stats_level(d, STAT_FRAMES_WIRED));
+	verify(r, mapped == stats_level(d, STAT_PAGES_IOKIT_MAPPED),
+	    "clients are billed %lld mapped pages of devices, the gauge says %lld", mapped,
+	    stats_level(d, STAT_PAGES_IOKIT_MAPPED));
 	pageq_unlock(d);
 	lock_release(&d->tasks.lock);
 }

@@ -61,9 +61,21 @@ check_slot_locked(
 	    (unsigned long long)i);
 	verify(r, !(word & PAGE_DIRTY) || p->cref == 0, "object %llu page %llu: dirty with a copy",
 	    (unsigned long long)o->id, (unsigned long long)i);
-	verify(r, state != PAGE_WIRED || (word & PAGE_DIRTY),
+	verify(r, (state != PAGE_WIRED && state != PAGE_DEVICE) || (word & PAGE_DIRTY),
 	    "object %llu page %llu: wired and not dirty", (unsigned long long)o->id,
 	    (unsigned long long)i);
+}
+
+/* Pages in all of its mappings. => O held */
+static uint64_t
+mapped_locked(const struct vm_object *o)
+{
+	uint64_t pages = 0;
+
+	lock_assert_held(&o->lock);
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+		pages += m->end - m->first;
+	return pages;
 }
 
 /* Each page that a list has busy is marked, and marked pages are of one list. => O and PAGEQ held
@@ -162,7 +174,8 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	long long live = 0, counted = 0, held;
 	struct submap *submap;
 	uint32_t region = 0;
-	bool is_trusted;
+	bool is_trusted, is_billed;
+	uint64_t mapped;
 	struct stat st;
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
@@ -187,6 +200,8 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	fstat(o->backing.memfd, &st);
 	is_trusted = !o->is_exposed;
 	check_lists_locked(d, r, o, pages.listed);
+	mapped = mapped_locked(o);
+	is_billed = !o->is_device || mapped == o->mapped_pages;
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	if (submap)
@@ -194,6 +209,11 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
 	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",
 	    (unsigned long long)o->id, counted, live);
+	verify(r, is_billed,
+	    "device object %llu: its mappings have %llu pages, and others are billed",
+	    (unsigned long long)o->id, (unsigned long long)mapped);
+	if (o->backing.is_foreign)
+		return;
 	/* Clients punch holes and plant pages as they like. */
 	verify_client(r, is_trusted, held >= pages.settled,
 	    "object %llu: %lld pages in its memfd, %lld resident", (unsigned long long)o->id, held,

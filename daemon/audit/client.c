@@ -44,6 +44,8 @@ entries_copy(struct client *c, size_t room)
 		c->entries[i] = (struct client_entry){ .start = e->start,
 			.end = e->end,
 			.base = e->start - e->offset,
+			.is_device = e->mapping->object->is_device,
+			.is_foreign = e->mapping->object->backing.is_foreign,
 			.mapping = vm_mapping_get(e->mapping) };
 		c->misplaced += !entry_is_placed(c->task, e);
 	}
@@ -90,6 +92,8 @@ inodes_find(struct client *c)
 
 		if (m != before) {
 			c->misplaced += !mapping_is_listed(m);
+			if (c->entries[i].is_foreign)
+				continue;
 			fstat(m->object->backing.memfd, &st);
 			c->inodes[c->inode_count++] = st.st_ino;
 		}

@@ -18,6 +18,8 @@ struct client_entry {
 	uint64_t start, end, base;
 	struct vm_mapping *mapping; /* with a reference */
 	uint64_t inode;             /* of the object's memfd */
+	bool is_device;             /* it is mapped without userfaultfd */
+	bool is_foreign;            /* what is mapped is the client's: it is not looked at */
 };
 
 struct client {

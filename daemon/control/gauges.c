@@ -33,14 +33,14 @@ static void
 refresh_tables(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
-	int64_t blocks = load_relaxed(&d->slots.populated),
+	int64_t blocks = load_relaxed(&d->slots.populated), own = load_relaxed(&d->slots.own),
 		used = (int64_t)share_used(&d->shares, SHARE_TABLES);
 	int64_t slots = blocks * SLOTS_PER_BLOCK * (int64_t)sizeof(uint64_t);
 
 	loop_assert(d);
 	stat_level(stats, STAT_TABLE_LIMIT, (int64_t)share_total(d, SHARE_TABLES));
 	stat_level(stats, STAT_TABLE_BYTES, used);
-	stat_level(stats, STAT_TABLE_MAPS, used - blocks * (int64_t)TABLE_BLOCK_BYTES);
+	stat_level(stats, STAT_TABLE_MAPS, used - (blocks - own) * (int64_t)TABLE_BLOCK_BYTES);
 	stat_level(stats, STAT_TABLE_SLOTS, slots);
 	stat_level(stats, STAT_TABLE_POLICY, blocks * TABLE_BLOCK_BYTES - slots);
 	stat_level(stats, STAT_TABLE_FRAMES, (int64_t)(d->frames.count * sizeof(struct vm_page)));

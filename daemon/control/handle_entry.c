@@ -2,6 +2,8 @@
  *
  * Requests about named entries: MAKE_ENTRY (control loop), MAP_ENTRY (jobs).
  */
+#include "control/handle_entry.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,11 +11,10 @@
 #include <unistd.h>
 
 #include "control/names.h"
-#include "control/request.h"
 #include "core/closer.h"
 #include "region/map.h"
 
-static bool
+bool
 protection_is_valid(uint32_t protection)
 {
 	return protection == PROT_READ || protection == (PROT_READ | PROT_WRITE);
@@ -43,48 +44,56 @@ handle_make_entry(struct request *r)
 	return error;
 }
 
-/* The memfd as a client may have it that may only read. => a descriptor, or -errno */
+/* The memfd as a client may have it that may only read. A client may have given one that is so
+ * already. => a descriptor, or -errno */
 static int
 open_read_only(const struct vm_object *o)
 {
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", o->backing.memfd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (o->backing.is_foreign && (fcntl(o->backing.memfd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+		fd = fcntl(o->backing.memfd, F_DUPFD_CLOEXEC, 0);
+	} else {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", o->backing.memfd);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
 	return fd < 0 ? -errno : fd;
 }
 
-static int
-name_map(struct request *r, const struct pager_req_map_entry *in, const struct named_range *name,
-    struct range *range)
+int
+view_map(struct request *r, const struct named_range *name, struct range *range, uint64_t offset,
+    uint32_t protection, struct view *ret)
 {
-	struct pager_rep_map_entry *out = r->reply;
-	bool is_read_only = !(in->protection & PROT_WRITE);
+	bool is_read_only = !(protection & PROT_WRITE);
 	unsigned page_shift = r->daemon->page_shift;
+	struct vm_object *o = name->object;
 	struct vm_entry e;
 	int fd = -1, error;
 
-	if (in->offset % r->daemon->page_bytes != 0 ||
-	    in->offset >> page_shift >= name->end - name->first ||
-	    in->size >> page_shift > name->end - name->first - (in->offset >> page_shift))
+	if (offset % r->daemon->page_bytes != 0 ||
+	    offset >> page_shift >= name->end - name->first ||
+	    (range->end - range->address) >> page_shift >
+		name->end - name->first - (offset >> page_shift))
 		return -EINVAL;
 	if (!is_read_only && !name->is_writable)
 		return -EACCES;
 	if (is_read_only) {
-		fd = open_read_only(name->object);
+		fd = open_read_only(o);
 		if (fd < 0)
 			return fd;
 	}
-	error = region_map(range, name, name->first + (in->offset >> page_shift), is_read_only, &e);
+	error = region_map(range, name, name->first + (offset >> page_shift), is_read_only, &e);
 	if (error) {
 		if (fd >= 0)
 			close(fd);
 		return error;
 	}
-	out->object_id = name->object->id;
-	out->object_offset = e.offset;
-	r->reply_fd = is_read_only ? fd : name->object->backing.memfd;
+	*ret = (struct view){ .object_id = o->id,
+		.object_offset = e.offset,
+		.flags = o->is_device ? PAGER_WIRE_MAP_DEVICE : 0,
+		.cache_mode = o->cache_mode };
+	r->reply_fd = is_read_only ? fd : o->backing.memfd;
 	r->reply_fd_given = is_read_only;
 	return 0;
 }
@@ -93,6 +102,8 @@ int
 handle_map_entry(struct request *r)
 {
 	const struct pager_req_map_entry *in = r->body;
+	struct pager_rep_map_entry *out = r->reply;
+	struct view view = { 0 };
 	struct named_range name;
 	struct range range;
 	struct named_identity identity;
@@ -105,7 +116,9 @@ handle_map_entry(struct request *r)
 	if (r->fd < 0 || named_identify(r->fd, &identity) != 0 ||
 	    !named_entry_find(r->daemon, &identity, &name))
 		return -EBADF;
-	error = name_map(r, in, &name, &range);
+	error = view_map(r, &name, &range, in->offset, in->protection, &view);
+	*out = (struct pager_rep_map_entry){ view.object_id, view.object_offset, view.flags,
+		view.cache_mode };
 	vm_object_put(name.object);
 	return error;
 }

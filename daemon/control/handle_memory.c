@@ -96,11 +96,14 @@ handle_behavior(struct request *r)
 {
 	CHECK(r->task);
 	/* Behaviors that act once; all others are notes in the entries. */
-	static uint64_t (*const pieces[PAGER_BEHAVIOR_PAGEOUT + 1])(struct range * range) = {
-		[PAGER_BEHAVIOR_WILLNEED] = region_prefetch,
-		[PAGER_BEHAVIOR_DONTNEED] = region_cool,
-		[PAGER_BEHAVIOR_FREE] = region_discard,
-		[PAGER_BEHAVIOR_PAGEOUT] = region_evict,
+	static const struct {
+		int (*begin)(struct range *range);
+		uint64_t (*piece)(struct range *range);
+	} once[PAGER_BEHAVIOR_PAGEOUT + 1] = {
+		[PAGER_BEHAVIOR_WILLNEED] = { range_is_covered, region_prefetch },
+		[PAGER_BEHAVIOR_DONTNEED] = { range_is_covered, region_cool },
+		[PAGER_BEHAVIOR_FREE] = { region_may_leave, region_discard },
+		[PAGER_BEHAVIOR_PAGEOUT] = { region_may_leave, region_evict },
 	};
 	const struct pager_req_behavior *in = r->body;
 	struct pager_rep_behavior *out = r->reply;
@@ -109,9 +112,9 @@ handle_behavior(struct request *r)
 
 	if (in->reserved != 0 || in->behavior > PAGER_BEHAVIOR_PAGEOUT)
 		return -EINVAL;
-	if (pieces[in->behavior])
-		return range_request(
-		    r, in->address, in->size, range_is_covered, pieces[in->behavior], &out->pages);
+	if (once[in->behavior].piece)
+		return range_request(r, in->address, in->size, once[in->behavior].begin,
+		    once[in->behavior].piece, &out->pages);
 	error = range_init(&range, r->task, in->address, in->size);
 	return error ? error : region_behave(&range, in->behavior);
 }

@@ -46,6 +46,10 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 	locks_assert_none();
 	lock_acquire(&m->lock);
 	e = vm_map_lookup(m, f->address);
+	/* Devices are mapped without userfaultfd: if a program registers such a range itself,
+	 * nothing is known of it here. */
+	if (e && unlikely(e->mapping->object->is_device))
+		e = NULL;
 	if (e) {
 		ret->object = e->mapping->object;
 		ret->base = e->mapping->base;

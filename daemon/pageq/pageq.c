@@ -222,6 +222,7 @@ pageq_deactivate_slot_locked(struct daemon *d, pol_page page, struct victim *ret
 		return DEACTIVATION_HELD;
 	case PAGE_CLEANING:
 	case PAGE_WIRED:
+	case PAGE_DEVICE:
 		return DEACTIVATION_NONE;
 	default:
 		/* A soft fault holds it before it is ACTIVE again. */
@@ -303,7 +304,7 @@ pageq_evict_page_locked(
 		return EVICTION_NONE;
 	frame = slot_frame(slot);
 	word = load_acquire(&frame_row(d, frame)->word);
-	if (page_word_state(word) == PAGE_WIRED)
+	if (page_word_state(word) == PAGE_WIRED || page_word_state(word) == PAGE_DEVICE)
 		return EVICTION_NONE;
 	if (word & PAGE_BUSY)
 		return EVICTION_BUSY;

@@ -229,6 +229,10 @@ shared_discard(const struct vm_entry *e, uint64_t first, uint64_t last)
 	bool more;
 
 	CHECK(o->is_shareable && first < last);
+	if (o->is_device) {
+		vm_object_owner_settle(o);
+		return 0;
+	}
 	/* Also where the entry is not wired: others may have left pages wired for the sake of
 	 * another entry of this mapping. */
 	mapping_unwire(e->mapping, first, last);

@@ -4,11 +4,14 @@
  */
 #include "region/behave.h"
 
+#include <errno.h>
+
 #include "pageq/pageq.h"
 #include "pmap/zap.h"
 #include "region/change.h"
 #include "region/piece.h"
 #include "transit/discard.h"
+#include "vm/vm_map.h"
 #include "vm/vm_share.h"
 
 #define COST_COOL  4u /* of a page, in slots looked at (piece.h) */
@@ -29,6 +32,25 @@ region_behave(struct range *range, uint32_t behavior)
 	CHECK(range->at == range->address);
 	return change_entries(
 	    &(struct change){ .range = range, .apply = entry_behave, .value = behavior });
+}
+
+int
+region_may_leave(struct range *range)
+{
+	struct vm_map *m = &range->task->map;
+	int error = 0;
+
+	locks_assert_none();
+	CHECK(range->address < range->end);
+	lock_acquire(&m->lock);
+	if (!vm_map_is_covered(m, range->address, range->end))
+		error = -EINVAL;
+	for (uint32_t i = vm_map_index(m, range->address);
+	     !error && i < m->count && m->entries[i].start < range->end; i++)
+		if (m->entries[i].mapping->object->is_device)
+			error = -ENOTSUP;
+	lock_release(&m->lock);
+	return error;
 }
 
 struct cool {

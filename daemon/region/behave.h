@@ -10,6 +10,9 @@
 
 /* The entries remember a lasting behavior. => 0, -EINVAL or -ENOMEM. Runs on: jobs, no lock held */
 int region_behave(struct range *range, uint32_t behavior);
+/* Whether pages of the range may be taken out, or thrown away. => 0; -EINVAL: not all of it is
+ * allocated; -ENOTSUP: there is memory of a device, which stays. No lock held */
+int region_may_leave(struct range *range);
 /* DONTNEED: active pages of a piece become inactive and lose their mappings. => pages */
 uint64_t region_cool(struct range *range);
 /* FREE: discards the content of a piece, which stays allocated. => pages that were there */

@@ -35,7 +35,8 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 		word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
 		ret->pages_resident++;
 		ret->pages_dirty += (word & PAGE_DIRTY) != 0;
-		ret->pages_wired += page_word_state(word) == PAGE_WIRED;
+		ret->pages_wired +=
+		    page_word_state(word) == PAGE_WIRED || page_word_state(word) == PAGE_DEVICE;
 		break;
 	case SLOT_STORED:
 		if (pager_is_away(o, slot_cref(slot)))
@@ -79,6 +80,7 @@ region_describe(const struct vm_entry *e)
 		.ref_count = references.all,
 		.external_pager = pager_is_external(o),
 		.billed = billed,
+		.cache_mode = o->cache_mode,
 	};
 }
 
@@ -146,6 +148,7 @@ disposition_locked(struct vm_object *o, uint64_t index)
 		case PAGE_FILLING:
 			return result | PAGER_PAGE_REFERENCED;
 		case PAGE_WIRED:
+		case PAGE_DEVICE:
 			return result | PAGER_PAGE_WIRED | PAGER_PAGE_REFERENCED;
 		case PAGE_SPECULATIVE:
 			return result | PAGER_PAGE_SPECULATIVE;
@@ -205,6 +208,7 @@ task_statistics(struct task *task, struct pager_statistics *ret)
 		.stall_frame_ns = L(STALL_FRAME),
 		.stall_limit_ns = L(STALL_LIMIT),
 		.pages_lost = L(PAGES_LOST),
+		.iokit_mapped = L(IOKIT_MAPPED),
 	};
 #undef L
 	pageq_unlock(d);

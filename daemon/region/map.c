@@ -37,7 +37,10 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 		if (is_writable && (e->mapping->is_read_only || !(e->max_protection & PROT_WRITE)))
 			return -EACCES;
 	}
-	/* Whoever maps a page of it gets the memfd of all. */
+	/* Whoever maps a page of it gets the memfd of all. What a client has given for that is its
+	 * own affair. */
+	if (mapping->object->backing.is_foreign)
+		return 0;
 	return ret->first == 0 && ret->end == mapping->object->page_count ? 0 : -ENOTSUP;
 }
 

@@ -131,7 +131,8 @@ piece_walk(struct walk *w)
 	CHECK(w->page);
 	while (piece_next(&p, &part)) {
 		struct vm_mapping *m = part.entry.mapping;
-		bool skip = w->skips_wired && part.entry.wired_count > 0;
+		/* Nothing that is done page by page changes a device's memory. */
+		bool skip = m->object->is_device || (w->skips_wired && part.entry.wired_count > 0);
 
 		for (uint64_t i = part.first;
 		     !skip && (i = vm_object_next_live(m->object, i, part.last)) < part.last; i++)

@@ -194,11 +194,12 @@ static int
 entry_may_wire(struct change *c, const struct vm_entry *e)
 {
 	struct vm_object *o = e->mapping->object;
+	bool is_locked = e->mapping->is_read_only && !o->is_device;
 	uint64_t start, end;
 	int error;
 
 	lock_assert_held(&c->range->task->map.lock);
-	if (e->mapping->is_read_only || !(e->protection & PROT_READ))
+	if (is_locked || !(e->protection & PROT_READ))
 		return -EACCES;
 	start = max_u64(e->start, c->range->address);
 	end = min_u64(e->end, c->range->end);
@@ -210,7 +211,7 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 		if (error)
 			return error;
 	}
-	if (e->wired_count == 0)
+	if (e->wired_count == 0 && !o->is_device)
 		c->wired_bytes += end - start;
 	return e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }

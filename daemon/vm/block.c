@@ -24,9 +24,11 @@ block_populate(struct vm_object *o, uint64_t block)
 	CHECK(block < vm_object_block_count(o));
 	if (likely(load_relaxed(word) & BLOCK_POPULATED))
 		return true;
-	if (bill_tables_take(o->daemon, o->bill, TABLE_BLOCK_BYTES) != 0)
+	if (o->bill && bill_tables_take(o->daemon, o->bill, TABLE_BLOCK_BYTES) != 0)
 		return false;
 	o->populated++;
+	if (!o->bill)
+		fetch_add_relaxed(&o->daemon->slots.own, 1);
 	fetch_add_relaxed(&o->daemon->slots.populated, 1);
 	store_relaxed(word, load_relaxed(word) | BLOCK_POPULATED);
 	return true;
@@ -55,7 +57,10 @@ vm_object_blocks_give(struct vm_object *o, unsigned blocks)
 	CHECK(blocks <= load_relaxed(&o->daemon->slots.populated) && blocks <= o->populated);
 	o->populated -= blocks;
 	fetch_sub_relaxed(&o->daemon->slots.populated, blocks);
-	bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
+	if (o->bill)
+		bill_tables_give(o->daemon, o->bill, (uint64_t)blocks * TABLE_BLOCK_BYTES);
+	else
+		fetch_sub_relaxed(&o->daemon->slots.own, blocks);
 }
 
 void

@@ -14,6 +14,7 @@
 #include "atomics.h"
 #include "check.h"
 #include "lock.h"
+#include "pager/proto.h"
 #include "vm/bill.h"
 #include "vm/task_notes.h"
 #include "vm/slot.h"
@@ -41,7 +42,10 @@ enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_KIND_COUNT };
 
 /* Where pages of an object lie while they are resident: at page index * page size of a memfd. */
 struct vm_backing {
-	int memfd; /* (C) */
+	int memfd;       /* (C) */
+	bool is_foreign; /* (C) a client has given it: whatever it is of, the daemon has no frames
+			    for what lies there, and reads and writes nothing */
+	uid_t uid;       /* (C) of that client */
 };
 
 /* Pages [start, end) of the object, and what they may be used for: vm/submap.h. */
@@ -69,11 +73,17 @@ struct vm_object {
 	uint64_t page_count; /* (C) */
 	bool is_shareable;   /* (C) see vm_object.h */
 	bool is_exposed;     /* (O) a task that is not trusted has, or has had, its memfd */
+	/* (C) Memory of a device: its pages never leave, a mapping of it is billed as such and
+	 * makes no faults: vm/device.h. */
+	bool is_device;
+	uint32_t cache_mode;   /* (C) of a device: enum pager_cache_mode */
+	uint64_t mapped_pages; /* (O) of a device: in all mappings, which are billed for them */
 	bool alone; /* (C) holds one allocation: no other one is placed in it, also not where a
 		       part of that has been given back */
 	struct task *owner; /* the task that pays for it, with a reference. (C), but where it is
-			       shareable (O,Q): either to read, both to write */
-	struct bill *bill;  /* likewise: the owner's */
+			       shareable (O,Q): either to read, both to write. NULL: it is the
+			       daemon's own, and nobody pays for it */
+	struct bill *bill;  /* likewise: the owner's, or NULL */
 	uint64_t class_pages[LEDGER_CLASS_COUNT]; /* (Q) where it is shareable: what its bill says
 						     of it */
 	uint64_t populated;                       /* (O) blocks that are billed */
@@ -184,6 +194,18 @@ struct named_table {
 	struct lock lock; /* covers the chains; leaf */
 	struct named_entry *chains[NAMED_CHAINS];
 	uint32_t count;
+};
+
+/* A device of the daemon's own: vm/device.h. */
+struct device {
+	struct device *next;          /* (C) */
+	char name[PAGER_DEVICE_NAME]; /* (C) */
+	uint64_t bytes;               /* (C) */
+	uid_t uid;                    /* (C) whose it is, here and below as of a file */
+	gid_t gid;                    /* (C) */
+	mode_t mode;                  /* (C) */
+	uint32_t cache_mode;          /* (C) enum pager_cache_mode */
+	struct vm_object *object;     /* (C) with a reference; NULL: not made yet */
 };
 
 struct object_table {

@@ -133,17 +133,16 @@ uint64_t
 frames_resident_movable(const struct daemon *d)
 {
 	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
-	long long fixed =
-	    load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) + load_relaxed(&d->frames.listed);
+	long long fixed = load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) -
+			  load_relaxed(&d->stats.levels[STAT_PAGES_DEVICE]) +
+			  load_relaxed(&d->frames.listed);
 
 	/* They may be of different moments. */
 	return resident > fixed ? (uint64_t)(resident - fixed) : 0;
 }
 
-/* Most frames that may be wired: wire_percent, and less where too few would be left for pages to
- * come and go. */
-static uint64_t
-wire_most(const struct daemon *d)
+uint64_t
+frames_wire_most(const struct daemon *d)
 {
 	/* The reserve, targets that differ, segments that are being filled, and as much again for
 	 * pages. */
@@ -157,9 +156,13 @@ wire_most(const struct daemon *d)
 void
 frames_params_refresh(struct daemon *d)
 {
+	uint64_t most, devices;
+
 	CHECK(d->frames.count > 0);
 	frames_targets_refresh(d);
-	share_tell(d, SHARE_WIRED, wire_most(d) << d->page_shift);
+	most = frames_wire_most(d);
+	devices = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_DEVICE]);
+	share_tell(d, SHARE_WIRED, (most > devices ? most - devices : 0) << d->page_shift);
 }
 
 bool

@@ -108,6 +108,9 @@ void frames_targets_refresh(struct daemon *d);
 void frames_params_refresh(struct daemon *d);
 /* Page lists have that many frames more busy, or less. => PAGEQ held */
 void frames_listed_add_locked(struct daemon *d, int frames);
+/* Most frames that may be wired, those of devices among them: wire_percent, and less where too few
+ * would be left for pages to come and go. Any thread. */
+uint64_t frames_wire_most(const struct daemon *d);
 /* All that are neither wired nor in a page list: what shares and targets are shares of, since the
  * others cannot make room. Any thread. */
 uint32_t frames_movable(const struct daemon *d);

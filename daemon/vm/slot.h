@@ -73,6 +73,7 @@ struct slot_table {
 	unsigned extent_count, extent_room;
 	unsigned runs;         /* taken */
 	atomic_uint populated; /* (A) blocks that have memory */
+	atomic_uint own; /* (A) of those: of the daemon's own objects, which nobody is billed for */
 };
 
 /* Stands for the slots of a block without memory. */

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/closer.h"
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3; the headers are older */
 #endif
@@ -36,9 +38,19 @@ vm_backing_create(struct vm_backing *b, uint64_t bytes)
 }
 
 void
-vm_backing_destroy(struct vm_backing *b)
+vm_backing_adopt(struct vm_backing *b, int fd, uid_t uid)
+{
+	CHECK(fd >= 0);
+	*b = (struct vm_backing){ .memfd = fd, .is_foreign = true, .uid = uid };
+}
+
+void
+vm_backing_destroy(struct daemon *d, struct vm_backing *b)
 {
 	CHECK(b->memfd >= 0);
-	close(b->memfd);
+	if (b->is_foreign)
+		closer_close(d, b->memfd, 0, b->uid);
+	else
+		close(b->memfd);
 	b->memfd = -1;
 }

@@ -127,6 +127,9 @@ wired_change_locked(struct vm_map *m, const struct vm_entry *e, int by, uint64_t
 	uint64_t wired = load_relaxed(&e->mapping->wired_bytes);
 
 	lock_assert_held(&m->lock);
+	/* A device's memory is wired for good: no more is promised. */
+	if (e->mapping->object->is_device)
+		return;
 	CHECK(by > 0 || (m->wired_bytes >= bytes && wired >= bytes));
 	m->wired_bytes += by > 0 ? bytes : -bytes;
 	store_release(&e->mapping->wired_bytes, by > 0 ? wired + bytes : wired - bytes);

@@ -115,6 +115,92 @@ vm_object_shares_move(struct vm_object *o, struct share_account *from, struct sh
 		share_move(from, to, object_shares[i].share, share_amount(o, i));
 }
 
+/* An object without a backing. owner: NULL for the daemon's own. */
+static struct vm_object *
+object_blank(struct daemon *d, struct task *owner, uint64_t page_count)
+{
+	struct vm_object *o = calloc(1, sizeof(*o));
+
+	CHECK(page_count > 0);
+	if (!o)
+		return NULL;
+	o->magic = VM_OBJECT_MAGIC;
+	o->daemon = d;
+	o->page_count = page_count;
+	o->backing.memfd = -1;
+	o->owner = owner ? task_get(owner) : NULL;
+	o->bill = owner ? &owner->bill : NULL;
+	store_relaxed(&o->references, 1);
+	return o;
+}
+
+static void
+object_free(struct vm_object *o)
+{
+	struct task *owner = o->owner;
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	if (o->bill)
+		shares_give(o, ARRAY_LEN(object_shares));
+	o->magic = 0;
+	free(o);
+	if (owner)
+		task_put(owner);
+}
+
+/* Takes what it must have, a backing among it unless it is to get a client's descriptor, and puts
+ * it into the table. => 0; or -errno: it is no more */
+static int
+object_begin(struct vm_object *o, int foreign_fd)
+{
+	struct daemon *d = o->daemon;
+	int error = 0;
+
+	if (foreign_fd < 0)
+		error = vm_backing_create(&o->backing, o->page_count << d->page_shift);
+	if (error)
+		goto fail_backing;
+	error = slots_take(d, o->page_count, &o->slot_base);
+	if (error)
+		goto fail_slots;
+	o->blocks = &d->slots.blocks[o->slot_base / SLOTS_PER_BLOCK];
+	lock_init(&o->lock, RANK_OBJECT);
+	cond_init(&o->unbusy);
+	if (foreign_fd >= 0)
+		vm_backing_adopt(&o->backing, foreign_fd, o->owner->uid);
+	if (o->owner)
+		fetch_add_relaxed(&o->owner->objects, 1);
+	error = table_add(d, o);
+	if (!error)
+		return 0;
+
+	if (o->owner)
+		fetch_sub_relaxed(&o->owner->objects, 1);
+	lock_fini(&o->lock);
+	cond_fini(&o->unbusy);
+	slots_put(d, o->slot_base, o->page_count);
+fail_slots:
+	if (foreign_fd < 0)
+		vm_backing_destroy(d, &o->backing);
+fail_backing:
+	object_free(o);
+	return error;
+}
+
+/* The shares are taken, or the object is no more. => 0 or -errno */
+static int
+object_charge(struct vm_object *o)
+{
+	int error = o->bill ? shares_take(o) : 0;
+
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	if (error) {
+		o->bill = NULL;
+		object_free(o);
+	}
+	return error;
+}
+
 int
 vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool is_shareable,
     struct vm_object **ret)
@@ -122,50 +208,39 @@ vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool
 	struct vm_object *o;
 	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
 
-	CHECK(page_count > 0);
 	if (error)
 		return error;
-	o = calloc(1, sizeof(*o));
+	o = object_blank(d, owner, page_count);
 	if (!o)
 		return -ENOMEM;
-	o->magic = VM_OBJECT_MAGIC;
-	o->daemon = d;
-	o->page_count = page_count;
 	o->is_shareable = is_shareable;
-	o->owner = task_get(owner);
-	o->bill = &owner->bill;
-	store_relaxed(&o->references, 1);
-	error = shares_take(o);
-	if (error)
-		goto fail_shares;
-	error = vm_backing_create(&o->backing, page_count << d->page_shift);
-	if (error)
-		goto fail_backing;
-	error = slots_take(d, page_count, &o->slot_base);
-	if (error)
-		goto fail_slots;
-	o->blocks = &d->slots.blocks[o->slot_base / SLOTS_PER_BLOCK];
-	lock_init(&o->lock, RANK_OBJECT);
-	cond_init(&o->unbusy);
-	fetch_add_relaxed(&owner->objects, 1);
-	error = table_add(d, o);
-	if (error)
-		goto fail_table;
-	*ret = o;
-	return 0;
+	error = object_charge(o);
+	if (!error)
+		error = object_begin(o, -1);
+	if (!error)
+		*ret = o;
+	return error;
+}
 
-fail_table:
-	fetch_sub_relaxed(&owner->objects, 1);
-	lock_fini(&o->lock);
-	cond_fini(&o->unbusy);
-	slots_put(d, o->slot_base, page_count);
-fail_slots:
-	vm_backing_destroy(&o->backing);
-fail_backing:
-	shares_give(o, ARRAY_LEN(object_shares));
-fail_shares:
-	task_put(owner);
-	free(o);
+int
+vm_object_create_device(struct daemon *d, const struct device_memory *of, struct vm_object **ret)
+{
+	struct vm_object *o;
+	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
+
+	CHECK(of->owner || of->fd < 0);
+	if (error)
+		return error;
+	o = object_blank(d, of->owner, of->page_count);
+	if (!o)
+		return -ENOMEM;
+	o->is_shareable = o->alone = o->is_device = true;
+	o->cache_mode = of->cache_mode;
+	error = object_charge(o);
+	if (!error)
+		error = object_begin(o, of->fd);
+	if (!error)
+		*ret = o;
 	return error;
 }
 
@@ -181,7 +256,7 @@ vm_object_put(struct vm_object *o)
 	    "object %llu ends with live pages", (unsigned long long)o->id);
 	lock_acquire(&d->objects.lock);
 	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->upls && !o->mappings &&
-	      !o->named && o->cover_count == 0);
+	      !o->named && o->cover_count == 0 && o->mapped_pages == 0);
 	d->objects.objects[o->index] = NULL;
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;
@@ -189,14 +264,12 @@ vm_object_put(struct vm_object *o)
 	if (o->submap)
 		submap_destroy(o);
 	vm_object_slots_end(o);
-	vm_backing_destroy(&o->backing);
-	fetch_sub_relaxed(&o->owner->objects, 1);
-	shares_give(o, ARRAY_LEN(object_shares));
-	task_put(o->owner);
+	vm_backing_destroy(d, &o->backing);
+	if (o->owner)
+		fetch_sub_relaxed(&o->owner->objects, 1);
 	lock_fini(&o->lock);
 	cond_fini(&o->unbusy);
-	o->magic = 0;
-	free(o);
+	object_free(o);
 }
 
 /* As a task (task.c). */

@@ -25,6 +25,17 @@ void object_table_destroy(struct daemon *d);
  * reference for the caller. */
 int vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool is_shareable,
     struct vm_object **ret);
+/* What a device's object is made of. */
+struct device_memory {
+	struct task *owner; /* pays for the object; NULL: nobody, it is the daemon's own */
+	uint64_t page_count;
+	uint32_t cache_mode; /* enum pager_cache_mode */
+	int fd;              /* that a client has given, the object's from now on; -1: none */
+};
+/* As vm_object_create, shareable, with no pages yet. On an error the descriptor is the caller's
+ * still. */
+int vm_object_create_device(
+    struct daemon *d, const struct device_memory *of, struct vm_object **ret);
 /* The last reference frees it: every slot must be ABSENT by then. */
 void vm_object_put(struct vm_object *o);
 

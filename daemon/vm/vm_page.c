@@ -85,13 +85,16 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 	level_add(d, STAT_PAGES_INTERNAL, ledger_delta(LEDGER_OF_INTERNAL, class_from, class_to));
 	level_add(d, STAT_PAGES_COMPRESSED,
 	    ledger_delta(LEDGER_OF_INTERNAL_COMPRESSED, class_from, class_to));
+	level_add(d, STAT_PAGES_DEVICE,
+	    (class_to == LEDGER_CLASS_DEVICE) - (class_from == LEDGER_CLASS_DEVICE));
 	stats_queues_end(&d->stats);
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
 	if (class_from == class_to)
 		return;
-	bill_post(o->bill, class_from, class_to, 1);
+	if (likely(o->bill != NULL))
+		bill_post(o->bill, class_from, class_to, 1);
 	if (unlikely(o->is_shareable)) {
 		CHECK(class_from == LEDGER_CLASS_NONE || o->class_pages[class_from] > 0);
 		o->class_pages[class_from] -= class_from != LEDGER_CLASS_NONE;
@@ -188,6 +191,7 @@ resident_assert(const struct vm_object *o, uint64_t index, uint32_t frame)
 		CHECK(dirty || copy);
 		break;
 	case PAGE_WIRED:
+	case PAGE_DEVICE:
 		CHECK(dirty && !copy);
 		break;
 	default:

@@ -13,6 +13,7 @@
  *         |            touch |               |                      | worker busies it
  *         +--------------- STORED <----------|--- kept ---------- CLEANING
  *                   compressed, no frame     +--- no room, raced ---+
+ *       (DEVICE: from ABSENT and back, with the device itself: vm/device.h.)
  *       (SPECULATIVE: filled ahead of use; a touch makes it ACTIVE, pageout takes it first.)
  *
  * Where the state stands. A page without a frame: its slot says ABSENT, STORED (with the cref) or
@@ -36,6 +37,8 @@
  *             write-protected. The order is: store the copy in frame.cref, punch the memfd, publish
  *             the slot, free the frame. At every instant slot, frame and segment tell one story.
  *   WIRED     in the memfd, DIRTY, on no queue; its mappings are never taken away.
+ *   DEVICE    in the memfd, DIRTY, on no queue, as long as the device is there. Nobody is billed
+ * for the page, but for each mapping of it; its mappings are not registered, and make no faults.
  *   POISONED  the copy could not be read back; touching the page is SIGBUS until it is discarded.
  *
  * BUSY is an embedded exclusive lock on content and identity that may be held over I/O and

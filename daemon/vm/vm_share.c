@@ -38,6 +38,9 @@ vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *e
 
 	lock_assert_held(&o->lock);
 	CHECK(from <= end && end <= o->page_count);
+	/* A device's memory is there as long as the device. */
+	if (o->is_device)
+		return false;
 	low = skip_covered(o, except, from);
 	if (low >= end)
 		return false;
@@ -103,6 +106,29 @@ vm_object_wired_elsewhere_locked(
 	return false;
 }
 
+/* A mapping of a device is billed to its task at its whole size from the moment at which it is
+ * made, whatever is done with it; a device that is mapped twice is billed twice. => O held */
+static void
+mapping_bill_locked(struct vm_mapping *m, uint64_t pages, bool comes)
+{
+	struct vm_object *o = m->object;
+	struct daemon *d = o->daemon;
+	enum ledger_class billed = LEDGER_CLASS_IOKIT_MAPPED, none = LEDGER_CLASS_NONE;
+
+	lock_assert_held(&o->lock);
+	if (likely(!o->is_device))
+		return;
+	CHECK(comes || o->mapped_pages >= pages);
+	o->mapped_pages += comes ? pages : -pages;
+	pageq_lock(d);
+	bill_post(&m->task->bill, comes ? none : billed, comes ? billed : none, pages);
+	stats_queues_begin(&d->stats);
+	fetch_add_relaxed(&d->stats.levels[STAT_PAGES_IOKIT_MAPPED],
+	    comes ? (long long)pages : -(long long)pages);
+	stats_queues_end(&d->stats);
+	pageq_unlock(d);
+}
+
 void
 vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high)
 {
@@ -116,6 +142,7 @@ vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high)
 		m->first = high;
 	else
 		m->end = low;
+	mapping_bill_locked(m, high - low, false);
 	lock_release(&o->lock);
 }
 
@@ -172,6 +199,7 @@ vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *t
 		vm_object_get(o);
 		vm_mapping_get(m);
 		vm_mapping_link_locked(m);
+		mapping_bill_locked(m, end - first, true);
 	}
 	lock_release(&o->lock);
 	return error;
@@ -212,6 +240,9 @@ vm_object_owner_settle(struct vm_object *o)
 
 	CHECK(o->is_shareable);
 	locks_assert_none();
+	/* The daemon's own: that never changes. */
+	if (o->is_device && !o->backing.is_foreign)
+		return;
 	lock_acquire(&o->lock);
 	for (struct vm_mapping *m = o->mappings; m && heir != o->owner; m = m->next)
 		if (m->first < m->end && (!heir || m->task == o->owner))

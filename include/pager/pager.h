@@ -136,6 +136,40 @@ PAGER_API int pager_submap_protect(
  * -EINVAL (other rights), -EBADF, -EACCES (more than fd allows), -ENOMEM, -EMFILE, -ENOTCONN. */
 PAGER_API int pager_submap_name(struct pager *p, int fd, int rights, int *ret_fd);
 
+/* How a device's memory is cached, XNU's WIMG. It is noted and shown; how the processor caches
+ * memory of pagerd's own is not changed by it. */
+enum pager_cache_mode {
+	PAGER_CACHE_DEFAULT = 0,
+	PAGER_CACHE_WRITE_COMBINED = 1,
+	PAGER_CACHE_UNCACHED = 2,
+	PAGER_CACHE_WRITE_THROUGH = 3,
+	PAGER_CACHE_COPY_BACK = 4,
+};
+/* Maps `size` bytes of the device that pagerd's --device calls `name`, from `offset` on, a multiple
+ * of the page size. All who map it see the same memory, which is there at once, makes no page
+ * faults, and never leaves. The client is billed for the whole size (iokit_mapped, phys_footprint)
+ * as long as it is mapped, for each mapping. protection: PROT_READ, or PROT_READ | PROT_WRITE, as
+ * the device's mode allows. flags: as for pager_map_entry. To be given back with pager_deallocate,
+ * which then takes memory of one kind only. The idea is XNU's device pager. Errors: -ENODEV (there
+ * is no such device), -EACCES (its mode does not allow it), -EINVAL (it does not have that much;
+ * other bits; a name of 32 bytes or more), -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM (also: 1,024
+ * mappings and names of one device), -EMFILE, -ENOTCONN, -EBADF (as for pager_allocate). */
+PAGER_API int pager_map_device(struct pager *p, const char *name, uint64_t offset, size_t size,
+    int protection, unsigned flags, void **ret_addr);
+/* Makes a device of `size` bytes of a descriptor of the program's, from `offset` on; both are
+ * multiples of the page size. fd: of a memfd that is sealed with F_SEAL_SHRINK, or of a dma-buf
+ * (udmabuf's too). It stays the caller's. *ret_fd: the device's name, as of pager_make_entry;
+ * whoever has it maps the device with pager_map_entry, as pager_map_device does, no further than fd
+ * allows (a memfd with F_SEAL_WRITE or F_SEAL_FUTURE_WRITE: for reading). pagerd only maps and
+ * bills it: its memory is the program's. A memfd loses the rights of group and others in its mode,
+ * or a process that may only read could open it again for writing. Errors: -EBADF (fd is not open,
+ * or is O_PATH), -ENODEV (it is of something else, which could not be mapped, or could become
+ * shorter under its mappers), -EPERM (a memfd without F_SEAL_SHRINK; or its mode could not be
+ * changed), -EACCES (it cannot be read), -ERANGE (it is shorter), -EINVAL (size 0, other modes),
+ * -ENOMEM, -EMFILE, -ENOTCONN. */
+PAGER_API int pager_make_device(struct pager *p, int fd, uint64_t offset, size_t size,
+    enum pager_cache_mode cache_mode, int *ret_fd);
+
 /* Brings the range in and keeps it resident and writable without faults until it has been unwired
  * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.
  * -EAGAIN: the wire limit is reached. */
@@ -157,7 +191,8 @@ enum pager_behavior {
  * usual), and also when nothing more can leave (memory and swap are full). Wired pages stay; pages
  * that are touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile;
  * other calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated, or
- * there is no such behaviour), -ENOMEM (a lasting behaviour: too many regions). */
+ * there is no such behaviour), -ENOTSUP (FREE and PAGEOUT of memory of a device), -ENOMEM (a
+ * lasting behaviour: too many regions). */
 PAGER_API int pager_behavior(
     struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
 
@@ -215,7 +250,7 @@ struct pager_region_info {
 	uint32_t tag;              /* pager_tag */
 	uint32_t user_wired_count; /* times wired by pager_wire */
 	uint32_t wired_count;      /* by the daemon, plus one for all of pager_wire */
-	uint32_t reserved;
+	uint32_t cache_mode;       /* enum pager_cache_mode, of a device */
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 };
 /* With the pages counted, which XNU calls extended. -ENOENT: no region at or above addr. */
@@ -267,6 +302,7 @@ struct pager_statistics {
 	 * maps it. Stored: compressed or swapped. */
 	uint64_t shared_resident, shared_stored;
 	uint64_t shared_proportional_resident, shared_proportional_stored;
+	uint64_t iokit_mapped; /* mappings of devices */
 };
 /* Where the program has made or mapped shareable memory, the pages of that are counted. */
 PAGER_API int pager_statistics(struct pager *p, struct pager_statistics *ret);

@@ -16,6 +16,8 @@
 #define PAGER_PROTO_VERSION 4
 #define PAGER_MSG_BYTES_MAX 16384
 #define PAGER_MSG_FDS_MAX   1
+#define PAGER_DEVICE_NAME   32 /* bytes of a device's name, NUL included */
+#define PAGER_MAPPERS_MAX   8
 #define PAGER_SOCKET_ENV    "PAGERD_SOCKET"
 #define PAGER_SOCKET_SYSTEM "/run/pagerd/pagerd.sock"
 #define PAGER_SOCKET_USER   "pagerd.sock" /* under $XDG_RUNTIME_DIR */
@@ -106,8 +108,60 @@ struct pager_req_map_entry {
 	uint32_t protection;
 	uint32_t flags; /* 0 */
 };
-struct pager_rep_map_entry { /* carries the memfd */
+#define PAGER_WIRE_MAP_DEVICE 1u /* it is a device: mapped as MAP_DEVICE says */
+struct pager_rep_map_entry {     /* carries the memfd */
 	uint64_t object_id, object_offset;
+	uint32_t flags;      /* PAGER_WIRE_MAP_DEVICE */
+	uint32_t cache_mode; /* enum pager_cache_mode */
+};
+
+/* The client maps what it gets at object_offset over the reserved range with MAP_SHARED |
+ * MAP_POPULATE and the protection asked for, and does not register it. Errors: -ENODEV: there is no
+ * device of that name; -EACCES: its mode does not allow it; -EINVAL: it does not have that much. */
+struct pager_req_map_device {
+	uint64_t address, size, offset;
+	char name[PAGER_DEVICE_NAME]; /* NUL-terminated */
+	uint32_t protection;
+	uint32_t flags; /* 0 */
+};
+struct pager_rep_map_device { /* carries the memfd */
+	uint64_t object_id, object_offset;
+	uint32_t flags;      /* PAGER_WIRE_MAP_DEVICE */
+	uint32_t cache_mode; /* enum pager_cache_mode */
+};
+
+/* Carries the descriptor: of a memfd that is sealed against shrinking, or of a dma-buf. Errors:
+ * -ENODEV: it is of something else; -EPERM: it can shrink, or who may only read could write;
+ * -EACCES: it cannot be read; -ERANGE: it ends before offset + size. */
+struct pager_req_make_device {
+	uint64_t offset, size;
+	uint32_t cache_mode; /* enum pager_cache_mode */
+	uint32_t flags;      /* 0 */
+};
+struct pager_rep_make_device { /* carries the descriptor that is the device's name */
+	uint64_t object_id;
+};
+
+struct pager_wire_device {
+	uint64_t object_id, size;
+	uint64_t mapped_bytes;        /* in all mappings together */
+	char name[PAGER_DEVICE_NAME]; /* NUL-terminated; "": made by a client */
+	uint32_t uid, gid, mode;      /* 0 where made by a client */
+	uint32_t cache_mode;          /* enum pager_cache_mode */
+	uint32_t mappings;
+	uint32_t
+	    mapper_count; /* processes that map it; in mappers at most PAGER_MAPPERS_MAX of them */
+	uint32_t mappers[PAGER_MAPPERS_MAX]; /* process ids */
+};
+#define PAGER_DEVICES_PER_REPLY 32
+struct pager_req_devices {
+	uint64_t cursor; /* 0 at first, then the reply's */
+};
+struct pager_rep_devices {
+	uint64_t next_cursor; /* 0: that was all */
+	uint32_t count, reserved;
+	struct pager_wire_device
+	    devices[PAGER_DEVICES_PER_REPLY]; /* only `count` of them are sent */
 };
 
 /* An object that several may map, and a name for all of it that allows everything. Its regions say
@@ -223,6 +277,8 @@ struct pager_wire_region {
 	uint32_t ref_count, shadow_depth;
 	uint32_t external_pager; /* 0 or 1 */
 	uint32_t billed;         /* 1: the client that maps it there pays for it */
+	uint32_t cache_mode;     /* enum pager_cache_mode; 0 where it is no device */
+	uint32_t reserved;
 	/* Of an extended description, else 0. */
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 	/* Bytes: its pages, each divided by the number of places that map it; resident, and
@@ -410,7 +466,12 @@ _Static_assert(sizeof(struct pager_req_map_entry) == 32, "wire layout");
 _Static_assert(sizeof(struct pager_req_submap_create) == 16, "wire layout");
 _Static_assert(sizeof(struct pager_req_submap_change) == 32, "wire layout");
 _Static_assert(sizeof(struct pager_req_submap_name) == 8, "wire layout");
-_Static_assert(sizeof(struct pager_wire_region) == 136, "wire layout");
+_Static_assert(sizeof(struct pager_req_map_device) == 64, "wire layout");
+_Static_assert(sizeof(struct pager_req_make_device) == 24, "wire layout");
+_Static_assert(sizeof(struct pager_wire_device) == 112, "wire layout");
+_Static_assert(
+    sizeof(struct pager_rep_devices) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+_Static_assert(sizeof(struct pager_wire_region) == 144, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
@@ -438,6 +499,7 @@ pager_msg_request_fds(const struct pager_msg_header *header)
 	case PAGER_MSG_MAP_ENTRY:
 	case PAGER_MSG_SUBMAP_CHANGE:
 	case PAGER_MSG_SUBMAP_NAME:
+	case PAGER_MSG_MAKE_DEVICE:
 		return 1;
 	case PAGER_MSG_TRACE:
 		return ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START;

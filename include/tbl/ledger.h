@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * LEDGER(NAME, name, unit, kind, classes, text): the entries of a client's ledger. kind: PAGES are
- * balances in pages, posted only by the rows of tbl/page_arrow.h (shown in bytes); BYTES is a
- * balance in bytes, posted from any thread; COUNT and TIME_NS only grow. classes: of PAGES, which
- * classes of tbl/ledger_class.h are counted, so that the sums are this table's. Names and equations
- * are XNU's: phys_footprint = internal + internal_compressed (the other terms of XNU's sum belong
- * to features that do not exist here). A page being filled or laundered is billed as internal until
- * it has left.
+ * balances in pages, posted only by the rows of tbl/page_arrow.h, and by mappings of devices as
+ * they come and go (shown in bytes); BYTES is a balance in bytes, posted from any thread; COUNT and
+ * TIME_NS only grow. classes: of PAGES, which classes of tbl/ledger_class.h are counted, so that
+ * the sums are this table's. Names and equations are XNU's: phys_footprint = internal +
+ * internal_compressed + iokit_mapped (the other terms of XNU's sum belong to features that do not
+ * exist here). A page being filled or laundered is billed as internal until it has left.
  */
 LEDGER(PHYS_MEM, phys_mem, "bytes", PAGES, IN(INTERNAL) | IN(INTERNAL_WIRED),
     "resident pages, mapped or not (equals internal: all memory is anonymous)")
@@ -15,8 +15,11 @@ LEDGER(INTERNAL, internal, "bytes", PAGES, IN(INTERNAL) | IN(INTERNAL_WIRED),
 LEDGER(INTERNAL_COMPRESSED, internal_compressed, "bytes", PAGES, IN(INTERNAL_COMPRESSED),
     "anonymous pages kept by the compressor or swap, at full size")
 LEDGER(WIRED_MEM, wired_mem, "bytes", PAGES, IN(INTERNAL_WIRED), "wired pages (also in internal)")
+LEDGER(IOKIT_MAPPED, iokit_mapped, "bytes", PAGES, IN(IOKIT_MAPPED),
+    "mappings of devices, each at its whole size from when it is mapped until it is given back")
 LEDGER(PHYS_FOOTPRINT, phys_footprint, "bytes", PAGES,
-    IN(INTERNAL) | IN(INTERNAL_WIRED) | IN(INTERNAL_COMPRESSED), "internal + internal_compressed")
+    IN(INTERNAL) | IN(INTERNAL_WIRED) | IN(INTERNAL_COMPRESSED) | IN(IOKIT_MAPPED),
+    "internal + internal_compressed + iokit_mapped")
 LEDGER(FAULTS, faults, "count", COUNT, 0, "faults answered, of every kind")
 LEDGER(ZERO_FILLS, zero_fills, "count", COUNT, 0, "pages filled with zeroes at first touch")
 LEDGER(

@@ -48,4 +48,10 @@ MSG(27, POLICY, policy, 0, ANY, JOB, "shows the page-out policy; switching it ne
 MSG(28, TRACE, trace, 0, CONTROL, JOB,
     "starts or stops recording page references into the descriptor given")
 MSG(29, PARAM, param, 0, ANY, LOOP, "lists parameters; changing one needs CONTROL")
+MSG(34, MAP_DEVICE, map_device, 1, CLIENT, JOB,
+    "maps a part of a device of the daemon's by its name; answers with the memfd of its memory")
+MSG(35, MAKE_DEVICE, make_device, 1, CLIENT, LOOP,
+    "makes a device of the memory behind the descriptor sent along; answers with the descriptor "
+    "that is its name")
+MSG(40, DEVICES, devices, 0, ANY, JOB, "lists devices and who maps them, a few at a time")
 #undef MSG

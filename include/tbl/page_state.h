@@ -13,4 +13,5 @@ PAGE_STATE(SPECULATIVE, 'X', 1, SPECULATIVE, "brought in ahead of use, never map
 PAGE_STATE(LAUNDRY, 'L', 1, LAUNDRY, "chosen to leave; a touch still rescues it")
 PAGE_STATE(CLEANING, 'C', 1, LAUNDRY, "busy: being copied out")
 PAGE_STATE(WIRED, 'W', 1, WIRED, "resident and mapped until unwired")
+PAGE_STATE(DEVICE, 'D', 1, WIRED, "memory of a device: resident as long as that is there")
 #undef PAGE_STATE

@@ -15,6 +15,9 @@ STAT(FRAMES_SPECULATIVE, speculative, QUEUE, "pages",
     "pages brought in ahead of use and not touched yet")
 STAT(FRAMES_COMPRESSOR, compressor, QUEUE, "pages", "frames occupied by the compressor")
 STAT(PAGES_INTERNAL, internal, QUEUE, "pages", "resident anonymous pages of all clients")
+STAT(PAGES_DEVICE, device, QUEUE, "pages", "wired pages that are memory of devices")
+STAT(PAGES_IOKIT_MAPPED, iokit_mapped, QUEUE, "pages",
+    "pages of devices that clients have mapped, counted in each mapping")
 STAT(PAGES_COMPRESSED, internal_compressed, QUEUE, "pages",
     "anonymous pages of all clients kept by the compressor or swap")
 STAT(PAGE_SIZE, page_size, GAUGE, "bytes", "system page size")

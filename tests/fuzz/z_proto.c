@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -98,6 +99,10 @@ make_message(unsigned char *to, uint64_t *rng)
 
 		memcpy(to + sizeof(header) + i, &value, 8);
 	}
+	/* Some find the device. */
+	if (type == PAGER_MSG_MAP_DEVICE && rng_below(rng, 2))
+		strcpy((char *)to + sizeof(header) + offsetof(struct pager_req_map_device, name),
+		    "fuzz");
 	size = sizeof(header) + body;
 	header.length = (uint32_t)size;
 	switch (rng_below(rng, 12)) {
@@ -148,7 +153,7 @@ fuzzer(struct live *d, void *argument)
 {
 	static unsigned char message[65536], reply[65536];
 	uint64_t rng = mix64(live_seed * 77), sent = 0, ended = 0, answered = 0;
-	int pool[6], pair[2];
+	int pool[7], pair[2];
 
 	(void)argument;
 	REQUIRE(pipe2(pair, O_CLOEXEC) == 0);
@@ -159,6 +164,10 @@ fuzzer(struct live *d, void *argument)
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	pool[4] = pair[0];
 	pool[5] = memfd_create("fuzz", MFD_CLOEXEC);
+	/* This one is right for MAKE_DEVICE. */
+	pool[6] = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	REQUIRE(fchmod(pool[6], 0600) == 0 && ftruncate(pool[6], 1 << 20) == 0 &&
+		fcntl(pool[6], F_ADD_SEALS, F_SEAL_SHRINK) == 0);
 	for (uint64_t n = 0; n < live_scaled(1500); n++) {
 		unsigned state = (unsigned)rng_below(&rng, 4);
 		struct raw r = { .uffd = -1 };
@@ -182,7 +191,7 @@ fuzzer(struct live *d, void *argument)
 		for (unsigned i = 0; i < 20; i++) {
 			int fds[32];
 			size_t size = make_message(message, &rng);
-			unsigned count = rng_below(&rng, 3) ? 0 : make_fds(fds, &rng, pool, 6);
+			unsigned count = rng_below(&rng, 3) ? 0 : make_fds(fds, &rng, pool, 7);
 			ssize_t got;
 
 			if (!raw_send(fd, message, size, fds, count)) {
@@ -535,7 +544,7 @@ main(int argc, char **argv)
 	       : strcmp(name, "hangup") == 0      ? hangup
 						  : NULL;
 	REQUIRE(body, "no such test: \"%s\"", name);
-	live_start(&d, "8M", "--log-level", "error", NULL);
+	live_start(&d, "8M", "--log-level", "error", "--device", "fuzz=256K,mode=0666", NULL);
 	honest = honest_start(&d);
 	client_join(&d, client_start(&d, body, NULL), true);
 	/* The client beside it is served as before. */

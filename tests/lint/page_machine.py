@@ -10,6 +10,8 @@ import tree
 
 
 def class_of(state, resident):
+    if state == 'DEVICE':
+        return 'DEVICE'
     if state in resident:
         return 'INTERNAL_WIRED' if state == 'WIRED' else 'INTERNAL'
     return 'INTERNAL_COMPRESSED' if state == 'STORED' else 'NONE'

@@ -17,7 +17,7 @@ static const struct {
 	char from;
 	const char *to;
 } picture[] = {
-	{ '-', "F" },
+	{ '-', "FD" },
 	{ 'S', "F-" },
 	{ 'P', "-" },
 	{ 'F', "AXWP-S" },
@@ -27,6 +27,7 @@ static const struct {
 	{ 'L', "ACW-" },
 	{ 'C', "SA" },
 	{ 'W', "A-" },
+	{ 'D', "-" },
 };
 
 static bool
@@ -41,7 +42,14 @@ picture_allows(enum page_state from, enum page_state to)
 static bool
 has_frame(enum page_state state)
 {
-	return strchr("FAIXLCW", page_state_letter(state)) != NULL;
+	return strchr("FAIXLCWD", page_state_letter(state)) != NULL;
+}
+
+/* Its owner pays for the page by the page. */
+static bool
+is_billed(enum page_state state)
+{
+	return has_frame(state) && page_state_letter(state) != 'D';
 }
 
 static enum stat_index
@@ -59,6 +67,7 @@ gauge_of(enum page_state state)
 	case 'C':
 		return STAT_FRAMES_LAUNDRY;
 	case 'W':
+	case 'D':
 		return STAT_FRAMES_WIRED;
 	default:
 		return STAT_FRAMES_FREE;
@@ -148,7 +157,7 @@ test_arrows(void **state)
 			    picture_allows((enum page_state)from, (enum page_state)to));
 			allowed += page_arrow_allowed((enum page_state)from, (enum page_state)to);
 		}
-	assert_int_equal(allowed, 28 + 1);
+	assert_int_equal(allowed, 30 + 1);
 	/* Nothing beyond the table is asked for by accident. */
 	assert_false(page_arrow_allowed((enum page_state)FRAME_FREE, PAGE_ACTIVE));
 	assert_false(page_arrow_allowed(PAGE_ACTIVE, (enum page_state)FRAME_COMPRESSOR));
@@ -175,7 +184,9 @@ check_pair(enum page_state from, enum page_state to)
 			    page_state_name(from), page_state_name(to), i,
 			    after.gauges[i] - before.gauges[i], want);
 	}
-	assert_int_equal(after.internal - before.internal, has_frame(to) - has_frame(from));
+	assert_int_equal(after.internal - before.internal, is_billed(to) - is_billed(from));
+	assert_int_equal(after.gauges[STAT_PAGES_DEVICE] - before.gauges[STAT_PAGES_DEVICE],
+	    (to == PAGE_DEVICE) - (from == PAGE_DEVICE));
 	assert_int_equal(
 	    after.compressed - before.compressed, (to == PAGE_STORED) - (from == PAGE_STORED));
 	assert_int_equal(after.wired - before.wired, (to == PAGE_WIRED) - (from == PAGE_WIRED));
@@ -278,7 +289,7 @@ test_forbidden_panic(void **state)
 				    page_state_name((enum page_state)from),
 				    page_state_name((enum page_state)to));
 		}
-	assert_int_equal(forbidden, PAGE_STATE_COUNT * PAGE_STATE_COUNT - 29);
+	assert_int_equal(forbidden, PAGE_STATE_COUNT * PAGE_STATE_COUNT - 31);
 	assert_true(attempt_panics(try_lie, PAGE_INACTIVE, PAGE_ACTIVE, "is INACTIVE, not ACTIVE"));
 	assert_true(attempt_panics(try_lie, PAGE_WIRED, PAGE_LAUNDRY, "is WIRED, not LAUNDRY"));
 	if (DEBUG_LEVEL >= 1)

@@ -14,12 +14,14 @@
 #define PAGE 4096ull
 
 static struct vm_mapping mappings[3];
+static struct vm_object anonymous;
 
 static void
 mappings_reset(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(mappings); i++) {
 		mappings[i].magic = VM_MAPPING_MAGIC;
+		mappings[i].object = &anonymous;
 		store_relaxed(&mappings[i].references, 1u << 20);
 	}
 }

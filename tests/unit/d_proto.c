@@ -65,6 +65,17 @@ static const struct row rows[] = {
 	{ .what = "reserved is set", .type = PAGER_MSG_ALLOCATE, .reserved = 1 },
 	{ .what = "reserved2 is set", .type = PAGER_MSG_ALLOCATE, .reserved2 = 0x80000000u },
 	{ .what = "a request with an error", .type = PAGER_MSG_ALLOCATE, .error = -1 },
+	{ .what = "map device", .type = PAGER_MSG_MAP_DEVICE, .good = true },
+	{ .what = "map device with a descriptor", .type = PAGER_MSG_MAP_DEVICE, .fds = 1 },
+	{ .what = "map device cut short",
+	    .type = PAGER_MSG_MAP_DEVICE,
+	    .length_delta = -8,
+	    .body_delta = -8 },
+	{ .what = "make device", .type = PAGER_MSG_MAKE_DEVICE, .fds = 1, .good = true },
+	{ .what = "make device without a descriptor", .type = PAGER_MSG_MAKE_DEVICE },
+	{ .what = "make device with two", .type = PAGER_MSG_MAKE_DEVICE, .fds = 2 },
+	{ .what = "devices", .type = PAGER_MSG_DEVICES, .good = true },
+	{ .what = "devices with a descriptor", .type = PAGER_MSG_DEVICES, .fds = 1 },
 	{ .what = "type 0", .type = 0 },
 	{ .what = "submap create", .type = PAGER_MSG_SUBMAP_CREATE, .good = true },
 	{ .what = "submap create with a descriptor", .type = PAGER_MSG_SUBMAP_CREATE, .fds = 1 },
@@ -125,7 +136,8 @@ proto_truncation(void **state)
 			char *copy = calloc(1, bytes ? bytes : 1);
 			unsigned fds = type == PAGER_MSG_ATTACH || type == PAGER_MSG_MAP_ENTRY ||
 				       type == PAGER_MSG_SUBMAP_CHANGE ||
-				       type == PAGER_MSG_SUBMAP_NAME;
+				       type == PAGER_MSG_SUBMAP_NAME ||
+				       type == PAGER_MSG_MAKE_DEVICE;
 
 			memcpy(copy, &h, bytes < sizeof(h) ? bytes : sizeof(h));
 			assert_int_equal(
