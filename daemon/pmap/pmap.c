@@ -135,9 +135,9 @@ pmap_unmap(struct vm_object *o, uint64_t index, void *page)
 	CHECK(index < o->page_count);
 	if (!backing_read(o, index, page))
 		return -EIO;
-	uffd_punch(o->backing.memfd, index << d->page_shift, d->page_bytes);
+	backing_punch(o, index << d->page_shift, d->page_bytes);
 	for (unsigned tries = 0; tries < WRITE_TRIES; tries++) {
-		if (uffd_write(o->backing.memfd, index << d->page_shift, page, d->page_bytes))
+		if (backing_write(o, index << d->page_shift, page, d->page_bytes))
 			return 0;
 		sched_yield();
 	}

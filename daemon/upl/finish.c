@@ -9,8 +9,8 @@
 #include "memorystatus/frame_wait.h"
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
+#include "pmap/backing.h"
 #include "pmap/pmap.h"
-#include "pmap/uffd.h"
 #include "record/recorder.h"
 #include "record/window.h"
 #include "transit/release.h"
@@ -102,7 +102,7 @@ run_punch(const struct run *r)
 	const struct vm_object *o = r->upl->object;
 	unsigned shift = o->daemon->page_shift;
 
-	uffd_punch(o->backing.memfd, run_index(r) << shift, (uint64_t)r->count << shift);
+	backing_punch(o, run_index(r) << shift, (uint64_t)r->count << shift);
 }
 
 /* Pages that were to be filled, as a fill of the calling thread's. */
@@ -297,7 +297,7 @@ filling_commit(const struct run *r, unsigned flags)
 	bool ahead = flags & UPL_COMMIT_SPECULATE && !r->upl->is_wired;
 	struct fill fill;
 
-	if (uffd_allocate(o->backing.memfd, run_index(r) << shift, (uint64_t)r->count << shift))
+	if (backing_allocate(o, run_index(r) << shift, (uint64_t)r->count << shift))
 		return -ENOMEM;
 	fill = run_fill(r);
 	run_give(r);

@@ -100,6 +100,9 @@ ended_partner(struct live *d, void *argument)
 	stage_meet(d, &c->stage[1], WAYS + 1);
 	/* Here the maker has ended. */
 	book_verify_all(&book);
+	/* Who may only read throws nothing away, though nobody else keeps it. */
+	OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_FREE));
+	book_verify_all(&book);
 	OK(pager_disconnect(p));
 }
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who pays for memory that outlives those who paid for it.
+ *
+ * usage: e_heirs heirs [page=SIZE] [memory=SIZE]
+ */
+#include "share.h"
+
+enum { HEIRS = 4 }; /* the maker, and three who come to pay after it */
+
+struct heirs {
+	struct common *common;
+	_Atomic int64_t internal[HEIRS], footprint[HEIRS]; /* bytes; of those that have ended: 0 */
+};
+
+struct heir {
+	struct heirs *heirs;
+	unsigned number;
+};
+
+/* What each sees of the object, in quarters: none of them sees all that another pays for. */
+static const struct {
+	unsigned first, count;
+} quarters[HEIRS] = { { 0, 4 }, { 1, 3 }, { 0, 2 }, { 1, 2 } };
+
+/* At each stage it notes what it pays. Heir i ends at stage i + 1. */
+static void
+heir_stages(
+    struct live *d, struct heirs *h, unsigned number, struct pager *p, const struct book *book)
+{
+	struct common *c = h->common;
+	uint32_t quarter = c->count / 4, first = quarters[number].first * quarter;
+	struct pager_statistics statistics;
+
+	for (unsigned at = 1; at <= number + 1; at++) {
+		OK(pager_statistics(p, &statistics));
+		atomic_store(&h->internal[number], (int64_t)statistics.internal);
+		atomic_store(&h->footprint[number], (int64_t)statistics.phys_footprint);
+		stage_meet(d, &c->stage[number], at);
+		/* Whoever has paid before, it is all there. */
+		for (uint32_t i = 0; i < quarters[number].count * quarter; i++)
+			book_verify(book, first + i);
+	}
+}
+
+static void
+heir(struct live *d, void *argument)
+{
+	struct heir *self = argument;
+	struct common *c = self->heirs->common;
+	unsigned number = self->number;
+	int fd = name_receive(c->sockets[number][1]);
+	struct pager *p = client_connect(d);
+	size_t quarter = c->count / 4 * d->page_bytes, first = quarters[number].first * quarter,
+	       bytes = quarters[number].count * quarter;
+	struct book book = book_of(d, c, NULL);
+	void *base;
+
+	OK(pager_map_entry(p, fd, first, bytes, PROT_READ | PROT_WRITE, 0, &base));
+	close(fd);
+	book.base = (unsigned char *)base - first;
+	heir_stages(d, self->heirs, number, p, &book);
+	if (number == 2)
+		OK(pager_deallocate(p, base, bytes));
+	OK(pager_disconnect(p));
+}
+
+static void
+maker(struct live *d, void *argument)
+{
+	struct heirs *h = argument;
+	struct common *c = h->common;
+	struct pager *p = client_connect(d);
+	uint64_t rng = live_seed;
+	struct book book = book_of(d, c, share_make(d, c, p));
+	int fd = share_name(d, c, p, book.base, PROT_READ | PROT_WRITE);
+
+	for (unsigned i = 1; i < HEIRS; i++)
+		name_send(c->sockets[i][0], fd);
+	close(fd);
+	book_write_all(&book, &mixture_usual, &rng);
+	heir_stages(d, h, 0, p, &book);
+	OK(pager_disconnect(p));
+}
+
+/* Exactly one of those who are left pays, for all that is there. */
+static void
+one_pays(struct live *d, struct heirs *h, unsigned first)
+{
+	const char *const names[] = { "internal", "internal_compressed" };
+	int64_t pages[2], internal = 0, footprint = 0;
+	unsigned payers = 0;
+
+	live_rest(d);
+	live_stats(d, names, 2, pages);
+	for (unsigned i = first; i < HEIRS; i++) {
+		internal += atomic_load(&h->internal[i]);
+		footprint += atomic_load(&h->footprint[i]);
+		payers += atomic_load(&h->internal[i]) > 0;
+	}
+	EQ(payers, 1);
+	EQ(internal, pages[0] * (int64_t)d->page_bytes);
+	REQUIRE(footprint >= (pages[0] + pages[1]) * (int64_t)d->page_bytes);
+	live_check(d);
+}
+
+static void
+heirs(void)
+{
+	/* Pages that somebody still sees when the heirs before that one have ended, in quarters. */
+	static const unsigned seen[HEIRS] = { 4, 4, 3, 2 };
+	struct heirs *h = shared_alloc(sizeof(*h));
+	struct live d = { 0 };
+	struct common *c;
+	pid_t pids[HEIRS];
+
+	daemon_start(&d);
+	h->common = c = common_make_pages(&d, (uint32_t)(d.memory_bytes / d.page_bytes / 2));
+	pids[0] = client_start(&d, maker, h);
+	for (unsigned i = 1; i < HEIRS; i++) {
+		struct heir *self = shared_alloc(sizeof(*self));
+
+		*self = (struct heir){ h, i };
+		pids[i] = client_start(&d, heir, self);
+	}
+	for (unsigned at = 1; at <= HEIRS; at++) {
+		unsigned first = at - 1;
+
+		for (unsigned i = first; i < HEIRS; i++)
+			stage_wait(&d, &c->stage[i], at);
+		WAIT_UNTIL(&d, resident(&d) == (int64_t)(seen[first] * (c->count / 4)));
+		one_pays(&d, h, first);
+		if (first == 1) {
+			client_kill(pids[first]);
+		} else {
+			stage_allow(&c->stage[first], at);
+			client_join(&d, pids[first], false);
+		}
+		WAIT_UNTIL(&d, live_stat(&d, "sessions") == HEIRS - at);
+		for (unsigned i = at; i < HEIRS; i++)
+			stage_allow(&c->stage[i], at);
+	}
+	WAIT_UNTIL(&d, resident(&d) == 0);
+	live_stop(&d);
+}
+
+static const struct live_test tests[] = { { "heirs", heirs } };
+
+int
+main(int argc, char **argv)
+{
+	share_options_parse(argc, argv);
+	live_init(argc, argv);
+	return LIVE_RUN(argc, argv, tests);
+}
