@@ -152,7 +152,7 @@ void space_owe(struct pager *p, uint64_t address, uint64_t size);
 bool space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size);
 /* Unmaps all, managed or not. => 0; -ENOMEM: something managed is still mapped. */
 int space_unmap_all(struct pager *p);
-/* Whether all of the range is one mapping registered with the connection's userfaultfd, as all
+/* Whether all of the range is mapped and registered with the connection's userfaultfd, as all
  * mappings of this library are. */
 bool space_is_registered(const struct pager *p, uint64_t address, uint64_t size);
 /* The part of the range that begins at address and is one registered mapping. It is measured in

@@ -32,9 +32,18 @@
 
 _Static_assert(SPACE_ALIGN_BYTES >= PAGER_CHAN_PAGE_SIZE_MAX, "a reservation starts on a page");
 
+/* A page that nobody can read, and which is never unmapped: it is the library's own. */
+static _Alignas(HARDWARE_PAGE) char unreadable[HARDWARE_PAGE];
+
+/* No more than this is asked about at a time, because as many addresses must follow on that page.
+ * The kernel leaves twice as many free above all mappings but the stack. */
+#define SPACE_ASK_BYTES (64ull << 20)
+
 int
 space_init(struct pager *p)
 {
+	if (mprotect(unreadable, sizeof(unreadable), PROT_NONE) < 0)
+		return -ENOMEM;
 	pthread_mutex_init(&p->change_lock, NULL);
 	pthread_mutex_init(&p->space_lock, NULL);
 	range_set_init(&p->managed);
@@ -62,29 +71,39 @@ space_pointer(uint64_t address)
 	return (void *)(uintptr_t)address;
 }
 
-/* UFFDIO_CONTINUE is refused with ENOENT if the range is not one registered mapping, before the
- * kernel looks at anything else. Otherwise, at most a page that is in the memfd anyway gets mapped,
- * write-protected: its first write is a fault, which the daemon answers as always. */
-bool
-space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
+/* UFFDIO_COPY is refused with ENOENT if the range is not one registered mapping, before the kernel
+ * looks at anything else. Otherwise it fails because its source cannot be read, before it changes
+ * anything. (UFFDIO_CONTINUE says as much, but maps pages, also those that a submap forbids.) */
+static bool
+space_is_one_registered(const struct pager *p, uint64_t address, uint64_t size)
 {
-	struct uffdio_continue ask = {
-		.range = { .start = address, .len = size },
-		.mode = UFFDIO_CONTINUE_MODE_DONTWAKE | UFFDIO_CONTINUE_MODE_WP,
-	};
-
+	struct uffdio_copy ask = { .dst = address,
+		.src = (uint64_t)(uintptr_t)unreadable,
+		.len = size,
+		.mode = UFFDIO_COPY_MODE_DONTWAKE };
 	int r;
 
 	/* EAGAIN: a mapping is being moved just now. */
 	for (unsigned tries = 0; tries < SPACE_TRIES; tries++) {
-		r = syscall(SYS_ioctl, p->uffd, UFFDIO_CONTINUE, &ask) < 0
-			? -errno
-			: 0; /* raw: see keeper.c */
+		r = syscall(SYS_ioctl, p->uffd, UFFDIO_COPY, &ask) < 0 ? -errno
+								       : 0; /* raw: see keeper.c */
 		if (r != -EAGAIN)
 			break;
 		sched_yield();
 	}
 	return r != -ENOENT;
+}
+
+bool
+space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
+{
+	bool is = true;
+
+	for (uint64_t part; is && size > 0; address += part, size -= part) {
+		part = size < SPACE_ASK_BYTES ? size : SPACE_ASK_BYTES;
+		is = space_is_one_registered(p, address, part);
+	}
+	return is;
 }
 
 /* No thread can fault there: registering serves space_is_registered only. */

@@ -143,7 +143,7 @@ region_submap_lower(struct submap_change *c)
 	locks_assert_none();
 	CHECK(c->first <= c->at && c->at < c->end);
 	vm_object_settle(o);
-	while (c->at < c->end && work < PIECE_WORK) {
+	while (c->at < c->end && work + PIECE_ENTRY < PIECE_WORK) {
 		uint64_t to;
 		bool unmaps;
 

@@ -176,6 +176,14 @@ name_block(const struct book *b, uint32_t page, const uint64_t *block, char *tex
 		snprintf(text, size, "the right tag (torn or damaged inside)");
 }
 
+bool
+book_word_read(uint64_t word, uint32_t *ret_page, uint32_t *ret_generation)
+{
+	*ret_page = (uint32_t)(word >> 24 & 0xffffff);
+	*ret_generation = (uint32_t)(word >> 4 & 0xfffff);
+	return word != 0;
+}
+
 void
 book_verify_copy(const struct book *b, uint32_t page, const void *copy, const char *way)
 {

@@ -56,6 +56,9 @@ void book_discard(struct pager *p, struct book *b, uint32_t from, uint32_t count
 void book_note(struct book *b, uint32_t page, enum page_kind kind);
 /* Writes what the page should contain to other memory. */
 void page_expect(const struct book *b, uint32_t page, void *to);
+/* What the first word of a page says. => false: nothing (zeroes); else of which page and which
+ * generation it is */
+bool book_word_read(uint64_t word, uint32_t *ret_page, uint32_t *ret_generation);
 /* Reads the whole page; a wrong byte fails the test. */
 void book_verify(const struct book *b, uint32_t page);
 /* The same for a copy of the page; `way` says in a failure where the copy is from. */

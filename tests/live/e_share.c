@@ -10,32 +10,6 @@
 
 /* --- sharers: the oracle, several processes on one object --- */
 
-/* Locks a page. => false: its process was killed, and the page may be anything */
-static bool
-page_lock(struct live *d, struct common *c, uint32_t page)
-{
-	int self = getpid();
-
-	for (;;) {
-		int owner = 0;
-
-		if (atomic_compare_exchange_strong(&c->locks[page], &owner, self))
-			return true;
-		if (kill(owner, 0) < 0 && errno == ESRCH &&
-		    atomic_compare_exchange_strong(&c->locks[page], &owner, self)) {
-			atomic_fetch_add(&c->taken_over, 1);
-			return false;
-		}
-		live_tick(d);
-	}
-}
-
-static void
-page_unlock(struct common *c, uint32_t page)
-{
-	atomic_store(&c->locks[page], 0);
-}
-
 static void
 page_turn(struct live *d, struct common *c, struct book *book, uint64_t *rng)
 {

@@ -81,6 +81,10 @@ rules_protection(const struct view *v)
 	view_expect_touch(v, 12, 1, 0, 0);
 	OK(view_protect(v, 6, 2, PROT_NONE));
 	view_expect_touch(v, 6, 2, SIGSEGV, SIGSEGV);
+	/* The library looks whether the mapping is its own, and maps nothing by that. */
+	OK(pager_protect(v->pager, view_page(v, 6), view_bytes(v, 10), PROT_READ));
+	OK(pager_protect(v->pager, view_page(v, 6), view_bytes(v, 10), RW));
+	view_expect_touch(v, 6, 2, SIGSEGV, SIGSEGV);
 	OK(view_protect(v, 0, 16, RW));
 	view_expect(v, 0, 16, 3);
 	view_write(v, 0, 16, 5);

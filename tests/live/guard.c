@@ -47,6 +47,19 @@ guard_load(const volatile unsigned char *at, unsigned char *ret)
 }
 
 int
+guard_load_word(const volatile uint64_t *at, uint64_t *ret)
+{
+	int number = sigsetjmp(caught, 1);
+
+	if (number == 0) {
+		touched = at;
+		*ret = *at;
+		touched = NULL;
+	}
+	return number;
+}
+
+int
 guard_store(volatile unsigned char *at, unsigned char value)
 {
 	int number = sigsetjmp(caught, 1);

@@ -6,10 +6,13 @@
 #ifndef LIVE_GUARD_H
 #define LIVE_GUARD_H
 
+#include <stdint.h>
+
 /* Installs the handlers. */
 void guard_begin(void);
 /* => the signal that it gets, or 0 with the byte in *ret */
 int guard_load(const volatile unsigned char *at, unsigned char *ret);
+int guard_load_word(const volatile uint64_t *at, uint64_t *ret);
 int guard_store(volatile unsigned char *at, unsigned char value);
 
 #endif

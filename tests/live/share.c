@@ -92,6 +92,31 @@ share_map(struct live *d, struct common *c, struct pager *p, int fd, int protect
 	return base;
 }
 
+bool
+page_lock(struct live *d, struct common *c, uint32_t page)
+{
+	int self = getpid();
+
+	for (;;) {
+		int owner = 0;
+
+		if (atomic_compare_exchange_strong(&c->locks[page], &owner, self))
+			return true;
+		if (kill(owner, 0) < 0 && errno == ESRCH &&
+		    atomic_compare_exchange_strong(&c->locks[page], &owner, self)) {
+			atomic_fetch_add(&c->taken_over, 1);
+			return false;
+		}
+		live_tick(d);
+	}
+}
+
+void
+page_unlock(struct common *c, uint32_t page)
+{
+	atomic_store(&c->locks[page], 0);
+}
+
 void
 peer_join(struct live *d, struct common *c, unsigned number, int protection, struct peer *peer)
 {

@@ -47,6 +47,10 @@ void *share_make(struct live *d, struct common *c, struct pager *p);
 int share_name(struct live *d, struct common *c, struct pager *p, void *base, int protection);
 void *share_map(struct live *d, struct common *c, struct pager *p, int fd, int protection);
 
+/* Locks a page. => false: its process was killed, and the page may be anything */
+bool page_lock(struct live *d, struct common *c, uint32_t page);
+void page_unlock(struct common *c, uint32_t page);
+
 /* A sharer that speaks the protocol itself, and has the memfd. */
 struct peer {
 	struct raw raw;

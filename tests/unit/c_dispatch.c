@@ -23,6 +23,7 @@ static struct {
 	int error;     /* to be answered */
 	unsigned pieces;
 	bool keeps_fd, was_job;
+	bool owes; /* an object is kept between pieces, and the session ends in the first one */
 	int fd;
 } handler;
 
@@ -44,6 +45,11 @@ handled(struct request *r, unsigned type)
 	r->progress += 100;
 	assert_int_equal(((struct pager_rep_deallocate *)r->reply)->pages++, call);
 	r->again = call + 1 < handler.pieces;
+	if (handler.owes) {
+		assert_ptr_equal(r->object, call > 0 ? u.object : NULL);
+		r->object = r->again ? u.object : NULL;
+		store_release(&session.state, SESSION_ENDED);
+	}
 	return handler.error;
 }
 
@@ -292,6 +298,21 @@ ended_sessions_are_not_served(void **state)
 	free(finished);
 }
 
+/* What is owed to others is carried out to its end, whatever becomes of the session. */
+static void
+owed_pieces_are_carried_out(void **state)
+{
+	_Alignas(8) unsigned char reply[PAGER_MSG_BYTES_MAX];
+	size_t bytes;
+
+	(void)state;
+	become(PEER_ATTACHED);
+	handler.pieces = 5;
+	handler.owes = true;
+	assert_int_equal(ask(row_of(PAGER_MSG_DEALLOCATE), -1, reply, &bytes), DISPATCH_JOB);
+	assert_int_equal(load_relaxed(&handler.calls), 5);
+}
+
 /* --- descriptors --- */
 
 /* Whoever does not keep the descriptor of a request has it closed, also where the request is
@@ -343,6 +364,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(errors_have_no_body, start, stop),
 		cmocka_unit_test_setup_teardown(pieces_are_one_request, start, stop),
 		cmocka_unit_test_setup_teardown(ended_sessions_are_not_served, start, stop),
+		cmocka_unit_test_setup_teardown(owed_pieces_are_carried_out, start, stop),
 		cmocka_unit_test_setup_teardown(descriptors_are_closed, start, stop),
 	};
 
