@@ -42,7 +42,9 @@
 #include "pageq/side.h"
 #include "pageq/speculative.h"
 #include "pageq/worker_calls.h"
+#include "pagers/returns.h"
 #include "pagers/swapspace.h"
+#include "pagers/vnode.h"
 #include "policy.h"
 #include "swap.h"
 #include "vm/books.h"
@@ -87,6 +89,8 @@ struct daemon {
 	struct object_table objects;
 	struct named_table named;
 	struct device *devices; /* (C) vm/device.h */
+	struct vnode_table vnodes;
+	struct returns returns; /* pagers/returns.h */
 	struct pageq pageq;
 	struct park park;     /* memorystatus/frame_wait.h */
 	struct limits limits; /* memorystatus/limits.h */
@@ -112,7 +116,8 @@ struct daemon {
 	bool duties_end;         /* under duty_lock */
 	atomic_bool tasks_end_wanted; /* (A) some task has end_wanted: the control loop looks */
 	struct writeback writeback;
-	struct latency latency; /* fault/latency.c */
+	struct cleaner *cleaner; /* pageout/cleaner.h */
+	struct latency latency;  /* fault/latency.c */
 	struct jobs *jobs;
 	struct closer *closer;
 	struct stop *stop;
@@ -180,6 +185,7 @@ worker_thread_count(const struct daemon *d)
 enum {
 	SHARD_JOBS,
 	SHARD_WRITEBACK = SHARD_JOBS + JOBS_THREADS,
+	SHARD_CLEANER,
 	SHARD_CONTROL,
 	SHARD_CLOSER,
 	SHARD_PAGEQ,

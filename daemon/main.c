@@ -20,6 +20,7 @@
 #include "failpt.h"
 #include "fault/server.h"
 #include "control/jobs.h"
+#include "pageout/cleaner.h"
 #include "pageout/pageout.h"
 #include "pageout/writeback.h"
 #include "pagers/store.h"
@@ -135,6 +136,9 @@ create_parts(struct daemon *d)
 		error = task_table_create(d);
 	if (!error)
 		error = object_table_create(d);
+	vnodes_create(d);
+	if (!error)
+		error = returns_create(d);
 	if (!error)
 		error = slots_create(d);
 	if (!error)
@@ -166,6 +170,8 @@ create_parts(struct daemon *d)
 		error = pageout_start(d);
 	if (!error)
 		error = writeback_start(d);
+	if (!error)
+		error = cleaner_start(d);
 	if (error)
 		die(1, "cannot start: %s", strerror(-error));
 	error = control_create(d, message, sizeof(message));
@@ -184,6 +190,7 @@ destroy_parts(struct daemon *d)
 	duties_stop(d);
 	jobs_stop(d);
 	fault_servers_stop(d);
+	cleaner_stop(d);
 	pageout_stop(d);
 	writeback_stop(d);
 	trace_stop(d);
@@ -196,6 +203,7 @@ destroy_parts(struct daemon *d)
 	fault_servers_fini(d);
 	pageout_fini(d);
 	writeback_fini(d);
+	cleaner_fini(d);
 	prefetch_destroy(d);
 	trace_destroy(d);
 	park_destroy(d);
@@ -211,6 +219,8 @@ destroy_parts(struct daemon *d)
 	frames_destroy(d);
 	slots_destroy(d);
 	named_table_destroy(d);
+	vnodes_destroy(d);
+	returns_destroy(d);
 	object_table_destroy(d);
 	/* Closers that are in a call that does not come back still use the rest of the memory. */
 	if (!closer_stop(d))

@@ -462,3 +462,125 @@ pager_map_device(struct pager *p, const char *name, uint64_t offset, size_t size
 	*ret_addr = (void *)(uintptr_t)request.address;
 	return 0;
 }
+
+/* Maps one object's part of a file at the request's address. *ret_known: bytes that the daemon has
+ * in its books for it. => 0 or -errno */
+static int
+file_part_map(struct pager *p, int fd, struct pager_req_map_file *request, uint64_t *ret_known)
+{
+	bool is_read_only = !(request->protection & PROT_WRITE);
+	struct pager_rep_map_file reply;
+	int memfd = -1;
+	struct chan_call call = { CHAN_CALL(MAP_FILE, request, &reply), .ret_fd = &memfd,
+		.fds_out = &fd, .fds_out_count = 1 };
+	int r = chan_exchange(&p->chan, &call);
+
+	*ret_known = 0;
+	if (r < 0 && !call.fd_lost)
+		return r;
+	if (reply.size == 0 || reply.size > request->size ||
+	    (reply.size & (p->page_size - 1)) != 0 ||
+	    (reply.object_offset & (p->page_size - 1)) != 0 ||
+	    reply.object_offset > INT64_MAX - reply.size) {
+		chan_break(&p->chan);
+		r = -EPROTO;
+	} else {
+		*ret_known = reply.size;
+	}
+	if (r == 0)
+		r = region_map(p, request->address, reply.size, memfd, reply.object_offset,
+		    is_read_only ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
+	if (memfd >= 0)
+		close(memfd);
+	return r;
+}
+
+static int
+region_map_file(struct pager *p, int fd, const struct region_wish *wish,
+    const struct pager_req_map_file *whole, uint64_t *ret_address)
+{
+	uint64_t done = 0, known = 0, address;
+	int r;
+
+	region_settle(p);
+	r = region_place(p, wish, &address);
+	*ret_address = address;
+	if (r < 0)
+		return r;
+	while (r == 0 && done < wish->size) {
+		struct pager_req_map_file part = *whole;
+
+		part.address = address + done;
+		part.size = wish->size - done;
+		part.offset += done;
+		r = file_part_map(p, fd, &part, &known);
+		done += known;
+	}
+	if (r == 0)
+		r = space_manage(p, address, wish->size, (int)whole->protection);
+	if (r == 0)
+		return 0;
+	if (done < wish->size)
+		space_vacate(p, address + done, wish->size - done);
+	if (done > 0)
+		region_give_back(p, address, done);
+	return r;
+}
+
+#define MAP_FLAGS ((unsigned)(PAGER_MAP_SHARED | PAGER_MAP_PRIVATE))
+
+int
+pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot, unsigned flags,
+    void **ret_addr)
+{
+	struct pager_req_map_file request = { .offset = offset, .protection = (uint32_t)prot };
+	struct region_wish wish;
+	int cancel_state, r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	if (fd < 0 || (prot != PROT_READ && prot != (PROT_READ | PROT_WRITE)) ||
+	    (offset & (p->page_size - 1)) != 0)
+		return -EINVAL;
+	if ((flags & MAP_FLAGS) == PAGER_MAP_PRIVATE)
+		return -EOPNOTSUPP;
+	if ((flags & MAP_FLAGS) != PAGER_MAP_SHARED)
+		return -EINVAL;
+	/* A message with a descriptor that is not open cannot be sent, and would end the
+	 * connection. */
+	if (fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
+	r = wish_init(&wish, p, size, flags & ~MAP_FLAGS, PLACE_FLAGS, ret_addr);
+	if (r < 0)
+		return r;
+	if (offset > INT64_MAX - wish.size)
+		return -EINVAL;
+	r = pager_check_descriptors(p);
+	if (r < 0)
+		return r;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	r = region_map_file(p, fd, &wish, &request, &wish.address);
+	pthread_setcancelstate(cancel_state, NULL);
+	if (r < 0)
+		return r;
+	*ret_addr = (void *)(uintptr_t)wish.address;
+	return 0;
+}
+
+int
+pager_msync(struct pager *p, void *addr, size_t size, unsigned flags)
+{
+	struct pager_req_msync request = { .flags = flags };
+	struct pager_rep_msync reply;
+	struct chan_call call = { CHAN_CALL(MSYNC, &request, &reply) };
+	int r;
+
+	r = pager_check(p);
+	if (r < 0)
+		return r;
+	r = space_check(p, addr, size, &request.address, &request.size);
+	if (r == 0)
+		r = pager_check_descriptors(p);
+	return r < 0 ? r : chan_exchange(&p->chan, &call);
+}

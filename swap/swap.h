@@ -94,11 +94,13 @@ enum { SWAP_READ, SWAP_WRITE };
 
 struct swap_completion {
 	uint64_t cookie;
-	int result; /* 0, or -errno; a short transfer that could not be completed is -EIO */
+	int result;     /* 0, or -errno; a short transfer that could not be completed is -EIO */
+	uint64_t bytes; /* transferred; of a size request: the file's size */
 };
 
 /* depth: the largest number of requests in flight, and the number of aligned buffers of
- * buffer_bytes that the channel owns (registered if the kernel allows it). => 0 or -errno. */
+ * buffer_bytes that the channel owns (registered if the kernel allows it). s NULL: the channel is
+ * for other files alone (swap_channel_submit_file). => 0 or -errno. */
 int swap_channel_create(
     struct swap *s, unsigned depth, size_t buffer_bytes, struct swap_channel **ret);
 /* Waits for the requests in flight, then frees the channel. */
@@ -122,6 +124,14 @@ int swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot
  * pages up each time. => as _submit */
 int swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t length,
     const void *bytes, uint64_t cookie);
+/* Starts a transfer between `buffer`, which is as for _submit, and any file, which is not swap's: a
+ * read that ends where the file ends has transferred less. The descriptor stays open until the
+ * completion has been taken. If it is O_DIRECT, offset and length are what the file system asks
+ * for. => 0, -EAGAIN or -EINVAL */
+int swap_channel_submit_file(struct swap_channel *ch, int direction, int fd, uint64_t offset,
+    size_t length, void *buffer, uint64_t cookie);
+/* Asks for the size of such a file, which may take as long as a transfer. => 0 or -EAGAIN */
+int swap_channel_submit_size(struct swap_channel *ch, int fd, uint64_t cookie);
 /* Hands the submitted requests to the kernel, in one system call. => 0, or -errno: the rest stays
  * queued for the next flush or wait. */
 int swap_channel_flush(struct swap_channel *ch);

@@ -46,6 +46,7 @@
 #include "swap.h"
 
 #include <errno.h>
+#include <linux/stat.h>
 
 #include "base.h"
 #include "lock.h"
@@ -150,7 +151,10 @@ swap_is_full_error(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-/* Where a transfer goes: a file, and the offset in it. */
+/* What only other files are asked: their size. Beside SWAP_READ and SWAP_WRITE. */
+enum { SWAP_SIZE = 2 };
+
+/* Where a transfer goes: a file, and the offset in it. file SWAP_NO_FILE: it is not swap's. */
 struct swap_place {
 	int fd;
 	unsigned file;
@@ -170,13 +174,21 @@ struct swap_request {
 	int direction;
 	size_t length, done;
 	size_t piece;    /* bytes that the piece under way asks for, from `done` on */
+	size_t tail;     /* of another file: bytes read behind `done` that did not fill a block */
 	size_t cap;      /* at most this many bytes of the piece count (a fail point) */
 	char *buffer;    /* of byte 0 */
 	bool is_foreign; /* the buffer is not the channel's */
 	unsigned retries;
 	int result; /* 0 or -errno; valid when settled */
 	bool settled;
+	struct statx size; /* the answer to SWAP_SIZE */
 };
+
+static inline bool
+swap_request_is_swap(const struct swap_request *r)
+{
+	return r->place.file != SWAP_NO_FILE;
+}
 
 /* One way to do I/O. `queue` takes a piece of a request, `flush` starts the queued pieces, `peek`
  * shows the oldest completion (bytes or -errno) until `advance` drops it. `wait` flushes too, and
@@ -197,7 +209,7 @@ extern const struct swapio_ops swapio_uring_ops, swapio_sync_ops;
  * in_flight + free_request_count == depth; a request is in flight until it was reaped. */
 struct swap_channel {
 	unsigned magic;
-	struct swap *swap;
+	struct swap *swap; /* NULL: for other files alone */
 	const struct swapio_ops *ops;
 	void *io; /* state of the ops */
 	unsigned depth, in_flight;

@@ -36,15 +36,17 @@ channel_open(struct swap_channel *ch)
 	struct swap *s = ch->swap;
 	int error = -ENOSYS;
 
-	if (!s->force_sync) {
+	if (!s || !s->force_sync) {
 		ch->ops = &swapio_uring_ops;
 		error = ch->ops->open(ch);
 		if (error == 0 || !is_refusal(error))
 			return error;
 		log_debug("swap: io_uring refused (error %d), using a helper thread", error);
-		lock_acquire(&s->lock);
-		s->stats.uses_io_uring = false;
-		lock_release(&s->lock);
+		if (s) {
+			lock_acquire(&s->lock);
+			s->stats.uses_io_uring = false;
+			lock_release(&s->lock);
+		}
 	}
 	ch->ops = &swapio_sync_ops;
 	return ch->ops->open(ch);
@@ -88,7 +90,7 @@ channel_allocate(struct swap_channel *ch)
 int
 swap_channel_create(struct swap *s, unsigned depth, size_t buffer_bytes, struct swap_channel **ret)
 {
-	CHECK_OBJ(s, SWAP_MAGIC);
+	CHECK(!s || s->magic == SWAP_MAGIC);
 	if (depth == 0 || depth > 4096 || buffer_bytes == 0)
 		return -EINVAL;
 	struct swap_channel *ch = calloc(1, sizeof(*ch));
@@ -106,9 +108,11 @@ swap_channel_create(struct swap *s, unsigned depth, size_t buffer_bytes, struct 
 		channel_free(ch);
 		return error;
 	}
-	lock_acquire(&s->lock);
-	s->channels++;
-	lock_release(&s->lock);
+	if (s) {
+		lock_acquire(&s->lock);
+		s->channels++;
+		lock_release(&s->lock);
+	}
 	*ret = ch;
 	return 0;
 }
@@ -125,9 +129,11 @@ swap_channel_destroy(struct swap_channel *ch)
 		(void)swap_channel_reap(ch, &done, 1);
 	CHECKF(ch->in_flight == 0, "swap channel: %u requests never came back", ch->in_flight);
 	ch->ops->close(ch);
-	lock_acquire(&ch->swap->lock);
-	ch->swap->channels--;
-	lock_release(&ch->swap->lock);
+	if (ch->swap) {
+		lock_acquire(&ch->swap->lock);
+		ch->swap->channels--;
+		lock_release(&ch->swap->lock);
+	}
 	channel_free(ch);
 }
 
@@ -178,20 +184,34 @@ swap_channel_buffer_put(struct swap_channel *ch, void *buffer)
 	ch->free_buffers[ch->free_buffer_count++] = index;
 }
 
+/* Whether a transfer is to be short. */
+static bool
+injected_short(const struct swap_request *r)
+{
+	if (r->direction == SWAP_SIZE)
+		return false;
+	if (swap_request_is_swap(r))
+		return failpt_hit(
+		    r->direction == SWAP_READ ? FAIL_SWAP_READ_SHORT : FAIL_SWAP_WRITE_SHORT);
+	return failpt_hit(r->direction == SWAP_READ ? FAIL_FILE_READ_SHORT : FAIL_FILE_WRITE_SHORT);
+}
+
 /* Asks for all that is missing, or for half of it when a fail point says so (of one sector: for
  * none). */
 static void
 request_queue(struct swap_channel *ch, struct swap_request *r)
 {
 	r->piece = r->cap = r->length - r->done;
-	if (failpt_hit(r->direction == SWAP_READ ? FAIL_SWAP_READ_SHORT : FAIL_SWAP_WRITE_SHORT)) {
+	if (injected_short(r)) {
 		r->cap = round_down_u64(r->piece / 2, SWAP_SECTOR);
-		r->piece = max_u64(r->cap, SWAP_SECTOR);
+		/* Another file may not have a sector behind what is to be written. */
+		r->piece = max_u64(r->cap, min_u64(r->piece, SWAP_SECTOR));
 	}
 	ch->ops->queue(ch, r);
 }
 
-/* `about` has all that the caller knows of the request; the offset is that of its place. */
+/* `about` has all that the caller knows of the request; the offset is that of its place, which is
+ * known where the file is not swap's. */
 static int
 request_submit(struct swap_channel *ch, const struct swap_request *about, size_t offset)
 {
@@ -199,7 +219,9 @@ request_submit(struct swap_channel *ch, const struct swap_request *about, size_t
 		return -EAGAIN;
 	struct swap_request *r = ch->free_requests[ch->free_request_count - 1];
 	*r = *about;
-	int error = swapmap_io_begin(ch->swap, r->slot, r->direction, offset, r->length, &r->place);
+	int error = swap_request_is_swap(r) ? swapmap_io_begin(ch->swap, r->slot, r->direction,
+						  offset, r->length, &r->place)
+					    : 0;
 	if (error)
 		return error;
 	ch->free_request_count--;
@@ -228,6 +250,39 @@ swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slo
 	if (error == 0)
 		ch->buffer_uses[index]++;
 	return error;
+}
+
+int
+swap_channel_submit_file(struct swap_channel *ch, int direction, int fd, uint64_t offset,
+    size_t length, void *buffer, uint64_t cookie)
+{
+	struct swap_request about = { .cookie = cookie,
+		.place = { .fd = fd, .file = SWAP_NO_FILE, .offset = offset },
+		.direction = direction,
+		.length = length,
+		.buffer = buffer };
+	unsigned index = 0;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	if ((direction != SWAP_READ && direction != SWAP_WRITE) || length == 0 ||
+	    !buffer_index(ch, buffer, length, &index) || ch->buffer_uses[index] < 0)
+		return -EINVAL;
+	int error = request_submit(ch, &about, 0);
+	if (error == 0)
+		ch->buffer_uses[index]++;
+	return error;
+}
+
+int
+swap_channel_submit_size(struct swap_channel *ch, int fd, uint64_t cookie)
+{
+	struct swap_request about = { .cookie = cookie,
+		.place = { .fd = fd, .file = SWAP_NO_FILE },
+		.direction = SWAP_SIZE,
+		.is_foreign = true };
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	return request_submit(ch, &about, 0);
 }
 
 int
@@ -262,6 +317,14 @@ swap_channel_flush(struct swap_channel *ch)
 static int
 injected_error(const struct swap_request *r)
 {
+	if (!swap_request_is_swap(r)) {
+		if (r->direction == SWAP_SIZE)
+			return 0;
+		if (r->direction == SWAP_READ)
+			return failpt_hit(FAIL_FILE_READ_EIO);
+		int file_error = failpt_hit(FAIL_FILE_WRITE_EIO);
+		return file_error ? file_error : failpt_hit(FAIL_FILE_WRITE_ENOSPC);
+	}
 	if (r->direction == SWAP_READ)
 		return failpt_hit(FAIL_SWAP_READ_EIO);
 	int error = failpt_hit(FAIL_SWAP_WRITE_EIO);
@@ -273,13 +336,38 @@ request_finish(struct swap_request *r, int result)
 {
 	r->settled = true;
 	r->result = result;
-	if (result == 0 && r->direction == SWAP_READ && failpt_hit(FAIL_SWAP_READ_BITFLIP)) {
+	if (result == 0 && r->direction == SWAP_READ && swap_request_is_swap(r) &&
+	    failpt_hit(FAIL_SWAP_READ_BITFLIP)) {
 		/* Another bit each time, because the first ones may belong to no page. */
 		uint64_t bit = (r->cookie + failpt_count(FAIL_SWAP_READ_BITFLIP)) *
 			       0x9e3779b97f4a7c15u % (r->length * 8);
 
 		r->buffer[bit / 8] = (char)(r->buffer[bit / 8] ^ 1 << (bit % 8));
 	}
+}
+
+/* The same for a file that is not swap's. Direct I/O is continued at the start of a block; how
+ * large the device's blocks are is not known. A read of less than that is repeated: if it brings
+ * the same again, the file ends there. */
+static bool
+file_settle(struct swap_request *r, size_t got)
+{
+	size_t progress = round_down_u64(got, SWAP_ALIGN);
+	/* All that is missing was asked for. */
+	bool ends = r->direction == SWAP_READ && r->cap == r->length - r->done &&
+		    (got == 0 || got == r->tail);
+
+	if (r->done + got >= r->length || ends) {
+		r->done += got;
+		request_finish(r, 0);
+		return true;
+	}
+	r->tail = got - progress;
+	r->done += progress;
+	if (progress > 0 || r->retries++ < RETRIES_MAX)
+		return false;
+	request_finish(r, -EIO);
+	return true;
 }
 
 /* Takes the kernel's result of a piece. => whether the request is over. */
@@ -296,6 +384,12 @@ request_settle(struct swap_request *r, int result)
 		request_finish(r, result);
 		return true;
 	}
+	if (r->direction == SWAP_SIZE) {
+		request_finish(r, 0);
+		return true;
+	}
+	if (!swap_request_is_swap(r))
+		return file_settle(r, min_u64((uint64_t)result, r->cap));
 	/* Direct I/O can be continued only at the start of a sector. */
 	size_t progress = round_down_u64(min_u64((uint64_t)result, r->cap), SWAP_SECTOR);
 	if (progress == 0) {
@@ -344,13 +438,16 @@ swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	while (count < max && channel_head(ch, &r)) {
 		ch->ops->advance(ch);
-		swapmap_io_end(ch->swap, r->slot, r->direction, r->length, r->result);
+		if (swap_request_is_swap(r))
+			swapmap_io_end(ch->swap, r->slot, r->direction, r->length, r->result);
 		if (!r->is_foreign) {
 			CHECK(buffer_index(ch, r->buffer, r->length, &index) &&
 			      ch->buffer_uses[index] > 0);
 			ch->buffer_uses[index]--;
 		}
-		ret[count++] = (struct swap_completion){ .cookie = r->cookie, .result = r->result };
+		ret[count++] = (struct swap_completion){ .cookie = r->cookie,
+			.result = r->result,
+			.bytes = r->direction == SWAP_SIZE ? r->size.stx_size : r->done };
 		ch->free_requests[ch->free_request_count++] = r;
 		ch->in_flight--;
 	}

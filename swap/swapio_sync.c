@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -58,12 +59,21 @@ fifo_take(struct fifo *f, unsigned depth)
 }
 
 static int
-transfer(const struct swap_request *r)
+transfer(struct swap_request *r)
 {
 	char *start = r->buffer + r->done;
 	off_t offset = (off_t)(r->place.offset + r->done);
-	ssize_t n = r->direction == SWAP_READ ? pread(r->place.fd, start, r->piece, offset)
-					      : pwrite(r->place.fd, start, r->piece, offset);
+	struct stat st;
+	ssize_t n;
+
+	if (r->direction == SWAP_SIZE) {
+		if (fstat(r->place.fd, &st) < 0)
+			return -errno;
+		r->size.stx_size = (uint64_t)st.st_size;
+		return 0;
+	}
+	n = r->direction == SWAP_READ ? pread(r->place.fd, start, r->piece, offset)
+				      : pwrite(r->place.fd, start, r->piece, offset);
 
 	return n < 0 ? -errno : (int)n;
 }

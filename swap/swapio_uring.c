@@ -11,6 +11,7 @@
 #include "swap_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ uring_open(struct swap_channel *ch)
 
 	if (!u)
 		return -ENOMEM;
-	u->files_max = ch->swap->files_max;
+	u->files_max = ch->swap ? ch->swap->files_max : 1;
 	u->epochs = calloc(u->files_max, sizeof(*u->epochs));
 	int error = u->epochs ? ring_init(u, ch->depth) : -ENOMEM;
 	if (error) {
@@ -73,7 +74,7 @@ uring_open(struct swap_channel *ch)
 		return error;
 	}
 	u->fixed_buffers = io_uring_register_buffers(&u->ring, &all, 1) == 0;
-	u->fixed_files = files_register(u);
+	u->fixed_files = ch->swap && files_register(u);
 	ch->io = u;
 	return 0;
 }
@@ -102,8 +103,10 @@ uring_fd(struct swap_channel *ch)
 static bool
 file_is_fixed(struct uring *u, const struct swap_place *place)
 {
-	if (!u->fixed_files || u->epochs[place->file] == place->epoch)
-		return u->fixed_files;
+	if (!u->fixed_files || place->file == SWAP_NO_FILE)
+		return false;
+	if (u->epochs[place->file] == place->epoch)
+		return true;
 	if (io_uring_register_files_update(&u->ring, place->file, &place->fd, 1) != 1)
 		return false;
 	u->epochs[place->file] = place->epoch;
@@ -123,7 +126,9 @@ uring_queue(struct swap_channel *ch, struct swap_request *r)
 	unsigned bytes = (unsigned)r->piece;
 
 	CHECK(sqe != NULL);
-	if (u->fixed_buffers && r->direction == SWAP_READ)
+	if (r->direction == SWAP_SIZE)
+		io_uring_prep_statx(sqe, fd, "", AT_EMPTY_PATH, STATX_SIZE, &r->size);
+	else if (u->fixed_buffers && r->direction == SWAP_READ)
 		io_uring_prep_read_fixed(sqe, fd, start, bytes, offset, 0);
 	else if (u->fixed_buffers && !r->is_foreign)
 		io_uring_prep_write_fixed(sqe, fd, start, bytes, offset, 0);

@@ -118,9 +118,12 @@ check_frames(struct daemon *d, struct report *r)
 	verify(r, listed == load_relaxed(&d->frames.listed),
 	    "%u pages are marked as in a page list, the count says %u", listed,
 	    load_relaxed(&d->frames.listed));
-	verify(r, pages == stats_level(d, STAT_PAGES_INTERNAL) + stats_level(d, STAT_PAGES_DEVICE),
-	    "%lld resident pages, the gauges say %lld, and %lld of devices", pages,
-	    stats_level(d, STAT_PAGES_INTERNAL), stats_level(d, STAT_PAGES_DEVICE));
+	verify(r,
+	    pages == stats_level(d, STAT_PAGES_INTERNAL) + stats_level(d, STAT_PAGES_EXTERNAL) +
+			 stats_level(d, STAT_PAGES_DEVICE),
+	    "%lld resident pages, the gauges say %lld, %lld of files and %lld of devices", pages,
+	    stats_level(d, STAT_PAGES_INTERNAL), stats_level(d, STAT_PAGES_EXTERNAL),
+	    stats_level(d, STAT_PAGES_DEVICE));
 	check_policies_locked(d, r);
 	pageq_unlock(d);
 	lock_release(&d->tasks.lock);

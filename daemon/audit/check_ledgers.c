@@ -25,7 +25,7 @@ processes_resident(struct daemon *d)
 void
 check_ledgers(struct daemon *d, struct report *r)
 {
-	long long internal = 0, compressed = 0, wired = 0, mapped = 0;
+	long long internal = 0, external = 0, compressed = 0, wired = 0, mapped = 0;
 
 	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
@@ -41,6 +41,7 @@ check_ledgers(struct daemon *d, struct report *r)
 		devices = (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_IOKIT_MAPPED);
 		mapped += devices;
 		internal += in;
+		external += (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_EXTERNAL);
 		compressed += out;
 		wired += (long long)ledger_pages(&task->bill.ledger, PAGER_LEDGER_WIRED_MEM);
 		verify(r,
@@ -53,9 +54,12 @@ check_ledgers(struct daemon *d, struct report *r)
 	verify(r, internal == stats_level(d, STAT_PAGES_INTERNAL),
 	    "clients are billed %lld resident pages, the gauge says %lld", internal,
 	    stats_level(d, STAT_PAGES_INTERNAL));
-	verify(r, internal == processes_resident(d),
+	verify(r, external == stats_level(d, STAT_PAGES_EXTERNAL),
+	    "clients are billed %lld resident pages of files, the gauge says %lld", external,
+	    stats_level(d, STAT_PAGES_EXTERNAL));
+	verify(r, internal + external == processes_resident(d),
 	    "processes have %lld resident pages, clients are billed %lld", processes_resident(d),
-	    internal);
+	    internal + external);
 	verify(r, compressed == stats_level(d, STAT_PAGES_COMPRESSED),
 	    "clients are billed %lld compressed pages, the gauge says %lld", compressed,
 	    stats_level(d, STAT_PAGES_COMPRESSED));

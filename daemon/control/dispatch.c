@@ -83,20 +83,29 @@ job_run(struct job *job, const struct jobs_place *place)
 		.resumed = j->resumed,
 		.progress = j->progress,
 		.object = j->object,
+		.job = job,
+		.state = j->state,
 	};
 	int error;
 
 	CHECK_OBJ(session, SESSION_MAGIC);
 	CHECK(rows[j->type].runs == JOB);
 	error = session_is_ended(session) && !r.object ? -ESHUTDOWN : rows[j->type].handle(&r);
+	job->parks = r.parks && !error;
+	/* From here on another thread may wake it, and a third one run it; but it is queued only
+	 * when this one has returned. */
 	j->fd = r.fd;
-	j->resumed = true;
+	j->resumed |= !job->parks;
 	j->progress = r.progress;
 	j->object = r.object;
+	j->state = r.state;
 	job->again = r.again && !error;
 	CHECK(!r.object || job->again);
-	if (job->again)
+	if (job->parks || job->again)
 		return;
+	if (r.state)
+		request_state_free(r.state);
+	j->state = NULL;
 	closer_close(session->daemon, j->fd, session->pid, session->uid);
 	j->fd = -1;
 	j->reply_fd = (struct reply_fd){ r.reply_fd, r.reply_fd_given };

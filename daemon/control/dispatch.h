@@ -16,12 +16,15 @@ struct reply_fd {
 	bool is_given; /* it was made for the peer */
 };
 
+struct flush;
+
 struct request_job {
 	struct job job;
 	struct session *session; /* stays until the job is done */
 	uint16_t type;
 	uint64_t sequence;
 	bool resumed;
+	struct flush *state; /* what the handler keeps while it waits for others */
 	uint64_t progress;
 	struct vm_object *object; /* of struct request */
 	int fd;                   /* received, or -1; owned until the handler takes it */

@@ -50,7 +50,7 @@ void
 gauges_refresh(struct daemon *d)
 {
 	struct stats *stats = &d->stats;
-	unsigned late, waiting;
+	unsigned late, waiting, files, objects;
 
 	loop_assert(d);
 	refresh_compressor(d);
@@ -59,6 +59,9 @@ gauges_refresh(struct daemon *d)
 	stat_level(stats, STAT_FREE_TARGET, d->frames.free_target);
 	stat_level(stats, STAT_FREE_MIN, d->frames.free_min);
 	stat_level(stats, STAT_SESSIONS, task_count(d));
+	vnodes_counts(d, &files, &objects);
+	stat_level(stats, STAT_FILES, files);
+	stat_level(stats, STAT_FILE_OBJECTS, objects);
 	refresh_tables(d);
 	stat_level(stats, STAT_PARKED, load_relaxed(&d->park.count));
 	stat_level(stats, STAT_REFUSED_KEPT,

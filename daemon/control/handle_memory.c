@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "control/flush.h"
 #include "control/request.h"
 #include "region/allocate.h"
 #include "region/attribute.h"
@@ -65,8 +66,15 @@ handle_deallocate(struct request *r)
 {
 	const struct pager_req_deallocate *in = r->body;
 	struct pager_rep_deallocate *out = r->reply;
+	struct range range;
 
 	CHECK(r->task);
+	/* The client has put the range out of its own reach: it changes no more. */
+	if (!r->resumed && range_init(&range, r->task, in->address, in->size) == 0) {
+		range.stats = r->stats;
+		if (!flush_quietly(r, &range))
+			return 0;
+	}
 	return range_request(
 	    r, in->address, in->size, region_deallocate_begin, region_deallocate, &out->pages);
 }

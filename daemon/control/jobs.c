@@ -72,6 +72,19 @@ put_locked(struct jobs *jobs, struct job *job)
 	cond_broadcast(&jobs->cond);
 }
 
+/* Something that the job waits for may have come while it ran. */
+static void
+park_locked(struct jobs *jobs, struct job *job)
+{
+	lock_assert_held(&jobs->lock);
+	CHECK(!job->is_parked);
+	if (job->is_woken)
+		put_locked(jobs, job);
+	else
+		job->is_parked = true;
+	job->is_woken = false;
+}
+
 static void
 serve_lane(struct jobs_thread *t, unsigned lane, const struct jobs_place *place)
 {
@@ -90,9 +103,13 @@ serve_lane(struct jobs_thread *t, unsigned lane, const struct jobs_place *place)
 		}
 		lock_release(&jobs->lock);
 		watch_client(job->task ? task_cookie(job->task) : 0);
-		job->again = false;
+		job->again = job->parks = false;
 		job->run(job, place);
 		lock_acquire(&jobs->lock);
+		if (job->parks) {
+			park_locked(jobs, job);
+			continue;
+		}
 		if (job->again) {
 			put_locked(jobs, job);
 			continue;
@@ -198,6 +215,22 @@ jobs_submit(struct daemon *d, struct job *job)
 	CHECK(!job->task || job->task->magic == TASK_MAGIC);
 	lock_acquire(&jobs->lock);
 	put_locked(jobs, job);
+	lock_release(&jobs->lock);
+}
+
+void
+jobs_wake(struct daemon *d, struct job *job)
+{
+	struct jobs *jobs = d->jobs;
+
+	CHECK(job->run);
+	lock_acquire(&jobs->lock);
+	CHECK(!job->is_woken);
+	if (job->is_parked)
+		put_locked(jobs, job);
+	else
+		job->is_woken = true;
+	job->is_parked = false;
 	lock_release(&jobs->lock);
 }
 

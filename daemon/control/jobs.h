@@ -27,6 +27,8 @@ struct job {
 	void (*run)(struct job *job, const struct jobs_place *place); /* on a jobs thread */
 	void (*done)(struct job *job); /* on the control loop; frees the job */
 	struct task *task; /* of the client; it stays until the job is done. NULL: a tool's job */
+	bool parks;        /* set by run: it is not to run again, nor done, before jobs_wake */
+	bool is_parked, is_woken; /* (J) */
 	bool again; /* set by run: there is more to do, which may be put behind jobs that wait by
 		       now */
 };
@@ -34,6 +36,8 @@ struct job {
 /* finished: called on a jobs thread when a job can be collected. */
 int jobs_start(struct daemon *d, void (*finished)(void *context), void *context);
 void jobs_submit(struct daemon *d, struct job *job);
+/* A job that parks, or is about to, runs again. Once for each time that it parks; any thread. */
+void jobs_wake(struct daemon *d, struct job *job);
 /* A finished job; NULL: there is none. Runs on: the control loop. */
 struct job *jobs_collect(struct daemon *d);
 /* Runs all queued jobs, then ends the threads. => duties_stop has been called, or threads that

@@ -8,6 +8,9 @@
 #include "control/session.h"
 #include "daemon.h"
 
+struct job;
+struct flush;
+
 struct request {
 	struct daemon *daemon;
 	struct session *session;
@@ -28,8 +31,16 @@ struct request {
 	struct vm_object *object; /* kept for the handler from piece to piece, with a reference that
 				     the last piece puts. While there is one the rest is carried out
 				     though the session has ended, because it is owed to others */
+	/* The handler is called again when its job has been woken (jobs_wake), and not before; the
+	 * call does not count as a piece. Set by the handler, with a state that says what it waits
+	 * for. */
+	bool parks;
+	struct job *job; /* to be woken */
+	struct flush *state;
 };
 
+/* Frees the state of a request that will not be called again. */
+void request_state_free(struct flush *flush);
 /* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into
  * the reply. */
 #define MSG(number, NAME, name, fds, access, runs, text) int handle_##name(struct request *r);

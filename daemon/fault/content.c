@@ -107,7 +107,8 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	struct daemon *d = server->daemon;
 	struct fill fill;
 	unsigned want = t->want;
-	bool stored = slot_kind(slot) == SLOT_STORED;
+	/* There is content: in the slot's copy, or in the pager's place for the page. */
+	bool stored = slot_kind(slot) == SLOT_STORED || pager_absent_copy(t->object).v != 0;
 	/* A wired page gives its copy up, as a written one does. */
 	bool write = t->wired || f->flags & UFFD_FAULT_WRITE;
 	enum frame_use use = !stored ? FRAME_FIRST : write ? FRAME_WRITE : FRAME_READ;
@@ -116,9 +117,9 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 
 	lock_assert_held(&t->object->lock);
 	vm_page_assert(t->object, t->index);
-	CHECK(stored || slot_kind(slot) == SLOT_ABSENT);
+	CHECK(slot_kind(slot) == SLOT_STORED || slot_kind(slot) == SLOT_ABSENT);
 	CHECK(t->direction == 1 || t->direction == -1);
-	if (stored)
+	if (slot_kind(slot) == SLOT_STORED)
 		pager_prefetch(t->object, slot_cref(slot));
 	if (t->direction > 0)
 		want = (unsigned)min_u64(want, t->high - t->index);

@@ -7,6 +7,7 @@
 #include "fault/dispatch.h"
 
 #include "clock.h"
+#include "fault/refuse.h"
 #include "memorystatus/limits.h"
 
 void

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "fault/dispatch.h"
+#include "fault/refuse.h"
 #include "pmap/wake.h"
 
 /* Wakes clients for whose forgotten faults there is room again. Every thread that has taken faults
@@ -71,6 +72,22 @@ serve_tableless(struct fault_server *server)
 		answer_refused(server, &fault);
 }
 
+/* Answers faults on pages that their pagers did not have, where that may have changed. */
+static void
+serve_placeless(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	uint32_t most = load_acquire(&d->park.placeless_count);
+	struct fault fault;
+
+	if (load_acquire(&d->park.places_changed) == server->places_seen)
+		return;
+	server->places_seen = load_acquire(&d->park.places_changed);
+	while (
+	    most-- > 0 && !watch_is_relieved() && refused_take_placeless(d, server->lane, &fault))
+		answer_refused(server, &fault);
+}
+
 /* The verdict is not VERDICT_WAIT. Takes over the fault's reference. */
 static void
 answer_waiting(
@@ -112,6 +129,7 @@ parked_serve(struct fault_server *server)
 	wake_overflowed(d);
 	serve_refused(server);
 	serve_tableless(server);
+	serve_placeless(server);
 }
 
 void
@@ -121,7 +139,9 @@ parked_look(struct fault_server *server)
 
 	if (load_acquire(&park->count) > 0 || load_relaxed(&park->refused_count) > 0 ||
 	    (load_relaxed(&park->tableless_count) > 0 &&
-		load_relaxed(&park->tables_freed) != server->tables_seen))
+		load_relaxed(&park->tables_freed) != server->tables_seen) ||
+	    (load_relaxed(&park->placeless_count) > 0 &&
+		load_relaxed(&park->places_changed) != server->places_seen))
 		parked_serve(server);
 }
 

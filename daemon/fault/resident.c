@@ -81,6 +81,24 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 	return true;
 }
 
+/* A page that is held busy is written to from now on. => the copy that it gives up, or CREF_NONE */
+static struct cref
+page_made_dirty(struct vm_object *o, struct vm_page *p)
+{
+	struct cref given_up = { p->cref };
+	uint32_t word = load_acquire(&p->word);
+
+	/* What is on the way to its place is not all of it. */
+	if (unlikely(word & PAGE_WRITING))
+		vm_page_flags_clear(p, PAGE_WRITING);
+	if (word & PAGE_DIRTY)
+		return CREF_NONE;
+	p->cref = 0;
+	vm_page_flags_set(p, PAGE_DIRTY);
+	vm_object_dirtied(o);
+	return given_up;
+}
+
 /* Maps a page that the server holds busy, or lets its writer write, and lets it go. => whether that
  * was possible; if not, the thread has been woken */
 static bool
@@ -95,6 +113,8 @@ answer_held(
 	int uffd = f->task->uffd;
 	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
 	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
+	/* Its content is on the way to its place: it is mapped for reading only. */
+	bool writing = load_acquire(&p->word) & PAGE_WRITING;
 	struct cref given_up = CREF_NONE;
 	bool reactivated = false;
 	int error = 0;
@@ -103,11 +123,10 @@ answer_held(
 	CHECK(load_relaxed(&p->word) & PAGE_BUSY);
 	/* In a wired range a page that came ahead of use, or was busy while the range was wired, is
 	 * wired by its first touch. */
-	if ((write || t->wired) && !dirty) {
-		given_up.v = p->cref;
-		p->cref = 0;
-		vm_page_flags_set(p, PAGE_DIRTY);
+	if (write || t->wired) {
+		given_up = page_made_dirty(o, p);
 		dirty = true;
+		writing = false;
 	}
 	pageq_lock(d);
 	if (t->wired)
@@ -127,7 +146,9 @@ answer_held(
 	} else {
 		/* An exact recording must see the first write after a read. */
 		error = uffd_continue(uffd, address, d->page_bytes,
-		    dirty && !t->is_read_only && (write || !trace_is_exact(d)) ? 0 : UFFD_MODE_WP);
+		    dirty && !writing && !t->is_read_only && (write || !trace_is_exact(d))
+			? 0
+			: UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
 		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
 		if (error == -EFAULT) {
@@ -140,7 +161,7 @@ answer_held(
 				return false;
 			/* The owner has punched a hole into its own memory, which is resident for
 			 * the daemon. It reads as zeroes. */
-			vm_page_flags_set(p, PAGE_DIRTY);
+			(void)page_made_dirty(o, p);
 			error = t->is_read_only ? refill_holes(d, o, uffd, address, index)
 						: patch_holes(d, uffd, address);
 		}
@@ -194,7 +215,7 @@ around_take_locked(struct daemon *d, const struct target *t)
 		/* The word is read now that the page is busy: a worker may have cleaned it a moment
 		 * ago, and if it were mapped writable its next write would be lost. */
 		word = load_acquire(&p->word);
-		if (page_word_state(word) != PAGE_INACTIVE ||
+		if (page_word_state(word) != PAGE_INACTIVE || word & PAGE_WRITING ||
 		    (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
 			/* O has been held since before it was busy, so no thread wants it. */
 			(void)vm_page_unbusy(p);

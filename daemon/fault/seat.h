@@ -14,7 +14,8 @@
 #include "vm/vm_object.h"
 #include "core/watch.h"
 
-/* Reads of swap that a seat has under way at a time: in the common lane, and in a side lane. */
+/* Reads of swap and of files that a seat has under way at a time: in the common lane, and in a side
+ * lane. */
 #define FAULT_IO_DEPTH   32u
 #define FAULT_SIDE_DEPTH 4u
 /* Faults that a seat keeps at most: put off, and handed over by its direct server. */
@@ -27,7 +28,7 @@ enum fault_outcome {
 	/* Its thread has been woken, or will be by the thread that holds its page, and faults
 	 * again. */
 	FAULT_AGAIN,
-	/* A read of swap will answer it. */
+	/* A read of swap or of a file will answer it. */
 	FAULT_PENDING,
 	/* The page's neighbours are being taken away; the thread that does so will wake it. */
 	FAULT_BUSY,
@@ -42,7 +43,7 @@ enum fault_outcome {
 	FAULT_NO_WINDOW,
 };
 
-/* A read of swap under way: fault/swapin.c. */
+/* A read of swap or of a file under way: fault/swapin.c. */
 struct swapin {
 	struct fault fault; /* with a reference to the task */
 	struct fill fill;
@@ -66,7 +67,7 @@ struct fault_seat {
 	int epoll;                             /* (C) */
 	struct bell *bell;            /* (C) rung by threads that free frames, and to stop */
 	atomic_bool stopping;         /* (A) */
-	struct swap_channel *channel; /* (C) NULL: no swap */
+	struct swap_channel *channel; /* (C) for swap, if there is any, and for clients' files */
 	size_t channel_buffer_bytes;  /* (C) */
 	unsigned depth;               /* (C) */
 	struct swapin *swapins;       /* depth entries */
@@ -100,6 +101,7 @@ struct fault_server {
 	struct stat_shard stats;
 	struct hole hole;     /* around a page that gets poison */
 	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */
+	unsigned places_seen; /* likewise park.places_changed and the placeless */
 	void *bounce;         /* FAULT_CLUSTER_MAX pages */
 	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
 	struct fault_seat *home; /* (C) NULL: it is none */

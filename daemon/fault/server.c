@@ -248,7 +248,7 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	if (seat->epoll < 0 || !seat->swapins || !seat->handed || deferred_create(seat))
 		return -ENOMEM;
 	error = watch(seat, seat->bell->fd, COOKIE_BELL);
-	if (error || !d->swap)
+	if (error)
 		return error;
 	seat->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
 	error =

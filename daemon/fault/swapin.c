@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads of pages that are on secondary storage. Only the blocks that hold them are read, through
- * the seat's own channel; the pages stay busy and FILLING while the read is under way, and the
- * server goes on with other faults. Runs on: fault servers.
+ * Reads of pages that are on secondary storage: in swap, or in a client's file. Only the blocks
+ * that hold them are read, through the seat's own channel; the pages stay busy and FILLING while
+ * the read is under way, and the server goes on with other faults. Runs on: fault servers.
  */
 #include "fault/swapin.h"
 
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "fault/refuse.h"
+#include "memorystatus/refused.h"
 #include "pagers/pager.h"
 #include "transit/put.h"
 
@@ -24,6 +26,43 @@ swapin_get(struct fault_seat *seat)
 	return NULL;
 }
 
+/* A file system of a client's may never answer: reads of files leave a quarter of the entries to
+ * swap, and one user's half of them to other users. */
+static bool
+file_read_may(const struct fault_seat *seat, const struct task *task)
+{
+	unsigned files = 0, of_user = 0;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	for (unsigned i = 0; i < seat->depth; i++) {
+		const struct swapin *in = &seat->swapins[i];
+
+		if (!in->used || !in->fill.object->external)
+			continue;
+		files++;
+		of_user += in->fault.task->uid == task->uid;
+	}
+	return files < seat->depth - seat->depth / 4 && of_user < seat->depth / 2;
+}
+
+/* => an entry and a buffer for the read of a fill, or NULL: there is no place for it now */
+static struct swapin *
+read_place(struct fault_server *server, const struct fill *fill, void **ret_buffer)
+{
+	struct fault_seat *seat = server->seat;
+	struct swapin *in;
+
+	/* A direct server has no channel, and a server that has been relieved meanwhile (a
+	 * recording takes mappings away) has it no more. */
+	if (!seat || !seat->channel || watch_is_relieved())
+		return NULL;
+	if (fill->object->external && !file_read_may(seat, fill->task))
+		return NULL;
+	in = swapin_get(seat);
+	*ret_buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
+	return *ret_buffer ? in : NULL;
+}
+
 /* Pins the first page and as many of those behind it as lie close by; the rest is put back.
  * => PAGER_OK, or PAGER_AGAIN: the first is not away any more */
 static enum pager_result
@@ -35,8 +74,8 @@ pin_reads(struct fault_server *server, struct swapin *in)
 	CHECK(in->fill.count > 0 && in->fill.count <= FAULT_CLUSTER_MAX);
 	for (unsigned i = 0; i < in->fill.count; i++)
 		copies[i].v = fill_page(&in->fill, i)->cref;
-	result = pager_read_begin(
-	    in->fill.object, copies, in->fill.count, server->seat->channel_buffer_bytes, &in->read);
+	result = pager_read_begin(in->fill.object, in->fill.index, copies, in->fill.count,
+	    server->seat->channel_buffer_bytes, &in->read);
 	if (result == PAGER_OK && in->read.count < in->fill.count)
 		fill_abort(server->daemon, &in->fill, in->read.count);
 	return result;
@@ -47,17 +86,15 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 {
 	struct daemon *d = server->daemon;
 	struct fault_seat *seat = server->seat;
-	/* A direct server has no channel, and a server that has been relieved meanwhile (a
-	 * recording takes mappings away) has it no more. */
-	struct swapin *in = seat && seat->channel && !watch_is_relieved() ? swapin_get(seat) : NULL;
-	void *buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
+	void *buffer = NULL;
+	struct swapin *in = read_place(server, fill, &buffer);
 	bool is_full = false;
 	enum pager_result result;
 
 	locks_assert_none();
 	/* A downward run is read a page at a time. */
 	fill_drop_front(d, fill, fill->first);
-	if (!buffer) {
+	if (!in) {
 		fill_defer(d, fill);
 		vm_object_put(fill->object);
 		return FAULT_NO_IO;
@@ -93,76 +130,102 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	return FAULT_PENDING;
 }
 
-/* Expands what was read. *ret_bad: whether the page behind the good ones is damaged. => how many
- * pages at the front are good */
+/* Expands what was read. *ret_bad: what is wrong with the page behind the good ones, or OK. => how
+ * many pages at the front are good */
 static unsigned
-decode(struct fault_server *server, struct swapin *in, bool *ret_bad)
+decode(struct fault_server *server, struct swapin *in, enum pager_result *ret_bad)
 {
 	unsigned shift = server->daemon->page_shift;
 
 	CHECK(in->read.count > 0 && in->read.count <= in->fill.count);
-	*ret_bad = false;
+	*ret_bad = PAGER_OK;
 	for (unsigned i = 0; i < in->read.count; i++) {
 		void *page = (char *)server->bounce + ((size_t)i << shift);
 
-		if (pager_read_decode(in->fill.object, &in->read, i, in->buffer, page) !=
-		    PAGER_OK) {
-			*ret_bad = true;
+		*ret_bad = pager_read_decode(in->fill.object, &in->read, i, in->buffer, page);
+		if (*ret_bad != PAGER_OK)
 			return i;
-		}
 	}
 	return in->read.count;
+}
+
+/* What is counted of a read. done: pages in place. */
+static void
+read_count(
+    struct fault_server *server, const struct swapin *in, unsigned done, int error, uint64_t ns)
+{
+	struct ledger *ledger = &in->fill.task->bill.ledger;
+	bool is_file = in->fill.object->external != NULL;
+
+	CHECK(error <= 0);
+	if (error)
+		stat_add(server->stats, is_file ? STAT_FILE_ERRORS : STAT_SWAP_ERRORS, 1);
+	else if (is_file)
+		stat_add(server->stats, STAT_FILE_READ_BYTES, in->read.transferred);
+	else
+		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
+	stat_add(server->stats, is_file ? STAT_FILE_READS : STAT_SWAPINS, done);
+	ledger_count(ledger, is_file ? PAGER_LEDGER_FILE_READS : PAGER_LEDGER_SWAPINS, done);
+	stat_add(server->stats, STAT_FAULTS, 1);
+	ledger_count(ledger, PAGER_LEDGER_FAULTS, 1);
+	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
+	fault_count_refill(server, &in->fault, ns);
+}
+
+/* No page is in place. bad: what is wrong with the first one, which is the one that faulted. Drops
+ * the object. */
+static void
+read_failed(struct fault_server *server, struct swapin *in, enum pager_result bad)
+{
+	struct fill *fill = &in->fill;
+	struct daemon *d = server->daemon;
+
+	locks_assert_none();
+	if (bad == PAGER_LOST) {
+		fill_abort(d, fill, 1);
+		fill_lost(server->stats, &server->hole, fill, 0);
+	} else if (bad == PAGER_FAILED) {
+		/* The next touch asks again, and others that met the page do now. */
+		fill_abort(d, fill, 1);
+		fill_defer(d, fill);
+		if (!fault_refuse(server, &in->fault, REFUSED_PLACE) && !in->fault.is_refused)
+			uffd_wake(fill->task->uffd, fill_address(fill, 0), d->page_bytes);
+	} else {
+		if (in->fault.is_refused)
+			refused_keep(d, &in->fault, REFUSED_FRAMES);
+		fill_abort(d, fill, 0);
+	}
+	vm_object_put(fill->object);
 }
 
 /* result: 0, or -errno that the read met. */
 static void
 swapin_finish(struct fault_server *server, struct swapin *in, int result)
 {
-	struct daemon *d = server->daemon;
 	struct fill *fill = &in->fill;
-	struct ledger *ledger = &fill->task->bill.ledger;
-	bool bad = result != 0, moved, is_lost;
+	enum pager_result bad = PAGER_OK;
 	unsigned good = 0, done = 0;
-	uint64_t ns;
+	bool moved;
 
 	locks_assert_none();
 	CHECK(in->used);
 	/* They have been busy all the time. */
 	for (unsigned i = 0; i < fill->count; i++)
 		vm_page_assert(fill->object, fill->index + i);
-	if (result == 0) {
+	if (result == 0)
 		good = decode(server, in, &bad);
-		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
-	} else {
-		stat_add(server->stats, STAT_SWAP_ERRORS, 1);
-	}
+	else
+		bad = fill->object->external ? PAGER_FAILED : PAGER_LOST;
 	pager_read_end(fill->object, &in->read, result);
 	/* Another lane serves the task by now: its threads fault again, there. */
 	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)
 		done = fill_copy(server->stats, fill, server->bounce, good, !fill->wired);
-	stat_add(server->stats, STAT_SWAPINS, done);
-	ledger_count(ledger, PAGER_LEDGER_SWAPINS, done);
-	stat_add(server->stats, STAT_FAULTS, 1);
-	ledger_count(ledger, PAGER_LEDGER_FAULTS, 1);
-	ns = clock_now_ns() - in->fault.start_ns;
-	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
-	fault_count_refill(server, &in->fault, ns);
-	/* The page that faulted is the first. */
-	is_lost = bad && good == 0 && !moved;
-	if (in->fault.is_refused && done == 0 && !is_lost)
-		refused_keep(d, &in->fault, REFUSED_FRAMES);
-	if (done > 0) {
+	read_count(server, in, done, result, clock_now_ns() - in->fault.start_ns);
+	if (done > 0)
 		fill_finish(&server->stats, fill, done, PAGE_ACTIVE, true); /* drops the object */
-		return;
-	}
-	if (is_lost) {
-		fill_abort(d, fill, 1);
-		fill_lost(server->stats, &server->hole, fill, 0);
-	} else {
-		fill_abort(d, fill, 0);
-	}
-	vm_object_put(fill->object);
+	else
+		read_failed(server, in, good == 0 && !moved ? bad : PAGER_OK);
 }
 
 static void
@@ -206,6 +269,7 @@ swapin_reap(struct fault_server *server)
 		struct task *task = in->fault.task;
 
 		watch_client(task_cookie(task));
+		in->read.transferred = completion.bytes;
 		swapin_finish(server, in, completion.result);
 		task_put(task);
 		if (likely(!watch_is_relieved())) {

@@ -361,7 +361,8 @@ frame_wait_drop(struct daemon *d, struct task *task)
 	CHECK(load_relaxed(&task->bill.process->limit_parked) >= limited);
 	fetch_sub_relaxed(&task->bill.process->limit_parked, limited);
 	dropped = limited + drop_locked(k, &k->refused, task) +
-		  drop_locked(k, &k->tableless, task) + overflow_drop_locked(k, task);
+		  drop_locked(k, &k->tableless, task) + drop_locked(k, &k->placeless, task) +
+		  overflow_drop_locked(k, task);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		dropped += drop_locked(k, &k->waiting[use], task);
 	CHECK(task->waits.count == 0);

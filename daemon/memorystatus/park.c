@@ -44,6 +44,7 @@ count_of(struct park *k, const struct park_list *l)
 {
 	return l == &k->refused     ? &k->refused_count
 	       : l == &k->tableless ? &k->tableless_count
+	       : l == &k->placeless ? &k->placeless_count
 				    : &k->count;
 }
 

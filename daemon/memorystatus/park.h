@@ -44,6 +44,8 @@ enum wait_for {
 enum refusal {
 	REFUSED_FRAMES, /* nothing can leave and nothing is free */
 	REFUSED_TABLES, /* its client may have no more table memory */
+	REFUSED_PLACE,  /* the pager has no such page now, or cannot read it: a file has ended */
+	REFUSAL_COUNT
 };
 
 /* The pool's first place is not used, so that an empty list is all zeroes. */
@@ -70,7 +72,9 @@ struct park {
 	struct park_list refused;   /* (K) REFUSED_FRAMES: answered when there is room */
 	struct park_list tableless; /* (K) REFUSED_TABLES: answered when its client may have table
 				       memory */
-	uint64_t next_ticket;       /* (K) */
+	struct park_list
+	    placeless;        /* (K) REFUSED_PLACE: answered when the pager may have the page */
+	uint64_t next_ticket; /* (K) */
 	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a
 						  frame */
 	struct moment squeezed_since;          /* (K) */
@@ -81,6 +85,8 @@ struct park {
 	atomic_uint count;           /* (A) faults that wait, for a frame or for a limit */
 	atomic_uint refused_count;   /* (A) faults on `refused` */
 	atomic_uint tableless_count; /* (A) faults on `tableless` */
+	atomic_uint placeless_count; /* (A) faults on `placeless` */
+	atomic_uint places_changed;  /* (A) times that the placeless were to be looked at */
 	atomic_uint tables_freed;  /* (A) times that table memory was given back, or may have been,
 				      while some were tableless: they are looked at again */
 	uint64_t tables_looked_ns; /* the writer's: when it last had them looked at */

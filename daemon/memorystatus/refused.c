@@ -15,6 +15,24 @@
 #define AGAIN_FIRST_NS 10000000u
 #define AGAIN_MOST_NS  2000000000u
 
+/* Refused faults that are kept. */
+static uint32_t
+kept_count(struct park *k)
+{
+	return load_acquire(&k->refused_count) + load_acquire(&k->tableless_count) +
+	       load_acquire(&k->placeless_count);
+}
+
+/* Where faults are kept that were refused for that reason. */
+static struct park_list *
+list_of(struct park *k, enum refusal why)
+{
+	CHECK(why < REFUSAL_COUNT);
+	return why == REFUSED_FRAMES   ? &k->refused
+	       : why == REFUSED_TABLES ? &k->tableless
+				       : &k->placeless;
+}
+
 /* Half of the places are left to faults that wait. Pages whose faults are not kept stay SIGBUS
  * until they are given back. */
 void
@@ -23,9 +41,7 @@ refused_keep_locked(struct park *k, const struct fault *fault, enum refusal why)
 	struct fault kept = *fault;
 
 	lock_assert_held(&k->lock);
-	CHECK(why == REFUSED_FRAMES || why == REFUSED_TABLES);
-	if (load_relaxed(&k->refused_count) + load_relaxed(&k->tableless_count) >= k->room / 2 ||
-	    task_is_dead(fault->task))
+	if (kept_count(k) >= k->room / 2 || task_is_dead(fault->task))
 		return;
 	if (fault->is_refused) {
 		kept.again_after_ns = fault->again_after_ns == 0 ? AGAIN_FIRST_NS
@@ -34,7 +50,7 @@ refused_keep_locked(struct park *k, const struct fault *fault, enum refusal why)
 					  : 2 * fault->again_after_ns;
 		kept.again_ns = clock_now_ns() + kept.again_after_ns;
 	}
-	park_keep_locked(k, why == REFUSED_TABLES ? &k->tableless : &k->refused, &kept, WAIT_FIRST);
+	park_keep_locked(k, list_of(k, why), &kept, WAIT_FIRST);
 }
 
 void
@@ -69,15 +85,16 @@ refused_forget(
     struct daemon *d, struct task *task, uint64_t start, uint64_t end, uint64_t *ret_address)
 {
 	struct park *k = &d->park;
-	bool found;
+	bool found = false;
 
 	locks_assert_none();
 	CHECK(start < end);
-	if (load_acquire(&k->refused_count) + load_acquire(&k->tableless_count) == 0)
+	if (kept_count(k) == 0)
 		return false;
 	lock_acquire(&k->lock);
-	found = take_in_range_locked(k, &k->refused, task, start, end, ret_address) ||
-		take_in_range_locked(k, &k->tableless, task, start, end, ret_address);
+	for (unsigned why = 0; why < REFUSAL_COUNT && !found; why++)
+		found = take_in_range_locked(
+		    k, list_of(k, (enum refusal)why), task, start, end, ret_address);
 	lock_release(&k->lock);
 	if (found)
 		task_put(task);
@@ -95,12 +112,14 @@ take_kept(struct daemon *d, struct park_list *l, unsigned lane, struct fault *re
 	uint32_t previous = PARK_NONE, i;
 	uint64_t now_ns = clock_now_ns();
 
-	CHECK((l == &k->refused || l == &k->tableless) && lane <= SIDE_LANES);
+	CHECK(lane <= SIDE_LANES);
 	lock_acquire(&k->lock);
 	for (i = l->head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
 		const struct task *task = k->pool[i].fault.task;
 
-		if (k->pool[i].fault.again_ns <= now_ns && load_relaxed(&task->lane) == lane &&
+		/* The placeless are looked at when something has changed for them. */
+		if ((k->pool[i].fault.again_ns <= now_ns || l == &k->placeless) &&
+		    load_relaxed(&task->lane) == lane &&
 		    (l != &k->tableless ||
 			share_room(d, task->bill.account, SHARE_TABLES) >= TABLE_BLOCK_BYTES))
 			break;
@@ -128,6 +147,13 @@ refused_take_tableless(struct daemon *d, unsigned lane, struct fault *ret)
 }
 
 bool
+refused_take_placeless(struct daemon *d, unsigned lane, struct fault *ret)
+{
+	locks_assert_none();
+	return take_kept(d, &d->park.placeless, lane, ret);
+}
+
+bool
 refused_have_room(const struct daemon *d)
 {
 	return !load_relaxed(&d->park.squeezed) &&
@@ -141,6 +167,16 @@ refused_tables_freed(struct daemon *d)
 	if (load_acquire(&d->park.tableless_count) == 0)
 		return;
 	fetch_add_acq_rel(&d->park.tables_freed, 1);
+	bells_ring_all(&d->bells);
+}
+
+void
+refused_places_changed(struct daemon *d)
+{
+	locks_assert_none();
+	if (load_acquire(&d->park.placeless_count) == 0)
+		return;
+	fetch_add_acq_rel(&d->park.places_changed, 1);
 	bells_ring_all(&d->bells);
 }
 

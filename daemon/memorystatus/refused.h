@@ -19,6 +19,7 @@ void refused_keep_locked(struct park *k, const struct fault *fault, enum refusal
  * none; no lock held */
 bool refused_take(struct daemon *d, unsigned lane, struct fault *ret);
 bool refused_take_tableless(struct daemon *d, unsigned lane, struct fault *ret);
+bool refused_take_placeless(struct daemon *d, unsigned lane, struct fault *ret);
 /* Forgets one refused fault of the task whose address is in [start, end). => false: there is
  * none */
 bool refused_forget(
@@ -29,8 +30,11 @@ bool refused_have_room(const struct daemon *d);
 /* Table memory has been given back: faults refused for want of it are looked at. Any thread, no
  * lock held. */
 void refused_tables_freed(struct daemon *d);
-/* Has them looked at now and then, whatever has been given back. Runs on: the writer. => no lock
- * held */
+/* Pagers may have pages that they had not: faults refused for want of them are looked at. Any
+ * thread, no lock held. */
+void refused_places_changed(struct daemon *d);
+/* Has the tableless looked at now and then, whatever has been given back. Runs on: the writer. =>
+ * no lock held */
 void refused_tableless_look(struct daemon *d);
 
 #endif

@@ -134,8 +134,9 @@ acceleration(const struct pageout_worker *w)
 }
 
 /* Takes room for that many pages, before they are stored; asks the writer for more if that is not
- * to be had. => false: there is room for none; no lock held */
-static bool
+ * to be had, or the cleaner to take the pages. A worker must not wait for a client's file. => no
+ * lock held */
+static enum pager_room
 credit(struct vm_object *o, size_t pages)
 {
 	enum pager_room got;
@@ -143,9 +144,11 @@ credit(struct vm_object *o, size_t pages)
 	locks_assert_none();
 	CHECK(pages > 0 && pages <= PAGEOUT_BATCH_MAX);
 	got = pager_room_take(o, pages);
-	if (got != PAGER_ROOM_ALL)
+	if (got == PAGER_ROOM_LATER)
+		returns_want(o);
+	else if (got != PAGER_ROOM_ALL)
 		writeback_want(o->daemon);
-	return got != PAGER_ROOM_NONE;
+	return got;
 }
 
 /* Reads and stores adjacent dirty victims of a still range. => stored[i] is true for those that
@@ -226,13 +229,15 @@ clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *st
 }
 
 /* Launders victims of one object, CLEANING by this worker. Once the store has had no room for one
- * (w->refused), dirty ones stay. => how many have left; no lock held */
+ * (w->refused), or where the cleaner is to take them, dirty ones stay. => how many have left; no
+ * lock held */
 static unsigned
 launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 {
 	struct daemon *d = w->daemon;
 	bool stored[PAGEOUT_BATCH_MAX] = { false };
 	unsigned leaving = 0, n, clean = 0;
+	enum pager_room room = PAGER_ROOM_ALL;
 
 	locks_assert_none();
 	CHECK(count <= PAGEOUT_BATCH_MAX);
@@ -245,8 +250,11 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 		clean += stored[i] = !is_dirty(w, &v[i]);
 	}
 	/* Clean pages need no room. */
-	w->refused |= clean < count && !credit(v[0].object, count - clean);
-	for (unsigned start = 0; start < count && !w->refused; start += n) {
+	if (clean < count)
+		room = credit(v[0].object, count - clean);
+	w->refused |= room == PAGER_ROOM_NONE;
+	for (unsigned start = 0; start < count && !w->refused && room != PAGER_ROOM_LATER;
+	     start += n) {
 		n = victims_group_length(d, &v[start], count - start);
 		clean_group(w, &v[start], n, &stored[start]);
 	}

@@ -122,7 +122,8 @@ turn(struct pageout_worker *w)
 					(w->rank == 0 && reclaim_is_over_limit(d))))
 		freed += reclaim_round(w);
 	has_passed = worker_has_passed_over(w, passed_over, freed);
-	if (!has_passed)
+	/* While pages are on their way to their places memory is not full. */
+	if (!has_passed && (freed > 0 || !load_relaxed(&d->returns.under_way)))
 		fetch_add_relaxed(&d->pageq.rounds, 1);
 	if (freed > 0) {
 		frame_wait_freed(d);

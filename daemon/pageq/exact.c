@@ -42,8 +42,9 @@ exact_round_locked(
 static unsigned
 settle_by_locked(struct daemon *d, struct page_policy *policy, struct victim *ret, unsigned want)
 {
-	bool scarce = (uint64_t)load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) >=
-		      param(d, resident_frames);
+	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) +
+			     load_relaxed(&d->stats.levels[STAT_PAGES_EXTERNAL]);
+	bool scarce = (uint64_t)resident >= param(d, resident_frames);
 	pol_page pages[PROPOSALS_MAX];
 	unsigned proposed =
 	    page_policy_settle(policy, want > PROPOSALS_MAX ? PROPOSALS_MAX : want, scarce, pages);

@@ -333,7 +333,8 @@ pageq_launder_finish_locked(struct daemon *d, const struct victim *v)
 	pageq_assert_held(d);
 	lock_assert_held(&v->object->lock);
 	INVARIANT(frame_is_busy(d, v->frame));
-	vm_page_commit(d, v->object, v->frame, PAGE_CLEANING, PAGE_STORED);
+	vm_page_commit(
+	    d, v->object, v->frame, PAGE_CLEANING, v->object->external ? PAGE_ABSENT : PAGE_STORED);
 	page_policy_done(object_policy(d, v->object), v->page, POL_EVICTED);
 }
 

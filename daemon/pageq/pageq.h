@@ -74,7 +74,8 @@ enum pageq_eviction {
  * pageq_launder_begin_locked. clean_only: only if it has a good copy. */
 enum pageq_eviction pageq_evict_page_locked(
     struct daemon *d, struct vm_object *o, uint64_t index, bool clean_only, struct victim *ret);
-/* CLEANING -> STORED: the frame is freed. => O held too, page busy */
+/* CLEANING -> STORED, or where the pager has a place for each page ABSENT: the frame is freed. => O
+ * held too, page busy */
 void pageq_launder_finish_locked(struct daemon *d, const struct victim *v);
 /* CLEANING -> ACTIVE. rescued: it was touched; otherwise it could not be stored. => page busy */
 void pageq_launder_abort_locked(struct daemon *d, const struct victim *v, bool rescued);

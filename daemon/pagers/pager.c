@@ -6,6 +6,8 @@
 #include "pagers/pager.h"
 
 #include "check.h"
+#include "daemon.h"
+#include "pagers/vnode.h"
 
 const struct pager_ops pagers[PAGER_KIND_COUNT] = {
 	[PAGER_STORE] = {
@@ -21,6 +23,25 @@ const struct pager_ops pagers[PAGER_KIND_COUNT] = {
 		.read_submit = store_read_submit,
 		.read_decode = store_read_decode,
 		.read_end = store_read_end,
+	},
+	[PAGER_VNODE] = {
+		.name = "vnode",
+		.is_away = vnode_is_away,
+		.prefetch = vnode_prefetch,
+		.data_request = vnode_data_request,
+		.room_take = vnode_room_take,
+		.copies_fit = vnode_copies_fit,
+		.drop = vnode_drop,
+		.read_begin = vnode_read_begin,
+		.read_submit = vnode_read_submit,
+		.read_decode = vnode_read_decode,
+		.read_end = vnode_read_end,
+		.size_submit = vnode_size_submit,
+		.write_submit = vnode_write_submit,
+		.write_end = vnode_write_end,
+		.sync = vnode_sync,
+		.is_changed = vnode_is_changed,
+		.last_unmap = vnode_last_unmap,
 	},
 };
 
@@ -104,6 +125,7 @@ pager_data_return(struct vm_object *o, uint64_t index, unsigned worker, const vo
 	CHECK(index < o->page_count);
 	locks_assert_none();
 	pager_choose(o);
+	CHECK(pager_of(o)->data_return);
 	result = pager_of(o)->data_return(o, index, worker, page, press, ret_copy);
 	CHECK((result == PAGER_OK && ret_copy->v != 0) || result == PAGER_AGAIN);
 	return result;
@@ -118,13 +140,13 @@ pager_drop(const struct vm_object *o, struct cref copy)
 }
 
 enum pager_result
-pager_read_begin(const struct vm_object *o, const struct cref *copies, unsigned count,
-    size_t most_bytes, struct pager_read *ret)
+pager_read_begin(const struct vm_object *o, uint64_t index, const struct cref *copies,
+    unsigned count, size_t most_bytes, struct pager_read *ret)
 {
 	enum pager_result result;
 
 	CHECK(count > 0 && count <= PAGER_READ_MAX && most_bytes > 0);
-	result = pager_of(o)->read_begin(o->daemon, copies, count, most_bytes, ret);
+	result = pager_of(o)->read_begin(o, index, copies, count, most_bytes, ret);
 	CHECK(result == PAGER_OK || result == PAGER_AGAIN);
 	CHECK(result != PAGER_OK ||
 	      (ret->count > 0 && ret->count <= count && ret->length <= most_bytes));
@@ -139,7 +161,7 @@ pager_read_submit(const struct vm_object *o, const struct pager_read *read,
 
 	CHECK(read->count > 0 && buffer);
 	locks_assert_none();
-	result = pager_of(o)->read_submit(read, channel, buffer, cookie);
+	result = pager_of(o)->read_submit(o, read, channel, buffer, cookie);
 	CHECK(result == PAGER_OK || result == PAGER_AGAIN || result == PAGER_FAILED);
 	return result;
 }
@@ -151,8 +173,8 @@ pager_read_decode(const struct vm_object *o, const struct pager_read *read, unsi
 	enum pager_result result;
 
 	CHECK(i < read->count);
-	result = pager_of(o)->read_decode(o->daemon, read, i, buffer, page);
-	CHECK(result == PAGER_OK || result == PAGER_LOST);
+	result = pager_of(o)->read_decode(o, read, i, buffer, page);
+	CHECK(result == PAGER_OK || result == PAGER_LOST || result == PAGER_FAILED);
 	return result;
 }
 
@@ -160,5 +182,70 @@ void
 pager_read_end(const struct vm_object *o, const struct pager_read *read, int error)
 {
 	CHECK(read->count > 0 && error <= 0);
-	pager_of(o)->read_end(o->daemon, read, error);
+	pager_of(o)->read_end(o, read, error);
+}
+
+/* => the pager of an object with a place for each page */
+static const struct pager_ops *
+external_pager_of(const struct vm_object *o)
+{
+	const struct pager_ops *ops = pager_of(o);
+
+	CHECK(o->external && ops->write_submit);
+	return ops;
+}
+
+bool
+pager_size_submit(const struct vm_object *o, struct swap_channel *channel, uint64_t cookie)
+{
+	locks_assert_none();
+	return external_pager_of(o)->size_submit(o, channel, cookie);
+}
+
+uint64_t
+pager_bytes_within(const struct vm_object *o, uint64_t size)
+{
+	CHECK(o->external);
+	return size > o->external->offset ? size - o->external->offset : 0;
+}
+
+enum pager_result
+pager_write_submit(const struct vm_object *o, uint64_t offset, size_t bytes,
+    struct swap_channel *channel, void *buffer, uint64_t cookie)
+{
+	enum pager_result result;
+
+	locks_assert_none();
+	CHECK(bytes > 0 && offset % o->daemon->page_bytes == 0 &&
+	      offset + bytes <= o->page_count << o->daemon->page_shift);
+	result = external_pager_of(o)->write_submit(o, offset, bytes, channel, buffer, cookie);
+	CHECK(result == PAGER_OK || result == PAGER_AGAIN || result == PAGER_FAILED);
+	return result;
+}
+
+void
+pager_write_end(const struct vm_object *o, int error)
+{
+	CHECK(error <= 0);
+	external_pager_of(o)->write_end(o, error);
+}
+
+int
+pager_sync(const struct vm_object *o)
+{
+	locks_assert_none();
+	return external_pager_of(o)->sync(o);
+}
+
+bool
+pager_is_changed(const struct vm_object *o)
+{
+	return external_pager_of(o)->is_changed(o);
+}
+
+bool
+pager_last_unmap(struct vm_object *o)
+{
+	locks_assert_none();
+	return external_pager_of(o)->last_unmap(o);
 }

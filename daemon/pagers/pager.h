@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pagers: where an object's content comes from and goes to while it has no frame. An object has
- * none (its pages read as zeroes) until its first page leaves, and keeps the one it gets then.
- * Every call goes through this file, which holds callers and pagers to the contract; a pager is a
- * row of `pagers` (pager.c). A copy is the pager's name for stored content of one page; it is never
- * zero.
+ * Pagers: where an object's content comes from and goes to while it has no frame. An anonymous
+ * object has none (its pages read as zeroes) until its first page leaves, and keeps the one it gets
+ * then. An external object is made by its pager. Every call goes through this file, which holds
+ * callers and pagers to the contract; a pager is a row of `pagers` (pager.c).
+ *
+ * A copy is the pager's name for stored content of one page; it is never zero. An external pager
+ * has a place for each page of the object, found by the page's index alone: all its copies have one
+ * name, CREF_PLACE. A page of such an object that has no frame is ABSENT, which says that the pager
+ * has it. A clean one has the copy CREF_PLACE.
  *
  * => The caller holds the page busy, or its object's lock where a line below says so. No other lock
  * is held: a pager may punch memory or write.
@@ -31,14 +35,37 @@ struct pager_ops {
 	    const void *page, int press, struct cref *ret_copy);
 	bool (*copies_fit)(const struct daemon *d);
 	void (*drop)(struct daemon *d, struct cref copy);
-	enum pager_result (*read_begin)(struct daemon *d, const struct cref *copies, unsigned count,
-	    size_t most_bytes, struct pager_read *ret);
-	enum pager_result (*read_submit)(const struct pager_read *read,
+	enum pager_result (*read_begin)(const struct vm_object *o, uint64_t index,
+	    const struct cref *copies, unsigned count, size_t most_bytes, struct pager_read *ret);
+	enum pager_result (*read_submit)(const struct vm_object *o, const struct pager_read *read,
 	    struct swap_channel *channel, void *buffer, uint64_t cookie);
-	enum pager_result (*read_decode)(struct daemon *d, const struct pager_read *read,
+	enum pager_result (*read_decode)(const struct vm_object *o, const struct pager_read *read,
 	    unsigned i, const void *buffer, void *page);
-	void (*read_end)(struct daemon *d, const struct pager_read *read, int error);
+	void (*read_end)(const struct vm_object *o, const struct pager_read *read, int error);
+	/* Of external pagers alone: */
+	bool (*size_submit)(
+	    const struct vm_object *o, struct swap_channel *channel, uint64_t cookie);
+	enum pager_result (*write_submit)(const struct vm_object *o, uint64_t offset, size_t bytes,
+	    struct swap_channel *channel, void *buffer, uint64_t cookie);
+	void (*write_end)(const struct vm_object *o, int error);
+	int (*sync)(const struct vm_object *o);
+	bool (*is_changed)(const struct vm_object *o);
+	bool (*last_unmap)(struct vm_object *o);
 };
+
+/* What an ABSENT page is to be filled from. => CREF_NONE: zeroes */
+static inline struct cref
+pager_absent_copy(const struct vm_object *o)
+{
+	return unlikely(o->external != NULL) ? CREF_PLACE : CREF_NONE;
+}
+/* The slot of a page that has no frame and that copy, or CREF_NONE. */
+static inline uint64_t
+pager_slot(const struct vm_object *o, struct cref copy)
+{
+	INVARIANT(!o->external || copy.v == CREF_PLACE.v);
+	return copy.v && likely(!o->external) ? slot_stored(copy) : SLOT_ABSENT;
+}
 
 extern const struct pager_ops pagers[PAGER_KIND_COUNT];
 
@@ -93,18 +120,42 @@ enum pager_result pager_data_return(struct vm_object *o, uint64_t index, unsigne
 /* Gives a copy up. */
 void pager_drop(const struct vm_object *o, struct cref copy);
 
-/* Reads pages that are away. Of `count` copies of one object the first, and as many of those behind
- * it as lie close by in the same place and fit into most_bytes, are pinned.
+/* Reads pages that are away. Of the `count` pages from index on, with these copies, the first, and
+ * as many of those behind it as lie close by in the same place and fit into most_bytes, are pinned.
  * => OK and *ret (ret->count of them), or AGAIN: the first is not away (any more) */
-enum pager_result pager_read_begin(const struct vm_object *o, const struct cref *copies,
-    unsigned count, size_t most_bytes, struct pager_read *ret);
+enum pager_result pager_read_begin(const struct vm_object *o, uint64_t index,
+    const struct cref *copies, unsigned count, size_t most_bytes, struct pager_read *ret);
 /* The read is on its way into the channel's buffer. => OK, AGAIN (the channel is full) or FAILED */
 enum pager_result pager_read_submit(const struct vm_object *o, const struct pager_read *read,
     struct swap_channel *channel, void *buffer, uint64_t cookie);
-/* Expands page i of the read. => OK or LOST */
+/* Expands page i of the read, whose `transferred` is set. => OK; LOST; or FAILED: the pager has no
+ * such page now */
 enum pager_result pager_read_decode(const struct vm_object *o, const struct pager_read *read,
     unsigned i, const void *buffer, void *page);
 /* Lets the pages go. error: -errno that the read met; 0: none, or it was not made */
 void pager_read_end(const struct vm_object *o, const struct pager_read *read, int error);
+
+/* External objects, whose dirty pages the cleaner writes to their places. Asks how much content
+ * there is: the completion's bytes are to be given to pager_bytes_within. => false: the channel is
+ * full */
+bool pager_size_submit(const struct vm_object *o, struct swap_channel *channel, uint64_t cookie);
+/* Bytes of the object, from its first page on, that lie within content of that size. */
+uint64_t pager_bytes_within(const struct vm_object *o, uint64_t size);
+/* Writes content to its place: `bytes` from `offset` on, in the object; whole pages, or less at the
+ * end of the content. => OK: on its way; AGAIN: the channel is full; FAILED: it cannot be written
+ */
+enum pager_result pager_write_submit(const struct vm_object *o, uint64_t offset, size_t bytes,
+    struct swap_channel *channel, void *buffer, uint64_t cookie);
+/* A write has ended, or could not be made: an error is kept for pager_sync. */
+void pager_write_end(const struct vm_object *o, int error);
+/* What has been written is on the disk when this returns. => 0, or -errno of this, or of a write
+ * since the last call. It may wait, for as long as the maker of the place likes: jobs */
+int pager_sync(const struct vm_object *o);
+/* Whether somebody else has changed the content since this was last asked: clean pages may differ
+ * from it. */
+bool pager_is_changed(const struct vm_object *o);
+/* The object has no mapping any more, and no page. => whether its pager has let go of it: it will
+ * not be mapped again, and the pager's reference has become the caller's */
+bool pager_last_unmap(struct vm_object *o);
 
 #endif

@@ -111,12 +111,13 @@ range_widen(const struct cread *page, size_t most_bytes, uint32_t *low, uint32_t
 }
 
 enum pager_result
-store_read_begin(struct daemon *d, const struct cref *copies, unsigned count, size_t most_bytes,
-    struct pager_read *ret)
+store_read_begin(const struct vm_object *o, uint64_t index, const struct cref *copies,
+    unsigned count, size_t most_bytes, struct pager_read *ret)
 {
+	struct daemon *d = o->daemon;
 	uint32_t low = 0, high = 0;
 
-	CHECK(count <= PAGER_READ_MAX);
+	CHECK(count <= PAGER_READ_MAX && index < o->page_count);
 	for (ret->count = 0; ret->count < count; ret->count++) {
 		struct cref copy = copies[ret->count];
 		struct cread page;
@@ -138,20 +139,21 @@ store_read_begin(struct daemon *d, const struct cref *copies, unsigned count, si
 }
 
 enum pager_result
-store_read_submit(
-    const struct pager_read *read, struct swap_channel *channel, void *buffer, uint64_t cookie)
+store_read_submit(const struct vm_object *o, const struct pager_read *read,
+    struct swap_channel *channel, void *buffer, uint64_t cookie)
 {
 	int error = swap_channel_submit(channel, SWAP_READ, (struct swap_slot){ read->place },
 	    read->offset, read->length, buffer, cookie);
 
-	CHECK(read->offset % DISK_BLOCK == 0 && read->length % DISK_BLOCK == 0);
+	CHECK(o->daemon->swap && read->offset % DISK_BLOCK == 0 && read->length % DISK_BLOCK == 0);
 	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
 }
 
 enum pager_result
-store_read_decode(
-    struct daemon *d, const struct pager_read *read, unsigned i, const void *buffer, void *page)
+store_read_decode(const struct vm_object *o, const struct pager_read *read, unsigned i,
+    const void *buffer, void *page)
 {
+	struct daemon *d = o->daemon;
 	struct cref copy = { read->copies[i] };
 	const char *bytes = (const char *)buffer + (read->page_offset[i] - read->offset);
 
@@ -161,8 +163,10 @@ store_read_decode(
 }
 
 void
-store_read_end(struct daemon *d, const struct pager_read *read, int error)
+store_read_end(const struct vm_object *o, const struct pager_read *read, int error)
 {
+	struct daemon *d = o->daemon;
+
 	CHECK(!error || d->swap);
 	if (error)
 		swap_mark_error(d->swap, (struct swap_slot){ read->place }, error);

@@ -27,13 +27,13 @@ enum pager_result store_data_return(struct vm_object *o, uint64_t index, unsigne
 void store_drop(struct daemon *d, struct cref copy);
 enum pager_room store_room_take(struct daemon *d, size_t pages);
 bool store_copies_fit(const struct daemon *d);
-enum pager_result store_read_begin(struct daemon *d, const struct cref *copies, unsigned count,
-    size_t most_bytes, struct pager_read *ret);
-enum pager_result store_read_submit(
-    const struct pager_read *read, struct swap_channel *channel, void *buffer, uint64_t cookie);
-enum pager_result store_read_decode(
-    struct daemon *d, const struct pager_read *read, unsigned i, const void *buffer, void *page);
-void store_read_end(struct daemon *d, const struct pager_read *read, int error);
+enum pager_result store_read_begin(const struct vm_object *o, uint64_t index,
+    const struct cref *copies, unsigned count, size_t most_bytes, struct pager_read *ret);
+enum pager_result store_read_submit(const struct vm_object *o, const struct pager_read *read,
+    struct swap_channel *channel, void *buffer, uint64_t cookie);
+enum pager_result store_read_decode(const struct vm_object *o, const struct pager_read *read,
+    unsigned i, const void *buffer, void *page);
+void store_read_end(const struct vm_object *o, const struct pager_read *read, int error);
 
 /* The calls that the compressor makes to frames and objects; its ctx is the daemon. */
 extern const struct compressor_ops store_compressor_ops;

@@ -198,7 +198,7 @@ gap_is_stored(struct vm_object *o, uint64_t low, uint64_t high)
 
 	CHECK(low < high && high <= o->page_count);
 	lock_acquire(&o->lock);
-	is_stored = vm_object_all_stored(o, low, high);
+	is_stored = vm_object_all_away(o, low, high);
 	lock_release(&o->lock);
 	return is_stored;
 }

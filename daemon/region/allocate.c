@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "memorystatus/refused.h"
+#include "pagers/returns.h"
 #include "region/piece.h"
 #include "region/wire.h"
 #include "transit/discard.h"
@@ -219,6 +221,23 @@ region_deallocate_begin(struct range *range)
 	return error;
 }
 
+/* Pages that have a place with their pager stay until memory is wanted, or nobody maps the object
+ * any more: the cleaner sees to it. */
+static uint64_t
+places_leave(const struct vm_entry *e, uint64_t first, uint64_t last)
+{
+	struct vm_object *o = e->mapping->object;
+	struct daemon *d = o->daemon;
+	uint64_t address;
+
+	mapping_unwire(e->mapping, first, last);
+	while (refused_forget(d, e->mapping->task, e->start, e->end, &address))
+		continue;
+	vm_object_owner_settle(o);
+	vm_object_lane_settle(o);
+	return 0;
+}
+
 /* What the task has seen of an object that several may see: pages that nobody else keeps go, others
  * are unwired where this task alone had wired them. */
 static uint64_t
@@ -233,6 +252,8 @@ shared_discard(const struct vm_entry *e, uint64_t first, uint64_t last)
 		vm_object_owner_settle(o);
 		return 0;
 	}
+	if (o->external)
+		return places_leave(e, first, last);
 	/* Also where the entry is not wired: others may have left pages wired for the sake of
 	 * another entry of this mapping. */
 	mapping_unwire(e->mapping, first, last);
@@ -256,12 +277,21 @@ entry_discard(const struct vm_entry *e, unsigned page_shift)
 	uint64_t first = e->offset >> page_shift,
 		 last = first + ((e->end - e->start) >> page_shift);
 	struct vm_object *o = e->mapping->object;
+	bool is_place;
 	uint64_t gone;
 
 	CHECK(e->start < e->end);
 	gone = o->is_shareable ? shared_discard(e, first, last)
 			       : vm_object_discard(o, first, last - first);
+	is_place = o->external != NULL;
+	if (is_place)
+		vm_object_get(o);
 	vm_mapping_put(e->mapping);
+	if (is_place) {
+		/* It may have been the last mapping. */
+		returns_ring(o->daemon);
+		vm_object_put(o);
+	}
 	return gone;
 }
 

@@ -114,6 +114,9 @@ part_discard(const struct part *part)
 	uint64_t gone = 0, low, high;
 	bool more;
 
+	/* What is in a file is not this task's alone. */
+	if (o->external)
+		return 0;
 	if (!o->is_shareable)
 		return vm_object_discard(o, part->first, part->last - part->first);
 	/* To throw content away is to write; and a submap's regions keep it. */

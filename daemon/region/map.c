@@ -22,7 +22,7 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 	const struct vm_mapping *mapping = e->mapping;
 
 	lock_assert_held(&m->lock);
-	if (!mapping->object->is_shareable)
+	if (!mapping->object->is_shareable || mapping->object->external)
 		return -ENOTSUP;
 	ret->object = mapping->object;
 	ret->first = (e->offset + (range->address - e->start)) >> page_shift;

@@ -35,7 +35,7 @@ prefetch_create(struct daemon *d)
 
 		p->page = aligned_alloc(4096, d->page_bytes);
 		error = p->page ? 0 : -ENOMEM;
-		if (!error && d->swap)
+		if (!error)
 			error = swap_channel_create(d->swap, 1, 2 * d->page_bytes, &p->channel);
 	}
 	return error;
@@ -62,7 +62,7 @@ prefetch_page_of(struct daemon *d, unsigned place)
 
 /* => PAGER_OK; anything else: the page is left for its first touch */
 static enum pager_result
-load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)
+load_away(struct prefetch *p, const struct vm_object *o, uint64_t index, struct cref copy)
 {
 	CHECK(copy.v != 0);
 	void *buffer = p->channel ? swap_channel_buffer_get(p->channel) : NULL;
@@ -72,7 +72,7 @@ load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)
 
 	if (!buffer)
 		return PAGER_FAILED;
-	result = pager_read_begin(o, &copy, 1, 2 * o->daemon->page_bytes, &read);
+	result = pager_read_begin(o, index, &copy, 1, 2 * o->daemon->page_bytes, &read);
 	if (result == PAGER_OK) {
 		result = pager_read_submit(o, &read, p->channel, buffer, 0);
 		if (result == PAGER_OK) {
@@ -80,6 +80,7 @@ load_away(struct prefetch *p, const struct vm_object *o, struct cref copy)
 			do
 				swap_channel_wait(p->channel);
 			while (swap_channel_reap(p->channel, &completion, 1) == 0);
+			read.transferred = completion.bytes;
 			result = completion.result == 0
 				     ? pager_read_decode(o, &read, 0, buffer, p->page)
 				     : PAGER_FAILED;
@@ -117,7 +118,7 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 	cref.v = d->frames.pages[fill.frames[0]].cref;
 	result = pager_data_request(o, cref, p->page);
 	if (result == PAGER_AWAY)
-		result = load_away(p, o, cref);
+		result = load_away(p, o, index, cref);
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. A page that cannot be
 	 * read is left for its first touch. */
 	if (result != PAGER_OK ||

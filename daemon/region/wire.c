@@ -58,7 +58,9 @@ wire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
 	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
 	given_up.v = p->cref;
 	p->cref = 0;
+	vm_page_flags_clear(p, PAGE_WRITING);
 	vm_page_flags_set(p, PAGE_DIRTY);
+	vm_object_dirtied(o);
 	pageq_lock(d);
 	pageq_wire_locked(d, o, frame);
 	pageq_unlock(d);

@@ -46,6 +46,27 @@ empty_around(const struct vm_object *o, uint64_t block, uint64_t *ret_low, uint6
 	*ret_high = high;
 }
 
+/* Pages forgotten while PAGEQ is held once. */
+#define FORGET_STEP 64u
+
+/* The pages of a file have not been discarded one by one: policies may remember them. => no lock
+ * held */
+static void
+ghosts_forget(struct vm_object *o, uint64_t first, uint64_t end)
+{
+	struct daemon *d = o->daemon;
+
+	locks_assert_none();
+	for (uint64_t i = first; i < end;) {
+		uint64_t step = min_u64(i + FORGET_STEP, end);
+
+		pageq_lock(d);
+		for (; i < step; i++)
+			pageq_forget_locked(d, o, vm_object_pol_page(o, i));
+		pageq_unlock(d);
+	}
+}
+
 /* Gives back the memory of a run of empty blocks, which is a hole of the caller's. => no lock held
  */
 static void
@@ -61,6 +82,8 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 
 	locks_assert_none();
 	CHECK(low < high && high <= vm_object_block_count(o));
+	if (o->external)
+		ghosts_forget(o, low * SLOTS_PER_BLOCK, min_u64(end, o->page_count));
 	/* A thread that looks at slots with PAGEQ alone sees that they have no memory once PAGEQ
 	 * has been held after their words were cleared. */
 	pageq_lock(d);

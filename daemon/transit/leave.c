@@ -9,6 +9,7 @@
  */
 #include "transit/leave.h"
 
+#include "pagers/pager.h"
 #include "pageq/pageq.h"
 #include "pmap/pmap.h"
 #include "pmap/backing.h"
@@ -43,7 +44,7 @@ victims_group_length(const struct daemon *d, const struct victim *v, unsigned co
 
 		INVARIANT(index > last);
 		if (index - last > VM_GAP_MAX + 1 || index - first >= HOLE_MAX ||
-		    !vm_object_all_stored(v[0].object, last + 1, index))
+		    !vm_object_all_away(v[0].object, last + 1, index))
 			break;
 		last = index;
 	}
@@ -92,7 +93,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 			vm_page_assert(o, p->index);
 			CHECK(cref.v != 0);
 			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
-			vm_object_slot_set(o, p->index, slot_stored(cref));
+			vm_object_slot_set(o, p->index, pager_slot(o, cref));
 			pageq_launder_finish_locked(d, &v[i]);
 		}
 		pageq_unlock(d);

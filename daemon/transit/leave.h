@@ -27,7 +27,8 @@ victim_page(const struct daemon *d, const struct victim *v)
  * protected; no lock held */
 int still_range_make(struct vm_object *o, uint64_t low, uint64_t high, struct still_range *ret);
 /* How many victims from v[0] on can be taken away in one range: they are of one object, and between
- * two of them lie at most VM_GAP_MAX pages, all stored. v[] is sorted. => a hint unless O is held
+ * two of them lie at most VM_GAP_MAX pages, all kept by the pager. v[] is sorted. => a hint unless
+ * O is held
  */
 unsigned victims_group_length(const struct daemon *d, const struct victim *v, unsigned count);
 /* Sorted victims, each with a copy, leave: punched, published, freed, and their waiting threads

@@ -137,6 +137,11 @@ put_in_backing(struct fill *fill, const void *pages, unsigned count, bool protec
 	for (bool good = true; good && done < count; done += good) {
 		uint64_t offset = (fill->index + done) << d->page_shift;
 
+		if (pages && done == 0 &&
+		    uffd_write(o->backing.memfd, offset, pages, (size_t)count << d->page_shift)) {
+			done = count;
+			break;
+		}
 		if (pages)
 			good = backing_write(o, offset,
 			    (const char *)pages + ((size_t)done << d->page_shift), d->page_bytes);

@@ -46,7 +46,7 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	INVARIANT(stored || slot == SLOT_ABSENT);
 	p->object = o->index;
 	p->index = (uint32_t)index;
-	p->cref = stored ? slot_cref(slot).v : 0;
+	p->cref = stored ? slot_cref(slot).v : pager_absent_copy(o).v;
 	vm_page_flags_set(p, PAGE_BUSY);
 	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
 }
@@ -167,6 +167,7 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 		if (p->cref)
 			given_up[give++].v = p->cref;
 		p->cref = 0;
+		vm_object_dirtied(o);
 	}
 	/* The policy counts neighbours as referenced too: they are mapped, and the run is about to
 	 * touch them. */
@@ -201,13 +202,15 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 	for (unsigned i = from; i < fill->count; i++) {
 		struct vm_page *p = fill_page(fill, i);
 		struct cref cref = { p->cref };
+		uint64_t slot;
 
 		vm_page_assert(o, fill->index + i);
 		wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
-		vm_object_slot_set(o, fill->index + i, cref.v ? slot_stored(cref) : 0);
+		slot = pager_slot(o, cref);
+		vm_object_slot_set(o, fill->index + i, slot);
 		pageq_lock(d);
-		vm_page_commit(
-		    d, o, fill->frames[i], PAGE_FILLING, cref.v ? PAGE_STORED : PAGE_ABSENT);
+		vm_page_commit(d, o, fill->frames[i], PAGE_FILLING,
+		    slot == SLOT_ABSENT ? PAGE_ABSENT : PAGE_STORED);
 		pageq_unlock(d);
 	}
 	if (wanted && load_acquire(&o->waiters) > 0)

@@ -10,7 +10,7 @@
 void
 bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to, uint64_t pages)
 {
-	int resident = ledger_delta(LEDGER_OF_INTERNAL, from, to);
+	int resident = ledger_delta(LEDGER_OF_PHYS_MEM, from, to);
 	long long held;
 
 	ledger_post(&bill->ledger, from, to, pages);

@@ -17,13 +17,16 @@ vm_object_slot(const struct vm_object *o, uint64_t index)
 	INVARIANT(index < o->page_count);
 	return slot_look(&o->daemon->slots, o->slot_base + (uint32_t)index);
 }
-/* Whether every page of [low, high) is stored. => as slot_look; a hint unless O is held */
+/* Whether the pager has every page of [low, high), and none has a frame. => as slot_look; a hint
+ * unless O is held */
 static inline bool
-vm_object_all_stored(const struct vm_object *o, uint64_t low, uint64_t high)
+vm_object_all_away(const struct vm_object *o, uint64_t low, uint64_t high)
 {
+	enum slot_kind kind = o->external ? SLOT_ABSENT : SLOT_STORED;
+
 	INVARIANT(low <= high && high <= o->page_count);
 	for (uint64_t i = low; i < high; i++)
-		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_STORED)
+		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != kind)
 			return false;
 	return true;
 }

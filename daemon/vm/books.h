@@ -13,6 +13,7 @@
 
 #include "atomics.h"
 #include "check.h"
+#include "clock.h"
 #include "lock.h"
 #include "pager/proto.h"
 #include "vm/bill.h"
@@ -38,7 +39,66 @@ struct hole {
 };
 
 /* The pager that keeps the pages that have left an object: pagers/pager.h. */
-enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_KIND_COUNT };
+enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_VNODE, PAGER_KIND_COUNT };
+
+#define VNODE_MAGIC 0x0f11e0deu
+
+/* The daemon's own descriptions of a file. -1: there is none. */
+struct vnode_file {
+	atomic_int plain;  /* (A) through the page cache */
+	atomic_int direct; /* (A) past it */
+};
+
+/* A client's file: pagers/vnode.h. Letters: (V) the lock of the table of files. */
+struct vnode {
+	unsigned magic;
+	unsigned references;       /* (V) its objects, and threads */
+	struct vnode *next;        /* (V) in its chain */
+	dev_t device;              /* (C) */
+	ino_t inode;               /* (C) */
+	struct vm_object *objects; /* (V) in the order of their offsets, with a reference each */
+	struct vnode_file
+	    files[2]; /* by whether they can be written through; once there they stay */
+	struct share_account *account; /* (C) pays for the descriptors, with a reference */
+	atomic_int error;    /* (A) -errno of a failed write that nobody has been told of */
+	atomic_uint changes; /* (A) times that somebody else was seen to change it */
+};
+
+/* A request that dirty pages go to their places: pagers/returns.h. Fields without a letter belong
+ * to the cleaner while the request is under way. */
+struct clean_request {
+	struct clean_request *next; /* under the lock of struct returns, then the cleaner's */
+	struct vm_object *object;   /* with a reference of the asking thread's */
+	struct task *task;  /* for which it is made: if it dies nobody waits. NULL: no task */
+	uint64_t low, high; /* pages */
+	uint64_t at;        /* pages below have been written, or are under way */
+	uint64_t last;      /* number of the last run that was begun before `at` was there */
+	bool leaves;        /* pages are to leave memory once they are clean */
+	bool is_under_way;
+	int error; /* -errno of a write of the object since it began */
+	/* Called by the cleaner with no lock held, at the end. NULL: nobody waits */
+	void (*done)(struct clean_request *r);
+};
+
+/* The part of an object whose pager has a place for each of its pages from the beginning, as a file
+ * has (pagers/pager.h). */
+struct external {
+	struct vnode *vnode;       /* (C) with a reference */
+	uint64_t offset;           /* (C) bytes of the file before the object's first page */
+	struct vm_object *next;    /* (V) of the same file, in the order of their offsets */
+	unsigned joiners;          /* (V) threads that are about to map it: it stays in the table */
+	atomic_ullong dirty_since; /* (A) clock at which its first page became dirty since all were
+				      clean; 0: none has */
+	unsigned changes_seen;     /* the cleaner's: vnode.changes when it last looked */
+	atomic_bool is_wanted;     /* (A) its dirty pages are to be written now, and to leave */
+	struct clean_request background; /* the cleaner's own: all pages, because of their age or
+					    because memory is short */
+	unsigned in_flight;              /* the cleaner's: its runs of this object */
+	bool drop_again;      /* the cleaner's: clean pages are to be dropped, and some could
+				 not be */
+	uint64_t retry_at;    /* the cleaner's: no write is tried before, after one failed */
+	uint64_t retry_after; /* the cleaner's: and how long that was, nanoseconds */
+};
 
 /* Where pages of an object lie while they are resident: at page index * page size of a memfd. */
 struct vm_backing {
@@ -71,8 +131,10 @@ struct vm_object {
 	uint32_t slot_base;  /* (C) first slot */
 	uint64_t id;         /* (C) never used again */
 	uint64_t page_count; /* (C) */
-	bool is_shareable;   /* (C) see vm_object.h */
-	bool is_exposed;     /* (O) a task that is not trusted has, or has had, its memfd */
+	struct external
+	    *external;     /* (C) its pager has a place for each page. NULL: it is anonymous */
+	bool is_shareable; /* (C) see vm_object.h */
+	bool is_exposed;   /* (O) a task that is not trusted has, or has had, its memfd */
 	/* (C) Memory of a device: its pages never leave, a mapping of it is billed as such and
 	 * makes no faults: vm/device.h. */
 	bool is_device;
@@ -96,7 +158,8 @@ struct vm_object {
 	unsigned cover_count;          /* (O) mappings and named entries */
 	struct named_entry *named;     /* (O) named entries of it */
 	uint64_t next_mapping_id;      /* (O) */
-	_Atomic enum pager_kind pager; /* (A) NONE until its first page leaves, and never again */
+	_Atomic enum pager_kind pager; /* (A) of an anonymous object: NONE until its
+					  first page leaves, and never again */
 	struct lock lock;
 	struct cond unbusy;  /* jobs wait for it under O; broadcast by the thread that lets a WANTED
 				page go */
@@ -113,6 +176,13 @@ vm_object_get(struct vm_object *o)
 {
 	INVARIANT(o->magic == VM_OBJECT_MAGIC);
 	fetch_add_relaxed(&o->references, 1);
+}
+/* A page has become dirty: where its pager has a place for it, it is written there before long. */
+static inline void
+vm_object_dirtied(const struct vm_object *o)
+{
+	if (unlikely(o->external != NULL) && load_relaxed(&o->external->dirty_since) == 0)
+		store_release(&o->external->dirty_since, clock_now_ns());
 }
 #define VM_MAPPING_MAGIC 0x0a99f1c7u
 

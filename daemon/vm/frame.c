@@ -132,7 +132,8 @@ frames_listed_add_locked(struct daemon *d, int frames)
 uint64_t
 frames_resident_movable(const struct daemon *d)
 {
-	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]);
+	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) +
+			     load_relaxed(&d->stats.levels[STAT_PAGES_EXTERNAL]);
 	long long fixed = load_relaxed(&d->stats.levels[STAT_FRAMES_WIRED]) -
 			  load_relaxed(&d->stats.levels[STAT_PAGES_DEVICE]) +
 			  load_relaxed(&d->frames.listed);

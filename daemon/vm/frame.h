@@ -24,6 +24,9 @@ struct daemon;
 #define PAGE_DIRTY      0x40u  /* (B) differs from every stored copy */
 #define PAGE_REPLAYED   0x80u  /* (Q) mark used while a policy is switched */
 #define PAGE_LISTED     0x100u /* (O,Q) a page list has it busy: upl/upl.h */
+#define PAGE_WRITING                                                                               \
+	0x200u /* (B) to set: dirty, protected and copied, and that copy is being written to its   \
+		  place; whoever lets a mapping write clears it. Anybody may clear it */
 
 /* States of a frame. Values below FRAME_PAGE are states of a page (vm_page.h). */
 enum frame_state {

@@ -142,6 +142,7 @@ object_free(struct vm_object *o)
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	if (o->bill)
 		shares_give(o, ARRAY_LEN(object_shares));
+	free(o->external);
 	o->magic = 0;
 	free(o);
 	if (owner)

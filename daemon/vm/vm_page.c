@@ -69,11 +69,23 @@ level_add(struct daemon *d, int gauge, int64_t value)
 	store_relaxed(level, load_relaxed(level) + value);
 }
 
+/* The table's classes are those of anonymous pages. */
+static enum ledger_class
+class_of(const struct vm_object *o, enum ledger_class class)
+{
+	if (likely(!o->external))
+		return class;
+	CHECK(class != LEDGER_CLASS_INTERNAL_COMPRESSED);
+	return class == LEDGER_CLASS_INTERNAL         ? LEDGER_CLASS_EXTERNAL
+	       : class == LEDGER_CLASS_INTERNAL_WIRED ? LEDGER_CLASS_EXTERNAL_WIRED
+						      : class;
+}
+
 static void
 post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
 {
 	const struct arrow *arrow = &arrows[from][to];
-	enum ledger_class class_from = arrow->from, class_to = arrow->to;
+	enum ledger_class class_from = class_of(o, arrow->from), class_to = class_of(o, arrow->to);
 	int gauge_from = states[from].resident ? states[from].gauge : (int)STAT_FRAMES_FREE;
 	int gauge_to = states[to].resident ? states[to].gauge : (int)STAT_FRAMES_FREE;
 
@@ -83,6 +95,7 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 		level_add(d, gauge_to, 1);
 	}
 	level_add(d, STAT_PAGES_INTERNAL, ledger_delta(LEDGER_OF_INTERNAL, class_from, class_to));
+	level_add(d, STAT_PAGES_EXTERNAL, ledger_delta(LEDGER_OF_EXTERNAL, class_from, class_to));
 	level_add(d, STAT_PAGES_COMPRESSED,
 	    ledger_delta(LEDGER_OF_INTERNAL_COMPRESSED, class_from, class_to));
 	level_add(d, STAT_PAGES_DEVICE,
@@ -176,6 +189,8 @@ resident_assert(const struct vm_object *o, uint64_t index, uint32_t frame)
 	uint32_t word = load_acquire(&((struct vm_page *)(uintptr_t)p)->word);
 	enum page_state state = page_word_state(word);
 	bool dirty = word & PAGE_DIRTY, copy = p->cref != 0;
+
+	CHECK(!(word & PAGE_WRITING) || dirty);
 
 	CHECKF(page_state_is_resident(state) && p->object == o->index && p->index == index,
 	    "page %llu/%llu: its frame says page %u of object %u, %s", (unsigned long long)o->id,

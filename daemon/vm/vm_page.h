@@ -14,21 +14,27 @@
  *         +--------------- STORED <----------|--- kept ---------- CLEANING
  *                   compressed, no frame     +--- no room, raced ---+
  *       (DEVICE: from ABSENT and back, with the device itself: vm/device.h.)
- *       (SPECULATIVE: filled ahead of use; a touch makes it ACTIVE, pageout takes it first.)
+ *       (SPECULATIVE: filled ahead of use; a touch makes it ACTIVE, pageout takes it first.
+ *       CLEANING -> ABSENT, where the pager has a place for each page and so has this one.)
  *
  * Where the state stands. A page without a frame: its slot says ABSENT, STORED (with the cref) or
  * POISONED. A page with a frame: the slot says RESIDENT (frame index) and the frame's word holds
  * the state.
  *
  * What may be trusted:
- *   ABSENT    no frame, no stored copy, no page in the memfd (but what a client planted there).
+ *   ABSENT    no frame, no stored copy, no page in the memfd (but what a client planted there). In
+ *             an external object (struct external) the pager has the page in its place; in others
+ *             it reads as zeroes.
  *   STORED    no frame; the cref is valid. Whether its segment is in memory is the compressor's
  *             business.
  *   FILLING   frame taken, BUSY; frame.cref is the stored copy it is filled from (or none); the
  *             thread that made it busy finishes, aborts or loses it. The memfd page appears only by
  *             that thread's UFFDIO_COPY, UFFDIO_ZEROPAGE or pwrite.
  *   ACTIVE    in the memfd. If not DIRTY: frame.cref is a valid copy of the content and every
- *             mapping is write-protected. If DIRTY: no copy (cref none), mappings may be writable.
+ *             mapping is write-protected; of an external object cref is CREF_PLACE, and the pager
+ *             has the content in its place. If DIRTY: no copy (cref none), mappings may be
+ *             writable. If WRITING too: every mapping is write-protected, and the content is on its
+ *             way to its place.
  *   INACTIVE  as ACTIVE, and its mappings were asked to go (best effort; not by eviction, which
  *             takes it on at once).
  *   SPECULATIVE as INACTIVE; it was never mapped.

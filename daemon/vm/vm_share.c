@@ -186,7 +186,8 @@ vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *t
 	CHECK(o->is_shareable && first < end && end <= o->page_count);
 	CHECK((base & (o->daemon->page_bytes - 1)) == 0 && !m->object);
 	lock_acquire(&o->lock);
-	if (vm_object_uncovered_locked(o, NULL, first, end, &low, &high)) {
+	/* Pages of a file may come and go: what nothing covers is in the file, or on its way. */
+	if (!o->external && vm_object_uncovered_locked(o, NULL, first, end, &low, &high)) {
 		error = -EBADF;
 	} else if (o->cover_count >= COVERS_MAX) {
 		error = -EMFILE;

@@ -31,7 +31,8 @@ bool vm_object_wired_elsewhere_locked(
 /* The mapping covers pages [low, high), at its front or its end, no more. M of its task held */
 void vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t high);
 /* The mapping, which vm_mapping_blank has made, sees pages [first, end) at base + index * page
- * size. A page that nothing covers is never covered again: another thread may be discarding it. =>
+ * size. A page of an anonymous object that
+ * nothing covers is never covered again: another thread may be discarding it. =>
  * 0 with one reference for the caller; -EBADF: not all of the pages are covered any more; -EMFILE:
  * the object has COVERS_MAX. On an error it is as before. M of the task held */
 int vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *task,

@@ -170,6 +170,35 @@ PAGER_API int pager_map_device(struct pager *p, const char *name, uint64_t offse
 PAGER_API int pager_make_device(struct pager *p, int fd, uint64_t offset, size_t size,
     enum pager_cache_mode cache_mode, int *ret_fd);
 
+/* Maps `size` bytes of a file, from `offset` on, which must be a multiple of the page size, through
+ * the daemon: its pages are in the daemon's memory, leave it when it is short, and count against
+ * the limits of their clients. All clients of one daemon that map a file see one memory. What is
+ * written through a mapping is written to the file within 5 seconds, by pager_msync, and by
+ * pager_deallocate of the range. Touching what lies behind the end of the file is SIGBUS; bytes of
+ * the last page behind the end read as zeroes and are written nowhere. fd stays the caller's, and
+ * may be closed afterwards; the file may be deleted. prot: PROT_READ, or PROT_READ | PROT_WRITE,
+ * which needs a descriptor opened with O_RDWR. flags: PAGER_MAP_SHARED, and where it lies,
+ * PAGER_ALLOC_FIXED or PAGER_ALLOC_ALIGNED, as for pager_allocate. To be given back with
+ * pager_deallocate. Errors: -EACCES (the descriptor does not allow it), -ENODEV (no regular file),
+ * -EOPNOTSUPP (PAGER_MAP_PRIVATE), -EINVAL, -EBADF, -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM, -EMFILE,
+ * -ENOTCONN; others are the file system's. The idea is the vnode pager of Mach and XNU. */
+#define PAGER_MAP_SHARED  0x100u
+#define PAGER_MAP_PRIVATE 0x200u
+PAGER_API int pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot,
+    unsigned flags, void **ret_addr);
+
+enum pager_msync_flags {
+	PAGER_MSYNC_SYNC = 1,  /* returns when all that was written is in the file and on disk */
+	PAGER_MSYNC_ASYNC = 2, /* the pages are written soon */
+	PAGER_MSYNC_INVALIDATE = 4, /* clean pages are read from the file again */
+};
+/* Brings pages of files in the range and their files into agreement. Other memory is passed over.
+ * Errors: -EINVAL (a part of the range is not allocated, SYNC and ASYNC together, no flag),
+ * -ENOMEM, -ENOTCONN; with SYNC also the first error of writing to one of the files since the last
+ * call that has told it, as -EIO and -ENOSPC: what could not be written stays in memory, and is
+ * tried again. */
+PAGER_API int pager_msync(struct pager *p, void *addr, size_t size, unsigned flags);
+
 /* Brings the range in and keeps it resident and writable without faults until it has been unwired
  * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.
  * -EAGAIN: the wire limit is reached. */

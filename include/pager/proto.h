@@ -211,6 +211,26 @@ struct pager_rep_submap_name { /* carries the new name */
 	uint64_t object_id;
 };
 
+/* Carries the file's descriptor. offset: in the file, a multiple of the page size. The client maps
+ * the memfd it gets, as for MAP_ENTRY, over the first `size` bytes of the range, and asks again for
+ * the rest: a part of a file that spans several objects needs several. flags: 0. */
+struct pager_req_map_file {
+	uint64_t address, size, offset;
+	uint32_t protection;
+	uint32_t flags;
+};
+struct pager_rep_map_file { /* carries the memfd */
+	uint64_t object_id, object_offset, size;
+};
+struct pager_req_msync {
+	uint64_t address, size;
+	uint32_t flags; /* PAGER_MSYNC_* */
+	uint32_t reserved;
+};
+struct pager_rep_msync {
+	uint64_t reserved;
+};
+
 struct pager_req_deallocate {
 	uint64_t address, size;
 };
@@ -500,6 +520,7 @@ pager_msg_request_fds(const struct pager_msg_header *header)
 	case PAGER_MSG_SUBMAP_CHANGE:
 	case PAGER_MSG_SUBMAP_NAME:
 	case PAGER_MSG_MAKE_DEVICE:
+	case PAGER_MSG_MAP_FILE:
 		return 1;
 	case PAGER_MSG_TRACE:
 		return ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START;

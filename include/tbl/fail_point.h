@@ -14,6 +14,11 @@ FAIL(SWAP_SUBMIT_EAGAIN, EAGAIN, "requests to swap cannot be handed to the kerne
 FAIL(SWAP_CREATE_ENOSPC, ENOSPC, "a new swap file cannot be allocated")
 FAIL(SWAP_ALLOCATE_EOPNOTSUPP, EOPNOTSUPP,
     "the file system has no fallocate(2): a swap file gets its blocks when it is written")
+FAIL(FILE_READ_EIO, EIO, "a read from a client's file fails")
+FAIL(FILE_WRITE_EIO, EIO, "a write to a client's file fails")
+FAIL(FILE_WRITE_ENOSPC, ENOSPC, "a write to a client's file finds the disk full")
+FAIL(FILE_READ_SHORT, EIO, "a read from a client's file transfers half")
+FAIL(FILE_WRITE_SHORT, EIO, "a write to a client's file transfers half")
 FAIL(COMPRESS_NO_SPACE, ENOSPC, "the compressor finds no room for a page")
 FAIL(UFFD_COPY_EAGAIN, EAGAIN, "UFFDIO_COPY meets a changing address space")
 FAIL(UFFD_CONTINUE_EAGAIN, EAGAIN, "UFFDIO_CONTINUE meets a changing address space")

@@ -8,13 +8,17 @@
  * internal_compressed + iokit_mapped (the other terms of XNU's sum belong to features that do not
  * exist here). A page being filled or laundered is billed as internal until it has left.
  */
-LEDGER(PHYS_MEM, phys_mem, "bytes", PAGES, IN(INTERNAL) | IN(INTERNAL_WIRED),
-    "resident pages, mapped or not (equals internal: all memory is anonymous)")
+LEDGER(PHYS_MEM, phys_mem, "bytes", PAGES,
+    IN(INTERNAL) | IN(INTERNAL_WIRED) | IN(EXTERNAL) | IN(EXTERNAL_WIRED),
+    "resident pages, mapped or not: internal + external")
 LEDGER(INTERNAL, internal, "bytes", PAGES, IN(INTERNAL) | IN(INTERNAL_WIRED),
     "resident anonymous pages")
+LEDGER(EXTERNAL, external, "bytes", PAGES, IN(EXTERNAL) | IN(EXTERNAL_WIRED),
+    "resident pages of files (not in the footprint)")
 LEDGER(INTERNAL_COMPRESSED, internal_compressed, "bytes", PAGES, IN(INTERNAL_COMPRESSED),
     "anonymous pages kept by the compressor or swap, at full size")
-LEDGER(WIRED_MEM, wired_mem, "bytes", PAGES, IN(INTERNAL_WIRED), "wired pages (also in internal)")
+LEDGER(WIRED_MEM, wired_mem, "bytes", PAGES, IN(INTERNAL_WIRED) | IN(EXTERNAL_WIRED),
+    "wired pages (also in internal and external)")
 LEDGER(IOKIT_MAPPED, iokit_mapped, "bytes", PAGES, IN(IOKIT_MAPPED),
     "mappings of devices, each at its whole size from when it is mapped until it is given back")
 LEDGER(PHYS_FOOTPRINT, phys_footprint, "bytes", PAGES,
@@ -28,11 +32,13 @@ LEDGER(REACTIVATIONS, reactivations, "count", COUNT, 0,
     "of those: inactive pages that became active again")
 LEDGER(DECOMPRESSIONS, decompressions, "count", COUNT, 0, "pages expanded from memory")
 LEDGER(SWAPINS, swapins, "count", COUNT, 0, "pages read back from a swap file")
+LEDGER(FILE_READS, file_reads, "count", COUNT, 0, "pages read from files")
 LEDGER(WP_FAULTS, write_protect_faults, "count", COUNT, 0, "first writes to clean pages")
 LEDGER(PAGEOUTS, pageouts, "count", COUNT, 0, "pages taken away")
 LEDGER(PAGES_LOST, pages_lost, "count", COUNT, 0, "pages poisoned by I/O errors")
 LEDGER(STALL_FILL, stall_fill_ns, "ns", TIME_NS, 0, "time faults took to be filled from memory")
-LEDGER(STALL_SWAP, stall_swap_ns, "ns", TIME_NS, 0, "time faults waited for a swap file")
+LEDGER(STALL_SWAP, stall_swap_ns, "ns", TIME_NS, 0,
+    "time faults waited for a swap file or another file")
 LEDGER(STALL_FRAME, stall_frame_ns, "ns", TIME_NS, 0, "time faults waited for a free frame")
 LEDGER(STALL_LIMIT, stall_limit_ns, "ns", TIME_NS, 0,
     "time faults waited because of the process's own limit")

@@ -7,6 +7,7 @@
 RANK(TASK_TABLE, "the table of tasks: slots and their reference counts")
 RANK(MAP, "one client's map: its entries")
 RANK(SUBMAP, "one submap: its regions")
+RANK(VNODES, "the table of files, and the objects of each")
 RANK(OBJECT, "one VM object: its slots and mappings")
 RANK(PAGEQ, "page states, queues, policy, free frames, gauges and ledgers")
 RANK(PARK, "faults that wait for a frame")

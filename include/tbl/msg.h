@@ -48,6 +48,9 @@ MSG(27, POLICY, policy, 0, ANY, JOB, "shows the page-out policy; switching it ne
 MSG(28, TRACE, trace, 0, CONTROL, JOB,
     "starts or stops recording page references into the descriptor given")
 MSG(29, PARAM, param, 0, ANY, LOOP, "lists parameters; changing one needs CONTROL")
+MSG(31, MAP_FILE, map_file, 1, CLIENT, JOB,
+    "maps a part of the file whose descriptor is sent along; answers with the memfd of its pages")
+MSG(32, MSYNC, msync, 0, CLIENT, JOB, "brings pages of files and their files into agreement")
 MSG(34, MAP_DEVICE, map_device, 1, CLIENT, JOB,
     "maps a part of a device of the daemon's by its name; answers with the memfd of its memory")
 MSG(35, MAKE_DEVICE, make_device, 1, CLIENT, LOOP,

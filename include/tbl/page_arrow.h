@@ -3,6 +3,7 @@
  * PAGE_ARROW(FROM, TO, function, BEFORE, AFTER): every allowed change of a page's state, the
  * function (some of them end in _locked) that makes it, and the classes of its owner's bill
  * (tbl/ledger_class.h) in which the page is before and after it. vm_page_commit refuses all others.
+ * A page of a file is in the EXTERNAL class that belongs to the INTERNAL one named here.
  * The frame moves between queue gauges as the states' rows say.
  */
 PAGE_ARROW(ABSENT, FILLING, fill_begin, NONE, INTERNAL)
@@ -21,6 +22,7 @@ PAGE_ARROW(INACTIVE, LAUNDRY, pageq_choose_page, INTERNAL, INTERNAL)
 PAGE_ARROW(SPECULATIVE, LAUNDRY, pageq_take_speculative, INTERNAL, INTERNAL)
 PAGE_ARROW(LAUNDRY, CLEANING, pageq_launder_begin, INTERNAL, INTERNAL)
 PAGE_ARROW(CLEANING, STORED, pageq_launder_finish, INTERNAL, INTERNAL_COMPRESSED)
+PAGE_ARROW(CLEANING, ABSENT, pageq_launder_finish, INTERNAL, NONE)
 PAGE_ARROW(CLEANING, ACTIVE, pageq_launder_abort, INTERNAL, INTERNAL)
 PAGE_ARROW(ACTIVE, WIRED, pageq_wire, INTERNAL, INTERNAL_WIRED)
 PAGE_ARROW(INACTIVE, WIRED, pageq_wire, INTERNAL, INTERNAL_WIRED)

@@ -3,7 +3,8 @@
  * PAGE_STATE(NAME, letter, resident, queue, text): the states of a page. resident: a frame holds
  * it. queue: the gauge (STAT_FRAMES_<queue>) its frame counts in; NONE without one.
  */
-PAGE_STATE(ABSENT, '-', 0, NONE, "never touched or discarded: reads as zeroes")
+PAGE_STATE(
+    ABSENT, '-', 0, NONE, "no frame: reads as zeroes, or the object's pager has it in its place")
 PAGE_STATE(STORED, 'S', 0, NONE, "kept by the compressor, in memory or away")
 PAGE_STATE(POISONED, 'P', 0, NONE, "its content was lost: touching it is SIGBUS")
 PAGE_STATE(FILLING, 'F', 1, ACTIVE, "busy: a frame is taken, its content is on the way")

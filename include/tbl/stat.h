@@ -18,6 +18,7 @@ STAT(PAGES_INTERNAL, internal, QUEUE, "pages", "resident anonymous pages of all 
 STAT(PAGES_DEVICE, device, QUEUE, "pages", "wired pages that are memory of devices")
 STAT(PAGES_IOKIT_MAPPED, iokit_mapped, QUEUE, "pages",
     "pages of devices that clients have mapped, counted in each mapping")
+STAT(PAGES_EXTERNAL, external, QUEUE, "pages", "resident pages of files of all clients")
 STAT(PAGES_COMPRESSED, internal_compressed, QUEUE, "pages",
     "anonymous pages of all clients kept by the compressor or swap")
 STAT(PAGE_SIZE, page_size, GAUGE, "bytes", "system page size")
@@ -63,6 +64,8 @@ STAT(CLOSES_WAITING, closes_waiting, GAUGE, "count", "clients' descriptors that 
 STAT(LISTED, listed, GAUGE, "pages",
     "resident pages that page lists have busy; they cannot leave until they are committed or "
     "aborted")
+STAT(FILES, files, GAUGE, "count", "files of which something is mapped, or still to be written")
+STAT(FILE_OBJECTS, file_objects, GAUGE, "count", "objects of these files, a part of a file each")
 STAT(FAULTS, faults, COUNTER, "count", "faults answered, of every kind")
 STAT(ZERO_FILLS, zero_fills, COUNTER, "pages", "pages zero filled")
 STAT(SOFT_FAULTS, soft_faults, COUNTER, "count", "faults on resident pages")
@@ -107,7 +110,7 @@ STAT(PARKS, parks, COUNTER, "count", "faults that had to wait for a frame")
 STAT(LIMIT_PARKS, limit_parks, COUNTER, "count",
     "faults that had to wait for their client's own pages to leave")
 STAT(PAGEOUT_FAILURES, pageout_failures, COUNTER, "pages",
-    "pages that could not be stored and stayed")
+    "pages that could not be stored and stayed, or are to be written to their file first")
 STAT(PAGES_LOST, pages_lost, COUNTER, "pages",
     "pages poisoned: their content could not be read back")
 STAT(REFUSED_ZERO_FILLS, refused_zero_fills, COUNTER, "pages",
@@ -126,6 +129,17 @@ STAT(HANDED_FAULTS, handed_faults, COUNTER, "count",
 STAT(UFFD_RETRIES, uffd_retries, COUNTER, "count",
     "userfaultfd calls repeated after EAGAIN or EEXIST")
 STAT(SWAP_ERRORS, swap_errors, COUNTER, "count", "failed swap reads and writes")
+STAT(FILE_READS, file_reads, COUNTER, "pages", "pages read from clients' files")
+STAT(FILE_READ_BYTES, file_read_bytes, COUNTER, "bytes", "bytes read from clients' files")
+STAT(FILE_WRITES, file_writes, COUNTER, "pages", "pages written to clients' files")
+STAT(FILE_WRITE_BYTES, file_write_bytes, COUNTER, "bytes", "bytes written to clients' files")
+STAT(FILE_ERRORS, file_errors, COUNTER, "count", "failed reads and writes of clients' files")
+STAT(FILE_ENDS, file_ends, COUNTER, "count",
+    "touches behind the end of a file, or of what cannot be read: the client got SIGBUS")
+STAT(FILE_CHANGES, file_changes, COUNTER, "count",
+    "times that somebody else was seen to change a file")
+STAT(FILE_DROPS, file_drops, COUNTER, "pages",
+    "pages of files dropped because the file was changed, or at msync's request")
 STAT(CLOSES_LATE, closes_late, COUNTER, "count",
     "close calls on clients' descriptors that did not return in time")
 STAT(PROTOCOL_ERRORS, protocol_errors, COUNTER, "count",

@@ -7,5 +7,6 @@ CALL(ADDRESS_SPACE, 5000, "a userfaultfd call, which takes the lock of the proce
 CALL(ADVICE, 5000, "process_madvise, which takes the lock of the process's address space")
 CALL(PAGEMAP, 5000, "a look at the process's page tables")
 CALL(MEMFD, 200, "a write to, or a hole in, the memory that the client shares")
+CALL(FILE, 0, "a call on a file that the client has given: its file system may not answer")
 CALL(WAIT, 0, "a wait for pages of that client")
 #undef CALL

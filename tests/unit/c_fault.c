@@ -5,6 +5,8 @@
  */
 #include "fault_fixture.h"
 
+#include "fault/refuse.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>

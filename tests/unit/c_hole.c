@@ -130,15 +130,14 @@ only_stored_pages_stand_between(void **state)
 	unit_start(&u);
 	fill = (struct fill)UNIT_FILL(&u);
 	store_pages(&u, 32);
-	assert_true(vm_object_all_stored(u.object, 3, 3));
-	assert_true(vm_object_all_stored(u.object, 0, 32));
-	assert_false(
-	    vm_object_all_stored(u.object, 0, 33)); /* absent: perhaps not even allocated */
+	assert_true(vm_object_all_away(u.object, 3, 3));
+	assert_true(vm_object_all_away(u.object, 0, 32));
+	assert_false(vm_object_all_away(u.object, 0, 33)); /* absent: perhaps not even allocated */
 	assert_int_equal(begin(&u, 9, 1, 1, &fill), RUN_BEGUN);
-	assert_false(vm_object_all_stored(u.object, 8, 11)); /* being filled */
-	assert_true(vm_object_all_stored(u.object, 10, 32));
+	assert_false(vm_object_all_away(u.object, 8, 11)); /* being filled */
+	assert_true(vm_object_all_away(u.object, 10, 32));
 	end(&u, &fill);
-	assert_true(vm_object_all_stored(u.object, 8, 11));
+	assert_true(vm_object_all_away(u.object, 8, 11));
 	forget_pages(&u, 32);
 	unit_stop(&u);
 }

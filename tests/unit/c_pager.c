@@ -72,7 +72,7 @@ what_goes_in_comes_out(void **state)
 		assert_memory_equal(page, want, PAGE);
 	}
 	/* Nothing is away: there is nothing to be read. */
-	assert_int_equal(pager_read_begin(u.object, copies, COUNT, 1 << 20, &read), PAGER_AGAIN);
+	assert_int_equal(pager_read_begin(u.object, 0, copies, COUNT, 1 << 20, &read), PAGER_AGAIN);
 	for (uint64_t i = 0; i < COUNT; i++)
 		pager_drop(u.object, copies[i]);
 	stop(&u);

@@ -8,6 +8,7 @@
 #include "fault/deferred.h"
 #include "fault/dispatch.h"
 #include "fault/parked.h"
+#include "fault/refuse.h"
 #include "transit/discard.h"
 #include "transit/release.h"
 

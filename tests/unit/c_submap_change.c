@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "fault/refuse.h"
 #include "fault/target.h"
 #include "pmap/uffd.h"
 #include "region/prefetch.h"

@@ -137,7 +137,7 @@ proto_truncation(void **state)
 			unsigned fds = type == PAGER_MSG_ATTACH || type == PAGER_MSG_MAP_ENTRY ||
 				       type == PAGER_MSG_SUBMAP_CHANGE ||
 				       type == PAGER_MSG_SUBMAP_NAME ||
-				       type == PAGER_MSG_MAKE_DEVICE;
+				       type == PAGER_MSG_MAKE_DEVICE || type == PAGER_MSG_MAP_FILE;
 
 			memcpy(copy, &h, bytes < sizeof(h) ? bytes : sizeof(h));
 			assert_int_equal(

@@ -193,7 +193,8 @@ page_read(unsigned index, void *page)
 	struct pager_read read;
 	void *buffer;
 
-	assert_int_equal(pager_read_begin(o, &world.copies[index], 1, SEGMENT, &read), PAGER_OK);
+	assert_int_equal(
+	    pager_read_begin(o, index, &world.copies[index], 1, SEGMENT, &read), PAGER_OK);
 	buffer = swap_channel_buffer_get(world.reader);
 	assert_non_null(buffer);
 	assert_int_equal(pager_read_submit(o, &read, world.reader, buffer, 7), PAGER_OK);
