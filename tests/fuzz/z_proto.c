@@ -227,6 +227,10 @@ descriptors(struct live *d, void *argument)
 	other = raw_uffd(&r, 0);
 	others = raw_probe(other);
 	EQ(raw_attach(&r, other, others), -EINVAL);
+	/* Closing it ends the watch only when the daemon's closers have closed their copy. */
+	REQUIRE(ioctl(other, UFFDIO_UNREGISTER,
+		    &(struct uffdio_range){ (uintptr_t)others, PAGER_PROBE_PAGES * 4096 }) == 0,
+	    "%s", strerror(errno));
 	close(other);
 	/* A range that is no longer watched, that is no valid range, or that has pages. */
 	EQ(raw_attach(&r, r.uffd, others), -ENOENT);
