@@ -105,6 +105,12 @@ client_compare(struct client *c, struct comparison *ret)
 static void
 findings_tell(struct report *r, const struct client *c, const struct page_look *look)
 {
+	static const char *const texts[] = {
+		[PAGE_WITHOUT_FRAME] = "in the page tables, and the books have no frame for it",
+		[PAGE_CLEAN_WRITABLE] = "clean, and not write-protected in the page tables",
+		[PAGE_FORBIDDEN] = "in the page tables, and its submap forbids that",
+	};
+
 	for (unsigned i = 0; i < look->finding_count; i++) {
 		const struct page_finding *f = &look->findings[i];
 		const struct place *p = client_place_from(c, f->address);
@@ -114,9 +120,7 @@ findings_tell(struct report *r, const struct client *c, const struct page_look *
 		verify_client(r, task_is_trusted(c->task), !is_there,
 		    "process %d: object %llu page %" PRIu64 " at 0x%" PRIx64 ": %s",
 		    (int)c->task->pid, (unsigned long long)f->entry->mapping->object->id, f->index,
-		    f->address,
-		    f->is_resident ? "clean, and not write-protected in the page tables"
-				   : "in the page tables, and the books have no frame for it");
+		    f->address, texts[f->why]);
 	}
 }
 

@@ -8,10 +8,12 @@
 #include "audit/page_tables.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "daemon.h"
 #include "pmap/pagemap.h"
 #include "transit/release.h"
+#include "vm/submap.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
 
@@ -45,6 +47,18 @@ page_is_suspect_locked(const struct vm_object *o, uint64_t index, bool writable)
 	return writable && !(word & (PAGE_BUSY | PAGE_DIRTY));
 }
 
+/* Whether the object is a submap that forbids what the page tables say of the page. */
+static bool
+page_is_forbidden(struct vm_object *o, uint64_t index, bool writable)
+{
+	uint32_t rights;
+
+	if (likely(!o->submap))
+		return false;
+	rights = submap_rights(o, index);
+	return !(rights & PROT_READ) || (writable && !(rights & PROT_WRITE));
+}
+
 /* => O held */
 static enum hold
 page_hold_locked(struct vm_object *o, uint64_t index, struct hole *hole, struct vm_page **ret)
@@ -62,32 +76,57 @@ page_hold_locked(struct vm_object *o, uint64_t index, struct hole *hole, struct 
 	return HOLD_HOLE;
 }
 
-/* Whether the page, which is kept still, is in the page tables as it must not be. */
-static bool
-page_is_wrong(const struct client *c, uint64_t address, bool is_resident)
+/* What the page tables say of a page. */
+struct page_entries {
+	bool present, writable; /* any part of it */
+};
+
+static struct page_entries
+page_entries(const struct client *c, uint64_t address)
 {
 	const struct daemon *d = c->task->daemon;
 	uint64_t end = address + d->page_bytes;
-	bool wrong = false;
+	struct page_entries found = { false, false };
 
-	while (address < end && !wrong) {
+	while (address < end) {
 		struct pagemap_run runs[8];
 		int count = pagemap_scan(c->task, address, end, runs, ARRAY_LEN(runs), &address);
 
 		if (count < 0)
-			return false;
+			return (struct page_entries){ false, false };
+		found.present |= count > 0;
 		for (int i = 0; i < count; i++)
-			wrong |= runs[i].writable || !is_resident;
+			found.writable |= runs[i].writable;
 	}
-	return wrong;
+	return found;
+}
+
+/* Whether the page, which is kept still, is in the page tables as it must not be. p: NULL: it has
+ * no frame. => false: it may be so */
+static bool
+page_is_wrong(const struct client *c, const struct client_entry *e, uint64_t index,
+    const struct vm_page *p, enum page_wrong *ret)
+{
+	struct page_entries found = page_entries(c, page_address(e, index));
+
+	if (!p && found.present)
+		*ret = PAGE_WITHOUT_FRAME;
+	else if (p && found.writable && !(load_relaxed(&p->word) & PAGE_DIRTY))
+		*ret = PAGE_CLEAN_WRITABLE;
+	/* Asked last: a change that has begun since cannot be done before the page is let go. */
+	else if (p && found.present && page_is_forbidden(e->mapping->object, index, found.writable))
+		*ret = PAGE_FORBIDDEN;
+	else
+		return false;
+	return true;
 }
 
 static void
 suspect_look(struct page_look *look, const struct client_entry *e, uint64_t index)
 {
 	struct vm_object *o = e->mapping->object;
-	uint64_t address = page_address(e, index);
 	struct vm_page *p = NULL;
+	enum page_wrong why;
 	struct hole hole;
 	enum hold hold;
 	bool wrong;
@@ -99,17 +138,15 @@ suspect_look(struct page_look *look, const struct client_entry *e, uint64_t inde
 		look->left_out++;
 		return;
 	}
-	wrong = !(hold == HOLD_BUSY && load_relaxed(&p->word) & PAGE_DIRTY) &&
-		page_is_wrong(look->client, address, hold == HOLD_BUSY);
+	wrong = page_is_wrong(look->client, e, index, p, &why);
 	if (hold == HOLD_BUSY)
 		vm_object_unbusy(o, index, p);
 	else
 		vm_object_hole_close(o, &hole);
 	if (wrong && look->finding_count < PAGE_FINDINGS_MAX)
-		look->findings[look->finding_count++] = (struct page_finding){ .entry = e,
-			.address = address,
-			.index = index,
-			.is_resident = hold == HOLD_BUSY };
+		look->findings[look->finding_count++] = (struct page_finding){
+			.entry = e, .address = page_address(e, index), .index = index, .why = why
+		};
 }
 
 /* Pages [first, last), at most STEP_PAGES, are in the page tables. */
@@ -119,12 +156,15 @@ step_look(struct page_look *look, const struct client_entry *e, uint64_t first, 
 {
 	struct vm_object *o = e->mapping->object;
 	uint16_t suspects[STEP_PAGES];
+	bool forbidden[STEP_PAGES];
 	unsigned count = 0;
 
 	CHECK(first < last && last - first <= STEP_PAGES);
+	for (uint64_t i = first; i < last; i++)
+		forbidden[i - first] = page_is_forbidden(o, i, writable);
 	lock_acquire(&o->lock);
 	for (uint64_t i = first; i < last; i++)
-		if (page_is_suspect_locked(o, i, writable))
+		if (forbidden[i - first] || page_is_suspect_locked(o, i, writable))
 			suspects[count++] = (uint16_t)(i - first);
 	lock_release(&o->lock);
 	look->pages += last - first;

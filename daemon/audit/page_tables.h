@@ -7,11 +7,17 @@
 
 #include "audit/client.h"
 
-/* A page that is in the page tables in a way that the books exclude. */
+/* How the books exclude that a page is in the page tables as it is. */
+enum page_wrong {
+	PAGE_WITHOUT_FRAME,
+	PAGE_CLEAN_WRITABLE,
+	PAGE_FORBIDDEN, /* by the submap that it is of */
+};
+
 struct page_finding {
 	const struct client_entry *entry;
 	uint64_t address, index;
-	bool is_resident; /* clean, and can be written; else: it has no frame */
+	enum page_wrong why;
 };
 
 /* More than this many findings of one client are not looked for. */

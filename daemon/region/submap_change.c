@@ -172,5 +172,7 @@ region_submap_lower(struct submap_change *c)
 		}
 		c->at = to;
 	}
+	if (c->at >= c->end)
+		submap_protected(o);
 	watch_client(client);
 }

@@ -122,6 +122,7 @@ struct submap {
 	struct submap_region *regions; /* (S) sorted and disjoint */
 	uint32_t count, room;          /* (S) */
 	uint32_t hint;                 /* (S) the last region found */
+	uint32_t changes;              /* (S) protections that page tables do not have yet */
 };
 
 struct vm_object {

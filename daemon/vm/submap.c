@@ -36,7 +36,7 @@ submap_destroy(struct vm_object *o)
 	struct submap *s = o->submap;
 
 	locks_assert_none();
-	CHECK(load_relaxed(&o->references) == 0);
+	CHECK(load_relaxed(&o->references) == 0 && s->changes == 0);
 	if (o->submap_bytes > 0)
 		bill_tables_give(o->daemon, o->bill, o->submap_bytes);
 	free(s->regions);
@@ -369,9 +369,41 @@ submap_protect(
 			    is_maximum ? region->protection & protection : protection;
 		}
 		simplify_locked(s, first, end);
+		s->changes++;
 	}
 	lock_release(&s->lock);
 	return error;
+}
+
+void
+submap_protected(struct vm_object *o)
+{
+	struct submap *s = o->submap;
+
+	locks_assert_none();
+	lock_acquire(&s->lock);
+	CHECK(s->changes > 0);
+	s->changes--;
+	lock_release(&s->lock);
+}
+
+uint32_t
+submap_rights(struct vm_object *o, uint64_t page)
+{
+	struct submap *s = o->submap;
+	uint32_t rights = PROT_NONE, i;
+
+	locks_assert_none();
+	CHECK(s && page < o->page_count);
+	lock_acquire(&s->lock);
+	i = index_locked(s, page);
+	if (i < s->count && s->regions[i].start <= page)
+		rights =
+		    s->regions[i].is_leaving ? PROT_READ | PROT_WRITE : s->regions[i].protection;
+	if (s->changes > 0)
+		rights = PROT_READ | PROT_WRITE;
+	lock_release(&s->lock);
+	return rights;
 }
 
 bool

@@ -43,9 +43,14 @@ int submap_remove(struct vm_object *o, uint64_t first, uint64_t end);
 void submap_left(struct vm_object *o, uint64_t first, uint64_t to);
 /* Sets the protection of pages [first, end), which regions must cover; is_maximum: their maximum,
  * and the protection loses what that lacks. => 0, -EINVAL (not all is covered), -EACCES (a maximum
- * lacks a right) or -ENOMEM: nothing has changed */
+ * lacks a right) or -ENOMEM: nothing has changed. The caller has page tables follow, and says so by
+ * submap_protected */
 int submap_protect(
     struct vm_object *o, uint64_t first, uint64_t end, uint32_t protection, bool is_maximum);
+/* To be called once after each submap_protect that has returned 0, when page tables have it. */
+void submap_protected(struct vm_object *o);
+/* What page tables may allow of the page, PROT_*: everything while changes are under way. */
+uint32_t submap_rights(struct vm_object *o, uint64_t page);
 /* The region that holds the page. => false: it is a hole. S held */
 bool submap_find_locked(struct submap *s, uint64_t page, struct submap_region *ret);
 /* The region that holds the page, or the next one above it; leaving ones are passed over. => false:

@@ -3,12 +3,14 @@
  * Submaps, one rule after the other: what a hole and a protection answer, what rights names have,
  * what wires and advice do, and what somebody who means ill can do to those who map the same.
  *
- * usage: e_submap rules|names|wired|waiting|hostile [page=SIZE] [memory=SIZE]
+ * usage: e_submap rules|names|wired|waiting|hostile|audited [page=SIZE] [memory=SIZE]
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "pager/uffd_compat.h"
 #include "share.h"
 #include "view.h"
 
@@ -491,8 +493,92 @@ hostile(void)
 	live_stop(&d);
 }
 
+/* --- audited: a page that a process has mapped for itself, against its submap, is found --- */
+
+static void
+audited_maker(struct live *d, void *argument)
+{
+	struct common *c = argument;
+	struct view v = view_make(d, PAGES);
+
+	view_add(&v, 0, 8, RW);
+	view_write(&v, 0, 8, 1);
+	OK(view_protect(&v, 4, 2, PROT_NONE));
+	OK(view_protect(&v, 6, 2, PROT_READ));
+	name_send(c->sockets[1][0], v.fd);
+	stage_meet(d, &c->stage[0], 1);
+	view_end(&v);
+}
+
+static void
+audited_body(struct live *d, void *argument)
+{
+	struct common *c = argument;
+	struct uffdio_writeprotect lift = { .mode = UFFDIO_WRITEPROTECT_MODE_DONTWAKE };
+	struct uffdio_continue more = { .mode = UFFDIO_CONTINUE_MODE_WP };
+	struct peer peer;
+	int byte = 0;
+
+	peer_join(d, c, 1, RW, &peer);
+	raw_map(&peer.raw, peer.base, peer.bytes, peer.memfd, peer.offset);
+	for (unsigned i = 0; i < 8; i++)
+		byte += i < 4 || i > 5 ? peer.base[i * d->page_bytes] : 0;
+	REQUIRE(byte > 0);
+	stage_meet(d, &c->stage[1], 1);
+	more.range.start = (uintptr_t)peer.base + 4 * d->page_bytes;
+	more.range.len = d->page_bytes;
+	OK(ioctl(peer.raw.uffd, UFFDIO_CONTINUE, &more));
+	stage_meet(d, &c->stage[1], 2);
+	OK(madvise(peer.base + 4 * d->page_bytes, d->page_bytes, MADV_DONTNEED));
+	stage_meet(d, &c->stage[1], 3);
+	lift.range.start = (uintptr_t)peer.base + 6 * d->page_bytes;
+	lift.range.len = d->page_bytes;
+	OK(ioctl(peer.raw.uffd, UFFDIO_WRITEPROTECT, &lift));
+	stage_meet(d, &c->stage[1], 4);
+	raw_close(&peer.raw);
+}
+
+static void
+expect_forbidden(struct live *d)
+{
+	char text[8192];
+
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "check", NULL) != 0 &&
+		    strstr(text, "its submap forbids that"),
+	    "%s", text);
+}
+
+static void
+audited(void)
+{
+	struct live d = { 0 };
+	struct common *c;
+	pid_t maker, other;
+
+	daemon_start(&d);
+	c = common_make_pages(&d, PAGES);
+	maker = client_start(&d, audited_maker, c);
+	other = client_start(&d, audited_body, c);
+	stage_wait(&d, &c->stage[0], 1);
+	for (unsigned at = 1; at <= 4; at++) {
+		stage_wait(&d, &c->stage[1], at);
+		live_rest(&d);
+		if (at % 2)
+			live_check(&d);
+		else
+			expect_forbidden(&d);
+		stage_allow(&c->stage[1], at);
+	}
+	client_join(&d, other, false);
+	stage_allow(&c->stage[0], 1);
+	client_join(&d, maker, false);
+	WAIT_UNTIL(&d, resident(&d) == 0);
+	live_stop(&d);
+}
+
 static const struct live_test tests[] = { { "rules", rules }, { "names", names },
-	{ "wired", wired }, { "waiting", waiting }, { "hostile", hostile } };
+	{ "wired", wired }, { "waiting", waiting }, { "hostile", hostile },
+	{ "audited", audited } };
 
 int
 main(int argc, char **argv)

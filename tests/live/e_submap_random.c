@@ -228,6 +228,8 @@ random_all(void)
 	random_start(&d, t, pids);
 	for (unsigned i = 1; i < t->c->sharers; i++) {
 		stage_wait(&d, &t->c->stage[i], 1);
+		/* While the changer is at it, and perhaps others. */
+		live_check(&d);
 		stage_allow(&t->c->stage[i], 1);
 		client_join(&d, pids[i], true);
 	}

@@ -69,6 +69,22 @@ add_at(uint64_t first, uint64_t count, uint32_t protection, uint32_t tag)
 	return error;
 }
 
+/* And no page table has to follow. => 0 or -errno */
+static int
+protect(uint64_t first, uint64_t end, uint32_t protection, bool is_maximum)
+{
+	int error = submap_protect(o, first, end, protection, is_maximum);
+
+	if (error)
+		return error;
+	/* Until then everything may be in page tables. */
+	assert_int_equal(submap_rights(o, first), RW);
+	submap_protected(o);
+	if (!is_maximum)
+		assert_int_equal(submap_rights(o, first), protection);
+	return 0;
+}
+
 /* "start-end:protection/maximum" of each region, or "start-end:x" of one that is leaving. */
 static void
 expect(const char *want)
@@ -105,9 +121,9 @@ joined(void **state)
 	assert_int_equal(add_at(40, 1, RW, 9), 0);
 	assert_int_equal(add_at(9, 1, R, 0), 0);
 	expect("9-10:r/w 10-40:w/w 40-41:w/w");
-	assert_int_equal(submap_protect(o, 15, 20, R, false), 0);
+	assert_int_equal(protect(15, 20, R, false), 0);
 	expect("9-10:r/w 10-15:w/w 15-20:r/w 20-40:w/w 40-41:w/w");
-	assert_int_equal(submap_protect(o, 9, 20, RW, false), 0);
+	assert_int_equal(protect(9, 20, RW, false), 0);
 	expect("9-40:w/w 40-41:w/w");
 }
 
@@ -140,7 +156,7 @@ leaving(void **state)
 
 	(void)state;
 	assert_int_equal(add_at(0, 50, RW, 0), 0);
-	assert_int_equal(submap_protect(o, 20, 30, R, false), 0);
+	assert_int_equal(protect(20, 30, R, false), 0);
 	assert_int_equal(submap_remove(o, 10, 40), 0);
 	expect("0-10:w/w 10-40:x 40-50:w/w");
 	lock_acquire(&o->submap->lock);
@@ -153,7 +169,7 @@ leaving(void **state)
 	assert_int_equal(region.start, 40);
 	assert_int_equal(add_at(20, 1, RW, 0), -EEXIST);
 	assert_int_equal(submap_remove(o, 5, 15), -EINVAL);
-	assert_int_equal(submap_protect(o, 39, 41, R, false), -EINVAL);
+	assert_int_equal(protect(39, 41, R, false), -EINVAL);
 	assert_int_equal(submap_allows(o, 0, 50, R), -EFAULT);
 	/* Another's beside it stays another's. */
 	assert_int_equal(submap_remove(o, 40, 45), 0);
@@ -174,18 +190,18 @@ maximum(void **state)
 {
 	(void)state;
 	assert_int_equal(add_at(0, 30, RW, 0), 0);
-	assert_int_equal(submap_protect(o, 10, 20, R, true), 0);
+	assert_int_equal(protect(10, 20, R, true), 0);
 	expect("0-10:w/w 10-20:r/r 20-30:w/w");
-	assert_int_equal(submap_protect(o, 0, 30, RW, false), -EACCES);
-	assert_int_equal(submap_protect(o, 0, 30, RW, true), -EACCES);
-	assert_int_equal(submap_protect(o, 0, 30, 0, false), 0);
+	assert_int_equal(protect(0, 30, RW, false), -EACCES);
+	assert_int_equal(protect(0, 30, RW, true), -EACCES);
+	assert_int_equal(protect(0, 30, 0, false), 0);
 	expect("0-10:0/w 10-20:0/r 20-30:0/w");
 	assert_int_equal(submap_allows(o, 0, 30, 0), 0);
 	assert_int_equal(submap_allows(o, 0, 30, R), -EACCES);
-	assert_int_equal(submap_protect(o, 0, 30, R, true), 0);
+	assert_int_equal(protect(0, 30, R, true), 0);
 	expect("0-30:0/r");
-	assert_int_equal(submap_protect(o, 0, 31, R, false), -EINVAL);
-	assert_int_equal(submap_protect(o, 5, 30, R, false), 0);
+	assert_int_equal(protect(0, 31, R, false), -EINVAL);
+	assert_int_equal(protect(5, 30, R, false), 0);
 	expect("0-5:0/r 5-30:r/r");
 }
 
@@ -196,12 +212,12 @@ limit(void **state)
 	(void)state;
 	store_relaxed(&u.daemon->params.max_client_regions, 3);
 	assert_int_equal(add_at(0, 30, RW, 0), 0);
-	assert_int_equal(submap_protect(o, 10, 20, R, false), 0);
+	assert_int_equal(protect(10, 20, R, false), 0);
 	assert_int_equal(add_at(40, 1, RW, 0), -ENOMEM);
-	assert_int_equal(submap_protect(o, 11, 12, RW, false), -ENOMEM);
+	assert_int_equal(protect(11, 12, RW, false), -ENOMEM);
 	assert_int_equal(submap_remove(o, 11, 12), -ENOMEM);
 	expect("0-10:w/w 10-20:r/w 20-30:w/w");
-	assert_int_equal(submap_protect(o, 10, 20, RW, false), 0);
+	assert_int_equal(protect(10, 20, RW, false), 0);
 	expect("0-30:w/w");
 }
 
@@ -398,7 +414,7 @@ turn_protect(struct model *m, uint64_t *seed)
 	for (uint64_t p = first; p < end && !want; p++)
 		if (protection & ~m->pages[p].maximum)
 			want = -EACCES;
-	assert_int_equal(submap_protect(o, first, end, protection, is_maximum), want);
+	assert_int_equal(protect(first, end, protection, is_maximum), want);
 	for (uint64_t p = first; p < end && !want; p++) {
 		struct truth *t = &m->pages[p];
 
