@@ -62,7 +62,9 @@ int
 pager_region_query(
     struct pager *p, const void *addr, unsigned flags, struct pager_region_query *ret)
 {
-	struct pager_req_region request = { .address = (uint64_t)(uintptr_t)addr, .flags = flags };
+	struct pager_req_region request = { .address = (uint64_t)(uintptr_t)addr,
+		.flags = flags,
+		.depth = ret && flags & PAGER_REGION_RECURSIVE ? ret->depth : 0 };
 	struct pager_rep_region reply;
 	struct chan_call call = { CHAN_CALL(REGION, &request, &reply) };
 	const struct pager_wire_region *region = &reply.region;
@@ -75,6 +77,8 @@ pager_region_query(
 		return r;
 	*ret = (struct pager_region_query){
 		.size = ret->size,
+		.depth = region->depth,
+		.is_submap = region->is_submap,
 		.share_mode = region->share_mode,
 		.ref_count = region->ref_count,
 		.shadow_depth = region->shadow_depth,
@@ -132,7 +136,8 @@ shared_add(const struct pager *p, const struct pager_rep_map *reply, const struc
 static int
 shared_count(struct pager *p, struct pager_statistics *sum)
 {
-	struct pager_req_map request = { .flags = PAGER_REGION_EXTENDED | PAGER_WIRE_MAP_SHAREABLE,
+	struct pager_req_map request = { .flags = PAGER_REGION_EXTENDED | PAGER_REGION_RECURSIVE |
+						  PAGER_WIRE_MAP_SHAREABLE,
 		.session = p->session };
 	struct pager_rep_map *reply = malloc(sizeof(*reply));
 	int r = reply ? 0 : -ENOMEM;

@@ -107,7 +107,8 @@ cmd_footprint(struct ctl *ctl, int argc, char **argv)
 	r = ctl_ask(ctl, &call);
 	shared.page_size = ctl->hello.page_size;
 	if (r == CTL_OK)
-		r = clients_map(ctl, client, PAGER_REGION_EXTENDED | PAGER_WIRE_MAP_SHAREABLE,
+		r = clients_map(ctl, client,
+		    PAGER_REGION_EXTENDED | PAGER_REGION_RECURSIVE | PAGER_WIRE_MAP_SHAREABLE,
 		    shared_add, &shared);
 	if (r != CTL_OK)
 		return out_no_client(ctl, r, argv[0]);

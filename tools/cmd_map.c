@@ -125,11 +125,11 @@ print_region(const struct ctl *ctl, const struct pager_wire_region *r, struct ma
 	printf("%-16s %014" PRIx64 "-%014" PRIx64 "  ", tag_name(r->tag, tag), r->address,
 	    r->address + r->size);
 	print_sizes(ctl, &s);
-	printf("  %s/%s %-6s %4" PRIu32 " %-5s %-10s %5" PRIu32 " %8" PRIu64 " %" PRIx64 "%s\n",
+	printf("  %s/%s %-6s %4" PRIu32 " %-5s %-10s %5" PRIu32 " %8" PRIu64 " %" PRIx64 "%s%s\n",
 	    protection_name(r->protection, prot), protection_name(r->max_protection, max),
 	    mode ? mode : "?", r->ref_count, inheritance_name(r->inheritance),
 	    behavior_name(r->behavior), r->user_wired_count, r->object_id, r->object_offset,
-	    r->external_pager ? " external" : "");
+	    r->external_pager ? " external" : "", r->depth > 0 ? " in a submap" : "");
 	sum_add(&sums->total, &s);
 	sum_add(&sums->tags[r->tag <= PAGER_TAG_MAX ? r->tag : 0], &s);
 	if (!r->billed)
@@ -192,6 +192,7 @@ region_json(const struct pager_wire_region *r)
 	out_add_u64(object, "shadow_depth", r->shadow_depth);
 	out_add_u64(object, "external_pager", r->external_pager);
 	out_add_u64(object, "billed", r->billed);
+	out_add_u64(object, "depth", r->depth);
 	out_add_u64(object, "pages_resident", r->pages_resident);
 	out_add_u64(object, "pages_dirty", r->pages_dirty);
 	out_add_u64(object, "pages_compressed", r->pages_compressed);
@@ -233,7 +234,8 @@ cmd_map(struct ctl *ctl, int argc, char **argv)
 		return r;
 	if (ctl->json)
 		show.array = json_object_new_array();
-	r = clients_map(ctl, client, PAGER_REGION_EXTENDED, region_show, &show);
+	r = clients_map(
+	    ctl, client, PAGER_REGION_EXTENDED | PAGER_REGION_RECURSIVE, region_show, &show);
 	if (r != CTL_OK) {
 		json_object_put(show.array);
 		return out_no_client(ctl, r, argv[0]);

@@ -12,24 +12,38 @@
 #include "region/piece.h"
 #include "vm/vm_mapping.h"
 
+/* Whether it is still the one that a region in the reply describes; between two pieces the map may
+ * have changed. */
+static bool
+region_is(const struct region *region, const struct pager_wire_region *described)
+{
+	const struct vm_entry *e = &region->entry;
+
+	CHECK_OBJ(e->mapping, VM_MAPPING_MAGIC);
+	return e->start == described->address && e->end - e->start == described->size &&
+	       e->mapping->object->id == described->object_id;
+}
+
 int
 handle_region(struct request *r)
 {
 	const struct pager_req_region *in = r->body;
 	struct pager_rep_region *out = r->reply;
 	unsigned work = 0;
-	struct vm_entry e;
+	bool is_recursive = (in->flags & PAGER_REGION_RECURSIVE) != 0;
+	struct region region;
 
 	CHECK(r->task);
-	if ((in->flags & ~PAGER_WIRE_REGION_FLAGS) != 0 || in->reserved != 0)
+	if ((in->flags & ~PAGER_WIRE_REGION_FLAGS) != 0 || (in->depth != 0 && !is_recursive))
 		return -EINVAL;
-	if (!task_entry_get(r->task, in->address, &e))
-		return -ENOENT;
+	if (!region_at(r->task, in->address, in->depth, &region))
+		return r->resumed ? 0 : -ENOENT;
 	if (!r->resumed)
-		out->region = region_describe(&e);
-	if (in->flags & PAGER_REGION_EXTENDED)
-		r->again = !region_count(&e, &r->progress, &work, &out->region);
-	vm_mapping_put(e.mapping);
+		out->region = region_describe(&region);
+	/* A region of a submap, which others may change, stays as far as it has been counted. */
+	if ((in->flags & PAGER_REGION_EXTENDED) && region_is(&region, &out->region))
+		r->again = !region_count(&region, &r->progress, &work, &out->region);
+	vm_mapping_put(region.entry.mapping);
 	return 0;
 }
 
@@ -95,38 +109,29 @@ handle_clients(struct request *r)
 /* The lowest region at or above the address of all clients named, with a reference on its mapping.
  * => false: none */
 static bool
-lowest_region(struct clients c, uint64_t address, struct vm_entry *ret, int *ret_error)
+lowest_region(
+    struct clients c, uint64_t address, uint32_t depth, struct region *ret, int *ret_error)
 {
 	struct task *task;
 	bool any = false;
 
-	CHECK(!any);
+	CHECK(depth <= REGION_DEPTH_MAX);
 	while ((task = clients_next(&c)) != NULL) {
-		struct vm_entry e;
+		struct region region;
 
-		if (task_entry_get(task, address, &e)) {
-			bool lower = !any || e.start < ret->start;
+		if (region_at(task, address, depth, &region)) {
+			bool lower = !any || region.entry.start < ret->entry.start;
 
 			if (any || !lower)
-				vm_mapping_put(lower ? ret->mapping : e.mapping);
+				vm_mapping_put(lower ? ret->entry.mapping : region.entry.mapping);
 			if (lower)
-				*ret = e;
+				*ret = region;
 			any = true;
 		}
 		task_put(task);
 	}
 	*ret_error = c.error;
 	return any;
-}
-
-/* Whether the entry is still the one that a region in the reply describes; between two pieces its
- * owner may have changed the map. */
-static bool
-region_is(const struct vm_entry *e, const struct pager_wire_region *region)
-{
-	CHECK_OBJ(e->mapping, VM_MAPPING_MAGIC);
-	return e->start == region->address && e->end - e->start == region->size &&
-	       e->mapping->object->id == region->object_id;
 }
 
 /* Adds the next region of the named clients to the reply, passes over one that is not asked for, or
@@ -138,33 +143,34 @@ map_add(struct request *r, unsigned *work, int *ret_error)
 {
 	const struct pager_req_map *in = r->body;
 	struct pager_rep_map *out = r->reply;
-	struct pager_wire_region *region = &out->regions[out->count];
+	struct pager_wire_region *described = &out->regions[out->count];
 	bool is_there, whole = true;
-	struct vm_entry e;
+	struct region region;
 
 	CHECK(out->count < PAGER_REGIONS_PER_REPLY);
-	is_there =
-	    lowest_region(clients_named(r, in->pid, in->session), out->next_cursor, &e, ret_error);
+	is_there = lowest_region(clients_named(r, in->pid, in->session), out->next_cursor,
+	    in->flags & PAGER_REGION_RECURSIVE ? REGION_DEPTH_MAX : 0, &region, ret_error);
 	*work += PIECE_ENTRY;
-	if (r->progress > 0 && !(is_there && region_is(&e, region))) {
+	if (r->progress > 0 && !(is_there && region_is(&region, described))) {
 		/* It stays as far as it has been counted, so that a client that changes its map
 		 * all the time is described, too. */
 	} else if (!is_there) {
 		return false;
-	} else if ((in->flags & PAGER_WIRE_MAP_SHAREABLE) && !e.mapping->object->is_shareable) {
-		out->next_cursor = e.end;
+	} else if ((in->flags & PAGER_WIRE_MAP_SHAREABLE) &&
+		   !region.entry.mapping->object->is_shareable) {
+		out->next_cursor = region.entry.end;
 		whole = false;
 	} else {
 		if (r->progress == 0)
-			*region = region_describe(&e);
+			*described = region_describe(&region);
 		if (in->flags & PAGER_REGION_EXTENDED)
-			whole = region_count(&e, &r->progress, work, region);
+			whole = region_count(&region, &r->progress, work, described);
 	}
 	if (is_there)
-		vm_mapping_put(e.mapping);
+		vm_mapping_put(region.entry.mapping);
 	if (whole) {
 		r->progress = 0;
-		out->next_cursor = region->address + region->size;
+		out->next_cursor = described->address + described->size;
 		out->count++;
 	}
 	return true;

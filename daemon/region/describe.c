@@ -8,16 +8,64 @@
 
 #include "pagers/pager.h"
 #include "region/piece.h"
+#include "vm/submap.h"
 #include "vm/vm_share.h"
+
+/* Makes of an entry that maps a submap the part that its next region covers, from the address on.
+ * => false: there is none */
+static bool
+region_within(struct vm_entry *e, uint64_t address)
+{
+	struct vm_object *o = e->mapping->object;
+	unsigned page_shift = o->daemon->page_shift;
+	uint64_t first = e->offset >> page_shift, end = first + ((e->end - e->start) >> page_shift),
+		 from, to;
+	struct submap_region r;
+
+	from = address > e->start ? first + ((address - e->start) >> page_shift) : first;
+	if (!submap_region_at(o, from, &r) || r.start >= end)
+		return false;
+	from = max_u64(r.start, first);
+	to = min_u64(r.end, end);
+	e->end = e->start + ((to - first) << page_shift);
+	e->start += (from - first) << page_shift;
+	e->offset = from << page_shift;
+	e->protection &= r.protection;
+	e->max_protection &= r.max_protection;
+	e->tag = r.tag;
+	return true;
+}
+
+bool
+region_at(struct task *task, uint64_t address, uint32_t depth, struct region *ret)
+{
+	*ret = (struct region){ 0 };
+	while (task_entry_get(task, address, &ret->entry)) {
+		if (!ret->entry.mapping->object->submap)
+			return true;
+		ret->is_submap = depth == 0;
+		ret->depth = depth > 0 ? 1 : 0;
+		if (ret->is_submap || region_within(&ret->entry, address))
+			return true;
+		ret->depth = 0;
+		address = ret->entry.end;
+		vm_mapping_put(ret->entry.mapping);
+	}
+	return false;
+}
 
 /* The rules are XNU's for extended information. Two of them have no case here: an external pager
  * has no reference that would count, and an object behind another one (COW) does not exist. */
 static enum pager_share_mode
-share_mode(struct vm_references references)
+share_mode(const struct region *region, struct vm_references references)
 {
 	CHECK(references.own <= references.all);
+	if (region->is_submap)
+		return PAGER_SHARE_EMPTY;
 	if (references.all <= 1)
 		return PAGER_SHARE_PRIVATE;
+	if (region->depth > 0)
+		return PAGER_SHARE_TRUESHARED;
 	if (references.own == references.all)
 		return PAGER_SHARE_PRIVATE_ALIASED;
 	return references.own > 1 ? PAGER_SHARE_SHARED_ALIASED : PAGER_SHARE_SHARED;
@@ -50,8 +98,9 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 }
 
 struct pager_wire_region
-region_describe(const struct vm_entry *e)
+region_describe(const struct region *region)
 {
+	const struct vm_entry *e = &region->entry;
 	struct vm_object *o = e->mapping->object;
 	uint64_t first = e->offset >> o->daemon->page_shift,
 		 end = first + ((e->end - e->start) >> o->daemon->page_shift);
@@ -76,11 +125,13 @@ region_describe(const struct vm_entry *e)
 		.tag = e->tag,
 		.wired_count = e->wired_count,
 		.user_wired_count = e->user_wired_count,
-		.share_mode = share_mode(references),
+		.share_mode = share_mode(region, references),
 		.ref_count = references.all,
 		.external_pager = pager_is_external(o),
 		.billed = billed,
 		.cache_mode = o->cache_mode,
+		.depth = region->depth,
+		.is_submap = region->is_submap,
 	};
 }
 
@@ -106,8 +157,9 @@ count_run(struct vm_object *o, uint64_t first, uint64_t last, unsigned mappings,
 
 bool
 region_count(
-    const struct vm_entry *e, uint64_t *done, unsigned *work, struct pager_wire_region *ret)
+    const struct region *region, uint64_t *done, unsigned *work, struct pager_wire_region *ret)
 {
+	const struct vm_entry *e = &region->entry;
 	struct vm_object *o = e->mapping->object;
 	unsigned page_shift = o->daemon->page_shift;
 	uint64_t first = (e->offset + *done) >> page_shift;
@@ -115,6 +167,8 @@ region_count(
 	uint64_t to, end;
 
 	CHECK(*done < e->end - e->start);
+	if (region->is_submap)
+		return true;
 	to = piece_reach(o, first, last, 1, work);
 	for (uint64_t at = first; at < to; at = end) {
 		unsigned mappings;

@@ -251,16 +251,17 @@ PAGER_API int pager_tag(struct pager *p, void *addr, size_t size, unsigned tag);
 /* What pager_region_query is asked for. BASIC: all but what the pages are, which is not counted. */
 enum pager_region_flags {
 	PAGER_REGION_BASIC = 0,
-	PAGER_REGION_EXTENDED = 1, /* counts the pages, too */
+	PAGER_REGION_EXTENDED = 1,  /* counts the pages, too */
+	PAGER_REGION_RECURSIVE = 2, /* goes into submaps, whose regions it describes one by one */
 };
 /* How memory is shared, with XNU's names and numbers. References are the places where a client has
  * mapped pages of the region, and the names of them. */
 enum pager_share_mode {
-	PAGER_SHARE_COW = 1,     /* a copy is under way; there are no copies yet */
-	PAGER_SHARE_PRIVATE = 2, /* one reference */
-	PAGER_SHARE_EMPTY = 3,   /* nothing is mapped there */
-	PAGER_SHARE_SHARED = 4,  /* others have a reference */
-	PAGER_SHARE_TRUESHARED = 5,
+	PAGER_SHARE_COW = 1,        /* a copy is under way; there are no copies yet */
+	PAGER_SHARE_PRIVATE = 2,    /* one reference */
+	PAGER_SHARE_EMPTY = 3,      /* a submap, where it is not gone into */
+	PAGER_SHARE_SHARED = 4,     /* others have a reference */
+	PAGER_SHARE_TRUESHARED = 5, /* likewise, within a submap */
 	PAGER_SHARE_PRIVATE_ALIASED =
 	    6,                          /* several references, all of them this client's mappings */
 	PAGER_SHARE_SHARED_ALIASED = 7, /* others have one, and this client has mapped it twice */
@@ -286,7 +287,10 @@ struct pager_region_info {
 PAGER_API int pager_region(struct pager *p, const void *addr, struct pager_region_info *ret);
 
 struct pager_region_query {
-	uint32_t size;           /* sizeof(struct pager_region_query) of the caller */
+	uint32_t size;  /* sizeof(struct pager_region_query) of the caller */
+	uint32_t depth; /* before, with PAGER_REGION_RECURSIVE: how many submaps deep the answer may
+			   lie; after: how deep it lies */
+	uint32_t is_submap;      /* 1: a submap, which is not gone into, so no pages are counted */
 	uint32_t share_mode;     /* enum pager_share_mode */
 	uint32_t ref_count;      /* places that map pages of it, and names of them */
 	uint32_t shadow_depth;   /* objects behind the first: 0, since there are no copies yet */

@@ -283,11 +283,11 @@ struct pager_req_tag {
 struct pager_rep_tag {
 	uint64_t reserved;
 };
-#define PAGER_WIRE_REGION_FLAGS ((uint32_t)PAGER_REGION_EXTENDED)
+#define PAGER_WIRE_REGION_FLAGS ((uint32_t)(PAGER_REGION_EXTENDED | PAGER_REGION_RECURSIVE))
 struct pager_req_region {
 	uint64_t address;
 	uint32_t flags; /* PAGER_WIRE_REGION_FLAGS */
-	uint32_t reserved;
+	uint32_t depth; /* RECURSIVE: of submaps, at most; else 0 */
 };
 struct pager_wire_region {
 	uint64_t address, size, object_id, object_offset;
@@ -298,6 +298,8 @@ struct pager_wire_region {
 	uint32_t external_pager; /* 0 or 1 */
 	uint32_t billed;         /* 1: the client that maps it there pays for it */
 	uint32_t cache_mode;     /* enum pager_cache_mode; 0 where it is no device */
+	uint32_t depth;          /* submaps around it */
+	uint32_t is_submap;      /* 1: a submap that is not gone into */
 	uint32_t reserved;
 	/* Of an extended description, else 0. */
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
@@ -491,7 +493,7 @@ _Static_assert(sizeof(struct pager_req_make_device) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_wire_device) == 112, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_devices) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
-_Static_assert(sizeof(struct pager_wire_region) == 144, "wire layout");
+_Static_assert(sizeof(struct pager_wire_region) == 152, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");

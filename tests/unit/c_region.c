@@ -5,9 +5,13 @@
  */
 #include "share_fixture.h"
 
+#include <sys/mman.h>
+
 #include "control/request.h"
 #include "region/allocate.h"
 #include "region/attribute.h"
+#include "region/describe.h"
+#include "vm/submap.h"
 
 /* Where tasks have memory of their own. */
 #define OWN ((uint64_t)1 << 20)
@@ -37,7 +41,8 @@ ask(unsigned n, int (*handle)(struct request *r), const void *body, void *reply)
 static struct pager_wire_region
 region(unsigned n, uint64_t page, uint32_t flags)
 {
-	struct pager_req_region body = { UNIT_BASE + page * PAGE, flags, 0 };
+	struct pager_req_region body = { UNIT_BASE + page * PAGE, flags,
+		flags & PAGER_REGION_RECURSIVE ? 7 : 0 };
 	struct pager_rep_region reply = { 0 };
 
 	assert_int_equal(ask(n, handle_region, &body, &reply), 0);
@@ -215,6 +220,96 @@ proportions(void **state)
 	assert_int_equal(share_name_end(name), 0);
 }
 
+/* --- submaps --- */
+
+static void
+submap_add_at(struct vm_object *o, uint64_t first, uint64_t count, uint32_t protection, uint32_t n)
+{
+	struct submap_place place = {
+		.is_fixed = true, .first = first, .count = count, .align = 1
+	};
+
+	assert_int_equal(submap_add(o, &place, protection, n, &first), 0);
+}
+
+/* Task 0 maps all of it. */
+static void
+submap_map(struct vm_object *o)
+{
+	struct vm_entry e = { .start = UNIT_BASE,
+		.end = UNIT_BASE + o->page_count * PAGE,
+		.protection = PROT_READ | PROT_WRITE,
+		.max_protection = PROT_READ | PROT_WRITE };
+
+	assert_int_equal(
+	    vm_mapping_create(o, share.tasks[0], UNIT_BASE, 0, o->page_count, &e.mapping), 0);
+	unit_map(share.tasks[0], &e);
+}
+
+/* Regions of a submap, seen through entries that begin and end within them; holes are passed over,
+ * and so is a submap that has nothing there. */
+static void
+recursion(void **state)
+{
+	const uint32_t r_w = PROT_READ | PROT_WRITE, deep = PAGER_REGION_RECURSIVE;
+	static const struct {
+		uint64_t at;           /* page of task 1 */
+		uint64_t first, count; /* what is found */
+		uint32_t protection, tag, mode, depth;
+		uint64_t resident;
+	} rows[] = {
+		{ 0, 100, 6, PROT_READ, 1, PAGER_SHARE_TRUESHARED, 1, 3 },
+		{ 105, 100, 6, PROT_READ, 1, PAGER_SHARE_TRUESHARED, 1, 3 },
+		{ 106, 110, 5, PROT_READ | PROT_WRITE, 2, PAGER_SHARE_TRUESHARED, 1, 0 },
+		{ 114, 110, 5, PROT_READ | PROT_WRITE, 2, PAGER_SHARE_TRUESHARED, 1, 0 },
+		{ 115, 400, 4, PROT_READ | PROT_WRITE, 0, PAGER_SHARE_PRIVATE, 0, 0 },
+	};
+	struct vm_object *o;
+	struct pager_wire_region w;
+	struct pager_req_region too_deep = { UNIT_BASE, PAGER_REGION_BASIC, 1 };
+	struct pager_rep_region reply;
+
+	(void)state;
+	assert_int_equal(vm_object_create(share.unit.daemon, share.tasks[0], 64, true, &o), 0);
+	assert_int_equal(submap_create(o), 0);
+	submap_add_at(o, 0, 10, PROT_READ, 1);
+	submap_add_at(o, 14, 10, r_w, 2);
+	submap_add_at(o, 40, 10, r_w, 3);
+	submap_map(o);
+	vm_object_put(o);
+	/* Pages 4 to 19 at 100; 30 to 40, where nothing is, at 200; memory of its own at 400. */
+	assert_int_equal(share_map_at(1, o, 4, 19, 100), 0);
+	assert_int_equal(share_map_at(1, o, 30, 40, 200), 0);
+	allocate(1, 400, 404);
+	share_fill(o, 7, 10);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		w = region(1, rows[i].at, deep | PAGER_REGION_EXTENDED);
+		assert_int_equal(w.address, UNIT_BASE + rows[i].first * PAGE);
+		assert_int_equal(w.size, rows[i].count * PAGE);
+		assert_int_equal(w.protection, rows[i].protection);
+		assert_int_equal(w.tag, rows[i].tag);
+		assert_int_equal(w.share_mode, rows[i].mode);
+		assert_int_equal(w.depth, rows[i].depth);
+		assert_int_equal(w.is_submap, 0);
+		assert_int_equal(w.pages_resident, rows[i].resident);
+		assert_int_equal(w.proportional_resident, rows[i].resident * PAGE / 2);
+	}
+	assert_int_equal(region(1, 110, deep).object_offset, 14 * PAGE);
+	/* Not gone into it is one region, and nothing in it is counted. */
+	w = region(1, 102, PAGER_REGION_EXTENDED);
+	assert_int_equal(w.size, 15 * PAGE);
+	assert_int_equal(w.share_mode, PAGER_SHARE_EMPTY);
+	assert_int_equal(w.is_submap, 1);
+	assert_int_equal(w.depth, 0);
+	assert_int_equal(w.pages_resident, 0);
+	w = region(0, 0, deep);
+	assert_int_equal(w.share_mode, PAGER_SHARE_TRUESHARED);
+	share_task_end(1);
+	assert_int_equal(region(0, 50, PAGER_REGION_BASIC).is_submap, 1);
+	assert_int_equal(region(0, 0, deep).share_mode, PAGER_SHARE_PRIVATE);
+	assert_int_equal(ask(0, handle_region, &too_deep, &reply), -EINVAL);
+}
+
 /* --- MAP --- */
 
 static int
@@ -272,6 +367,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(aliases, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(parts, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(proportions, share_start, share_stop),
+		cmocka_unit_test_setup_teardown(recursion, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(map_shareable, share_start, share_stop),
 	};
 

@@ -285,6 +285,13 @@ regions(void **state)
 	assert_ptr_equal(q.info.addr, a);
 	assert_int_equal(q.info.size_bytes, 16 * PAGE);
 	assert_int_equal(q.info.pages_resident, 0);
+	assert_int_equal(q.depth, 0);
+	q.depth = 4; /* is not looked at */
+	assert_int_equal(pager_region_query(p, a, PAGER_REGION_BASIC, &q), 0);
+	assert_int_equal(q.depth, 0);
+	q.depth = 4;
+	assert_int_equal(pager_region_query(p, a, PAGER_REGION_RECURSIVE, &q), 0);
+	assert_int_equal(q.depth, 4);
 	assert_int_equal(q.share_mode, PAGER_SHARE_SHARED);
 	assert_int_equal(q.ref_count, 2);
 	assert_int_equal(q.shadow_depth, 0);

@@ -231,6 +231,7 @@ fake_region(
 		.share_mode = PAGER_SHARE_SHARED,
 		.ref_count = 2,
 		.billed = 1,
+		.depth = req->depth,
 	};
 	fake_region_clip(&s->protect, req->address, ret);
 	if (req->flags & PAGER_REGION_EXTENDED) {
