@@ -39,6 +39,7 @@ region_within(struct vm_entry *e, uint64_t address)
 bool
 region_at(struct task *task, uint64_t address, uint32_t depth, struct region *ret)
 {
+	locks_assert_none();
 	*ret = (struct region){ 0 };
 	while (task_entry_get(task, address, &ret->entry)) {
 		if (!ret->entry.mapping->object->submap)

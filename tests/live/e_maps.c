@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * XNU's ideas of tests for maps and sharing, as far as they mean something here. A test has XNU's
- * words for its idea at its head. Two clients are two connections of this process: each has a map,
- * a userfaultfd and a bill of its own.
+ * words for its idea at its head. (Its matrix of parameters is e_matrix.c.) Two clients are two
+ * connections of this process: each has a map, a userfaultfd and a bill of its own.
  *
- * usage: e_maps matrix|entries|accounting|readonly|places|chunk|advice|corners [page size]
+ * usage: e_maps entries|accounting|readonly|places|chunk|advice|corners [page size]
  */
 #include <fcntl.h>
-#include <setjmp.h>
 #include <sys/mman.h>
 
 #include "page.h"
+#include "refused.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 
@@ -64,142 +64,6 @@ numbered(struct live *d, const unsigned char *at, size_t pages, uint64_t first)
 {
 	for (size_t i = 0; i < pages; i++)
 		EQ(*(const uint64_t *)(const void *)(at + i * d->page_bytes), first + i + 1);
-}
-
-/* --- matrix: parameter validation matrix (every call, every edge of addr/size/prot/flags) compared
- * with a golden result; remap zero size; unaligned, huge, overflow and null sizes --- */
-
-enum { MATRIX_PAGES = 4 };
-
-struct call {
-	const char *name;
-	int (*run)(struct pager *p, void *at, size_t size);
-};
-
-static int
-call_wire(struct pager *p, void *at, size_t size)
-{
-	int r = pager_wire(p, at, size), unwired = pager_unwire(p, at, size);
-
-	/* What has been refused is not wired. */
-	EQ(unwired, r);
-	return r;
-}
-
-static int
-call_protect(struct pager *p, void *at, size_t size)
-{
-	return pager_protect(p, at, size, RW);
-}
-
-static int
-call_maximum(struct pager *p, void *at, size_t size)
-{
-	return pager_protect(p, at, size, RW | PAGER_PROT_MAXIMUM);
-}
-
-static int
-call_inherit(struct pager *p, void *at, size_t size)
-{
-	return pager_inherit(p, at, size, PAGER_INHERIT_COPY);
-}
-
-static int
-call_tag(struct pager *p, void *at, size_t size)
-{
-	return pager_tag(p, at, size, 0);
-}
-
-static int
-call_lasting(struct pager *p, void *at, size_t size)
-{
-	return pager_behavior(p, at, size, PAGER_BEHAVIOR_DEFAULT);
-}
-
-static int
-call_once(struct pager *p, void *at, size_t size)
-{
-	return pager_behavior(p, at, size, PAGER_BEHAVIOR_PAGEOUT);
-}
-
-/* The golden result. */
-static int
-golden(struct live *d, const unsigned char *base, uintptr_t at, size_t size)
-{
-	uintptr_t from = (uintptr_t)base, end = from + MATRIX_PAGES * d->page_bytes;
-
-	return at % d->page_bytes == 0 && size > 0 && at >= from && at < end && size <= end - at
-		   ? 0
-		   : -EINVAL;
-}
-
-static void
-matrix_values(struct pager *p, void *at, size_t size)
-{
-	int fd = -1;
-
-	EQ(pager_protect(p, at, size, 8), -EINVAL);
-	EQ(pager_protect(p, at, size, PAGER_PROT_MAXIMUM << 1), -EINVAL);
-	EQ(pager_protect(p, at, size, -1), -EINVAL);
-	EQ(pager_protect(p, at, size, RW | PROT_EXEC), -EACCES);
-	EQ(pager_inherit(p, at, size, (enum pager_inheritance)3), -EINVAL);
-	EQ(pager_inherit(p, at, size, (enum pager_inheritance) - 1), -EINVAL);
-	EQ(pager_tag(p, at, size, PAGER_TAG_MAX + 1), -EINVAL);
-	EQ(pager_tag(p, at, size, UINT32_MAX), -EINVAL);
-	EQ(pager_behavior(p, at, size, (enum pager_behavior)(PAGER_BEHAVIOR_PAGEOUT + 1)), -EINVAL);
-	EQ(pager_behavior(p, at, size, (enum pager_behavior) - 1), -EINVAL);
-	EQ(pager_make_entry(p, at, size, PROT_WRITE, 0, &fd), -EINVAL);
-	EQ(pager_make_entry(p, at, size, RW | PROT_EXEC, 0, &fd), -EINVAL);
-	EQ(pager_make_entry(p, at, size, PROT_NONE, 0, &fd), -EINVAL);
-	EQ(pager_make_entry(p, at, size, RW, 1, &fd), -EINVAL);
-	EQ(pager_make_entry(p, at, size, RW, 0, &fd), -ENOTSUP);
-	EQ(fd, -1);
-}
-
-static void
-matrix(struct live *d, void *argument)
-{
-	static const struct call calls[] = { { "wire", call_wire }, { "protect", call_protect },
-		{ "maximum", call_maximum }, { "inherit", call_inherit }, { "tag", call_tag },
-		{ "lasting", call_lasting }, { "once", call_once },
-		{ "deallocate", pager_deallocate } };
-	struct pager *p = client_connect(d);
-	unsigned char *base = allocate(d, p, MATRIX_PAGES, 0);
-	const size_t page = d->page_bytes, all = MATRIX_PAGES * page;
-	const uintptr_t from = (uintptr_t)base;
-	const uintptr_t places[] = { 0, 1, page, from - page, from - 1, from, from + 1,
-		from + page / 2, from + page, from + all - page, from + all - 1, from + all,
-		from + all + page, 1ul << 47, UINTPTR_MAX - page + 1, UINTPTR_MAX };
-	const size_t sizes[] = { 0, 1, page - 1, page, page + 1, all - page, all - 1, all, all + 1,
-		all + page, (size_t)1 << 46, (size_t)1 << 47, (size_t)1 << 63, SIZE_MAX - page + 1,
-		SIZE_MAX, 0 - from };
-
-	(void)argument;
-	number(d, base, MATRIX_PAGES, 0);
-	for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++)
-		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-			for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
-				int want = golden(d, base, places[i], sizes[k]), got;
-
-				/* There would be nothing left for the rest. */
-				if (calls[c].run == pager_deallocate && want == 0)
-					continue;
-				got = calls[c].run(p, (void *)places[i], sizes[k]);
-				REQUIRE(got == want, "%s(base%+lld, %zu): %d, not %d",
-				    calls[c].name, (long long)(places[i] - from), sizes[k], got,
-				    want);
-			}
-	matrix_values(p, base, all);
-	/* Nothing has changed. */
-	numbered(d, base, MATRIX_PAGES, 0);
-	EQ(region(p, base).info.size_bytes, all);
-	EQ(region(p, base).info.protection, RW);
-	EQ(region(p, base).info.max_protection, RW);
-	EQ(region(p, base).info.user_wired_count, 0);
-	EQ(statistics(d, p).virtual_size, all);
-	EQ(statistics(d, p).wired_mem, 0);
-	live_check(d);
-	OK(pager_disconnect(p));
 }
 
 /* --- entries: map memory entry ranges, tags, parent entries incl. insufficient rights; mapping
@@ -286,7 +150,7 @@ entries(struct live *d, void *argument)
 	OK(pager_disconnect(q));
 }
 
-/* --- accounting: anonymous dirty raises footprint; COPY_NONE remap with pmap accounting --- */
+/* --- accounting: anonymous dirty raises footprint; remap with pmap accounting --- */
 
 static void
 accounting(struct live *d, void *argument)
@@ -338,29 +202,9 @@ accounting(struct live *d, void *argument)
 /* --- readonly: shared region stays read-only and not writable-shared; overwrite read-only map ---
  */
 
-static sigjmp_buf caught;
-
-static void
-on_fault(int signal)
-{
-	siglongjmp(caught, signal);
-}
-
-/* => 0 or the signal */
-static int
-store(unsigned char *at, unsigned char value)
-{
-	int signal = sigsetjmp(caught, 1);
-
-	if (signal == 0)
-		*(volatile unsigned char *)at = value;
-	return signal;
-}
-
 static void
 readonly(struct live *d, void *argument)
 {
-	struct sigaction action = { .sa_handler = on_fault };
 	struct pager *p = client_connect(d), *q = client_connect(d);
 	const size_t page = d->page_bytes;
 	unsigned char *base = allocate(d, p, 16, PAGER_ALLOC_SHAREABLE), *at;
@@ -368,13 +212,13 @@ readonly(struct live *d, void *argument)
 
 	(void)argument;
 	REQUIRE(zero >= 0);
-	sigaction(SIGSEGV, &action, NULL);
+	refused_expect();
 	number(d, base, 16, 0);
 	OK(pager_make_entry(p, base, 16 * page, PROT_READ, 0, &fd));
 	at = map_entry(d, q, fd, 0, 16, PROT_READ);
 	for (unsigned round = 0; round < 3; round++) {
 		for (size_t i = 0; i < 16; i++) {
-			EQ(store(at + i * page, 99), SIGSEGV);
+			EQ(refused_store(at + i * page, 99), SIGSEGV);
 			EQ(read(zero, at + i * page, page), -1);
 			EQ(errno, EFAULT);
 		}
@@ -391,7 +235,7 @@ readonly(struct live *d, void *argument)
 	EQ(region(q, at).info.max_protection, PROT_READ);
 	/* The writer's own may become so, for itself alone. */
 	OK(pager_protect(p, base, 16 * page, PROT_READ));
-	EQ(store(base, 1), SIGSEGV);
+	EQ(refused_store(base, 1), SIGSEGV);
 	numbered(d, base, 16, 3);
 	OK(pager_protect(p, base, 16 * page, RW));
 	number(d, base, 16, 7);
@@ -610,7 +454,6 @@ int
 main(int argc, char **argv)
 {
 	static const struct page_test tests[] = {
-		{ "matrix", matrix, "zap=1" },
 		{ "entries", entries, "zap=1" },
 		{ "accounting", accounting, "zap=1" },
 		{ "readonly", readonly, "zap=1" },
