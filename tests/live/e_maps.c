@@ -4,7 +4,7 @@
  * words for its idea at its head. (Its matrix of parameters is e_matrix.c.) Two clients are two
  * connections of this process: each has a map, a userfaultfd and a bill of its own.
  *
- * usage: e_maps entries|accounting|readonly|places|chunk|advice|corners [page size]
+ * usage: e_maps entries|accounting|readonly|submap|places|chunk|advice|corners [page size]
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -247,6 +247,80 @@ readonly(struct live *d, void *argument)
 	OK(pager_disconnect(q));
 }
 
+/* --- submap: overwrite into submap protection; region information goes into submaps --- */
+
+/* What q sees of the submap's pages 16 to 19, 20 to 23 and 40 to 47, which it maps from page 8 on.
+ */
+static void
+submap_regions(struct live *d, struct pager *q, unsigned char *other)
+{
+	static const struct {
+		unsigned first, pages, protection, tag;
+	} rows[] = { { 16, 4, PROT_READ, 30 }, { 20, 4, RW, 30 }, { 40, 8, PROT_READ, 31 } };
+	const size_t page = d->page_bytes;
+	struct pager_region_query r = region(q, other);
+	unsigned char *at = other;
+
+	EQ(r.is_submap, 1);
+	EQ(r.share_mode, PAGER_SHARE_EMPTY);
+	EQ(r.info.size_bytes, 48 * page);
+	EQ(r.info.pages_resident, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		r = (struct pager_region_query){ .size = sizeof(r), .depth = 1 };
+		OK(pager_region_query(q, at, PAGER_REGION_RECURSIVE | PAGER_REGION_EXTENDED, &r));
+		REQUIRE(r.info.addr == other + (rows[i].first - 8) * page, "row %zu", i);
+		EQ(r.info.size_bytes, rows[i].pages * page);
+		EQ(r.info.protection, rows[i].protection);
+		EQ(r.info.tag, rows[i].tag);
+		EQ(r.depth, 1);
+		EQ(r.is_submap, 0);
+		EQ(r.share_mode, PAGER_SHARE_TRUESHARED);
+		EQ(r.ref_count, 3); /* two places and a name */
+		EQ(r.info.pages_resident, rows[i].first < 40 ? 4 : 0);
+		at = (unsigned char *)r.info.addr + r.info.size_bytes;
+	}
+	EQ(pager_region_query(q, at, PAGER_REGION_RECURSIVE, &r), -ENOENT);
+}
+
+static void
+submap(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d), *q = client_connect(d);
+	const size_t page = d->page_bytes;
+	uint64_t first = 16 * page, second = 40 * page, value;
+	unsigned char *base, *other;
+	char text[8192], pid[16];
+	int fd;
+
+	(void)argument;
+	refused_expect();
+	OK(pager_submap_create(p, 64 * page, 0, &fd));
+	base = map_entry(d, p, fd, 0, 64, RW);
+	other = map_entry(d, q, fd, 8, 48, RW);
+	OK(pager_submap_allocate(
+	    p, fd, &first, 8 * page, RW, PAGER_ALLOC_FIXED | PAGER_SUBMAP_TAG(30)));
+	OK(pager_submap_allocate(
+	    p, fd, &second, 8 * page, PROT_READ, PAGER_ALLOC_FIXED | PAGER_SUBMAP_TAG(31)));
+	number(d, base + first, 8, 0);
+	OK(pager_submap_protect(p, fd, first, 4 * page, PROT_READ));
+	for (unsigned i = 0; i < 4; i++) {
+		EQ(refused_store(base + first + i * page, 99), SIGSEGV);
+		EQ(refused_store(other + first - 8 * page + i * page, 99), SIGSEGV);
+	}
+	EQ(refused_load(base + 24 * page, &value), SIGSEGV);
+	numbered(d, other + first - 8 * page, 8, 0);
+	submap_regions(d, q, other);
+	EQ(statistics(d, p).shared_resident, 8 * page);
+	EQ(statistics(d, q).shared_proportional_resident, 4 * page);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	EQ(live_pagerctl(d, text, sizeof(text), "map", pid, NULL), 0);
+	REQUIRE(strstr(text, "\nstack ") && strstr(text, " in a submap\n"), "%s", text);
+	close(fd);
+	live_check(d);
+	OK(pager_disconnect(p));
+	OK(pager_disconnect(q));
+}
+
 /* --- places: VA ranges (fixed, hint, overlap) --- */
 
 static void
@@ -457,6 +531,7 @@ main(int argc, char **argv)
 		{ "entries", entries, "zap=1" },
 		{ "accounting", accounting, "zap=1" },
 		{ "readonly", readonly, "zap=1" },
+		{ "submap", submap, "zap=1" },
 		{ "places", places, "zap=1" },
 		{ "chunk", chunk, "zap=1" },
 		{ "advice", advice, "zap=1" },
