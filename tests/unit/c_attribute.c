@@ -192,7 +192,7 @@ bad_input_changes_nothing(void **state)
 	struct pager_req_protect bad_protect = { address_of(0), PAGE, R, 1 };
 	struct pager_req_inherit bad_inherit = { address_of(0), PAGE, PAGER_INHERIT_NONE, 1 };
 	struct pager_req_tag bad_tag = { address_of(0), PAGE, 1, 1 };
-	struct pager_req_region bad_region = { address_of(0), 2, 0 };
+	struct pager_req_region bad_region = { address_of(0), PAGER_WIRE_REGION_FLAGS + 1, 0 };
 	struct pager_req_region bad_reserved = { address_of(0), 0, 1 };
 	struct pager_req_protect odd = { address_of(0) + 1, PAGE, R, 0 };
 	struct pager_req_tag endless = { address_of(0), UINT64_MAX - 4095, 1, 0 };
