@@ -139,6 +139,7 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	fill.write = f->flags & UFFD_FAULT_WRITE;
 	fill.wired = t->wired;
 	fill.sequential = t->want > 1;
+	fill.seen_by = t->seen_by;
 	if (fill.count > 1)
 		stream_advance(d, f, fill_address(&fill, 0), fill.count);
 	if (!trace_is_exact(d)) {

@@ -121,6 +121,7 @@ answer_held(
 
 	vm_page_assert(o, index);
 	CHECK(load_relaxed(&p->word) & PAGE_BUSY);
+	vm_page_seen(p, t->seen_by);
 	/* In a wired range a page that came ahead of use, or was busy while the range was wired, is
 	 * wired by its first touch. */
 	if (write || t->wired) {
@@ -250,6 +251,7 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 
 		vm_page_assert(o, a->index + i);
 		pages[i] = &d->frames.pages[frame];
+		vm_page_seen(pages[i], t->seen_by);
 		if (i % AROUND_STEP == 0)
 			pageq_lock(d);
 		reactivated += pageq_reactivate_locked(d, o, frame, 0);

@@ -53,6 +53,7 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 	if (e) {
 		ret->object = e->mapping->object;
 		ret->base = e->mapping->base;
+		ret->seen_by = e->mapping->number;
 		ret->is_read_only = e->mapping->is_read_only;
 		ret->low = e->offset >> d->page_shift;
 		ret->high = ret->low + ((e->end - e->start) >> d->page_shift);

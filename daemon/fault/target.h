@@ -12,6 +12,7 @@
 struct target {
 	struct vm_object *object; /* with a reference */
 	uint64_t base;            /* where the task sees the object (struct vm_mapping) */
+	uint32_t seen_by;         /* the mapping's number */
 	bool is_read_only;        /* likewise; or its region of a submap may only be read */
 	uint64_t index;
 	uint64_t low, high; /* pages of the object that this region maps, of a submap within one

@@ -37,7 +37,7 @@ pmap_protect(struct vm_object *o, uint64_t low, uint64_t high)
 	int error = 0;
 
 	locks_assert_none();
-	mapper_walk_begin(&w, o, low, high);
+	mapper_walk_begin_seen(&w, o, low, high);
 	while (error == 0 && (m = mapper_walk_next(&w)) != NULL) {
 		watch_client(task_cookie(m->task));
 		error = uffd_protect(m->task->uffd, mapper_address(o, m), mapper_bytes(o, m));

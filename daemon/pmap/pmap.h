@@ -10,8 +10,9 @@
 
 #include "vm/vm_object.h"
 
-/* Write-protects pages [low, high) in all mappings. => 0, or the -errno of a mapping through which
- * they can still be written; a mapping that is gone, or whose process is gone, is no error */
+/* Write-protects pages [low, high) in all mappings that have them. => 0, or the -errno of a mapping
+ * through which they can still be written; a mapping that is gone, or whose process is gone, is no
+ * error */
 int pmap_protect(struct vm_object *o, uint64_t low, uint64_t high);
 /* Wakes the threads that wait for pages [low, high) in a fault, so that they fault again. */
 void pmap_wake(struct vm_object *o, uint64_t low, uint64_t high);

@@ -228,7 +228,10 @@ zap_victims(struct daemon *d, const struct victim *v, unsigned count, bool now)
 				break;
 			end = page + 1;
 		}
-		mapper_walk_begin(&walk, o, first, end);
+		if (now)
+			mapper_walk_begin(&walk, o, first, end);
+		else
+			mapper_walk_begin_seen(&walk, o, first, end);
 		while ((m = mapper_walk_next(&walk)) != NULL) {
 			if (batch.count > 0 && (batch.task != m->task || batch.count == ZAP_MAX))
 				batch_zap(d, &batch, now);

@@ -128,6 +128,7 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 		vm_object_put(o);
 		return 0;
 	}
+	fill.seen_by = SEEN_BY_NOBODY;
 	fill_finish(NULL, &fill, 1, PAGE_SPECULATIVE, true);
 	return 1;
 }

@@ -138,7 +138,7 @@ put_in_backing(struct fill *fill, const void *pages, unsigned count, bool protec
 		uint64_t offset = (fill->index + done) << d->page_shift;
 
 		if (pages && done == 0 &&
-		    uffd_write(o->backing.memfd, offset, pages, (size_t)count << d->page_shift)) {
+		    backing_write(o, offset, pages, (size_t)count << d->page_shift)) {
 			done = count;
 			break;
 		}

@@ -47,6 +47,7 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	p->object = o->index;
 	p->index = (uint32_t)index;
 	p->cref = stored ? slot_cref(slot).v : pager_absent_copy(o).v;
+	store_relaxed(&p->seen_by, SEEN_BY_ANY);
 	vm_page_flags_set(p, PAGE_BUSY);
 	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
 }
@@ -105,6 +106,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	ret->index = direction > 0 ? index : index - (got - 1);
 	ret->first = direction > 0 ? 0 : got - 1;
 	ret->count = got;
+	ret->seen_by = SEEN_BY_ANY;
 	for (unsigned i = 0; i < got; i++)
 		vm_object_slot_set(o, ret->index + i, slot_resident(ret->frames[i]));
 	return RUN_BEGUN;
@@ -161,6 +163,7 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 		    p->cref != 0 && protected && !(fill->write && i == fill->first) && !fill->wired;
 
 		vm_page_assert(o, fill->index + i);
+		store_relaxed(&p->seen_by, fill->seen_by);
 		if (clean)
 			continue;
 		vm_page_flags_set(p, PAGE_DIRTY);

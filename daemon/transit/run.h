@@ -26,6 +26,8 @@ struct fill {
 	bool write;               /* the fault is a write */
 	bool wired;               /* the range is wired: the pages become WIRED */
 	bool sequential;          /* the thread is on a run: stored copies are kept */
+	uint32_t seen_by;         /* where several see the object: the number of the mapping through
+				     which they are put into page tables, SEEN_BY_* */
 	uint32_t frames[FAULT_CLUSTER_MAX];
 };
 
@@ -50,7 +52,8 @@ enum run_begun {
 };
 /* Takes frames for up to `want` pages of one kind, ABSENT or STORED, from `index` on (direction:
  * upwards if positive, else downwards) and makes them FILLING. The caller has set task, base
- * and is_read_only of *ret, and sets write, wired and sequential afterwards. => O held */
+ * and is_read_only of *ret, sets write, wired and sequential afterwards, and seen_by
+ * if it knows it. => O held */
 enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
 /* FILLING -> `to` (ACTIVE, which is WIRED where the range is wired, or SPECULATIVE) for the first

@@ -190,8 +190,10 @@ vm_object_dirtied(const struct vm_object *o)
 /* Where a task sees pages of an object: page i of [first, end) at base + i * page size. */
 struct vm_mapping {
 	uint32_t magic;
-	atomic_uint references;   /* one for each map entry that lies in it */
-	uint64_t id;              /* (C) ascending in its object, never used again there */
+	atomic_uint references; /* one for each map entry that lies in it */
+	uint64_t id;            /* (C) ascending in its object, never used again there */
+	uint32_t number; /* (C) in vm_page.seen_by; parts of one that was split have the same.
+			    SEEN_BY_ANY: it has none */
 	struct vm_object *object; /* (C) with a reference */
 	struct task *task;        /* (C) with a reference */
 	uint64_t base;            /* (C) modulo 2^64, where first is above 0 */

@@ -45,6 +45,12 @@ frame_word_state(uint32_t word)
 	return state < FRAME_PAGE ? FRAME_PAGE : (enum frame_state)state;
 }
 
+/* Through which mapping a page of an object that several see has been put into page tables: the
+ * mapping's number (struct vm_mapping), or one of these. */
+#define SEEN_BY_ANY    0u /* through several, or it is not known */
+#define SEEN_BY_NOBODY 1u
+#define SEEN_BY_FIRST  2u
+
 /* A row of the table. */
 struct vm_page {
 	_Atomic uint32_t word;
@@ -53,7 +59,7 @@ struct vm_page {
 	uint32_t next;   /* (Q) on the free, the compressor's or the speculative list */
 	uint64_t cref;   /* (B) stored copy of a clean page, or of a page being filled or cleaned */
 	uint32_t prev;   /* (Q) on the speculative list */
-	uint32_t reserved;
+	atomic_uint seen_by; /* (B) where its object is shareable */
 };
 _Static_assert(sizeof(struct vm_page) == 32, "two a cache line");
 

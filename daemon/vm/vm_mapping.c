@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "vm/task.h"
+#include "vm/vm_page.h"
 
 void
 vm_mapping_link_locked(struct vm_mapping *m)
@@ -19,6 +20,8 @@ vm_mapping_link_locked(struct vm_mapping *m)
 	while (*at)
 		at = &(*at)->next;
 	m->id = o->next_mapping_id++;
+	if (!m->number && m->id < UINT32_MAX - SEEN_BY_FIRST)
+		m->number = SEEN_BY_FIRST + (uint32_t)m->id;
 	o->cover_count++;
 	o->is_exposed |= !task_is_trusted(m->task);
 	*at = m;
@@ -107,6 +110,53 @@ mapper_walk_begin(struct mapper_walk *w, struct vm_object *o, uint64_t low, uint
 	w->next_id = 0;
 	w->more = true;
 	w->count = w->at = 0;
+	w->seen_by_any = true;
+}
+
+static void
+seen_add(struct mapper_walk *w, uint32_t by)
+{
+	for (unsigned i = 0; i < w->seen_count; i++)
+		if (w->seen_by[i] == by)
+			return;
+	if (by == SEEN_BY_ANY || w->seen_count == MAPPER_SEEN)
+		w->seen_by_any = true;
+	else if (by != SEEN_BY_NOBODY)
+		w->seen_by[w->seen_count++] = by;
+}
+
+void
+mapper_walk_begin_seen(struct mapper_walk *w, struct vm_object *o, uint64_t low, uint64_t high)
+{
+	mapper_walk_begin(w, o, low, high);
+	if (!o->is_shareable)
+		return;
+	w->seen_by_any = false;
+	w->seen_count = 0;
+	lock_acquire(&o->lock);
+	for (uint64_t i = low; i < high && !w->seen_by_any; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+		struct vm_page *p;
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			continue;
+		p = &o->daemon->frames.pages[slot_frame(slot)];
+		/* Another thread fills it, and keeps it busy. */
+		if (page_word_state(load_acquire(&p->word)) != PAGE_FILLING)
+			seen_add(w, load_relaxed(&p->seen_by));
+	}
+	lock_release(&o->lock);
+}
+
+static bool
+may_see(const struct mapper_walk *w, const struct vm_mapping *m)
+{
+	if (likely(w->seen_by_any))
+		return true;
+	for (unsigned i = 0; i < w->seen_count; i++)
+		if (w->seen_by[i] == m->number)
+			return true;
+	return false;
 }
 
 static void
@@ -123,7 +173,7 @@ take_step(struct mapper_walk *w)
 		w->next_id = m->id + 1;
 		/* The first: all its pages have been given back, and its last reference goes soon.
 		 */
-		if (m->first >= m->end || m->end <= w->low || m->first >= w->high)
+		if (m->first >= m->end || m->end <= w->low || m->first >= w->high || !may_see(w, m))
 			continue;
 		w->taken[w->count++] = (struct mapper){ .task = task_get(m->task),
 			.is_read_only = m->is_read_only,

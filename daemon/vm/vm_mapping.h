@@ -53,6 +53,8 @@ struct mapper {
 };
 
 #define MAPPER_STEP 8u
+/* Mappings that a walk goes to alone. */
+#define MAPPER_SEEN 4u
 
 /* Goes through an object's mappings. O is taken for some of them at a time and not held in between,
  * so the caller may wait for each mapper. A mapping made meanwhile may be passed over: it has no
@@ -63,11 +65,19 @@ struct mapper_walk {
 	uint64_t next_id;   /* mappings below have been taken */
 	bool more;          /* the list may have some above */
 	unsigned count, at; /* of taken[] */
+	bool seen_by_any;   /* no mapping is passed over, else all but those of these numbers */
+	unsigned seen_count;
+	uint32_t seen_by[MAPPER_SEEN];
 	struct mapper taken[MAPPER_STEP];
 };
 
 /* The caller keeps a reference on the object, and ends the walk. No lock held, here and below */
 void mapper_walk_begin(struct mapper_walk *w, struct vm_object *o, uint64_t low, uint64_t high);
+/* The same, for what is in page tables: mappings through which no page of the range has come there
+ * are passed over, so that a page that one task uses costs the same however many could. The caller
+ * has the resident pages busy, or takes the walk for a guess. */
+void mapper_walk_begin_seen(
+    struct mapper_walk *w, struct vm_object *o, uint64_t low, uint64_t high);
 /* => the next mapper, valid until the walk goes on or ends; NULL: there is none */
 const struct mapper *mapper_walk_next(struct mapper_walk *w);
 void mapper_walk_end(struct mapper_walk *w);

@@ -118,6 +118,16 @@ bool vm_page_busy_only(struct vm_page *p);
 /* => whether WANTED was set: the caller must wake the page's waiting threads then, as
  * vm_object_unbusy does. */
 bool vm_page_unbusy(struct vm_page *p);
+/* The page, which the caller has busy, is put into page tables through the mapping of that number.
+ */
+static inline void
+vm_page_seen(struct vm_page *p, uint32_t by)
+{
+	uint32_t before = load_relaxed(&p->seen_by);
+
+	if (before != by)
+		store_relaxed(&p->seen_by, before == SEEN_BY_NOBODY ? by : SEEN_BY_ANY);
+}
 static inline void
 vm_page_flags_set(struct vm_page *p, uint32_t flags)
 {

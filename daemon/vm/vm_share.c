@@ -162,6 +162,7 @@ vm_mapping_split_locked(
 		upper->object = o;
 		upper->task = task_get(m->task);
 		upper->base = m->base;
+		upper->number = m->number;
 		upper->is_read_only = m->is_read_only;
 		upper->first = at;
 		upper->end = m->end;

@@ -5,10 +5,11 @@
  * objects). However a page comes to it, it cannot be written, and what others write there later is
  * seen.
  *
- * usage: e_reader absent|dirty|stored|punched|lied [page=SIZE] [memory=SIZE]
+ * usage: e_reader absent|dirty|aged|stored|punched|lied [page=SIZE] [memory=SIZE]
  *
  * - absent: the reader's touch is the first one
  * - dirty: the writer has the page and may write
+ * - aged: the same, and it comes along with its neighbour, since it is inactive
  * - stored: the reader's touch brings it back, and its copy is given up
  * - punched: another sharer has punched it away
  * - lied: another sharer has mapped something else where it says that it sees the object, and
@@ -43,6 +44,8 @@ writer(struct live *d, void *argument)
 	close(fd);
 	for (uint32_t i = 0; i < c->count && !is_mode("absent"); i++)
 		book_write(&book, i, KIND_NOISE);
+	if (is_mode("aged"))
+		OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_DONTNEED));
 	if (is_mode("stored") || is_mode("lied"))
 		OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
 	stage_meet(d, &c->stage[0], 1);
@@ -174,6 +177,7 @@ run(void)
 	stage_allow(&c->stage[0], 2);
 	client_join(&d, pids[0], false);
 	client_join(&d, pids[1], false);
+	REQUIRE(!is_mode("aged") || live_stat(&d, "around") > 0);
 	REQUIRE(live_stat(&d, "violations") >= 2 * (int64_t)c->count);
 	WAIT_UNTIL(&d, resident(&d) == 0);
 	live_stop(&d);
