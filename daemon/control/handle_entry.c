@@ -44,21 +44,25 @@ handle_make_entry(struct request *r)
 	return error;
 }
 
-/* The memfd as a client may have it that may only read. A client may have given one that is so
- * already. => a descriptor, or -errno */
-static int
-open_read_only(const struct vm_object *o)
+/* A client may have given one that can only be read already. */
+int
+view_open(struct request *r, const struct vm_object *o, bool is_read_only)
 {
 	char path[64];
-	int fd;
+	int fd = o->backing.memfd;
 
-	if (o->backing.is_foreign && (fcntl(o->backing.memfd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
-		fd = fcntl(o->backing.memfd, F_DUPFD_CLOEXEC, 0);
-	} else {
+	if (is_read_only && o->backing.is_foreign &&
+	    (fcntl(o->backing.memfd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		is_read_only = false;
+	if (is_read_only) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", o->backing.memfd);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
 	}
-	return fd < 0 ? -errno : fd;
+	r->reply_fd = fd;
+	r->reply_fd_given = is_read_only;
+	return 0;
 }
 
 int
@@ -69,7 +73,7 @@ view_map(struct request *r, const struct named_range *name, struct range *range,
 	unsigned page_shift = r->daemon->page_shift;
 	struct vm_object *o = name->object;
 	struct vm_entry e;
-	int fd = -1, error;
+	int error;
 
 	if (offset % r->daemon->page_bytes != 0 ||
 	    offset >> page_shift >= name->end - name->first ||
@@ -78,23 +82,21 @@ view_map(struct request *r, const struct named_range *name, struct range *range,
 		return -EINVAL;
 	if (!is_read_only && !name->is_writable)
 		return -EACCES;
-	if (is_read_only) {
-		fd = open_read_only(o);
-		if (fd < 0)
-			return fd;
-	}
+	error = view_open(r, o, is_read_only);
+	if (error)
+		return error;
 	error = region_map(range, name, name->first + (offset >> page_shift), is_read_only, &e);
 	if (error) {
-		if (fd >= 0)
-			close(fd);
+		if (r->reply_fd_given)
+			close(r->reply_fd);
+		r->reply_fd = -1;
+		r->reply_fd_given = false;
 		return error;
 	}
 	*ret = (struct view){ .object_id = o->id,
 		.object_offset = e.offset,
 		.flags = o->is_device ? PAGER_WIRE_MAP_DEVICE : 0,
 		.cache_mode = o->cache_mode };
-	r->reply_fd = is_read_only ? fd : o->backing.memfd;
-	r->reply_fd_given = is_read_only;
 	return 0;
 }
 

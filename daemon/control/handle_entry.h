@@ -12,6 +12,9 @@
 /* Whether it is PROT_READ, or PROT_READ | PROT_WRITE. */
 bool protection_is_valid(uint32_t protection);
 
+/* The reply gets the object's memfd, or a description of it that can only be read. => 0 or -errno.
+ * Runs on: jobs */
+int view_open(struct request *r, const struct vm_object *o, bool is_read_only);
 /* What a client is told of what it maps. */
 struct view {
 	uint64_t object_id, object_offset;

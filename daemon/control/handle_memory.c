@@ -110,7 +110,7 @@ handle_behavior(struct request *r)
 	} once[PAGER_BEHAVIOR_PAGEOUT + 1] = {
 		[PAGER_BEHAVIOR_WILLNEED] = { range_is_covered, region_prefetch },
 		[PAGER_BEHAVIOR_DONTNEED] = { range_is_covered, region_cool },
-		[PAGER_BEHAVIOR_FREE] = { region_may_leave, region_discard },
+		[PAGER_BEHAVIOR_FREE] = { region_may_be_discarded, region_discard },
 		[PAGER_BEHAVIOR_PAGEOUT] = { region_may_leave, region_evict },
 	};
 	const struct pager_req_behavior *in = r->body;

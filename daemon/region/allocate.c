@@ -163,6 +163,19 @@ parts_too_many_locked(struct vm_map *m, const struct range *range)
 	       vm_map_index(m, range->address) == vm_map_index(m, range->end);
 }
 
+/* A device may be at work on what is pinned. */
+static bool
+is_pinned_locked(struct vm_map *m, const struct range *range)
+{
+	bool pinned = false;
+
+	lock_assert_held(&m->lock);
+	for (uint32_t i = vm_map_index(m, range->address);
+	     i < m->count && m->entries[i].start < range->end; i++)
+		pinned |= m->entries[i].pin_count > 0;
+	return pinned;
+}
+
 /* Pages of a mapping that several may see are given back at its ends only: where the range begins
  * in the midst of one, its upper part becomes a mapping of its own. parts: both then, with a
  * reference. => false: it may not; nothing has changed */
@@ -203,6 +216,8 @@ region_deallocate_begin(struct range *range)
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, range->address, range->end))
 		error = -EINVAL;
+	else if (is_pinned_locked(m, range))
+		error = -EBUSY;
 	else if (parts_too_many_locked(m, range))
 		error = -ENOMEM;
 	if (!error)

@@ -34,8 +34,9 @@ region_behave(struct range *range, uint32_t behavior)
 	    &(struct change){ .range = range, .apply = entry_behave, .value = behavior });
 }
 
-int
-region_may_leave(struct range *range)
+/* => 0, -EINVAL (not all of it is allocated), or the first that `check` says */
+static int
+entries_check(struct range *range, int (*check)(const struct vm_entry *e))
 {
 	struct vm_map *m = &range->task->map;
 	int error = 0;
@@ -47,10 +48,35 @@ region_may_leave(struct range *range)
 		error = -EINVAL;
 	for (uint32_t i = vm_map_index(m, range->address);
 	     !error && i < m->count && m->entries[i].start < range->end; i++)
-		if (m->entries[i].mapping->object->is_device)
-			error = -ENOTSUP;
+		error = check(&m->entries[i]);
 	lock_release(&m->lock);
 	return error;
+}
+
+static int
+entry_may_leave(const struct vm_entry *e)
+{
+	return e->mapping->object->is_device ? -ENOTSUP : 0;
+}
+
+static int
+entry_may_be_discarded(const struct vm_entry *e)
+{
+	return e->pin_count > 0 ? -EBUSY : entry_may_leave(e);
+}
+
+int
+region_may_leave(struct range *range)
+{
+	locks_assert_none();
+	return entries_check(range, entry_may_leave);
+}
+
+int
+region_may_be_discarded(struct range *range)
+{
+	locks_assert_none();
+	return entries_check(range, entry_may_be_discarded);
 }
 
 struct cool {

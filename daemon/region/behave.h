@@ -10,9 +10,11 @@
 
 /* The entries remember a lasting behavior. => 0, -EINVAL or -ENOMEM. Runs on: jobs, no lock held */
 int region_behave(struct range *range, uint32_t behavior);
-/* Whether pages of the range may be taken out, or thrown away. => 0; -EINVAL: not all of it is
- * allocated; -ENOTSUP: there is memory of a device, which stays. No lock held */
+/* Whether pages of the range may be taken out. => 0; -EINVAL: not all of it is allocated; -ENOTSUP:
+ * there is memory of a device, which stays. No lock held, here and below */
 int region_may_leave(struct range *range);
+/* Whether its content may be thrown away. => likewise; -EBUSY: some of it is pinned */
+int region_may_be_discarded(struct range *range);
 /* DONTNEED: active pages of a piece become inactive and lose their mappings. => pages */
 uint64_t region_cool(struct range *range);
 /* FREE: discards the content of a piece, which stays allocated. => pages that were there */

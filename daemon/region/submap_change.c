@@ -12,6 +12,7 @@
 #include "pmap/pmap.h"
 #include "region/piece.h"
 #include "region/prefetch.h"
+#include "region/wire.h"
 #include "transit/discard.h"
 #include "transit/release.h"
 
@@ -39,6 +40,9 @@ region_submap_remove(struct submap_change *c)
 {
 	CHECK_OBJ(c->object, VM_OBJECT_MAGIC);
 	CHECK(c->at == c->first);
+	/* What a device writes would be lost. */
+	if (object_is_pinned(c->object, c->first, c->end))
+		return -EBUSY;
 	return submap_remove(c->object, c->first, c->end);
 }
 
@@ -73,6 +77,10 @@ region_submap_protect(struct submap_change *c, uint32_t protection, bool is_maxi
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	CHECK(c->at == c->first);
+	/* Taking pages out of all page tables moves their content to other memory, and what a
+	 * device writes to the old one would be lost. */
+	if (!(protection & PROT_READ) && object_is_pinned(o, c->first, c->end))
+		return -EBUSY;
 	error = submap_protect(o, c->first, c->end, protection, is_maximum);
 	/* As in region_submap_add. */
 	if (!error && !is_maximum && protection != PROT_NONE)

@@ -25,11 +25,13 @@ struct submap_change {
  * jobs */
 int region_submap_add(struct vm_object *o, const struct submap_place *place, uint32_t protection,
     uint32_t tag, uint64_t *ret_first);
-/* As submap_remove; region_submap_discard follows until all is done. */
+/* As submap_remove, or -EBUSY: some of it is pinned; region_submap_discard follows until all is
+ * done. */
 int region_submap_remove(struct submap_change *c);
 /* Discards a piece. */
 void region_submap_discard(struct submap_change *c);
-/* As submap_protect; region_submap_lower follows until all is done. */
+/* As submap_protect, or -EBUSY: it may not be read any more, and some of it is pinned;
+ * region_submap_lower follows until all is done. */
 int region_submap_protect(struct submap_change *c, uint32_t protection, bool is_maximum);
 /* Takes rights that the regions lack from the pages of a piece. */
 void region_submap_lower(struct submap_change *c);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "pager/pager.h"
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
 #include "region/change.h"
@@ -188,12 +189,15 @@ static int
 entry_is_wired(struct change *c, const struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
+	if (e->pin_count > 0)
+		return -EBUSY;
 	return e->user_wired_count > 0 ? 0 : -EINVAL;
 }
 
-/* Bytes that are wired already have been promised already. */
+/* rights: those with which each page is about to be touched. Bytes that are wired already have been
+ * promised already. */
 static int
-entry_may_wire(struct change *c, const struct vm_entry *e)
+entry_check(struct change *c, const struct vm_entry *e, uint32_t rights)
 {
 	struct vm_object *o = e->mapping->object;
 	bool is_locked = e->mapping->is_read_only && !o->is_device;
@@ -201,21 +205,30 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 	int error;
 
 	lock_assert_held(&c->range->task->map.lock);
-	if (is_locked || !(e->protection & PROT_READ))
+	if (is_locked || (rights & ~e->protection))
 		return -EACCES;
 	start = max_u64(e->start, c->range->address);
 	end = min_u64(e->end, c->range->end);
 	if (o->submap) {
-		/* The client is about to write to each page. */
 		error = submap_allows(o, (e->offset + (start - e->start)) >> o->daemon->page_shift,
-		    (e->offset + (end - e->start)) >> o->daemon->page_shift,
-		    PROT_READ | PROT_WRITE);
+		    (e->offset + (end - e->start)) >> o->daemon->page_shift, rights);
 		if (error)
 			return error;
 	}
 	if (e->wired_count == 0 && !o->is_device)
 		c->wired_bytes += end - start;
-	return e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
+	return 0;
+}
+
+static int
+entry_may_wire(struct change *c, const struct vm_entry *e)
+{
+	/* Of a submap the client is about to write to each page. */
+	uint32_t rights = e->mapping->object->submap ? PROT_READ | PROT_WRITE : PROT_READ;
+	int error = entry_check(c, e, rights);
+
+	lock_assert_held(&c->range->task->map.lock);
+	return error ? error : e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
 /* At most half of a process's limit may be wired. */
@@ -245,6 +258,122 @@ region_wire_begin(struct range *range)
 	CHECK(range->at == range->address);
 	return change_entries(&(struct change){
 	    .range = range, .check = entry_may_wire, .agree = take_wired, .apply = entry_wire });
+}
+
+static int
+entry_may_pin(struct change *c, const struct vm_entry *e)
+{
+	/* What a device writes, the client must be allowed to write; and what it reads, to read. */
+	uint32_t rights = c->value & PAGER_DIRECTION_IN ? PROT_READ | PROT_WRITE : PROT_READ;
+	int error = entry_check(c, e, rights);
+
+	lock_assert_held(&c->range->task->map.lock);
+	return error ? error : e->pin_count < UINT16_MAX ? 0 : -EAGAIN;
+}
+
+static void
+entry_pin(struct change *c, struct vm_entry *e)
+{
+	lock_assert_held(&c->range->task->map.lock);
+	vm_map_pin(&c->range->task->map, e, 1);
+}
+
+int
+region_pin_begin(struct range *range, uint32_t direction)
+{
+	locks_assert_none();
+	CHECK(range->at == range->address);
+	return change_entries(&(struct change){ .range = range,
+	    .check = entry_may_pin,
+	    .agree = take_wired,
+	    .apply = entry_pin,
+	    .value = direction });
+}
+
+static int
+entry_is_pinned(struct change *c, const struct vm_entry *e)
+{
+	lock_assert_held(&c->range->task->map.lock);
+	return e->pin_count > 0 ? 0 : -EINVAL;
+}
+
+static void
+entry_unpin(struct change *c, struct vm_entry *e)
+{
+	lock_assert_held(&c->range->task->map.lock);
+	vm_map_pin(&c->range->task->map, e, -1);
+}
+
+int
+region_unpin_begin(struct range *range)
+{
+	locks_assert_none();
+	CHECK(range->at == range->address);
+	return change_entries(
+	    &(struct change){ .range = range, .check = entry_is_pinned, .apply = entry_unpin });
+}
+
+bool
+object_is_pinned(struct vm_object *o, uint64_t first, uint64_t end)
+{
+	unsigned page_shift = o->daemon->page_shift;
+	const struct mapper *m;
+	struct mapper_walk w;
+	bool pinned = false;
+
+	locks_assert_none();
+	mapper_walk_begin(&w, o, first, end);
+	while (!pinned && (m = mapper_walk_next(&w)) != NULL) {
+		uint64_t low = m->base + (m->low << page_shift),
+			 high = m->base + (m->high << page_shift);
+		struct vm_map *map = &m->task->map;
+
+		lock_acquire(&map->lock);
+		for (uint32_t i = vm_map_index(map, low);
+		     i < map->count && map->entries[i].start < high; i++)
+			pinned |=
+			    map->entries[i].pin_count > 0 && map->entries[i].mapping->object == o;
+		lock_release(&map->lock);
+	}
+	mapper_walk_end(&w);
+	return pinned;
+}
+
+int
+region_pinned_part(const struct range *range, struct vm_entry *ret)
+{
+	unsigned page_shift = range->task->daemon->page_shift;
+	struct vm_map *m = &range->task->map;
+	struct vm_entry *e;
+	uint64_t end;
+
+	locks_assert_none();
+	CHECK(range->address < range->end);
+	lock_acquire(&m->lock);
+	e = vm_map_lookup(m, range->address);
+	if (!e || e->pin_count == 0) {
+		lock_release(&m->lock);
+		return -EINVAL;
+	}
+	*ret = *e;
+	ret->offset += range->address - e->start;
+	ret->start = range->address;
+	end = e->end;
+	/* Neighbours of one object, side by side there too. */
+	for (e++; e < m->entries + m->count && end < range->end; e++) {
+		if (e->start != end || e->pin_count == 0 ||
+		    e->mapping->object != ret->mapping->object ||
+		    e->offset != ret->offset + (end - ret->start) ||
+		    e->mapping->is_read_only != ret->mapping->is_read_only)
+			break;
+		ret->max_protection &= e->max_protection;
+		end = e->end;
+	}
+	ret->end = min_u64(end, range->end);
+	vm_mapping_get(ret->mapping);
+	lock_release(&m->lock);
+	CHECK(ret->end - ret->start >= 1ull << page_shift);
+	return 0;
 }
 
 uint64_t

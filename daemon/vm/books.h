@@ -298,8 +298,9 @@ struct vm_entry {
 	uint32_t max_protection;    /* PROT_*, never gains a right */
 	uint32_t tag;               /* the client's: at most PAGER_TAG_MAX */
 	uint32_t user_wired_count;  /* by the client, at most UINT16_MAX */
-	uint32_t wired_count;       /* by the daemon, and one more while user_wired_count > 0; the
-				       pages stay resident while it is above 0 */
+	uint32_t pin_count;   /* by memory descriptors that are prepared, at most UINT16_MAX */
+	uint32_t wired_count; /* pin_count, and one more while user_wired_count > 0; the pages
+				 stay resident while it is above 0 */
 };
 
 struct vm_map {

@@ -239,6 +239,19 @@ vm_map_wire_user(struct vm_map *m, struct vm_entry *e, int by)
 	CHECK(m->wired_bytes <= m->virtual_bytes);
 }
 
+void
+vm_map_pin(struct vm_map *m, struct vm_entry *e, int by)
+{
+	CHECK(by == 1 || (by == -1 && e->pin_count > 0 && e->wired_count > 0));
+	lock_assert_held(&m->lock);
+	e->pin_count += (uint32_t)by;
+	if (by > 0 && e->wired_count++ == 0)
+		wired_change_locked(m, e, 1, e->end - e->start);
+	if (by < 0 && --e->wired_count == 0)
+		wired_change_locked(m, e, -1, e->end - e->start);
+	CHECK(m->wired_bytes <= m->virtual_bytes);
+}
+
 static bool
 can_merge(const struct vm_entry *a, const struct vm_entry *b)
 {
@@ -246,7 +259,8 @@ can_merge(const struct vm_entry *a, const struct vm_entry *b)
 	       a->offset + (a->end - a->start) == b->offset && a->behavior == b->behavior &&
 	       a->inheritance == b->inheritance && a->protection == b->protection &&
 	       a->max_protection == b->max_protection && a->tag == b->tag &&
-	       a->user_wired_count == b->user_wired_count && a->wired_count == b->wired_count;
+	       a->user_wired_count == b->user_wired_count && a->pin_count == b->pin_count &&
+	       a->wired_count == b->wired_count;
 }
 
 static void

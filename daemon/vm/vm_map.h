@@ -47,6 +47,8 @@ void vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end);
 /* Wires (by 1) or unwires (by -1) an entry for its client, whose first wire is one of the entry's,
  * and whose last unwire takes that back. => M held */
 void vm_map_wire_user(struct vm_map *m, struct vm_entry *e, int by);
+/* Pins (by 1) or unpins (by -1) an entry, which is wired for that. => M held */
+void vm_map_pin(struct vm_map *m, struct vm_entry *e, int by);
 uint32_t vm_map_index(struct vm_map *m, uint64_t address);
 
 #endif

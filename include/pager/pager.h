@@ -73,8 +73,8 @@ enum pager_allocate_flags {
  * descriptors). Whatever the error, nothing is left allocated. */
 PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr);
 /* Gives back any page-aligned part of allocated memory. -EINVAL: a part of the range is not
- * allocated. If the program itself has unmapped memory there, or has mapped something in its place,
- * that is left alone. */
+ * allocated. -EBUSY: a part is pinned (pager_memory_descriptor_prepare). If the program itself has
+ * unmapped memory there, or has mapped something in its place, that is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
 
 /* A name for shareable memory, for all of one allocation: a descriptor, which may be sent to any
@@ -122,12 +122,13 @@ PAGER_API int pager_submap_allocate(
     struct pager *p, int fd, uint64_t *offset, size_t size, int protection, unsigned flags);
 /* Removes what regions have in the range, all of which they must cover. When the call returns its
  * content is gone, and no process sees any of it, one that is stopped included. Errors: as for
- * pager_submap_allocate; -EINVAL (a part of the range is a hole). */
+ * pager_submap_allocate; -EINVAL (a part of the range is a hole); -EBUSY (somebody has pinned a
+ * part of it, see pager_memory_descriptor_prepare). */
 PAGER_API int pager_submap_deallocate(struct pager *p, int fd, uint64_t offset, size_t size);
 /* Sets what may be done with the range, all of which regions must cover; with PAGER_PROT_MAXIMUM
  * its maximum, as pager_protect does. When the call returns no process can do with it what it may
- * not. The content stays. Errors: as for pager_submap_deallocate; -EACCES (also: a maximum lacks a
- * right). */
+ * not. The content stays. Errors: as for pager_submap_deallocate, -EBUSY with PROT_NONE only;
+ * -EACCES (also: a maximum lacks a right). */
 PAGER_API int pager_submap_protect(
     struct pager *p, int fd, uint64_t offset, size_t size, int protection);
 /* Another name of what fd names, which may do less: rights is PROT_READ, perhaps with PROT_WRITE
@@ -201,9 +202,47 @@ PAGER_API int pager_msync(struct pager *p, void *addr, size_t size, unsigned fla
 
 /* Brings the range in and keeps it resident and writable without faults until it has been unwired
  * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.
- * -EAGAIN: the wire limit is reached. */
+ * -EAGAIN: the wire limit is reached. -EBUSY (unwiring): a part of the range is pinned. */
 PAGER_API int pager_wire(struct pager *p, void *addr, size_t size);
 PAGER_API int pager_unwire(struct pager *p, void *addr, size_t size);
+
+/* Memory descriptors: memory on which a device is to work (DMA, registered I/O buffers), after
+ * IOKit's IOMemoryDescriptor. */
+enum pager_direction {
+	PAGER_DIRECTION_IN = 1,  /* into memory: the device writes there */
+	PAGER_DIRECTION_OUT = 2, /* out of memory: the device reads */
+	PAGER_DIRECTION_INOUT = 3,
+};
+/* Where a part of the memory lies: `size` bytes of a file, from `offset` on. */
+struct pager_memory_piece {
+	int fd;              /* the descriptor's: neither to be closed, nor used after
+				pager_memory_descriptor_complete */
+	uint32_t protection; /* what it allows: PROT_READ, or PROT_READ | PROT_WRITE */
+	uint64_t offset, size;
+};
+struct pager_memory_descriptor;
+/* A descriptor of the range, which says nothing to the daemon yet. It must be released before
+ * pager_disconnect. Errors: -EINVAL (a part of the range is not allocated, or there is no such
+ * direction), -ENOMEM, -ENOTCONN. */
+PAGER_API int pager_memory_descriptor_create(struct pager *p, void *addr, size_t size,
+    enum pager_direction direction, struct pager_memory_descriptor **ret);
+/* Wires the range, as pager_wire does, touches it with the access that the direction needs, and
+ * pins it: until pager_memory_descriptor_complete it cannot be unwired, given back or discarded
+ * (-EBUSY), so a device's writes are not lost. Several descriptors may be prepared for the same
+ * memory. *ret_pieces: where it lies, in the order of addresses; *ret_count: how many pieces. They
+ * are the descriptor's, until it is completed. The files are those of the memory itself, with no
+ * more rights than the client has to it and the direction needs. Errors: -EALREADY (it is
+ * prepared), -EACCES (the protection of a part does not allow the direction), -EAGAIN (the wire
+ * limit is reached), -EINVAL (the range has been given back), -ENOMEM (also: not all pages came
+ * in), -EMFILE, -ENOTCONN. Nothing is wired then. */
+PAGER_API int pager_memory_descriptor_prepare(struct pager_memory_descriptor *descriptor,
+    const struct pager_memory_piece **ret_pieces, size_t *ret_count);
+/* The device is done: unpins and unwires what prepare has, and closes the pieces' files. Errors:
+ * -EINVAL (it is not prepared), -ENOMEM (too many regions: it is prepared still), -ENOTCONN (the
+ * memory is not served any more, and the descriptor not prepared). */
+PAGER_API int pager_memory_descriptor_complete(struct pager_memory_descriptor *descriptor);
+/* Frees a descriptor. Error: -EBUSY (it is prepared). NULL: 0. */
+PAGER_API int pager_memory_descriptor_release(struct pager_memory_descriptor *descriptor);
 
 enum pager_behavior {
 	PAGER_BEHAVIOR_DEFAULT = 0,
@@ -220,7 +259,8 @@ enum pager_behavior {
  * usual), and also when nothing more can leave (memory and swap are full). Wired pages stay; pages
  * that are touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile;
  * other calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated, or
- * there is no such behaviour), -ENOTSUP (FREE and PAGEOUT of memory of a device), -ENOMEM (a
+ * there is no such behaviour), -ENOTSUP (FREE and PAGEOUT of memory of a device), -EBUSY (FREE of
+ * memory that is pinned), -ENOMEM (a
  * lasting behaviour: too many regions). */
 PAGER_API int pager_behavior(
     struct pager *p, void *addr, size_t size, enum pager_behavior behavior);

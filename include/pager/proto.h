@@ -142,6 +142,25 @@ struct pager_rep_make_device { /* carries the descriptor that is the device's na
 	uint64_t object_id;
 };
 
+enum pager_descriptor_op {
+	PAGER_DESCRIPTOR_PREPARE =
+	    1, /* the range is wired and pinned; the client brings it in then */
+	PAGER_DESCRIPTOR_PIECE = 2, /* tells the first piece of a range that is pinned */
+	PAGER_DESCRIPTOR_COMPLETE = 3,
+};
+/* Errors: -EINVAL: (PIECE, COMPLETE) not pinned; -EACCES: the protection does not allow the
+ * direction; -EAGAIN: the limit on wired memory. */
+struct pager_req_descriptor {
+	uint64_t address, size;
+	uint32_t op;        /* enum pager_descriptor_op */
+	uint32_t direction; /* enum pager_direction; with COMPLETE any */
+};
+struct pager_rep_descriptor { /* of PIECE: carries the memfd; of others: all 0 */
+	uint64_t object_id, object_offset, size;
+	uint32_t protection; /* that the memfd allows */
+	uint32_t reserved;
+};
+
 struct pager_wire_device {
 	uint64_t object_id, size;
 	uint64_t mapped_bytes;        /* in all mappings together */
@@ -490,6 +509,7 @@ _Static_assert(sizeof(struct pager_req_submap_change) == 32, "wire layout");
 _Static_assert(sizeof(struct pager_req_submap_name) == 8, "wire layout");
 _Static_assert(sizeof(struct pager_req_map_device) == 64, "wire layout");
 _Static_assert(sizeof(struct pager_req_make_device) == 24, "wire layout");
+_Static_assert(sizeof(struct pager_req_descriptor) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_wire_device) == 112, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_devices) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");

@@ -56,5 +56,7 @@ MSG(34, MAP_DEVICE, map_device, 1, CLIENT, JOB,
 MSG(35, MAKE_DEVICE, make_device, 1, CLIENT, LOOP,
     "makes a device of the memory behind the descriptor sent along; answers with the descriptor "
     "that is its name")
+MSG(36, DESCRIPTOR, descriptor, 1, CLIENT, JOB,
+    "memory descriptors: wires and pins a range, tells a piece of it with its memfd, or lets it go")
 MSG(40, DEVICES, devices, 0, ANY, JOB, "lists devices and who maps them, a few at a time")
 #undef MSG

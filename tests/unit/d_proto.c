@@ -74,6 +74,8 @@ static const struct row rows[] = {
 	{ .what = "make device", .type = PAGER_MSG_MAKE_DEVICE, .fds = 1, .good = true },
 	{ .what = "make device without a descriptor", .type = PAGER_MSG_MAKE_DEVICE },
 	{ .what = "make device with two", .type = PAGER_MSG_MAKE_DEVICE, .fds = 2 },
+	{ .what = "descriptor", .type = PAGER_MSG_DESCRIPTOR, .good = true },
+	{ .what = "descriptor with a descriptor", .type = PAGER_MSG_DESCRIPTOR, .fds = 1 },
 	{ .what = "devices", .type = PAGER_MSG_DEVICES, .good = true },
 	{ .what = "devices with a descriptor", .type = PAGER_MSG_DEVICES, .fds = 1 },
 	{ .what = "type 0", .type = 0 },
