@@ -249,8 +249,29 @@ union fake_body {
 	struct pager_rep_region region;
 	struct pager_rep_page_query page_query;
 	struct pager_rep_statistics statistics;
+	struct pager_rep_submap_change submap_change;
 	char bytes[PAGER_MSG_BYTES_MAX];
 };
+
+/* => bytes of the reply */
+static size_t
+fake_submap(struct fake *f, const struct pager_msg_header *h, const int *fds, union fake_body *rep,
+    int *ret_fd)
+{
+	const void *req = h + 1;
+
+	if (h->type != PAGER_MSG_SUBMAP_CREATE)
+		close(fds[0]);
+	if (h->type != PAGER_MSG_SUBMAP_CHANGE) {
+		if (h->type == PAGER_MSG_SUBMAP_NAME)
+			f->rights = ((const struct pager_req_submap_name *)req)->rights;
+		*ret_fd = f->dev_fd;
+		return sizeof(struct pager_rep_submap_name);
+	}
+	f->changed = *(const struct pager_req_submap_change *)req;
+	rep->submap_change.offset = f->changed.offset + FAKE_PAGE_SIZE;
+	return sizeof(rep->submap_change);
+}
 
 static void
 fake_handle(
@@ -296,6 +317,11 @@ fake_handle(
 		break;
 	case PAGER_MSG_PROTECT:
 		error = fake_protect(f, s, req);
+		break;
+	case PAGER_MSG_SUBMAP_CREATE:
+	case PAGER_MSG_SUBMAP_NAME:
+	case PAGER_MSG_SUBMAP_CHANGE:
+		bytes = fake_submap(f, h, fds, rep, &fd);
 		break;
 	case PAGER_MSG_INHERIT:
 	case PAGER_MSG_TAG:

@@ -243,6 +243,28 @@ fake_sessions(struct fake *f)
 	return count;
 }
 
+struct pager_req_submap_change
+fake_submap_changed(struct fake *f)
+{
+	struct pager_req_submap_change changed;
+
+	pthread_mutex_lock(&f->lock);
+	changed = f->changed;
+	pthread_mutex_unlock(&f->lock);
+	return changed;
+}
+
+uint32_t
+fake_submap_rights(struct fake *f)
+{
+	uint32_t rights;
+
+	pthread_mutex_lock(&f->lock);
+	rights = f->rights;
+	pthread_mutex_unlock(&f->lock);
+	return rights;
+}
+
 void
 fake_last_name(struct fake *f, char name[64])
 {

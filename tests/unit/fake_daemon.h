@@ -64,6 +64,10 @@ unsigned fake_strays(struct fake *f);
 unsigned fake_range_errors(struct fake *f);
 uint64_t fake_allocated_bytes(struct fake *f);
 unsigned fake_sessions(struct fake *f);
+/* The last change of a submap that was asked for, and the last rights that were asked for. The
+ * answer says that the region lies one page above what the request says. */
+struct pager_req_submap_change fake_submap_changed(struct fake *f);
+uint32_t fake_submap_rights(struct fake *f);
 /* The name that the last hello gave. */
 void fake_last_name(struct fake *f, char name[64]);
 

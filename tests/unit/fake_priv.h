@@ -36,6 +36,8 @@ struct fake {
 	enum fake_mangle mangle[FAKE_TYPES_MAX];
 	unsigned malformed, missing, minor, held, strays, range_errors;
 	char last_name[64];
+	struct pager_req_submap_change changed; /* the last one */
+	uint32_t rights;                        /* of the last SUBMAP_NAME */
 };
 
 void fake_session_close(struct fake_session *s);
