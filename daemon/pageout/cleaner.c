@@ -17,6 +17,7 @@
 #include "pageout/cleaner_priv.h"
 #include "pagers/pager.h"
 #include "pagers/returns.h"
+#include "pagers/vnode_watch.h"
 #include "transit/discard.h"
 #include "transit/drop.h"
 
@@ -175,6 +176,8 @@ object_refresh(struct cleaner *c, struct vm_object *o)
 
 	if (!pager_is_changed(o) && !x->drop_again)
 		return;
+	/* Those that lie behind a new end are found when they are written. */
+	returns_want_soon(o);
 	gone = vm_object_drop_clean(c->stats, &c->hole, o, 0, o->page_count, &x->drop_again);
 	stat_add(c->stats, STAT_FILE_DROPS, gone);
 }
@@ -248,6 +251,7 @@ cleaner_main(void *argument)
 	struct daemon *d = c->daemon;
 	struct epoll_event events[4];
 	struct clean_request *r;
+	bool is_watched = vnode_watch_fd(d) >= 0;
 
 	pthread_setname_np(pthread_self(), "cleaner");
 	watch_begin(&c->watch);
@@ -260,9 +264,12 @@ cleaner_main(void *argument)
 		locks_assert_none();
 		count = epoll_wait(c->epoll, events, ARRAY_LEN(events), soon ? AGAIN_MS : IDLE_MS);
 		for (int i = 0; i < count; i++)
-			is_rung |= events[i].data.fd == d->returns.bell;
-		if (is_rung)
+			is_rung |= events[i].data.fd == d->returns.bell ||
+				   (is_watched && events[i].data.fd == vnode_watch_fd(d));
+		if (is_rung) {
 			returns_answer(d);
+			stat_add(c->stats, STAT_FILE_CHANGES, is_watched ? vnode_watch_read(d) : 0);
+		}
 		reap(c);
 		while ((r = returns_take(d)) != NULL)
 			request_add(c, r);
@@ -313,6 +320,8 @@ cleaner_start(struct daemon *d)
 		error = poll_add(c, swap_channel_fd(c->channel));
 	if (!error)
 		error = poll_add(c, d->returns.bell);
+	if (!error && vnode_watch_fd(d) >= 0)
+		error = poll_add(c, vnode_watch_fd(d));
 	if (!error)
 		error = -pthread_create(&c->thread, NULL, cleaner_main, c);
 	return error;

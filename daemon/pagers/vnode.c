@@ -17,6 +17,7 @@
 
 #include "core/closer.h"
 #include "core/watch.h"
+#include "pagers/vnode_watch.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
 #include "vm/vm_share.h"
@@ -30,12 +31,14 @@ vnodes_create(struct daemon *d)
 {
 	CHECK(d->vnodes.count == 0);
 	lock_init(&d->vnodes.lock, RANK_VNODES);
+	vnode_watch_create(d);
 }
 
 void
 vnodes_destroy(struct daemon *d)
 {
 	CHECK(d->vnodes.count == 0 && d->vnodes.object_count == 0);
+	vnode_watch_destroy(d);
 	lock_fini(&d->vnodes.lock);
 }
 
@@ -153,6 +156,7 @@ static void
 vnode_free(struct daemon *d, struct vnode *v)
 {
 	CHECK(v->references == 0 && !v->objects);
+	vnode_watch_remove(d, v);
 	for (unsigned i = 0; i < ARRAY_LEN(v->files); i++) {
 		closer_close(d, load_relaxed(&v->files[i].plain), 0, v->account->uid);
 		closer_close(d, load_relaxed(&v->files[i].direct), 0, v->account->uid);
@@ -264,6 +268,7 @@ vnode_get(struct daemon *d, struct task *task, int fd, bool is_writable, struct 
 			return error;
 		}
 		files_give(d, v, is_writable, plain, direct);
+		vnode_watch_add(d, v, fd);
 	}
 	*ret = v;
 	*ret_pages = round_up_u64((uint64_t)st.st_size, d->page_bytes) >> d->page_shift;

@@ -43,6 +43,13 @@ enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_VNODE, PAGER_KIND_COUNT };
 
 #define VNODE_MAGIC 0x0f11e0deu
 
+/* What a file system knows a file by: struct file_handle. */
+struct vnode_handle {
+	int type;
+	unsigned length; /* bytes */
+	unsigned char bytes[128];
+};
+
 /* The daemon's own descriptions of a file. -1: there is none. */
 struct vnode_file {
 	atomic_int plain;  /* (A) through the page cache */
@@ -61,6 +68,8 @@ struct vnode {
 	    files[2]; /* by whether they can be written through; once there they stay */
 	struct share_account *account; /* (C) pays for the descriptors, with a reference */
 	atomic_int error;    /* (A) -errno of a failed write that nobody has been told of */
+	struct vnode_handle handle;    /* (V) where it is watched */
+	bool is_watched;               /* (V) changes that others make are seen */
 	atomic_uint changes; /* (A) times that somebody else was seen to change it */
 };
 

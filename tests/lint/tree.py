@@ -58,6 +58,7 @@ SAID_ONCE = {
     ('daemon/main.c', 'there is no group '),
     ('daemon/pmap/zap.c', 'the system has swap'),
     ('daemon/fault/latency.c', '%s cannot be used'),
+    ('daemon/pagers/vnode_watch.c', 'there is no fanotify(7)'),
     ('daemon/control/loop.c', 'stopping on'),
     ('swap/swapio.c', 'swap: io_uring refused'),
 }

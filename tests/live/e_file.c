@@ -365,6 +365,70 @@ test_faulty(void)
 	live_stop(&d);
 }
 
+/* --- others --- */
+
+static void
+changed(struct live *d, void *argument)
+{
+	struct pair *p = argument;
+	struct pager *pager = client_connect(d);
+	uint64_t page = d->page_bytes, words = page / 8;
+	const volatile unsigned char *end;
+	volatile uint64_t *base;
+	void *at;
+
+	signal(SIGBUS, on_bus);
+	OK(pager_map_file(pager, p->fd, 0, p->bytes, RW, PAGER_MAP_SHARED, &at));
+	base = at;
+	end = (unsigned char *)at + p->bytes - page;
+	words_verify(at, 0, p->bytes / 8, 0);
+	/* What the daemon writes by itself is nobody's change. */
+	base[0] = word_of(0, 1);
+	OK(pager_msync(pager, at, p->bytes, PAGER_MSYNC_SYNC));
+	live_rest(d);
+	EQ(live_stat(d, "file_changes"), 0);
+	/* A dirty page wins; clean ones are read again. */
+	base[words] = word_of(words, 1);
+	pair_reach(p, 1);
+	pair_await(d, p, 2);
+	WAIT_UNTIL(d, base[2 * words] == 42);
+	REQUIRE(live_stat(d, "file_changes") > 0);
+	EQ(base[words], word_of(words, 1));
+	/* The file becomes shorter. */
+	REQUIRE(!is_bus(end));
+	pair_reach(p, 3);
+	WAIT_UNTIL(d, is_bus(end));
+	pager_disconnect(pager);
+}
+
+static void
+test_changed(void)
+{
+	struct live d = { 0 };
+	struct pair *p = shared_alloc(sizeof(*p));
+	uint64_t word = 42, page;
+	pid_t client;
+
+	begin(&d, "16M");
+	page = d.page_bytes;
+	p->bytes = 1u << 20;
+	p->fd = file_make("changed", p->bytes);
+	client = client_start(&d, changed, p);
+	pair_await(&d, p, 1);
+	REQUIRE(pwrite(p->fd, &word, 8, (off_t)page) == 8);
+	REQUIRE(pwrite(p->fd, &word, 8, (off_t)(2 * page)) == 8);
+	pair_reach(p, 2);
+	pair_await(&d, p, 3);
+	REQUIRE(ftruncate(p->fd, (off_t)(p->bytes - 2 * page)) == 0);
+	client_join(&d, client, false);
+	WAIT_UNTIL(&d, live_stat(&d, "files") == 0);
+	REQUIRE(pread(p->fd, &word, 8, (off_t)page) == 8);
+	EQ(word, word_of(page / 8, 1));
+	EQ(lseek(p->fd, 0, SEEK_END), p->bytes - 2 * page);
+	live_check(&d);
+	live_stop(&d);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -374,6 +438,7 @@ main(int argc, char **argv)
 		{ "ends", test_ends },
 		{ "rights", test_rights },
 		{ "faulty", test_faulty },
+		{ "changed", test_changed },
 	};
 
 	live_init(argc, argv);
