@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "fault/ahead.h"
 #include "fault/stream.h"
 #include "fault/swapin.h"
 #include "pageq/exact.h"
@@ -114,6 +115,8 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	enum frame_use use = !stored ? FRAME_FIRST : write ? FRAME_WRITE : FRAME_READ;
 	enum fault_outcome outcome;
 	enum run_begun begun;
+	uint64_t first;
+	unsigned count;
 
 	lock_assert_held(&t->object->lock);
 	vm_page_assert(t->object, t->index);
@@ -125,6 +128,8 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 		want = (unsigned)min_u64(want, t->high - t->index);
 	else
 		want = (unsigned)min_u64(want, t->index - t->low + 1);
+	if (unlikely(t->object->external != NULL))
+		want = (unsigned)min_u64(want, fault_io_bytes(d) >> d->page_shift);
 	/* While faults wait for frames no guess takes one, and an exact recording must see each
 	 * touch. */
 	if (load_relaxed(&d->park.count) > 0 || trace_is_exact(d))
@@ -140,8 +145,8 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	fill.wired = t->wired;
 	fill.sequential = t->want > 1;
 	fill.seen_by = t->seen_by;
-	if (fill.count > 1)
-		stream_advance(d, f, fill_address(&fill, 0), fill.count);
+	first = fill_address(&fill, 0);
+	count = fill.count;
 	if (!trace_is_exact(d)) {
 		trace_fault(d, t->object, t->index, f, TRACE_MAJOR);
 	} else if (!trace_window_push(d, server->stats, t->object, t->index, f, TRACE_MAJOR)) {
@@ -151,9 +156,14 @@ content_answer(struct fault_server *server, const struct fault *f, const struct 
 	}
 	if (stored) {
 		outcome = fill_stored(server, f, &fill);
+		if (outcome == FAULT_PENDING)
+			ahead_read(server, f, t, ((first - t->base) >> d->page_shift) + count);
 	} else {
 		outcome = fill_zero(server->stats, &fill) ? FAULT_ANSWERED : FAULT_AGAIN;
 	}
+	/* A fault that comes again is on the same run then. */
+	if (count > 1 && outcome != FAULT_NO_IO)
+		stream_advance(d, f, first, count);
 	if (outcome == FAULT_ANSWERED || outcome == FAULT_AGAIN)
 		settle_unmap(d, server->stats);
 	return outcome;

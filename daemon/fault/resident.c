@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "fault/ahead.h"
 #include "fault/stream.h"
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
@@ -321,6 +322,8 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 	is_mapped = answer_held(server, f, t, frame);
 	if (around.count > 0)
 		around_answer(server, f, t, &around);
+	if (!is_protected && !exact)
+		ahead_read(server, f, t, t->index + 1 + around.count);
 	*ret_soft = !is_protected;
 	return is_mapped ? FAULT_ANSWERED : FAULT_AGAIN;
 }

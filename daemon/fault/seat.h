@@ -22,6 +22,13 @@
 #define FAULT_DEFERRED_MAX 1024u
 #define FAULT_HANDED_MAX   256u
 
+/* Bytes of one read. */
+static inline size_t
+fault_io_bytes(const struct daemon *d)
+{
+	return max_u64(128u << 10, 2 * d->page_bytes);
+}
+
 enum fault_outcome {
 	/* It is answered. */
 	FAULT_ANSWERED,
@@ -49,6 +56,7 @@ struct swapin {
 	struct fill fill;
 	void *buffer; /* the channel's, into which is read */
 	struct pager_read read;
+	bool is_ahead; /* no thread waits for it: fault/ahead.h */
 	bool used;
 	atomic_bool finished; /* (A) answered by a relieved server; the seat's server gives the
 				 entry back */

@@ -250,7 +250,7 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	error = watch(seat, seat->bell->fd, COOKIE_BELL);
 	if (error)
 		return error;
-	seat->channel_buffer_bytes = max_u64(128u << 10, 2 * d->page_bytes);
+	seat->channel_buffer_bytes = fault_io_bytes(d);
 	error =
 	    swap_channel_create(d->swap, seat->depth, seat->channel_buffer_bytes, &seat->channel);
 	if (error)

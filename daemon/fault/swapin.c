@@ -13,8 +13,12 @@
 #include "clock.h"
 #include "fault/refuse.h"
 #include "memorystatus/refused.h"
+#include "pageq/pageq.h"
 #include "pagers/pager.h"
 #include "transit/put.h"
+
+/* Pages made inactive while PAGEQ is held once. */
+#define AHEAD_STEP 8u
 
 /* => a free entry, or NULL */
 static struct swapin *
@@ -47,7 +51,7 @@ file_read_may(const struct fault_seat *seat, const struct task *task)
 
 /* => an entry and a buffer for the read of a fill, or NULL: there is no place for it now */
 static struct swapin *
-read_place(struct fault_server *server, const struct fill *fill, void **ret_buffer)
+read_place(struct fault_server *server, const struct fill *fill, bool is_ahead, void **ret_buffer)
 {
 	struct fault_seat *seat = server->seat;
 	struct swapin *in;
@@ -57,6 +61,8 @@ read_place(struct fault_server *server, const struct fill *fill, void **ret_buff
 	if (!seat || !seat->channel || watch_is_relieved())
 		return NULL;
 	if (fill->object->external && !file_read_may(seat, fill->task))
+		return NULL;
+	if (is_ahead && seat->swapins_used >= seat->depth / 2)
 		return NULL;
 	in = swapin_get(seat);
 	*ret_buffer = in ? swap_channel_buffer_get(seat->channel) : NULL;
@@ -81,13 +87,13 @@ pin_reads(struct fault_server *server, struct swapin *in)
 	return result;
 }
 
-enum fault_outcome
-swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill)
+static enum fault_outcome
+start(struct fault_server *server, const struct fault *fault, struct fill *fill, bool is_ahead)
 {
 	struct daemon *d = server->daemon;
 	struct fault_seat *seat = server->seat;
 	void *buffer = NULL;
-	struct swapin *in = read_place(server, fill, &buffer);
+	struct swapin *in = read_place(server, fill, is_ahead, &buffer);
 	bool is_full = false;
 	enum pager_result result;
 
@@ -121,6 +127,7 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 		vm_object_put(in->fill.object);
 		return is_full ? FAULT_NO_IO : FAULT_AGAIN;
 	}
+	in->is_ahead = is_ahead;
 	in->used = true;
 	store_relaxed(&in->finished, false);
 	seat->swapins_used++;
@@ -128,6 +135,21 @@ swapin_start(struct fault_server *server, const struct fault *fault, struct fill
 	/* If the kernel does not take it now, the server's loop submits it. */
 	(void)swap_channel_flush(seat->channel);
 	return FAULT_PENDING;
+}
+
+enum fault_outcome
+swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill)
+{
+	locks_assert_none();
+	return start(server, fault, fill, false);
+}
+
+bool
+swapin_start_ahead(struct fault_server *server, const struct fault *fault, struct fill *fill)
+{
+	locks_assert_none();
+	CHECK(fill->first == 0 && !fill->wired && !fill->write);
+	return start(server, fault, fill, true) == FAULT_PENDING;
 }
 
 /* Expands what was read. *ret_bad: what is wrong with the page behind the good ones, or OK. => how
@@ -166,6 +188,10 @@ read_count(
 		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
 	stat_add(server->stats, is_file ? STAT_FILE_READS : STAT_SWAPINS, done);
 	ledger_count(ledger, is_file ? PAGER_LEDGER_FILE_READS : PAGER_LEDGER_SWAPINS, done);
+	if (in->is_ahead) {
+		stat_add(server->stats, STAT_FILE_AHEAD, done);
+		return;
+	}
 	stat_add(server->stats, STAT_FAULTS, 1);
 	ledger_count(ledger, PAGER_LEDGER_FAULTS, 1);
 	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
@@ -184,18 +210,40 @@ read_failed(struct fault_server *server, struct swapin *in, enum pager_result ba
 	if (bad == PAGER_LOST) {
 		fill_abort(d, fill, 1);
 		fill_lost(server->stats, &server->hole, fill, 0);
-	} else if (bad == PAGER_FAILED) {
+	} else if (bad == PAGER_FAILED && !in->is_ahead) {
 		/* The next touch asks again, and others that met the page do now. */
 		fill_abort(d, fill, 1);
 		fill_defer(d, fill);
 		if (!fault_refuse(server, &in->fault, REFUSED_PLACE) && !in->fault.is_refused)
 			uffd_wake(fill->task->uffd, fill_address(fill, 0), d->page_bytes);
 	} else {
-		if (in->fault.is_refused)
+		if (in->fault.is_refused && !in->is_ahead)
 			refused_keep(d, &in->fault, REFUSED_FRAMES);
 		fill_abort(d, fill, 0);
 	}
 	vm_object_put(fill->object);
+}
+
+/* Pages that were read ahead are INACTIVE, mapped nowhere: their touch is a soft fault, which maps
+ * many. Speculative ones would be the first to leave, while the client comes to them. Drops the
+ * object. */
+static void
+ahead_finish(struct fill *fill, unsigned done)
+{
+	struct vm_object *o = fill->object;
+	struct daemon *d = o->daemon;
+	uint64_t index = fill->index;
+
+	locks_assert_none();
+	vm_object_get(o);
+	fill_finish(NULL, fill, done, PAGE_ACTIVE, true);
+	for (unsigned i = 0; i < done; i += AHEAD_STEP) {
+		pageq_lock(d);
+		for (unsigned at = i; at < done && at < i + AHEAD_STEP; at++)
+			(void)pageq_deactivate_page_locked(d, o, index + at);
+		pageq_unlock(d);
+	}
+	vm_object_put(o);
 }
 
 /* result: 0, or -errno that the read met. */
@@ -220,9 +268,13 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	/* Another lane serves the task by now: its threads fault again, there. */
 	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)
-		done = fill_copy(server->stats, fill, server->bounce, good, !fill->wired);
+		done = in->is_ahead
+			   ? fill_put(fill, server->bounce, good)
+			   : fill_copy(server->stats, fill, server->bounce, good, !fill->wired);
 	read_count(server, in, done, result, clock_now_ns() - in->fault.start_ns);
-	if (done > 0)
+	if (done > 0 && in->is_ahead)
+		ahead_finish(fill, done);
+	else if (done > 0)
 		fill_finish(&server->stats, fill, done, PAGE_ACTIVE, true); /* drops the object */
 	else
 		read_failed(server, in, good == 0 && !moved ? bad : PAGER_OK);

@@ -14,6 +14,10 @@
  * held */
 enum fault_outcome swapin_start(
     struct fault_server *server, const struct fault *fault, struct fill *fill);
+/* The same for a fill that no thread waits for: its pages become INACTIVE, and are mapped
+ * nowhere. fault: the one that it is begun for. => whether the read has begun; if not, all of the
+ * fill has been put back. The seat's server, no lock held */
+bool swapin_start_ahead(struct fault_server *server, const struct fault *fault, struct fill *fill);
 /* Finishes the reads that are complete. => no lock held */
 void swapin_reap(struct fault_server *server);
 /* Frees the entries that a relieved server has answered. */

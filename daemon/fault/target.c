@@ -9,6 +9,7 @@
 #include "daemon.h"
 #include "fault/stream.h"
 #include "pmap/uffd.h"
+#include "transit/run.h"
 #include "vm/submap.h"
 #include "vm/vm_map.h"
 
@@ -61,6 +62,9 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 		ret->behavior = e->behavior;
 		ret->wired = e->wired_count > 0;
 		ret->want = stream_follow_locked(d, f, e->behavior, &ret->direction);
+		/* A long run through a file. */
+		if (unlikely(ret->object->external != NULL) && ret->want >= param(d, fault_cluster))
+			ret->want = FAULT_CLUSTER_MAX;
 		CHECK(ret->index < ret->high && ret->high <= e->mapping->end);
 		found = TARGET_FOUND;
 		if (likely(!ret->object->submap))

@@ -37,7 +37,7 @@ struct vnode_table {
 	struct lock lock;
 	struct vnode *chains[VNODE_CHAINS]; /* under the lock */
 	unsigned count, object_count;       /* under the lock */
-	int watch; /* (C) pagers/vnode_watch.h; -1: there is none */
+	int watch;                          /* (C) pagers/vnode_watch.h; -1: there is none */
 };
 
 void vnodes_create(struct daemon *d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Changes of files, from fanotify(7) to their vnodes, which are found by the file's handle. Without
- * CAP_SYS_ADMIN that works too: then the number of another process is not told, but that of the
+ * privilege that works too: then the number of another process is not told, but that of the
  * daemon itself is.
  */
 #include "pagers/vnode_watch.h"
@@ -113,10 +113,10 @@ changed(struct daemon *d, const struct file_handle *handle)
 	lock_acquire(&d->vnodes.lock);
 	for (unsigned i = 0; i < VNODE_CHAINS; i++)
 		for (struct vnode *v = d->vnodes.chains[i]; v; v = v->next)
-			if (!handle || (v->is_watched && v->handle.type == handle->handle_type &&
-					   v->handle.length == handle->handle_bytes &&
-					   memcmp(v->handle.bytes, handle->f_handle,
-					       v->handle.length) == 0))
+			if (!handle ||
+			    (v->is_watched && v->handle.type == handle->handle_type &&
+				v->handle.length == handle->handle_bytes &&
+				memcmp(v->handle.bytes, handle->f_handle, v->handle.length) == 0))
 				fetch_add_acq_rel(&v->changes, 1);
 	lock_release(&d->vnodes.lock);
 }
@@ -125,7 +125,8 @@ changed(struct daemon *d, const struct file_handle *handle)
 static const struct file_handle *
 event_handle(const struct fanotify_event_metadata *event)
 {
-	const struct fanotify_event_info_fid *fid = (const void *)((const char *)event + event->metadata_len);
+	const struct fanotify_event_info_fid *fid =
+	    (const void *)((const char *)event + event->metadata_len);
 
 	if (event->event_len < event->metadata_len + sizeof(*fid) + sizeof(struct file_handle) ||
 	    fid->hdr.info_type != FAN_EVENT_INFO_TYPE_FID)

@@ -241,3 +241,17 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 	fill_finish(&stats, fill, done_pages, PAGE_ACTIVE, false);
 	return first < done_pages;
 }
+
+unsigned
+fill_put(struct fill *fill, const void *pages, unsigned count)
+{
+	struct vm_object *o = fill->object;
+	unsigned shift = o->daemon->page_shift;
+
+	locks_assert_none();
+	CHECK(count > 0 && count <= fill->count);
+	if (uffd_write(o->backing.memfd, fill->index << shift, pages, (size_t)count << shift))
+		return count;
+	uffd_punch(o->backing.memfd, fill->index << shift, (uint64_t)count << shift);
+	return 0;
+}

@@ -18,4 +18,8 @@ bool fill_zero(struct stat_shard stats, struct fill *fill);
 unsigned fill_copy(
     struct stat_shard stats, struct fill *fill, const void *pages, unsigned count, bool protect);
 
+/* Puts content into the memfd for the first `count` pages, which are mapped nowhere. => how many
+ * are in place, all or none; no lock held */
+unsigned fill_put(struct fill *fill, const void *pages, unsigned count);
+
 #endif

@@ -52,6 +52,18 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
 }
 
+/* The last frames are not for guesses. But pages that are read from their places can leave again
+ * for nothing: of these some may come, or a scan of a file that is larger than memory would read
+ * page by page. => how many of `count` pages */
+static unsigned
+guesses_bound(const struct daemon *d, const struct vm_object *o, enum frame_use use, unsigned count)
+{
+	CHECK(count > 0);
+	if (unlikely(o->external != NULL) && use == FRAME_READ)
+		return (unsigned)min_u64(count, frames_available_for(d, use) / 4 + 1);
+	return count > 1 && frames_available(d) < 4 * count ? 1 : count;
+}
+
 enum run_begun
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret)
@@ -78,9 +90,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	if (count == 0)
 		return RUN_NO_TABLE;
 	pageq_lock(d);
-	/* The last frames are not for guesses. */
-	if (count > 1 && frames_available(d) < 4 * count)
-		count = 1;
+	count = guesses_bound(d, o, use, count);
 	while (got < count) {
 		uint32_t frame = frame_take_locked(d, use);
 		uint64_t i = direction > 0 ? index + got : index - got;

@@ -67,10 +67,10 @@ struct vnode {
 	struct vnode_file
 	    files[2]; /* by whether they can be written through; once there they stay */
 	struct share_account *account; /* (C) pays for the descriptors, with a reference */
-	atomic_int error;    /* (A) -errno of a failed write that nobody has been told of */
-	struct vnode_handle handle;    /* (V) where it is watched */
-	bool is_watched;               /* (V) changes that others make are seen */
-	atomic_uint changes; /* (A) times that somebody else was seen to change it */
+	atomic_int error;           /* (A) -errno of a failed write that nobody has been told of */
+	struct vnode_handle handle; /* (V) where it is watched */
+	bool is_watched;            /* (V) changes that others make are seen */
+	atomic_uint changes;        /* (A) times that somebody else was seen to change it */
 };
 
 /* A request that dirty pages go to their places: pagers/returns.h. Fields without a letter belong

@@ -131,6 +131,7 @@ STAT(UFFD_RETRIES, uffd_retries, COUNTER, "count",
 STAT(SWAP_ERRORS, swap_errors, COUNTER, "count", "failed swap reads and writes")
 STAT(FILE_READS, file_reads, COUNTER, "pages", "pages read from clients' files")
 STAT(FILE_READ_BYTES, file_read_bytes, COUNTER, "bytes", "bytes read from clients' files")
+STAT(FILE_AHEAD, file_ahead, COUNTER, "pages", "of those: ahead of a run, before they were touched")
 STAT(FILE_WRITES, file_writes, COUNTER, "pages", "pages written to clients' files")
 STAT(FILE_WRITE_BYTES, file_write_bytes, COUNTER, "bytes", "bytes written to clients' files")
 STAT(FILE_ERRORS, file_errors, COUNTER, "count", "failed reads and writes of clients' files")
