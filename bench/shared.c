@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "pager/pager.h"
 #include "pattern.h"
 #include "private_daemon.h"
@@ -31,47 +32,11 @@ struct sharer {
 	int socket;
 };
 
-static bool
-descriptor_send(int socket, int fd)
-{
-	char byte = 'n', control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec part = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
-}
-
-/* => the descriptor or -1 */
-static int
-descriptor_receive(int socket)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec part = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control) };
-	int fd;
-
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&message))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-	return fd;
-}
-
 /* A sharer: touches every page when it is told to, and answers with how many were wrong. */
 static void
 sharer_main(const char *path, int socket)
 {
-	int fd = descriptor_receive(socket);
+	int fd = descriptor_take(socket);
 	struct pager *p;
 	uint32_t round;
 	void *base;
@@ -165,7 +130,7 @@ shared_run(const char *path, const struct options *o)
 	       pager_allocate(p, SHARED_BYTES, PAGER_ALLOC_SHAREABLE, &shared) == 0 &&
 	       pager_make_entry(p, shared, SHARED_BYTES, PROT_READ | PROT_WRITE, 0, &fd) == 0;
 	for (unsigned i = 0; i < SHARERS - 1 && good; i++)
-		good = descriptor_send(sharers[i].socket, fd);
+		good = descriptor_give(sharers[i].socket, fd);
 	if (!good)
 		fprintf(stderr, "pagerbench: the sharers could not be set up\n");
 	for (uint32_t round = 0; round < ROUNDS && good; round++)

@@ -16,6 +16,7 @@
 #include "control/receive.h"
 #include "control/teardown.h"
 #include "core/closer.h"
+#include "descriptors.h"
 #include "fault/server.h"
 #include "watch/watcher.h"
 
@@ -206,27 +207,9 @@ process_ended(uv_poll_t *poll, int status, int events)
 static bool
 send_reply(const struct session *session, const void *reply, size_t bytes, int fd)
 {
-	struct iovec iov = { (void *)(uintptr_t)reply, bytes };
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { { 0 } };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-
 	CHECK(bytes >= sizeof(struct pager_msg_header) && bytes <= PAGER_MSG_BYTES_MAX);
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		message.msg_control = control.bytes;
-		message.msg_controllen = sizeof(control.bytes);
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
 	/* A client that does not take its one outstanding reply has broken the protocol. */
-	return sendmsg(session->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
+	return descriptors_send(session->socket, reply, bytes, &fd, fd >= 0, MSG_DONTWAIT);
 }
 
 static void socket_readable(uv_poll_t *poll, int status, int events);

@@ -25,10 +25,9 @@ object_make(struct request *r, uint64_t pages, struct vm_object **ret)
 	CHECK(r->task && pages > 0);
 	if (load_relaxed(&r->task->objects) >= param(r->daemon, max_client_objects))
 		return -EDQUOT;
-	error = vm_object_create(r->daemon, r->task, pages, true, &o);
+	error = vm_object_create(r->daemon, r->task, pages, OBJECT_SHAREABLE, &o);
 	if (error)
 		return error;
-	o->alone = true;
 	error = submap_create(o);
 	if (error) {
 		vm_object_put(o);

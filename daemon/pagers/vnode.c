@@ -347,7 +347,7 @@ object_make(struct daemon *d, struct task *task, struct vnode *v, uint64_t low, 
 	CHECK(low < high);
 	if (!external)
 		return -ENOMEM;
-	error = vm_object_create(d, task, high - low, true, &o);
+	error = vm_object_create(d, task, high - low, OBJECT_SHAREABLE, &o);
 	if (error) {
 		free(external);
 		return error;
@@ -355,7 +355,6 @@ object_make(struct daemon *d, struct task *task, struct vnode *v, uint64_t low, 
 	external->vnode = v;
 	external->offset = low << d->page_shift;
 	o->external = external;
-	o->alone = true;
 	store_relaxed(&o->pager, PAGER_VNODE);
 	*ret = o;
 	return 0;

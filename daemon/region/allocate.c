@@ -51,15 +51,16 @@ mapping_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
 static int
 mapping_make(struct range *range, uint64_t pages, uint32_t flags, struct vm_mapping **ret)
 {
+	enum object_use use = flags & PAGER_WIRE_ALLOC_SHAREABLE ? OBJECT_SHAREABLE
+			      : flags                            ? OBJECT_ALONE
+								 : OBJECT_CHUNK;
 	struct vm_object *o;
 	int error;
 
 	locks_assert_none();
-	error = vm_object_create(
-	    range->task->daemon, range->task, pages, flags & PAGER_WIRE_ALLOC_SHAREABLE, &o);
+	error = vm_object_create(range->task->daemon, range->task, pages, use, &o);
 	if (error)
 		return error;
-	o->alone = flags != 0;
 	error = vm_mapping_create(o, range->task, range->address, 0, pages, ret);
 	vm_object_put(o);
 	return error;
@@ -104,33 +105,17 @@ mapping_for_locked(struct range *range, uint32_t flags, struct vm_mapping **ret)
 	return 0;
 }
 
-static bool
-is_free_locked(struct vm_map *m, const struct range *range)
-{
-	struct vm_entry *e = vm_map_lookup_from(m, range->address);
-
-	lock_assert_held(&m->lock);
-	return !e || e->start >= range->end;
-}
-
 int
 region_allocate(struct range *range, uint32_t flags, struct vm_entry *ret)
 {
 	struct daemon *d = range->task->daemon;
 	struct vm_map *m = &range->task->map;
 	struct vm_mapping *mapping = NULL;
-	int error = 0;
+	int error;
 
 	CHECK(range->at == range->address);
 	lock_acquire(&m->lock);
-	if (!is_free_locked(m, range))
-		error = -EEXIST;
-	else if (m->virtual_bytes + (range->end - range->address) >
-		     param(d, max_client_virtual_bytes) ||
-		 m->count >= param(d, max_client_regions))
-		error = -EDQUOT;
-	if (!error)
-		error = vm_map_reserve(m);
+	error = range_room_locked(range);
 	if (!error)
 		error = mapping_for_locked(range, flags, &mapping);
 	if (!error) {
@@ -259,8 +244,7 @@ static uint64_t
 shared_discard(const struct vm_entry *e, uint64_t first, uint64_t last)
 {
 	struct vm_object *o = e->mapping->object;
-	uint64_t gone = 0, low, high;
-	bool more;
+	uint64_t gone;
 
 	CHECK(o->is_shareable && first < last);
 	if (o->is_device) {
@@ -272,14 +256,7 @@ shared_discard(const struct vm_entry *e, uint64_t first, uint64_t last)
 	/* Also where the entry is not wired: others may have left pages wired for the sake of
 	 * another entry of this mapping. */
 	mapping_unwire(e->mapping, first, last);
-	for (uint64_t at = first; at < last; at = high) {
-		lock_acquire(&o->lock);
-		more = vm_object_uncovered_locked(o, NULL, at, last, &low, &high);
-		lock_release(&o->lock);
-		if (!more)
-			break;
-		gone += vm_object_discard(o, low, high - low);
-	}
+	gone = vm_object_discard_uncovered(o, NULL, first, last);
 	vm_object_owner_settle(o);
 	vm_object_lane_settle(o);
 	return gone;

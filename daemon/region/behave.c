@@ -137,8 +137,6 @@ part_discard(const struct part *part)
 {
 	const struct vm_mapping *m = part->entry.mapping;
 	struct vm_object *o = m->object;
-	uint64_t gone = 0, low, high;
-	bool more;
 
 	/* What is in a file is not this task's alone. */
 	if (o->external)
@@ -148,15 +146,7 @@ part_discard(const struct part *part)
 	/* To throw content away is to write; and a submap's regions keep it. */
 	if (m->is_read_only || o->submap)
 		return 0;
-	for (uint64_t at = part->first; at < part->last; at = high) {
-		lock_acquire(&o->lock);
-		more = vm_object_uncovered_locked(o, m, at, part->last, &low, &high);
-		lock_release(&o->lock);
-		if (!more)
-			break;
-		gone += vm_object_discard(o, low, high - low);
-	}
-	return gone;
+	return vm_object_discard_uncovered(o, m, part->first, part->last);
 }
 
 uint64_t

@@ -61,21 +61,6 @@ region_name(struct range *range, bool is_writable, struct named_range *ret)
 	return error;
 }
 
-static int
-room_check_locked(struct vm_map *m, const struct range *range)
-{
-	struct vm_entry *e = vm_map_lookup_from(m, range->address);
-
-	lock_assert_held(&m->lock);
-	if (e && e->start < range->end)
-		return -EEXIST;
-	if (m->virtual_bytes + (range->end - range->address) >
-		param(m->daemon, max_client_virtual_bytes) ||
-	    m->count >= param(m->daemon, max_client_regions))
-		return -ENOMEM;
-	return vm_map_reserve(m);
-}
-
 int
 region_map(struct range *range, const struct named_range *name, uint64_t first, bool is_read_only,
     struct vm_entry *ret)
@@ -94,7 +79,7 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 		return -ENOMEM;
 	mapping->is_read_only = is_read_only;
 	lock_acquire(&m->lock);
-	error = room_check_locked(m, range);
+	error = range_room_locked(range);
 	if (!error)
 		error = vm_mapping_join_locked(mapping, o, range->task,
 		    range->address - (first << page_shift), first, first + pages);
@@ -123,23 +108,13 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 bool
 region_name_gone(const struct named_range *name, uint64_t *at, uint64_t *ret_pages)
 {
-	struct vm_object *o = name->object;
 	unsigned work = 0;
+	uint64_t to;
 
 	locks_assert_none();
-	CHECK(*at >= name->first);
-	*ret_pages = 0;
-	while (*at < name->end && work < PIECE_WORK) {
-		uint64_t low, high;
-		bool any;
-
-		lock_acquire(&o->lock);
-		any = vm_object_uncovered_locked(o, NULL, *at, name->end, &low, &high);
-		lock_release(&o->lock);
-		if (!any)
-			return false;
-		*at = piece_reach(o, low, high, PIECE_DISCARD, &work);
-		*ret_pages += vm_object_discard(o, low, *at - low);
-	}
+	CHECK(name->first <= *at && *at < name->end);
+	to = piece_reach(name->object, *at, name->end, PIECE_DISCARD, &work);
+	*ret_pages = vm_object_discard_uncovered(name->object, NULL, *at, to);
+	*at = to;
 	return *at < name->end;
 }

@@ -40,6 +40,22 @@ range_is_covered(struct range *range)
 	return covered ? 0 : -EINVAL;
 }
 
+int
+range_room_locked(const struct range *range)
+{
+	struct vm_map *m = &range->task->map;
+	const struct vm_entry *e = vm_map_lookup_from(m, range->address);
+
+	lock_assert_held(&m->lock);
+	if (e && e->start < range->end)
+		return -EEXIST;
+	if (m->virtual_bytes + (range->end - range->address) >
+		param(m->daemon, max_client_virtual_bytes) ||
+	    m->count >= param(m->daemon, max_client_regions))
+		return -ENOMEM;
+	return vm_map_reserve(m);
+}
+
 bool
 task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret)
 {

@@ -28,6 +28,10 @@ range_is_done(const struct range *range)
 }
 /* Whether all of it is allocated. => 0 or -EINVAL; no lock held */
 int range_is_covered(struct range *range);
+/* Whether an entry may come there. => 0, and the next insert and two clips cannot fail; -EEXIST:
+ * something is allocated there; -ENOMEM: the client has as much as it may, or there is no memory;
+ * or what share_take says. M held */
+int range_room_locked(const struct range *range);
 /* A copy of the entry at or above the address, with a reference on its mapping. => false: there is
  * none; no lock held */
 bool task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret);

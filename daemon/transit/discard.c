@@ -14,7 +14,7 @@
 #include "transit/blocks.h"
 #include "transit/release.h"
 #include "vm/task.h"
-#include "vm/vm_mapping.h"
+#include "vm/vm_share.h"
 #include "pagers/pager.h"
 
 /* Pages that one hole spans while they are discarded. */
@@ -211,5 +211,25 @@ vm_object_discard(struct vm_object *o, uint64_t first, uint64_t count)
 	}
 	unrefuse(o, first, end);
 	blocks_release(o, first, end);
+	return gone;
+}
+
+uint64_t
+vm_object_discard_uncovered(
+    struct vm_object *o, const struct vm_mapping *except, uint64_t first, uint64_t end)
+{
+	uint64_t gone = 0, low, high;
+	bool any;
+
+	locks_assert_none();
+	CHECK(o->is_shareable);
+	for (; first < end; first = high) {
+		lock_acquire(&o->lock);
+		any = vm_object_uncovered_locked(o, except, first, end, &low, &high);
+		lock_release(&o->lock);
+		if (!any)
+			break;
+		gone += vm_object_discard(o, low, high - low);
+	}
 	return gone;
 }

@@ -10,13 +10,22 @@
 #include "vm/task.h"
 #include "vm/vm_page.h"
 
-void
-vm_mapping_link_locked(struct vm_mapping *m)
+bool
+vm_mapping_place_locked(struct vm_mapping *m, struct vm_object *o, struct task *task, uint64_t base,
+    uint64_t first, uint64_t end)
 {
-	struct vm_object *o = m->object;
 	struct vm_mapping **at = &o->mappings;
 
 	lock_assert_held(&o->lock);
+	CHECK(first < end && end <= o->page_count && !m->object);
+	if (o->is_shareable && o->cover_count >= COVERS_MAX)
+		return false;
+	m->object = o;
+	m->task = task_get(task);
+	m->base = base;
+	m->first = first;
+	m->end = end;
+	vm_object_get(o);
 	while (*at)
 		at = &(*at)->next;
 	m->id = o->next_mapping_id++;
@@ -25,6 +34,7 @@ vm_mapping_link_locked(struct vm_mapping *m)
 	o->cover_count++;
 	o->is_exposed |= !task_is_trusted(m->task);
 	*at = m;
+	return true;
 }
 
 static void
@@ -64,24 +74,14 @@ vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_
 	locks_assert_none();
 	if (!m)
 		return -ENOMEM;
-	vm_mapping_get(m);
-	m->object = o;
-	m->task = task;
-	m->base = base;
-	m->first = first;
-	m->end = end;
 	lock_acquire(&o->lock);
-	may = !o->is_shareable || o->cover_count < COVERS_MAX;
-	if (may)
-		vm_mapping_link_locked(m);
+	may = vm_mapping_place_locked(m, o, task, base, first, end);
 	lock_release(&o->lock);
 	if (!may) {
 		free(m);
 		return -EMFILE;
 	}
-	vm_object_get(o);
-	task_get(task);
-	*ret = m;
+	*ret = vm_mapping_get(m);
 	return 0;
 }
 

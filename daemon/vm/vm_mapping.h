@@ -32,8 +32,10 @@ int vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uin
     uint64_t end, struct vm_mapping **ret);
 /* One that is not a mapping yet and has no reference. => NULL: no memory */
 struct vm_mapping *vm_mapping_blank(void);
-/* Puts it at the end of its object's list. => O held */
-void vm_mapping_link_locked(struct vm_mapping *m);
+/* Makes it one, at the end of the object's list, without a reference of its own yet. Takes
+ * references on both. => false: the object has COVERS_MAX, and nothing has changed; O held */
+bool vm_mapping_place_locked(struct vm_mapping *m, struct vm_object *o, struct task *task,
+    uint64_t base, uint64_t first, uint64_t end);
 /* Drops a reference; the last one ends the mapping. No lock held */
 void vm_mapping_put(struct vm_mapping *m);
 /* vm_mapping_get and vm_mapping_put_not_last: vm/books.h. */

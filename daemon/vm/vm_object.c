@@ -203,7 +203,7 @@ object_charge(struct vm_object *o)
 }
 
 int
-vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool is_shareable,
+vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum object_use use,
     struct vm_object **ret)
 {
 	struct vm_object *o;
@@ -214,7 +214,8 @@ vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool
 	o = object_blank(d, owner, page_count);
 	if (!o)
 		return -ENOMEM;
-	o->is_shareable = is_shareable;
+	o->is_shareable = use == OBJECT_SHAREABLE;
+	o->alone = use != OBJECT_CHUNK;
 	error = object_charge(o);
 	if (!error)
 		error = object_begin(o, -1);

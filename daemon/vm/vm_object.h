@@ -20,10 +20,16 @@
 
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
-/* owner: pays for it. is_shareable: several may come to see it (vm/vm_share.h). => 0, -ENOMEM,
+/* What an object is made for. */
+enum object_use {
+	OBJECT_CHUNK = 0,     /* several allocations of its client */
+	OBJECT_SHAREABLE = 1, /* one, and several may come to see it (vm/vm_share.h) */
+	OBJECT_ALONE = 2,     /* one */
+};
+/* owner: pays for it. => 0, -ENOMEM,
  * -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has its share). One
  * reference for the caller. */
-int vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, bool is_shareable,
+int vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum object_use use,
     struct vm_object **ret);
 /* What a device's object is made of. */
 struct device_memory {

@@ -157,20 +157,13 @@ vm_mapping_split_locked(
 	lock_assert_held(&m->task->map.lock);
 	CHECK(o->is_shareable && m->first < at && at < m->end && wired_above <= wired);
 	lock_acquire(&o->lock);
-	may = o->cover_count < COVERS_MAX;
+	upper->number = m->number;
+	may = vm_mapping_place_locked(upper, o, m->task, m->base, at, m->end);
 	if (may) {
-		upper->object = o;
-		upper->task = task_get(m->task);
-		upper->base = m->base;
-		upper->number = m->number;
 		upper->is_read_only = m->is_read_only;
-		upper->first = at;
-		upper->end = m->end;
 		store_release(&upper->wired_bytes, wired_above);
 		m->end = at;
 		store_release(&m->wired_bytes, wired - wired_above);
-		vm_object_get(o);
-		vm_mapping_link_locked(upper);
 	}
 	lock_release(&o->lock);
 	return may;
@@ -190,17 +183,10 @@ vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *t
 	/* Pages of a file may come and go: what nothing covers is in the file, or on its way. */
 	if (!o->external && vm_object_uncovered_locked(o, NULL, first, end, &low, &high)) {
 		error = -EBADF;
-	} else if (o->cover_count >= COVERS_MAX) {
+	} else if (!vm_mapping_place_locked(m, o, task, base, first, end)) {
 		error = -EMFILE;
 	} else {
-		m->object = o;
-		m->task = task_get(task);
-		m->base = base;
-		m->first = first;
-		m->end = end;
-		vm_object_get(o);
 		vm_mapping_get(m);
-		vm_mapping_link_locked(m);
 		mapping_bill_locked(m, end - first, true);
 	}
 	lock_release(&o->lock);

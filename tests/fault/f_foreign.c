@@ -199,11 +199,11 @@ surplus(struct live *d, void *argument)
 	size_t size = raw_message(message, PAGER_MSG_ATTACH, &request, sizeof(request));
 
 	for (unsigned round = 0; round < 10; round++) {
-		int fds[RAW_FDS_MAX];
+		int fds[DESCRIPTORS_MAX];
 		struct raw r;
 
 		raw_hello(d, &r);
-		for (unsigned i = 0; i < RAW_FDS_MAX; i++)
+		for (unsigned i = 0; i < DESCRIPTORS_MAX; i++)
 			REQUIRE((fds[i] = eventfd(0, EFD_CLOEXEC)) >= 0, "%s", strerror(errno));
 		/* A descriptor for which a small buffer would have no room. */
 		if (round == 0) {
@@ -211,7 +211,7 @@ surplus(struct live *d, void *argument)
 			fds[200] = lingering_socket();
 			actor_stop_daemon(d, a);
 		}
-		send_away(r.chan.fd, message, size, fds, RAW_FDS_MAX);
+		send_away(r.chan.fd, message, size, fds, DESCRIPTORS_MAX);
 		if (round == 0)
 			actor_continue_daemon(a);
 		raw_wait_hangup(r.chan.fd);

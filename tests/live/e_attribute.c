@@ -7,8 +7,8 @@
  */
 #include <sys/mman.h>
 
+#include "guard.h"
 #include "harness.h"
-#include "refused.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 
@@ -37,7 +37,7 @@ map_named(struct live *d, struct pager *p, int fd, unsigned char *taken)
 	EQ((uintptr_t)v % (1u << 22), 0);
 	EQ(region(p, v).protection, PROT_READ);
 	EQ(pager_protect(p, v, page, RW), -EACCES);
-	EQ(refused_store(v, 1), SIGSEGV);
+	EQ(guard_store_word((void *)v, 1), SIGSEGV);
 	OK(pager_deallocate(p, v, page));
 	OK(pager_map_entry(p, fd, 0, page, PROT_READ, PAGER_ALLOC_FIXED, &v));
 	EQ((uintptr_t)v % (1u << 22), 0);
@@ -94,7 +94,7 @@ all(struct live *d, void *argument)
 	uint64_t value;
 
 	(void)argument;
-	refused_expect();
+	guard_begin();
 	info = region(p, base);
 	EQ(info.protection, RW);
 	EQ(info.max_protection, RW);
@@ -117,10 +117,10 @@ all(struct live *d, void *argument)
 	EQ(info.user_wired_count, 2);
 	EQ(info.wired_count, 1);
 	EQ(info.pages_wired, 8);
-	EQ(refused_store(base + 4 * page, 1), SIGSEGV);
-	EQ(refused_load(base + 4 * page, &value), 0);
-	EQ(refused_store(base + 3 * page, 1), 0);
-	EQ(refused_store(base + 12 * page, 1), 0);
+	EQ(guard_store_word((void *)(base + 4 * page), 1), SIGSEGV);
+	EQ(guard_load_word((void *)(base + 4 * page), &value), 0);
+	EQ(guard_store_word((void *)(base + 3 * page), 1), 0);
+	EQ(guard_store_word((void *)(base + 12 * page), 1), 0);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	EQ(live_pagerctl(d, text, sizeof(text), "map", pid, NULL), 0);
 	REQUIRE(strstr(text, "\ntag 77  ") &&
@@ -129,7 +129,7 @@ all(struct live *d, void *argument)
 	EQ(pager_protect(p, base, 16 * page, PROT_READ | PROT_EXEC), -EACCES);
 	OK(pager_protect(p, base + 4 * page, 8 * page, PROT_READ | PAGER_PROT_MAXIMUM));
 	EQ(pager_protect(p, base, 16 * page, RW), -EACCES);
-	EQ(refused_store(base + 4 * page, 1), SIGSEGV);
+	EQ(guard_store_word((void *)(base + 4 * page), 1), SIGSEGV);
 	OK(pager_wire(p, base + 4 * page, page)); /* to read it */
 	/* All equal again but for the maximum. */
 	OK(pager_unwire(p, base + 4 * page, page));
@@ -140,10 +140,10 @@ all(struct live *d, void *argument)
 	EQ(region(p, base).size_bytes, 4 * page);
 	OK(pager_protect(p, base, 16 * page, PROT_READ | PAGER_PROT_MAXIMUM));
 	EQ(region(p, base).size_bytes, 16 * page);
-	EQ(refused_store(base, 1), SIGSEGV);
+	EQ(guard_store_word((void *)base, 1), SIGSEGV);
 	live_check(d);
 	OK(pager_deallocate(p, base, 16 * page));
-	EQ(refused_load(base, &value), SIGSEGV);
+	EQ(guard_load_word((void *)base, &value), SIGSEGV);
 	kinds(d, p);
 	OK(pager_disconnect(p));
 }
@@ -160,14 +160,14 @@ touch_one(unsigned char *at, struct truth *t, uint64_t *rng)
 {
 	uint64_t value = 0;
 
-	EQ(refused_load(at, &value), t->protection & PROT_READ ? 0 : SIGSEGV);
+	EQ(guard_load_word((void *)at, &value), t->protection & PROT_READ ? 0 : SIGSEGV);
 	if (t->protection & PROT_READ)
 		REQUIRE(value == t->value, "%llx, not %llx", (unsigned long long)value,
 		    (unsigned long long)t->value);
 	if (rng_below(rng, 2) == 0)
 		return;
 	value = rng_next(rng);
-	EQ(refused_store(at, value), t->protection & PROT_WRITE ? 0 : SIGSEGV);
+	EQ(guard_store_word((void *)at, value), t->protection & PROT_WRITE ? 0 : SIGSEGV);
 	if (t->protection & PROT_WRITE)
 		t->value = value;
 }
@@ -212,7 +212,7 @@ protect(struct live *d, void *argument)
 	uint64_t rng = live_seed;
 
 	(void)argument;
-	refused_expect();
+	guard_begin();
 	for (uint64_t i = 0; i < pages; i++) {
 		truth[i] = (struct truth){ RW, rng_next(&rng) };
 		*(volatile uint64_t *)(void *)(base + i * page) = truth[i].value;
@@ -364,7 +364,7 @@ mappings(struct live *d, void *argument)
 
 	(void)argument;
 	REQUIRE(filler != MAP_FAILED);
-	refused_expect();
+	guard_begin();
 	for (unsigned i = 0; i < PAGES; i++)
 		truth[i] = RW;
 	mappings_exhaust(filler, filler_size);
@@ -386,9 +386,10 @@ mappings(struct live *d, void *argument)
 			truth[i] = protection;
 		for (unsigned i = 0; i < PAGES; i++) {
 			EQ(region(p, base + i * page).protection, truth[i]);
-			EQ(refused_load(base + i * page, &value),
+			EQ(guard_load_word((void *)(base + i * page), &value),
 			    truth[i] & PROT_READ ? 0 : SIGSEGV);
-			EQ(refused_store(base + i * page, n), truth[i] & PROT_WRITE ? 0 : SIGSEGV);
+			EQ(guard_store_word((void *)(base + i * page), n),
+			    truth[i] & PROT_WRITE ? 0 : SIGSEGV);
 		}
 	}
 	REQUIRE(refused > 0 && granted > 0, "%u refused, %u granted", refused, granted);

@@ -9,8 +9,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "guard.h"
 #include "page.h"
-#include "refused.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 
@@ -212,13 +212,13 @@ readonly(struct live *d, void *argument)
 
 	(void)argument;
 	REQUIRE(zero >= 0);
-	refused_expect();
+	guard_begin();
 	number(d, base, 16, 0);
 	OK(pager_make_entry(p, base, 16 * page, PROT_READ, 0, &fd));
 	at = map_entry(d, q, fd, 0, 16, PROT_READ);
 	for (unsigned round = 0; round < 3; round++) {
 		for (size_t i = 0; i < 16; i++) {
-			EQ(refused_store(at + i * page, 99), SIGSEGV);
+			EQ(guard_store_word((void *)(at + i * page), 99), SIGSEGV);
 			EQ(read(zero, at + i * page, page), -1);
 			EQ(errno, EFAULT);
 		}
@@ -235,7 +235,7 @@ readonly(struct live *d, void *argument)
 	EQ(region(q, at).info.max_protection, PROT_READ);
 	/* The writer's own may become so, for itself alone. */
 	OK(pager_protect(p, base, 16 * page, PROT_READ));
-	EQ(refused_store(base, 1), SIGSEGV);
+	EQ(guard_store_word((void *)base, 1), SIGSEGV);
 	numbered(d, base, 16, 3);
 	OK(pager_protect(p, base, 16 * page, RW));
 	number(d, base, 16, 7);
@@ -293,7 +293,7 @@ submap(struct live *d, void *argument)
 	int fd;
 
 	(void)argument;
-	refused_expect();
+	guard_begin();
 	OK(pager_submap_create(p, 64 * page, 0, &fd));
 	base = map_entry(d, p, fd, 0, 64, RW);
 	other = map_entry(d, q, fd, 8, 48, RW);
@@ -304,10 +304,10 @@ submap(struct live *d, void *argument)
 	number(d, base + first, 8, 0);
 	OK(pager_submap_protect(p, fd, first, 4 * page, PROT_READ));
 	for (unsigned i = 0; i < 4; i++) {
-		EQ(refused_store(base + first + i * page, 99), SIGSEGV);
-		EQ(refused_store(other + first - 8 * page + i * page, 99), SIGSEGV);
+		EQ(guard_store_word((void *)(base + first + i * page), 99), SIGSEGV);
+		EQ(guard_store_word((void *)(other + first - 8 * page + i * page), 99), SIGSEGV);
 	}
-	EQ(refused_load(base + 24 * page, &value), SIGSEGV);
+	EQ(guard_load_word((void *)(base + 24 * page), &value), SIGSEGV);
 	numbered(d, other + first - 8 * page, 8, 0);
 	submap_regions(d, q, other);
 	EQ(statistics(d, p).shared_resident, 8 * page);

@@ -8,6 +8,15 @@
 #include "page.h"
 #include "share.h"
 
+/* Pages have left, and have come back. */
+static void
+memory_was_short(struct live *d)
+{
+	live_rest(d);
+	REQUIRE(live_stat(d, "pageouts") > 0);
+	REQUIRE(live_stat(d, "decompressions") + live_stat(d, "swapins") > 0);
+}
+
 /* --- sharers: the oracle, several processes on one object --- */
 
 static void
@@ -146,6 +155,7 @@ sharers(void)
 		client_join(&d, pids[i], true);
 	}
 	WAIT_UNTIL(&d, resident(&d) == 0);
+	memory_was_short(&d);
 	live_stop(&d);
 }
 
@@ -175,6 +185,7 @@ killed(void)
 	stage_allow(&c->stage[0], 1);
 	client_join(&d, pids[0], true);
 	WAIT_UNTIL(&d, resident(&d) == 0);
+	memory_was_short(&d);
 	live_stop(&d);
 }
 

@@ -115,8 +115,7 @@ ended(void)
 
 	daemon_start(&d);
 	c = common_make_pages(&d, (uint32_t)(2 * d.memory_bytes / d.page_bytes));
-	pids[0] = client_start(&d, ended_maker, c);
-	pids[1] = client_start(&d, ended_partner, c);
+	sharers_begin(&d, c, (client_body *[]){ ended_maker, ended_partner }, 2, 0, pids);
 	for (unsigned i = 0; i < WAYS; i++) {
 		struct ended *e = shared_alloc(sizeof(*e));
 		pid_t pid;
@@ -226,10 +225,7 @@ waiting(void)
 	/* Pages go to the disk, so that they are on their way for long. */
 	live_param(&d, "compressor_percent", "20");
 	c = common_make_pages(&d, (uint32_t)(2 * d.memory_bytes / d.page_bytes));
-	pids[0] = client_start(&d, waiting_maker, c);
-	pids[1] = client_start(&d, waiting_partner, c);
-	for (unsigned i = 0; i < 2; i++)
-		stage_wait(&d, &c->stage[i], 1);
+	sharers_begin(&d, c, (client_body *[]){ waiting_maker, waiting_partner }, 2, 0, pids);
 	for (unsigned i = 0; i < 2; i++)
 		stage_allow(&c->stage[i], 1);
 	for (unsigned i = 0; i < 2; i++)
@@ -321,8 +317,7 @@ billed(void)
 	daemon_start(&d);
 	bill = shared_alloc(sizeof(*bill));
 	c = common_make_pages(&d, (uint32_t)(d.memory_bytes / d.page_bytes / 2));
-	pids[0] = client_start(&d, billed_maker, c);
-	pids[1] = client_start(&d, billed_partner, c);
+	sharers_begin(&d, c, (client_body *[]){ billed_maker, billed_partner }, 2, 0, pids);
 	for (unsigned i = 1; i <= 2; i++) {
 		for (unsigned k = 0; k < 2; k++) {
 			stage_wait(&d, &c->stage[k], i);
@@ -403,6 +398,10 @@ limited_partner(struct live *d, void *argument)
 		book_write(&book, i, KIND_TEXT);
 	book_verify_all(&book);
 	stage_meet(d, &c->stage[1], 4);
+	/* Without a fault, too. */
+	OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+	OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_WILLNEED));
+	stage_meet(d, &c->stage[1], 5);
 	OK(pager_disconnect(p));
 }
 
@@ -410,7 +409,7 @@ static void
 limited(void)
 {
 	struct live d = { 0 };
-	int64_t limit, faults;
+	int64_t limit, faults, loaded;
 	struct common *c;
 	pid_t pids[2];
 
@@ -418,10 +417,7 @@ limited(void)
 	bill = shared_alloc(sizeof(*bill));
 	c = common_make_pages(&d, (uint32_t)(d.memory_bytes / d.page_bytes / 3));
 	limit = (int64_t)(c->count / 4 * d.page_bytes);
-	pids[0] = client_start(&d, limited_maker, c);
-	pids[1] = client_start(&d, limited_partner, c);
-	for (unsigned k = 0; k < 2; k++)
-		stage_wait(&d, &c->stage[k], 1);
+	sharers_begin(&d, c, (client_body *[]){ limited_maker, limited_partner }, 2, 0, pids);
 	live_limit(&d, pids[1], (uint64_t)limit);
 	stage_allow(&c->stage[1], 1);
 	stage_wait(&d, &c->stage[1], 2);
@@ -443,9 +439,14 @@ limited(void)
 	stage_allow(&c->stage[0], 2);
 	stage_wait(&d, &c->stage[0], 3);
 	WAIT_UNTIL(&d, live_stat(&d, "internal") * (int64_t)d.page_bytes <= 2 * limit);
+	loaded = live_stat(&d, "prefetches");
+	stage_allow(&c->stage[1], 4);
+	stage_wait(&d, &c->stage[1], 5);
+	REQUIRE(live_stat(&d, "prefetches") >= loaded + (int64_t)c->count / 2);
+	WAIT_UNTIL(&d, live_stat(&d, "internal") * (int64_t)d.page_bytes <= 2 * limit);
 	live_check(&d);
 	for (unsigned k = 0; k < 2; k++) {
-		stage_allow(&c->stage[k], 4);
+		stage_allow(&c->stage[k], 5);
 		client_join(&d, pids[k], false);
 	}
 	WAIT_UNTIL(&d, resident(&d) == 0);

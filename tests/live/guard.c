@@ -71,3 +71,16 @@ guard_store(volatile unsigned char *at, unsigned char value)
 	}
 	return number;
 }
+
+int
+guard_store_word(volatile uint64_t *at, uint64_t value)
+{
+	int number = sigsetjmp(caught, 1);
+
+	if (number == 0) {
+		touched = at;
+		*at = value;
+		touched = NULL;
+	}
+	return number;
+}

@@ -14,5 +14,6 @@ void guard_begin(void);
 int guard_load(const volatile unsigned char *at, unsigned char *ret);
 int guard_load_word(const volatile uint64_t *at, uint64_t *ret);
 int guard_store(volatile unsigned char *at, unsigned char value);
+int guard_store_word(volatile uint64_t *at, uint64_t value);
 
 #endif

@@ -164,30 +164,6 @@ raw_message(void *to, uint16_t type, const void *body, size_t body_bytes)
 	return header.length;
 }
 
-bool
-raw_send(int fd, const void *bytes, size_t size, const int *fds, unsigned count)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * RAW_FDS_MAX)];
-	} control;
-	struct iovec iov = { (void *)(uintptr_t)bytes, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	memset(&control, 0, sizeof(control));
-	if (count > 0) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
-	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL) >= 0;
-}
-
 void
 raw_wait_hangup(int fd)
 {

@@ -5,6 +5,7 @@
 #ifndef LIVE_RAW_H
 #define LIVE_RAW_H
 
+#include "descriptors.h"
 #include "harness.h"
 
 struct raw {
@@ -40,9 +41,12 @@ void raw_close(struct raw *r);
 int raw_socket(const char *path);
 /* A request's header and body. => its bytes */
 size_t raw_message(void *to, uint16_t type, const void *body, size_t body_bytes);
-#define RAW_FDS_MAX 253 /* descriptors that one message can carry */
 /* One message with descriptors, which stay open here. => whether it could be sent */
-bool raw_send(int fd, const void *bytes, size_t size, const int *fds, unsigned count);
+static inline bool
+raw_send(int fd, const void *bytes, size_t size, const int *fds, unsigned count)
+{
+	return descriptors_send(fd, bytes, size, fds, count, 0);
+}
 /* Waits until the daemon has hung up. */
 void raw_wait_hangup(int fd);
 

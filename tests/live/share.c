@@ -3,30 +3,22 @@
 
 #include <sys/socket.h>
 
+#include "descriptors.h"
+
 struct share_options options = { "4K", "16M", 4, 4, 12000 };
 
 void
 name_send(int socket, int fd)
 {
-	char byte = 'n';
-
-	REQUIRE(raw_send(socket, &byte, 1, &fd, 1));
+	REQUIRE(descriptor_give(socket, fd));
 }
 
 int
 name_receive(int socket)
 {
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec part = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control) };
-	int fd;
+	int fd = descriptor_take(socket);
 
-	REQUIRE(recvmsg(socket, &message, MSG_CMSG_CLOEXEC) == 1);
-	REQUIRE(CMSG_FIRSTHDR(&message) != NULL);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	REQUIRE(fd >= 0);
 	return fd;
 }
 
@@ -141,6 +133,16 @@ void
 daemon_start(struct live *d)
 {
 	live_start(d, options.memory, "--page-size", options.page, "--socket-mode", "0666", NULL);
+}
+
+void
+sharers_begin(struct live *d, struct common *c, client_body *const *bodies, unsigned count,
+    uid_t last, pid_t *pids)
+{
+	for (unsigned i = 0; i < count; i++)
+		pids[i] = client_start_as(d, i == count - 1 ? last : 0, bodies[i], c);
+	for (unsigned i = 0; i < count; i++)
+		stage_wait(d, &c->stage[i], 1);
 }
 
 int64_t

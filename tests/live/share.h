@@ -64,6 +64,10 @@ void peer_join(
     struct live *d, struct common *c, unsigned number, int protection, struct peer *peer);
 
 void daemon_start(struct live *d);
+/* Starts sharer i of `count` with bodies[i], the last one as that user (0: the test's), and waits
+ * until each is at its first stage. */
+void sharers_begin(struct live *d, struct common *c, client_body *const *bodies, unsigned count,
+    uid_t last, pid_t *pids);
 /* Pages that the daemon keeps, when it is at rest. */
 int64_t resident(struct live *d);
 

@@ -225,7 +225,7 @@ numbers_outlive_objects(void **state)
 	(void)state;
 	blocks_start(&u);
 	d = u.daemon;
-	assert_int_equal(vm_object_create(d, u.task, UNIT_PAGES, false, &o), 0);
+	assert_int_equal(vm_object_create(d, u.task, UNIT_PAGES, OBJECT_CHUNK, &o), 0);
 	victim = (struct victim){ .page = vm_object_pol_page(o, 700), .frame = 0, .object = o };
 	lock_acquire(&o->lock);
 	assert_int_equal(vm_object_populate(o, 700, 1, 1), 1);

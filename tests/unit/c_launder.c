@@ -29,8 +29,7 @@ dirty_pages_are_stored_and_leave(void **state)
 	for (unsigned i = 0; i < COUNT; i++)
 		assert_call(1 + i, CALL_PUT, o, i, i + 1);
 	assert_call(COUNT + 1, CALL_PUNCH, o, 0, COUNT);
-	for (uint64_t i = 0; i < COUNT; i++)
-		assert_left(o, i);
+	assert_all_left(o, 0, COUNT);
 	assert_int_equal(world.worker->begun, COUNT);
 	assert_int_equal(world.credit_asked, COUNT);
 	assert_int_equal(world.writer_wanted, 0);
@@ -57,8 +56,7 @@ short_reads_go_on(void **state)
 	world.interruptions = 3;
 	victims_make(o, 5, 9, true);
 	assert_int_equal(world_launder(), 4);
-	for (uint64_t i = 5; i < 9; i++)
-		assert_left(o, i);
+	assert_all_left(o, 5, 9);
 	world_stop();
 }
 
@@ -74,8 +72,7 @@ what_cannot_be_read_stays(void **state)
 	victims_make(o, 5, 9, true);
 	assert_int_equal(world_launder(), 0);
 	assert_int_equal(world.call_count, 1);
-	for (uint64_t i = 5; i < 9; i++)
-		assert_stayed(o, i, true);
+	assert_all_stayed(o, 5, 9, true);
 	assert_int_equal(world_counter(STAT_PAGEOUT_FAILURES), 4);
 	world_stop();
 }
@@ -95,8 +92,7 @@ clean_pages_leave_for_nothing(void **state)
 	assert_false(world.worker->refused);
 	assert_int_equal(world.call_count, 1);
 	assert_call(0, CALL_PUNCH, o, 0, 10);
-	for (uint64_t i = 0; i < 10; i++)
-		assert_left(o, i);
+	assert_all_left(o, 0, 10);
 	assert_int_equal(world.credit_asked, 0);
 	assert_int_equal(world_counter(STAT_CLEAN_PAGEOUTS), 10);
 	assert_int_equal(world_counter(STAT_COMPRESSIONS), 0);
@@ -126,8 +122,7 @@ clean_pages_are_not_stored_again(void **state)
 	assert_call(4, CALL_PUNCH, o, 0, 8);
 	assert_int_equal(world.credit_asked, 3);
 	assert_int_equal(world_counter(STAT_CLEAN_PAGEOUTS), 5);
-	for (uint64_t i = 0; i < 8; i++)
-		assert_left(o, i);
+	assert_all_left(o, 0, 8);
 	world_stop();
 }
 
@@ -177,8 +172,7 @@ a_batch_ends_with_the_room(void **state)
 			assert_left(o, i);
 		else
 			assert_stayed(o, i, true);
-	for (uint64_t i = 100; i < 104; i++)
-		assert_stayed(o, i, true);
+	assert_all_stayed(o, 100, 104, true);
 	/* Protected, stored, stored, stored, refused, punched, punched. */
 	assert_int_equal(world.call_count, 7);
 	assert_call(4, CALL_PUT, o, 3, 4);
@@ -221,8 +215,7 @@ only_what_is_protected_is_stored(void **state)
 	victims_make(o, 0, 4, true);
 	assert_int_equal(world_launder(), 0);
 	assert_int_equal(world.call_count, 1);
-	for (uint64_t i = 0; i < 4; i++)
-		assert_stayed(o, i, true);
+	assert_all_stayed(o, 0, 4, true);
 	assert_int_equal(world_counter(STAT_PAGEOUT_FAILURES), 4);
 	world_stop();
 	for (unsigned i = 0; i < ARRAY_LEN(gone); i++) {
@@ -412,8 +405,7 @@ begun_pages_are_laundered(void **state)
 	world.is_laundering = true;
 	assert_int_equal(launder_begun(w, w->victims, 4), 4);
 	world.is_laundering = false;
-	for (uint64_t i = 0; i < 4; i++)
-		assert_left(o, i);
+	assert_all_left(o, 0, 4);
 	assert_int_equal(w->begun, 0);
 	assert_int_equal(world_counter(STAT_PAGEOUTS), 4);
 	assert_int_equal(launder_begun(w, w->victims, 0), 0);

@@ -109,8 +109,7 @@ ranges_are_bounded(void **state)
 	assert_int_equal(world.call_count, (200 + length - 1) / length);
 	for (unsigned i = 0; i < world.call_count; i++)
 		assert_call(i, CALL_PUNCH, o, i * length, min_u64((i + 1) * length, 200));
-	for (uint64_t i = 0; i < 200; i++)
-		assert_left(o, i);
+	assert_all_left(o, 0, 200);
 	world_stop();
 }
 
@@ -156,8 +155,7 @@ what_leaves_is_billed(void **state)
 	leave();
 	assert_int_equal(world.call_count, 1);
 	assert_call(0, CALL_PUNCH, o, 0, 6);
-	for (uint64_t i = 0; i < 6; i++)
-		assert_left(o, i);
+	assert_all_left(o, 0, 6);
 	assert_int_equal(load_relaxed(&o->references), references);
 	assert_null(o->holes);
 	assert_int_equal(world_counter(STAT_HOLES), 1);
@@ -208,8 +206,7 @@ faults_in_a_hole_are_woken(void **state)
 		assert_int_equal(world.call_count, fault == FAULT_NOWHERE ? 1 : 2);
 		if (fault != FAULT_NOWHERE)
 			assert_call(1, CALL_WAKE, o, 0, 6);
-		for (uint64_t i = 0; i < 6; i++)
-			assert_left(o, i);
+		assert_all_left(o, 0, 6);
 		/* Now it is answered. */
 		lock_acquire(&o->lock);
 		assert_int_equal(fill_begin(o->daemon, o, 1, 1, 1, FRAME_READ, &fill), RUN_BEGUN);

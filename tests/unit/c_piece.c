@@ -20,7 +20,7 @@ start(void **state)
 {
 	(void)state;
 	unit_start(&u);
-	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, false, &large), 0);
+	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, OBJECT_CHUNK, &large), 0);
 	assert_int_equal(vm_mapping_create(large, u.task, FAR_BASE, 0, PAGES, &far), 0);
 	return 0;
 }

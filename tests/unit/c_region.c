@@ -270,7 +270,8 @@ recursion(void **state)
 	struct pager_rep_region reply;
 
 	(void)state;
-	assert_int_equal(vm_object_create(share.unit.daemon, share.tasks[0], 64, true, &o), 0);
+	assert_int_equal(
+	    vm_object_create(share.unit.daemon, share.tasks[0], 64, OBJECT_SHAREABLE, &o), 0);
 	assert_int_equal(submap_create(o), 0);
 	submap_add_at(o, 0, 10, PROT_READ, 1);
 	submap_add_at(o, 14, 10, r_w, 2);

@@ -25,7 +25,7 @@ start(void **state)
 {
 	(void)state;
 	unit_start(&u);
-	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, true, &o), 0);
+	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, OBJECT_SHAREABLE, &o), 0);
 	assert_int_equal(submap_create(o), 0);
 	return 0;
 }
@@ -244,7 +244,7 @@ billed(void **state)
 	assert_int_equal(ledger_pages(&other->bill.ledger, PAGER_LEDGER_PAGE_TABLE), 0);
 	task_put(other);
 	/* For stop(). */
-	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, true, &o), 0);
+	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, OBJECT_SHAREABLE, &o), 0);
 	assert_int_equal(submap_create(o), 0);
 }
 

@@ -48,7 +48,7 @@ start(void **state)
 	(void)state;
 	server = faults_start(&u);
 	assert_int_equal(prefetch_create(u.daemon), 0);
-	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, true, &o), 0);
+	assert_int_equal(vm_object_create(u.daemon, u.task, PAGES, OBJECT_SHAREABLE, &o), 0);
 	assert_int_equal(submap_create(o), 0);
 	assert_int_equal(vm_mapping_create(o, u.task, BASE, 0, PAGES, &mapping), 0);
 	e.mapping = mapping;

@@ -98,7 +98,7 @@ unit_start_servers(struct unit *u, unsigned servers)
 	pageq_init(&d->pageq);
 	u->daemon = d;
 	u->task = unit_task(d);
-	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, false, &u->object), 0);
+	assert_int_equal(vm_object_create(d, u->task, UNIT_PAGES, OBJECT_CHUNK, &u->object), 0);
 	assert_int_equal(
 	    vm_mapping_create(u->object, u->task, UNIT_BASE, 0, UNIT_PAGES, &u->mapping), 0);
 }

@@ -293,7 +293,7 @@ world_object_make(uint64_t pages, uint64_t base)
 	struct vm_mapping *mapping;
 	struct vm_object *o;
 
-	assert_int_equal(vm_object_create(u->daemon, u->task, pages, false, &o), 0);
+	assert_int_equal(vm_object_create(u->daemon, u->task, pages, OBJECT_CHUNK, &o), 0);
 	assert_int_equal(vm_mapping_create(o, u->task, base, 0, pages, &mapping), 0);
 	vm_object_put(o);
 	return o;
@@ -458,4 +458,18 @@ uint64_t
 world_counter(enum stat_index index)
 {
 	return stats_counter(&world.unit.daemon->stats, index);
+}
+
+void
+assert_all_left(struct vm_object *o, uint64_t low, uint64_t high)
+{
+	for (uint64_t i = low; i < high; i++)
+		assert_left(o, i);
+}
+
+void
+assert_all_stayed(struct vm_object *o, uint64_t low, uint64_t high, bool are_dirty)
+{
+	for (uint64_t i = low; i < high; i++)
+		assert_stayed(o, i, are_dirty);
 }

@@ -75,6 +75,9 @@ bool page_is_in_memfd(struct vm_object *o, uint64_t index);
 void assert_left(struct vm_object *o, uint64_t index);
 /* ACTIVE, not busy, with its content; dirty without a copy, or clean with world_copy. */
 void assert_stayed(struct vm_object *o, uint64_t index, bool is_dirty);
+/* The same of pages [low, high). */
+void assert_all_left(struct vm_object *o, uint64_t low, uint64_t high);
+void assert_all_stayed(struct vm_object *o, uint64_t low, uint64_t high, bool are_dirty);
 void assert_call(unsigned i, enum call call, struct vm_object *o, uint64_t low, uint64_t high);
 /* A fault meets the page. => whether it was busy, and so is to be woken */
 bool fault_meets(struct vm_object *o, uint64_t index);
