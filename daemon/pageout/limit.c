@@ -10,8 +10,9 @@
 #include "pageout/batch.h"
 #include "vm/task.h"
 
-/* Goes through the pages of one object, from the task's hand on: inactive ones become victims,
- * active ones inactive, up to `want` of each. *aged grows by the pages in w->deactivated. */
+/* Goes through the pages of one object, from the task's hand on: inactive and speculative ones
+ * become victims, active ones inactive, up to `want` of each. *aged grows by the pages in
+ * w->deactivated. */
 static void
 sweep_object(
     struct pageout_worker *w, struct task *task, struct vm_object *o, unsigned want, unsigned *aged)
@@ -23,8 +24,11 @@ sweep_object(
 	for (; w->chosen < want && *aged < want &&
 	       (i = vm_object_next_live(o, i, o->page_count)) < o->page_count;
 	     i++) {
+		struct victim *victim = &w->victims[w->chosen];
+
 		pageq_lock(d);
-		if (pageq_choose_page_locked(d, o, i, &w->victims[w->chosen])) {
+		if (pageq_choose_page_locked(d, o, i, victim) ||
+		    pageq_choose_speculative_page_locked(d, o, i, victim)) {
 			w->chosen++;
 		} else if (pageq_deactivate_page_locked(d, o, i)) {
 			vm_object_get(o);

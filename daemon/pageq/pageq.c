@@ -247,6 +247,23 @@ pageq_choose_page_locked(struct daemon *d, struct vm_object *o, uint64_t index, 
 	return true;
 }
 
+bool
+pageq_choose_speculative_page_locked(
+    struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret)
+{
+	uint64_t slot = load_acquire(vm_object_slot(o, index));
+	uint32_t word;
+
+	pageq_assert_held(d);
+	if (slot_kind(slot) != SLOT_RESIDENT)
+		return false;
+	word = load_acquire(&frame_row(d, slot_frame(slot))->word);
+	if (page_word_state(word) != PAGE_SPECULATIVE || word & PAGE_BUSY)
+		return false;
+	pageq_take_speculative_locked(d, slot_frame(slot), ret);
+	return true;
+}
+
 /* Whether the page is still LAUNDRY, in the frame where it was chosen. */
 static bool
 is_victim_locked(struct daemon *d, const struct victim *v)

@@ -54,6 +54,9 @@ bool pageq_deactivate_frame_locked(
 /* One page that the caller names: INACTIVE -> LAUNDRY. => false: it is in another state, or busy */
 bool pageq_choose_page_locked(
     struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
+/* The same, from SPECULATIVE. */
+bool pageq_choose_speculative_page_locked(
+    struct daemon *d, struct vm_object *o, uint64_t index, struct victim *ret);
 /* The page in a frame: SPECULATIVE -> LAUNDRY. */
 void pageq_take_speculative_locked(struct daemon *d, uint32_t frame, struct victim *ret);
 /* The object that a victim belongs to at present, which may be another one than when it was chosen.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "memorystatus/limits.h"
 #include "pmap/backing.h"
 #include "pagers/pager.h"
 #include "region/piece.h"
@@ -130,6 +131,9 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 	}
 	fill.seen_by = SEEN_BY_NOBODY;
 	fill_finish(NULL, &fill, 1, PAGE_SPECULATIVE, true);
+	/* No fault comes that would ask for the owner's pages. */
+	if (o->is_shareable)
+		limits_want_of_owner(o);
 	return 1;
 }
 

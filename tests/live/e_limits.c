@@ -3,7 +3,7 @@
  * A limit is for a process with all its sessions, present and later; a session's name stands for
  * its process.
  *
- * usage: e_limits process|later|wired|named
+ * usage: e_limits process|later|wired|ahead|named
  */
 #include "harness.h"
 
@@ -156,6 +156,34 @@ wired(struct live *d, void *argument)
 	OK(pager_disconnect(p[1]));
 }
 
+/* --- ahead: pages that WILLNEED has brought in make way for those that are touched --- */
+
+static void
+ahead(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, SIZE);
+	const uint64_t page = d->page_bytes;
+	int64_t loaded;
+
+	(void)argument;
+	fill(d, base, SIZE, 3);
+	limit_self(d, "4M");
+	OK(pager_behavior(p, base, SIZE, PAGER_BEHAVIOR_PAGEOUT));
+	loaded = live_stat(d, "prefetches");
+	OK(pager_behavior(p, base, SIZE, PAGER_BEHAVIOR_WILLNEED));
+	loaded = live_stat(d, "prefetches") - loaded;
+	/* As many as it may have. */
+	EQ((uint64_t)loaded * page, LIMIT);
+	REQUIRE((uint64_t)live_stat(d, "internal") * page <= LIMIT);
+	/* None of them is touched before the others. */
+	for (uint64_t i = SIZE / page; i-- > 0;)
+		EQ(*(volatile uint64_t *)(void *)(base + i * page), mix64(3 + i));
+	REQUIRE((uint64_t)live_stat(d, "internal") * page <= LIMIT);
+	live_check(d);
+	OK(pager_disconnect(p));
+}
+
 /* --- named: by session --- */
 
 /* This process's sessions, as `pagerctl clients` shows them. => how many */
@@ -241,6 +269,7 @@ main(int argc, char **argv)
 			    : strcmp(name, "later") == 0 ? later
 			    : strcmp(name, "wired") == 0 ? wired
 			    : strcmp(name, "named") == 0 ? named
+			    : strcmp(name, "ahead") == 0 ? ahead
 							 : NULL;
 	struct live d;
 
