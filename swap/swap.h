@@ -90,7 +90,7 @@ void swap_drain_defer(struct swap *s);
 
 struct swap_channel;
 
-enum { SWAP_READ, SWAP_WRITE };
+enum { SWAP_READ, SWAP_WRITE, SWAP_MAY_WAIT = 16 };
 
 struct swap_completion {
 	uint64_t cookie;
@@ -127,7 +127,8 @@ int swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, siz
 /* Starts a transfer between `buffer`, which is as for _submit, and any file, which is not swap's: a
  * read that ends where the file ends has transferred less. The descriptor stays open until the
  * completion has been taken. If it is O_DIRECT, offset and length are what the file system asks
- * for. => 0, -EAGAIN or -EINVAL */
+ * for. direction: with SWAP_MAY_WAIT if the file system may wait even when it is asked not to, as
+ * those in user space do. => 0, -EAGAIN or -EINVAL */
 int swap_channel_submit_file(struct swap_channel *ch, int direction, int fd, uint64_t offset,
     size_t length, void *buffer, uint64_t cookie);
 /* Asks for the size of such a file, which may take as long as a transfer. => 0 or -EAGAIN */

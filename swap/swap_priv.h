@@ -178,6 +178,7 @@ struct swap_request {
 	size_t cap;      /* at most this many bytes of the piece count (a fail point) */
 	char *buffer;    /* of byte 0 */
 	bool is_foreign; /* the buffer is not the channel's */
+	bool may_wait;   /* whoever hands it to the kernel must not be the one that waits */
 	unsigned retries;
 	int result; /* 0 or -errno; valid when settled */
 	bool settled;

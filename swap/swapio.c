@@ -258,13 +258,14 @@ swap_channel_submit_file(struct swap_channel *ch, int direction, int fd, uint64_
 {
 	struct swap_request about = { .cookie = cookie,
 		.place = { .fd = fd, .file = SWAP_NO_FILE, .offset = offset },
-		.direction = direction,
+		.direction = direction & ~SWAP_MAY_WAIT,
+		.may_wait = direction & SWAP_MAY_WAIT,
 		.length = length,
 		.buffer = buffer };
 	unsigned index = 0;
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
-	if ((direction != SWAP_READ && direction != SWAP_WRITE) || length == 0 ||
+	if ((about.direction != SWAP_READ && about.direction != SWAP_WRITE) || length == 0 ||
 	    !buffer_index(ch, buffer, length, &index) || ch->buffer_uses[index] < 0)
 		return -EINVAL;
 	int error = request_submit(ch, &about, 0);

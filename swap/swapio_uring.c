@@ -39,6 +39,18 @@ ring_init(struct uring *u, unsigned depth)
 	return error == -EINVAL ? io_uring_queue_init(depth, &u->ring, 0) : error;
 }
 
+/* Requests that wait for a file system do so in threads of the kernel. There may be one for each
+ * request, so that those of one file, which may never be answered, leave some to others. */
+static void
+threads_limit(struct uring *u, unsigned depth)
+{
+	unsigned limits[2] = { depth, 0 }; /* for files; 0: unchanged for others */
+
+	CHECK(depth > 0);
+	/* Before Linux 5.15 the number is not to be changed. */
+	(void)io_uring_register_iowq_max_workers(&u->ring, limits);
+}
+
 static bool
 files_register(struct uring *u)
 {
@@ -73,6 +85,7 @@ uring_open(struct swap_channel *ch)
 		free(u);
 		return error;
 	}
+	threads_limit(u, ch->depth);
 	u->fixed_buffers = io_uring_register_buffers(&u->ring, &all, 1) == 0;
 	u->fixed_files = ch->swap && files_register(u);
 	ch->io = u;
@@ -136,8 +149,8 @@ uring_queue(struct swap_channel *ch, struct swap_request *r)
 		io_uring_prep_read(sqe, fd, start, bytes, offset);
 	else
 		io_uring_prep_write(sqe, fd, start, bytes, offset);
-	if (fixed_file)
-		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_flags(
+	    sqe, (fixed_file ? IOSQE_FIXED_FILE : 0) | (r->may_wait ? IOSQE_ASYNC : 0));
 	io_uring_sqe_set_data(sqe, r);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The vnode pager's transfers. Runs on: fault servers and jobs (reads), the cleaner (writes). Never
- * blocks: io_uring hands what would wait for a file system to threads of the kernel.
+ * blocks: io_uring hands what would wait for a file system to threads of the kernel. Past the page
+ * cache it finds that out by itself. Through it, a file system in user space may wait though it is
+ * asked not to, for the file's attributes; so those transfers begin in such a thread.
  */
 #include "pagers/vnode.h"
 
@@ -72,21 +74,27 @@ vnode_read_begin(const struct vm_object *o, uint64_t index, const struct cref *c
 	return PAGER_OK;
 }
 
+static enum pager_result
+answer_of(int error)
+{
+	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
+}
+
 enum pager_result
 vnode_read_submit(const struct vm_object *o, const struct pager_read *read,
     struct swap_channel *channel, void *buffer, uint64_t cookie)
 {
 	struct vnode *v = o->external->vnode;
-	int fd = -1, error;
+	int direct = -1, plain = -1;
 
-	for (unsigned i = 0; i < ARRAY_LEN(v->files) && fd < 0; i++)
-		fd = load_acquire(&v->files[i].direct);
-	for (unsigned i = 0; i < ARRAY_LEN(v->files) && fd < 0; i++)
-		fd = load_acquire(&v->files[i].plain);
-	CHECK(fd >= 0);
-	error = swap_channel_submit_file(
-	    channel, SWAP_READ, fd, read->place, read->length, buffer, cookie);
-	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
+	for (unsigned i = 0; i < ARRAY_LEN(v->files) && direct < 0; i++)
+		direct = load_acquire(&v->files[i].direct);
+	for (unsigned i = 0; i < ARRAY_LEN(v->files) && plain < 0; i++)
+		plain = load_acquire(&v->files[i].plain);
+	CHECK(direct >= 0 || plain >= 0);
+	return answer_of(
+	    swap_channel_submit_file(channel, direct >= 0 ? SWAP_READ : SWAP_READ | SWAP_MAY_WAIT,
+		direct >= 0 ? direct : plain, read->place, read->length, buffer, cookie));
 }
 
 enum pager_result
@@ -128,20 +136,17 @@ vnode_write_submit(const struct vm_object *o, uint64_t offset, size_t bytes,
     struct swap_channel *channel, void *buffer, uint64_t cookie)
 {
 	struct vnode *v = o->external->vnode;
-	int fd = -1, error;
-
 	/* A part of a block would lengthen the file to the end of the block, past the page cache.
 	 */
-	if (bytes % DIRECT_BLOCK == 0)
-		fd = load_acquire(&v->files[1].direct);
-	if (fd < 0)
-		fd = load_acquire(&v->files[1].plain);
+	int direct = bytes % DIRECT_BLOCK == 0 ? load_acquire(&v->files[1].direct) : -1;
+	int plain = load_acquire(&v->files[1].plain);
+
 	/* Dirty pages of a file that nobody could write to: a client has lied to somebody. */
-	if (fd < 0)
+	if (direct < 0 && plain < 0)
 		return PAGER_FAILED;
-	error = swap_channel_submit_file(
-	    channel, SWAP_WRITE, fd, o->external->offset + offset, bytes, buffer, cookie);
-	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
+	return answer_of(
+	    swap_channel_submit_file(channel, direct >= 0 ? SWAP_WRITE : SWAP_WRITE | SWAP_MAY_WAIT,
+		direct >= 0 ? direct : plain, o->external->offset + offset, bytes, buffer, cookie));
 }
 
 void
