@@ -540,7 +540,7 @@ pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot, 
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if (fd < 0 || (prot != PROT_READ && prot != (PROT_READ | PROT_WRITE)) ||
+	if ((prot != PROT_READ && prot != (PROT_READ | PROT_WRITE)) ||
 	    (offset & (p->page_size - 1)) != 0)
 		return -EINVAL;
 	if ((flags & MAP_FLAGS) == PAGER_MAP_PRIVATE)

@@ -11,6 +11,7 @@
 #include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -221,10 +222,30 @@ vnode_enter(struct daemon *d, struct vnode *made)
 	return v;
 }
 
+/* What mmap(2) refuses is refused: files that are sealed, and those that are made when they are
+ * read, as in /proc. These answer by who has opened them, and the daemon may be allowed more than
+ * its client. => 0 or -errno */
+static int
+mapping_try(const struct daemon *d, int fd, bool is_writable)
+{
+	size_t bytes = d->page_bytes;
+	void *at;
+	int r = 0;
+
+	watch_enter(WATCH_FILE, -1);
+	at = mmap(NULL, bytes, PROT_READ | (is_writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		r = errno == EIO ? -ENODEV : -errno;
+	else
+		CHECK(munmap(at, bytes) == 0);
+	watch_leave();
+	return r;
+}
+
 /* Whether a client's descriptor may be mapped in this way. *st: of the file. => 0 or as vnode_get
  */
 static int
-descriptor_check(int fd, bool is_writable, struct stat *st)
+descriptor_check(const struct daemon *d, int fd, bool is_writable, struct stat *st)
 {
 	int flags = fcntl(fd, F_GETFL), r;
 
@@ -237,7 +258,7 @@ descriptor_check(int fd, bool is_writable, struct stat *st)
 	watch_leave();
 	if (r < 0)
 		return r;
-	return S_ISREG(st->st_mode) ? 0 : -ENODEV;
+	return S_ISREG(st->st_mode) ? mapping_try(d, fd, is_writable) : -ENODEV;
 }
 
 int
@@ -249,7 +270,7 @@ vnode_get(struct daemon *d, struct task *task, int fd, bool is_writable, struct 
 	struct stat st;
 
 	locks_assert_none();
-	error = descriptor_check(fd, is_writable, &st);
+	error = descriptor_check(d, fd, is_writable, &st);
 	if (error)
 		return error;
 	lock_acquire(&d->vnodes.lock);
