@@ -180,9 +180,10 @@ PAGER_API int pager_make_device(struct pager *p, int fd, uint64_t offset, size_t
  * may be closed afterwards; the file may be deleted. prot: PROT_READ, or PROT_READ | PROT_WRITE,
  * which needs a descriptor opened with O_RDWR. flags: PAGER_MAP_SHARED, and where it lies,
  * PAGER_ALLOC_FIXED or PAGER_ALLOC_ALIGNED, as for pager_allocate. To be given back with
- * pager_deallocate. Errors: -EACCES (the descriptor does not allow it), -ENODEV (no regular file, or one that mmap(2) does not take either),
- * -EOPNOTSUPP (PAGER_MAP_PRIVATE), -EINVAL, -EBADF, -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM, -EMFILE,
- * -ENOTCONN; others are the file system's. The idea is the vnode pager of Mach and XNU. */
+ * pager_deallocate. Errors: -EACCES (the descriptor does not allow it), -ENODEV (no regular file,
+ * or one that mmap(2) does not take either), -EOPNOTSUPP (PAGER_MAP_PRIVATE), -EINVAL, -EBADF,
+ * -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM, -EMFILE, -ENOTCONN; others are the file system's. The idea
+ * is the vnode pager of Mach and XNU. */
 #define PAGER_MAP_SHARED  0x100u
 #define PAGER_MAP_PRIVATE 0x200u
 PAGER_API int pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot,

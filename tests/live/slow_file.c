@@ -144,7 +144,7 @@ answer(struct slow_file *f, int fuse, const struct request *r)
 	case FUSE_INTERRUPT:
 		break;
 	default:
-		/* FUSE_FLUSH is not asked for again, so that a killed process can end while the
+		/* Closes are not told again, so that a killed process can end while the
 		 * server is stopped. */
 		reply(fuse, r, ENOSYS, NULL, 0);
 		break;
