@@ -152,6 +152,7 @@ pager_connect(const char *socket, const struct pager_options *options, struct pa
 static void
 pager_free(struct pager *p)
 {
+	upl_free_all(p);
 	space_fini(p);
 	p->magic = 0;
 	munmap(p, sizeof(*p));

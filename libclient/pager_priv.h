@@ -101,6 +101,7 @@ struct pager {
 	struct range_set free;     /* (space_lock) */
 	struct range_set owed;     /* (space_lock) */
 	struct device_set devices; /* (space_lock) */
+	struct pager_upl *upls;    /* (space_lock) */
 
 	struct keeper keeper;
 	struct agent agent;
@@ -146,6 +147,8 @@ int space_protect(struct pager *p, uint64_t address, uint64_t size, int protecti
  * further mapping and cannot fail for lack of one. Else they are joined with their neighbours again
  * if nothing differs. => 0 or -ENOMEM */
 int space_part_mappings(struct pager *p, uint64_t address, uint64_t size, bool apart);
+/* Takes the pages of our own mappings of the range out of the page tables. => 0 or -errno */
+int space_unmap_pages(struct pager *p, uint64_t address, uint64_t size);
 /* Notes a range that no thread can reach and that the daemon still has in its books. */
 void space_owe(struct pager *p, uint64_t address, uint64_t size);
 /* Takes one such range out of the set. => false: there is none. */
@@ -181,6 +184,10 @@ int device_part(struct pager *p, uint64_t address, uint64_t size, bool apart);
 int device_unmap(struct pager *p, uint64_t address, uint64_t size);
 /* => 0 or -ENOMEM: something is still mapped */
 int device_unmap_all(struct pager *p);
+
+/* upl.c */
+/* Frees what is left of page lists, whose pages are handed back by the end of the connection. */
+void upl_free_all(struct pager *p);
 
 /* attribute.c */
 typedef int region_function(struct pager *p, uint64_t address, uint64_t size, int protection);

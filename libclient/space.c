@@ -495,6 +495,22 @@ space_part_mappings(struct pager *p, uint64_t address, uint64_t size, bool apart
 	return r;
 }
 
+int
+space_unmap_pages(struct pager *p, uint64_t address, uint64_t size)
+{
+	uint64_t end = address + size;
+	int r = 0;
+
+	pthread_mutex_lock(&p->space_lock);
+	for (uint64_t part; r == 0 && address < end; address += part ? part : HARDWARE_PAGE) {
+		part = space_registered_part(p, address, end - address);
+		if (part > 0 && madvise(space_pointer(address), part, MADV_DONTNEED_LOCKED) < 0)
+			r = -errno;
+	}
+	pthread_mutex_unlock(&p->space_lock);
+	return r;
+}
+
 void
 space_owe(struct pager *p, uint64_t address, uint64_t size)
 {

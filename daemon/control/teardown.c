@@ -9,13 +9,15 @@
 #include "fault/parked.h"
 #include "pageq/policies.h"
 #include "region/allocate.h"
+#include "region/page_list.h"
 
 bool
 task_teardown(struct task *task)
 {
 	CHECK(task_is_dead(task));
 	parked_drop(task->daemon, task);
-	if (region_give_up(task))
+	/* Its pages are waited for below. */
+	if (page_lists_drop(task) || region_give_up(task))
 		return true;
 	policies_drop(task->daemon, task);
 	return false;

@@ -10,6 +10,7 @@
 
 #include "memorystatus/refused.h"
 #include "pagers/returns.h"
+#include "region/page_list.h"
 #include "region/piece.h"
 #include "region/wire.h"
 #include "transit/discard.h"
@@ -191,11 +192,14 @@ int
 region_deallocate_begin(struct range *range)
 {
 	struct vm_map *m = &range->task->map;
-	struct vm_mapping *spare = vm_mapping_blank(), *parts[2] = { NULL };
+	struct vm_mapping *spare, *parts[2] = { NULL };
 	int error = 0;
 
 	locks_assert_none();
 	CHECK(range->at == range->address);
+	if (page_list_around(range))
+		return -EBUSY;
+	spare = vm_mapping_blank();
 	if (!spare)
 		return -ENOMEM;
 	lock_acquire(&m->lock);

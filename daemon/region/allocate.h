@@ -13,7 +13,7 @@
  * the control loop, which alone allocates. */
 int region_allocate(struct range *range, uint32_t flags, struct vm_entry *ret);
 /* All of the range is the task's, and is parted from what lies around it. => 0, -EINVAL, -ENOMEM or
- * -EBUSY (some of it is pinned): nothing has changed. No lock held */
+ * -EBUSY (some of it is pinned, or page_list_around): nothing has changed. No lock held */
 int region_deallocate_begin(struct range *range);
 /* Takes a piece of it out of the map and discards its pages. => pages that were there. Runs on:
  * jobs, no lock held */

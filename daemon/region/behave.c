@@ -9,6 +9,7 @@
 #include "pageq/pageq.h"
 #include "pmap/zap.h"
 #include "region/change.h"
+#include "region/page_list.h"
 #include "region/piece.h"
 #include "transit/discard.h"
 #include "vm/vm_map.h"
@@ -46,6 +47,8 @@ entries_check(struct range *range, int (*check)(const struct vm_entry *e))
 	lock_acquire(&m->lock);
 	if (!vm_map_is_covered(m, range->address, range->end))
 		error = -EINVAL;
+	else if (page_list_around(range))
+		error = -EBUSY;
 	for (uint32_t i = vm_map_index(m, range->address);
 	     !error && i < m->count && m->entries[i].start < range->end; i++)
 		error = check(&m->entries[i]);

@@ -11,7 +11,8 @@
 /* The entries remember a lasting behavior. => 0, -EINVAL or -ENOMEM. Runs on: jobs, no lock held */
 int region_behave(struct range *range, uint32_t behavior);
 /* Whether pages of the range may be taken out. => 0; -EINVAL: not all of it is allocated; -ENOTSUP:
- * there is memory of a device, which stays. No lock held, here and below */
+ * there is memory of a device, which stays; -EBUSY: page_list_around. No lock held, here and below
+ */
 int region_may_leave(struct range *range);
 /* Whether its content may be thrown away. => likewise; -EBUSY: some of it is pinned */
 int region_may_be_discarded(struct range *range);

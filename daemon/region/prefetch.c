@@ -92,16 +92,35 @@ load_away(struct prefetch *p, const struct vm_object *o, uint64_t index, struct 
 	return result;
 }
 
+bool
+prefetch_content(struct daemon *d, unsigned place, struct vm_object *o, uint64_t index)
+{
+	struct prefetch *p = &d->prefetch[place];
+	uint64_t offset = index << d->page_shift;
+	enum pager_result result;
+	struct cref cref;
+
+	locks_assert_none();
+	CHECK(place < JOBS_THREADS);
+	vm_page_assert(o, index);
+	cref.v = d->frames.pages[slot_frame(load_acquire(vm_object_slot(o, index)))].cref;
+	result = pager_data_request(o, cref, p->page);
+	if (result == PAGER_AWAY)
+		result = load_away(p, o, index, cref);
+	if (result == PAGER_OK && backing_write(o, offset, p->page, d->page_bytes))
+		return true;
+	backing_punch(o, offset, d->page_bytes);
+	return false;
+}
+
 /* => 1 if the page was brought in, else 0. No lock held. */
 static unsigned
-prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
+prefetch_page(unsigned place, const struct vm_mapping *m, uint64_t index)
 {
 	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
 	struct fill fill = { .task = m->task, .base = m->base, .is_read_only = m->is_read_only };
 	enum run_begun begun;
-	struct cref cref;
-	enum pager_result result;
 
 	locks_assert_none();
 	CHECK(index < o->page_count);
@@ -116,15 +135,9 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 	lock_release(&o->lock);
 	if (begun != RUN_BEGUN)
 		return 0;
-	cref.v = d->frames.pages[fill.frames[0]].cref;
-	result = pager_data_request(o, cref, p->page);
-	if (result == PAGER_AWAY)
-		result = load_away(p, o, index, cref);
 	/* Into the memfd, mapped nowhere: the first touch is a soft fault. A page that cannot be
 	 * read is left for its first touch. */
-	if (result != PAGER_OK ||
-	    !backing_write(o, index << d->page_shift, p->page, d->page_bytes)) {
-		backing_punch(o, index << d->page_shift, d->page_bytes);
+	if (!prefetch_content(d, place, o, index)) {
 		fill_abort(d, &fill, 0);
 		vm_object_put(o);
 		return 0;
@@ -140,7 +153,7 @@ prefetch_page(struct prefetch *p, const struct vm_mapping *m, uint64_t index)
 static void
 prefetch_one(struct walk *w, const struct vm_mapping *m, uint64_t index)
 {
-	w->acted += prefetch_page(&m->object->daemon->prefetch[w->range->place], m, index);
+	w->acted += prefetch_page(w->range->place, m, index);
 }
 
 uint64_t

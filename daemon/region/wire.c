@@ -11,6 +11,7 @@
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
 #include "region/change.h"
+#include "region/page_list.h"
 #include "region/piece.h"
 #include "transit/release.h"
 #include "vm/submap.h"
@@ -231,24 +232,16 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 	return error ? error : e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
-/* At most half of a process's limit may be wired. */
 static int
 take_wired(struct change *c)
 {
 	struct task *task = c->range->task;
-	struct daemon *d = task->daemon;
-	struct process *process = task->bill.process;
-	uint64_t limit = load_relaxed(&process->limit_pages) << d->page_shift;
-	uint64_t wired = fetch_add_relaxed(&process->wired_bytes, c->wired_bytes) + c->wired_bytes;
+	int error = task_wired_take(task, c->wired_bytes);
 
 	lock_assert_held(&task->map.lock);
-	if ((limit && c->wired_bytes && wired > limit / 2) ||
-	    share_take(d, task->bill.account, SHARE_WIRED, c->wired_bytes) != 0) {
-		fetch_sub_relaxed(&process->wired_bytes, c->wired_bytes);
-		return -EAGAIN;
-	}
-	task->wired_billed += c->wired_bytes;
-	return 0;
+	if (!error)
+		task->wired_billed += c->wired_bytes;
+	return error;
 }
 
 int
@@ -256,6 +249,8 @@ region_wire_begin(struct range *range)
 {
 	locks_assert_none();
 	CHECK(range->at == range->address);
+	if (page_list_around(range))
+		return -EBUSY;
 	return change_entries(&(struct change){
 	    .range = range, .check = entry_may_wire, .agree = take_wired, .apply = entry_wire });
 }
@@ -283,6 +278,8 @@ region_pin_begin(struct range *range, uint32_t direction)
 {
 	locks_assert_none();
 	CHECK(range->at == range->address);
+	if (page_list_around(range))
+		return -EBUSY;
 	return change_entries(&(struct change){ .range = range,
 	    .check = entry_may_pin,
 	    .agree = take_wired,
@@ -309,6 +306,8 @@ region_unpin_begin(struct range *range)
 {
 	locks_assert_none();
 	CHECK(range->at == range->address);
+	if (page_list_around(range))
+		return -EBUSY;
 	return change_entries(
 	    &(struct change){ .range = range, .check = entry_is_pinned, .apply = entry_unpin });
 }
@@ -387,6 +386,8 @@ int
 region_unwire_begin(struct range *range)
 {
 	CHECK(range->at == range->address);
+	if (page_list_around(range))
+		return -EBUSY;
 	return change_entries(
 	    &(struct change){ .range = range, .check = entry_is_wired, .apply = entry_unwire });
 }

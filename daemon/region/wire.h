@@ -9,13 +9,13 @@
 #include "region/range.h"
 
 /* The entries are wired once more. => 0, -EINVAL, -ENOMEM, -EACCES (the task may only read it by
- * its name, or not even read it by its protection), or -EAGAIN: the limit on wired memory, or the
- * user's share of it, is reached. Runs on: jobs, no lock held */
+ * its name, or not even read it by its protection), -EBUSY (page_list_around), or -EAGAIN:
+ * the limit on wired memory, or the user's share of it, is reached. Runs on: jobs, no lock held */
 int region_wire_begin(struct range *range);
 /* Wires the resident pages of a piece; others become wired when they are touched. => pages */
 uint64_t region_wire(struct range *range);
 /* The entries are wired once less. => 0, -ENOMEM, -EINVAL: not all of the range is wired, or
- * -EBUSY: some of it is pinned */
+ * -EBUSY: some of it is pinned, or page_list_around */
 int region_unwire_begin(struct range *range);
 /* Unwires the pages of a piece that no entry keeps wired. => pages */
 uint64_t region_unwire(struct range *range);
@@ -24,8 +24,8 @@ uint64_t region_unwire(struct range *range);
  * direction: enum pager_direction. => as region_wire_begin; -EACCES: the protection does not allow
  * the direction. region_wire follows */
 int region_pin_begin(struct range *range, uint32_t direction);
-/* The entries are pinned once less. => 0, -ENOMEM, or -EINVAL: not all of the range is pinned.
- * region_unwire follows */
+/* The entries are pinned once less. => 0, -ENOMEM, -EBUSY, or -EINVAL: not all of the range is
+ * pinned. region_unwire follows */
 int region_unpin_begin(struct range *range);
 /* Whether somebody who maps pages [first, end) has pinned some of them. Another thread may be about
  * to. No lock held */

@@ -186,10 +186,38 @@ run_free(const struct run *r)
 	frame_wait_freed(o->daemon);
 }
 
-/* Resident pages are let go. touched: they count as referenced; dirty: their copies are no more. */
-static void
-run_release(const struct run *r, bool touched, bool dirty)
+/* What resident pages become with regard to their copies. */
+enum becomes {
+	AS_BEFORE,
+	DIRTY, /* their copies are no more */
+	CLEAN, /* what the pager has in their places is their content */
+};
+
+/* => the copy that the page gives up, or CREF_NONE; it is busy, and CLEAN: write-protected */
+static struct cref
+page_becomes(struct vm_object *o, struct vm_page *p, enum becomes what)
 {
+	struct cref copy = { p->cref };
+
+	/* What is on the way to its place is not all of it, or is there. */
+	vm_page_flags_clear(p, PAGE_WRITING);
+	if (what == DIRTY) {
+		p->cref = 0;
+		vm_page_flags_set(p, PAGE_DIRTY);
+		vm_object_dirtied(o);
+		return copy;
+	}
+	CHECK(what == CLEAN && o->external);
+	p->cref = CREF_PLACE.v;
+	vm_page_flags_clear(p, PAGE_DIRTY);
+	return CREF_NONE;
+}
+
+/* Resident pages are let go. touched: they count as referenced */
+static void
+run_release(const struct run *r, bool touched, enum becomes what)
+{
+	bool dirty = what == DIRTY;
 	struct vm_object *o = r->upl->object;
 	struct daemon *d = o->daemon;
 	struct cref copies[RUN_PAGES] = { 0 };
@@ -198,13 +226,8 @@ run_release(const struct run *r, bool touched, bool dirty)
 	locks_assert_none();
 	CHECK(r->how == HOW_RESIDENT);
 	run_frames(r, frames);
-	for (unsigned i = 0; dirty && i < r->count; i++) {
-		struct vm_page *p = &d->frames.pages[frames[i]];
-
-		copies[i].v = p->cref;
-		p->cref = 0;
-		vm_page_flags_set(p, PAGE_DIRTY);
-	}
+	for (unsigned i = 0; what != AS_BEFORE && i < r->count; i++)
+		copies[i] = page_becomes(o, &d->frames.pages[frames[i]], what);
 	run_give(r);
 	pageq_lock(d);
 	for (unsigned i = 0; i < r->count && (touched || dirty); i++) {
@@ -270,8 +293,8 @@ filling_abort(const struct run *r, bool is_error)
 
 	run_punch(r);
 	run_give(r);
-	/* What is stored is as good as before. */
-	if (r->page == UPL_PAGE_STORED || !is_error) {
+	/* What is stored is as good as before; what an external pager has is asked for again. */
+	if (r->page == UPL_PAGE_STORED || !is_error || o->external) {
 		fill_defer(o->daemon, &fill);
 	} else {
 		for (unsigned i = 0; i < r->count; i++) {
@@ -294,14 +317,16 @@ filling_commit(const struct run *r, unsigned flags)
 {
 	struct vm_object *o = r->upl->object;
 	unsigned shift = o->daemon->page_shift;
-	bool ahead = flags & UPL_COMMIT_SPECULATE && !r->upl->is_wired;
+	bool ahead = flags & UPL_COMMIT_SPECULATE && !r->upl->is_wired, same;
 	struct fill fill;
 
 	if (backing_allocate(o, run_index(r) << shift, (uint64_t)r->count << shift))
 		return -ENOMEM;
 	fill = run_fill(r);
 	run_give(r);
-	fill_finish(NULL, &fill, r->count, ahead ? PAGE_SPECULATIVE : PAGE_ACTIVE, false);
+	/* What came from an external pager's place is a copy of that; nothing has mapped it yet. */
+	same = o->external && !(flags & UPL_COMMIT_SET_DIRTY) && !(r->upl->flags & UPL_PRECIOUS);
+	fill_finish(NULL, &fill, r->count, ahead ? PAGE_SPECULATIVE : PAGE_ACTIVE, same);
 	if (flags & UPL_COMMIT_INACTIVATE && !ahead)
 		run_deactivate(r);
 	return 0;
@@ -312,11 +337,12 @@ resident_commit(const struct run *r, unsigned flags)
 {
 	const struct upl *u = r->upl;
 
-	/* Who had it could write to it. */
-	if (u->flags & UPL_COPYOUT_FROM)
-		run_release(r, false, flags & UPL_COMMIT_SET_DIRTY);
-	else
-		run_release(r, !(flags & (UPL_COMMIT_INACTIVATE | UPL_COMMIT_SPECULATE)), true);
+	if (!(u->flags & UPL_COPYOUT_FROM)) /* Who had it could write to it. */
+		run_release(r, !(flags & (UPL_COMMIT_INACTIVATE | UPL_COMMIT_SPECULATE)), DIRTY);
+	else if (flags & UPL_COMMIT_SET_DIRTY)
+		run_release(r, false, DIRTY);
+	else /* An external pager has it now; any other only knows what it was given. */
+		run_release(r, false, u->object->external ? CLEAN : AS_BEFORE);
 	if (flags & UPL_COMMIT_INACTIVATE)
 		run_deactivate(r);
 }
@@ -370,7 +396,7 @@ upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags)
 		else if (r.how == HOW_FILLING)
 			filling_abort(&r, flags & UPL_ABORT_ERROR);
 		else
-			run_release(&r, flags & UPL_ABORT_REFERENCE, false);
+			run_release(&r, flags & UPL_ABORT_REFERENCE, AS_BEFORE);
 	}
 	return 0;
 }

@@ -2,6 +2,8 @@
  *
  * Pages come into a list. Runs on: jobs; with UPL_NOBLOCK any thread. Allocates nothing.
  */
+#include <string.h>
+
 #include "pageq/pageq.h"
 #include "pmap/pmap.h"
 #include "transit/release.h"
@@ -36,6 +38,7 @@ kind_of(uint32_t word)
 {
 	switch (page_word_state(word)) {
 	case PAGE_WIRED:
+	case PAGE_DEVICE:
 		return UPL_PAGE_WIRED;
 	case PAGE_SPECULATIVE:
 		return UPL_PAGE_SPECULATIVE;
@@ -50,8 +53,8 @@ is_wanted(const struct upl *u, enum upl_page page, uint32_t word)
 {
 	bool copyout = u->flags & UPL_COPYOUT_FROM;
 
-	if (page == UPL_PAGE_WIRED)
-		return !copyout && !(u->flags & UPL_RET_ONLY_ABSENT) && u->flags & UPL_HOLD_WIRED;
+	if (page == UPL_PAGE_WIRED && !(u->flags & UPL_HOLD_WIRED))
+		return false;
 	if (!copyout)
 		return !(u->flags & UPL_RET_ONLY_ABSENT);
 	return !(u->flags & UPL_RET_ONLY_DIRTY) || word & PAGE_DIRTY;
@@ -152,12 +155,13 @@ static void
 let_go(struct upl *u, unsigned from, unsigned to)
 {
 	CHECK(upl_abort(u, from, to - from, 0) == 0);
-	for (unsigned i = from; i < to; i++)
-		u->pages[i] = UPL_PAGE_BUSY;
+	lock_acquire(&u->object->lock);
+	memset(u->pages + from, UPL_PAGE_BUSY, to - from);
+	lock_release(&u->object->lock);
 }
 
 /* The dirty pages of [from, to) that are held cannot be written to from now on; clean ones cannot
- * be anyhow. */
+ * be anyhow, and wired ones stay as they are. */
 static void
 still(struct upl *u, unsigned from, unsigned to)
 {
@@ -167,7 +171,7 @@ still(struct upl *u, unsigned from, unsigned to)
 	while (i < to) {
 		unsigned n = 0;
 
-		while (i + n < to && upl_holds(u, i + n) && u->pages[i + n] != UPL_PAGE_CLEAN)
+		while (i + n < to && upl_has_busy(u, i + n) && u->pages[i + n] != UPL_PAGE_CLEAN)
 			n++;
 		if (n > 0 && pmap_protect(u->object, u->first + i, u->first + i + n) != 0)
 			let_go(u, i, i + n);

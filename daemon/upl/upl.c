@@ -96,6 +96,7 @@ upl_take_locked(struct upl *u, unsigned i)
 		return;
 	CHECK((load_relaxed(&page_of(u, i)->word) & (PAGE_BUSY | PAGE_LISTED)) == PAGE_BUSY);
 	vm_page_flags_set(page_of(u, i), PAGE_LISTED);
+	u->busy++;
 	frames_listed_add_locked(u->object->daemon, 1);
 }
 
@@ -109,6 +110,7 @@ upl_give_locked(struct upl *u, unsigned i)
 		CHECK((load_relaxed(&page_of(u, i)->word) & (PAGE_BUSY | PAGE_LISTED)) ==
 		      (PAGE_BUSY | PAGE_LISTED));
 		vm_page_flags_clear(page_of(u, i), PAGE_LISTED);
+		u->busy--;
 		frames_listed_add_locked(u->object->daemon, -1);
 	}
 	u->holds[i / 64] &= ~(1ull << i % 64);

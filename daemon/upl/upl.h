@@ -47,7 +47,7 @@ enum upl_flags {
 	UPL_NOBLOCK = 16,
 	UPL_PRECIOUS = 32, /* what is committed is dirty: no pager has it */
 	/* The caller keeps wired pages wired until the list ends, so that they can be held. Else
-	 * they are holes. With UPL_COPYOUT_FROM they always are. */
+	 * they are holes. */
 	UPL_HOLD_WIRED = 64,
 };
 #define UPL_FLAGS ((unsigned)(UPL_HOLD_WIRED * 2 - 1))
@@ -90,10 +90,11 @@ enum upl_gathered {
 enum upl_gathered upl_gather(struct upl *u, unsigned most);
 
 enum upl_commit_flags {
-	UPL_COMMIT_SET_DIRTY = 1,   /* the pages differ from what any pager has */
-	UPL_COMMIT_CLEAR_DIRTY = 2, /* UPL_COPYOUT_FROM: the object's pager has them now. Where it
-				       keeps copies by itself only what it was given counts: there a
-				       page stays as dirty as it was */
+	UPL_COMMIT_SET_DIRTY = 1, /* the pages differ from what any pager has */
+	/* UPL_COPYOUT_FROM: an external pager has them now, which UPL_CLEAN_IN_PLACE says already.
+	 * Of other pagers only what they were given counts: there a page stays as dirty as it was.
+	 */
+	UPL_COMMIT_CLEAR_DIRTY = 2,
 	UPL_COMMIT_INACTIVATE = 4,
 	UPL_COMMIT_SPECULATE = 8,    /* filled pages have not been asked for */
 	UPL_COMMIT_FREE_ABSENT = 16, /* pages that had no content are aborted */
@@ -104,7 +105,8 @@ enum upl_abort_flags {
 	UPL_ABORT_RESTART = 1,     /* pages without content: their threads fault again */
 	UPL_ABORT_UNAVAILABLE = 2, /* the same: they read as zeroes */
 	UPL_ABORT_ERROR = 4,       /* pages without content for which a thread waits are lost;
-				      nobody sees that the others could not be had */
+				      nobody sees that the others could not be had. An external
+				      pager is asked again by the next touch */
 	UPL_ABORT_DUMP_PAGES = 8,  /* content is thrown away */
 	UPL_ABORT_REFERENCE = 16,  /* resident pages count as touched */
 };

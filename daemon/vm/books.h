@@ -244,9 +244,21 @@ struct upl {
 	unsigned count;           /* pages; less than was asked for once upl_clip was called */
 	unsigned gathered;        /* pages looked at so far */
 	unsigned held;            /* (O,Q) either to read, both to write; here and below */
+	unsigned busy;            /* (O,Q) of those, all but wired pages */
 	struct upl *next;         /* (O) of the object's lists */
 	uint64_t *holds;          /* (O,Q) a bit for each page that is held */
 	uint8_t *pages;           /* (O) enum upl_page */
+};
+
+/* A page list that a client has of its own memory: region/page_list.h. */
+struct page_list {
+	struct page_list *next; /* of the task's */
+	uint64_t id;            /* never used again by the task */
+	struct upl *upl;
+	struct task *task; /* without a reference: the list goes with it */
+	uint64_t address, end;
+	uint64_t wired_bytes; /* taken of the user's share */
+	size_t table_bytes;   /* likewise */
 };
 
 #define NAMED_ENTRY_MAGIC 0x4a3ede17u
@@ -357,6 +369,10 @@ struct task {
 	struct bill bill;
 	struct task_reclaim reclaim;
 	struct task_waits waits;
+	struct page_list *lists; /* here and below: jobs of the task only, of which one runs at a
+				    time */
+	unsigned list_count;
+	uint64_t last_list;             /* the highest id so far */
 	struct task *limited_next;      /* (K) on park.limited */
 	struct task *overflow_next;     /* (K) on park.overflowed */
 	struct stream streams[STREAMS]; /* (M) */

@@ -148,7 +148,7 @@ task_put(struct task *task)
 	d->tasks.tasks[task->index] = NULL;
 	d->tasks.count--;
 	lock_release(&d->tasks.lock);
-	CHECK(load_relaxed(&task->objects) == 0 && task->waits.count == 0);
+	CHECK(load_relaxed(&task->objects) == 0 && task->waits.count == 0 && !task->lists);
 	vm_map_fini(&task->map);
 	CHECKF(ledger_is_zero(&task->bill.ledger),
 	    "session %llu ends with a ledger that is not zero", (unsigned long long)task->id);
@@ -216,6 +216,28 @@ task_next(struct daemon *d, uint32_t *cursor)
 	return task;
 }
 
+int
+task_wired_take(struct task *task, uint64_t bytes)
+{
+	struct process *process = task->bill.process;
+	uint64_t limit = load_relaxed(&process->limit_pages) << task->daemon->page_shift;
+	uint64_t wired = fetch_add_relaxed(&process->wired_bytes, bytes) + bytes;
+
+	if ((!limit || bytes == 0 || wired <= limit / 2) &&
+	    share_take(task->daemon, task->bill.account, SHARE_WIRED, bytes) == 0)
+		return 0;
+	fetch_sub_relaxed(&process->wired_bytes, bytes);
+	return -EAGAIN;
+}
+
+void
+task_wired_give(struct task *task, uint64_t bytes)
+{
+	CHECK(load_relaxed(&task->bill.process->wired_bytes) >= bytes);
+	fetch_sub_relaxed(&task->bill.process->wired_bytes, bytes);
+	share_give(task->daemon, task->bill.account, SHARE_WIRED, bytes);
+}
+
 void
 task_wired_settle(struct task *task)
 {
@@ -227,10 +249,8 @@ task_wired_settle(struct task *task)
 	less = task->wired_billed - task->map.wired_bytes;
 	task->wired_billed -= less;
 	lock_release(&task->map.lock);
-	if (less == 0)
-		return;
-	fetch_sub_relaxed(&task->bill.process->wired_bytes, less);
-	share_give(task->daemon, task->bill.account, SHARE_WIRED, less);
+	if (less > 0)
+		task_wired_give(task, less);
 }
 
 bool

@@ -59,6 +59,10 @@ task_is_named(const struct task *task, struct task_name name)
 /* The first client task with an index >= *cursor; moves the cursor behind it. With a reference,
  * or NULL. */
 struct task *task_next(struct daemon *d, uint32_t *cursor);
+/* Takes bytes that cannot leave memory from the user's share of wired memory, at most half of the
+ * process's limit. => 0 or -EAGAIN: there is not as much. Any lock may be held, here and below */
+int task_wired_take(struct task *task, uint64_t bytes) MUST_USE;
+void task_wired_give(struct task *task, uint64_t bytes);
 /* Gives back the part of the user's share of wired memory that the map does not use any more.
  * Called after the pages have gone, where they must. */
 void task_wired_settle(struct task *task);

@@ -381,6 +381,144 @@ struct pager_statistics {
 /* Where the program has made or mapped shareable memory, the pages of that are counted. */
 PAGER_API int pager_statistics(struct pager *p, struct pager_statistics *ret);
 
+/* A page list, XNU's universal page list: a range of the program's memory whose pages are taken
+ * from all threads until they are handed back. The program is its own pager then: it writes the
+ * content of pages to a store of its own and gives their memory back, or fills pages with content
+ * before anybody can see them. The pages that a list holds are resident, cannot be paged out, and
+ * count as wired memory (pager_wire). A thread that touches one blocks until it is handed back, so
+ * the program must not touch any itself; their content is read and written through the list. */
+struct pager_upl;
+
+enum pager_upl_flags {
+	/* Content is to be read: the list holds resident pages, which cannot be written to
+	 * meanwhile. Committed pages are freed, and read as zeroes afterwards, because the program
+	 * has their content. Pages without content, wired ones, and those that have been paged out
+	 * are holes (a read of a page brings it in). Without this flag content is to be written:
+	 * the list holds all pages, with the content that they have. */
+	PAGER_UPL_COPYOUT_FROM = 1,
+	/* With PAGER_UPL_COPYOUT_FROM: committed pages stay, as they were. */
+	PAGER_UPL_CLEAN_IN_PLACE = 2,
+	/* With PAGER_UPL_COPYOUT_FROM: pages that the daemon has a copy of are holes. */
+	PAGER_UPL_RET_ONLY_DIRTY = 4,
+	/* Not with PAGER_UPL_COPYOUT_FROM: only pages without content are held. */
+	PAGER_UPL_RET_ONLY_ABSENT = 8,
+	/* What could be had only by waiting is a hole: pages of another list, pages in transit, and
+	 * pages without content when no memory is free. */
+	PAGER_UPL_NOBLOCK = 16,
+	/* Not with PAGER_UPL_COPYOUT_FROM: committed pages have no copy anywhere, which is so here
+	 * for all that was written. */
+	PAGER_UPL_PRECIOUS = 32,
+	/* The range is wired (pager_wire) as long as the list is there, and its pages are held
+	 * without being taken from other threads. */
+	PAGER_UPL_SET_IO_WIRE = 64,
+	/* The library keeps what each page was (struct pager_upl_info: pages). */
+	PAGER_UPL_SET_INTERNAL = 128,
+	/* Nothing is taken: only object_type and size are told. */
+	PAGER_UPL_QUERY_OBJECT_TYPE = 256,
+};
+/* A list of the range of `size` bytes at addr, at most 64 MiB, and within one region. It may cover
+ * less: the caller looks at pager_upl_info. It ends early where there is no memory for the next
+ * page. Without PAGER_UPL_NOBLOCK the call waits for pages in transit, and for memory for the first
+ * page, but not for another list. The list ends with pager_upl_destroy, with
+ * PAGER_UPL_COMMIT_FREE_ON_EMPTY, or with the connection, whose end aborts it and leaves upl
+ * invalid. While there is one, pager_deallocate, pager_wire, pager_unwire,
+ * pager_memory_descriptor_prepare and PAGER_BEHAVIOR_FREE and PAGEOUT of its range fail with
+ * -EBUSY. Errors: -EINVAL (addr is not page-aligned or not allocated; size 0; flags that there are
+ * not, or that do not go together), -ENOTSUP (others may see the memory: it is shareable), -EACCES
+ * (the protection does not allow reading or, without PAGER_UPL_COPYOUT_FROM, writing), -EBUSY
+ * (another list covers some of it), -EAGAIN (the wire limit is reached, or there are 1,024 lists),
+ * -ENOMEM, -EMFILE, -EBADF, -ENOTCONN. */
+PAGER_API int pager_upl_create(
+    struct pager *p, void *addr, size_t size, unsigned flags, struct pager_upl **ret);
+/* Pages that the list still has are aborted. NULL: nothing happens. -ENOTCONN, -EBADF: the
+ * connection is gone, and upl is freed all the same. */
+PAGER_API int pager_upl_destroy(struct pager_upl *upl);
+
+/* What a page was when the list was made. */
+enum pager_upl_page {
+	PAGER_UPL_PAGE_HELD = 1, /* the list has it; cleared when it is handed back */
+	PAGER_UPL_PAGE_PRESENT = 2,
+	PAGER_UPL_PAGE_DIRTY = 4, /* no copy of it is kept anywhere */
+	PAGER_UPL_PAGE_PRECIOUS = 8,
+	PAGER_UPL_PAGE_ABSENT = 16, /* it had no content */
+	PAGER_UPL_PAGE_WIRED = 32,
+	PAGER_UPL_PAGE_SPECULATIVE = 64, /* brought in ahead of use */
+	PAGER_UPL_PAGE_ERROR = 128,      /* its content is lost, or could not be read now */
+	PAGER_UPL_PAGE_BUSY = 256,       /* it was in transit */
+	PAGER_UPL_PAGE_PAGED_OUT = 512,  /* its content was with the daemon's store */
+};
+enum pager_upl_object_type {
+	PAGER_UPL_DEV_MEMORY = 1,  /* a device's memory: no list can be made of it */
+	PAGER_UPL_PHYS_CONTIG = 2, /* one run of one descriptor */
+	PAGER_UPL_SHARED = 4,      /* others may see it: no list can be made of it */
+};
+struct pager_upl_info {
+	void *addr;
+	uint64_t size_bytes;  /* that the list covers */
+	uint32_t page_count;  /* in it */
+	uint32_t pages_held;  /* now */
+	uint32_t object_type; /* with PAGER_UPL_QUERY_OBJECT_TYPE */
+	uint32_t reserved;
+	/* enum pager_upl_page of each page, as long as the list is there; NULL without
+	 * PAGER_UPL_SET_INTERNAL */
+	const uint16_t *pages;
+};
+PAGER_API int pager_upl_info(struct pager_upl *upl, struct pager_upl_info *ret);
+
+/* Reads and writes content of pages that the list holds, from byte `offset` of the list on. What
+ * was absent reads as zeroes. Errors: -EINVAL (not all of the range is held; writing with
+ * PAGER_UPL_COPYOUT_FROM), -EBADF (the program has closed the list's descriptor), -ENOTCONN, -EIO.
+ */
+PAGER_API int pager_upl_read(struct pager_upl *upl, uint64_t offset, void *buffer, size_t size);
+PAGER_API int pager_upl_write(
+    struct pager_upl *upl, uint64_t offset, const void *buffer, size_t size);
+/* Where the content of pages that the list holds lies: at *ret_offset of a descriptor that is the
+ * list's and stays open as long as the list, *ret_size bytes from byte `offset` of the list on, as
+ * far as pages lie side by side. It is for calls that take a descriptor (sendfile(2), splice(2),
+ * io_uring). Pages outside of the list must not be written to. -EINVAL: the page is not held. */
+PAGER_API int pager_upl_piece(
+    struct pager_upl *upl, uint64_t offset, int *ret_fd, uint64_t *ret_offset, uint64_t *ret_size);
+
+enum pager_upl_commit_flags {
+	PAGER_UPL_COMMIT_SET_DIRTY = 1, /* the daemon gives up copies that it has */
+	/* The program has written the pages to its store. The daemon has not, so in memory of the
+	 * program's own they are as dirty as before. */
+	PAGER_UPL_COMMIT_CLEAR_DIRTY = 2,
+	PAGER_UPL_COMMIT_INACTIVATE = 4,   /* they leave memory soon */
+	PAGER_UPL_COMMIT_SPECULATE = 8,    /* pages that were absent leave first unless touched */
+	PAGER_UPL_COMMIT_FREE_ABSENT = 16, /* pages that were absent are absent again */
+	PAGER_UPL_COMMIT_CLEAR_PRECIOUS = 32,
+	PAGER_UPL_COMMIT_NOTIFY_EMPTY = 64,   /* *ret_empty is set */
+	PAGER_UPL_COMMIT_FREE_ON_EMPTY = 128, /* the list ends when it holds no page: see below */
+};
+enum pager_upl_abort_flags {
+	PAGER_UPL_ABORT_RESTART = 1,     /* absent pages: threads that wait touch them again */
+	PAGER_UPL_ABORT_UNAVAILABLE = 2, /* the same: they read as zeroes */
+	/* Absent pages for which a thread waits are lost: touching them is SIGBUS until they are
+	 * discarded (PAGER_BEHAVIOR_FREE). Nobody learns about the others. */
+	PAGER_UPL_ABORT_ERROR = 4,
+	PAGER_UPL_ABORT_DUMP_PAGES = 8,      /* content is thrown away */
+	PAGER_UPL_ABORT_REFERENCE = 16,      /* the pages count as touched */
+	PAGER_UPL_ABORT_NOTIFY_EMPTY = 64,   /* as above */
+	PAGER_UPL_ABORT_FREE_ON_EMPTY = 128, /* as above */
+};
+/* Hand pages back, all or those in bytes [offset, offset + size) of the list; both are multiples of
+ * the page size. Committed: what was read is the program's, and the page is free (or stays, with
+ * PAGER_UPL_CLEAN_IN_PLACE); what was written is what threads see. Aborted: an absent page is
+ * absent again and a paged-out one paged out, whatever was written to them; other pages are as they
+ * were, but with what was written to them. Holes, and pages that were handed back before, are
+ * passed over. *ret_empty, with PAGER_UPL_COMMIT_NOTIFY_EMPTY or PAGER_UPL_COMMIT_FREE_ON_EMPTY
+ * (else NULL may be given): whether the list holds no page any more. With
+ * PAGER_UPL_COMMIT_FREE_ON_EMPTY upl is gone then. Errors: -EINVAL (the range goes beyond the list,
+ * and nothing has changed; flags that there are not), -ENOMEM (commit: pages from some page on are
+ * still held), -EBADF, -ENOTCONN. */
+PAGER_API int pager_upl_commit(struct pager_upl *upl, unsigned flags, int *ret_empty);
+PAGER_API int pager_upl_commit_range(
+    struct pager_upl *upl, uint64_t offset, uint64_t size, unsigned flags, int *ret_empty);
+PAGER_API int pager_upl_abort(struct pager_upl *upl, unsigned flags, int *ret_empty);
+PAGER_API int pager_upl_abort_range(
+    struct pager_upl *upl, uint64_t offset, uint64_t size, unsigned flags, int *ret_empty);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "pager/pager.h"
+#include "pager/proto_upl.h"
 
 #define PAGER_PROTO_VERSION 4
 #define PAGER_MSG_BYTES_MAX 16384
@@ -514,6 +515,8 @@ _Static_assert(sizeof(struct pager_wire_device) == 112, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_devices) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_wire_region) == 152, "wire layout");
+_Static_assert(
+    sizeof(struct pager_rep_upl_create) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");

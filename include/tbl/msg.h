@@ -58,5 +58,10 @@ MSG(35, MAKE_DEVICE, make_device, 1, CLIENT, LOOP,
     "that is its name")
 MSG(36, DESCRIPTOR, descriptor, 1, CLIENT, JOB,
     "memory descriptors: wires and pins a range, tells a piece of it with its memfd, or lets it go")
+MSG(37, UPL_CREATE, upl_create, 1, CLIENT, JOB,
+    "makes a page list of a range, whose pages are the client's alone until it hands them back; "
+    "answers with the memfd that has their content")
+MSG(38, UPL_FINISH, upl_finish, 0, CLIENT, JOB,
+    "commits or aborts pages of a page list, or ends it")
 MSG(40, DEVICES, devices, 0, ANY, JOB, "lists devices and who maps them, a few at a time")
 #undef MSG

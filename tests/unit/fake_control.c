@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -250,6 +251,8 @@ union fake_body {
 	struct pager_rep_page_query page_query;
 	struct pager_rep_statistics statistics;
 	struct pager_rep_submap_change submap_change;
+	struct pager_rep_upl_create upl_create;
+	struct pager_rep_upl_finish upl_finish;
 	char bytes[PAGER_MSG_BYTES_MAX];
 };
 
@@ -271,6 +274,34 @@ fake_submap(struct fake *f, const struct pager_msg_header *h, const int *fds, un
 	f->changed = *(const struct pager_req_submap_change *)req;
 	rep->submap_change.offset = f->changed.offset + FAKE_PAGE_SIZE;
 	return sizeof(rep->submap_change);
+}
+
+/* Lists of absent pages, all held until the whole list is handed back. => bytes of the reply */
+static size_t
+fake_list(struct fake *f, struct fake_session *s, const struct pager_msg_header *h,
+    union fake_body *rep, int *ret_fd)
+{
+	const struct pager_req_upl_create *req = (const void *)(h + 1);
+	size_t head = offsetof(struct pager_rep_upl_create, pages);
+	uint32_t pages = (uint32_t)(req->size / FAKE_PAGE_SIZE);
+
+	if (h->type == PAGER_MSG_UPL_FINISH) {
+		f->finished = *(const struct pager_req_upl_finish *)(const void *)(h + 1);
+		rep->upl_finish.ended = f->finished.what == PAGER_WIRE_UPL_DESTROY ||
+					f->finished.flags & PAGER_UPL_COMMIT_FREE_ON_EMPTY;
+		return sizeof(rep->upl_finish);
+	}
+	rep->upl_create.size = req->size;
+	if (req->flags & PAGER_UPL_QUERY_OBJECT_TYPE) {
+		rep->upl_create.object_type = PAGER_UPL_PHYS_CONTIG;
+		return head;
+	}
+	rep->upl_create.id = 7 + f->requests[PAGER_MSG_UPL_CREATE];
+	rep->upl_create.held = pages;
+	memset(
+	    rep->upl_create.pages, PAGER_WIRE_UPL_HELD | PAGER_WIRE_UPL_HELD << 4, (pages + 1) / 2);
+	*ret_fd = s->memfd;
+	return head + (pages + 1) / 2;
 }
 
 static void
@@ -322,6 +353,10 @@ fake_handle(
 	case PAGER_MSG_SUBMAP_NAME:
 	case PAGER_MSG_SUBMAP_CHANGE:
 		bytes = fake_submap(f, h, fds, rep, &fd);
+		break;
+	case PAGER_MSG_UPL_CREATE:
+	case PAGER_MSG_UPL_FINISH:
+		bytes = fake_list(f, s, h, rep, &fd);
 		break;
 	case PAGER_MSG_INHERIT:
 	case PAGER_MSG_TAG:

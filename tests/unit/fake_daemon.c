@@ -254,6 +254,17 @@ fake_submap_changed(struct fake *f)
 	return changed;
 }
 
+struct pager_req_upl_finish
+fake_list_finished(struct fake *f)
+{
+	struct pager_req_upl_finish finished;
+
+	pthread_mutex_lock(&f->lock);
+	finished = f->finished;
+	pthread_mutex_unlock(&f->lock);
+	return finished;
+}
+
 uint32_t
 fake_submap_rights(struct fake *f)
 {

@@ -68,6 +68,8 @@ unsigned fake_sessions(struct fake *f);
  * answer says that the region lies one page above what the request says. */
 struct pager_req_submap_change fake_submap_changed(struct fake *f);
 uint32_t fake_submap_rights(struct fake *f);
+/* The last UPL_FINISH. */
+struct pager_req_upl_finish fake_list_finished(struct fake *f);
 /* The name that the last hello gave. */
 void fake_last_name(struct fake *f, char name[64]);
 

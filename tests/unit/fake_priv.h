@@ -38,6 +38,7 @@ struct fake {
 	char last_name[64];
 	struct pager_req_submap_change changed; /* the last one */
 	uint32_t rights;                        /* of the last SUBMAP_NAME */
+	struct pager_req_upl_finish finished;   /* the last one */
 };
 
 void fake_session_close(struct fake_session *s);
