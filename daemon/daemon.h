@@ -88,7 +88,7 @@ struct daemon {
 	struct slot_table slots;
 	struct object_table objects;
 	struct named_table named;
-	struct device *devices; /* (C) vm/device.h */
+	struct device *devices; /* (C) pagers/device.h */
 	struct vnode_table vnodes;
 	struct returns returns; /* pagers/returns.h */
 	struct pageq pageq;

@@ -32,7 +32,7 @@
 #include "pageq/policies.h"
 #include "pageq/side.h"
 #include "region/prefetch.h"
-#include "vm/device.h"
+#include "pagers/device.h"
 #include "vm/named_entry.h"
 #include "watch/watcher.h"
 

@@ -185,6 +185,7 @@ region_json(const struct pager_wire_region *r)
 	out_add_text(object, "behavior", behavior_name(r->behavior));
 	out_add_text(object, "inheritance", inheritance_name(r->inheritance));
 	out_add_u64(object, "tag", r->tag);
+	out_add_u64(object, "cache_mode", r->cache_mode);
 	out_add_u64(object, "wired_count", r->wired_count);
 	out_add_u64(object, "user_wired_count", r->user_wired_count);
 	out_add_text(object, "share_mode", mode ? mode : "?");

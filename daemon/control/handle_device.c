@@ -16,7 +16,7 @@
 #include "control/handle_entry.h"
 #include "control/names.h"
 #include "region/map.h"
-#include "vm/device.h"
+#include "pagers/device.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
@@ -177,7 +177,7 @@ device_make(struct request *r, const struct pager_req_make_device *in, struct na
 		.page_count = (in->offset + in->size) >> page_shift,
 		.cache_mode = in->cache_mode,
 		.fd = r->fd };
-	error = vm_object_create_device(r->daemon, &of, &ret->object);
+	error = device_object_create(r->daemon, &of, &ret->object);
 	if (error)
 		return error;
 	r->fd = -1;

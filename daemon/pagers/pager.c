@@ -43,6 +43,8 @@ const struct pager_ops pagers[PAGER_KIND_COUNT] = {
 		.is_changed = vnode_is_changed,
 		.last_unmap = vnode_last_unmap,
 	},
+	/* What is resident stays: nothing is ever asked for or returned. */
+	[PAGER_DEVICE] = { .name = "device", .is_external = true },
 };
 
 /* => the pager of an object of which something has left */
@@ -54,6 +56,8 @@ pager_of(const struct vm_object *o)
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	CHECKF(kind > PAGER_NONE && kind < PAGER_KIND_COUNT, "object %llu has no pager (%d)",
 	    (unsigned long long)o->id, (int)kind);
+	CHECKF(pagers[kind].data_request, "object %llu: its pages never leave (%s)",
+	    (unsigned long long)o->id, pagers[kind].name);
 	return &pagers[kind];
 }
 

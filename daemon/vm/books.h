@@ -39,7 +39,7 @@ struct hole {
 };
 
 /* The pager that keeps the pages that have left an object: pagers/pager.h. */
-enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_VNODE, PAGER_KIND_COUNT };
+enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_VNODE, PAGER_DEVICE, PAGER_KIND_COUNT };
 
 #define VNODE_MAGIC 0x0f11e0deu
 
@@ -146,7 +146,7 @@ struct vm_object {
 	bool is_shareable; /* (C) see vm_object.h */
 	bool is_exposed;   /* (O) a task that is not trusted has, or has had, its memfd */
 	/* (C) Memory of a device: its pages never leave, a mapping of it is billed as such and
-	 * makes no faults: vm/device.h. */
+	 * makes no faults: pagers/device.h. */
 	bool is_device;
 	uint32_t cache_mode;   /* (C) of a device: enum pager_cache_mode */
 	uint64_t mapped_pages; /* (O) of a device: in all mappings, which are billed for them */
@@ -290,7 +290,7 @@ struct named_table {
 	uint32_t count;
 };
 
-/* A device of the daemon's own: vm/device.h. */
+/* A device of the daemon's own: pagers/device.h. */
 struct device {
 	struct device *next;          /* (C) */
 	char name[PAGER_DEVICE_NAME]; /* (C) */

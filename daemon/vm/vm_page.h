@@ -13,7 +13,7 @@
  *         |            touch |               |                      | worker busies it
  *         +--------------- STORED <----------|--- kept ---------- CLEANING
  *                   compressed, no frame     +--- no room, raced ---+
- *       (DEVICE: from ABSENT and back, with the device itself: vm/device.h.)
+ *       (DEVICE: from ABSENT and back, with the device itself: pagers/device.h.)
  *       (SPECULATIVE: filled ahead of use; a touch makes it ACTIVE, pageout takes it first.
  *       CLEANING -> ABSENT, where the pager has a place for each page and so has this one.)
  *

@@ -162,6 +162,7 @@ footprint_is(struct pager *p, uint64_t mapped, const char *door)
 static void
 door_region(struct live *d, struct pager *p, unsigned char *base)
 {
+	struct pager_region_query query = { .size = sizeof(query) };
 	struct pager_region_info info;
 	unsigned disposition;
 
@@ -171,6 +172,9 @@ door_region(struct live *d, struct pager *p, unsigned char *base)
 	EQ(info.cache_mode, PAGER_CACHE_WRITE_COMBINED);
 	EQ(info.pages_resident, DEVICE_BYTES / d->page_bytes);
 	EQ(info.pages_wired, DEVICE_BYTES / d->page_bytes);
+	OK(pager_region_query(p, base, PAGER_REGION_EXTENDED, &query));
+	EQ(query.external_pager, 1);
+	EQ(query.info.cache_mode, PAGER_CACHE_WRITE_COMBINED);
 	OK(pager_page_query(p, base, &disposition));
 	EQ(disposition,
 	    PAGER_PAGE_PRESENT | PAGER_PAGE_DIRTY | PAGER_PAGE_WIRED | PAGER_PAGE_REFERENCED);

@@ -17,7 +17,8 @@
 #include "region/behave.h"
 #include "region/map.h"
 #include "region/wire.h"
-#include "vm/device.h"
+#include "pagers/device.h"
+#include "panics.h"
 #include "vm/vm_share.h"
 
 #define PAGE 4096ull
@@ -185,6 +186,8 @@ frames_are_taken_at_once(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_ptr_equal(device_of(u.daemon, v->object), v);
 	assert_null(device_of(u.daemon, u.object));
+	assert_true(pager_is_external(v->object));
+	assert_false(pager_is_external(u.object));
 	assert_null(device_find(u.daemon, "b"));
 	assert_null(device_find(u.daemon, ""));
 }
@@ -276,6 +279,24 @@ rights_are_those_of_a_file(void **state)
 }
 
 static void
+return_a_page(void *argument)
+{
+	struct cref copy;
+
+	pager_data_return(argument, 0, 0, "", 0, &copy);
+}
+
+/* Nothing is asked of the device pager: who does has taken a page away that stays. */
+static void
+its_pager_is_asked_nothing(void **state)
+{
+	const struct device *v = device_start();
+
+	(void)state;
+	assert_true(panics(return_a_page, v->object, "its pages never leave (device)"));
+}
+
+static void
 what_does_not_fit_is_named(void **state)
 {
 	char message[256] = "";
@@ -300,7 +321,7 @@ foreign_memory_is_only_billed(void **state)
 
 	(void)state;
 	assert_int_equal(ftruncate(fd, 8 * PAGE), 0);
-	assert_int_equal(vm_object_create_device(u.daemon, &of, &o), 0);
+	assert_int_equal(device_object_create(u.daemon, &of, &o), 0);
 	v.object = o;
 	map(0, &v, 0, 8, false);
 	map(1, &v, 0, 4, true);
@@ -327,6 +348,7 @@ main(void)
 		TEST(mappings_are_billed),
 		TEST(nothing_leaves),
 		TEST(rights_are_those_of_a_file),
+		TEST(its_pager_is_asked_nothing),
 		TEST(what_does_not_fit_is_named),
 		TEST(foreign_memory_is_only_billed),
 	};

@@ -2,7 +2,7 @@
  *
  * The daemon's own devices. Runs on: the main thread (at start and end), any thread (find).
  */
-#include "vm/device.h"
+#include "pagers/device.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,17 @@
 #include <sys/mman.h>
 
 #include "size.h"
+
+int
+device_object_create(struct daemon *d, const struct device_memory *of, struct vm_object **ret)
+{
+	int error = vm_object_create_device(d, of, ret);
+
+	CHECK(of->page_count > 0);
+	if (!error)
+		store_relaxed(&(*ret)->pager, PAGER_DEVICE);
+	return error;
+}
 
 /* Takes a frame for page `index`, whose memory is there, for good. => false: no frame is free */
 static bool
@@ -64,7 +75,7 @@ device_make(struct daemon *d, struct device *v)
 	const struct device_memory of = {
 		.page_count = v->bytes >> d->page_shift, .cache_mode = v->cache_mode, .fd = -1
 	};
-	int error = vm_object_create_device(d, &of, &v->object);
+	int error = device_object_create(d, &of, &v->object);
 
 	CHECK(of.page_count > 0);
 	if (error)

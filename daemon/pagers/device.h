@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Devices: memory that is there for its own sake, as that of a driver. XNU's device pager is the
- * idea. The daemon's own devices are declared when it starts. Each has an object whose memory is
- * made at once, of frames that are wired for as long as the daemon runs, and lies in one piece of
- * one memfd. A client makes others of a descriptor of its own; of their memory the daemon knows
- * nothing.
+ * The device pager: memory that is there for its own sake, as that of a driver. XNU's device pager
+ * is the idea. The daemon's own devices are declared when it starts. Each has an object whose
+ * memory is made at once, of frames that are wired for as long as the daemon runs, and lies in one
+ * piece of one memfd. A client makes others of a descriptor of its own; of their memory the daemon
+ * knows nothing.
  *
  * A device is mapped without userfaultfd, so it makes no faults and its pages never leave. A
  * mapping is billed when it is made, at its whole size, since nothing that happens later is seen
@@ -13,8 +13,11 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
+#include "pagers/pager.h"
 #include "vm/vm_object.h"
 
+/* An object of the device pager, as vm_object_create_device. Any thread */
+int device_object_create(struct daemon *d, const struct device_memory *of, struct vm_object **ret);
 /* Makes what d->devices declares. => 0; or -errno, and a text that says which does not fit. Runs
  * on: the main thread, before clients come */
 int devices_create(struct daemon *d, char *message, size_t message_size);
