@@ -5,6 +5,8 @@
 #include "fault/refuse.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +49,21 @@ fault_hole_take_locked(struct fault_server *server, struct vm_object *o, uint64_
 	return !hole;
 }
 
+/* Whether numbers of the task's threads mean nothing here: it is in another PID namespace, or the
+ * daemon may not know. */
+static bool
+is_elsewhere(const struct task *task)
+{
+	char path[64], theirs[64], ours[64];
+	ssize_t length;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)task->pid);
+	length = readlink(path, theirs, sizeof(theirs));
+	return length <= 0 || readlink("/proc/self/ns/pid", ours, sizeof(ours)) != length ||
+	       memcmp(theirs, ours, (size_t)length) != 0;
+}
+
 void
 fault_answer_violation(struct fault_server *server, const struct fault *f)
 {
@@ -65,8 +82,10 @@ fault_answer_violation(struct fault_server *server, const struct fault *f)
 	stat_add(server->stats, STAT_VIOLATIONS, 1);
 	/* A code of the kernel's own may not be sent; si_addr is where a handler looks. */
 	info.si_addr = (void *)(uintptr_t)f->address;
-	/* In another PID namespace the thread's number means nothing here. */
-	if (syscall(SYS_rt_tgsigqueueinfo, task->pid, (pid_t)f->thread, SIGSEGV, &info) != 0)
+	/* A thread of another process, which reads this one's memory, waits for what may come, or
+	 * to be killed: the process that it reads has done nothing. */
+	if (syscall(SYS_rt_tgsigqueueinfo, task->pid, (pid_t)f->thread, SIGSEGV, &info) != 0 &&
+	    is_elsewhere(task))
 		syscall(SYS_pidfd_send_signal, task->pidfd, SIGSEGV, NULL, 0u);
 }
 

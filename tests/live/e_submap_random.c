@@ -4,9 +4,11 @@
  * read, write, wire, leave and come back, under locks of the pages; some are killed, the one that
  * changes included; and all end in every order.
  *
- * usage: e_submap_random random|killed|changer|ends [page=SIZE] [memory=SIZE] [ratio=N]
+ * usage: e_submap_random random|killed|changer|ends|remote [page=SIZE] [memory=SIZE] [ratio=N]
  * [clients=N] [ops=N]
  */
+#include <sys/uio.h>
+
 #include "seer.h"
 
 /* --- random: one changes, others read and write, under locks of the pages --- */
@@ -452,8 +454,60 @@ ends(void)
 	live_stop(&d);
 }
 
+/* --- remote: a process that reads another's memory in a hole does that one no harm --- */
+
+static void
+remote_owner(struct live *d, void *argument)
+{
+	struct truth *t = argument;
+	struct view v = view_make(d, t->c->count);
+
+	view_add(&v, 0, 1, RW);
+	view_write(&v, 0, 1, 7);
+	atomic_store(&t->base, (uintptr_t)v.base);
+	stage_meet(d, &t->c->stage[0], 1);
+	/* A signal for what it has not touched would have failed the test. */
+	view_expect(&v, 0, 1, 7);
+	view_expect_touch(&v, 1, 1, SIGSEGV, SIGSEGV);
+	view_end(&v);
+}
+
+static void
+remote_reader(struct live *d, void *argument)
+{
+	struct truth *t = argument;
+	char byte = 0;
+	struct iovec here = { &byte, 1 },
+		     there = { (void *)(atomic_load(&t->base) + d->page_bytes), 1 };
+
+	process_vm_readv((pid_t)atomic_load(&t->rounds), &here, 1, &there, 1, 0);
+	FAIL("it has been answered");
+}
+
+static void
+remote(void)
+{
+	struct live d = { 0 };
+	struct truth *t;
+	pid_t owner, reader;
+
+	daemon_start(&d);
+	t = truth_make(&d);
+	owner = client_start(&d, remote_owner, t);
+	stage_wait(&d, &t->c->stage[0], 1);
+	atomic_store(&t->rounds, (unsigned)owner);
+	reader = client_start(&d, remote_reader, t);
+	WAIT_UNTIL(&d, live_stat(&d, "violations") >= 1);
+	live_rest(&d);
+	client_kill(reader);
+	stage_allow(&t->c->stage[0], 1);
+	client_join(&d, owner, false);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
+	live_stop(&d);
+}
+
 static const struct live_test tests[] = { { "random", random_all }, { "killed", killed },
-	{ "changer", changer }, { "ends", ends } };
+	{ "changer", changer }, { "ends", ends }, { "remote", remote } };
 
 int
 main(int argc, char **argv)
