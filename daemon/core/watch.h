@@ -56,7 +56,8 @@ struct watch {
 
 extern _Thread_local struct watch *watch_own;
 
-/* The calling thread is watched from now on. => watch_add has been called for it */
+/* The calling thread is watched from now on. A thread that takes up another duty may say it again.
+ * => watch_add has been called for it */
 void watch_begin(struct watch *w);
 /* Before the watcher starts. */
 void watch_add(

@@ -36,6 +36,8 @@ act(void *argument)
 	struct actor *a = argument;
 
 	watch_begin(&a->watch);
+	/* As a fault server does when it has been relieved and is given another seat. */
+	watch_begin(&a->watch);
 	watch_on_duty(&a->watch, LANE_COMMON);
 	sem_post(&a->done);
 	for (;;) {
