@@ -2,7 +2,7 @@
  *
  * Files that are mapped through the daemon.
  *
- * usage: e_file NAME
+ * usage: e_file NAME [PAGE SIZE]
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -16,6 +16,7 @@
 #define RW (PROT_READ | PROT_WRITE)
 
 static char directory[128];
+static const char *page_size = "4K";
 
 /* The word at a place of version `version` of the file. */
 static uint64_t
@@ -48,7 +49,10 @@ file_make(const char *name, uint64_t bytes)
 static void
 begin(struct live *d, const char *memory)
 {
-	live_start(d, memory, "--no-swap", NULL);
+	/* So many pages are the least. */
+	if (strcmp(page_size, "64K") == 0)
+		memory = "32M";
+	live_start(d, memory, "--no-swap", "--page-size", page_size, NULL);
 	live_directory_make(directory, sizeof(directory));
 }
 
@@ -132,7 +136,7 @@ pair_reader(struct live *d, void *argument)
 	pager_disconnect(pager);
 }
 
-/* The file is four times as large as the memory. */
+/* The file is three times as large as the memory. */
 static void
 test_two(void)
 {
@@ -141,7 +145,7 @@ test_two(void)
 	pid_t clients[2];
 
 	begin(&d, "8M");
-	p->bytes = 32u << 20;
+	p->bytes = 3 * d.memory_bytes;
 	p->fd = file_make("two", p->bytes);
 	clients[0] = client_start(&d, pair_writer, p);
 	clients[1] = client_start(&d, pair_reader, p);
@@ -441,6 +445,8 @@ main(int argc, char **argv)
 		{ "changed", test_changed },
 	};
 
+	if (argc > 2)
+		page_size = argv[2];
 	live_init(argc, argv);
 	return LIVE_RUN(argc, argv, tests);
 }
