@@ -18,6 +18,7 @@
 #include "pagers/pager.h"
 #include "pagers/returns.h"
 #include "pagers/vnode_watch.h"
+#include "transit/blocks.h"
 #include "transit/discard.h"
 #include "transit/drop.h"
 
@@ -182,6 +183,22 @@ object_refresh(struct cleaner *c, struct vm_object *o)
 	stat_add(c->stats, STAT_FILE_DROPS, gone);
 }
 
+/* Pages of a file leave without being discarded, so blocks of tables stay behind them. When table
+ * memory is short for the client that pays, those without pages are given back: a scan of a file
+ * must not end because of what it has left behind. */
+static void
+object_tables_release(struct vm_object *o)
+{
+	struct daemon *d = o->daemon;
+	bool is_short;
+
+	lock_acquire(&o->lock);
+	is_short = share_room(d, o->bill->account, SHARE_TABLES) < share_total(d, SHARE_TABLES) / 4;
+	lock_release(&o->lock);
+	if (is_short)
+		blocks_release(o, 0, o->page_count);
+}
+
 static void
 objects_look(struct cleaner *c)
 {
@@ -200,6 +217,7 @@ objects_look(struct cleaner *c)
 			lock_release(&o->lock);
 			object_refresh(c, o);
 			object_clean(c, o, is_deserted, now);
+			object_tables_release(o);
 		}
 		if (is_deserted)
 			object_leave(c, o);
