@@ -90,10 +90,10 @@ check_lists_locked(struct daemon *d, struct report *r, const struct vm_object *o
 	for (const struct upl *u = o->upls; u; u = u->next) {
 		unsigned held = 0;
 
-		for (unsigned i = 0; i < u->count; i++) {
+		for (unsigned i = upl_next_held(u, 0); i < u->count; i = upl_next_held(u, i + 1)) {
 			uint64_t slot = load_relaxed(vm_object_slot(o, u->first + i));
 
-			held += upl_holds(u, i);
+			held++;
 			if (!upl_has_busy(u, i))
 				continue;
 			listed++;

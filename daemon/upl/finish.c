@@ -51,10 +51,8 @@ struct run {
 static bool
 run_next(struct upl *u, unsigned *at, unsigned end, struct run *ret)
 {
-	unsigned i = *at, n = 1;
+	unsigned i = upl_next_held(u, *at), n = 1;
 
-	while (i < end && !upl_holds(u, i))
-		i++;
 	*at = i;
 	if (i >= end)
 		return false;

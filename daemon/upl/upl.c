@@ -65,6 +65,21 @@ upl_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first
 	return 0;
 }
 
+unsigned
+upl_next_held(const struct upl *u, unsigned i)
+{
+	while (i < u->count) {
+		uint64_t holds = u->holds[i / 64] >> i % 64;
+
+		if (holds != 0) {
+			i += (unsigned)__builtin_ctzll(holds);
+			return i < u->count ? i : u->count;
+		}
+		i += 64 - i % 64;
+	}
+	return u->count;
+}
+
 void
 upl_clip(struct upl *u)
 {

@@ -58,6 +58,9 @@ upl_holds(const struct upl *u, unsigned i)
 	INVARIANT(i < u->count);
 	return u->holds[i / 64] >> i % 64 & 1;
 }
+/* The first page >= i that the list holds; u->count if there is none. A list without pages is
+ * passed over quickly, since a client may have many. */
+unsigned upl_next_held(const struct upl *u, unsigned i);
 /* Whether the list has it busy, which is all that it holds but wired pages. */
 static inline bool
 upl_has_busy(const struct upl *u, unsigned i)

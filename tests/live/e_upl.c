@@ -200,6 +200,7 @@ kinds(struct live *d, struct pager *p)
 {
 	const size_t page = d->page_bytes;
 	unsigned char *base = client_allocate(p, 8 * page);
+	int64_t wired = live_stat(d, "wired"); /* a device's memory */
 	struct pager_upl *u = NULL;
 	void *shared;
 
@@ -242,10 +243,10 @@ kinds(struct live *d, struct pager *p)
 	OK(pager_upl_create(p, base, 2 * page, COPYOUT | PAGER_UPL_SET_IO_WIRE, &u));
 	EQ(info_of(u).pages_held, 2);
 	EQ(base[0], 9);
-	EQ(live_stat(d, "wired"), 2);
+	EQ(live_stat(d, "wired"), wired + 2);
 	OK(pager_upl_commit(u, 0, NULL));
 	OK(pager_upl_destroy(u));
-	EQ(live_stat(d, "wired"), 0);
+	EQ(live_stat(d, "wired"), wired);
 	EQ(base[0], 9);
 	/* The share of wired memory bounds them. */
 	OK(pager_deallocate(p, base, 8 * page));
@@ -281,6 +282,30 @@ frames_are_waited_for(struct live *d, struct pager *p)
 	OK(pager_deallocate(p, base, 4 * page));
 }
 
+/* Memory of a device is no list, and what is billed for it stays the same. */
+static void
+devices(struct live *d, struct pager *p)
+{
+	const size_t page = d->page_bytes;
+	struct pager_statistics before, after;
+	struct pager_upl *u;
+	void *base;
+
+	OK(pager_map_device(p, "upl", 0, 4 * page, PROT_READ | PROT_WRITE, 0, &base));
+	OK(pager_statistics(p, &before));
+	EQ(before.iokit_mapped, 4 * page);
+	OK(pager_upl_create(p, base, 8 * page, PAGER_UPL_QUERY_OBJECT_TYPE, &u));
+	EQ(info_of(u).object_type, PAGER_UPL_DEV_MEMORY | PAGER_UPL_PHYS_CONTIG | PAGER_UPL_SHARED);
+	EQ(info_of(u).size_bytes, 4 * page);
+	OK(pager_upl_destroy(u));
+	EQ(pager_upl_create(p, base, page, 0, &u), -ENOTSUP);
+	EQ(pager_upl_create(p, base, page, COPYOUT, &u), -ENOTSUP);
+	EQ(pager_upl_create(p, base, page, PAGER_UPL_SET_IO_WIRE, &u), -ENOTSUP);
+	OK(pager_statistics(p, &after));
+	EQ(after.phys_footprint, before.phys_footprint);
+	OK(pager_deallocate(p, base, 4 * page));
+}
+
 static void
 all(struct live *d, void *argument)
 {
@@ -292,6 +317,7 @@ all(struct live *d, void *argument)
 	others_are_refused(d, p);
 	kinds(d, p);
 	frames_are_waited_for(d, p);
+	devices(d, p);
 	WAIT_UNTIL(d, live_stat(d, "listed") == 0);
 	OK(pager_disconnect(p));
 }
@@ -302,7 +328,7 @@ static void
 start(struct live *d)
 {
 	live_start(d, strcmp(page_size, "64K") == 0 ? "32M" : "16M", "--page-size", page_size,
-	    "--param", "swap_file_bytes=33554432", NULL);
+	    "--param", "swap_file_bytes=33554432", "--device", "upl=256K,mode=0666", NULL);
 }
 
 static void
