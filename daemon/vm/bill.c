@@ -11,9 +11,13 @@ void
 bill_post(struct bill *bill, enum ledger_class from, enum ledger_class to, uint64_t pages)
 {
 	int resident = ledger_delta(LEDGER_OF_PHYS_MEM, from, to);
+	int wired = ledger_delta(LEDGER_OF_WIRED_MEM, from, to);
 	long long held;
 
 	ledger_post(&bill->ledger, from, to, pages);
+	if (wired != 0)
+		store_relaxed(&bill->process->wired,
+		    load_relaxed(&bill->process->wired) + wired * (long long)pages);
 	if (resident == 0)
 		return;
 	held = load_relaxed(&bill->process->resident) + resident * (long long)pages;

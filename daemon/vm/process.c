@@ -28,7 +28,8 @@ static void
 process_free(struct process *process)
 {
 	CHECK(load_relaxed(&process->limit_parked) == 0);
-	CHECK(load_relaxed(&process->resident) == 0 && load_relaxed(&process->wired_bytes) == 0);
+	CHECK(load_relaxed(&process->resident) == 0 && load_relaxed(&process->wired) == 0 &&
+	      load_relaxed(&process->wired_promised) == 0);
 	if (process->pidfd >= 0)
 		close(process->pidfd);
 	free(process);
@@ -164,7 +165,7 @@ processes_sweep(struct daemon *d)
 			at = &process->next;
 			continue;
 		}
-		CHECK(load_relaxed(&process->wired_bytes) == 0);
+		CHECK(load_relaxed(&process->wired_promised) == 0);
 		*at = process->next;
 		process->next = gone;
 		gone = process;
@@ -180,9 +181,8 @@ uint32_t
 process_room(const struct process *process)
 {
 	struct process *t = (struct process *)(uintptr_t)process;
-	uint64_t limit = load_relaxed(&t->limit_pages), held = (uint64_t)load_relaxed(&t->resident);
+	uint64_t limit = load_relaxed(&t->limit_pages), held = process_counted(process);
 
-	CHECK(load_relaxed(&t->resident) >= 0);
 	if (limit == 0)
 		return UINT32_MAX;
 	return held < limit ? (uint32_t)min_u64(limit - held, UINT32_MAX) : 0;

@@ -220,21 +220,24 @@ int
 task_wired_take(struct task *task, uint64_t bytes)
 {
 	struct process *process = task->bill.process;
-	uint64_t limit = load_relaxed(&process->limit_pages) << task->daemon->page_shift;
-	uint64_t wired = fetch_add_relaxed(&process->wired_bytes, bytes) + bytes;
+	uint64_t limit = load_relaxed(&process->limit_pages),
+		 pages = bytes >> task->daemon->page_shift;
+	uint64_t wired = fetch_add_relaxed(&process->wired_promised, pages) + pages;
 
-	if ((!limit || bytes == 0 || wired <= limit / 2) &&
+	if ((!limit || pages == 0 || wired <= limit / 2) &&
 	    share_take(task->daemon, task->bill.account, SHARE_WIRED, bytes) == 0)
 		return 0;
-	fetch_sub_relaxed(&process->wired_bytes, bytes);
+	fetch_sub_relaxed(&process->wired_promised, pages);
 	return -EAGAIN;
 }
 
 void
 task_wired_give(struct task *task, uint64_t bytes)
 {
-	CHECK(load_relaxed(&task->bill.process->wired_bytes) >= bytes);
-	fetch_sub_relaxed(&task->bill.process->wired_bytes, bytes);
+	uint64_t pages = bytes >> task->daemon->page_shift;
+
+	CHECK(load_relaxed(&task->bill.process->wired_promised) >= pages);
+	fetch_sub_relaxed(&task->bill.process->wired_promised, pages);
 	share_give(task->daemon, task->bill.account, SHARE_WIRED, bytes);
 }
 

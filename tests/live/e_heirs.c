@@ -2,7 +2,7 @@
  *
  * Who pays for memory that outlives those who paid for it.
  *
- * usage: e_heirs heirs [page=SIZE] [memory=SIZE]
+ * usage: e_heirs heirs|wired [page=SIZE] [memory=SIZE]
  */
 #include "share.h"
 
@@ -144,7 +144,106 @@ heirs(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "heirs", heirs } };
+/* --- wired: more than the owner may have is wired by another, and the owner goes on --- */
+
+enum { OWNER_LIMIT = 64 }; /* pages */
+
+struct wired {
+	struct common *common;
+	_Atomic uint64_t touches; /* of the owner */
+	atomic_bool stop;
+};
+
+static void
+wired_owner(struct live *d, void *argument)
+{
+	struct wired *w = argument;
+	struct common *c = w->common;
+	struct pager *p = client_connect(d);
+	int fd = share_name(d, c, p, share_make(d, c, p), PROT_READ | PROT_WRITE);
+	uint64_t rng = live_seed;
+	struct book own;
+
+	name_send(c->sockets[1][0], fd);
+	close(fd);
+	book_open(&own, client_allocate(p, 4 * OWNER_LIMIT * d->page_bytes), d->page_bytes,
+	    4 * OWNER_LIMIT, 3);
+	stage_meet(d, &c->stage[0], 1);
+	while (!atomic_load(&w->stop)) {
+		uint32_t page = (uint32_t)rng_below(&rng, own.count);
+
+		book_verify(&own, page);
+		book_write(&own, page, mixture_draw(&mixture_usual, &rng));
+		atomic_fetch_add(&w->touches, 1);
+	}
+	book_verify_all(&own);
+	OK(pager_disconnect(p));
+}
+
+static void
+wired_partner(struct live *d, void *argument)
+{
+	struct wired *w = argument;
+	struct common *c = w->common;
+	int fd = name_receive(c->sockets[1][1]);
+	struct pager *p = client_connect(d);
+	void *base = share_map(d, c, p, fd, PROT_READ | PROT_WRITE);
+
+	close(fd);
+	stage_meet(d, &c->stage[1], 1);
+	OK(pager_wire(p, base, c->count * d->page_bytes));
+	stage_meet(d, &c->stage[1], 2);
+	OK(pager_unwire(p, base, c->count * d->page_bytes));
+	stage_meet(d, &c->stage[1], 3);
+	OK(pager_disconnect(p));
+}
+
+static void
+wired_go_on(struct live *d, struct wired *w)
+{
+	uint64_t until = atomic_load(&w->touches) + 8 * OWNER_LIMIT;
+
+	WAIT_UNTIL(d, atomic_load(&w->touches) >= until);
+}
+
+static void
+wired(void)
+{
+	struct wired *w = shared_alloc(sizeof(*w));
+	struct live d = { 0 };
+	struct common *c;
+	pid_t pids[2];
+
+	daemon_start(&d);
+	w->common = c = common_make_pages(&d, 4 * OWNER_LIMIT);
+	pids[0] = client_start(&d, wired_owner, w);
+	pids[1] = client_start(&d, wired_partner, w);
+	for (unsigned i = 0; i < 2; i++)
+		stage_wait(&d, &c->stage[i], 1);
+	live_limit(&d, pids[0], OWNER_LIMIT * d.page_bytes);
+	stage_allow(&c->stage[0], 1);
+	wired_go_on(&d, w);
+	stage_allow(&c->stage[1], 1);
+	stage_wait(&d, &c->stage[1], 2);
+	EQ(live_stat(&d, "wired"), c->count);
+	wired_go_on(&d, w);
+	/* Its own pages are within its limit all the same. */
+	REQUIRE(live_stat(&d, "internal") <= c->count + 2 * OWNER_LIMIT);
+	stage_allow(&c->stage[1], 2);
+	stage_wait(&d, &c->stage[1], 3);
+	/* What is wired no more counts again, and leaves. */
+	wired_go_on(&d, w);
+	WAIT_UNTIL(&d, live_stat(&d, "internal") <= 2 * OWNER_LIMIT);
+	live_check(&d);
+	atomic_store(&w->stop, true);
+	stage_allow(&c->stage[1], 3);
+	for (unsigned i = 0; i < 2; i++)
+		client_join(&d, pids[i], false);
+	WAIT_UNTIL(&d, resident(&d) == 0);
+	live_stop(&d);
+}
+
+static const struct live_test tests[] = { { "heirs", heirs }, { "wired", wired } };
 
 int
 main(int argc, char **argv)

@@ -55,7 +55,7 @@ stop(void **state)
 	assert_null(u.task->lists);
 	assert_int_equal(u.task->list_count, 0);
 	assert_int_equal(wired_used(), 0);
-	assert_int_equal(load_relaxed(&u.task->bill.process->wired_bytes), 0);
+	assert_int_equal(load_relaxed(&u.task->bill.process->wired_promised), 0);
 	assert_int_equal(ledger_pages(&u.task->bill.ledger, PAGER_LEDGER_PAGE_TABLE), tables);
 	assert_int_equal(load_relaxed(&d->frames.listed), 0);
 	assert_int_equal(unit_level(&u, STAT_FRAMES_FREE), UNIT_FRAMES);
@@ -122,7 +122,7 @@ shares_follow_pages(void **state)
 	assert_int_equal(wired_used(), 70 * PAGE);
 	assert_int_equal(page_list_abort(l, 30, 30, 0), 0);
 	assert_int_equal(wired_used(), 40 * PAGE);
-	assert_int_equal(load_relaxed(&u.task->bill.process->wired_bytes), 40 * PAGE);
+	assert_int_equal(load_relaxed(&u.task->bill.process->wired_promised), 40);
 	/* The rest is given up by the end of the task. */
 }
 
@@ -145,7 +145,7 @@ limits_are_kept(void **state)
 	share_tell(u.daemon, SHARE_WIRED, 100 * PAGE);
 	assert_int_equal(begin(100, 50, 0, &l), -EAGAIN);
 	assert_int_equal(wired_used(), 51 * PAGE);
-	assert_int_equal(load_relaxed(&process->wired_bytes), 51 * PAGE);
+	assert_int_equal(load_relaxed(&process->wired_promised), 51);
 }
 
 static void
