@@ -219,17 +219,10 @@ vm_object_discard_uncovered(
     struct vm_object *o, const struct vm_mapping *except, uint64_t first, uint64_t end)
 {
 	uint64_t gone = 0, low, high;
-	bool any;
 
 	locks_assert_none();
 	CHECK(o->is_shareable);
-	for (; first < end; first = high) {
-		lock_acquire(&o->lock);
-		any = vm_object_uncovered_locked(o, except, first, end, &low, &high);
-		lock_release(&o->lock);
-		if (!any)
-			break;
+	for (; first < end && vm_object_uncovered(o, except, first, end, &low, &high); first = high)
 		gone += vm_object_discard(o, low, high - low);
-	}
 	return gone;
 }

@@ -8,51 +8,81 @@
 
 #include "vm/task.h"
 
-/* The first page >= index that nothing covers. */
-static uint64_t
-skip_covered(const struct vm_object *o, const struct vm_mapping *except, uint64_t index)
+/* Moves the index over pages that are covered, as far as one look at each cover leads. => whether
+ * it has moved; O held */
+static bool
+skip_covered_locked(const struct vm_object *o, const struct vm_mapping *except, uint64_t *index)
 {
-	bool moved = true;
+	uint64_t before = *index;
 
-	while (moved) {
-		moved = false;
-		for (const struct vm_mapping *m = o->mappings; m; m = m->next)
-			if (m != except && m->first <= index && index < m->end) {
-				index = m->end;
-				moved = true;
-			}
-		for (const struct named_entry *n = o->named; n; n = n->next_of_object)
-			if (n->first <= index && index < n->end) {
-				index = n->end;
-				moved = true;
-			}
-	}
-	return index;
+	lock_assert_held(&o->lock);
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+		if (m != except && m->first <= *index && *index < m->end)
+			*index = m->end;
+	for (const struct named_entry *n = o->named; n; n = n->next_of_object)
+		if (n->first <= *index && *index < n->end)
+			*index = n->end;
+	return *index > before;
+}
+
+/* The first page of (index, end) that is covered; end if there is none. O held */
+static uint64_t
+next_covered_locked(
+    const struct vm_object *o, const struct vm_mapping *except, uint64_t index, uint64_t end)
+{
+	lock_assert_held(&o->lock);
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+		if (m != except && m->first < m->end && m->first > index && m->first < end)
+			end = m->first;
+	for (const struct named_entry *n = o->named; n; n = n->next_of_object)
+		if (n->first > index && n->first < end)
+			end = n->first;
+	return end;
 }
 
 bool
-vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *except,
-    uint64_t from, uint64_t end, uint64_t *ret_low, uint64_t *ret_high)
+vm_object_uncovered(struct vm_object *o, const struct vm_mapping *except, uint64_t from,
+    uint64_t end, uint64_t *ret_low, uint64_t *ret_high)
 {
-	uint64_t low, high = end;
+	uint64_t low = from, high = end;
+	bool moved;
 
-	lock_assert_held(&o->lock);
+	locks_assert_none();
 	CHECK(from <= end && end <= o->page_count);
 	/* A device's memory is there as long as the device. */
 	if (o->is_device)
 		return false;
-	low = skip_covered(o, except, from);
+	/* Covers that lie side by side in the wrong order take a look at all of them each, and
+	 * faults on the object wait for O. What is passed over here and uncovered meanwhile is for
+	 * the thread that uncovers it. */
+	do {
+		lock_acquire(&o->lock);
+		moved = skip_covered_locked(o, except, &low);
+		if (!moved && low < end)
+			high = next_covered_locked(o, except, low, end);
+		lock_release(&o->lock);
+	} while (moved && low < end);
 	if (low >= end)
 		return false;
-	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
-		if (m != except && m->first < m->end && m->first > low && m->first < high)
-			high = m->first;
-	for (const struct named_entry *n = o->named; n; n = n->next_of_object)
-		if (n->first > low && n->first < high)
-			high = n->first;
 	*ret_low = low;
 	*ret_high = high;
 	return true;
+}
+
+/* Whether one cover has all of the pages. */
+static bool
+is_covered_locked(const struct vm_object *o, uint64_t first, uint64_t end)
+{
+	lock_assert_held(&o->lock);
+	if (o->is_device)
+		return true;
+	for (const struct vm_mapping *m = o->mappings; m; m = m->next)
+		if (m->first <= first && end <= m->end)
+			return true;
+	for (const struct named_entry *n = o->named; n; n = n->next_of_object)
+		if (n->first <= first && end <= n->end)
+			return true;
+	return false;
 }
 
 struct vm_references
@@ -173,7 +203,6 @@ int
 vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *task, uint64_t base,
     uint64_t first, uint64_t end)
 {
-	uint64_t low, high;
 	int error = 0;
 
 	lock_assert_held(&task->map.lock);
@@ -181,7 +210,7 @@ vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *t
 	CHECK((base & (o->daemon->page_bytes - 1)) == 0 && !m->object);
 	lock_acquire(&o->lock);
 	/* Pages of a file may come and go: what nothing covers is in the file, or on its way. */
-	if (!o->external && vm_object_uncovered_locked(o, NULL, first, end, &low, &high)) {
+	if (!o->external && !is_covered_locked(o, first, end)) {
 		error = -EBADF;
 	} else if (!vm_mapping_place_locked(m, o, task, base, first, end)) {
 		error = -EMFILE;
@@ -225,6 +254,7 @@ void
 vm_object_owner_settle(struct vm_object *o)
 {
 	struct task *before = NULL, *heir = NULL;
+	uint64_t most = 0;
 
 	CHECK(o->is_shareable);
 	locks_assert_none();
@@ -232,9 +262,14 @@ vm_object_owner_settle(struct vm_object *o)
 	if (o->is_device && !o->backing.is_foreign)
 		return;
 	lock_acquire(&o->lock);
-	for (struct vm_mapping *m = o->mappings; m && heir != o->owner; m = m->next)
-		if (m->first < m->end && (!heir || m->task == o->owner))
-			heir = m->task;
+	for (struct vm_mapping *m = o->mappings; m && heir != o->owner; m = m->next) {
+		uint64_t pages = m->end - m->first;
+
+		if (m->first >= m->end || (m->task != o->owner && pages <= most))
+			continue;
+		heir = m->task;
+		most = pages;
+	}
 	if (heir && heir != o->owner)
 		before = owner_change_locked(o, heir);
 	lock_release(&o->lock);

@@ -12,9 +12,10 @@
 #include "vm/vm_mapping.h"
 
 /* The first run of pages of [from, end) that no mapping but `except` (or NULL), and no named entry,
- * covers. => false: there is none. O held */
-bool vm_object_uncovered_locked(const struct vm_object *o, const struct vm_mapping *except,
-    uint64_t from, uint64_t end, uint64_t *ret_low, uint64_t *ret_high);
+ * covers. Pages that are uncovered while it looks may be passed over: whoever uncovers them asks
+ * too. => false: there is none. No lock held */
+bool vm_object_uncovered(struct vm_object *o, const struct vm_mapping *except, uint64_t from,
+    uint64_t end, uint64_t *ret_low, uint64_t *ret_high);
 /* Mappings and named entries of pages that a range is about. */
 struct vm_references {
 	unsigned all, own; /* own: mappings of the task */
@@ -33,7 +34,8 @@ void vm_mapping_withdraw_locked(struct vm_mapping *m, uint64_t low, uint64_t hig
 /* The mapping, which vm_mapping_blank has made, sees pages [first, end) at base + index * page
  * size. A page of an anonymous object that
  * nothing covers is never covered again: another thread may be discarding it. =>
- * 0 with one reference for the caller; -EBADF: not all of the pages are covered any more; -EMFILE:
+ * 0 with one reference for the caller; -EBADF: no single mapping or
+ * named entry covers all of the pages any more; -EMFILE:
  * the object has COVERS_MAX. On an error it is as before. M of the task held */
 int vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *task,
     uint64_t base, uint64_t first, uint64_t end);
@@ -43,8 +45,9 @@ int vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct tas
  * many as it may have, and nothing has changed. M of its task held */
 bool vm_mapping_split_locked(
     struct vm_mapping *m, uint64_t at, uint64_t wired_above, struct vm_mapping *upper);
-/* Whoever pays for the object pays on, if it still maps some of it; else one of those that do. To
- * be called after mappings have come or gone. No lock held */
+/* Whoever pays for the object pays on, if it still maps some of it; else the one of those that do
+ * with the largest mapping: who sees a page of it should not come to pay for what others use. To be
+ * called after mappings have come or gone. No lock held */
 void vm_object_owner_settle(struct vm_object *o);
 /* The lane of a task that maps some of the object has changed, or a mapping has come or gone. No
  * lock held */

@@ -17,13 +17,11 @@ expect_uncovered(struct vm_object *o, const struct vm_mapping *except, uint64_t 
 	char text[256] = "";
 	uint64_t low, high;
 
-	lock_acquire(&o->lock);
-	for (; vm_object_uncovered_locked(o, except, from, end, &low, &high); from = high) {
+	for (; vm_object_uncovered(o, except, from, end, &low, &high); from = high) {
 		assert_true(from <= low && low < high && high <= end);
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%llu-%llu",
 		    text[0] ? " " : "", (unsigned long long)low, (unsigned long long)high);
 	}
-	lock_release(&o->lock);
 	assert_string_equal(text, want);
 }
 
@@ -161,7 +159,7 @@ owner_moves(void **state)
 	share_fill(o, 0, 8);
 	share_wire(0, 0, 2);
 	expect_pays(0, o, 8, maker);
-	assert_int_equal(share_map(1, o, 0, 8), 0);
+	assert_int_equal(share_map(1, o, 0, 32), 0);
 	assert_int_equal(share_map(2, o, 2, 32), 0);
 	expect_pays(0, o, 8, maker);
 	share_unmap(0, 1, 32);
@@ -174,6 +172,40 @@ owner_moves(void **state)
 	share_task_end(1);
 	expect_pays(2, o, 6, other);
 	assert_int_equal(ledger_pages(&share.tasks[2]->bill.ledger, PAGER_LEDGER_WIRED_MEM), 2);
+}
+
+/* Who sees a page of it does not come to pay for what another uses. */
+static void
+owner_sees_most(void **state)
+{
+	struct vm_object *o = share_make(32);
+
+	(void)state;
+	share_fill(o, 0, 8);
+	assert_int_equal(share_map(1, o, 0, 1), 0);
+	assert_int_equal(share_map(2, o, 0, 8), 0);
+	share_task_end(0);
+	expect_pays(2, o, 8, SESSION_DESCRIPTORS + 1);
+	/* As long as it sees anything, though another sees more. */
+	assert_int_equal(share_map_at(1, o, 0, 8, 64), 0);
+	share_unmap(2, 1, 8);
+	expect_pays(2, o, 8, SESSION_DESCRIPTORS + 1);
+	share_task_end(2);
+	expect_pays(1, o, 8, SESSION_DESCRIPTORS + 1);
+}
+
+/* Covers side by side, the last one first: each look leads over one. */
+static void
+covers_backwards(void **state)
+{
+	struct vm_object *o = share_make(32);
+
+	(void)state;
+	for (unsigned i = 16; i-- > 8;)
+		assert_int_equal(share_map_at(1, o, i, i + 1, 64 + i), 0);
+	expect_uncovered(o, o->mappings, 0, 32, "0-8 16-32");
+	expect_uncovered(o, o->mappings, 8, 16, "");
+	expect_uncovered(o, o->mappings, 10, 17, "16-17");
 }
 
 /* The maker ends last: it has paid all the time. */
@@ -398,6 +430,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(empty_mapping, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(withdraw_and_split, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(owner_moves, share_start, share_stop),
+		cmocka_unit_test_setup_teardown(owner_sees_most, share_start, share_stop),
+		cmocka_unit_test_setup_teardown(covers_backwards, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(owner_stays, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(owner_is_dead, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(covers_max, share_start, share_stop),
