@@ -68,12 +68,16 @@ apply(struct daemon *d, struct task *task, uint64_t wanted)
 	uint64_t polling = load_relaxed(&task->affinity.polling);
 
 	CHECK(load_relaxed(&task->affinity.busy));
-	/* First some join, then the others leave, so that there is always a server that polls. */
+	/* First some join, then the others leave, so that there is always a server that polls. If
+	 * one cannot join, none leaves until the next sample. */
 	for (unsigned i = 0; i < d->server_count; i++) {
-		if (!(wanted & ~polling & 1ull << i))
+		if (!(wanted & ~polling & fault_seat_bit(i)))
 			continue;
-		if (fault_seat_watch(&d->seats[i], task) != 0)
+		if (fault_seat_watch(&d->seats[i], task) != 0) {
+			store_relaxed(&task->affinity.polling, polling);
 			return;
+		}
+		polling |= fault_seat_bit(i);
 		/* The task's end takes it from all servers; one that joined after that is taken
 		 * back here. */
 		if (task_is_dead(task)) {

@@ -120,7 +120,7 @@ direct_leave(struct daemon *d, struct task *task, struct stat_shard stats)
 	/* Before the direct servers leave, so that the task is always read. */
 	for (unsigned i = 0; i < d->server_count; i++)
 		if (fault_seat_watch(&d->seats[i], task) == 0)
-			polling |= 1ull << i;
+			polling |= fault_seat_bit(i);
 	if (polling == 0)
 		return;
 	store_relaxed(&task->affinity.polling, polling);

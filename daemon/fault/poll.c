@@ -38,7 +38,9 @@ fault_seat_watch(struct fault_seat *seat, struct task *task)
 	struct epoll_event event = fault_seat_events(task);
 
 	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
-	return epoll_ctl(seat->epoll, EPOLL_CTL_ADD, task->uffd, &event) < 0 ? -errno : 0;
+	if (epoll_ctl(seat->epoll, EPOLL_CTL_ADD, task->uffd, &event) == 0 || errno == EEXIST)
+		return 0;
+	return -errno;
 }
 
 void

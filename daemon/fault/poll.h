@@ -18,7 +18,14 @@ fault_seat_server(const struct daemon *d, unsigned i)
 	CHECK(i < seat_count(d));
 	return load_acquire(&d->seats[i].server);
 }
-/* The seat's server begins to poll the client, or ceases to. => 0 or -errno */
+/* Seat i in `polling` of a client (vm/task_notes.h), whose bits are for the first seats only. */
+static inline uint64_t
+fault_seat_bit(unsigned i)
+{
+	return i < 64 ? 1ull << i : 0;
+}
+/* The seat's server begins to poll the client, unless it does already, or ceases to. => 0 or -errno
+ */
 int fault_seat_watch(struct fault_seat *seat, struct task *task);
 void fault_seat_unwatch(struct fault_seat *seat, struct task *task);
 /* While several servers poll a client a fault wakes them all, and the one on the faulting thread's

@@ -53,6 +53,15 @@ fall_back_locked(struct daemon *d, struct page_policy *policy, unsigned want, un
 
 /* --- what policies propose --- */
 
+/* The policy has named a page that is not resident: it is told, and the violation is counted. */
+static void
+page_missing_locked(struct daemon *d, struct page_policy *policy, pol_page page)
+{
+	pageq_assert_held(d);
+	pageq_count(d, STAT_POLICY_VIOLATIONS);
+	page_policy_forget(policy, page, false);
+}
+
 unsigned
 unmap_proposed_locked(struct daemon *d, struct page_policy *policy, const pol_page *pages,
     unsigned proposed, struct victim *ret)
@@ -65,6 +74,10 @@ unmap_proposed_locked(struct daemon *d, struct page_policy *policy, const pol_pa
 		uint32_t word = frame == FRAME_NONE ? 0 : load_acquire(&frame_row(d, frame)->word);
 		struct vm_object *o;
 
+		if (unlikely(pages[i] >= d->slots.count)) {
+			page_missing_locked(d, policy, pages[i]);
+			continue;
+		}
 		/* Its owner has cooled it down, or the core has, before the policy came to it. */
 		if (frame != FRAME_NONE && page_word_state(word) == PAGE_INACTIVE)
 			continue;
@@ -109,15 +122,6 @@ choose_neighbours_locked(struct daemon *d, struct vm_object *o, uint64_t index, 
 	for (uint64_t i = first; i < last && *count < want; i++)
 		if (i != index && pageq_choose_page_locked(d, o, i, &ret[*count]))
 			++*count;
-}
-
-/* The policy has named a page that is not resident: it is told, and the violation is counted. */
-static void
-page_missing_locked(struct daemon *d, struct page_policy *policy, pol_page page)
-{
-	pageq_assert_held(d);
-	pageq_count(d, STAT_POLICY_VIOLATIONS);
-	page_policy_forget(policy, page, false);
 }
 
 unsigned

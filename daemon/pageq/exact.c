@@ -12,6 +12,9 @@
 
 /* Proposals of nothing after which a round gives up. */
 #define EXACT_STALLS 4u
+/* Proposals in a row of nothing that can be unmapped, after which it gives up: a policy from
+ * outside may go on naming pages without end. */
+#define EXACT_VAIN 64u
 
 unsigned
 exact_round_locked(
@@ -19,16 +22,21 @@ exact_round_locked(
 {
 	struct page_policy *policy = policies_turn_locked(d);
 	pol_page pages[PROPOSALS_MAX];
+	unsigned vain = 0;
 
 	pageq_assert_held(d);
 	*ret_aged = 0;
 	if (choose_speculative_locked(d, ret))
 		return 1;
-	for (unsigned stalls = 0; stalls < EXACT_STALLS && *ret_aged < room;) {
+	for (unsigned stalls = 0; stalls < EXACT_STALLS && vain < EXACT_VAIN && *ret_aged < room;) {
 		unsigned most = room - *ret_aged < PROPOSALS_MAX ? room - *ret_aged : PROPOSALS_MAX;
 		unsigned proposed = page_policy_make_room(policy, most, stalls > 0, pages);
 
-		*ret_aged += unmap_proposed_locked(d, policy, pages, proposed, aged + *ret_aged);
+		unsigned unmapped =
+		    unmap_proposed_locked(d, policy, pages, proposed, aged + *ret_aged);
+
+		*ret_aged += unmapped;
+		vain = unmapped > 0 ? 0 : vain + 1;
 		if (choose_by_locked(d, policy, 1, ret) > 0)
 			return 1;
 		stalls += proposed == 0;

@@ -22,8 +22,10 @@ policy_state(const void *core, pol_page page)
 	uint64_t slot;
 
 	pageq_assert_held(d);
+	/* A policy from outside may ask about anything. */
+	if (unlikely(page >= d->slots.count))
+		return POL_NONRESIDENT;
 	slot = load_acquire(slot_look(&d->slots, page));
-
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return POL_NONRESIDENT;
 	switch (page_word_state(load_acquire(&d->frames.pages[slot_frame(slot)].word))) {
@@ -246,6 +248,7 @@ void
 page_policy_soft(struct page_policy *pp, pol_page page, unsigned pf)
 {
 	pageq_assert_held(pp->daemon);
+	INVARIANT(page < pp->daemon->slots.count);
 	pp->ops->soft(pp->memory, page, pf);
 	if (pp->window)
 		pol_window_map(pp->window, page);
@@ -263,7 +266,8 @@ void
 page_policy_unmapped(struct page_policy *pp, pol_page page)
 {
 	pageq_assert_held(pp->daemon);
-	if (pp->window)
+	/* A policy from outside may have named a page that cannot be. */
+	if (pp->window && likely(page < pp->daemon->slots.count))
 		pol_window_forget(pp->window, page);
 }
 

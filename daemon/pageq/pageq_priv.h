@@ -52,9 +52,12 @@ frame_pol_page(struct daemon *d, const struct vm_object *o, uint32_t frame)
 static inline uint32_t
 page_frame(struct daemon *d, pol_page page)
 {
-	uint64_t slot = load_acquire(slot_look(&d->slots, page));
+	uint64_t slot;
 
 	pageq_assert_held(d);
+	if (unlikely(page >= d->slots.count))
+		return FRAME_NONE;
+	slot = load_acquire(slot_look(&d->slots, page));
 	return slot_kind(slot) == SLOT_RESIDENT ? slot_frame(slot) : FRAME_NONE;
 }
 

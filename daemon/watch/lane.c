@@ -17,21 +17,27 @@
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
 
-static void
+/* => false: no server of the lane could be made to poll it, and those that do go on */
+static bool
 poll_from(struct daemon *d, struct task *task, unsigned lane)
 {
 	uint64_t polling = 0;
+	bool any = false;
 
 	CHECK(load_relaxed(&task->affinity.busy));
 	/* First some join, then the others leave: somebody always polls. */
 	for (unsigned i = 0; i < seat_count(d); i++)
-		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], task) == 0 &&
-		    lane == LANE_COMMON)
-			polling |= 1ull << i;
+		if (d->seats[i].lane == lane && fault_seat_watch(&d->seats[i], task) == 0) {
+			polling |= lane == LANE_COMMON ? fault_seat_bit(i) : 0;
+			any = true;
+		}
+	if (!any)
+		return false;
 	for (unsigned i = 0; i < seat_count(d); i++)
 		if (d->seats[i].lane != lane)
 			fault_seat_unwatch(&d->seats[i], task);
 	store_relaxed(&task->affinity.polling, polling);
+	return true;
 }
 
 /* The lanes of objects that it sees with others. */
@@ -62,16 +68,20 @@ objects_settle(struct task *task)
 void
 lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats)
 {
+	unsigned before;
+
 	CHECK_OBJ(task, TASK_MAGIC);
 	CHECK(lane <= SIDE_LANES);
 	while (exchange_acq_rel(&task->affinity.busy, true))
 		sched_yield();
 	if (lane != LANE_COMMON)
 		direct_leave(d, task, stats);
+	before = load_relaxed(&task->lane);
 	store_release(&task->lane, lane);
+	if (load_acquire(&task->state) == TASK_ATTACHED &&
+	    (load_acquire(&task->affinity.is_direct) || !poll_from(d, task, lane)))
+		store_release(&task->lane, before);
 	objects_settle(task);
-	if (load_acquire(&task->state) == TASK_ATTACHED)
-		poll_from(d, task, lane);
 	/* The client's end takes it from all servers; those that joined after that are taken back
 	 * here. */
 	if (task_is_dead(task))

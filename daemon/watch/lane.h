@@ -12,8 +12,8 @@
 #include "vm/task.h"
 
 /* From now on the client is served there. Threads of another lane finish what they have begun for
- * it; faults of it that they meet later are woken, and come again in its lane. Runs on: the
- * watcher; no lock held */
+ * it; faults of it that they meet later are woken, and come again in its lane. Where the kernel has
+ * no memory for that it stays where it is. Runs on: the watcher; no lock held */
 void lane_move(struct daemon *d, struct task *task, unsigned lane, struct stat_shard stats);
 
 #endif

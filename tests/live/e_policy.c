@@ -4,7 +4,7 @@
  * object. After each switch every invariant holds (pagerctl check) and every page reads as it was
  * written.
  *
- * usage: e_policy switch|own|load|lazy EXAMPLE.so LAZY.so
+ * usage: e_policy switch|own|load|lazy EXAMPLE.so LAZY.so | rogue ROGUE.so
  */
 #include "harness.h"
 
@@ -328,6 +328,33 @@ test_load(struct live *d, const char *object)
 	clients_end(d, pids, CLIENTS);
 }
 
+/* A policy that names pages that cannot be: each is refused and counted, and the core chooses. */
+static void
+test_rogue(struct live *d, const char *object)
+{
+	unsigned index[CLIENTS];
+	pid_t pids[CLIENTS];
+
+	REQUIRE(object, "which shared object?");
+	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
+	clients_start(d, pids, index, CLIENTS);
+	switch_to(d, 0, object);
+	let_work(d, 3000);
+	live_check(d);
+	WAIT_UNTIL(d, live_stat(d, "policy_violations") > 0);
+	WAIT_UNTIL(d, live_stat(d, "policy_fallbacks") > 0);
+	switch_to(d, 0, "mach2q");
+	switch_to(d, pids[1], object);
+	let_work(d, 3000);
+	live_check(d);
+	live_param(d, "resident_frames", "1500");
+	WAIT_UNTIL(d, live_stat(d, "internal") <= 1500);
+	let_work(d, 3000);
+	live_param(d, "resident_frames", "0");
+	live_check(d);
+	clients_end(d, pids, CLIENTS);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -345,6 +372,8 @@ main(int argc, char **argv)
 		test_load(&d, argc > 2 ? argv[2] : NULL);
 	else if (strcmp(argv[1], "lazy") == 0)
 		test_lazy(&d, argc > 3 ? argv[3] : NULL);
+	else if (strcmp(argv[1], "rogue") == 0)
+		test_rogue(&d, argc > 2 ? argv[2] : NULL);
 	else
 		FAIL("no test %s", argv[1]);
 	return 0;

@@ -12,6 +12,7 @@
 #include "fault/lease.h"
 #include "fault/poll.h"
 #include "fault/server.h"
+#include "watch/lane.h"
 
 enum { SERVERS = 4, ALL = 15, INTERVAL = 32, PERIOD = 8 };
 
@@ -19,6 +20,7 @@ static unsigned place;   /* of the CPU on which the faulting thread is seen */
 static unsigned samples; /* in which it was seen */
 static uint64_t now;
 static struct task *ends; /* as soon as a server begins to poll it */
+static int fails = -1;    /* the seat that the kernel lets poll nobody; -1: none */
 
 unsigned __wrap_cpus_place(const struct cpus *cpus, unsigned number);
 int __real_fault_seat_watch(struct fault_seat *seat, struct task *task);
@@ -37,7 +39,7 @@ __wrap_fault_seat_watch(struct fault_seat *seat, struct task *task)
 {
 	if (task == ends)
 		assert_true(task_commit(task, TASK_ATTACHED, TASK_DEAD));
-	return __real_fault_seat_watch(seat, task);
+	return (int)seat->index == fails ? -ENOMEM : __real_fault_seat_watch(seat, task);
 }
 
 static uint64_t
@@ -216,6 +218,84 @@ ended_is_not_polled(void **state)
 	stop(&u, &c);
 }
 
+/* A server that cannot poll the client keeps no other from joining or leaving, then or later. */
+static void
+failed_join_is_made_up_for(void **state)
+{
+	struct client c;
+	struct daemon *d;
+	struct unit u;
+	(void)state;
+
+	d = start(&u, &c);
+	see(d, &c, "00000000");
+	require_polls(d, &c, 1);
+	fails = 2;
+	see(d, &c, "1");
+	require_polls(d, &c, 3);
+	/* The period ends: 1 and 2 are wanted, and 2 cannot be had. None leaves. */
+	see(d, &c, "2222222");
+	require_polls(d, &c, 3);
+	see(d, &c, "33332222");
+	require_polls(d, &c, 11);
+	fails = -1;
+	see(d, &c, "2222222222222222");
+	require_polls(d, &c, 4);
+	stop(&u, &c);
+}
+
+/* A server polls the client, though the books do not say so. */
+static void
+joining_twice_is_no_failure(void **state)
+{
+	struct client c;
+	struct daemon *d;
+	struct unit u;
+	(void)state;
+
+	d = start(&u, &c);
+	see(d, &c, "00000000");
+	require_polls(d, &c, 1);
+	assert_int_equal(fault_seat_watch(&d->seats[3], c.task), 0);
+	see(d, &c, "3333333333333333");
+	require_polls(d, &c, 8);
+	stop(&u, &c);
+}
+
+/* There are more servers than `polling` has bits, and where none of a lane can poll the client it
+ * stays in its own. */
+static void
+lanes_of_many_servers(void **state)
+{
+	enum { MANY = 70 };
+	struct stat_shard stats;
+	struct daemon *d;
+	struct client c;
+	struct unit u;
+	(void)state;
+
+	d = servers_start(&u, MANY);
+	stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WATCH));
+	client_open(&u, &c);
+	assert_int_equal(fault_servers_add(d, c.task, LANE_COMMON), 0);
+	for (unsigned lane = SIDE_LANES; lane <= SIDE_LANES; lane--) {
+		lane_move(d, c.task, lane, stats);
+		assert_int_equal(load_relaxed(&c.task->lane), lane);
+		for (unsigned i = 0; i < seat_count(d); i++)
+			assert_int_equal(seat_polls(&d->seats[i], &c), d->seats[i].lane == lane);
+	}
+	assert_true(load_relaxed(&c.task->affinity.polling) == UINT64_MAX);
+	fails = MANY; /* the seat of lane 1 */
+	lane_move(d, c.task, 1, stats);
+	assert_int_equal(load_relaxed(&c.task->lane), LANE_COMMON);
+	assert_true(seat_polls(&d->seats[0], &c) && seat_polls(&d->seats[MANY - 1], &c));
+	fails = -1;
+	fault_servers_remove(d, c.task);
+	directs_let_go(d);
+	client_close(&c);
+	servers_stop(&u);
+}
+
 /* Servers that share a client give way; one that is alone does not. */
 static void
 sharers_give_way(void **state)
@@ -312,6 +392,9 @@ main(void)
 		cmocka_unit_test(samples_become_rare),
 		cmocka_unit_test(ended_is_not_polled),
 		cmocka_unit_test(sharers_give_way),
+		cmocka_unit_test(failed_join_is_made_up_for),
+		cmocka_unit_test(joining_twice_is_no_failure),
+		cmocka_unit_test(lanes_of_many_servers),
 		cmocka_unit_test(direct_while_fit),
 	};
 

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 
 #include "fault/fault.h"
@@ -153,11 +155,12 @@ start(struct unit *u, struct actor *a, enum watch_call call)
 	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
 	for (unsigned i = 0; i < seat_count(d); i++)
 		d->seats[i] = (struct fault_seat){ .magic = FAULT_SEAT_MAGIC,
-			.lane = i < d->server_count ? LANE_COMMON : 1,
-			.epoll = -1,
+			.lane = i < d->server_count ? LANE_COMMON : i - d->server_count + 1,
+			.epoll = epoll_create1(EPOLL_CLOEXEC),
 			.bell = &d->bells.bells[i] };
 	lock_init(&d->direct_lock, RANK_DIRECT);
 	assert_int_equal(side_create(d), 0);
+	u->task->uffd = eventfd(0, EFD_CLOEXEC); /* it can be polled */
 	store_release(&u->task->state, TASK_ATTACHED);
 	begin(u, a, call);
 }
@@ -175,6 +178,10 @@ stop(struct unit *u, struct actor *a)
 	store_release(&u->task->state, TASK_ATTACHING);
 	side_destroy(d);
 	lock_fini(&d->direct_lock);
+	close(u->task->uffd);
+	u->task->uffd = -1;
+	for (unsigned i = 0; i < seat_count(d); i++)
+		close(d->seats[i].epoll);
 	free(d->seats);
 	free(d->servers);
 	unit_stop(u);
