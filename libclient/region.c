@@ -180,6 +180,13 @@ region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_
 	return r;
 }
 
+/* From now on the connection may have memory that others see. */
+static void
+region_is_shared(struct pager *p)
+{
+	atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
+}
+
 static int
 region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_address)
 {
@@ -193,7 +200,7 @@ region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_add
 	int r;
 
 	if (wish->flags & PAGER_ALLOC_SHAREABLE)
-		atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
+		region_is_shared(p);
 	region_settle(p);
 	r = region_place(p, wish, &request.address);
 	if (r == 0)
@@ -214,7 +221,7 @@ region_map_entry(
 		.fds_out = &fd, .fds_out_count = 1 };
 	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
 
-	atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
+	region_is_shared(p);
 	region_settle(p);
 	r = region_place(p, wish, &request->address);
 	return r < 0 ? r
@@ -231,6 +238,7 @@ region_map_device(
 	struct chan_call call = { CHAN_CALL(MAP_DEVICE, request, &reply), .ret_fd = &memfd };
 	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
 
+	region_is_shared(p);
 	region_settle(p);
 	r = region_place(p, wish, &request->address);
 	return r < 0 ? r
@@ -502,6 +510,7 @@ region_map_file(struct pager *p, int fd, const struct region_wish *wish,
 	uint64_t done = 0, known = 0, address;
 	int r;
 
+	region_is_shared(p);
 	region_settle(p);
 	r = region_place(p, wish, &address);
 	*ret_address = address;

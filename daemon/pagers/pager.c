@@ -26,6 +26,7 @@ const struct pager_ops pagers[PAGER_KIND_COUNT] = {
 	},
 	[PAGER_VNODE] = {
 		.name = "vnode",
+		.is_external = true,
 		.is_away = vnode_is_away,
 		.prefetch = vnode_prefetch,
 		.data_request = vnode_data_request,

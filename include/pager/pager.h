@@ -371,9 +371,9 @@ struct pager_statistics {
 	/* time spent waiting, nanoseconds, by cause */
 	uint64_t stall_fill_ns, stall_swap_ns, stall_frame_ns, stall_limit_ns;
 	uint64_t pages_lost; /* poisoned by I/O errors */
-	/* What it maps of shareable memory, whoever is billed for it: in full, once for each place
-	 * that maps it; and proportional, each page divided by the number of places where anybody
-	 * maps it. Stored: compressed or swapped. */
+	/* What it maps of shareable memory, files and devices, whoever is billed for it: in full,
+	 * once for each place that maps it; and proportional, each page divided by the number of
+	 * places where anybody maps it. Stored: compressed or swapped. */
 	uint64_t shared_resident, shared_stored;
 	uint64_t shared_proportional_resident, shared_proportional_stored;
 	uint64_t iokit_mapped; /* mappings of devices */

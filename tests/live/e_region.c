@@ -3,8 +3,10 @@
  * What the daemon says of regions, against what it says of each page, against ledgers, and while
  * pages come and go.
  *
- * usage: e_region counts|ledger|proportional [page=SIZE] [memory=SIZE]
+ * usage: e_region counts|ledger|proportional|file [page=SIZE] [memory=SIZE]
  */
+#include <fcntl.h>
+
 #include "share.h"
 
 static struct pager_region_query
@@ -409,8 +411,59 @@ proportional(void)
 	live_stop(&d);
 }
 
+/* --- file: a file's pager is external, and its mappings are shared memory as any --- */
+
+static void
+file_client(struct live *d, void *argument)
+{
+	struct pager *p[2] = { client_connect(d), client_connect(d) };
+	const size_t bytes = 64 * d->page_bytes;
+	struct pager_statistics s[2];
+	struct pager_region_query q;
+	char path[192];
+	void *base[2];
+	int fd;
+
+	(void)argument;
+	snprintf(path, sizeof(path), "%s/file", d->directory);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	REQUIRE(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0, "%s", strerror(errno));
+	for (unsigned i = 0; i < 2; i++) {
+		OK(pager_map_file(
+		    p[i], fd, 0, bytes, PROT_READ | PROT_WRITE, PAGER_MAP_SHARED, &base[i]));
+		q = query(p[i], base[i], PAGER_REGION_BASIC);
+		EQ(q.external_pager, 1);
+		EQ(q.ref_count, i + 1);
+		EQ(q.share_mode, i == 0 ? PAGER_SHARE_PRIVATE : PAGER_SHARE_SHARED);
+		memset(base[i], (int)i + 1, bytes);
+	}
+	live_rest(d);
+	for (unsigned i = 0; i < 2; i++)
+		OK(pager_statistics(p[i], &s[i]));
+	EQ(s[0].shared_resident, bytes);
+	EQ(s[1].shared_resident, bytes);
+	EQ(s[0].shared_proportional_resident, bytes / 2);
+	EQ(s[1].shared_proportional_resident, bytes / 2);
+	EQ(query(p[0], client_allocate(p[0], 1), PAGER_REGION_BASIC).external_pager, 0);
+	OK(pager_disconnect(p[0]));
+	WAIT_UNTIL(d, query(p[1], base[1], PAGER_REGION_BASIC).share_mode == PAGER_SHARE_PRIVATE);
+	close(fd);
+	OK(pager_disconnect(p[1]));
+	REQUIRE(unlink(path) == 0);
+}
+
+static void
+file(void)
+{
+	struct live d = { 0 };
+
+	daemon_start(&d);
+	client_join(&d, client_start(&d, file_client, NULL), false);
+	live_stop(&d);
+}
+
 static const struct live_test tests[] = { { "counts", counts }, { "ledger", ledger },
-	{ "proportional", proportional } };
+	{ "proportional", proportional }, { "file", file } };
 
 int
 main(int argc, char **argv)

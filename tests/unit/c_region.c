@@ -10,6 +10,7 @@
 #include "control/request.h"
 #include "region/allocate.h"
 #include "region/attribute.h"
+#include "pagers/pager.h"
 #include "region/describe.h"
 #include "vm/submap.h"
 
@@ -168,6 +169,23 @@ parts(void **state)
 	share_unmap(0, 20, 21);
 	expect_mode(0, 10, PAGER_SHARE_PRIVATE, 1, true);
 	expect_mode(0, 21, PAGER_SHARE_PRIVATE, 1, true);
+}
+
+/* Whose the content is says the pager's row: none, and so the default one in time, or another. */
+static void
+external(void **state)
+{
+	struct vm_object *o = share_make(16);
+
+	(void)state;
+	for (enum pager_kind kind = PAGER_NONE; kind < PAGER_KIND_COUNT; kind++) {
+		store_relaxed(&o->pager, kind);
+		assert_int_equal(region(0, 0, PAGER_REGION_BASIC).external_pager,
+		    kind != PAGER_NONE && pagers[kind].is_external);
+	}
+	assert_true(pagers[PAGER_VNODE].is_external);
+	assert_false(pagers[PAGER_STORE].is_external);
+	store_relaxed(&o->pager, PAGER_NONE);
 }
 
 /* --- counts --- */
@@ -367,6 +385,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(named_only, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(aliases, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(parts, share_start, share_stop),
+		cmocka_unit_test_setup_teardown(external, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(proportions, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(recursion, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(map_shareable, share_start, share_stop),
