@@ -15,7 +15,7 @@ def main(root):
     root = pathlib.Path(root)
     table = tree.without_comments((root / 'daemon/pagers/pager.c').read_text())
     table = table[table.index('pagers[PAGER_KIND_COUNT]'):]
-    rows = re.findall(r'\.\w+ = (\w+),', table[:table.index('\n};')])
+    rows = re.findall(r'\.\w+ = (?!true,)(\w+),', table[:table.index('\n};')])
     kinds = re.findall(r'\[(PAGER_\w+)\] =', table[:table.index('\n};')])
     errors = [] if rows and kinds else ['daemon/pagers/pager.c: no table is found']
     forbidden = re.compile(r'\b(?:%s)\b' % '|'.join(rows + kinds)) if not errors else None
