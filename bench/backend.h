@@ -18,6 +18,7 @@ struct fault_counts {
 
 enum backend_flags {
 	BACKEND_SHARED = 1, /* plain memory must be a memfd, whose pages stay when unmapped */
+	BACKEND_WRITE = 2,  /* of a file: it will be written */
 };
 
 struct backend_ops {
@@ -25,6 +26,11 @@ struct backend_ops {
 	int (*open)(const char *socket, void **ret_state);
 	void (*close)(void *state);
 	int (*allocate)(void *state, size_t bytes, unsigned flags, void **ret_addr);
+	/* Maps a file from its beginning, shared. flags: BACKEND_WRITE. */
+	int (*map_file)(void *state, int fd, size_t bytes, unsigned flags, void **ret_addr);
+	/* Writes what has been changed in a mapped file to disk. */
+	int (*sync)(void *state, void *addr, size_t bytes);
+	/* Of memory that was allocated, or of a mapped file. */
 	int (*deallocate)(void *state, void *addr, size_t bytes);
 	/* Removes the mappings of the range; its content stays. */
 	int (*cool)(void *state, void *addr, size_t bytes);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -139,6 +140,23 @@ pagerd_allocate(void *state, size_t bytes, unsigned flags, void **ret_addr)
 }
 
 static int
+pagerd_map_file(void *state, int fd, size_t bytes, unsigned flags, void **ret_addr)
+{
+	struct pagerd_state *s = state;
+
+	return pager_map_file(s->pager, fd, 0, bytes,
+	    PROT_READ | (flags & BACKEND_WRITE ? PROT_WRITE : 0), PAGER_MAP_SHARED, ret_addr);
+}
+
+static int
+pagerd_sync(void *state, void *addr, size_t bytes)
+{
+	struct pagerd_state *s = state;
+
+	return pager_msync(s->pager, addr, bytes, PAGER_MSYNC_SYNC);
+}
+
+static int
 pagerd_deallocate(void *state, void *addr, size_t bytes)
 {
 	struct pagerd_state *s = state;
@@ -232,6 +250,8 @@ const struct backend_ops backend_pagerd = {
 	.open = pagerd_open,
 	.close = pagerd_close,
 	.allocate = pagerd_allocate,
+	.map_file = pagerd_map_file,
+	.sync = pagerd_sync,
 	.deallocate = pagerd_deallocate,
 	.cool = pagerd_cool,
 	.page_out = pagerd_page_out,

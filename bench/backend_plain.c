@@ -54,6 +54,26 @@ plain_allocate(void *state, size_t bytes, unsigned flags, void **ret_addr)
 }
 
 static int
+plain_map_file(void *state, int fd, size_t bytes, unsigned flags, void **ret_addr)
+{
+	void *addr = mmap(
+	    NULL, bytes, PROT_READ | (flags & BACKEND_WRITE ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
+
+	(void)state;
+	if (addr == MAP_FAILED)
+		return -errno;
+	*ret_addr = addr;
+	return 0;
+}
+
+static int
+plain_sync(void *state, void *addr, size_t bytes)
+{
+	(void)state;
+	return msync(addr, bytes, MS_SYNC) ? -errno : 0;
+}
+
+static int
 plain_deallocate(void *state, void *addr, size_t bytes)
 {
 	(void)state;
@@ -118,6 +138,8 @@ const struct backend_ops backend_plain = {
 	.open = plain_open,
 	.close = plain_close,
 	.allocate = plain_allocate,
+	.map_file = plain_map_file,
+	.sync = plain_sync,
 	.deallocate = plain_deallocate,
 	.cool = plain_cool,
 	.page_out = plain_page_out,

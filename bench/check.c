@@ -27,6 +27,7 @@ check_command(const struct options *o)
 	for (const struct scenario *s = scenarios; s->name; s++) {
 		struct workload_config config = { .scenario = s,
 			.ops = &backend_plain,
+			.directory = o->directory,
 			.pool = &pool,
 			.units = 1024,
 			.threads = 2,

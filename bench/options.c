@@ -107,7 +107,7 @@ options_usage(void)
 	    "       pagerbench --check\n"
 	    "\n"
 	    "run and compare:\n"
-	    "  --memory SIZE         memory to page in (128M)\n"
+	    "  --memory SIZE         memory to page in (128M; compare: 256M for files)\n"
 	    "  --ratio R             working set / memory (the scenario's)\n"
 	    "  --working-set SIZE    instead of --ratio\n"
 	    "  --threads N           threads that touch (1)\n"
@@ -116,10 +116,10 @@ options_usage(void)
 	    "  --seed N              of all random numbers (1)\n"
 	    "  --write-percent N     share of touches that write (the scenario's)\n"
 	    "  --page-size SIZE      of the daemon: 4K, 16K or 64K\n"
-	    "  --data half|real      content of files, chosen so that LZ4 halves it, or any "
-	    "(half)\n"
+	    "  --data half|real|random  content of files, chosen so that LZ4 halves it, or any;\n"
+	    "                        or random bytes (half; for file scenarios random)\n"
 	    "  --pin                 thread i on processor i\n"
-	    "  --dir DIR             where swap files go (/var/tmp)\n"
+	    "  --dir DIR             where swap files and mapped files go (/var/tmp)\n"
 	    "  --daemon FILE         the pagerd to start ($PAGERD, beside this program, PATH)\n"
 	    "  --daemon-config TEXT  more lines for its configuration file\n"
 	    "  --json                one JSON value on standard output\n"
@@ -270,12 +270,12 @@ static int
 take(struct options *o, int option, const char *text)
 {
 	static const char *const sizes[] = { "4K", "16K", "64K", NULL };
-	static const char *const data[] = { "half", "real", NULL };
 	static const char *const backends[] = { "pagerd", "plain", NULL };
 	int choice;
 
 	switch (option) {
 	case OPT_MEMORY:
+		o->memory_given = true;
 		return size_parse(text, &o->memory_bytes) || o->memory_bytes < (1u << 20) ? -EINVAL
 											  : 0;
 	case OPT_WORKING_SET:
@@ -288,8 +288,9 @@ take(struct options *o, int option, const char *text)
 		o->plain = choice == 1;
 		return choice < 0 ? choice : 0;
 	case OPT_DATA:
-		choice = parse_choice(text, data);
-		o->data = choice == 1 ? POOL_REAL : POOL_HALF;
+		choice = parse_choice(text, pool_data_names);
+		if (choice >= 0)
+			o->data = (enum pool_data)choice;
 		return choice < 0 ? choice : 0;
 	case OPT_PEER:
 		return take_peer(o, text);

@@ -20,6 +20,7 @@ struct options {
 	const char *scenarios[MAX_SCENARIOS];
 	unsigned scenario_count;
 	uint64_t memory_bytes;
+	bool memory_given;          /* on the command line */
 	uint64_t working_set_bytes; /* 0: memory * ratio */
 	double ratio;
 	unsigned threads;

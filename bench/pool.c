@@ -24,6 +24,13 @@
 #define FILES_PER_DIR   3000u
 #define PIECES_PER_FILE 8u
 
+const char *const pool_data_names[] = {
+	[POOL_HALF] = "half",
+	[POOL_REAL] = "real",
+	[POOL_RANDOM] = "random",
+	NULL,
+};
+
 struct source_file {
 	char *path;
 	uint64_t order;
@@ -125,13 +132,13 @@ piece_is_wanted(const char *piece, uint64_t *sum, uint64_t taken)
 	return true;
 }
 
-/* Used where the machine has too few files: half of each page is random, half has one value. */
+/* The first `random_bytes` of each page are random, the rest has one value. */
 static void
-piece_invent(char *piece, struct rng *r)
+piece_invent(char *piece, unsigned random_bytes, struct rng *r)
 {
 	memset(piece, 0x5a, PIECE_BYTES);
 	for (unsigned i = 0; i < PIECE_PAGES; i++)
-		for (unsigned j = 0; j < POOL_PAGE_BYTES / 2; j += 8) {
+		for (unsigned j = 0; j < random_bytes; j += 8) {
 			uint64_t v = rng_next(r);
 
 			memcpy(piece + i * POOL_PAGE_BYTES + j, &v, 8);
@@ -163,8 +170,10 @@ pool_fill(
 		if (fd >= 0)
 			close(fd);
 	}
+	/* Also where the machine has too few files. */
 	for (; taken < wanted; taken++)
-		piece_invent(bytes + (size_t)taken * PIECE_BYTES, &r);
+		piece_invent(bytes + (size_t)taken * PIECE_BYTES,
+		    data == POOL_RANDOM ? POOL_PAGE_BYTES : POOL_PAGE_BYTES / 2, &r);
 }
 
 int
@@ -207,7 +216,7 @@ pool_create(struct pool *pool, enum pool_data data, uint32_t pages, uint64_t see
 		  : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		error = -errno;
-	if (!error)
+	if (!error && data != POOL_RANDOM)
 		error = sources_gather(&list, seed);
 	if (!error)
 		pool_fill(map, pages, data, &list, seed);

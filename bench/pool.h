@@ -15,9 +15,12 @@
 #define POOL_PAGES_DEFAULT 4096u
 
 enum pool_data {
-	POOL_HALF, /* pieces of files, chosen so that LZ4 compresses them to half */
-	POOL_REAL, /* any pieces of files */
+	POOL_HALF,   /* pieces of files, chosen so that LZ4 compresses them to half */
+	POOL_REAL,   /* any pieces of files */
+	POOL_RANDOM, /* random bytes, which do not compress */
 };
+
+extern const char *const pool_data_names[]; /* [enum pool_data], then NULL */
 
 struct pool {
 	int fd;

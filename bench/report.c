@@ -106,6 +106,10 @@ report_json(const struct report_head *head, const struct workload_result *r)
 		add_number(o, "swap_out_bytes_per_s", swap_out_rate(head, r), 0);
 	add_count(o, "bytes_written", r->bytes_written);
 	add_count(o, "daemon_private_bytes", r->daemon_private_bytes);
+	if (c->scenario->flags & SCENARIO_SYNC)
+		add_number(o, "sync_s", r->sync_s, 3);
+	if (c->scenario->flags & SCENARIO_FILE)
+		add_count(o, "file_cached_bytes", r->file_cached_bytes);
 	json_object_object_add(o, "faults", counts_json(&r->counts));
 	return o;
 }
@@ -142,6 +146,9 @@ report_text(const struct report_head *head, const struct workload_result *r)
 		    (unsigned long long)n->swapins, (unsigned long long)n->write_protect_faults);
 	printf("\n  cpu s      client %.2f  daemon %.2f; written %s\n", r->cpu_client_s,
 	    r->cpu_daemon_s, size_format(r->bytes_written, written, sizeof(written)));
+	if (c->scenario->flags & SCENARIO_FILE)
+		printf("  file       %s of it in the page cache; msync %.3f s\n",
+		    size_format(r->file_cached_bytes, written, sizeof(written)), r->sync_s);
 	printf("  bad pages  %llu", (unsigned long long)r->bad_pages);
 	if (head->check_failures >= 0)
 		printf("; broken invariants of the daemon: %d", head->check_failures);

@@ -51,6 +51,23 @@ daemon_check(void *context)
 	return error;
 }
 
+static void
+results_print(const struct options *o, const struct report_head *heads,
+    const struct workload_result *results, unsigned count)
+{
+	if (o->json) {
+		json_object *json = report_json(&heads[0], &results[0]);
+
+		if (count > 1)
+			json_object_object_add(json, "beside", report_json(&heads[1], &results[1]));
+		json_print(json);
+		json_object_put(json);
+	} else {
+		for (unsigned i = 0; i < count; i++)
+			report_text(&heads[i], &results[i]);
+	}
+}
+
 /* Runs the workload and reports. owned: the daemon was started for this run. => the exit status. */
 static int
 workload_process(
@@ -62,11 +79,13 @@ workload_process(
 	uint64_t bytes = o->working_set_bytes ? o->working_set_bytes
 					      : (uint64_t)((double)o->memory_bytes * ratio);
 	struct daemon_check check = { .socket = socket };
+	enum pool_data data = scenario->flags & SCENARIO_FILE ? POOL_RANDOM : o->data;
 	struct pool pool;
 	struct workload_config configs[2] = { {
 	    .scenario = scenario,
 	    .ops = o->plain ? &backend_plain : &backend_pagerd,
 	    .socket = socket,
+	    .directory = o->directory,
 	    .pool = &pool,
 	    /* a multiple of 64 KiB, so that every page size divides it */
 	    .units = (bytes + 65535) / 65536 * (65536 / UNIT_BYTES),
@@ -86,11 +105,12 @@ workload_process(
 	struct report_head heads[2] = { { .config = &configs[0],
 	    .memory_bytes = o->memory_bytes,
 	    .page_size = o->page_size,
-	    .data = o->data == POOL_REAL ? "real" : "half",
+	    .data = pool_data_names[data],
 	    .timer_overhead_ns = ticks_overhead_ns(),
 	    .check_failures = -1 } };
-	int error = o->pool_fd >= 0 ? pool_open(&pool, o->pool_fd)
-				    : pool_create(&pool, o->data, POOL_PAGES_DEFAULT, o->seed);
+	int error = o->pool_fd >= 0 && data == o->data
+			? pool_open(&pool, o->pool_fd)
+			: pool_create(&pool, data, POOL_PAGES_DEFAULT, o->seed);
 	int status;
 
 	if (!error)
@@ -114,17 +134,7 @@ workload_process(
 	}
 	if (owned)
 		heads[0].check_failures = (int)check.failures;
-	if (o->json) {
-		json_object *json = report_json(&heads[0], &results[0]);
-
-		if (count > 1)
-			json_object_object_add(json, "beside", report_json(&heads[1], &results[1]));
-		json_print(json);
-		json_object_put(json);
-	} else {
-		for (unsigned i = 0; i < count; i++)
-			report_text(&heads[i], &results[i]);
-	}
+	results_print(o, heads, results, count);
 	status = check.failures ? EXIT_FAILURE : EXIT_SUCCESS;
 	for (unsigned i = 0; i < count; i++)
 		if (results[i].bad_pages)

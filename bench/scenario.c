@@ -20,6 +20,14 @@ const struct scenario scenarios[] = {
 	{ "fill-to-disk", SCENARIO_FILL, SCENARIO_TO_DISK | SCENARIO_ONCE, 6.0, 60, 100,
 	    "fill far beyond memory, pages go to disk" },
 	{ "stall", SCENARIO_RANDOM, 0, 4.0, 60, 100, "the worst touch of a long random-write" },
+	{ "file-scan", SCENARIO_SCAN, SCENARIO_FILE, 4.0, 5, 0,
+	    "read a mapped file from end to end, again and again" },
+	{ "file-random", SCENARIO_RANDOM, SCENARIO_FILE | SCENARIO_NO_CLUSTER, 4.0, 5, 0,
+	    "read pages of a mapped file at random, and announce that" },
+	{ "file-random-default", SCENARIO_RANDOM, SCENARIO_FILE, 4.0, 5, 0,
+	    "the same without announcing it" },
+	{ "file-write", SCENARIO_RANDOM, SCENARIO_FILE | SCENARIO_NO_CLUSTER | SCENARIO_SYNC, 4.0,
+	    5, 100, "write pages of a mapped file at random, then msync" },
 	{ NULL, 0, 0, 0, 0, 0, NULL },
 };
 

@@ -30,6 +30,8 @@ enum scenario_flags {
 	SCENARIO_BATCHED = 4,    /* too short to be timed alone: WORKLOAD_BATCH touches at once */
 	SCENARIO_TO_DISK = 8,    /* the private daemon keeps little in its compressor */
 	SCENARIO_ONCE = 16,      /* one round, however long it takes */
+	SCENARIO_FILE = 32,      /* the memory is a mapped file, made for the run */
+	SCENARIO_SYNC = 64,      /* the measured part ends with an msync of everything */
 };
 
 struct scenario {
@@ -52,6 +54,7 @@ struct workload_config {
 	const struct scenario *scenario;
 	const struct backend_ops *ops;
 	const char *socket;
+	const char *directory; /* SCENARIO_FILE: where the file is made */
 	const struct pool *pool;
 	uint64_t units; /* working set, in UNIT_BYTES */
 	unsigned threads;
@@ -82,6 +85,9 @@ struct workload_result {
 	double wall_s, cpu_client_s, cpu_daemon_s;
 	uint64_t bytes_written; /* daemon: to any file; plain memory: to swap, whole system */
 	uint64_t daemon_private_bytes;
+	double sync_s; /* SCENARIO_SYNC: of the msync, which is also a part of wall_s */
+	uint64_t file_cached_bytes; /* SCENARIO_FILE: of the file in the kernel's page cache, at the
+				       end of the measured part */
 	struct fault_counts counts; /* of the measured part */
 };
 

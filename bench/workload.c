@@ -12,9 +12,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base.h"
 #include "clock.h"
+#include "data_file.h"
 #include "pattern.h"
 #include "process.h"
 #include "ticks.h"
@@ -155,15 +157,22 @@ memory_allocate(struct workload *load)
 {
 	const struct workload_config *c = load->config;
 	void *addr;
-	int error = c->ops->allocate(load->backend, c->units * UNIT_BYTES,
-	    c->scenario->flags & SCENARIO_SHARED ? BACKEND_SHARED : 0, &addr);
+	size_t bytes = c->units * UNIT_BYTES;
+	int error;
 
+	if (load->file >= 0) {
+		error = c->ops->map_file(
+		    load->backend, load->file, bytes, c->write_percent ? BACKEND_WRITE : 0, &addr);
+	} else {
+		error = c->ops->allocate(load->backend, bytes,
+		    c->scenario->flags & SCENARIO_SHARED ? BACKEND_SHARED : 0, &addr);
+		load->object = mix64(load->object);
+	}
 	if (error)
 		return error;
 	load->base = addr;
-	load->object = mix64(load->object);
 	if (c->scenario->flags & SCENARIO_NO_CLUSTER)
-		error = c->ops->expect_random(load->backend, addr, c->units * UNIT_BYTES);
+		error = c->ops->expect_random(load->backend, addr, bytes);
 	return error;
 }
 
@@ -175,6 +184,14 @@ memory_free(struct workload *load)
 
 	load->base = NULL;
 	return error;
+}
+
+static int
+memory_sync(struct workload *load)
+{
+	const struct workload_config *c = load->config;
+
+	return c->ops->sync(load->backend, load->base, c->units * UNIT_BYTES);
 }
 
 /* One request: the threads that fill and verify have no part in it. */
@@ -213,6 +230,18 @@ measure_touches(struct workload *load, uint64_t touches, double seconds)
 	return 0;
 }
 
+static int
+measure_sync(struct workload *load)
+{
+	uint64_t start = ticks_now();
+	int error = memory_sync(load);
+	double seconds = 1e-9 * (double)ticks_to_ns(ticks_now() - start);
+
+	load->result->sync_s += seconds;
+	load->result->wall_s += seconds;
+	return error;
+}
+
 /* Measures all of the measured part, or one round or slice of it. */
 static int
 measure(struct workload *load, uint64_t touches, double seconds)
@@ -224,6 +253,8 @@ measure(struct workload *load, uint64_t touches, double seconds)
 		error = load->config->scenario->kind == SCENARIO_PAGEOUT
 			    ? measure_page_out(load)
 			    : measure_touches(load, touches, seconds);
+	if (!error && load->config->scenario->flags & SCENARIO_SYNC)
+		error = measure_sync(load);
 	if (error)
 		return error;
 	error = meter_read(load, &after);
@@ -318,6 +349,12 @@ measure_prepare(struct workload *load)
 
 	if (!scenario_has_rounds(c->scenario) && kind != SCENARIO_STORED)
 		phase_run(load, workload_touch, c->seconds * WARM_SHARE, c->touches);
+	if (c->scenario->flags & SCENARIO_SYNC) {
+		int error = memory_sync(load);
+
+		if (error)
+			return error;
+	}
 	/* A page-out has no touches to time. */
 	for (unsigned i = 0; i < c->threads && kind != SCENARIO_PAGEOUT; i++) {
 		load->workers[i].touch = calloc(1, sizeof(*load->workers[i].touch));
@@ -347,10 +384,17 @@ measure_finish(struct workload *load)
 		    r->per_page_ns > r->generate_ns ? r->per_page_ns - r->generate_ns : 0.0;
 	if (c->ops->daemon_pid(load->backend))
 		r->daemon_private_bytes = process_private_bytes(c->ops->daemon_pid(load->backend));
+	if (load->file >= 0)
+		r->file_cached_bytes = data_file_cached_bytes(load->file);
 	phase_run(load, workload_verify, 0, 0);
+	if (load->file >= 0) {
+		if (c->write_percent)
+			error = memory_sync(load);
+		phase_run(load, workload_verify_file, 0, 0);
+	}
 	for (uint64_t i = 0; i < c->units; i++)
 		r->bad_pages += (atomic_load(&load->generation[i]) & GENERATION_BAD) != 0;
-	if (c->verified)
+	if (!error && c->verified)
 		error = c->verified(c->verified_context);
 	return error ? error : memory_free(load);
 }
@@ -363,7 +407,7 @@ run_phases(struct workload *loads, unsigned count)
 
 	for (unsigned i = 0; i < count && !error; i++)
 		error = memory_allocate(&loads[i]);
-	if (!error && c->scenario->kind != SCENARIO_FILL)
+	if (!error && c->scenario->kind != SCENARIO_FILL && loads->file < 0)
 		fill(loads, count);
 	for (unsigned i = 0; i < count && !error; i++)
 		error = measure_prepare(&loads[i]);
@@ -390,6 +434,8 @@ load_close(struct workload *load)
 	for (unsigned i = 0; i < c->threads && load->workers; i++)
 		free(load->workers[i].touch);
 	free(load->workers);
+	if (load->file >= 0)
+		close(load->file);
 	if (load->generation != MAP_FAILED)
 		munmap((void *)load->generation, c->units * sizeof(*load->generation));
 }
@@ -401,9 +447,11 @@ load_open(struct workload *load, const struct workload_config *c, struct workloa
 {
 	int error = 0;
 
-	*load = (struct workload){
-		.config = c, .object = mix64(c->seed), .fill_units = c->units, .result = ret
-	};
+	*load = (struct workload){ .config = c,
+		.object = mix64(c->seed),
+		.file = -1,
+		.fill_units = c->units,
+		.result = ret };
 	load->workers = calloc(c->threads, sizeof(*load->workers));
 	load->generation = mmap(NULL, c->units * sizeof(*load->generation), PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -419,6 +467,8 @@ load_open(struct workload *load, const struct workload_config *c, struct workloa
 	load->generate_ticks = generate_calibrate(c->pool);
 	memset(ret, 0, sizeof(*ret));
 	ret->scale = c->scenario->flags & SCENARIO_BATCHED ? 1.0 / WORKLOAD_BATCH : 1.0;
+	if (!error && c->scenario->flags & SCENARIO_FILE)
+		error = data_file_make(c->directory, load->object, c->units, c->pool, &load->file);
 	if (!error) {
 		error = c->ops->open(c->socket, &load->backend);
 		load->backend_open = !error;

@@ -7,7 +7,9 @@
 #include "workload_touch.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "data_file.h"
 #include "pattern.h"
 #include "ticks.h"
 
@@ -52,11 +54,11 @@ next_page(struct worker *w)
 	return page;
 }
 
-/* Marks a page as bad, and prints the first ten of them. */
+/* Marks a page as bad, and prints the first ten of them. unit: what it holds. */
 static void
-page_is_bad(struct workload *load, uint64_t page)
+page_is_bad(struct workload *load, uint64_t page, void *unit)
 {
-	const struct page_head *head = page_head(unit_address(load, page));
+	const struct page_head *head = page_head(unit);
 	uint32_t expected = atomic_fetch_or(&load->generation[page], GENERATION_BAD);
 
 	if (expected & GENERATION_BAD || atomic_fetch_add(&load->complaints, 1) >= 10)
@@ -114,7 +116,7 @@ workload_touch(struct worker *w)
 			page_set_generation(unit, generation + 1);
 		now = ticks_now();
 		if (!good)
-			page_is_bad(load, page);
+			page_is_bad(load, page, unit_address(load, page));
 		if (write)
 			atomic_store_explicit(&load->generation[page],
 			    (generation + 1) |
@@ -145,7 +147,7 @@ workload_touch_batched(struct worker *w)
 		now = ticks_now();
 		for (unsigned i = 0; i < BATCH && bad; i++)
 			if (!page_check(unit_address(load, pages[i]), load->object, pages[i], 0))
-				page_is_bad(load, pages[i]);
+				page_is_bad(load, pages[i], unit_address(load, pages[i]));
 		if (w->touch)
 			histogram_record(w->touch, ticks_to_ns(now - t0));
 		w->touches += BATCH;
@@ -164,7 +166,7 @@ touch_read(struct worker *w, uint64_t page)
 
 	now = ticks_now();
 	if (!good)
-		page_is_bad(load, page);
+		page_is_bad(load, page, unit_address(load, page));
 	if (w->touch)
 		histogram_record(w->touch, ticks_to_ns(now - t0));
 	w->touches++;
@@ -221,6 +223,25 @@ workload_verify(struct worker *w)
 
 		if (!page_verify(unit_address(load, page), load->object, page,
 			generation & ~GENERATION_BAD, c->pool))
-			page_is_bad(load, page);
+			page_is_bad(load, page, unit_address(load, page));
+	}
+}
+
+void
+workload_verify_file(struct worker *w)
+{
+	struct workload *load = w->workload;
+	const struct workload_config *c = load->config;
+	uint64_t first = c->units * w->id / c->threads, end = c->units * (w->id + 1) / c->threads;
+	char unit[UNIT_BYTES] __attribute__((aligned(16)));
+
+	for (uint64_t page = first; page < end; page++) {
+		uint32_t generation =
+		    atomic_load_explicit(&load->generation[page], memory_order_relaxed);
+
+		memset(unit, 0, sizeof(unit));
+		if (data_file_read(load->file, page, unit) ||
+		    !page_verify(unit, load->object, page, generation & ~GENERATION_BAD, c->pool))
+			page_is_bad(load, page, unit);
 	}
 }

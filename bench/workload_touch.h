@@ -19,6 +19,7 @@ struct workload {
 	void *backend;
 	bool backend_open;
 	char *base;
+	int file;        /* SCENARIO_FILE: its descriptor; else -1 */
 	uint64_t object; /* what the heads of the pages carry; new with each allocation */
 	/* What each page must carry. Only the thread that writes the page changes it. */
 	_Atomic uint32_t *generation;
@@ -51,5 +52,7 @@ void workload_touch_batched(struct worker *w);
 void workload_touch_stored(struct worker *w);
 void workload_touch_cooled(struct worker *w);
 void workload_verify(struct worker *w);
+/* The file, as read(2) gives it. */
+void workload_verify_file(struct worker *w);
 
 #endif

@@ -61,13 +61,22 @@ only_one(void)
 	return 0; /* the name is held until the process ends */
 }
 
+/* A name is that of a scenario, and stands for its variants as well, as "file-random" stands for
+ * "file-random-default". */
+static bool
+row_is_named(const struct row *row, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(row->scenario, name, length) == 0 &&
+	       (row->scenario[length] == '\0' || row->scenario[length] == '-');
+}
+
 /* Selects the rows that were asked for; options replace the table's values. */
 static int
 rows_choose(struct compare *c)
 {
 	const struct options *o = &c->options;
-	double ratio = o->working_set_bytes ? (double)o->working_set_bytes / (double)o->memory_bytes
-					    : o->ratio;
 
 	for (unsigned i = 0; i < o->scenario_count; i++)
 		if (!scenario_find(o->scenarios[i])) {
@@ -78,9 +87,14 @@ rows_choose(struct compare *c)
 	for (unsigned i = 0; i < compare_row_count; i++) {
 		struct row row = compare_rows[i];
 		bool wanted = o->scenario_count == 0, seen = false, changed;
+		double ratio = o->ratio;
 
 		for (unsigned j = 0; j < o->scenario_count; j++)
-			wanted |= strcmp(o->scenarios[j], row.scenario) == 0;
+			wanted |= row_is_named(&row, o->scenarios[j]);
+		if (o->memory_given || !row.memory_bytes)
+			row.memory_bytes = o->memory_bytes;
+		if (o->working_set_bytes)
+			ratio = (double)o->working_set_bytes / (double)row.memory_bytes;
 		changed =
 		    (o->threads && row.threads != o->threads) || (ratio > 0 && row.ratio != ratio);
 		row.threads = o->threads ? o->threads : row.threads;
@@ -159,9 +173,12 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 		.row = &r->row,
 		.plain = true,
 		.journal = c->peer.journal,
-		.memory_bytes = c->options.memory_bytes };
+		.memory_bytes = r->row.memory_bytes,
+		.directory = c->peer.journal->directory };
 	uint64_t swap_bytes =
-	    (uint64_t)((double)c->options.memory_bytes * r->row.ratio) * 2 + ((uint64_t)64 << 20);
+	    r->row.against == AGAINST_MMAP
+		? 0
+		: (uint64_t)((double)r->row.memory_bytes * r->row.ratio) * 2 + ((uint64_t)64 << 20);
 	enum run_outcome outcome = RUN_FAILED;
 	json_object *run = NULL;
 
@@ -227,7 +244,7 @@ builds_run(struct compare *c, struct row_result *r, unsigned i)
 		struct sample *s = samples[which], plain = { .touches = 0 };
 
 		outcome = pagerd_sample(c, &r->row, which == BUILD_THIS ? NULL : &c->build, s,
-		    beside ? &plain : NULL, c->options.memory_bytes);
+		    beside ? &plain : NULL, r->row.memory_bytes);
 		if (outcome == RUN_DONE && beside) {
 			sample_divide(s, &plain);
 			s->bad_pages += plain.bad_pages;
@@ -249,12 +266,11 @@ pair_run(struct compare *c, struct row_result *r, unsigned i)
 		return builds_run(c, r, i);
 	if (r->row.against == AGAINST_FLOOR)
 		outcome = floor_sample(c, &r->row, a) ? RUN_FAILED : RUN_DONE;
-	else if (r->row.against == AGAINST_KERNEL && c->peer.kind != PEER_NONE)
+	else if (r->row.against != AGAINST_PLAIN && c->peer.kind != PEER_NONE)
 		outcome = kernel_sample(c, r, a, &pool_bytes);
 	if (outcome == RUN_DONE)
-		outcome =
-		    pagerd_sample(c, &r->row, NULL, b, r->row.against == AGAINST_PLAIN ? a : NULL,
-			c->options.memory_bytes + pool_bytes);
+		outcome = pagerd_sample(c, &r->row, NULL, b,
+		    r->row.against == AGAINST_PLAIN ? a : NULL, r->row.memory_bytes + pool_bytes);
 	if (outcome == RUN_DONE && strcmp(r->row.scenario, "swap-out") == 0)
 		to_disk_finish(c, false, a, b);
 	else if (outcome == RUN_DONE && strcmp(r->row.scenario, "fill-to-disk") == 0)
@@ -271,6 +287,9 @@ sample_doubt(const struct row *row, const struct sample *s)
 		return "not everything fitted into memory";
 	if (strcmp(row->scenario, "soft-fault") == 0 && s->soft_faults < 0.9 * s->touches)
 		return "most touches were not soft faults";
+	/* It would have the memory twice. */
+	if (row->against == AGAINST_MMAP && s->file_cached_bytes > 0.05 * s->memory_bytes)
+		return "the page cache held the file as well";
 	if (strcmp(row->scenario, "swap-in") == 0 && s->touches < 100)
 		return "almost no page was on disk";
 	/* The compressor keeps only a twentieth of memory. */
@@ -441,7 +460,10 @@ options_check(const struct compare *c)
 static int
 build_begin(struct compare *c)
 {
-	const struct row row = { .scenario = "random-read", .threads = 1, .ratio = 0.5 };
+	const struct row row = { .scenario = "random-read",
+		.threads = 1,
+		.ratio = 0.5,
+		.memory_bytes = c->options.memory_bytes };
 	struct options options = c->options;
 	struct run_request request = { .options = &options,
 		.row = &row,
@@ -472,11 +494,14 @@ compare_command(const struct options *o)
 	struct compare *c = calloc(1, sizeof(*c));
 	int page_cluster = o->page_cluster >= 0 ? o->page_cluster : o->peer == PEER_ZRAM ? 0 : -1;
 	int status = EXIT_FAILURE, error;
+	bool swap = false;
 
 	if (!c)
 		return EXIT_FAILURE;
 	c->options = *o;
 	error = rows_choose(c);
+	for (unsigned i = 0; i < c->row_count; i++)
+		swap |= c->rows[i].row.against != AGAINST_MMAP;
 	if (!error)
 		error = options_check(c);
 	if (!error && o->peer == PEER_PAGERD)
@@ -488,7 +513,7 @@ compare_command(const struct options *o)
 	signals_block();
 	error = only_one();
 	if (!error)
-		error = peer_create(&c->peer, o->peer, page_cluster, o->directory);
+		error = peer_create(&c->peer, o->peer, swap, page_cluster, o->directory);
 	if (!error) {
 		error = pool_create(&c->pool, o->data, POOL_PAGES_DEFAULT, o->seed);
 		if (!error) {

@@ -11,23 +11,31 @@
 const char *const figure_names[FIGURES_COUNT] = { "mean_ns", "p50_ns", "p99_ns", "p999_ns",
 	"max_ns", "per_page_ns", "cpu_s" };
 
+/* Large enough that a scan's read-ahead is a small part of it. */
+#define FILE_MEMORY (256u << 20)
+
 /* clang-format off */
 const struct row compare_rows[] = {
-	{ "random-read", 1, 2.0, AGAINST_KERNEL, false,
+	{ "random-read", 1, 2.0, 0, AGAINST_KERNEL, false,
 	    { { FIGURE_MEAN, 0.85, 0 }, { FIGURE_P99, 0.10, 0 }, { FIGURE_CPU, 1.5, 0 } } },
-	{ "random-write", 1, 2.0, AGAINST_KERNEL, false,
+	{ "random-write", 1, 2.0, 0, AGAINST_KERNEL, false,
 	    { { FIGURE_MEAN, 0.95, 0 }, { FIGURE_P99, 0.10, 0 } } },
-	{ "random-read", 2, 2.0, AGAINST_KERNEL, false,
+	{ "random-read", 2, 2.0, 0, AGAINST_KERNEL, false,
 	    { { FIGURE_MEAN, 1.05, 0 }, { FIGURE_P99, 0.15, 0 } } },
-	{ "zipf", 1, 4.0, AGAINST_KERNEL, false, { { FIGURE_MEAN, 0.80, 0 }, { FIGURE_P99, 0.15, 0 } } },
-	{ "scan", 1, 2.0, AGAINST_KERNEL, false, { { FIGURE_PER_PAGE, 0.45, 0 } } },
-	{ "first-touch", 1, 2.0, AGAINST_KERNEL, false, { { FIGURE_PER_PAGE, 0.70, 0 } } },
-	{ "fits", 1, 0.8, AGAINST_PLAIN, true, { { FIGURE_MEAN, 1.02, 0 } } },
-	{ "stall", 1, 4.0, AGAINST_KERNEL, false, { { FIGURE_MAX, 0.10, 5e6 } } },
-	{ "soft-fault", 1, 0.5, AGAINST_FLOOR, true, { { FIGURE_P50, 1.25, 0 } } },
-	{ "swap-in", 1, 4.0, AGAINST_FLOOR, false, { { FIGURE_P50, 1.35, 0 } } },
-	{ "swap-out", 1, 0.75, AGAINST_FLOOR, false, { { FIGURE_PER_PAGE, 1.25, 0 } } },
-	{ "fill-to-disk", 1, 6.0, AGAINST_FLOOR, false, { { FIGURE_PER_PAGE, 0, 0 } } },
+	{ "zipf", 1, 4.0, 0, AGAINST_KERNEL, false, { { FIGURE_MEAN, 0.80, 0 }, { FIGURE_P99, 0.15, 0 } } },
+	{ "scan", 1, 2.0, 0, AGAINST_KERNEL, false, { { FIGURE_PER_PAGE, 0.45, 0 } } },
+	{ "first-touch", 1, 2.0, 0, AGAINST_KERNEL, false, { { FIGURE_PER_PAGE, 0.70, 0 } } },
+	{ "fits", 1, 0.8, 0, AGAINST_PLAIN, true, { { FIGURE_MEAN, 1.02, 0 } } },
+	{ "stall", 1, 4.0, 0, AGAINST_KERNEL, false, { { FIGURE_MAX, 0.10, 5e6 } } },
+	{ "soft-fault", 1, 0.5, 0, AGAINST_FLOOR, true, { { FIGURE_P50, 1.25, 0 } } },
+	{ "swap-in", 1, 4.0, 0, AGAINST_FLOOR, false, { { FIGURE_P50, 1.35, 0 } } },
+	{ "swap-out", 1, 0.75, 0, AGAINST_FLOOR, false, { { FIGURE_PER_PAGE, 1.25, 0 } } },
+	{ "fill-to-disk", 1, 6.0, 0, AGAINST_FLOOR, false, { { FIGURE_PER_PAGE, 0, 0 } } },
+	{ "file-scan", 1, 4.0, FILE_MEMORY, AGAINST_MMAP, false, { { FIGURE_PER_PAGE, 1.5, 0 } } },
+	{ "file-random", 1, 4.0, FILE_MEMORY, AGAINST_MMAP, false,
+	    { { FIGURE_MEAN, 1.1, 0 }, { FIGURE_P99, 1.1, 0 } } },
+	{ "file-random-default", 1, 4.0, FILE_MEMORY, AGAINST_MMAP, false, { { FIGURE_MEAN, 0.1, 0 } } },
+	{ "file-write", 1, 4.0, FILE_MEMORY, AGAINST_MMAP, false, { { FIGURE_PER_PAGE, 1.1, 0 } } },
 };
 /* clang-format on */
 const unsigned compare_row_count = ARRAY_LEN(compare_rows);
@@ -51,6 +59,7 @@ sample_from_json(struct sample *s, json_object *run)
 	s->soft_faults = json_lookup(run, "faults.soft_faults", 0);
 	s->bytes_written = json_lookup(run, "bytes_written", 0);
 	s->swap_out_rate = json_lookup(run, "swap_out_bytes_per_s", 0);
+	s->file_cached_bytes = json_lookup(run, "file_cached_bytes", 0);
 	s->data_ratio = json_lookup(run, "compression_ratio", 1);
 	s->cpu_client_share = wall > 0 ? json_lookup(run, "cpu_client_s", 0) / wall : 0;
 }
@@ -186,9 +195,10 @@ row_print_figure(const struct row_result *r, enum figure figure)
 void
 row_print(const struct row_result *r)
 {
-	static const char *const names[] = {
-		[AGAINST_KERNEL] = "kernel", [AGAINST_PLAIN] = "plain", [AGAINST_FLOOR] = "floor"
-	};
+	static const char *const names[] = { [AGAINST_KERNEL] = "kernel",
+		[AGAINST_PLAIN] = "plain",
+		[AGAINST_FLOOR] = "floor",
+		[AGAINST_MMAP] = "mmap" };
 
 	printf("%s, %u thread%s, working set %.1f x memory, %u pair%s%s%s\n", r->row.scenario,
 	    r->row.threads, r->row.threads == 1 ? "" : "s", r->row.ratio, r->pairs,
@@ -318,24 +328,37 @@ row_check_failures(const struct row_result *r)
 	return failures;
 }
 
+static const char *
+against_name(const struct row_result *r, const struct options *o)
+{
+	if (o->peer == PEER_PAGERD)
+		return peer_names[PEER_PAGERD];
+	switch (r->row.against) {
+	case AGAINST_PLAIN:
+		return "plain";
+	case AGAINST_FLOOR:
+		return "floor";
+	case AGAINST_MMAP:
+		return o->peer == PEER_NONE ? peer_names[PEER_NONE] : "mmap";
+	default:
+		return peer_names[o->peer];
+	}
+}
+
 json_object *
 row_json(const struct row_result *r, const struct options *o, const struct floors *floors)
 {
 	json_object *out = json_object_new_object();
-	bool own = o->peer == PEER_PAGERD || r->row.against == AGAINST_KERNEL;
 
 	json_object_object_add(out, "scenario", json_object_new_string(r->row.scenario));
 	json_object_object_add(out, "threads", json_object_new_int((int)r->row.threads));
 	json_object_object_add(out, "pairs", json_object_new_int((int)r->pairs));
-	json_object_object_add(out, "against",
-	    json_object_new_string(own                               ? peer_names[o->peer]
-				   : r->row.against == AGAINST_PLAIN ? "plain"
-								     : "floor"));
+	json_object_object_add(out, "against", json_object_new_string(against_name(r, o)));
 	if (o->peer == PEER_PAGERD)
 		json_object_object_add(
 		    out, "beside_plain", json_object_new_boolean(r->row.against == AGAINST_PLAIN));
 	json_object_object_add(out, "working_set_ratio", json_number(r->row.ratio, 2));
-	json_object_object_add(out, "memory_bytes", json_object_new_uint64(o->memory_bytes));
+	json_object_object_add(out, "memory_bytes", json_object_new_uint64(r->row.memory_bytes));
 	json_object_object_add(
 	    out, "pagerd_memory_bytes", json_number(r->pairs ? r->b[0].memory_bytes : 0, 0));
 	json_object_object_add(

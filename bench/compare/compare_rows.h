@@ -30,6 +30,7 @@ enum against {
 	AGAINST_KERNEL, /* the peer of --peer */
 	AGAINST_PLAIN,  /* plain memory without a limit */
 	AGAINST_FLOOR,
+	AGAINST_MMAP, /* mmap(2) of the file in a memory cgroup without swap */
 };
 
 struct target {
@@ -42,6 +43,7 @@ struct row {
 	const char *scenario;
 	unsigned threads;
 	double ratio;
+	uint64_t memory_bytes; /* without --memory; 0: the same as most rows */
 	enum against against;
 	bool pin;
 	struct target targets[TARGETS_MAX];
@@ -54,7 +56,7 @@ extern const unsigned compare_row_count;
 struct sample {
 	double figure[FIGURES_COUNT]; /* FIGURE_CPU: per million touches */
 	double touches, bad_pages, check_failures, memory_bytes, pool_ratio, faults, soft_faults,
-	    cpu_client_share, swap_out_rate, data_ratio, bytes_written;
+	    cpu_client_share, swap_out_rate, data_ratio, bytes_written, file_cached_bytes;
 	double cpu_seconds;
 };
 

@@ -71,7 +71,8 @@ arguments_make(struct arguments *a, const struct run_request *r, int gate_fd)
 	arg(a, "pagerbench", "run");
 	arg(a, r->row->scenario, "--json");
 	arg_number(a, "--memory", (double)r->memory_bytes);
-	arg_number(a, "--working-set", (double)(uint64_t)((double)o->memory_bytes * r->row->ratio));
+	arg_number(
+	    a, "--working-set", (double)(uint64_t)((double)r->row->memory_bytes * r->row->ratio));
 	arg_number(a, "--threads", r->row->threads);
 	arg_number(a, "--seconds", run_seconds(r));
 	arg_number(a, "--seed", (double)o->seed);
@@ -80,16 +81,16 @@ arguments_make(struct arguments *a, const struct run_request *r, int gate_fd)
 		arg_number(a, "--touches", (double)o->touches);
 	if (o->write_percent >= 0)
 		arg_number(a, "--write-percent", o->write_percent);
-	if (o->data == POOL_REAL)
-		arg(a, "--data", "real");
+	if (o->data != POOL_HALF)
+		arg(a, "--data", pool_data_names[o->data]);
 	if (o->pin || r->row->pin)
 		arg(a, "--pin", NULL);
 	if (gate_fd >= 0)
 		arg_number(a, "--gate-fd", gate_fd);
+	arg(a, "--dir", r->directory);
 	if (r->plain) {
 		arg(a, "--backend", "plain");
 	} else {
-		arg(a, "--dir", r->directory);
 		if (r->beside_plain)
 			arg(a, "--beside-plain", NULL);
 		arg_number(a, "--timeout", run_timeout(r));
@@ -135,7 +136,7 @@ static int
 gate_open(const struct run_request *r, int gate)
 {
 	uint64_t own_bytes,
-	    tables_bytes = (uint64_t)((double)r->options->memory_bytes * r->row->ratio) / 512;
+	    tables_bytes = (uint64_t)((double)r->row->memory_bytes * r->row->ratio) / 512;
 	const struct journal *j = r->journal;
 	char byte;
 	int error;

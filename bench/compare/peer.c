@@ -79,7 +79,7 @@ peer_probe(struct peer *p)
 		fputs("pagerbench: no cgroup hierarchy has the memory controller\n", stderr);
 		return error;
 	}
-	error = p->kind == PEER_ZRAM ? zram_find(j) : 0;
+	error = p->swap && p->kind == PEER_ZRAM ? zram_find(j) : 0;
 	if (error == -EBUSY)
 		fputs("pagerbench: every zram device is in use (disksize is not 0)\n", stderr);
 	else if (error == -EOPNOTSUPP)
@@ -93,7 +93,7 @@ peer_probe(struct peer *p)
 }
 
 int
-peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *directory)
+peer_create(struct peer *p, enum peer_kind kind, bool swap, int page_cluster, const char *directory)
 {
 	struct journal *j =
 	    mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -101,7 +101,8 @@ peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *d
 
 	if (j == MAP_FAILED)
 		return -ENOMEM;
-	*p = (struct peer){ .kind = kind, .page_cluster = page_cluster, .journal = j };
+	*p =
+	    (struct peer){ .kind = kind, .swap = swap, .page_cluster = page_cluster, .journal = j };
 	if (kind == PEER_ZRAM || kind == PEER_SWAPFILE)
 		error = peer_probe(p);
 	if (!error) {
@@ -195,7 +196,7 @@ zram_make(struct journal *j, uint64_t bytes)
 }
 
 static int
-peer_begin_steps(struct peer *p, uint64_t swap_bytes)
+swap_begin(struct peer *p, uint64_t swap_bytes)
 {
 	struct journal *j = p->journal;
 	char value[16];
@@ -212,9 +213,18 @@ peer_begin_steps(struct peer *p, uint64_t swap_bytes)
 		snprintf(value, sizeof(value), "%d", p->page_cluster);
 		j->page_cluster_set = true;
 		error = file_write(PAGE_CLUSTER_FILE, value);
-		if (error)
-			return error;
 	}
+	return error;
+}
+
+static int
+peer_begin_steps(struct peer *p, uint64_t swap_bytes)
+{
+	struct journal *j = p->journal;
+	int error = swap_bytes ? swap_begin(p, swap_bytes) : 0;
+
+	if (error)
+		return error;
 	if (cgroup_needs_subtree(&j->root)) {
 		j->subtree_set = true;
 		error = cgroup_set_subtree(&j->root, true);
@@ -232,8 +242,8 @@ peer_begin(struct peer *p, uint64_t swap_bytes)
 	int error = peer_begin_steps(p, swap_bytes & ~(uint64_t)4095);
 
 	if (error) {
-		fprintf(
-		    stderr, "pagerbench: cannot set up swap and cgroup: %s\n", strerror(-error));
+		fprintf(stderr, "pagerbench: cannot set up the cgroup or its swap: %s\n",
+		    strerror(-error));
 		peer_end(p);
 	}
 	return error;
@@ -266,7 +276,7 @@ peer_pool_max_bytes(const struct peer *p)
 {
 	unsigned long long v[5];
 
-	return zram_mm_stat(p, v) ? v[4] : 0;
+	return p->journal->zram_changed && zram_mm_stat(p, v) ? v[4] : 0;
 }
 
 double
@@ -274,5 +284,6 @@ peer_pool_ratio(const struct peer *p)
 {
 	unsigned long long v[5];
 
-	return zram_mm_stat(p, v) && v[1] ? (double)v[0] / (double)v[1] : 0.0;
+	return p->journal->zram_changed && zram_mm_stat(p, v) && v[1] ? (double)v[0] / (double)v[1]
+								      : 0.0;
 }

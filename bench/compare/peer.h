@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernel as a pager: a memory cgroup with swap on zram (lz4) or on a file, set up for one run
- * and removed after it. Each change is written to the journal *before* it is made. When this
- * process ends, for whatever reason, the guardian process undoes what the journal still holds.
+ * The kernel as a pager: a memory cgroup with swap on zram (lz4) or on a file, or without swap for
+ * a mapped file, set up for one run and removed after it. Each change is written to the journal
+ * *before* it is made. When this process ends, for whatever reason, the guardian process undoes
+ * what the journal still holds.
  *
  * Equal memory: no cgroup is charged for the zram pool, so the kernel has the cgroup's limit plus
  * the pool's maximum.
@@ -10,6 +11,7 @@
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "guardian.h"
@@ -18,18 +20,22 @@
 
 struct peer {
 	enum peer_kind kind;
-	int page_cluster;        /* vm.page-cluster during a run; -1: unchanged */
+	bool swap;               /* runs with swap will come */
+	int page_cluster;        /* vm.page-cluster during a run with swap; -1: unchanged */
 	struct journal *journal; /* in memory shared with the guardian */
 	struct guardian guardian;
 };
 
 /* Checks that this machine and this user can do it (prints why not), makes a temporary directory in
- * `directory` and starts the guardian. Nothing else is changed. => 0 or -errno. */
-int peer_create(struct peer *p, enum peer_kind kind, int page_cluster, const char *directory);
+ * `directory` and starts the guardian. Nothing else is changed. swap: whether there will be runs
+ * with swap. => 0 or -errno. */
+int peer_create(
+    struct peer *p, enum peer_kind kind, bool swap, int page_cluster, const char *directory);
 /* Undoes everything and waits for the guardian. */
 void peer_destroy(struct peer *p);
 
-/* Turns swap on and makes the cgroup, without a limit. => 0; or -errno: everything is undone. */
+/* Turns swap on, unless swap_bytes is 0, and makes the cgroup, without a limit. => 0; or -errno:
+ * everything is undone. */
 int peer_begin(struct peer *p, uint64_t swap_bytes);
 /* Undoes peer_begin. => 0 or -errno, printed. */
 int peer_end(struct peer *p);

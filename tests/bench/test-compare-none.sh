@@ -32,7 +32,7 @@ rows = json.load(open(sys.argv[1]))
 expect('rows', sorted((r['scenario'], r['threads']) for r in rows),
        sorted([('random-read', 1), ('random-write', 1), ('random-read', 2), ('zipf', 1), ('scan', 1), ('first-touch', 1),
                ('fits', 1), ('stall', 1), ('soft-fault', 1), ('swap-in', 1), ('swap-out', 1),
-               ('fill-to-disk', 1)]))
+               ('fill-to-disk', 1), ('file-scan', 1), ('file-random', 1), ('file-random-default', 1), ('file-write', 1)]))
 KEYS = {'scenario', 'threads', 'pairs', 'against', 'working_set_ratio', 'memory_bytes', 'pagerd_memory_bytes', 'page_size',
         'compression_ratio', 'bad_pages', 'check_failures', 'oom_kills', 'finished', 'ratio', 'peer', 'pagerd', 'targets', 'floors'}
 FLOORS = {'userfaultfd_echo_p50_ns', 'disk_read_4k_p50_ns', 'disk_write_256k_bytes_per_s', 'lz4_compress_page_ns', 'lz4_compress_page_all_ns',
