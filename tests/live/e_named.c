@@ -270,17 +270,20 @@ ends(void)
 	live_stop(&d);
 }
 
-/* --- example: the program of libclient/examples, with a quarter of the memory it needs --- */
+/* --- example: a program of libclient/examples, with a part of the memory it needs --- */
 
 static void
 example_body(struct live *d, void *argument)
 {
 	const char *program = getenv("SHARE_EXAMPLE");
+	char mib[16];
 
 	(void)argument;
 	REQUIRE(program != NULL);
 	REQUIRE(setenv("PAGERD_SOCKET", d->socket, 1) == 0);
-	execl(program, "share", "64", NULL);
+	snprintf(
+	    mib, sizeof(mib), "%llu", (unsigned long long)(options.ratio * d->memory_bytes >> 20));
+	execl(program, "share", mib, NULL);
 	FAIL("%s: %s", program, strerror(errno));
 }
 
