@@ -234,12 +234,13 @@ PAGER_API int pager_memory_descriptor_create(struct pager *p, void *addr, size_t
  * are the descriptor's, until it is completed. The files are those of the memory itself, with no
  * more rights than the client has to it and the direction needs. Errors: -EALREADY (it is
  * prepared), -EACCES (the protection of a part does not allow the direction), -EAGAIN (the wire
- * limit is reached), -EINVAL (the range has been given back), -ENOMEM (also: not all pages came
- * in), -EMFILE, -ENOTCONN. Nothing is wired then. */
+ * limit is reached), -EINVAL (the range has been given back), -EBUSY (a page list covers some of
+ * it), -ENOMEM (also: not all pages came in), -EMFILE, -ENOTCONN. Nothing is wired then. */
 PAGER_API int pager_memory_descriptor_prepare(struct pager_memory_descriptor *descriptor,
     const struct pager_memory_piece **ret_pieces, size_t *ret_count);
 /* The device is done: unpins and unwires what prepare has, and closes the pieces' files. Errors:
- * -EINVAL (it is not prepared), -ENOMEM (too many regions: it is prepared still), -ENOTCONN (the
+ * -EINVAL (it is not prepared), -EBUSY (a page list covers some of it) and -ENOMEM (too many
+ * regions): it is prepared still, -ENOTCONN (the
  * memory is not served any more, and the descriptor not prepared). */
 PAGER_API int pager_memory_descriptor_complete(struct pager_memory_descriptor *descriptor);
 /* Frees a descriptor. Error: -EBUSY (it is prepared). NULL: 0. */

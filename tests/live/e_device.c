@@ -241,6 +241,7 @@ doors_client(struct live *d, void *argument)
 	struct pager *p = client_connect(d);
 	struct common *c = argument;
 	unsigned char *base, *again, *plain;
+	struct pager_upl *list;
 	int64_t faults;
 	int name;
 
@@ -266,6 +267,9 @@ doors_client(struct live *d, void *argument)
 	door_region(d, p, base);
 	door_behavior(d, p, base);
 	footprint_is(p, DEVICE_BYTES, "advised");
+	EQ(pager_upl_create(p, base, DEVICE_BYTES, PAGER_UPL_COPYOUT_FROM, &list), -ENOTSUP);
+	EQ(pager_upl_create(p, base, DEVICE_BYTES, PAGER_UPL_SET_IO_WIRE, &list), -ENOTSUP);
+	footprint_is(p, DEVICE_BYTES, "a page list is refused");
 	/* XNU bills each mapping. */
 	again = device_map(p, "frame-buffer", DEVICE_BYTES, PROT_READ);
 	footprint_is(p, 2 * DEVICE_BYTES, "mapped twice");
