@@ -10,6 +10,7 @@
 #include "region/allocate.h"
 #include "transit/run.h"
 #include "vm/vm_page.h"
+#include "watch/lane.h"
 
 static struct vm_page *
 page_of(struct vm_object *o, uint64_t index)
@@ -169,6 +170,35 @@ alone(void **state)
 	expect(e.mapping->object, true, 0, 16, "2:0-16");
 }
 
+/* An object's lane is the highest that any of its mappers is served in, whatever changes. */
+static void
+lanes(void **state)
+{
+	struct vm_object *o = share_make(64);
+	struct stat_shard stats = stats_shard(&share.unit.daemon->stats, 0);
+
+	(void)state;
+	assert_int_equal(share_map(1, o, 0, 32), 0);
+	assert_int_equal(vm_object_lane(o), LANE_COMMON);
+	lane_move(share.unit.daemon, share.tasks[1], 2, stats);
+	assert_int_equal(vm_object_lane(o), 2);
+	lane_move(share.unit.daemon, share.tasks[0], 1, stats);
+	assert_int_equal(vm_object_lane(o), 2);
+	share_unmap(1, 0, 32);
+	assert_int_equal(vm_object_lane(o), 1);
+	assert_int_equal(share_map(1, o, 0, 32), 0);
+	assert_int_equal(vm_object_lane(o), 2);
+	assert_int_equal(share_map(2, o, 0, 8), 0);
+	share_unmap(2, 0, 4);
+	lane_move(share.unit.daemon, share.tasks[1], LANE_COMMON, stats);
+	lane_move(share.unit.daemon, share.tasks[0], LANE_COMMON, stats);
+	assert_int_equal(vm_object_lane(o), LANE_COMMON);
+	lane_move(share.unit.daemon, share.tasks[2], 1, stats);
+	assert_int_equal(vm_object_lane(o), 1);
+	share_task_end(2);
+	assert_int_equal(vm_object_lane(o), LANE_COMMON);
+}
+
 int
 main(void)
 {
@@ -177,6 +207,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(parted, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(many, share_start, share_stop),
 		cmocka_unit_test_setup_teardown(alone, share_start, share_stop),
+		cmocka_unit_test_setup_teardown(lanes, share_start, share_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
