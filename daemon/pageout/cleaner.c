@@ -26,6 +26,9 @@
 #define CLEAN_AFTER_NS 4000000000u
 /* All objects are looked at this often. */
 #define LOOK_EVERY_NS 500000000u
+/* And no sooner than this after the last time, however often somebody rings: it takes each object's
+ * lock. */
+#define LOOK_LEAST_NS 1000000u
 /* A write is tried again after this time, and after twice as long each further time. */
 #define RETRY_FIRST_NS 100000000u
 #define RETRY_MOST_NS  5000000000u
@@ -224,8 +227,7 @@ objects_look(struct cleaner *c)
 		vm_object_put(o);
 	}
 	c->looked_ns = now;
-	/* What could not be read may be readable now. */
-	refused_places_changed(d);
+	c->is_due = false;
 }
 
 /* --- the thread --- */
@@ -262,6 +264,22 @@ is_finished(struct cleaner *c)
 	return load_acquire(&c->stopping) && objects == 0 && !c->active && c->in_flight == 0;
 }
 
+/* The bell, and what others have changed. What could not be read may be readable then. */
+static void
+changes_read(struct cleaner *c)
+{
+	struct daemon *d = c->daemon;
+	uint64_t now = clock_now_ns();
+	unsigned changes;
+
+	locks_assert_none();
+	returns_answer(d);
+	changes = vnode_watch_fd(d) >= 0 ? vnode_watch_read(d) : 0;
+	stat_add(c->stats, STAT_FILE_CHANGES, changes);
+	if (changes > 0)
+		c->asked_ns = now - LOOK_EVERY_NS;
+}
+
 static void *
 cleaner_main(void *argument)
 {
@@ -276,7 +294,8 @@ cleaner_main(void *argument)
 	watch_on_duty(&c->watch, LANE_COMMON);
 	alloc_forbid();
 	while (!is_finished(c)) {
-		bool soon = c->must_try_again || load_acquire(&c->stopping), is_rung = false;
+		bool soon = c->must_try_again || c->is_due || load_acquire(&c->stopping);
+		bool is_rung = false;
 		int count;
 
 		locks_assert_none();
@@ -284,16 +303,18 @@ cleaner_main(void *argument)
 		for (int i = 0; i < count; i++)
 			is_rung |= events[i].data.fd == d->returns.bell ||
 				   (is_watched && events[i].data.fd == vnode_watch_fd(d));
-		if (is_rung) {
-			returns_answer(d);
-			stat_add(c->stats, STAT_FILE_CHANGES, is_watched ? vnode_watch_read(d) : 0);
-		}
+		if (is_rung)
+			changes_read(c);
 		reap(c);
 		while ((r = returns_take(d)) != NULL)
 			request_add(c, r);
-		if (is_rung || load_acquire(&c->stopping) ||
-		    clock_now_ns() - c->looked_ns >= LOOK_EVERY_NS)
+		c->is_due |= is_rung || load_acquire(&c->stopping);
+		if (clock_now_ns() - c->looked_ns >= (c->is_due ? LOOK_LEAST_NS : LOOK_EVERY_NS))
 			objects_look(c);
+		if (clock_now_ns() - c->asked_ns >= LOOK_EVERY_NS) {
+			refused_places_changed(d);
+			c->asked_ns = clock_now_ns();
+		}
 		requests_serve(c);
 		tell_under_way(c);
 	}

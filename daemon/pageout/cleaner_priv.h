@@ -54,7 +54,9 @@ struct cleaner {
 	uint64_t number;    /* of the last run */
 	struct clean_request *active;
 	bool must_try_again; /* something was in transit: the next turn comes soon */
-	uint64_t looked_ns;  /* when the objects were last gone through */
+	bool is_due;         /* the objects are to be gone through */
+	uint64_t looked_ns;  /* when they last were */
+	uint64_t asked_ns;   /* when refused faults were last looked at */
 };
 
 /* Begins a run of the request's pages at r->at, and moves r->at on. => false: none can be begun
