@@ -221,7 +221,8 @@ pager_write_submit(const struct vm_object *o, uint64_t offset, size_t bytes,
 	enum pager_result result;
 
 	locks_assert_none();
-	CHECK(bytes > 0 && offset % o->daemon->page_bytes == 0 &&
+	/* The end of a file may lie in the midst of a page of several blocks. */
+	CHECK(bytes > 0 && offset % 4096 == 0 &&
 	      offset + bytes <= o->page_count << o->daemon->page_shift);
 	result = external_pager_of(o)->write_submit(o, offset, bytes, channel, buffer, cookie);
 	CHECK(result == PAGER_OK || result == PAGER_AGAIN || result == PAGER_FAILED);

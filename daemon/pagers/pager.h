@@ -141,8 +141,9 @@ void pager_read_end(const struct vm_object *o, const struct pager_read *read, in
 bool pager_size_submit(const struct vm_object *o, struct swap_channel *channel, uint64_t cookie);
 /* Bytes of the object, from its first page on, that lie within content of that size. */
 uint64_t pager_bytes_within(const struct vm_object *o, uint64_t size);
-/* Writes content to its place: `bytes` from `offset` on, in the object; whole pages, or less at the
- * end of the content. => OK: on its way; AGAIN: the channel is full; FAILED: it cannot be written
+/* Writes content to its place: `bytes` from `offset` on, in the object, a multiple of 4,096; whole
+ * pages, or less at the end of the content. => OK: on its way; AGAIN: the channel is full; FAILED:
+ * it cannot be written
  */
 enum pager_result pager_write_submit(const struct vm_object *o, uint64_t offset, size_t bytes,
     struct swap_channel *channel, void *buffer, uint64_t cookie);
