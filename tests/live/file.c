@@ -247,7 +247,7 @@ file_advice(struct file_view *v)
 	if (count > v->s->count - from)
 		count = v->s->count - from;
 	bytes = count * v->s->page_bytes;
-	switch (rng_below(&v->rng, 8)) {
+	switch (rng_below(&v->rng, v->never_wires ? 5 : 8)) {
 	case 0:
 		OK(pager_behavior(v->p, at, bytes, PAGER_BEHAVIOR_PAGEOUT));
 		break;

@@ -45,6 +45,7 @@ struct file_view {
 	unsigned char *base;
 	int fd;
 	uint64_t rng;
+	bool never_wires; /* wired pages count as written to */
 };
 
 /* A file of generation 0 in a directory of the test's, of `count` pages of the daemon. */
