@@ -39,6 +39,7 @@
 #include "pageq/cost.h"
 #include "pageq/eviction.h"
 #include "pageq/policies.h"
+#include "pageq/handed.h"
 #include "pageq/side.h"
 #include "pageq/speculative.h"
 #include "pageq/worker_calls.h"
@@ -69,7 +70,8 @@ struct pageq {
 	struct policies policies;
 	struct choice choice;
 	struct fault_cost cost;
-	struct side_queue side[SIDE_LANES]; /* of side lane i + 1 */
+	struct side_queue side[SIDE_LANES];         /* of side lane i + 1 */
+	struct handed_queue handed[1 + SIDE_LANES]; /* of lane i */
 	struct evictions evictions;
 	struct worker_calls calls;
 	atomic_uint rounds; /* (A) rounds of the workers so far */

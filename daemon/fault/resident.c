@@ -51,9 +51,10 @@ refill_holes(struct daemon *d, struct vm_object *o, int uffd, uint64_t address, 
 }
 
 /* A page of several clients has gone from its memfd: one of them has punched it away, and the
- * others have not asked for that. It was clean, so its copy is good: the page leaves, and the fault
- * brings it in again. A part of a large page may be mapped writable, in this task only. Lets the
- * page go. => false: it is as before; it may still be written */
+ * others have not asked for that. It was clean, so its copy is good: a worker takes the page out
+ * and wakes the thread, whose next fault brings it in again. A part of a large page may be mapped
+ * writable, in this task only. Lets the page go. => false: it is as before; it may still be written
+ */
 static bool
 return_to_copy(struct fault_server *server, const struct fault *f, const struct target *t,
     struct vm_page *p, struct cref copy)
@@ -63,7 +64,7 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 	uint64_t address = target_address(t, t->index);
 	int error = uffd_protect(f->task->uffd, address, d->page_bytes);
 	struct victim victim;
-	bool taken;
+	bool taken, given = false;
 
 	if (error && error != -ENOENT && error != -ESRCH)
 		return false;
@@ -75,10 +76,20 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 	pageq_lock(d);
 	taken = pageq_evict_page_locked(d, o, t->index, true, &victim) == EVICTION_TAKEN;
 	pageq_unlock(d);
-	if (taken)
-		victims_leave(server->stats, &server->hole, &victim, 1);
-	/* Else another thread has it now, and the next fault sees what has become of it. */
-	uffd_wake(f->task->uffd, address, d->page_bytes);
+	if (!taken) {
+		/* Another thread has it now, and the next fault sees what has become of it. */
+		uffd_wake(f->task->uffd, address, d->page_bytes);
+		return true;
+	}
+	/* It is busy by this server: WANTED is set, and whoever lets it go wakes the thread. */
+	lock_acquire(&o->lock);
+	(void)vm_page_busy_try(p);
+	lock_release(&o->lock);
+	pageq_lock(d);
+	given = handed_give_locked(d, vm_object_lane(o), &victim);
+	pageq_unlock(d);
+	if (!given)
+		victim_stay(server->stats, &victim, true);
 	return true;
 }
 

@@ -21,7 +21,9 @@
 #include "pageout/limit.h"
 #include "pageout/reclaim.h"
 #include "pageout/writeback.h"
+#include "pageq/handed.h"
 #include "pageq/side.h"
+#include "transit/leave.h"
 #include "pagers/store.h"
 #include "vm/task.h"
 #include "memorystatus/frame_wait.h"
@@ -35,7 +37,8 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 	uint32_t start = d->frames.free_min, stop = d->frames.free_target;
 
 	pageq_assert_held(d);
-	if (rank == 0 && load_relaxed(&d->limits.wanted[LANE_COMMON]))
+	if (rank == 0 &&
+	    (load_relaxed(&d->limits.wanted[LANE_COMMON]) || handed_wanted_locked(d, LANE_COMMON)))
 		return true;
 	if (rank < d->worker_count && evict_wanted_locked(d, LANE_COMMON))
 		return true;
@@ -105,6 +108,35 @@ worker_has_passed_over(struct pageout_worker *w, unsigned before, unsigned freed
 	return has_passed;
 }
 
+/* Takes out the pages that fault servers have handed to its lane. What a relieved worker has not
+ * begun stays in the queue, for the next one. => frames freed; no lock held */
+static unsigned
+take_handed(struct pageout_worker *w)
+{
+	struct daemon *d = w->daemon;
+	unsigned freed = 0;
+	struct victim v;
+
+	locks_assert_none();
+	while (!watch_is_relieved() && handed_take(d, w->lane, &v)) {
+		unsigned lane = vm_object_lane(v.object);
+		bool given = false;
+
+		if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
+			pageq_lock(d);
+			given = handed_give_locked(d, lane, &v);
+			pageq_unlock(d);
+			if (!given)
+				victim_stay(w->stats, &v, true);
+			continue;
+		}
+		watch_client(vm_object_cookie(v.object));
+		victims_leave(w->stats, &w->hole, &v, 1);
+		freed++;
+	}
+	return freed;
+}
+
 /* One turn of a worker of the common lane for which there is work. */
 static void
 turn(struct pageout_worker *w)
@@ -115,7 +147,9 @@ turn(struct pageout_worker *w)
 
 	locks_assert_none();
 	w->refused = false;
-	evicted = evict_round(w, &freed);
+	if (w->rank == 0)
+		freed += take_handed(w);
+	evicted = !watch_is_relieved() && evict_round(w, &freed);
 	if (w->rank == 0 && load_acquire(&d->limits.wanted[LANE_COMMON]))
 		freed += round_limits(w);
 	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < reclaim_target(d) ||
@@ -181,13 +215,15 @@ work_in_side_lane(struct pageout_worker *w)
 		unsigned freed = 0;
 
 		if (!w->eviction && !side_wanted_locked(d, w->lane) &&
-		    !evict_wanted_locked(d, w->lane)) {
+		    !handed_wanted_locked(d, w->lane) && !evict_wanted_locked(d, w->lane)) {
 			pageq_wait(d, &d->pageq.side[w->lane - 1].wanted);
 			continue;
 		}
 		pageq_unlock(d);
 		w->refused = false;
-		(void)evict_round(w, &freed);
+		freed += take_handed(w);
+		if (!watch_is_relieved())
+			(void)evict_round(w, &freed);
 		if (load_acquire(&d->limits.wanted[w->lane]) && !watch_is_relieved())
 			freed += round_limits(w);
 		if (!watch_is_relieved()) {
@@ -318,6 +354,8 @@ pageout_start(struct daemon *d)
 void
 pageout_stop(struct daemon *d)
 {
+	struct victim v;
+
 	CHECK(d->workers != NULL);
 	pageq_lock(d);
 	d->pageq.calls.stopping = true;
@@ -329,6 +367,10 @@ pageout_stop(struct daemon *d)
 	pageq_unlock(d);
 	for (unsigned i = 0; i < worker_thread_count(d); i++)
 		pthread_join(d->workers[i].thread, NULL);
+	/* So that no page stays busy. Fault servers have ended, and hand over no more. */
+	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
+		while (handed_take(d, lane, &v))
+			victim_stay(d->workers[0].stats, &v, true);
 }
 
 void

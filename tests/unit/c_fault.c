@@ -19,6 +19,7 @@
 #include "region/allocate.h"
 #include "threads.h"
 #include "transit/discard.h"
+#include "transit/leave.h"
 
 /* --- a page is refused while another server would fill it --- */
 
@@ -388,10 +389,92 @@ holes_make_no_objects(void **state)
 	faults_stop(&u);
 }
 
+/* --- a page that a sharer has punched away --- */
+
+/* The page is resident and clean, and its place in the memfd has the byte. => its row */
+static struct vm_page *
+clean_page(struct fault_server *server, struct unit *u, uint64_t index, char byte)
+{
+	struct fault f = fault_at(u, index, 0);
+	enum wait_for wait;
+	struct vm_page *p;
+
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
+	p = &u->daemon->frames.pages[slot_frame(load_relaxed(vm_object_slot(u->object, index)))];
+	p->cref = 1;
+	vm_page_busy_only(p);
+	vm_page_flags_clear(p, PAGE_DIRTY);
+	vm_page_unbusy(p);
+	assert_int_equal(pwrite(u->object->backing.memfd, &byte, 1, (off_t)index * 4096), 1);
+	return p;
+}
+
+static char
+byte_at(struct unit *u, uint64_t index)
+{
+	char byte = 0;
+
+	assert_int_equal(pread(u->object->backing.memfd, &byte, 1, (off_t)index * 4096), 1);
+	return byte;
+}
+
+/* The fault server takes nothing out of memory: the page goes to a worker, whose thread wakes the
+ * one that has faulted. */
+static void
+punched_page_is_handed_on(void **state)
+{
+	struct fault_server *server;
+	struct handed_queue *q;
+	enum wait_for wait;
+	struct vm_page *p;
+	struct victim v;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	u.object->is_shareable = true;
+	q = &u.daemon->pageq.handed[LANE_COMMON];
+	p = clean_page(server, &u, 7, 'x');
+	f = fault_at(&u, 7, 0);
+	world.continue_error = -EFAULT;
+	world.wakes = 0;
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_AGAIN);
+	assert_int_equal(q->count, 1);
+	assert_int_equal(page_word_state(load_relaxed(&p->word)), PAGE_CLEANING);
+	assert_true(load_relaxed(&p->word) & PAGE_WANTED);
+	assert_int_equal(byte_at(&u, 7), 'x');
+	assert_int_equal(world.wakes, 0);
+	/* Another touch meets it busy. */
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_AGAIN);
+	assert_int_equal(q->count, 1);
+	assert_true(handed_take(u.daemon, LANE_COMMON, &v));
+	assert_false(handed_take(u.daemon, LANE_COMMON, &v));
+	victims_leave(server->stats, &server->hole, &v, 1);
+	assert_int_equal(kind_at(&u, 7), SLOT_STORED);
+	assert_int_equal(byte_at(&u, 7), 0);
+	assert_true(world.wakes > 0);
+	/* The queue is full: the page stays, and the thread faults again. */
+	world.continue_error = 0;
+	p = clean_page(server, &u, 9, 'y');
+	world.continue_error = -EFAULT;
+	world.wakes = 0;
+	q->count = HANDED_MAX;
+	f = fault_at(&u, 9, 0);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_AGAIN);
+	assert_true(world.wakes > 0);
+	assert_int_equal(state_at(&u, 9), PAGE_ACTIVE);
+	assert_false(load_relaxed(&p->word) & PAGE_BUSY);
+	assert_int_equal(byte_at(&u, 9), 'y');
+	q->count = 0;
+	faults_stop(&u);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(punched_page_is_handed_on),
 		cmocka_unit_test(nobody_fills_what_is_refused),
 		cmocka_unit_test(nothing_is_refused_in_a_hole),
 		cmocka_unit_test(discard_waits_for_who_was_first),

@@ -52,6 +52,15 @@ __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 {
 	(void)uffd, (void)address, (void)bytes, (void)mode;
 	world.continues++;
+	return world.continue_error;
+}
+
+int __wrap_uffd_protect(int uffd, uint64_t address, size_t bytes);
+
+int
+__wrap_uffd_protect(int uffd, uint64_t address, size_t bytes)
+{
+	(void)uffd, (void)address, (void)bytes;
 	return 0;
 }
 

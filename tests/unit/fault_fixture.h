@@ -17,6 +17,7 @@ struct fault_world {
 	unsigned poisons, wakes, zeropages, continues;
 	uint64_t woken;     /* the last address */
 	int zeropage_error; /* 0, or -errno: then nothing is put in place */
+	int continue_error;
 };
 extern struct fault_world world;
 
