@@ -382,6 +382,8 @@ int
 upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags)
 {
 	unsigned end = from + count;
+	/* A page that could be written to may differ from its copy. */
+	enum becomes what = u->flags & UPL_COPYOUT_FROM ? AS_BEFORE : DIRTY;
 	struct run r;
 
 	if (!range_fits(u, from, count) || flags & ~UPL_ABORT_FLAGS)
@@ -394,7 +396,7 @@ upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags)
 		else if (r.how == HOW_FILLING)
 			filling_abort(&r, flags & UPL_ABORT_ERROR);
 		else
-			run_release(&r, flags & UPL_ABORT_REFERENCE, AS_BEFORE);
+			run_release(&r, flags & UPL_ABORT_REFERENCE, what);
 	}
 	return 0;
 }

@@ -155,11 +155,17 @@ refill(struct worker *w, uint32_t first, uint32_t count)
 			continue;
 		OK(pager_upl_read(u, i * b->page_bytes, w->copy, b->page_bytes));
 		book_verify_copy(b, first + i, w->copy, "a list");
+		/* A resident page keeps what was written to it, committed or not. */
 		if (rng_below(&w->rng, 2)) {
 			book_note(b, first + i, mixture_draw(&mixture, &w->rng));
 			page_expect(b, first + i, w->copy);
 			page_put(w, u, i, w->copy);
-			OK(pager_upl_commit_range(u, i * b->page_bytes, b->page_bytes, 0, NULL));
+			if (was & PAGER_UPL_PAGE_PRESENT && rng_below(&w->rng, 2))
+				OK(pager_upl_abort_range(
+				    u, i * b->page_bytes, b->page_bytes, 0, NULL));
+			else
+				OK(pager_upl_commit_range(
+				    u, i * b->page_bytes, b->page_bytes, 0, NULL));
 		} else if (was & (PAGER_UPL_PAGE_ABSENT | PAGER_UPL_PAGE_PAGED_OUT)) {
 			OK(pager_upl_write(u, i * b->page_bytes, "garbage", 7));
 			OK(pager_upl_abort_range(u, i * b->page_bytes, b->page_bytes,

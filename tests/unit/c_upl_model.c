@@ -204,7 +204,7 @@ model_commit(enum subject s, unsigned flags, unsigned how)
 }
 
 static struct after
-model_abort(enum subject s, unsigned how, bool is_wanted)
+model_abort(enum subject s, unsigned flags, unsigned how, bool is_wanted)
 {
 	struct after a = as_before(s);
 
@@ -216,6 +216,9 @@ model_abort(enum subject s, unsigned how, bool is_wanted)
 		return gone(PAGE_POISONED);
 	if (is_resident(s) && how & UPL_ABORT_REFERENCE)
 		a.state = PAGE_ACTIVE;
+	/* It may have been written to. */
+	if (is_resident(s) && !(flags & UPL_COPYOUT_FROM))
+		a.is_dirty = true;
 	return a;
 }
 
@@ -287,7 +290,7 @@ row_try(enum subject s, unsigned flags, bool commits, unsigned how, bool is_want
 	if (holds && s != WIRED && is_wanted)
 		met = fault_meets(o, PAGE);
 	if (holds)
-		a = commits ? model_commit(s, flags, how) : model_abort(s, how, met);
+		a = commits ? model_commit(s, flags, how) : model_abort(s, flags, how, met);
 	assert_int_equal(commits ? upl_commit(u, 0, 1, how) : upl_abort(u, 0, 1, how), 0);
 	assert_int_equal(u->held, 0);
 	assert_int_equal(load_relaxed(&o->daemon->frames.listed), 0);
