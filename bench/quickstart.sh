@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # From a fresh clone to a result: installs what is missing, builds, and indexes the words of this machine's own files
-# twice: on plain memory, and on memory from a pagerd that holds a quarter of it. Both must give the same answer.
+# twice: on plain memory, and on memory from a pagerd that holds a quarter of it, through which large files are mapped as
+# well. Both must give the same answer.
 #
 #	sh bench/quickstart.sh [--no-install]
 #

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Makes an index of the words in this machine's files, with everything in memory from pagerd: the
- * files' bytes, the table of words, and for each word the list of files that hold it. On plain
- * memory the same program gives the same answer.
+ * files' bytes, the table of words, and for each word the list of files that hold it. Small files
+ * are read, large ones are mapped. On plain memory the same program gives the same answer.
  *
  * Progress goes to standard error, the answer to standard output.
  */
@@ -21,8 +21,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define SEGMENT_BYTES  ((size_t)16 << 20) /* memory is allocated in pieces of this size */
-#define FILE_MAX_BYTES ((size_t)8 << 20)  /* larger files are left out */
+#define SEGMENT_BYTES  ((size_t)16 << 20)  /* memory is allocated in pieces of this size */
+#define FILE_MAX_BYTES ((size_t)8 << 20)   /* larger files are left out */
+#define FILE_MAP_BYTES ((size_t)128 << 10) /* files from this size on are mapped */
 #define WORD_MIN       3u
 #define WORD_MAX       40u
 #define PROGRESS_BYTES ((uint64_t)32 << 20)
@@ -77,6 +78,7 @@ struct index {
 	struct file *files;
 	uint64_t files_room, file_count;
 	uint64_t bytes, words, postings, occurrences;
+	uint64_t mapped_files, mapped_bytes;
 	uint64_t memory_bytes, memory_peak_bytes;
 };
 
@@ -85,6 +87,14 @@ die(const char *what, int error)
 {
 	fprintf(stderr, "wordindex: %s: %s\n", what, strerror(-error));
 	exit(1);
+}
+
+static void
+memory_count(struct index *x, size_t bytes)
+{
+	x->memory_bytes += bytes;
+	if (x->memory_bytes > x->memory_peak_bytes)
+		x->memory_peak_bytes = x->memory_bytes;
 }
 
 /* memory_get and memory_put are the only functions that allocate and free memory. */
@@ -104,9 +114,7 @@ memory_get(struct index *x, size_t bytes)
 	}
 	if (error)
 		die("no memory", error);
-	x->memory_bytes += bytes;
-	if (x->memory_bytes > x->memory_peak_bytes)
-		x->memory_peak_bytes = x->memory_bytes;
+	memory_count(x, bytes);
 	return addr;
 }
 
@@ -275,7 +283,31 @@ text_index(struct index *x, const char *text, size_t bytes, uint32_t file)
 	}
 }
 
-/* Reads a file directly into paged memory and indexes it. => whether it could be read. */
+/* Maps a file; it stays mapped. => its bytes, or NULL: its file system does not allow it */
+static char *
+file_map(struct index *x, int fd, size_t bytes)
+{
+	void *addr = NULL;
+	int error = 0;
+
+	if (x->pager) {
+		error = pager_map_file(x->pager, fd, 0, bytes, PROT_READ, PAGER_MAP_SHARED, &addr);
+	} else {
+		addr = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+		if (addr == MAP_FAILED)
+			error = -errno;
+	}
+	if (error == -ENODEV)
+		return NULL;
+	if (error)
+		die("cannot map a file", error);
+	memory_count(x, bytes);
+	x->mapped_files++;
+	x->mapped_bytes += bytes;
+	return addr;
+}
+
+/* Maps a file, or reads it directly into paged memory, and indexes it. => whether that could be. */
 static bool
 file_add(struct index *x, const char *path, size_t bytes)
 {
@@ -286,7 +318,11 @@ file_add(struct index *x, const char *path, size_t bytes)
 
 	if (fd < 0)
 		return false;
-	text = segment_get(x, &x->text, bytes);
+	text = bytes >= FILE_MAP_BYTES ? file_map(x, fd, bytes) : NULL;
+	if (text)
+		got = bytes;
+	else
+		text = segment_get(x, &x->text, bytes);
 	while (got < bytes && (n = read(fd, text + got, bytes - got)) > 0)
 		got += (size_t)n;
 	close(fd);
@@ -515,8 +551,9 @@ main(int argc, char **argv)
 	index_finish(&x);
 	progress(&x, start);
 	answer(&x);
-	fprintf(stderr, "wordindex: %.1f s on %s memory\n", seconds_now() - start,
-	    paged ? "paged" : "plain");
+	fprintf(stderr, "wordindex: %.1f s on %s memory; %llu files of %llu MiB were mapped\n",
+	    seconds_now() - start, paged ? "paged" : "plain", (unsigned long long)x.mapped_files,
+	    (unsigned long long)x.mapped_bytes >> 20);
 	if (x.pager)
 		faults_print(x.pager);
 	if (hold_fd >= 0)
