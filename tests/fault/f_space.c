@@ -318,6 +318,8 @@ test_wired(struct live *d, const char *memory, const char *percent, const char *
 	    option, more, NULL);
 	pid = client_start(d, wirer, &wish);
 	stage_wait(d, &shared->stage, 1);
+	/* A page is counted after its thread has gone on. */
+	live_rest(d);
 	EQ(live_stat(d, "wired"), atomic_load(&shared->filled));
 	/* The free targets lie within the memory that is not wired. */
 	WAIT_UNTIL(d, (uint64_t)live_stat(d, "free_target") + atomic_load(&shared->filled) <

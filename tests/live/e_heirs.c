@@ -225,7 +225,7 @@ wired(void)
 	wired_go_on(&d, w);
 	stage_allow(&c->stage[1], 1);
 	stage_wait(&d, &c->stage[1], 2);
-	EQ(live_stat(&d, "wired"), c->count);
+	WAIT_UNTIL(&d, live_stat(&d, "wired") == c->count);
 	wired_go_on(&d, w);
 	/* Its own pages are within its limit all the same. */
 	REQUIRE(live_stat(&d, "internal") <= c->count + 2 * OWNER_LIMIT);

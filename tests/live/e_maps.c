@@ -508,6 +508,7 @@ corners(struct live *d, void *argument)
 			for (unsigned k = 0; k < 2; k++)
 				EQ(region(p, base[k] + i * page).info.user_wired_count, times[i]);
 		}
+		live_rest(d);
 		EQ(statistics(d, p).wired_mem, 2 * wired * page);
 		EQ(live_stat(d, "wired"), 2 * wired);
 		/* The other sees wired pages, and has wired none. */
