@@ -121,12 +121,11 @@ changed(struct daemon *d, const struct file_handle *handle)
 	lock_release(&d->vnodes.lock);
 }
 
-/* => the handle that comes with an event, or NULL */
+/* at: the event as it has been read. => the handle that comes with it, or NULL */
 static const struct file_handle *
-event_handle(const struct fanotify_event_metadata *event)
+event_handle(const char *at, const struct fanotify_event_metadata *event)
 {
-	const struct fanotify_event_info_fid *fid =
-	    (const void *)((const char *)event + event->metadata_len);
+	const struct fanotify_event_info_fid *fid = (const void *)(at + event->metadata_len);
 
 	if (event->event_len < event->metadata_len + sizeof(*fid) + sizeof(struct file_handle) ||
 	    fid->hdr.info_type != FAN_EVENT_INFO_TYPE_FID)
@@ -138,21 +137,27 @@ unsigned
 vnode_watch_read(struct daemon *d)
 {
 	_Alignas(8) char buffer[EVENT_BYTES];
-	const struct fanotify_event_metadata *event;
+	struct fanotify_event_metadata event;
 	unsigned count = 0;
 	ssize_t bytes;
 
 	locks_assert_none();
 	while ((bytes = read(d->vnodes.watch, buffer, sizeof(buffer))) > 0) {
-		event = (const void *)buffer;
-		for (; FAN_EVENT_OK(event, bytes); event = FAN_EVENT_NEXT(event, bytes)) {
-			const struct file_handle *handle = event_handle(event);
+		for (const char *at = buffer; bytes >= (ssize_t)sizeof(event);
+		     bytes -= event.event_len, at += event.event_len) {
+			const struct file_handle *handle;
 
-			if (event->pid == getpid() && !(event->mask & FAN_Q_OVERFLOW))
+			/* A copy: handles of any length leave the next event at any multiple of
+			 * four. */
+			memcpy(&event, at, sizeof(event));
+			if (event.event_len < sizeof(event) || event.event_len > bytes)
+				break;
+			handle = event_handle(at, &event);
+			if (event.pid == getpid() && !(event.mask & FAN_Q_OVERFLOW))
 				continue;
-			if (!handle && !(event->mask & FAN_Q_OVERFLOW))
+			if (!handle && !(event.mask & FAN_Q_OVERFLOW))
 				continue;
-			changed(d, event->mask & FAN_Q_OVERFLOW ? NULL : handle);
+			changed(d, event.mask & FAN_Q_OVERFLOW ? NULL : handle);
 			count++;
 		}
 	}
