@@ -101,6 +101,7 @@ struct pager {
 	struct range_set free;     /* (space_lock) */
 	struct range_set owed;     /* (space_lock) */
 	struct device_set devices; /* (space_lock) */
+	void *unreadable;          /* constant: a page that nobody can read */
 	struct pager_upl *upls;    /* (space_lock) */
 
 	struct keeper keeper;

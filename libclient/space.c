@@ -32,9 +32,6 @@
 
 _Static_assert(SPACE_ALIGN_BYTES >= PAGER_CHAN_PAGE_SIZE_MAX, "a reservation starts on a page");
 
-/* A page that nobody can read, and which is never unmapped: it is the library's own. */
-static _Alignas(HARDWARE_PAGE) char unreadable[HARDWARE_PAGE];
-
 /* No more than this is asked about at a time, because as many addresses must follow on that page.
  * The kernel leaves twice as many free above all mappings but the stack. */
 #define SPACE_ASK_BYTES (64ull << 20)
@@ -42,7 +39,9 @@ static _Alignas(HARDWARE_PAGE) char unreadable[HARDWARE_PAGE];
 int
 space_init(struct pager *p)
 {
-	if (mprotect(unreadable, sizeof(unreadable), PROT_NONE) < 0)
+	/* Not a page of the library's data: LeakSanitizer reads all of that. */
+	p->unreadable = mmap(NULL, HARDWARE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p->unreadable == MAP_FAILED)
 		return -ENOMEM;
 	pthread_mutex_init(&p->change_lock, NULL);
 	pthread_mutex_init(&p->space_lock, NULL);
@@ -63,6 +62,7 @@ space_fini(struct pager *p)
 	range_set_fini(&p->free);
 	range_set_fini(&p->owed);
 	device_set_fini(&p->devices);
+	munmap(p->unreadable, HARDWARE_PAGE);
 }
 
 static void *
@@ -78,7 +78,7 @@ static bool
 space_is_one_registered(const struct pager *p, uint64_t address, uint64_t size)
 {
 	struct uffdio_copy ask = { .dst = address,
-		.src = (uint64_t)(uintptr_t)unreadable,
+		.src = (uint64_t)(uintptr_t)p->unreadable,
 		.len = size,
 		.mode = UFFDIO_COPY_MODE_DONTWAKE };
 	int r;
