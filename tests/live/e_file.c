@@ -187,7 +187,8 @@ test_killed(void)
 	p->fd = file_make("killed", p->bytes);
 	client = client_start(&d, killed, p);
 	pair_await(&d, p, 1);
-	/* The gauge is renewed now and then: it says 0 for a moment after the first mapping, too. */
+	/* The gauge is renewed now and then: it says 0 for a moment after the first mapping, too.
+	 */
 	WAIT_UNTIL(&d, live_stat(&d, "files") == 1);
 	client_kill(client);
 	WAIT_UNTIL(&d, live_stat(&d, "files") == 0);
