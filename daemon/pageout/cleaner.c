@@ -96,7 +96,7 @@ requests_serve(struct cleaner *c)
 	while ((r = *at) != NULL) {
 		while (clean_run_begin(c, r))
 			continue;
-		/* If the disk is full, one refusal is enough for now. */
+		/* Where the disk is full, one refused write ends the request; the next begins anew. */
 		if (!r->done && r->error)
 			r->at = r->high;
 		if (r->at == r->high && r->last == UINT64_MAX)

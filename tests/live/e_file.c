@@ -187,8 +187,7 @@ test_killed(void)
 	p->fd = file_make("killed", p->bytes);
 	client = client_start(&d, killed, p);
 	pair_await(&d, p, 1);
-	/* The gauge is renewed now and then: it says 0 for a moment after the first mapping, too.
-	 */
+	/* The gauge is renewed now and then, and may still be from before the mapping. */
 	WAIT_UNTIL(&d, live_stat(&d, "files") == 1);
 	client_kill(client);
 	WAIT_UNTIL(&d, live_stat(&d, "files") == 0);
