@@ -96,7 +96,7 @@ requests_serve(struct cleaner *c)
 	while ((r = *at) != NULL) {
 		while (clean_run_begin(c, r))
 			continue;
-		/* Where the disk is full, one refused write ends the request; the next begins anew. */
+		/* Where the disk is full, one refused write ends the request. */
 		if (!r->done && r->error)
 			r->at = r->high;
 		if (r->at == r->high && r->last == UINT64_MAX)
