@@ -86,16 +86,14 @@ ends_once(struct live *d, struct common *c, const unsigned *order, unsigned kill
 static void
 run_ends(void)
 {
-	static const unsigned orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 },
-		{ 2, 0, 1 }, { 2, 1, 0 } };
 	struct live d;
 	struct common *c;
 
 	live_start(&d, "32M", "--page-size", page_size, "--device", "ends=2M", NULL);
 	c = common_make(&d);
-	for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-		ends_once(&d, c, orders[i], i * 3 % 8);
-	ends_once(&d, c, orders[0], 7);
+	for (unsigned i = 0; i < ORDERS; i++)
+		ends_once(&d, c, ending_orders[i], i * 3 % 8);
+	ends_once(&d, c, ending_orders[0], 7);
 	live_stop(&d);
 }
 

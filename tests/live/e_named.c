@@ -156,27 +156,16 @@ named_reader(struct live *d, void *argument)
 static client_body *const named_bodies[] = { named_maker, named_partner, named_reader };
 
 /* Those that clients and their memory have; swap files are kept for later. */
-static unsigned
-clients_descriptors(struct live *d)
-{
-	return live_descriptors_count(d->pid, "socket:") + live_descriptors_count(d->pid, "pipe:") +
-	       live_descriptors_count(d->pid, "pagerd-object") +
-	       live_descriptors_count(d->pid, "userfaultfd") +
-	       live_descriptors_count(d->pid, "pagemap");
-}
-
 /* Ends them in each order. */
 static void
 named(void)
 {
-	static const unsigned orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 },
-		{ 2, 0, 1 }, { 2, 1, 0 } };
 	struct live d = { 0 };
 	unsigned descriptors;
 
 	daemon_start(&d);
 	descriptors = clients_descriptors(&d);
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < ORDERS; i++) {
 		struct common *c = common_make(&d);
 		pid_t pids[3];
 
@@ -188,16 +177,7 @@ named(void)
 		stage_allow(&c->stage[2], 1);
 		for (unsigned k = 0; k < 3; k++)
 			stage_wait(&d, &c->stage[k], 2);
-		for (unsigned k = 0; k < 3; k++) {
-			stage_allow(&c->stage[orders[i][k]], 2);
-			client_join(&d, pids[orders[i][k]], false);
-			live_check(&d);
-			if (k < 2)
-				REQUIRE(resident(&d) > 0);
-		}
-		WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
-		WAIT_UNTIL(&d, resident(&d) == 0);
-		WAIT_UNTIL(&d, clients_descriptors(&d) == descriptors);
+		sharers_end(&d, c, pids, ending_orders[i], descriptors);
 	}
 	live_stop(&d);
 }

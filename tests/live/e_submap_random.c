@@ -405,27 +405,16 @@ ends_maker(struct live *d, void *argument)
 	view_end(&s.view);
 }
 
-static unsigned
-clients_descriptors(struct live *d)
-{
-	return live_descriptors_count(d->pid, "socket:") +
-	       live_descriptors_count(d->pid, "pagerd-object") +
-	       live_descriptors_count(d->pid, "userfaultfd") +
-	       live_descriptors_count(d->pid, "pagemap");
-}
-
 static void
 ends(void)
 {
-	static const unsigned orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 },
-		{ 2, 0, 1 }, { 2, 1, 0 } };
 	static client_body *const bodies[] = { ends_maker, ends_second, ends_reader };
 	struct live d = { 0 };
 	unsigned descriptors;
 
 	daemon_start(&d);
 	descriptors = clients_descriptors(&d);
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < ORDERS; i++) {
 		struct truth *t = truth_make(&d);
 		pid_t pids[3];
 
@@ -440,16 +429,7 @@ ends(void)
 				stage_allow(&t->c->stage[k], at);
 		}
 		live_check(&d);
-		for (unsigned k = 0; k < 3; k++) {
-			stage_allow(&t->c->stage[orders[i][k]], 2);
-			client_join(&d, pids[orders[i][k]], false);
-			live_check(&d);
-			if (k < 2)
-				REQUIRE(resident(&d) > 0);
-		}
-		WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
-		WAIT_UNTIL(&d, resident(&d) == 0);
-		WAIT_UNTIL(&d, clients_descriptors(&d) == descriptors);
+		sharers_end(&d, t->c, pids, ending_orders[i], descriptors);
 	}
 	live_stop(&d);
 }

@@ -173,3 +173,31 @@ share_options_parse(int argc, char **argv)
 			options.ops = (unsigned)atoi(value);
 	}
 }
+
+unsigned
+clients_descriptors(struct live *d)
+{
+	return live_descriptors_count(d->pid, "socket:") + live_descriptors_count(d->pid, "pipe:") +
+	       live_descriptors_count(d->pid, "pagerd-object") +
+	       live_descriptors_count(d->pid, "userfaultfd") +
+	       live_descriptors_count(d->pid, "pagemap");
+}
+
+const unsigned ending_orders[ORDERS][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 },
+	{ 2, 0, 1 }, { 2, 1, 0 } };
+
+void
+sharers_end(struct live *d, struct common *c, const pid_t *pids, const unsigned *order,
+    unsigned descriptors)
+{
+	for (unsigned k = 0; k < 3; k++) {
+		stage_allow(&c->stage[order[k]], 2);
+		client_join(d, pids[order[k]], false);
+		live_check(d);
+		if (k < 2)
+			REQUIRE(resident(d) > 0);
+	}
+	WAIT_UNTIL(d, live_stat(d, "sessions") == 0);
+	WAIT_UNTIL(d, resident(d) == 0);
+	WAIT_UNTIL(d, clients_descriptors(d) == descriptors);
+}

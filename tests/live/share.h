@@ -70,5 +70,14 @@ void sharers_begin(struct live *d, struct common *c, client_body *const *bodies,
     uid_t last, pid_t *pids);
 /* Pages that the daemon keeps, when it is at rest. */
 int64_t resident(struct live *d);
+/* Descriptors that the daemon has on behalf of clients and of what they share. */
+unsigned clients_descriptors(struct live *d);
+/* The orders in which three sharers can end. */
+#define ORDERS 6
+extern const unsigned ending_orders[ORDERS][3];
+/* Three sharers, each at stage 2, end in that order; what they share stays until the last one has.
+ * Then the daemon has nothing of theirs, and as many descriptors as before. */
+void sharers_end(struct live *d, struct common *c, const pid_t *pids, const unsigned *order,
+    unsigned descriptors);
 
 #endif
