@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "descriptors.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -32,6 +33,19 @@ descriptors_send(
 		memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
 	}
 	return sendmsg(socket, &message, flags | MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+int
+descriptors_bell(int *ret_own, int *ret_given)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	shutdown(pair[0], SHUT_RD);
+	*ret_own = pair[0];
+	*ret_given = pair[1];
+	return 0;
 }
 
 bool

@@ -14,6 +14,9 @@
  * no signal. flags: MSG_DONTWAIT or 0. => whether all of it was sent; else errno says why not */
 bool descriptors_send(
     int socket, const void *bytes, size_t size, const int *fds, unsigned count, int flags);
+/* A socket pair over which one side tells the other something: nothing can be sent to *ret_own, so
+ * that closing it never lasts. => 0 or -errno */
+int descriptors_bell(int *ret_own, int *ret_given);
 /* Sends a message of one byte with the descriptor. => whether it was sent */
 bool descriptor_give(int socket, int fd);
 /* Waits for such a message. => the descriptor, which execve(2) closes; -1: the other end has hung

@@ -5,9 +5,11 @@
 #include "failpt.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
 	const char *name;
@@ -98,4 +100,12 @@ failpt_hit_slow(enum fail_point point)
 		return 0;
 	fetch_add_relaxed(&state[point].count, 1);
 	return -points[point].error;
+}
+
+void
+failpt_kill(void)
+{
+	kill(getpid(), SIGKILL);
+	for (;;)
+		pause();
 }

@@ -39,4 +39,13 @@ failpt_hit(enum fail_point point)
 	return 0;
 }
 
+/* The process is killed, as by somebody else, where a point of that kind is hit. */
+void failpt_kill(void);
+static inline void
+failpt_die(enum fail_point point)
+{
+	if (failpt_hit(point) != 0)
+		failpt_kill();
+}
+
 #endif

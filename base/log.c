@@ -224,6 +224,16 @@ log_message_limited(struct log_limit *limit, enum log_level level, const char *f
 	va_end(args);
 }
 
+bool
+log_limits_are_left(void)
+{
+	for (struct log_limit *l = atomic_load_explicit(&limits, memory_order_acquire); l;
+	     l = l->next)
+		if (atomic_load_explicit(&l->left_out, memory_order_relaxed) > 0)
+			return true;
+	return false;
+}
+
 void
 log_limits_tell(bool all)
 {

@@ -49,6 +49,8 @@ void log_message_limited(struct log_limit *limit, enum log_level level, const ch
  * for the next line of its kind. A program that runs for long calls it now and then, and once with
  * `all` before it ends. Any thread. */
 void log_limits_tell(bool all);
+/* Whether there are such counts. */
+bool log_limits_are_left(void);
 
 #define log_error(...)   log_message(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)

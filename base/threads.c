@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 bool
@@ -24,6 +25,13 @@ thread_file_read(pid_t pid, pid_t thread, const char *file, char *text, size_t s
 		n--;
 	text[n > 0 ? n : 0] = '\0';
 	return n > 0;
+}
+
+void
+thread_nice_set(int by)
+{
+	/* Of a thread, in Linux. The kernel keeps the sum within what there is. */
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, (id_t)getpid()) + by);
 }
 
 bool

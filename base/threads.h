@@ -23,4 +23,9 @@ bool threads_each(pid_t pid, bool (*f)(pid_t pid, pid_t thread, void *argument),
  * beginning of the next */
 uint64_t threads_asleep(pid_t pid, pid_t except);
 
+/* The calling thread's nice value becomes that of the process's first thread plus `by`, as far as
+ * there are such values; without privilege a lower one is refused. So threads of a program that was
+ * started with a nice value of its own keep their order. */
+void thread_nice_set(int by);
+
 #endif

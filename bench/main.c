@@ -23,6 +23,14 @@ static const struct {
 	{ "--check", check_command },
 	{ "policies", policies_command },
 	{ "shared", shared_command },
+	{ "ool", ool_command },
+	{ "greedy", greedy_command },
+	{ "halve", halve_command },
+	{ "fork", fork_command },
+	{ "first-write", first_write_command },
+	{ "ledger", ledger_command },
+	{ "takeover", takeover_command },
+	{ "programs", programs_command },
 };
 
 int

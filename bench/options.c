@@ -45,6 +45,8 @@ enum {
 	OPT_WINDOW,
 	OPT_TSV,
 	OPT_MARKDOWN,
+	OPT_SCALE,
+	OPT_KILLS,
 	OPT_HELP,
 };
 
@@ -83,6 +85,8 @@ static const struct option long_options[] = {
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "tsv", required_argument, NULL, OPT_TSV },
 	{ "markdown", required_argument, NULL, OPT_MARKDOWN },
+	{ "scale", required_argument, NULL, OPT_SCALE },
+	{ "kills", required_argument, NULL, OPT_KILLS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -104,6 +108,14 @@ options_usage(void)
 	    "       pagerbench compare [SCENARIO...] [OPTION]...\n"
 	    "       pagerbench policies [OPTION]...\n"
 	    "       pagerbench shared [OPTION]...\n"
+	    "       pagerbench ool [OPTION]...\n"
+	    "       pagerbench greedy [OPTION]...\n"
+	    "       pagerbench halve [OPTION]...\n"
+	    "       pagerbench fork [OPTION]...\n"
+	    "       pagerbench first-write [OPTION]...\n"
+	    "       pagerbench ledger [OPTION]...\n"
+	    "       pagerbench takeover [OPTION]...\n"
+	    "       pagerbench programs [PROGRAM...] [OPTION]...\n"
 	    "       pagerbench --check\n"
 	    "\n"
 	    "run and compare:\n"
@@ -147,7 +159,14 @@ options_usage(void)
 	    "  --window N            pages that stay mapped while recording (32)\n"
 	    "  --tsv FILE            a line for each run\n"
 	    "  --markdown FILE       the tables, as on standard output\n"
-	    "  --plot FILE.svg       draw miss ratios over sizes, and soft against major faults\n",
+	    "  --plot FILE.svg       draw miss ratios over sizes, and soft against major faults\n"
+	    "takeover (--ratio 4, --threads 2; --strict as above):\n"
+	    "  --kills N             how often the worker is killed (50)\n"
+	    "programs (needs root, except with --peer none and pagerd=; --pairs, --plot, "
+	    "--strict,\n"
+	    "--json and --seed as above):\n"
+	    "  --fractions LIST      memory, percent of the program's own peak (100,75,50,25)\n"
+	    "  --scale R             size of what they work on; 1 is the full size (1)\n",
 	    stdout);
 }
 
@@ -167,6 +186,7 @@ options_init(struct options *o)
 	o->workloads = "random,zipf,scan,loop";
 	o->fractions = "100,90,75,50,25";
 	o->repeat = 3;
+	o->scale = 1;
 	o->window = 32;
 }
 
@@ -227,6 +247,12 @@ take_number(struct options *o, int option, const char *text)
 	case OPT_GATE_FD:
 		o->gate_fd = (int)v;
 		return v < 1024 ? 0 : -EINVAL;
+	case OPT_SCALE:
+		o->scale = v;
+		return v >= 0.001 && v <= 100 ? 0 : -EINVAL;
+	case OPT_KILLS:
+		o->kills = (unsigned)v;
+		return v >= 1 && v <= 100000 ? 0 : -EINVAL;
 	case OPT_LIMIT:
 		o->limit = v;
 		return v > 0 ? 0 : -EINVAL;
@@ -317,6 +343,7 @@ take(struct options *o, int option, const char *text)
 		return 0;
 	case OPT_FRACTIONS:
 		o->fractions = text;
+		o->fractions_given = true;
 		return 0;
 	case OPT_TSV:
 		o->tsv = text;

@@ -51,6 +51,9 @@ struct options {
 	const char *workloads, *policies, *fractions; /* lists */
 	const char *tsv, *markdown;
 	unsigned repeat, window;
+	unsigned kills; /* takeover; 0: the default */
+	bool fractions_given;
+	double scale; /* programs: of their inputs */
 };
 
 void options_init(struct options *o);
@@ -66,5 +69,13 @@ int compare_command(const struct options *o);
 int check_command(const struct options *o);
 int policies_command(const struct options *o);
 int shared_command(const struct options *o);
+int ool_command(const struct options *o);
+int greedy_command(const struct options *o);
+int halve_command(const struct options *o);
+int fork_command(const struct options *o);
+int first_write_command(const struct options *o);
+int ledger_command(const struct options *o);
+int takeover_command(const struct options *o);
+int programs_command(const struct options *o);
 
 #endif

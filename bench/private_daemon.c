@@ -52,8 +52,13 @@ daemon_exec(const struct private_daemon_config *c, const struct private_daemon *
 	argv[n++] = d->socket;
 	argv[n++] = "--memory";
 	argv[n++] = memory;
-	argv[n++] = "--swap-dir";
-	argv[n++] = swap;
+	if (c->under_keeper) {
+		argv[n++] = "--keeper";
+		argv[n++] = "--no-swap";
+	} else {
+		argv[n++] = "--swap-dir";
+		argv[n++] = swap;
+	}
 	if (c->page_size) {
 		argv[n++] = "--page-size";
 		argv[n++] = c->page_size;

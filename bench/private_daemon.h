@@ -5,6 +5,7 @@
 #ifndef BENCH_PRIVATE_DAEMON_H
 #define BENCH_PRIVATE_DAEMON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +23,7 @@ struct private_daemon_config {
 	const char *page_size;   /* NULL: the daemon's default */
 	const char *config_text; /* lines of its configuration file; NULL: none */
 	const char *more_config; /* more lines; NULL: none */
+	bool under_keeper;       /* and without swap: then `pid` is the keeper */
 };
 
 /* Starts it and waits until it is ready. Prints what went wrong. => 0 or -errno. */

@@ -17,7 +17,7 @@ BUILD=${BUILD:-build}
 BYTES=${QUICKSTART_BYTES:-268435456}
 DIRS=${QUICKSTART_DIRS:-/usr/include /usr/share /usr/lib/gcc /usr/bin}
 PACKAGES='meson ninja-build pkg-config gcc libc6-dev liburing-dev liblz4-dev libuv1-dev libxxhash-dev libjson-c-dev
-	libcmocka-dev gnuplot-nox zlib1g-dev libzstd-dev liblzma-dev'
+	libmicrohttpd-dev libncurses-dev libnbd-dev libssl-dev libcmocka-dev gnuplot-nox zlib1g-dev libzstd-dev liblzma-dev'
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }

@@ -15,19 +15,23 @@
 
 #include "check.h"
 #include "cstat.h"
+#include "failpt.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
 int
-carena_open(struct compressor *c)
+carena_open(struct compressor *c, struct compressor_kept *kept)
 {
 	int error;
 
-	c->fd = memfd_create("pagerd-compressor", MFD_CLOEXEC);
+	c->fd = kept && kept->segments >= 0 ? kept->segments
+					    : memfd_create("pagerd-compressor", MFD_CLOEXEC);
 	if (c->fd < 0)
 		return -errno;
+	if (kept)
+		kept->segments = c->fd;
 	if (ftruncate(c->fd, (off_t)c->arena_bytes) != 0) {
 		error = -errno;
 		goto fail;
@@ -60,7 +64,7 @@ carena_close(struct compressor *c)
 	c->arena = NULL;
 }
 
-static void
+void
 carena_hole(struct compressor *c, uint64_t offset, uint32_t bytes)
 {
 	int n;
@@ -133,6 +137,7 @@ carena_trim(struct compressor *c, uint32_t segment)
 	if (had <= keep)
 		return 0;
 	carena_punch(c, s->chunk, keep, had);
+	failpt_die(FAIL_DIE_SEGMENT_TRIM);
 	s->populated = keep;
 	return had - keep;
 }

@@ -8,8 +8,10 @@
 #include "compressor_priv.h"
 
 /* => 0 or -errno */
-int carena_open(struct compressor *c);
+int carena_open(struct compressor *c, struct compressor_kept *kept);
 void carena_close(struct compressor *c);
+/* Takes memory of the arena away, whoever counts it. */
+void carena_hole(struct compressor *c, uint64_t offset, uint32_t bytes);
 /* Gives [from, to) of a chunk back. */
 void carena_punch(struct compressor *c, uint32_t chunk, uint32_t from, uint32_t to);
 /* Makes at least the first `bytes` of a chunk there, rounded up to a multiple of `step`.

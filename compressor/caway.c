@@ -16,19 +16,37 @@
 #include "cpool.h"
 #include "cseg.h"
 #include "csettle.h"
+#include "failpt.h"
 
 /* How many segments that were read lately get a second chance in one call. */
 #define SECOND_CHANCES 16
 
-/* => the oldest segment that may go, WRITING or SLIDING (then *ret_slide), or 0. */
+/* => whether the segment is to go, WRITING or SLIDING (then *ret_slide). */
+static bool
+swapout_take_locked(struct compressor *c, uint32_t segment, bool *ret_slide)
+{
+	struct cseg *s = &c->rows[segment];
+	uint64_t word = load_acquire(&s->word);
+	uint32_t content = CSEG_HEADER_BYTES + word_bytes(word);
+
+	lock_assert_held(&c->lock);
+	*ret_slide = load_relaxed(&s->used) >= content + c->hw_page_bytes &&
+		     ccompact_begin_locked(c, segment);
+	if (!*ret_slide)
+		return cpool_leave_full_locked(c, segment, CSEG_WRITING, NEED_NO_LOADS);
+	clist_remove(c, cpool_age_list(c, s), LINK_AGE, segment);
+	s->is_aged = false;
+	return true;
+}
+
+/* => the oldest segment of the list that may go, as swapout_take_locked leaves it, or 0. */
 static uint32_t
-swapout_choose(struct compressor *c, bool *ret_slide)
+swapout_choose_locked(struct compressor *c, struct clist *list, int chances, bool *ret_slide)
 {
 	uint32_t segment, next;
-	int chances = SECOND_CHANCES;
 
-	lock_acquire(&c->lock);
-	for (segment = c->age.first; segment != 0; segment = next) {
+	lock_assert_held(&c->lock);
+	for (segment = list->first; segment != 0; segment = next) {
 		struct cseg *s = &c->rows[segment];
 		uint64_t word = load_acquire(&s->word);
 
@@ -37,33 +55,29 @@ swapout_choose(struct compressor *c, bool *ret_slide)
 			continue;
 		if (load_relaxed(&s->referenced) && chances-- > 0 && next != 0) {
 			store_relaxed(&s->referenced, 0);
-			clist_remove(c, &c->age, LINK_AGE, segment);
-			clist_add_tail(c, &c->age, LINK_AGE, segment);
+			clist_remove(c, list, LINK_AGE, segment);
+			clist_add_tail(c, list, LINK_AGE, segment);
 			continue;
 		}
-		uint32_t content = CSEG_HEADER_BYTES + word_bytes(word);
-		*ret_slide = load_relaxed(&s->used) >= content + c->hw_page_bytes &&
-			     ccompact_begin_locked(c, segment);
-		if (*ret_slide || cpool_leave_full_locked(c, segment, CSEG_WRITING, NEED_NO_LOADS))
+		if (swapout_take_locked(c, segment, ret_slide))
 			break;
 	}
-	if (segment != 0 && *ret_slide) {
-		clist_remove(c, &c->age, LINK_AGE, segment);
-		c->rows[segment].is_aged = false;
-	}
-	lock_release(&c->lock);
 	return segment;
 }
 
 bool
-compressor_swapout_begin(
-    struct compressor *c, uint32_t *ret_segment, const void **ret_bytes, size_t *ret_length)
+compressor_swapout_begin(struct compressor *c, bool only_apart, uint32_t *ret_segment,
+    const void **ret_bytes, size_t *ret_length)
 {
 	bool slide = false;
 	uint32_t segment;
 
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);
-	segment = swapout_choose(c, &slide);
+	lock_acquire(&c->lock);
+	segment = swapout_choose_locked(c, &c->apart, 0, &slide);
+	if (segment == 0 && !only_apart)
+		segment = swapout_choose_locked(c, &c->age, SECOND_CHANCES, &slide);
+	lock_release(&c->lock);
 	if (segment == 0)
 		return false;
 	struct cseg *s = &c->rows[segment];
@@ -97,6 +111,7 @@ compressor_swapout_end(struct compressor *c, uint32_t segment, int error, struct
 		/* The place is set before a read can ask for it. From here on the last page may be
 		 * freed at any time: then the segment is released. */
 		s->place = place;
+		failpt_die(FAIL_DIE_SWAP_PLACED);
 		CHECK(cseg_switch(c, segment, CSEG_WRITING, CSEG_DEPARTING, 0, &word));
 	}
 	lock_release(&c->lock);
@@ -174,6 +189,7 @@ compressor_place_moved(struct compressor *c, uint32_t segment, struct cplace fro
 		s->place = to;
 	else
 		error = -ENOENT;
+	failpt_die(FAIL_DIE_SWAP_PLACING);
 	CHECK(cseg_switch(c, segment, CSEG_PLACING, CSEG_AWAY, 0, &word));
 	lock_release(cseg_slide_lock(c, segment));
 	if (word_live(word) == 0)

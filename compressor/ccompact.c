@@ -16,6 +16,7 @@
 #include "csettle.h"
 #include "cstat.h"
 #include "cvacant.h"
+#include "failpt.h"
 
 /* How many segments of a class are tried before the next class: a segment that is being read cannot
  * slide. */
@@ -48,13 +49,13 @@ ccompact_slide(struct compressor *c, uint32_t segment)
 /* Whether the room behind the pages is worth keeping: it is not too small, there are slots left for
  * it, and it is not more than may be kept. */
 static bool
-has_good_end(struct compressor *c, const struct cseg *s)
+has_good_end(struct compressor *c, struct cseg *s)
 {
 	uint32_t end = s->populated - load_relaxed(&s->used);
 	bool room;
 
 	lock_acquire(&c->lock);
-	room = c->open_bytes + end <= c->open_bytes_max;
+	room = c->open_bytes + end <= c->open_bytes_max && !load_relaxed(&s->is_apart);
 	lock_release(&c->lock);
 	return room && end >= c->segment_bytes / 32 &&
 	       load_relaxed(&s->slots) + c->slots_max / 16 <= c->slots_max;
@@ -124,6 +125,7 @@ merge_slot(struct compressor *c, struct cworker *w, uint32_t donor, uint32_t slo
 		cfill_unappend(c, w, to);
 		return MOVED_NOT;
 	}
+	failpt_die(FAIL_DIE_MERGE);
 	cseg_slot_free(c, donor, slot);
 	return MOVED;
 }

@@ -14,6 +14,8 @@
 #include "carena.h"
 #include "cexpander.h"
 #include "check.h"
+#include "ckept.h"
+#include "own.h"
 
 size_t
 compressor_segment_bytes(const struct compressor *c)
@@ -75,7 +77,8 @@ cpool_configure(struct compressor *c, const struct compressor_config *config)
 	c->slots_shift = (uint32_t)__builtin_ctz(c->slots_max);
 	c->chunks_max = (uint32_t)chunks;
 	c->rows_max = (uint32_t)rows;
-	c->workers_count = config->workers;
+	c->keepers_first = config->workers;
+	c->workers_count = config->workers + config->keeping_threads;
 	/* Compaction is one more. A caller that does not say loads from its workers and a few other
 	 * threads.
 	 */
@@ -92,7 +95,19 @@ sparse_get(size_t bytes)
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	own_area(OWN_COMPRESSOR, p, bytes);
+	return p;
+}
+
+static void
+sparse_put(void *p, size_t bytes)
+{
+	if (!p)
+		return;
+	own_area_forget(p);
+	munmap(p, bytes);
 }
 
 static size_t
@@ -110,10 +125,12 @@ directory_bytes(const struct compressor *c)
 static int
 cworker_packers_create(struct compressor *c, struct cworker *w)
 {
+	bool is_keeper = w >= &c->workers[c->keepers_first] && w < &c->workers[c->workers_count];
+
 	for (unsigned id = 0; id < CODEC_COUNT; id++) {
 		const struct codec *codec = codec_find(id);
 
-		if (!codec->packer_create)
+		if (!codec->packer_create || (is_keeper && id == CODEC_ZSTD))
 			continue;
 		w->packer[id] = codec->packer_create(c->page_bytes);
 		if (!w->packer[id])
@@ -123,12 +140,17 @@ cworker_packers_create(struct compressor *c, struct cworker *w)
 }
 
 static int
-cpool_allocate(struct compressor *c)
+cpool_allocate(struct compressor *c, struct compressor_kept *kept)
 {
 	size_t workers = (c->workers_count + 1) * sizeof(struct cworker);
+	int error = kept ? ckept_open(c, kept) : 0;
 
-	c->rows = sparse_get(rows_bytes(c));
-	c->directory = sparse_get(directory_bytes(c));
+	if (error)
+		return error;
+	if (!kept) {
+		c->rows = sparse_get(rows_bytes(c));
+		c->directory = sparse_get(directory_bytes(c));
+	}
 	c->chunk_next = sparse_get(c->chunks_max * sizeof(uint32_t));
 	c->workers = aligned_alloc(CACHE_LINE, workers);
 	c->vacant_sizes = cpage_padded(c, c->page_bytes) / c->grain_bytes + 1;
@@ -148,7 +170,7 @@ cpool_allocate(struct compressor *c)
 	}
 	if (cexpanders_create(c) != 0)
 		return -ENOMEM;
-	return carena_open(c);
+	return carena_open(c, kept);
 }
 
 int
@@ -169,7 +191,7 @@ compressor_create(const struct compressor_config *config, struct compressor **re
 	store_relaxed(&c->rows_fresh, 1);
 	error = cpool_configure(c, config);
 	if (error == 0)
-		error = cpool_allocate(c);
+		error = cpool_allocate(c, config->kept);
 	if (error) {
 		compressor_destroy(c);
 		return error;
@@ -195,14 +217,12 @@ compressor_destroy(struct compressor *c)
 	cexpanders_destroy(c);
 	for (uint32_t i = 0; c->vacant != NULL && i < c->vacant_sizes; i++)
 		lock_fini(&c->vacant[i].lock);
-	if (c->vacant != NULL)
-		munmap(c->vacant, c->vacant_sizes * sizeof(struct cvacant));
-	if (c->chunk_next != NULL)
-		munmap(c->chunk_next, c->chunks_max * sizeof(uint32_t));
-	if (c->directory != NULL)
-		munmap(c->directory, directory_bytes(c));
-	if (c->rows != NULL)
-		munmap(c->rows, rows_bytes(c));
+	sparse_put(c->vacant, c->vacant_sizes * sizeof(struct cvacant));
+	sparse_put(c->chunk_next, c->chunks_max * sizeof(uint32_t));
+	if (c->kept)
+		ckept_close(c);
+	sparse_put(c->directory, directory_bytes(c));
+	sparse_put(c->rows, rows_bytes(c));
 	for (unsigned i = 0; i < SLIDE_LOCKS; i++)
 		lock_fini(&c->slide[i]);
 	lock_fini(&c->lock);

@@ -17,6 +17,7 @@
 #include "csettle.h"
 #include "cstat.h"
 #include "cvacant.h"
+#include "failpt.h"
 
 /* => an OPEN segment, BUSY, or 0 */
 static uint32_t
@@ -110,14 +111,19 @@ static int
 cfill_open(struct compressor *c, struct cworker *w, uint32_t bytes)
 {
 	bool compaction = w == &c->workers[c->workers_count];
-	/* Pages that compaction gathers are cold, and stay apart from new ones. */
-	uint32_t segment = compaction ? 0 : cpool_reopen(c, bytes);
+	/* Pages that compaction gathers are cold, and stay apart from new ones; so do those that
+	 * are to leave together. */
+	uint32_t segment = compaction || w->is_apart ? 0 : cpool_reopen(c, bytes);
 
 	if (segment == 0) {
 		segment = row_open(c, CSEG_HEADER_BYTES + bytes, compaction ? 0 : CHUNKS_KEPT);
 		if (segment == 0)
 			return -ENOSPC;
 		cfill_rewind(c, segment);
+		failpt_die(FAIL_DIE_SEGMENT_OPEN);
+		store_relaxed(&c->rows[segment].is_apart, w->is_apart);
+		if (w->is_apart)
+			fetch_add_relaxed(&c->apart_core, 1);
 		CHECK(cseg_switch(c, segment, CSEG_FREE, CSEG_FILLING, NEED_NO_PAGES, NULL));
 	}
 	if (w->segment != 0)

@@ -58,6 +58,9 @@ struct compressor_config {
 	size_t arena_bytes;   /* virtual size of the arena: bounds the number of segments IN CORE */
 	size_t max_segments;  /* in core and away together; 0 = as for 16 times the arena */
 	unsigned workers;     /* each fills a segment of its own */
+	/* Threads besides the workers that may store pages at the same time (compressor_keep): each
+	 * finds a packer, and the segment that goes with it, without waiting. */
+	unsigned keeping_threads;
 	/* Bytes of emptied segments that are kept for the next segments instead of being given
 	 * back (64 segments at most), and as much again at the ends of segments that were
 	 * compacted. Kept memory counts as taken, and is given up when memory_take refuses. Without
@@ -68,6 +71,12 @@ struct compressor_config {
 	unsigned expanding_threads;
 	const struct compressor_ops *ops;
 	void *ctx;
+	struct compressor_kept *kept; /* NULL: nothing outlives the process */
+};
+
+/* Memfds in which tables and segments stand, so that another process can go on with them. */
+struct compressor_kept {
+	int tables, segments; /* both -1: they are made, and then the compressor's */
 };
 
 struct compressor;
@@ -75,6 +84,24 @@ struct compressor;
 /* => returns 0 or -errno (-ENOMEM, -EINVAL). */
 int compressor_create(const struct compressor_config *config, struct compressor **ret);
 void compressor_destroy(struct compressor *c);
+
+/* What another process has left in config.kept is taken over: after compressor_create nothing but
+ * these may be called until the last of them has returned. */
+/* => 0 or -ENOMEM */
+int compressor_adopt_begin(struct compressor *c);
+/* Somebody has the handle. => false: there is no such page, or somebody else has it */
+bool compressor_adopt(struct compressor *c, struct cref cref);
+/* Reads a stored page, which stays as it is: nobody has the handle by that. => 0; -EIO: there is no
+ * such page, or it is damaged; -EAGAIN: its segment is away */
+int compressor_adopt_load(struct compressor *c, struct cref cref, void *page);
+/* Where a page is whose segment is away, and its expansion from the bytes that were read there. =>
+ * 0; -EIO as above */
+struct cread;
+int compressor_adopt_place(struct compressor *c, struct cref cref, struct cread *ret);
+int compressor_adopt_decode(struct compressor *c, struct cref cref, const void *bytes, void *page);
+/* Stored pages whose handles nobody has are given up. => bytes of memory that the arena has, which
+ * the caller has to take from its budget itself; SIZE_MAX: no memory */
+size_t compressor_adopt_end(struct compressor *c);
 /* Keeps `bytes` of emptied segments from now on, at least spare_bytes, and gives back what is above
  * that; the ends of compacted segments are kept as before. For phases in which much is stored and
  * leaves again at once. Any thread, but one at a time. */
@@ -95,6 +122,12 @@ size_t compressor_spare_bytes(struct compressor *c);
 int compressor_store(struct compressor *c, unsigned worker, const void *page, struct cowner owner,
     int acceleration, struct cref *ret_cref, uint32_t *ret_bytes);
 
+/* The same for a thread that is no worker, with a packer and a segment that no other thread has at
+ * that moment: the first of them, so that few segments are open. acceleration: not COMPRESS_DENSE.
+ * At most config.keeping_threads threads at the same time. */
+int compressor_keep(struct compressor *c, const void *page, struct cowner owner, int acceleration,
+    struct cref *ret_cref, uint32_t *ret_bytes);
+
 /* Whether there is a segment for another page: room at the end of the worker's segment, or a free
  * chunk and row. Whether there is memory is for the caller to know. => called by the worker's
  * thread; a hint. */
@@ -108,6 +141,14 @@ void compressor_prefetch(struct compressor *c, struct cref cref);
  *    says that the bytes are not what was stored (only this page is lost). Never returns wrong
  *    data. */
 int compressor_load(struct compressor *c, struct cref cref, void *page);
+
+/* A stored page of zeroes, which takes no space. Never fails. */
+struct cref compressor_zeroes(struct compressor *c);
+/* The stored page is another's from now on: compaction will ask for `owner`. Where the segment is
+ * not open to changes (it is being written, or away) the page keeps its former owner's name, and
+ * is not moved by compaction while it has that. => the handle is the caller's alone, here as for
+ * compressor_free */
+void compressor_rename(struct compressor *c, struct cref cref, struct cowner owner);
 
 /* Gives a stored page up. Compaction reclaims its space, or the segment is released at once with
  * its last page. */
@@ -123,6 +164,26 @@ compressor_is_single_value(struct cref cref)
 /* Whether the page's segment is on secondary storage (a hint: it may change at any time). */
 bool compressor_is_away(struct compressor *c, struct cref cref);
 
+/* --- pages that keep apart ---------------------------------------------------------------- */
+
+/* Pages that are to leave together, as a frozen program's, come into segments of their own: none of
+ * them into the place of a freed page, and nobody else's page into the place of one of them. A run
+ * of such segments is a run of writes. The caller is the worker's thread for all three. */
+
+/* What the worker stores from now on keeps apart, or (false) does not. */
+void compressor_apart(struct compressor *c, unsigned worker, bool apart);
+/* Copies a stored page as it is to where the worker stores now. => 0 and *ret_cref: the caller
+ * frees the former one. -EAGAIN: it is away, takes no space, or keeps apart already. -ENOSPC: as
+ * compressor_store. -EIO: it is damaged, and stays where it is. */
+int compressor_gather(struct compressor *c, unsigned worker, struct cref cref, struct cowner owner,
+    struct cref *ret_cref);
+/* Nothing follows: the segment is full, and may be written. => what the worker stores now does not
+ * keep apart */
+void compressor_apart_end(struct compressor *c, unsigned worker);
+/* Segments in core whose pages keep apart, those being filled and being written included. Any
+ * thread. */
+uint32_t compressor_apart_segments(const struct compressor *c);
+
 /* --- on secondary storage ----------------------------------------------------------------- */
 
 /* The opaque place on secondary storage that the caller gave a segment. */
@@ -130,13 +191,14 @@ struct cplace {
 	uint64_t v;
 };
 
-/* Picks the oldest full segment in core, compacts it and pins it for a write. A segment that was
- * read lately gets a second chance.
+/* Picks the oldest full segment in core, compacts it and pins it for a write: one whose pages keep
+ * apart before all others, and with only_apart no other. A segment that was read lately gets a
+ * second chance.
  * => true: *ret_segment, and [*ret_bytes, *ret_length) is its content, a multiple of the hardware
  *    page, which stays as it is until _end (pages may be freed meanwhile, their bytes stay).
  *    false: no segment is suitable. */
-bool compressor_swapout_begin(
-    struct compressor *c, uint32_t *ret_segment, const void **ret_bytes, size_t *ret_length);
+bool compressor_swapout_begin(struct compressor *c, bool only_apart, uint32_t *ret_segment,
+    const void **ret_bytes, size_t *ret_length);
 /* error 0: the content is at `place`, and its memory is given back. Otherwise the segment stays in
  * core.
  * => true if `place` is not kept and the caller frees it: the segment has emptied meanwhile, or
@@ -193,6 +255,7 @@ struct compressor_stats {
 	uint64_t bytes_kept;         /* of those: empty, kept for the next pages (spare_bytes) */
 	uint64_t bytes_away;         /* live bytes in segments that are away */
 	uint64_t segments_core, segments_away;
+	uint64_t segments_apart; /* of those in core: full ones of pages that keep apart */
 	uint64_t compressions, decompressions, compactions_minor, compactions_major,
 	    checksum_errors;
 	uint64_t refilled; /* pages that were stored where a freed one had been, or behind the last

@@ -18,6 +18,7 @@
 #ifndef COMPRESSOR_PRIV_H
 #define COMPRESSOR_PRIV_H
 
+#include "arena.h"
 #include "atomics.h"
 #include "base.h"
 #include "chash.h"
@@ -78,7 +79,8 @@ struct cseg {
 	uint32_t place_next;     /* (P) queue of released places */
 	atomic_uchar class_;     /* (A), (P) to write: see enum cclass */
 	atomic_uchar referenced; /* (A) loaded since swap-out looked at it last */
-	bool is_aged;            /* (P) on the age list */
+	bool is_aged;            /* (P) on one of the age lists */
+	atomic_bool is_apart;    /* (A), (F) to write: its pages keep apart from others */
 };
 _Static_assert(sizeof(struct cseg) <= CACHE_LINE, "a row is a cache line");
 
@@ -125,8 +127,11 @@ struct cshard {
 } CACHE_ALIGNED;
 
 struct cworker {
+	atomic_bool busy;          /* (A) of those for compressor_keep: a thread uses it now */
 	uint32_t segment;          /* being filled, or 0 */
-	void *packer[CODEC_COUNT]; /* NULL where a codec needs none */
+	uint32_t other;            /* of the other kind (is_apart), to be filled on, or 0 */
+	bool is_apart;             /* what it stores now keeps apart */
+	void *packer[CODEC_COUNT]; /* NULL where a codec needs none, or the worker has no such */
 	char *
 	    bounce; /* where a page is compressed: only then is its size, and so its place, known */
 } CACHE_ALIGNED;
@@ -151,6 +156,29 @@ struct cvacant {
 	struct cref item[VACANT_MAX];
 };
 
+/* --- tables that outlive the process (ckept.h) --------------------------------------------- */
+
+/* Where a page is while its bytes are moved onto themselves, or its header gets another owner. One
+ * for each slide lock. */
+enum caside_use { ASIDE_NONE, ASIDE_SLIDES, ASIDE_RENAMED };
+struct caside {
+	atomic_uint used; /* enum caside_use: what is below counts */
+	uint32_t segment, slot;
+	uint64_t from, to; /* the directory's entry before and afterwards */
+	char bytes[];      /* the stored page, with its header; RENAMED: its new header */
+};
+
+/* What is there for the time of a restoration. */
+struct ckept {
+	struct arena_shape shape;
+	char *memory;
+	size_t rows_bytes, directory_bytes, aside_bytes;
+	int fd;
+	bool was_there;
+	uint8_t *named; /* a bit for each entry that somebody has a handle of; NULL: all is done */
+	size_t named_bytes;
+};
+
 #define SPARES_MAX       64
 #define SLIDE_LOCKS      16
 #define COMPRESSOR_MAGIC UINT32_C(0x434f4d50) /* "COMP" */
@@ -172,6 +200,7 @@ struct compressor {
 	uint32_t slots_max;   /* per segment */
 	uint32_t rows_max, chunks_max;
 	char *arena;
+	struct ckept *kept;               /* NULL: the tables go with the process */
 	struct cseg *rows;                /* [rows_max + 1], sparse */
 	atomic_uint_least64_t *directory; /* [rows_max + 1][slots_max], sparse */
 	struct cvacant *vacant;           /* [vacant_sizes], by size in grains; mostly untouched */
@@ -180,6 +209,7 @@ struct compressor {
 								   each bit under its list's lock */
 	struct cworker *workers; /* [workers_count + 1]: the last is compaction's */
 	unsigned workers_count;
+	unsigned keepers_first;      /* from there on they are compressor_keep's */
 	struct cexpander *expanders; /* [expander_count] */
 	unsigned expander_count;
 	atomic_uint_least64_t generation; /* last one given out */
@@ -194,6 +224,8 @@ struct compressor {
 	uint32_t row_free;
 	atomic_uint rows_fresh; /* first row never used; (A) to read */
 	struct clist age;       /* FULL, SLIDING and BUSY segments, oldest first */
+	struct clist apart;     /* likewise, of pages that keep apart: they go first */
+	atomic_uint apart_core; /* (A) segments in core whose pages keep apart */
 	struct clist class_list[CLASS_COUNT];
 	struct clist places; /* EMPTY rows, by place_next */
 	/* Emptied chunks that keep their memory: the first choice for a new segment, given back

@@ -13,6 +13,7 @@
 
 #include "cexpander.h"
 #include "cstat.h"
+#include "failpt.h"
 
 static uint32_t
 cpage_checksum(struct compressor *c, uint64_t owner, const void *payload, uint64_t entry,
@@ -39,6 +40,29 @@ cpage_write(struct compressor *c, void *stored, struct cowner owner, const void 
 	 * stored. */
 	h.checksum = cpage_checksum(c, owner.v, bytes, entry, slot, generation);
 	memcpy(stored, &h, sizeof(h));
+}
+
+bool
+cpage_renamed(struct compressor *c, const void *stored, struct cowner owner, uint64_t entry,
+    uint32_t slot, uint64_t generation, struct cpage_header *ret)
+{
+	struct cowner before;
+
+	/* A damaged page stays damaged: a new checksum would be right for wrong bytes. */
+	if (cpage_verify(c, stored, entry, slot, generation, &before) != 0)
+		return false;
+	ret->owner = owner.v;
+	ret->checksum = cpage_checksum(
+	    c, owner.v, (const char *)stored + sizeof(*ret), entry, slot, generation);
+	return true;
+}
+
+void
+cpage_header_put(void *stored, const struct cpage_header *h)
+{
+	memcpy(stored, &h->owner, sizeof(h->owner));
+	failpt_die(FAIL_DIE_RENAME);
+	memcpy((char *)stored + sizeof(h->owner), &h->checksum, sizeof(h->checksum));
 }
 
 int

@@ -125,8 +125,8 @@ cpool_classify_locked(struct compressor *c, uint32_t segment, enum cclass class)
 
 /* --- rows and chunks ---------------------------------------------------------------------- */
 
-static void
-chunk_free_locked(struct compressor *c, uint32_t chunk)
+void
+cpool_chunk_free_locked(struct compressor *c, uint32_t chunk)
 {
 	lock_assert_held(&c->lock);
 	c->chunk_next[chunk] = c->chunk_free;
@@ -174,7 +174,7 @@ cpool_chunk_drop(struct compressor *c, struct cchunk chunk)
 		return;
 	carena_punch(c, chunk.chunk, 0, chunk.populated);
 	lock_acquire(&c->lock);
-	chunk_free_locked(c, chunk.chunk);
+	cpool_chunk_free_locked(c, chunk.chunk);
 	lock_release(&c->lock);
 }
 
@@ -189,6 +189,9 @@ cpool_chunk_put(struct compressor *c, uint32_t segment)
 		((struct cseg_header *)cseg_bytes(c, s))->magic = 0;
 	s->chunk = CHUNK_NONE;
 	s->populated = 0;
+	if (load_relaxed(&s->is_apart))
+		fetch_sub_relaxed(&c->apart_core, 1);
+	store_relaxed(&s->is_apart, false);
 	cpool_chunk_drop(c, chunk);
 }
 
@@ -242,7 +245,7 @@ cpool_leave_full_locked(struct compressor *c, uint32_t segment, enum cseg_state 
 	cpool_classify_locked(c, segment, CLASS_NONE);
 	/* A segment that is only compacted keeps its turn to be written out. */
 	if (to == CSEG_WRITING || to == CSEG_RELEASING || to == CSEG_FILLING) {
-		clist_remove(c, &c->age, LINK_AGE, segment);
+		clist_remove(c, cpool_age_list(c, s), LINK_AGE, segment);
 		s->is_aged = false;
 	}
 	return true;
@@ -263,7 +266,7 @@ cpool_spare_give(struct compressor *c)
 		return false;
 	carena_punch(c, chunk.chunk, 0, chunk.populated);
 	lock_acquire(&c->lock);
-	chunk_free_locked(c, chunk.chunk);
+	cpool_chunk_free_locked(c, chunk.chunk);
 	lock_release(&c->lock);
 	return true;
 }

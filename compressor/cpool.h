@@ -13,6 +13,13 @@ void clist_add_tail(struct compressor *c, struct clist *l, unsigned link, uint32
 void clist_add_head(struct compressor *c, struct clist *l, unsigned link, uint32_t segment);
 void clist_remove(struct compressor *c, struct clist *l, unsigned link, uint32_t segment);
 
+/* The age list that the segment belongs to. */
+static inline struct clist *
+cpool_age_list(struct compressor *c, const struct cseg *s)
+{
+	return load_relaxed(&((struct cseg *)(uintptr_t)s)->is_apart) ? &c->apart : &c->age;
+}
+
 /* --- classes ---------------------------------------------------------------------------- */
 
 enum cclass cclass_of(const struct compressor *c, uint32_t used, uint64_t word);
@@ -33,6 +40,8 @@ void cpool_row_put_locked(struct compressor *c, uint32_t segment);
 uint32_t cpool_chunks_left_locked(struct compressor *c);
 /* => a chunk, maybe with memory, or CHUNK_NONE: no more than `keep` are left. */
 struct cchunk cpool_chunk_get_locked(struct compressor *c, uint32_t keep);
+/* The chunk, which has no memory, is nobody's. */
+void cpool_chunk_free_locked(struct compressor *c, uint32_t chunk);
 /* Takes a segment's chunk away and gives its memory back, or keeps it as a spare. => segment is
  * owned (F); called without the pool lock. */
 void cpool_chunk_put(struct compressor *c, uint32_t segment);

@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "ckept.h"
 #include "cstat.h"
+#include "failpt.h"
 
 enum loads { LOAD_NEVER, LOAD_HERE, LOAD_WAIT, LOAD_GONE };
 enum counted { COUNTED_NOWHERE, COUNTED_CORE, COUNTED_OFF };
@@ -50,6 +52,12 @@ bool
 cseg_state_is_away(enum cseg_state state)
 {
 	return states[state].counted == COUNTED_OFF;
+}
+
+bool
+cseg_state_has_pages(enum cseg_state state)
+{
+	return states[state].counted != COUNTED_NOWHERE;
 }
 
 /* Moves a segment with all its pages from one gauge to the other. */
@@ -217,10 +225,22 @@ cseg_slide(struct compressor *c, uint32_t segment)
 			continue;
 		INVARIANT(entry_offset(e) >= to);
 		if (entry_is_page(e) && (entry_offset(e) != to || entry_room(e) != bytes)) {
+			bool aside =
+			    c->kept && entry_offset(e) != to && to + bytes > entry_offset(e);
+
+			if (aside)
+				ckept_aside_begin(c, segment, i, e, entry_moved(e, to, bytes));
+			if (unlikely(failpt_hit(FAIL_DIE_SLIDE_HALF))) {
+				memmove(base + to, base + entry_offset(e), bytes / 2);
+				failpt_kill();
+			}
 			if (entry_offset(e) != to)
 				memmove(base + to, base + entry_offset(e), bytes);
+			failpt_die(FAIL_DIE_SLIDE_MOVED);
 			if (!cas_acq_rel(&directory[i], &e, entry_moved(e, to, bytes)))
 				INVARIANT(e & ENTRY_VACANT); /* freed meanwhile */
+			if (aside)
+				ckept_aside_end(c, segment);
 		}
 		if (entry_is_page(e)) {
 			to += bytes;

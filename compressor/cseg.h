@@ -9,6 +9,8 @@
 
 const char *cseg_state_name(enum cseg_state state);
 bool cseg_state_is_away(enum cseg_state state);
+/* Whether handles into such a segment can be. */
+bool cseg_state_has_pages(enum cseg_state state);
 
 /* The only place where a state changes. => false, and nothing has changed, when the segment is not
  * in `from` or does not fulfil `needs`; *ret_word (may be NULL) is the word found or left. */

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "cpool.h"
 #include "cseg.h"
+#include "failpt.h"
 
 /* --- places that are no longer needed ----------------------------------------------------- */
 
@@ -55,6 +56,7 @@ static void
 cpool_release(struct compressor *c, uint32_t segment)
 {
 	cpool_chunk_put(c, segment);
+	failpt_die(FAIL_DIE_SEGMENT_GONE);
 	lock_acquire(&c->lock);
 	CHECK(cseg_switch(c, segment, CSEG_RELEASING, CSEG_FREE, 0, NULL));
 	cpool_row_put_locked(c, segment);
@@ -79,6 +81,7 @@ cpool_settle(struct compressor *c, uint32_t segment)
 			    c, segment, cclass_of(c, load_relaxed(&s->used), word));
 	} else if (state == CSEG_AWAY && cseg_switch(c, segment, CSEG_AWAY, CSEG_EMPTY,
 					     NEED_NO_READS | NEED_NO_PAGES, NULL)) {
+		failpt_die(FAIL_DIE_SWAP_EMPTY);
 		place_enqueue_locked(c, segment);
 	}
 	lock_release(&c->lock);
@@ -98,9 +101,9 @@ cpool_enter_full(struct compressor *c, uint32_t segment, enum cseg_state from, u
 	CHECK(cseg_switch(c, segment, from, CSEG_FULL, 0, &word));
 	if (!s->is_aged) {
 		if (how & ENTER_OLDEST)
-			clist_add_head(c, &c->age, LINK_AGE, segment);
+			clist_add_head(c, cpool_age_list(c, s), LINK_AGE, segment);
 		else
-			clist_add_tail(c, &c->age, LINK_AGE, segment);
+			clist_add_tail(c, cpool_age_list(c, s), LINK_AGE, segment);
 		s->is_aged = true;
 	}
 	class = cclass_of(c, load_relaxed(&s->used), word);
@@ -120,7 +123,9 @@ cseg_depart(struct compressor *c, uint32_t segment)
 {
 	uint64_t word;
 
+	failpt_die(FAIL_DIE_SWAP_DEPARTING);
 	cpool_chunk_put(c, segment);
+	failpt_die(FAIL_DIE_SWAP_DEPARTED);
 	CHECK(cseg_switch(c, segment, CSEG_DEPARTING, CSEG_AWAY, 0, &word));
 	if (word_live(word) == 0)
 		cpool_settle(c, segment);

@@ -38,13 +38,14 @@ cstat_sum(struct compressor *c, enum cstat stat)
 void
 compressor_stats(struct compressor *c, struct compressor_stats *ret)
 {
-	uint64_t all, away, kept;
+	uint64_t all, away, kept, apart;
 
 	CHECK_OBJ(c, COMPRESSOR_MAGIC);
 	away = cstat_sum(c, CSTAT_BYTES_AWAY);
 	all = cstat_sum(c, CSTAT_BYTES_ALL);
 	lock_acquire(&c->lock);
 	kept = c->open_bytes;
+	apart = c->apart.count;
 	for (uint32_t i = 0; i < c->spares; i++)
 		kept += c->spare[i].populated;
 	lock_release(&c->lock);
@@ -59,6 +60,7 @@ compressor_stats(struct compressor *c, struct compressor_stats *ret)
 		.bytes_away = away,
 		.segments_core = cstat_sum(c, CSTAT_SEGMENTS_CORE),
 		.segments_away = cstat_sum(c, CSTAT_SEGMENTS_AWAY),
+		.segments_apart = apart,
 		.compressions = cstat_sum(c, CSTAT_COMPRESSIONS),
 		.decompressions = cstat_sum(c, CSTAT_DECOMPRESSIONS),
 		.compactions_minor = cstat_sum(c, CSTAT_MINOR),

@@ -26,6 +26,7 @@
 #include "cseg.h"
 #include "csettle.h"
 #include "cstat.h"
+#include "failpt.h"
 
 /* Grains below which a vacancy is not worth a slot: no page is that small. */
 #define VACANT_LEAST 8u
@@ -82,7 +83,7 @@ cseg_slot_free(struct compressor *c, uint32_t segment, uint32_t slot)
 		cstat_add(c, CSTAT_BYTES_AWAY, -(uint64_t)bytes);
 	}
 	if (word_state(w) == CSEG_FULL) {
-		if (word_live(w) > 0)
+		if (word_live(w) > 0 && !load_relaxed(&s->is_apart))
 			vacant_put(c, segment, slot, entry_room(e));
 		if (word_live(w) == 0 || !cclass_fits(c, s, w))
 			cpool_settle(c, segment);
@@ -112,6 +113,11 @@ vacant_end(struct compressor *c, uint32_t segment)
 void
 cvacant_close(struct compressor *c, uint32_t segment)
 {
+	/* Others' pages do not come there. */
+	if (load_relaxed(&c->rows[segment].is_apart)) {
+		cseg_header_write(c, segment, CSEG_FULL);
+		return;
+	}
 	vacant_end(c, segment);
 	uint32_t slots = load_relaxed(&c->rows[segment].slots);
 
@@ -177,7 +183,9 @@ vacant_claim(
 	if (!cseg_full_pin(c, segment))
 		return false;
 	e = load_acquire(entry);
-	if ((e & ENTRY_VACANT) && entry_room(e) == room && cas_acq_rel(entry, &e, 0)) {
+	/* The name may be of a segment that had the row before. */
+	if (!load_relaxed(&c->rows[segment].is_apart) && (e & ENTRY_VACANT) &&
+	    entry_room(e) == room && cas_acq_rel(entry, &e, 0)) {
 		*ret_entry = e;
 		return true;
 	}
@@ -203,6 +211,7 @@ cvacant_fill(struct compressor *c, struct cowner owner, enum codec_id codec, con
 	s = &c->rows[segment];
 	e = entry_make(entry_offset(e), entry_room(e), length, codec);
 	cpage_write(c, cseg_bytes(c, s) + entry_offset(e), owner, payload, e, slot, s->generation);
+	failpt_die(FAIL_DIE_VACANT_FILL);
 	store_release(&cseg_directory(c, segment)[slot], e);
 	word = fetch_add_acq_rel(&s->word, word_page(bytes)) + word_page(bytes);
 	cstat_add(c, CSTAT_BYTES_ALL, bytes);

@@ -21,7 +21,7 @@ struct walk {
 	size_t msg_size;
 	uint32_t *chunk_user; /* row that has the chunk, 0 = none */
 	uint64_t populated, open_bytes, pages, pages_raw, bytes, pages_away, bytes_away;
-	uint32_t core, away, aged, free_rows, queued, classes[CLASS_COUNT];
+	uint32_t core, away, aged, apart, apart_core, free_rows, queued, classes[CLASS_COUNT];
 };
 
 static bool PRINTF_LIKE(2, 3) wrong(struct walk *w, const char *fmt, ...)
@@ -128,7 +128,9 @@ row_is_valid(struct walk *w, uint32_t i)
 		return wrong(w, "segment %u %s: nothing lives in it", i, cseg_state_name(state));
 	if ((state == CSEG_FREE || state == CSEG_EMPTY) && word_live(word) != 0)
 		return wrong(w, "segment %u %s: pages live in it", i, cseg_state_name(state));
-	w->aged += state == CSEG_FULL;
+	w->aged += state == CSEG_FULL && !load_relaxed(&s->is_apart);
+	w->apart += state == CSEG_FULL && load_relaxed(&s->is_apart);
+	w->apart_core += load_relaxed(&s->is_apart);
 	w->classes[class] += state == CSEG_FULL;
 	w->free_rows += state == CSEG_FREE;
 	w->queued += state == CSEG_EMPTY;
@@ -167,7 +169,8 @@ lists_are_valid(struct walk *w)
 	struct compressor *c = w->c;
 	uint32_t rows = 0, chunks = 0;
 
-	if (!list_is_valid(w, &c->age, LINK_AGE, w->aged, "age"))
+	if (!list_is_valid(w, &c->age, LINK_AGE, w->aged, "age") ||
+	    !list_is_valid(w, &c->apart, LINK_AGE, w->apart, "apart"))
 		return false;
 	for (unsigned i = CLASS_DENSE; i < CLASS_COUNT; i++)
 		if (!list_is_valid(w, &c->class_list[i], LINK_CLASS, w->classes[i], "class"))
@@ -209,6 +212,7 @@ figures_are_valid(struct walk *w)
 		{ "bytes", w->bytes, cstat_sum(c, CSTAT_BYTES_ALL) },
 		{ "bytes away", w->bytes_away, cstat_sum(c, CSTAT_BYTES_AWAY) },
 		{ "open bytes", w->open_bytes, c->open_bytes },
+		{ "segments apart", w->apart_core, load_relaxed(&c->apart_core) },
 		{ "populated bytes", w->populated, cstat_sum(c, CSTAT_POPULATED) },
 		{ "segments in core", w->core, cstat_sum(c, CSTAT_SEGMENTS_CORE) },
 		{ "segments away", w->away, cstat_sum(c, CSTAT_SEGMENTS_AWAY) },

@@ -14,26 +14,43 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "core/closer.h"
+#include "control/listen.h"
 #include "control/loop.h"
 #include "control/stop.h"
+#include "control/upgrade.h"
 #include "failpt.h"
+#include "fault/refuser.h"
 #include "fault/server.h"
 #include "control/jobs.h"
+#include "keeper/exec.h"
+#include "keeper/manager.h"
+#include "memorystatus/host_watch.h"
+#include "memorystatus/memorystatus.h"
 #include "pageout/cleaner.h"
 #include "pageout/pageout.h"
 #include "pageout/writeback.h"
 #include "pagers/store.h"
+#include "pmap/pins.h"
 #include "pmap/uffd.h"
 #include "standard.h"
+#include "record/profiles.h"
 #include "record/recorder.h"
 #include "record/recording.h"
+#include "region/foreseen.h"
 #include "pageq/pageq.h"
 #include "pageq/policies.h"
 #include "pageq/side.h"
 #include "region/prefetch.h"
+#include "region/shared.h"
+#include "region/willneed.h"
+#include "takeover/takeover.h"
+#include "pagers/announced.h"
 #include "pagers/device.h"
+#include "pagers/vnode_strict.h"
 #include "vm/named_entry.h"
+#include "vm/port.h"
 #include "watch/watcher.h"
 
 /* The daemon must not page-fault on its own tables. Without CAP_IPC_LOCK, and with a finite
@@ -96,15 +113,15 @@ arena_bytes(const struct daemon *d)
 }
 
 static void
-create_storage(struct daemon *d)
+create_compressor(struct daemon *d)
 {
-	char message[512];
 	struct compressor_config compressor = {
 		.page_bytes = d->page_bytes,
 		.segment_bytes = store_segment_bytes(d),
 		.arena_bytes = arena_bytes(d),
 		.max_segments = 32 * d->options.memory_bytes / store_segment_bytes(d) + 4096,
 		.workers = worker_thread_count(d),
+		.keeping_threads = fault_thread_count(d) + JOBS_THREADS,
 		/* Fault servers, jobs, the writer, the control loop. */
 		.expanding_threads = fault_thread_count(d) + JOBS_THREADS + 2,
 		/* Filling memory that a segment has just left is a third cheaper than populating
@@ -113,57 +130,168 @@ create_storage(struct daemon *d)
 		.ops = &store_compressor_ops,
 		.ctx = d,
 	};
-	int error = compressor_create(&compressor, &d->compressor);
+	struct compressor_kept kept = { keeper_take(d->keeper, KEPT_TABLES, 0),
+		keeper_take(d->keeper, KEPT_SEGMENTS, 0) };
+	bool is_new = kept.tables < 0;
+	int error;
+
+	compressor.kept = d->keeper ? &kept : NULL;
+	error = compressor_create(&compressor, &d->compressor);
+	if (!error && d->keeper && is_new) {
+		keeper_keep(d->keeper, KEPT_TABLES, 0, kept.tables);
+		keeper_keep(d->keeper, KEPT_SEGMENTS, 0, kept.segments);
+	}
 
 	if (error)
 		die(1, "cannot make the compressor: %s", strerror(-error));
-	if (!d->options.no_swap && swapspace_create(d, message, sizeof(message)) != 0)
-		die(1, "%s", message);
 }
 
+/* --strict-files is a promise: it is kept, or there is no daemon. */
 static void
-create_parts(struct daemon *d)
+create_strict(struct daemon *d)
+{
+	int error = d->options.strict_files ? vnode_strict_create(d) : 0;
+
+	if (error == -EPERM)
+		die(1, "--strict-files needs root (CAP_SYS_ADMIN)");
+	if (error == -EINVAL || error == -ENOSYS)
+		die(1, "--strict-files needs a kernel that announces accesses to files "
+		       "(FAN_PRE_ACCESS of fanotify(7), Linux 6.14)");
+	if (error)
+		die(1, "--strict-files: %s", strerror(-error));
+}
+
+static int
+create_frames(struct daemon *d)
+{
+	int error = frames_create(d, (uint32_t)store_share_least(d));
+
+	if (!error)
+		error = refaults_create(&d->refaults, d->frames.rows);
+	refaults_size(&d->refaults, load_relaxed(&d->frames.size));
+	return error;
+}
+
+/* The threads that make work for the others. */
+static void
+create_control(struct daemon *d)
 {
 	char message[512] = "";
+	int error = control_create(d, message, sizeof(message));
+
+	if (error)
+		die(1, "%s", message[0] ? message : strerror(-error));
+	error = memorystatus_create(d);
+	if (!error)
+		error = memorystatus_start(d);
+	if (!error && d->options.host_pressure)
+		error = host_watch_start(d);
+	if (!error)
+		error = jobs_start(d, control_job_finished, d);
+	if (!error)
+		error = watch_start(d);
+	if (error)
+		die(1, "cannot start the jobs threads: %s", strerror(-error));
+}
+
+static const char left_by_another[] =
+    "the worker before was of another build, or had other options";
+
+/* What was taken over is walked before anybody is served. Where the books are wrong content is not:
+ * each page was looked for where its slot says, so the worker goes on. */
+static void
+check_what_was_left(struct daemon *d)
+{
+	char text[2048] = "";
+	struct report report;
+
+	if (!d->keeper || d->keeper->count == 0)
+		return;
+	report = report_begin(text, sizeof(text));
+	check_books(d, &report);
+	if (report.failures > 0)
+		log_error_limited(
+		    "what the worker before has left does not agree, in %u of %u checks: %s",
+		    report.failures, report.checks, text);
+	else
+		log_info_limited(
+		    "what the worker before has left agrees in %u checks", report.checks);
+}
+
+/* What a worker leaves to another one, and what that is made with. */
+static void
+create_tables(struct daemon *d)
+{
 	int error = stats_create(&d->stats, shard_count(d));
 
+	pulse_create(&d->pulse);
 	named_table_create(d);
+	ports_create(d);
 	if (!error)
 		error = bells_create(&d->bells, seat_count(d), d->server_count);
+	if (!error)
+		error = shared_table_create(d);
 	if (!error)
 		error = watch_create(d);
 	if (!error)
 		error = task_table_create(d);
 	if (!error)
 		error = object_table_create(d);
-	vnodes_create(d);
+	if (!error)
+		error = kept_objects_create(d);
+	if (!error)
+		error = vnodes_create(d);
 	if (!error)
 		error = returns_create(d);
 	if (!error)
 		error = slots_create(d);
 	if (!error)
-		error = frames_create(d, (uint32_t)store_share_least(d));
+		error = create_frames(d);
 	if (error)
-		die(1, "cannot make the tables: %s", strerror(-error));
+		die(1, "cannot make the tables: %s",
+		    error == -EPROTO ? left_by_another : strerror(-error));
 	pageq_init(&d->pageq);
 	error = policies_create(d, d->options.policy);
 	if (error)
 		die(2, "--policy %s: %s", d->options.policy,
 		    error == -ENOENT ? "no such policy" : "bad parameters");
-	create_storage(d);
+	create_compressor(d);
+}
+
+static void
+create_parts(struct daemon *d)
+{
+	char message[512] = "";
+	int error = 0;
+
+	upgrade_list_begin(d);
+	create_tables(d);
+	upgrade_list_end(d, arena_bytes(d));
+	if (!d->options.no_swap && swapspace_create(d, message, sizeof(message)) != 0)
+		die(1, "%s", message);
+	create_strict(d);
 	if (devices_create(d, message, sizeof(message)) != 0)
 		die(1, "%s", message);
 	if (side_create(d) != 0)
 		die(1, "no memory for side lanes");
 	if (park_create(d) != 0)
 		die(1, "no memory for parked faults");
-	if (closer_create(d) != 0 || stop_create(d, control_name_remove) != 0)
+	if (closer_create(d) != 0 ||
+	    stop_create(d, control_name_remove, options_are_private()) != 0)
 		die(1, "cannot start the threads that close descriptors");
+	if (takeover_begin(d, message, sizeof(message)) != 0)
+		die(1, "%s", message);
+	check_what_was_left(d);
 	zap_init(d);
+	pins_start(d);
 	latency_init(d);
 	error = trace_create(d);
 	if (!error)
+		error = profiles_create(d);
+	if (!error)
 		error = prefetch_create(d);
+	if (!error)
+		error = refuser_start(d);
 	if (!error)
 		error = fault_servers_start(d);
 	if (!error)
@@ -172,55 +300,80 @@ create_parts(struct daemon *d)
 		error = writeback_start(d);
 	if (!error)
 		error = cleaner_start(d);
+	if (!error)
+		error = announced_start(d);
+	if (!error)
+		error = willneed_start(d);
+	if (!error)
+		error = foreseen_start(d);
 	if (error)
 		die(1, "cannot start: %s", strerror(-error));
-	error = control_create(d, message, sizeof(message));
-	if (error)
-		die(1, "%s", message[0] ? message : strerror(-error));
-	error = jobs_start(d, control_job_finished, d);
-	if (!error)
-		error = watch_start(d);
-	if (error)
-		die(1, "cannot start the jobs threads: %s", strerror(-error));
+	create_control(d);
 }
 
+/* All that touch pages have come to the end of what they were doing. */
 static void
-destroy_parts(struct daemon *d)
+threads_stop(struct daemon *d)
 {
 	duties_stop(d);
 	jobs_stop(d);
+	host_watch_stop(d);
+	memorystatus_stop(d);
 	fault_servers_stop(d);
+	willneed_stop(d);
+	foreseen_stop(d);
+	announced_stop(d);
+	refuser_stop(d);
 	cleaner_stop(d);
 	pageout_stop(d);
 	writeback_stop(d);
 	trace_stop(d);
 	watch_stop(d);
+}
+
+static void
+destroy_parts(struct daemon *d)
+{
+	threads_stop(d);
 	/* All threads but the closers have been waited for. */
 	stop_end(d);
 	control_destroy(d);
 	latency_fini(d);
 	jobs_fini(d);
 	fault_servers_fini(d);
+	refuser_fini(d);
 	pageout_fini(d);
 	writeback_fini(d);
+	willneed_fini(d);
+	foreseen_fini(d);
+	profiles_destroy(d);
+	announced_fini(d);
 	cleaner_fini(d);
 	prefetch_destroy(d);
 	trace_destroy(d);
+	memorystatus_fini(d);
 	park_destroy(d);
 	devices_destroy(d);
 	task_table_destroy(d);
 	compressor_destroy(d->compressor);
 	if (d->swap)
 		swap_destroy(d->swap);
+	if (options_are_private())
+		listen_directory_remove(&d->options);
 	side_destroy(d);
 	policies_destroy(d);
 	pageq_fini(&d->pageq);
 	watch_destroy(d);
+	refaults_destroy(&d->refaults);
+	pins_stop(d);
 	frames_destroy(d);
 	slots_destroy(d);
 	named_table_destroy(d);
+	ports_destroy(d);
+	shared_table_destroy(d);
 	vnodes_destroy(d);
 	returns_destroy(d);
+	kept_objects_destroy(d);
 	object_table_destroy(d);
 	/* Closers that are in a call that does not come back still use the rest of the memory. */
 	if (!closer_stop(d))
@@ -229,26 +382,9 @@ destroy_parts(struct daemon *d)
 	stats_destroy(&d->stats);
 }
 
-int
-main(int argc, char **argv)
+static void
+sizes_find(struct daemon *d)
 {
-	char message[512] = "";
-	struct daemon *d;
-	bool only_root;
-
-	standard_open("pagerd");
-	d = calloc(1, sizeof(*d));
-	if (!d)
-		die(1, "no memory");
-	d->loop_thread = pthread_self();
-	params_init(&d->params);
-	if (getenv("PAGERD_FAIL") && failpt_arm(getenv("PAGERD_FAIL")) != 0)
-		die(2, "PAGERD_FAIL: no such fail point, or not NAME:after[:times]");
-	options_parse(d, argc, argv);
-	log_set_level(d->options.log_level);
-	only_root = options_choose_access(&d->options);
-	if (uffd_probe(&d->uffd_device, message, sizeof(message)) != 0)
-		die(1, "%s", message);
 	d->page_bytes = d->options.page_bytes;
 	d->hw_bytes = (size_t)sysconf(_SC_PAGESIZE);
 	d->page_shift = (unsigned)__builtin_ctzl(d->page_bytes);
@@ -257,6 +393,39 @@ main(int argc, char **argv)
 	    param(d, fault_servers) ? (unsigned)param(d, fault_servers) : d->cpus.count;
 	d->worker_count =
 	    param(d, pageout_workers) ? (unsigned)param(d, pageout_workers) : d->cpus.count;
+}
+
+/* --arenas: makes the tables as a worker does, says what they are, and ends with them. */
+static void NORETURN
+tell_arenas(struct daemon *d)
+{
+	struct keeper_link nobody = { .channel = -1, .store = -1 };
+
+	d->keeper = &nobody;
+	d->loop_thread = pthread_self();
+	sizes_find(d);
+	upgrade_list_begin(d);
+	create_tables(d);
+	upgrade_list_end(d, arena_bytes(d));
+	fputs(d->arenas, stdout);
+	/* The tables end with the process. */
+	_exit(standard_finish("pagerd", 0));
+}
+
+/* The daemon itself: this process, or a worker of the keeper's. => its exit status */
+static int
+serve(struct keeper_link *link, void *context)
+{
+	char message[512] = "";
+	struct daemon *d = context;
+	bool only_root;
+
+	d->keeper = link;
+	d->loop_thread = pthread_self();
+	only_root = options_choose_access(&d->options);
+	if (uffd_probe(&d->uffd_device, message, sizeof(message)) != 0)
+		die(1, "%s", message);
+	sizes_find(d);
 	prepare_process();
 	create_parts(d);
 	shares_count_descriptors(d);
@@ -269,10 +438,92 @@ main(int argc, char **argv)
 	/* If the reader has closed the output, or the disk behind it is full, nobody waits for the
 	 * line. */
 	fflush(stdout);
+	control_take_over(d);
 	control_run(d);
+	if (control_hands_over(d)) {
+		/* Nothing is taken apart: the next worker goes on with all of it. */
+		threads_stop(d);
+		log_limits_tell(true);
+		_exit(0);
+	}
 	destroy_parts(d);
 	log_limits_tell(true);
 	close(d->uffd_device);
 	free(d);
 	return 0;
+}
+
+/* A copy, since the texts are taken apart. */
+static char **
+arguments_copy(int argc, char **argv)
+{
+	char **copy = calloc((size_t)argc + 1, sizeof(*copy));
+
+	for (int i = 0; copy && i < argc; i++) {
+		copy[i] = strdup(argv[i]);
+		if (!copy[i])
+			return NULL;
+	}
+	return copy;
+}
+
+/* A program that a keeper has started. => the exit status */
+static int
+work_for_keeper(struct daemon *d, int argc)
+{
+	static struct keeper_link link;
+	int error = keeper_link_open(d->options.worker_table, &link);
+
+	if (error)
+		die(2, "--worker is for the keeper, which starts its workers with it: %s",
+		    strerror(-error));
+	/* The keeper has put two behind those of the daemon. */
+	free(d->options.arguments[argc - 2]);
+	free(d->options.arguments[argc - 1]);
+	d->options.arguments[argc - 2] = NULL;
+	return serve(&link, d);
+}
+
+/* The service manager is the keeper. => the exit status */
+static int
+work_with_store(struct daemon *d)
+{
+	static struct keeper_link link;
+	int error = manager_open(&link);
+
+	if (error)
+		die(1,
+		    "the service manager's store of descriptors ($NOTIFY_SOCKET) cannot be "
+		    "used: %s",
+		    strerror(-error));
+	return serve(&link, d);
+}
+
+int
+main(int argc, char **argv)
+{
+	/* The keeper has both to its end. */
+	static char **arguments;
+	static struct daemon *d;
+
+	standard_open("pagerd");
+	d = calloc(1, sizeof(*d));
+	arguments = arguments_copy(argc, argv);
+	if (!d || !arguments)
+		die(1, "no memory");
+	params_init(&d->params);
+	if (getenv("PAGERD_FAIL") && failpt_arm(getenv("PAGERD_FAIL")) != 0)
+		die(2, "PAGERD_FAIL: no such fail point, or not NAME:after[:times]");
+	options_parse(d, argc, argv);
+	log_set_level(d->options.log_level);
+	d->options.arguments = arguments;
+	if (d->options.tell_arenas)
+		tell_arenas(d);
+	if (d->options.worker_table >= 0)
+		return work_for_keeper(d, argc);
+	if (d->options.is_stored)
+		return work_with_store(d);
+	return d->options.keeper
+		   ? keeper_run(&(struct keeper_config){ serve, d, d->options.arguments })
+		   : serve(NULL, d);
 }

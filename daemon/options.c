@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "failpt.h"
+#include "keeper/manager.h"
 #include "size.h"
 #include "standard.h"
 
@@ -31,8 +32,31 @@ static const char usage_text[] =
     "                         ,mode=0660 ,uid=UID ,gid=GID ,cache=MODE; may be repeated\n"
     "  --swap-dir DIR         where swap files are made (default /var/lib/pagerd, or under the "
     "user's state directory)\n"
+    "  --swap-device PATH     a block device that swap may have, all of it\n"
+    "  --swap-nbd URI         an export of an NBD server, as nbd://host/name or nbds:// with TLS\n"
+    "                         Each of these three may be repeated, and ,priority=N stand behind "
+    "it:\n"
+    "                         the highest is used first (default: in the order given)\n"
+    "  --swap-encrypt WHAT    yes or no (default: yes for --swap-nbd only); one place: "
+    ",encrypt=yes\n"
+    "  --swap-key FILE        a key for that (default: a new one is drawn at each start)\n"
     "  --swap-max SIZE        most space that swap files may take (default no limit)\n"
     "  --no-swap              compress only\n"
+    "  --profiles DIR         where profiles of programs are kept (see the manual)\n"
+    "  --strict-files         others' reads of a mapped file wait for stores to be written (root)\n"
+    "  --host-pressure        give memory back while the machine is short of it\n"
+    "  --host-files DIR       where --host-pressure reads meminfo and pressure/memory (/proc)\n"
+    "  --keeper               a second process has what clients need, and makes another worker "
+    "when\n"
+    "                         this one is killed\n"
+    "  --no-keeper            the same without a second process, if the service manager has a "
+    "store for\n"
+    "                         descriptors (FileDescriptorStoreMax= of systemd)\n"
+    "  --arenas               prints what a program that is to take over must have in common, and "
+    "ends\n"
+    "  --worker FD            for the keeper: goes on with what this descriptor names\n"
+    "  --private              ends its clients when it ends, and removes its socket's directory\n"
+    "  --jetsam               end processes, the least important first, when memory runs out\n"
     "  --page-size SIZE       4K (default), 16K or 64K\n"
     "  --policy NAME[:params] page-out policy or default (mach2q, its inactive target adapting)\n"
     "  --config FILE          parameters, `name = value` lines (see pagerctl param list)\n"
@@ -202,14 +226,125 @@ device_option(struct daemon *d, char *argument)
 	*last = v;
 }
 
+/* --- swap: its places, in the order in which they are given ------------------------------- */
+
+enum said { SAID_NOTHING, SAID_NO, SAID_YES };
+
+static enum said all_encrypted, encrypted[SWAP_BACKENDS_MAX];
+
+static enum said
+said(const char *option, const char *text)
+{
+	bool yes = strcmp(text, "yes") == 0;
+
+	if (!yes && strcmp(text, "no") != 0)
+		die(2, "%s is yes or no, not \"%s\"", option, text);
+	return yes ? SAID_YES : SAID_NO;
+}
+
+/* Of PATH[,priority=N][,encrypt=yes|no]: takes the last word, before which the text ends then. =>
+ * whether there is one */
+static bool
+word_take(const char *option, char *text, int *priority, enum said *encrypt)
+{
+	char *word = strrchr(text, ','), *end;
+	long number;
+
+	if (word && strncmp(word, ",encrypt=", 9) == 0) {
+		*encrypt = said("encrypt=", word + 9);
+		*word = '\0';
+		return true;
+	}
+	if (!word || strncmp(word, ",priority=", 10) != 0)
+		return false;
+	number = strtol(word + 10, &end, 10);
+	if (end == word + 10 || *end || number < -32768 || number > 32767)
+		die(2, "%s: a priority is a number from -32768 to 32767, not \"%s\"", option,
+		    word + 10);
+	*word = '\0';
+	*priority = (int)number;
+	return true;
+}
+
+static void
+options_swap(struct options *o, enum swap_kind kind, char *argument)
+{
+	static const char *const options[] = { [SWAP_DIRECTORY] = "--swap-dir",
+		[SWAP_DEVICE] = "--swap-device",
+		[SWAP_NBD] = "--swap-nbd" };
+	static const char *const wants[] = {
+		[SWAP_DIRECTORY] = ("a directory, not \"\" (leave it out for the default, or say "
+				    "--no-swap)"),
+		[SWAP_DEVICE] = "a block device such as /dev/sdb2, not \"\"",
+		[SWAP_NBD] = "a URI such as nbd://host/export, not \"\"",
+	};
+	struct swap_backend_config *b = &o->swap_backends[o->swap_backend_count];
+
+	if (o->swap_backend_count == SWAP_BACKENDS_MAX)
+		die(2, "%s %s: there can be at most %u places for swap", options[kind], argument,
+		    SWAP_BACKENDS_MAX);
+	/* As swapon(8) does it: what is named first is used first. */
+	*b = (struct swap_backend_config){
+		.kind = kind, .where = argument, .priority = -(int)o->swap_backend_count
+	};
+	while (word_take(options[kind], argument, &b->priority, &encrypted[o->swap_backend_count]))
+		continue;
+	if (argument[0] == '\0')
+		die(2, "%s wants %s", options[kind], wants[kind]);
+	for (unsigned i = 0; i < o->swap_backend_count; i++)
+		if (strcmp(o->swap_backends[i].where, argument) == 0)
+			die(2, "%s %s is given twice", options[kind], argument);
+	o->swap_backend_count++;
+}
+
+static void
+options_swap_encrypt(const char *argument)
+{
+	all_encrypted = said("--swap-encrypt", argument);
+}
+
+static void
+options_swap_finish(struct options *o)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < o->swap_backend_count; i++) {
+		struct swap_backend_config *b = &o->swap_backends[i];
+		enum said says = encrypted[i] ? encrypted[i] : all_encrypted;
+
+		/* What leaves the machine is encrypted unless it is said that it need not be. */
+		b->encrypt = says ? says == SAID_YES : b->kind == SWAP_NBD;
+		any |= b->encrypt;
+	}
+	if (o->swap_key_file && !any)
+		die(2, "--swap-key is given, but no swap is encrypted (say --swap-encrypt yes, or "
+		       "leave it out)");
+}
+
+/* --- all of them ---------------------------------------------------------------------------- */
+
 enum {
 	SOCKET = 256,
 	SOCKET_MODE,
 	MEMORY,
 	DEVICE,
 	SWAP_DIR,
+	SWAP_ON_DEVICE,
+	SWAP_ON_NBD,
+	SWAP_ENCRYPT,
+	SWAP_KEY,
 	SWAP_MAX,
 	NO_SWAP,
+	HOST_PRESSURE,
+	HOST_FILES,
+	KEEPER,
+	NO_KEEPER,
+	ARENAS,
+	WORKER,
+	PRIVATE,
+	JETSAM,
+	PROFILES,
+	STRICT_FILES,
 	PAGE_SIZE,
 	POLICY,
 	CONFIG,
@@ -220,6 +355,63 @@ enum {
 	HELP
 };
 
+static bool is_private;
+
+bool
+options_are_private(void)
+{
+	return is_private;
+}
+
+/* => whether it is an option that only has to be said */
+static bool
+parse_flag(struct options *o, int option)
+{
+	bool *flag = option == NO_SWAP         ? &o->no_swap
+		     : option == STRICT_FILES  ? &o->strict_files
+		     : option == HOST_PRESSURE ? &o->host_pressure
+		     : option == KEEPER        ? &o->keeper
+		     : option == NO_KEEPER     ? &o->no_keeper
+		     : option == ARENAS        ? &o->tell_arenas
+		     : option == PRIVATE       ? &is_private
+					       : NULL;
+
+	if (flag)
+		*flag = true;
+	return flag != NULL;
+}
+
+/* => whether it is about swap */
+static bool
+parse_swap(struct options *o, int option, char *argument)
+{
+	switch (option) {
+	case SWAP_DIR:
+		options_swap(o, SWAP_DIRECTORY, argument);
+		return true;
+	case SWAP_ON_DEVICE:
+		options_swap(o, SWAP_DEVICE, argument);
+		return true;
+	case SWAP_ON_NBD:
+		options_swap(o, SWAP_NBD, argument);
+		return true;
+	case SWAP_ENCRYPT:
+		options_swap_encrypt(argument);
+		return true;
+	case SWAP_KEY:
+		o->swap_key_file = path_option("--swap-key", argument);
+		return true;
+	case SWAP_MAX:
+		o->swap_max_bytes = size_option("--swap-max", argument);
+		if (o->swap_max_bytes == 0)
+			die(2, "--swap-max 0 leaves no room for a swap file (say --no-swap for no "
+			       "swap, or leave it out for no limit)");
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 parse_one(struct daemon *d, int option, char *argument)
 {
@@ -227,6 +419,8 @@ parse_one(struct daemon *d, int option, char *argument)
 	char message[512];
 	int error;
 
+	if (parse_flag(o, option) || parse_swap(o, option, argument))
+		return;
 	switch (option) {
 	case SOCKET:
 		o->socket_path = path_option("--socket", argument);
@@ -240,20 +434,17 @@ parse_one(struct daemon *d, int option, char *argument)
 	case DEVICE:
 		device_option(d, argument);
 		break;
-	case SWAP_DIR:
-		if (argument[0] == '\0')
-			die(2, "--swap-dir wants a directory, not \"\" (leave it out for the "
-			       "default, or say --no-swap)");
-		o->swap_directory = argument;
+	case PROFILES:
+		o->profile_directory = path_option("--profiles", argument);
 		break;
-	case SWAP_MAX:
-		o->swap_max_bytes = size_option("--swap-max", argument);
-		if (o->swap_max_bytes == 0)
-			die(2, "--swap-max 0 leaves no room for a swap file (say --no-swap for no "
-			       "swap, or leave it out for no limit)");
+	case HOST_FILES:
+		o->host_directory = path_option("--host-files", argument);
 		break;
-	case NO_SWAP:
-		o->no_swap = true;
+	case JETSAM:
+		store_relaxed(&d->params.jetsam, 2);
+		break;
+	case WORKER:
+		o->worker_table = (int)strtol(argument, NULL, 10);
 		break;
 	case PAGE_SIZE:
 		o->page_bytes = size_option("--page-size", argument);
@@ -312,6 +503,29 @@ check_memory(struct options *o)
 		    size_format(ram, there, sizeof(there)));
 }
 
+/* What a worker cannot leave to another one yet is refused. */
+static void
+check_keeper(struct daemon *d)
+{
+	struct options *o = &d->options;
+
+	if (o->keeper && o->no_keeper)
+		die(2, "--keeper and --no-keeper exclude each other");
+	o->is_stored = o->no_keeper && manager_is_there();
+	if (!o->keeper && !o->is_stored) {
+		if (o->tell_arenas || o->worker_table >= 0)
+			die(2, "--arenas and --worker go with --keeper");
+		return;
+	}
+	if (is_private)
+		die(2, "--private ends its clients with the daemon, and --keeper lets them outlive "
+		       "it: leave one of them out");
+	if (o->strict_files || o->host_pressure || d->devices)
+		die(2, "--keeper does not keep files, devices and changes of the memory's size "
+		       "yet: leave out "
+		       "--strict-files, --host-pressure and --device, or --keeper");
+}
+
 void
 options_parse(struct daemon *d, int argc, char **argv)
 {
@@ -321,8 +535,22 @@ options_parse(struct daemon *d, int argc, char **argv)
 		{ "memory", required_argument, NULL, MEMORY },
 		{ "device", required_argument, NULL, DEVICE },
 		{ "swap-dir", required_argument, NULL, SWAP_DIR },
+		{ "swap-device", required_argument, NULL, SWAP_ON_DEVICE },
+		{ "swap-nbd", required_argument, NULL, SWAP_ON_NBD },
+		{ "swap-encrypt", required_argument, NULL, SWAP_ENCRYPT },
+		{ "swap-key", required_argument, NULL, SWAP_KEY },
 		{ "swap-max", required_argument, NULL, SWAP_MAX },
 		{ "no-swap", no_argument, NULL, NO_SWAP },
+		{ "strict-files", no_argument, NULL, STRICT_FILES },
+		{ "host-pressure", no_argument, NULL, HOST_PRESSURE },
+		{ "keeper", no_argument, NULL, KEEPER },
+		{ "no-keeper", no_argument, NULL, NO_KEEPER },
+		{ "arenas", no_argument, NULL, ARENAS },
+		{ "worker", required_argument, NULL, WORKER },
+		{ "private", no_argument, NULL, PRIVATE },
+		{ "host-files", required_argument, NULL, HOST_FILES },
+		{ "jetsam", no_argument, NULL, JETSAM },
+		{ "profiles", required_argument, NULL, PROFILES },
 		{ "page-size", required_argument, NULL, PAGE_SIZE },
 		{ "policy", required_argument, NULL, POLICY },
 		{ "config", required_argument, NULL, CONFIG },
@@ -337,8 +565,10 @@ options_parse(struct daemon *d, int argc, char **argv)
 	int option;
 
 	o->log_level = LOG_NOTICE;
+	o->worker_table = -1;
 	o->socket_mode = SOCKET_MODE_DEFAULT;
 	o->page_bytes = 4096;
+	o->host_directory = (char *)(uintptr_t) "/proc";
 	o->policy = (char *)(uintptr_t) "default";
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		parse_one(d, option, optarg);
@@ -347,10 +577,12 @@ options_parse(struct daemon *d, int argc, char **argv)
 	if (!o->socket_path)
 		o->socket_path =
 		    default_path(PAGER_SOCKET_SYSTEM, "XDG_RUNTIME_DIR", "", PAGER_SOCKET_USER);
-	if (!o->swap_directory && !o->no_swap)
-		o->swap_directory =
-		    default_path("/var/lib/pagerd", "XDG_STATE_HOME", "/.local/state", "pagerd");
+	if (o->swap_backend_count == 0 && !o->no_swap)
+		options_swap(o, SWAP_DIRECTORY,
+		    default_path("/var/lib/pagerd", "XDG_STATE_HOME", "/.local/state", "pagerd"));
+	options_swap_finish(o);
 	check_memory(o);
+	check_keeper(d);
 }
 
 bool

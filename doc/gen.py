@@ -30,6 +30,7 @@ def stats_text(tree, root):
         for r in tree.table(root, 'page_state', 'PAGE_STATE')]
     frame = [('state', 'meaning')] + [tuple(r) for r in tree.table(root, 'frame_state', 'FRAME_STATE')]
     fail = [('name', 'error', 'meaning')] + [tuple(r) for r in tree.table(root, 'fail_point', 'FAIL')]
+    own = [('name', 'for each', 'meaning')] + [(r[1], r[2].lower(), r[3]) for r in tree.table(root, 'own_memory', 'OWN')]
     tag = [('number', 'name')] + [tuple(r) for r in tree.table(root, 'tag', 'TAG')]
     return ''.join((
         '# Statistics, ledgers, parameters\n\nMade from `include/tbl` by `doc/gen.py`; do not edit.\n',
@@ -38,6 +39,7 @@ def stats_text(tree, root):
         '\n## Ledgers\n\n', 'Of each client: `pagerctl footprint PID`, `pager_statistics(3)`.\n\n',
         '\n\n'.join(tree.head_comment(root, 'ledger')), '\n\n', rows_text(ledger),
         '\n### Classes of pages\n\n', rows_text(classes),
+        '\n## Own memory\n\n', 'Of the daemon itself, by kind: `pagerctl wired`.\n\n', rows_text(own),
         '\n## Page states\n\n', 'What the gauges count. The whole story is in `daemon/vm/vm_page.h`.\n\n', rows_text(state),
         '\nA frame that holds no page:\n\n', rows_text(frame),
         '\n## Parameters\n\n', 'Lines `name = value` of the configuration file, `pagerd --param NAME=VALUE`, `pagerctl param`.',

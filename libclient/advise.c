@@ -65,6 +65,9 @@ pager_wire(struct pager *p, void *addr, size_t size)
 	int r;
 
 	r = range_exchange(p, addr, size, &request.address, &request.size, &call);
+	/* Where other memory is shown, its own must be mapped first. */
+	if (r == -EBUSY && show_open_range(p, request.address, request.size) == 0)
+		r = range_exchange(p, addr, size, &request.address, &request.size, &call);
 	/* A device's memory is there, and perhaps no memory to be touched without need. */
 	if (r < 0 || device_has(p, request.address, request.size))
 		return r;
@@ -124,7 +127,17 @@ pager_behavior(struct pager *p, void *addr, size_t size, enum pager_behavior beh
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if ((unsigned)behavior > PAGER_BEHAVIOR_PAGEOUT)
+	if ((unsigned)behavior > PAGER_BEHAVIOR_REUSE)
 		return -EINVAL;
+	return range_exchange(p, addr, size, &request.address, &request.size, &call);
+}
+
+int
+pager_msync(struct pager *p, void *addr, size_t size, unsigned flags)
+{
+	struct pager_req_msync request = { .flags = flags };
+	struct pager_rep_msync reply;
+	struct chan_call call = { CHAN_CALL(MSYNC, &request, &reply) };
+
 	return range_exchange(p, addr, size, &request.address, &request.size, &call);
 }

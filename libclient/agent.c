@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The agent: does to this process what the daemon cannot do from outside (drops page-table
- * entries), and notices when the daemon dies. Runs on: its own thread, "pager-agent", with all
- * signals blocked, in the keeper's descriptor table. Locks: space_lock, events.lock. It touches no
- * managed memory. It uses its descriptors by raw system calls: see keeper.c.
+ * entries, opens windows), and notices when the daemon dies. Runs on: its own thread,
+ * "pager-agent", with all signals blocked, in the keeper's descriptor table. Locks: see
+ * pager_priv.h. It touches no managed memory. It uses its descriptors by raw system calls: see
+ * keeper.c.
  */
 #include "pager_priv.h"
+#include "release.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -37,14 +39,21 @@ agent_open(struct agent *agent)
 }
 
 void
-agent_close(struct agent *agent)
+agent_shut(struct agent *agent)
 {
-	if (agent->socket >= 0)
-		close(agent->socket);
 	if (agent->stop_fd >= 0)
 		close(agent->stop_fd);
 	if (agent->pidfd >= 0)
 		close(agent->pidfd);
+	agent->stop_fd = agent->pidfd = -1;
+}
+
+void
+agent_close(struct agent *agent)
+{
+	if (agent->socket >= 0)
+		close(agent->socket);
+	agent_shut(agent);
 	agent_init(agent);
 }
 
@@ -139,7 +148,7 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 	size_t count = 0, together;
 	bool ascend;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	for (uint32_t i = 0; i < message->count; i++) {
 		uint64_t start = message->ranges[i].address, end = start + message->ranges[i].size;
 
@@ -158,7 +167,7 @@ agent_zap(struct pager *p, const struct pager_agent_message *message)
 			    (uintptr_t)ranges[i].iov_base + ranges[i].iov_len);
 	}
 	agent_drop(&p->agent, drop.iov, drop.count);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 }
 
 /* Chooses the processor on which entries are dropped. Dropping a range interrupts each other
@@ -211,6 +220,14 @@ agent_receive(struct pager *p)
 	if (message.op == PAGER_AGENT_ZAP) {
 		agent_choose_processors(&p->agent, message.value);
 		agent_zap(p, &message);
+	} else if (message.op == PAGER_AGENT_WINDOW && message.count == 1) {
+		show_open(p, message.ranges[0].address);
+	} else if (message.op == PAGER_AGENT_RELEASE) {
+		release_run(p);
+	} else if (message.op == PAGER_AGENT_PRESSURE) {
+		event_post(&p->events, PAGER_EVENT_PRESSURE, message.value);
+	} else if (message.op == PAGER_AGENT_LIMIT) {
+		event_post(&p->events, PAGER_EVENT_LIMIT, message.value);
 	}
 	return true;
 }

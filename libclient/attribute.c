@@ -10,7 +10,7 @@
  * the range in between, and change_lock keeps other changes of the range off. Runs on: the caller's
  * threads.
  */
-#include "pager_priv.h"
+#include "ordinary.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -46,8 +46,7 @@ region_each(struct pager *p, uint64_t address, uint64_t size, region_function *e
 	return 0;
 }
 
-/* => change_lock held; as pager_protect */
-static int
+int
 range_protect(struct pager *p, uint64_t address, uint64_t size, int protection)
 {
 	struct pager_req_protect request = {
@@ -80,17 +79,21 @@ pager_protect(struct pager *p, void *addr, size_t size, int protection)
 	uint64_t address, rounded;
 	int r;
 
-	r = pager_check(p);
+	r = release_check(p);
 	if (r < 0)
 		return r;
 	if (protection & ~(RIGHTS | PAGER_PROT_MAXIMUM))
 		return -EINVAL;
-	pthread_mutex_lock(&p->change_lock);
+	hold_lock(&p->change_lock);
+	if (release_is_done(p)) {
+		hold_unlock(&p->change_lock);
+		return ordinary_protect(p, addr, size, protection);
+	}
 	r = space_check(p, addr, size, &address, &rounded);
 	if (r == 0)
 		r = pager_check_descriptors(p);
 	if (r == 0)
 		r = range_protect(p, address, rounded, protection);
-	pthread_mutex_unlock(&p->change_lock);
+	hold_unlock(&p->change_lock);
 	return r;
 }

@@ -19,7 +19,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CHAN_FDS_MAX 4 /* more than a reply may have, so that an excess is seen and closed */
+#include "hold.h"
+
+#define PAGER_CHAN_POSTED_BYTES 64
+#define CHAN_FDS_MAX            4 /* more than a reply may have, so that an excess is seen and closed */
 
 struct chan_packet {
 	size_t bytes;
@@ -86,12 +89,23 @@ chan_fd_above_standard(int fd)
 }
 
 void
+mutex_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attributes;
+
+	pthread_mutexattr_init(&attributes);
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(lock, &attributes);
+	pthread_mutexattr_destroy(&attributes);
+}
+
+void
 chan_init(struct chan *c)
 {
 	c->fd = -1;
-	c->sequence = 0;
+	c->sequence = c->posted = 0;
 	atomic_init(&c->broken, false);
-	pthread_mutex_init(&c->lock, NULL);
+	mutex_init(&c->lock);
 }
 
 int
@@ -206,7 +220,7 @@ chan_packet_collect_fds(struct chan_packet *packet, struct msghdr *message)
 /* => 0 with *packet filled (0 bytes: the other end has gone), or -errno of recvmsg(2). */
 static int
 chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t body_size,
-    struct chan_packet *packet)
+    int flags, struct chan_packet *packet)
 {
 	struct iovec iov[2] = {
 		{ .iov_base = header, .iov_len = sizeof(*header) },
@@ -228,7 +242,7 @@ chan_receive(struct chan *c, struct pager_msg_header *header, void *body, size_t
 	/* A daemon that hangs up without reading resets the connection. The reset is reported
 	 * before the daemon's last message, so receive once more: that message has its reason. */
 	do {
-		n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
+		n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC | flags);
 	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && ++resets == 1)));
 	if (n < 0)
 		return -errno;
@@ -261,28 +275,95 @@ chan_reply_is_valid(const struct chan_call *call, uint64_t sequence,
 	return packet->fd_count + packet->fds_lost == (call->ret_fd ? 1u : 0u);
 }
 
+/* Reads the answer to the request that was posted, which has come long ago. => 0 or -errno: the
+ * connection is broken */
 static int
-chan_exchange_locked(struct chan *c, struct chan_call *call)
+chan_collect_locked(struct chan *c)
 {
-	struct pager_msg_header header = { 0 };
-	struct chan_packet packet = { 0 };
-	uint64_t sequence;
+	char answer[PAGER_CHAN_POSTED_BYTES];
+	struct chan_call call = {
+		.type = c->posted_type, .reply = answer, .reply_bytes_max = sizeof(answer)
+	};
+	int r;
+
+	if (c->posted == 0)
+		return 0;
+	r = chan_receive_locked(c, &call, c->posted);
+	c->posted = 0;
+	return atomic_load_explicit(&c->broken, memory_order_acquire) ? r : 0;
+}
+
+int
+chan_say_locked(struct chan *c, const struct chan_call *call, uint64_t *ret_sequence)
+{
 	int r;
 
 	if (atomic_load_explicit(&c->broken, memory_order_acquire))
 		return -ENOTCONN;
 	if (!fd_is_noted(c->fd, &c->note))
 		return -EBADF;
-	sequence = ++c->sequence;
-	r = chan_send(c, call, sequence);
+	r = chan_collect_locked(c);
+	if (r < 0)
+		return r;
+	*ret_sequence = ++c->sequence;
+	r = chan_send(c, call, *ret_sequence);
 	if (r == -ENOTCONN || r == -EBADF) {
 		chan_break(c);
 		return -ENOTCONN;
 	}
-	/* After a hang-up the daemon's reason may wait in the socket, as an answer to this call. */
-	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-		return r; /* nothing was sent: the connection is as good as before */
-	r = chan_receive(c, &header, call->reply, call->reply_bytes_max, &packet);
+	return r;
+}
+
+int
+chan_post_locked(struct chan *c, const struct chan_call *call)
+{
+	uint64_t sequence;
+	int r = chan_say_locked(c, call, &sequence);
+
+	if (r == 0) {
+		c->posted = sequence;
+		c->posted_type = call->type;
+	}
+	return r;
+}
+
+int
+chan_send_locked(struct chan *c, const struct chan_call *call, uint64_t *ret_sequence)
+{
+	int r = chan_say_locked(c, call, ret_sequence);
+
+	/* After a hang-up the daemon's reason may wait in the socket, as an answer to this call.
+	 * After another error nothing was sent: the connection is as good as before. */
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+/* Whether an answer is one that was had before: a worker that takes over from another one (pagerd
+ * --keeper) cannot know whether that one was killed before it had sent it, or afterwards. */
+static bool
+chan_is_repeated(
+    const struct pager_msg_header *header, uint64_t sequence, struct chan_packet *packet)
+{
+	if (packet->bytes < sizeof(*header) || header->sequence >= sequence ||
+	    header->sequence == 0)
+		return false;
+	for (unsigned i = 0; i < packet->fd_count; i++)
+		close(packet->fds[i]);
+	packet->fd_count = 0;
+	return true;
+}
+
+static int
+chan_answer(struct chan *c, struct chan_call *call, uint64_t sequence, int flags)
+{
+	struct pager_msg_header header = { 0 };
+	struct chan_packet packet = { 0 };
+	int r;
+
+	do {
+		r = chan_receive(c, &header, call->reply, call->reply_bytes_max, flags, &packet);
+		if (r == -EAGAIN && flags & MSG_DONTWAIT)
+			return r;
+	} while (r == 0 && chan_is_repeated(&header, sequence, &packet));
 	if (r < 0 || packet.bytes == 0) {
 		chan_break(c);
 		return -ENOTCONN;
@@ -312,14 +393,37 @@ chan_exchange_locked(struct chan *c, struct chan_call *call)
 }
 
 int
+chan_receive_locked(struct chan *c, struct chan_call *call, uint64_t sequence)
+{
+	return chan_answer(c, call, sequence, 0);
+}
+
+int
+chan_take_locked(struct chan *c, struct chan_call *call, uint64_t sequence)
+{
+	return chan_answer(c, call, sequence, MSG_DONTWAIT);
+}
+
+int
+chan_exchange_locked(struct chan *c, struct chan_call *call)
+{
+	uint64_t sequence;
+	int r = chan_send_locked(c, call, &sequence);
+
+	return r < 0 ? r : chan_receive_locked(c, call, sequence);
+}
+
+int
 chan_exchange(struct chan *c, struct chan_call *call)
 {
 	int cancel_state, r;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	pthread_mutex_lock(&c->lock);
+	hold_touch(call->reply, call->reply_bytes_max);
+	hold_touch(call->ret_fd, sizeof(*call->ret_fd));
+	hold_lock(&c->lock);
 	r = chan_exchange_locked(c, call);
-	pthread_mutex_unlock(&c->lock);
+	hold_unlock(&c->lock);
 	pthread_setcancelstate(cancel_state, NULL);
 	return r;
 }

@@ -34,8 +34,11 @@ struct chan {
 	int fd;              /* constant until chan_close */
 	struct fd_note note; /* of fd; constant */
 	pthread_mutex_t lock;
-	uint64_t sequence;  /* (lock) */
-	atomic_bool broken; /* no request is sent any more; never becomes false again */
+	uint64_t sequence; /* (lock) */
+	uint64_t posted;   /* (lock) the number of a request whose answer is not waited for and has
+			      not been read; 0: there is none */
+	uint16_t posted_type; /* (lock) its type */
+	atomic_bool broken;   /* no request is sent any more; never becomes false again */
 };
 
 /* One request and what is expected of its reply. Descriptors in `fds_out` stay the caller's. */
@@ -67,6 +70,8 @@ int chan_default_path(char *buf, size_t buf_size);
  * result. => a descriptor above 2, or -errno (of the call, if that failed). */
 int chan_fd_above_standard(int fd);
 
+/* A thread that has it already is told -EDEADLK: a signal handler that forks asks (fork.c). */
+void mutex_init(pthread_mutex_t *lock);
 void chan_init(struct chan *c);
 /* Connects. path NULL: the default. => 0, or -errno of socket(2) and connect(2). */
 int chan_open(struct chan *c, const char *path);
@@ -81,6 +86,21 @@ void chan_break(struct chan *c);
  * -ENOMEM, -EMFILE when the request could not be sent; -EMFILE with call->fd_lost when the reply
  * came without its descriptor, because this process has no number free. */
 int chan_exchange(struct chan *c, struct chan_call *call);
+
+/* The same => lock held */
+int chan_exchange_locked(struct chan *c, struct chan_call *call);
+/* The two halves of an exchange: sends the request, and receives the answer to request number
+ * `sequence` as chan_exchange does. => lock held */
+int chan_send_locked(struct chan *c, const struct chan_call *call, uint64_t *ret_sequence);
+int chan_receive_locked(struct chan *c, struct chan_call *call, uint64_t sequence);
+/* As chan_receive_locked, what lies in the socket. => also -EAGAIN: there is nothing */
+int chan_take_locked(struct chan *c, struct chan_call *call, uint64_t sequence);
+/* Sends a request of whose answer only the header counts for nothing: the next request reads it. =>
+ * lock held; 0 or -errno of sendmsg(2) */
+int chan_post_locked(struct chan *c, const struct chan_call *call);
+/* Sends a request. Unlike chan_send_locked this says when nobody is there to read it. => lock held;
+ * 0 or -errno of sendmsg(2) */
+int chan_say_locked(struct chan *c, const struct chan_call *call, uint64_t *ret_sequence);
 
 /* The first exchange. name NULL: the program's. ret_dev_fd NULL for tools. */
 int chan_hello(struct chan *c, enum pager_role role, const char *name, struct pager_rep_hello *ret,

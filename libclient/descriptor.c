@@ -30,6 +30,7 @@ struct pager_memory_descriptor {
 	uint32_t direction; /* enum pager_direction */
 	pthread_mutex_t lock;
 	bool prepared;                     /* (lock) */
+	unsigned generation;               /* (lock) the connection's when it was prepared */
 	struct pager_memory_piece *pieces; /* (lock) while prepared */
 	struct descriptor_file *files;     /* (lock) while prepared */
 	size_t piece_count, file_count;    /* (lock) */
@@ -74,7 +75,13 @@ descriptor_ask(const struct pager_memory_descriptor *md, enum pager_descriptor_o
 		.direction = md->direction };
 	struct chan_call call = { CHAN_CALL(DESCRIPTOR, &request, reply), .ret_fd = ret_fd };
 
-	return chan_exchange(&md->pager->chan, &call);
+	int r = chan_exchange(&md->pager->chan, &call);
+
+	/* Where other memory is shown, its own must be mapped first. */
+	if (r == -EBUSY && op == PAGER_DESCRIPTOR_PREPARE &&
+	    show_open_range(md->pager, address, request.size) == 0)
+		r = chan_exchange(&md->pager->chan, &call);
+	return r;
 }
 
 /* The program may have closed them, and have others under their numbers. */
@@ -159,6 +166,18 @@ descriptor_populate(const struct pager_memory_descriptor *md)
 	return madvise((void *)(uintptr_t)md->address, md->size, advice) < 0 ? -ENOMEM : 0;
 }
 
+/* What the parent of this process has prepared is not prepared here; its files are of the parent's
+ * memory. => whether it was so; lock held */
+static bool
+descriptor_forget(struct pager_memory_descriptor *md)
+{
+	if (!md->prepared || md->generation == md->pager->generation)
+		return false;
+	files_close(md);
+	md->prepared = false;
+	return true;
+}
+
 /* => lock held */
 static int
 descriptor_prepare(struct pager_memory_descriptor *md)
@@ -194,9 +213,11 @@ pager_memory_descriptor_prepare(struct pager_memory_descriptor *md,
 		return r;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&md->lock);
+	descriptor_forget(md);
 	r = md->prepared ? -EALREADY : descriptor_prepare(md);
 	if (r == 0) {
 		md->prepared = true;
+		md->generation = md->pager->generation;
 		*ret_pieces = md->pieces;
 		*ret_count = md->piece_count;
 	}
@@ -214,7 +235,9 @@ pager_memory_descriptor_complete(struct pager_memory_descriptor *md)
 	if (!md)
 		return -EINVAL;
 	pthread_mutex_lock(&md->lock);
-	if (md->prepared) {
+	if (descriptor_forget(md)) {
+		r = -ENOTCONN;
+	} else if (md->prepared) {
 		r = pager_check(md->pager);
 		if (r == 0)
 			r = descriptor_ask(
@@ -237,6 +260,7 @@ pager_memory_descriptor_release(struct pager_memory_descriptor *md)
 	if (!md)
 		return 0;
 	pthread_mutex_lock(&md->lock);
+	descriptor_forget(md);
 	prepared = md->prepared;
 	pthread_mutex_unlock(&md->lock);
 	if (prepared)

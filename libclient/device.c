@@ -32,7 +32,7 @@ device_map(
 	void *memory = device_pointer(address);
 	int r = fd_note(fd, &range.file);
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	if (r == 0)
 		r = device_set_reserve(&p->devices, 1);
 	/* A device that cannot be populated (its memory is no memory of the kernel's) has no
@@ -51,7 +51,7 @@ device_map(
 		madvise(memory, size, MADV_DONTDUMP);
 		device_set_add(&p->devices, &range);
 	}
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -60,9 +60,9 @@ device_has(struct pager *p, uint64_t address, uint64_t size)
 {
 	bool has;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	has = device_set_contains(&p->devices, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return has;
 }
 
@@ -177,9 +177,9 @@ device_walk(struct pager *p, uint64_t address, uint64_t size, const struct devic
 {
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	r = walk_devices(p, address, address + size, walk);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -201,14 +201,14 @@ device_unmap(struct pager *p, uint64_t address, uint64_t size)
 {
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	r = device_set_reserve(&p->devices, 1);
 	if (r == 0)
 		r = walk_devices(
 		    p, address, address + size, &(struct device_walk){ piece_unmap, 0 });
 	if (r == 0)
 		device_set_remove(&p->devices, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 

@@ -5,7 +5,8 @@
 #include "device_set.h"
 
 #include <errno.h>
-#include <sys/mman.h>
+
+#include "own_pages.h"
 
 #define DEVICE_SET_FIRST_BYTES 4096
 
@@ -18,28 +19,18 @@ device_set_init(struct device_set *set)
 void
 device_set_fini(struct device_set *set)
 {
-	if (set->ranges)
-		munmap(set->ranges, set->capacity * sizeof(struct device_range));
+	own_pages_free(set->ranges, set->capacity * sizeof(struct device_range));
 	*set = (struct device_set){ 0 };
 }
 
 int
 device_set_reserve(struct device_set *set, size_t more)
 {
-	size_t old_bytes = set->capacity * sizeof(struct device_range);
-	size_t bytes = DEVICE_SET_FIRST_BYTES;
-	void *memory;
+	size_t bytes = set->capacity * sizeof(struct device_range);
+	void *memory = own_pages_grow(set->ranges, &bytes,
+	    (set->count + more) * sizeof(struct device_range), DEVICE_SET_FIRST_BYTES);
 
-	if (set->count + more <= set->capacity)
-		return 0;
-	while (bytes / sizeof(struct device_range) < set->count + more)
-		bytes *= 2;
-	if (set->ranges)
-		memory = mremap(set->ranges, old_bytes, bytes, MREMAP_MAYMOVE);
-	else
-		memory =
-		    mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
+	if (!memory)
 		return -ENOMEM;
 	set->ranges = memory;
 	set->capacity = bytes / sizeof(struct device_range);

@@ -150,7 +150,7 @@ keeper_stop(struct pager *p)
 {
 	struct keeper *k = &p->keeper;
 
-	keeper_set(k, KEEPER_ENDING);
+	keeper_end(p);
 	keeper_wait_past(k, KEEPER_ENDING);
 	if (k->result < 0)
 		return k->result;

@@ -10,38 +10,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "pager/uffd_compat.h"
 
 static int
 options_check(const struct pager_options *options)
 {
 	if (!options)
 		return 0;
-	if (options->size < sizeof(*options) || options->flags != 0)
+	if (options->size < sizeof(*options) || options->flags & ~PAGER_NO_INHERIT)
 		return -EINVAL;
 	return 0;
-}
-
-/* Makes the userfaultfd. => 0 or -errno; on failure the caller closes what has been opened. */
-static int
-pager_watch(struct pager *p, int dev_fd, uint64_t features)
-{
-	struct uffdio_api api = { .api = UFFD_API, .features = features };
-
-	int r = chan_fd_above_standard(ioctl(dev_fd, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK));
-
-	if (r < 0)
-		return r == -ENOTTY ? -EPROTO : r;
-	p->uffd = r;
-	r = fd_note(p->uffd, &p->uffd_note);
-	if (r < 0)
-		return r;
-	return ioctl(p->uffd, UFFDIO_API, &api) < 0 ? -errno : 0;
 }
 
 /* Attaches. A range of absent pages proves to the daemon that the userfaultfd watches this process.
@@ -50,22 +30,16 @@ pager_watch(struct pager *p, int dev_fd, uint64_t features)
 static int
 pager_attach(struct pager *p)
 {
-	size_t bytes = PAGER_PROBE_PAGES * (size_t)sysconf(_SC_PAGESIZE);
-	void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_register reg = { .range = { (uintptr_t)probe, bytes },
-		.mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct pager_req_attach request = { .probe_address = (uintptr_t)probe,
-		.probe_size = bytes };
+	struct pager_req_attach request;
 	struct pager_rep_attach reply;
 	struct chan_call call = { CHAN_CALL(ATTACH, &request, &reply), .fds_out = &p->uffd,
 		.fds_out_count = 1, .ret_fd = &p->agent.socket };
-	int r;
+	int r = probe_open(p, &request);
 
-	if (probe == MAP_FAILED)
-		return -ENOMEM;
-	madvise(probe, bytes, MADV_DONTFORK);
-	r = ioctl(p->uffd, UFFDIO_REGISTER, &reg) < 0 ? -errno : chan_exchange(&p->chan, &call);
-	munmap(probe, bytes);
+	if (r < 0)
+		return r;
+	r = chan_exchange(&p->chan, &call);
+	probe_close(request.probe_address);
 	return r;
 }
 
@@ -83,13 +57,12 @@ pager_greet(struct pager *p, const char *name)
 	p->session = hello.session_id;
 	r = pager_watch(p, dev_fd, hello.uffd_features);
 	close(dev_fd);
-	if (r == 0)
+	if (r == 0 && !p->stays_light)
 		r = agent_open(&p->agent);
 	return r < 0 ? r : pager_attach(p);
 }
 
-/* Everything but the struct itself. => 0 or -errno; on failure only the struct is left. */
-static int
+int
 pager_establish(struct pager *p, const char *socket, const char *name)
 {
 	int r;
@@ -97,6 +70,7 @@ pager_establish(struct pager *p, const char *socket, const char *name)
 	chan_init(&p->chan);
 	agent_init(&p->agent);
 	keeper_init(&p->keeper);
+	pthread_mutex_init(&p->settle_lock, NULL);
 	p->uffd = -1;
 	r = space_init(p);
 	if (r == 0)
@@ -109,7 +83,7 @@ pager_establish(struct pager *p, const char *socket, const char *name)
 	if (r == 0)
 		r = pager_greet(p, name);
 	if (r == 0)
-		r = keeper_start(p);
+		r = p->begin(p);
 	if (r < 0) {
 		chan_break(&p->chan);
 		fork_unregister(p);
@@ -127,11 +101,14 @@ pager_connect(const char *socket, const struct pager_options *options, struct pa
 	r = options_check(options);
 	if (r < 0 || !ret)
 		return -EINVAL;
-	/* Not malloc: see range_set.h. */
+	/* Not malloc: see own_pages.h. */
 	p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
 	p->magic = PAGER_MAGIC;
+	p->settle = fork_settle;
+	p->begin = keeper_start;
+	p->inherits = !options || !(options->flags & PAGER_NO_INHERIT);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	r = event_start(
 	    &p->events, options ? options->event : NULL, options ? options->event_context : NULL);
@@ -153,6 +130,8 @@ static void
 pager_free(struct pager *p)
 {
 	upl_free_all(p);
+	port_free_all(p);
+	show_free_all(p);
 	space_fini(p);
 	p->magic = 0;
 	munmap(p, sizeof(*p));
@@ -165,6 +144,7 @@ pager_disconnect(struct pager *p)
 
 	r = pager_check(p);
 	if (r == -ENOTCONN) { /* a forked child's copy: only its memory is left */
+		fork_forget(p);
 		pager_free(p);
 		return 0;
 	}

@@ -7,7 +7,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "own_pages.h"
 
 #define RANGE_SET_FIRST_BYTES 65536
 
@@ -20,28 +21,18 @@ range_set_init(struct range_set *set)
 void
 range_set_fini(struct range_set *set)
 {
-	if (set->ranges)
-		munmap(set->ranges, set->capacity * sizeof(struct range));
+	own_pages_free(set->ranges, set->capacity * sizeof(struct range));
 	*set = (struct range_set){ 0 };
 }
 
 int
 range_set_reserve(struct range_set *set, size_t more)
 {
-	size_t old_bytes = set->capacity * sizeof(struct range);
-	size_t bytes = old_bytes ? old_bytes : RANGE_SET_FIRST_BYTES;
-	void *memory;
+	size_t bytes = set->capacity * sizeof(struct range);
+	void *memory = own_pages_grow(
+	    set->ranges, &bytes, (set->count + more) * sizeof(struct range), RANGE_SET_FIRST_BYTES);
 
-	while (bytes / sizeof(struct range) < set->count + more)
-		bytes *= 2;
-	if (bytes == old_bytes)
-		return 0;
-	if (set->ranges)
-		memory = mremap(set->ranges, old_bytes, bytes, MREMAP_MAYMOVE);
-	else
-		memory =
-		    mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
+	if (!memory)
 		return -ENOMEM;
 	set->ranges = memory;
 	set->capacity = bytes / sizeof(struct range);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A set of addresses, kept as sorted ranges [start, end) that neither touch nor overlap. It lives
- * in pages of its own, not in malloc's: a program may have put malloc on paged memory, and the
- * agent reads this set.
+ * in pages of its own (own_pages.h).
  */
 #ifndef PAGER_RANGE_SET_H
 #define PAGER_RANGE_SET_H

@@ -19,7 +19,7 @@
  * accessible at once would leave a gap in which a fork gives the child an unregistered mapping,
  * whose reads plant zero pages in the object, and in which mlockall(MCL_FUTURE) populates it.
  */
-#include "pager_priv.h"
+#include "ordinary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,9 +34,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* => 0: the range is mapped, registered and inaccessible; or -errno: nothing of ours is mapped
- * there, except perhaps what was there before */
-static int
+int
 region_map(
     struct pager *p, uint64_t address, uint64_t size, int memfd, uint64_t offset, int sharing)
 {
@@ -73,9 +71,7 @@ region_tell(struct pager *p, uint64_t address, uint64_t size)
 	return chan_exchange(&p->chan, &call);
 }
 
-/* Gives a range that no thread can reach back to the daemon, at once or later. The addresses are
- * used again only when the daemon has let go of them, or the connection is gone. => false: later */
-static bool
+bool
 region_give_back(struct pager *p, uint64_t address, uint64_t size)
 {
 	int r = region_tell(p, address, size);
@@ -88,7 +84,7 @@ region_give_back(struct pager *p, uint64_t address, uint64_t size)
 	return r == 0 || r == -ENOTCONN || r == -EINVAL;
 }
 
-static void
+void
 region_settle(struct pager *p)
 {
 	uint64_t address, size;
@@ -97,16 +93,7 @@ region_settle(struct pager *p)
 		continue;
 }
 
-/* What an allocation is to be. */
-struct region_wish {
-	unsigned flags;   /* enum pager_allocate_flags */
-	uint64_t align;   /* a power of 2, at least the page size */
-	uint64_t address; /* with PAGER_ALLOC_FIXED */
-	uint64_t size;
-};
-
-/* Reserves addresses. => 0 or -errno */
-static int
+int
 region_place(struct pager *p, const struct region_wish *wish, uint64_t *ret_address)
 {
 	if (!(wish->flags & PAGER_ALLOC_FIXED))
@@ -180,76 +167,101 @@ region_obtain(struct pager *p, struct chan_call *call, uint64_t address, uint64_
 	return r;
 }
 
-/* From now on the connection may have memory that others see. */
-static void
+void
 region_is_shared(struct pager *p)
 {
 	atomic_store_explicit(&p->may_share, true, memory_order_relaxed);
 }
 
-static int
-region_create(struct pager *p, const struct region_wish *wish, uint64_t *ret_address)
-{
-	struct pager_req_allocate request = { .size = wish->size,
-		.flags = wish->flags & PAGER_WIRE_ALLOC_FLAGS };
-	struct pager_rep_allocate reply;
-	uint64_t size = wish->size;
-	int memfd = -1;
-	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
-	const struct region_answer answer = { &memfd, &reply.object_offset, NULL };
-	int r;
+/* What a call that makes a range asks the daemon for, and the descriptor that goes with it. */
+struct region_request {
+	int fd;
+	union {
+		struct pager_req_map_entry entry;
+		struct pager_req_map_device device;
+		struct pager_req_map_file file;
+	} body;
+};
+/* The range is made at the address, where there is room for it. => 0 or -errno; change_lock held */
+typedef int region_maker(struct pager *p, const struct region_wish *wish, uint64_t address,
+    struct region_request *request);
 
-	if (wish->flags & PAGER_ALLOC_SHAREABLE)
-		region_is_shared(p);
+/* The frame of such a call, when its arguments have been checked: a place is found, no thread is
+ * cancelled in the midst of it, and *ret_addr is left alone unless there is a range. */
+static int
+region_make(struct pager *p, const struct region_wish *wish, region_maker *make,
+    struct region_request *request, void **ret_addr)
+{
+	int cancel_state, r = pager_check_descriptors(p);
+	uint64_t address;
+
+	if (r < 0)
+		return r;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	region_settle(p);
-	r = region_place(p, wish, &request.address);
+	r = region_place(p, wish, &address);
 	if (r == 0)
-		r = region_obtain(
-		    p, &call, request.address, size, &answer, wish->flags, PROT_READ | PROT_WRITE);
+		r = make(p, wish, address, request);
+	pthread_setcancelstate(cancel_state, NULL);
 	if (r == 0)
-		*ret_address = request.address;
+		*ret_addr = (void *)(uintptr_t)address;
 	return r;
 }
 
 static int
-region_map_entry(
-    struct pager *p, int fd, const struct region_wish *wish, struct pager_req_map_entry *request)
+region_create(struct pager *p, const struct region_wish *wish, uint64_t address,
+    struct region_request *unused)
 {
-	struct pager_rep_map_entry reply;
-	int memfd = -1, r;
-	struct chan_call call = { CHAN_CALL(MAP_ENTRY, request, &reply), .ret_fd = &memfd,
-		.fds_out = &fd, .fds_out_count = 1 };
-	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
+	struct pager_req_allocate request = { .address = address,
+		.size = wish->size,
+		.flags = wish->flags & PAGER_WIRE_ALLOC_FLAGS };
+	struct pager_rep_allocate reply;
+	int memfd = -1;
+	struct chan_call call = { CHAN_CALL(ALLOCATE, &request, &reply), .ret_fd = &memfd };
+	const struct region_answer answer = { &memfd, &reply.object_offset, NULL };
 
-	region_is_shared(p);
-	region_settle(p);
-	r = region_place(p, wish, &request->address);
-	return r < 0 ? r
-		     : region_obtain(p, &call, request->address, request->size, &answer, 0,
-			   (int)request->protection);
+	(void)unused;
+	if (wish->flags & PAGER_ALLOC_SHAREABLE)
+		region_is_shared(p);
+	return region_obtain(
+	    p, &call, address, wish->size, &answer, wish->flags, PROT_READ | PROT_WRITE);
 }
 
 static int
-region_map_device(
-    struct pager *p, const struct region_wish *wish, struct pager_req_map_device *request)
+region_map_entry(struct pager *p, const struct region_wish *wish, uint64_t address,
+    struct region_request *request)
 {
-	struct pager_rep_map_device reply;
-	int memfd = -1, r;
-	struct chan_call call = { CHAN_CALL(MAP_DEVICE, request, &reply), .ret_fd = &memfd };
+	struct pager_req_map_entry *body = &request->body.entry;
+	struct pager_rep_map_entry reply;
+	int memfd = -1;
+	struct chan_call call = { CHAN_CALL(MAP_ENTRY, body, &reply), .ret_fd = &memfd,
+		.fds_out = &request->fd, .fds_out_count = 1 };
 	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
 
+	body->address = address;
+	body->size = wish->size;
 	region_is_shared(p);
-	region_settle(p);
-	r = region_place(p, wish, &request->address);
-	return r < 0 ? r
-		     : region_obtain(p, &call, request->address, request->size, &answer, 0,
-			   (int)request->protection);
+	return region_obtain(p, &call, address, wish->size, &answer, 0, (int)body->protection);
 }
 
-#define PLACE_FLAGS ((unsigned)PAGER_ALLOC_FIXED)
-#define ALLOCATE_FLAGS                                                                             \
-	((unsigned)(PAGER_ALLOC_FIXED | PAGER_ALLOC_SHAREABLE | PAGER_ALLOC_CONTIGUOUS |           \
-		    PAGER_ALLOC_WIRED))
+static int
+region_map_device(struct pager *p, const struct region_wish *wish, uint64_t address,
+    struct region_request *request)
+{
+	struct pager_req_map_device *body = &request->body.device;
+	struct pager_rep_map_device reply;
+	int memfd = -1;
+	struct chan_call call = { CHAN_CALL(MAP_DEVICE, body, &reply), .ret_fd = &memfd };
+	const struct region_answer answer = { &memfd, &reply.object_offset, &reply.flags };
+
+	body->address = address;
+	body->size = wish->size;
+	region_is_shared(p);
+	return region_obtain(p, &call, address, wish->size, &answer, 0, (int)body->protection);
+}
+
+#define PLACE_FLAGS    ((unsigned)PAGER_ALLOC_FIXED)
+#define ALLOCATE_FLAGS ((uint32_t)(PAGER_ALLOC_FIXED | PAGER_ALLOC_WIRED) | PAGER_WIRE_ALLOC_FLAGS)
 
 /* may: the flags that there are, beside an alignment. => 0, -EINVAL or -ENOMEM */
 static int
@@ -278,38 +290,27 @@ int
 pager_allocate(struct pager *p, size_t size, unsigned flags, void **ret_addr)
 {
 	struct region_wish wish;
-	uint64_t address = 0;
-	int cancel_state, r;
+	int r;
 
-	r = pager_check(p);
+	r = release_check(p);
+	if (r == 0)
+		r = wish_init(&wish, p, size, flags, ALLOCATE_FLAGS, ret_addr);
 	if (r < 0)
 		return r;
-	r = wish_init(&wish, p, size, flags, ALLOCATE_FLAGS, ret_addr);
-	if (r < 0)
-		return r;
-	r = pager_check_descriptors(p);
-	if (r < 0)
-		return r;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_create(p, &wish, &address);
-	pthread_setcancelstate(cancel_state, NULL);
-	if (r < 0)
-		return r;
-	*ret_addr = (void *)(uintptr_t)address;
-	return 0;
+	for (;;) {
+		if (release_is_done(p))
+			return ordinary_allocate(p, &wish, ret_addr);
+		r = region_make(p, &wish, region_create, NULL, ret_addr);
+		/* The memory is being let go of. */
+		if (r == -ESHUTDOWN)
+			release_wait(p);
+		else if (r != -ENOTCONN || !release_is_done(p))
+			return r;
+	}
 }
 
-/* The daemon has let go of the range, or has died just now: the memory is gone as requested. */
-static int
-region_gone(struct pager *p, uint64_t address, uint64_t size)
-{
-	space_vacate(p, address, size);
-	return 0;
-}
-
-/* => change_lock held; 0 or -errno as pager_deallocate */
-static int
-region_destroy(struct pager *p, uint64_t address, uint64_t size)
+int
+region_hand_over(struct pager *p, uint64_t address, uint64_t size, struct chan_call *call)
 {
 	int r, r2;
 
@@ -321,20 +322,38 @@ region_destroy(struct pager *p, uint64_t address, uint64_t size)
 		region_each(p, address, size, space_protect);
 	if (r < 0)
 		return r;
-	r = region_tell(p, address, size);
-	if (r == 0 || r == -ENOTCONN)
-		return region_gone(p, address, size);
+	r = chan_exchange(&p->chan, call);
+	/* The daemon has let go of the range, or has died just now. */
+	if (r == 0 || r == -ENOTCONN) {
+		space_vacate(p, address, size);
+		return r;
+	}
 	/* The daemon still has the range as before. */
 	r2 = region_each(p, address, size, space_protect);
 	if (r2 == 0)
 		r2 = space_restore(p, address, size);
 	if (r2 == 0)
 		return r;
-	if (r2 == -ENOTCONN)
-		return region_gone(p, address, size);
+	if (r2 == -ENOTCONN) {
+		space_vacate(p, address, size);
+		return r2;
+	}
 	space_protect(p, address, size, PROT_NONE);
 	space_owe(p, address, size);
 	return -EIO;
+}
+
+/* => change_lock held; 0 or -errno as pager_deallocate */
+static int
+region_destroy(struct pager *p, uint64_t address, uint64_t size)
+{
+	struct pager_req_deallocate request = { .address = address, .size = size };
+	struct pager_rep_deallocate reply;
+	struct chan_call call = { CHAN_CALL(DEALLOCATE, &request, &reply) };
+	int r = region_hand_over(p, address, size, &call);
+
+	/* After the daemon's death the memory is gone as requested. */
+	return r == -ENOTCONN ? 0 : r;
 }
 
 /* The same of memory of devices. No fault can come there, so the daemon is told first, and may
@@ -355,7 +374,8 @@ region_destroy_device(struct pager *p, uint64_t address, uint64_t size)
 	}
 	if (device_unmap(p, address, size) < 0)
 		return -EIO;
-	return region_gone(p, address, size);
+	space_vacate(p, address, size);
+	return 0;
 }
 
 int
@@ -364,10 +384,14 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	uint64_t address, rounded;
 	int r;
 
-	r = pager_check(p);
+	r = release_check(p);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&p->change_lock);
+	hold_lock(&p->change_lock);
+	if (release_is_done(p)) {
+		hold_unlock(&p->change_lock);
+		return ordinary_deallocate(p, addr, size);
+	}
 	r = space_check(p, addr, size, &address, &rounded);
 	/* After the daemon's death the memory stays as it is. */
 	if (r == 0 && atomic_load_explicit(&p->chan.broken, memory_order_acquire))
@@ -377,7 +401,7 @@ pager_deallocate(struct pager *p, void *addr, size_t size)
 	if (r == 0)
 		r = device_has(p, address, rounded) ? region_destroy_device(p, address, rounded)
 						    : region_destroy(p, address, rounded);
-	pthread_mutex_unlock(&p->change_lock);
+	hold_unlock(&p->change_lock);
 	return r;
 }
 
@@ -410,10 +434,9 @@ int
 pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int protection,
     unsigned flags, void **ret_addr)
 {
-	struct pager_req_map_entry request = { .offset = offset,
-		.protection = (uint32_t)protection };
+	struct region_request request = { .fd = fd };
 	struct region_wish wish;
-	int cancel_state, r;
+	int r;
 
 	r = pager_check(p);
 	if (r < 0)
@@ -425,50 +448,30 @@ pager_map_entry(struct pager *p, int fd, uint64_t offset, size_t size, int prote
 	if (fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
 	r = wish_init(&wish, p, size, flags, PLACE_FLAGS, ret_addr);
-	if (r < 0)
-		return r;
-	request.size = wish.size;
-	r = pager_check_descriptors(p);
-	if (r < 0)
-		return r;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_map_entry(p, fd, &wish, &request);
-	pthread_setcancelstate(cancel_state, NULL);
-	if (r < 0)
-		return r;
-	*ret_addr = (void *)(uintptr_t)request.address;
-	return 0;
+	request.body.entry.offset = offset;
+	request.body.entry.protection = (uint32_t)protection;
+	return r < 0 ? r : region_make(p, &wish, region_map_entry, &request, ret_addr);
 }
 
 int
 pager_map_device(struct pager *p, const char *name, uint64_t offset, size_t size, int protection,
     unsigned flags, void **ret_addr)
 {
-	struct pager_req_map_device request = { .offset = offset,
-		.protection = (uint32_t)protection };
+	struct region_request request = { .fd = -1 };
+	struct pager_req_map_device *body = &request.body.device;
 	struct region_wish wish;
-	int cancel_state, r;
+	int r;
 
 	r = pager_check(p);
 	if (r < 0)
 		return r;
-	if (!name || name[0] == '\0' || strnlen(name, sizeof(request.name)) == sizeof(request.name))
+	if (!name || name[0] == '\0' || strnlen(name, sizeof(body->name)) == sizeof(body->name))
 		return -EINVAL;
-	memcpy(request.name, name, strlen(name));
+	memcpy(body->name, name, strlen(name));
+	body->offset = offset;
+	body->protection = (uint32_t)protection;
 	r = wish_init(&wish, p, size, flags, PLACE_FLAGS, ret_addr);
-	if (r < 0)
-		return r;
-	request.size = wish.size;
-	r = pager_check_descriptors(p);
-	if (r < 0)
-		return r;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_map_device(p, &wish, &request);
-	pthread_setcancelstate(cancel_state, NULL);
-	if (r < 0)
-		return r;
-	*ret_addr = (void *)(uintptr_t)request.address;
-	return 0;
+	return r < 0 ? r : region_make(p, &wish, region_map_device, &request, ret_addr);
 }
 
 /* Maps one object's part of a file at the request's address. *ret_known: bytes that the daemon has
@@ -504,25 +507,21 @@ file_part_map(struct pager *p, int fd, struct pager_req_map_file *request, uint6
 }
 
 static int
-region_map_file(struct pager *p, int fd, const struct region_wish *wish,
-    const struct pager_req_map_file *whole, uint64_t *ret_address)
+region_map_file(struct pager *p, const struct region_wish *wish, uint64_t address,
+    struct region_request *request)
 {
-	uint64_t done = 0, known = 0, address;
-	int r;
+	const struct pager_req_map_file *whole = &request->body.file;
+	uint64_t done = 0, known = 0;
+	int r = 0;
 
 	region_is_shared(p);
-	region_settle(p);
-	r = region_place(p, wish, &address);
-	*ret_address = address;
-	if (r < 0)
-		return r;
 	while (r == 0 && done < wish->size) {
 		struct pager_req_map_file part = *whole;
 
 		part.address = address + done;
 		part.size = wish->size - done;
 		part.offset += done;
-		r = file_part_map(p, fd, &part, &known);
+		r = file_part_map(p, request->fd, &part, &known);
 		done += known;
 	}
 	if (r == 0)
@@ -536,15 +535,41 @@ region_map_file(struct pager *p, int fd, const struct region_wish *wish,
 	return r;
 }
 
+/* Private: anonymous memory that is a copy of the file. Until it is, nobody knows the range. */
+static int
+region_copy_file(struct pager *p, const struct region_wish *wish, uint64_t address,
+    struct region_request *request)
+{
+	const struct pager_req_map_file *whole = &request->body.file;
+	struct pager_req_copy_file body = {
+		.address = address, .size = wish->size, .offset = whole->offset
+	};
+	struct pager_rep_copy_file reply;
+	struct chan_call call = { CHAN_CALL(COPY_FILE, &body, &reply), .fds_out = &request->fd,
+		.fds_out_count = 1 };
+	int r = region_create(p, wish, address, NULL);
+
+	if (r < 0)
+		return r;
+	hold_lock(&p->change_lock);
+	r = chan_exchange(&p->chan, &call);
+	if (r == 0 && !(whole->protection & PROT_WRITE))
+		r = range_protect(p, address, wish->size, (int)whole->protection);
+	if (r < 0)
+		(void)region_destroy(p, address, wish->size);
+	hold_unlock(&p->change_lock);
+	return r;
+}
+
 #define MAP_FLAGS ((unsigned)(PAGER_MAP_SHARED | PAGER_MAP_PRIVATE))
 
 int
 pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot, unsigned flags,
     void **ret_addr)
 {
-	struct pager_req_map_file request = { .offset = offset, .protection = (uint32_t)prot };
+	struct region_request request = { .fd = fd };
 	struct region_wish wish;
-	int cancel_state, r;
+	int r;
 
 	r = pager_check(p);
 	if (r < 0)
@@ -552,9 +577,7 @@ pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot, 
 	if ((prot != PROT_READ && prot != (PROT_READ | PROT_WRITE)) ||
 	    (offset & (p->page_size - 1)) != 0)
 		return -EINVAL;
-	if ((flags & MAP_FLAGS) == PAGER_MAP_PRIVATE)
-		return -EOPNOTSUPP;
-	if ((flags & MAP_FLAGS) != PAGER_MAP_SHARED)
+	if ((flags & MAP_FLAGS) != PAGER_MAP_SHARED && (flags & MAP_FLAGS) != PAGER_MAP_PRIVATE)
 		return -EINVAL;
 	/* A message with a descriptor that is not open cannot be sent, and would end the
 	 * connection. */
@@ -565,31 +588,9 @@ pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot, 
 		return r;
 	if (offset > INT64_MAX - wish.size)
 		return -EINVAL;
-	r = pager_check_descriptors(p);
-	if (r < 0)
-		return r;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	r = region_map_file(p, fd, &wish, &request, &wish.address);
-	pthread_setcancelstate(cancel_state, NULL);
-	if (r < 0)
-		return r;
-	*ret_addr = (void *)(uintptr_t)wish.address;
-	return 0;
-}
-
-int
-pager_msync(struct pager *p, void *addr, size_t size, unsigned flags)
-{
-	struct pager_req_msync request = { .flags = flags };
-	struct pager_rep_msync reply;
-	struct chan_call call = { CHAN_CALL(MSYNC, &request, &reply) };
-	int r;
-
-	r = pager_check(p);
-	if (r < 0)
-		return r;
-	r = space_check(p, addr, size, &request.address, &request.size);
-	if (r == 0)
-		r = pager_check_descriptors(p);
-	return r < 0 ? r : chan_exchange(&p->chan, &call);
+	request.body.file.offset = offset;
+	request.body.file.protection = (uint32_t)prot;
+	return region_make(p, &wish,
+	    (flags & MAP_FLAGS) == PAGER_MAP_PRIVATE ? region_copy_file : region_map_file, &request,
+	    ret_addr);
 }

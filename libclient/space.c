@@ -32,19 +32,28 @@
 
 _Static_assert(SPACE_ALIGN_BYTES >= PAGER_CHAN_PAGE_SIZE_MAX, "a reservation starts on a page");
 
-/* No more than this is asked about at a time, because as many addresses must follow on that page.
- * The kernel leaves twice as many free above all mappings but the stack. */
-#define SPACE_ASK_BYTES (64ull << 20)
+/* As many addresses as are asked about must follow on the page that nobody can read. Behind one
+ * that lies below what is asked about there are as many; it is put there unless the program has
+ * that place. Behind any other the kernel leaves twice this many, but for the stack. */
+#define SPACE_LOW_ADDRESS (1ull << 20)
+#define SPACE_ASK_BYTES   (64ull << 20)
+
+static void *
+space_pointer(uint64_t address)
+{
+	return (void *)(uintptr_t)address;
+}
 
 int
 space_init(struct pager *p)
 {
 	/* Not a page of the library's data: LeakSanitizer reads all of that. */
-	p->unreadable = mmap(NULL, HARDWARE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p->unreadable = mmap(space_pointer(SPACE_LOW_ADDRESS), HARDWARE_PAGE, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p->unreadable == MAP_FAILED)
 		return -ENOMEM;
 	pthread_mutex_init(&p->change_lock, NULL);
-	pthread_mutex_init(&p->space_lock, NULL);
+	mutex_init(&p->space_lock);
 	range_set_init(&p->managed);
 	range_set_init(&p->windows);
 	range_set_init(&p->free);
@@ -63,12 +72,6 @@ space_fini(struct pager *p)
 	range_set_fini(&p->owed);
 	device_set_fini(&p->devices);
 	munmap(p->unreadable, HARDWARE_PAGE);
-}
-
-static void *
-space_pointer(uint64_t address)
-{
-	return (void *)(uintptr_t)address;
 }
 
 /* UFFDIO_COPY is refused with ENOENT if the range is not one registered mapping, before the kernel
@@ -97,10 +100,12 @@ space_is_one_registered(const struct pager *p, uint64_t address, uint64_t size)
 bool
 space_is_registered(const struct pager *p, uint64_t address, uint64_t size)
 {
+	/* Each question costs a page table of its own. */
+	uint64_t most = address > (uintptr_t)p->unreadable ? size : SPACE_ASK_BYTES, part;
 	bool is = true;
 
-	for (uint64_t part; is && size > 0; address += part, size -= part) {
-		part = size < SPACE_ASK_BYTES ? size : SPACE_ASK_BYTES;
+	for (; is && size > 0; address += part, size -= part) {
+		part = size < most ? size : most;
 		is = space_is_one_registered(p, address, part);
 	}
 	return is;
@@ -322,9 +327,9 @@ space_vacate_locked(struct pager *p, uint64_t start, uint64_t end)
 void
 space_vacate(struct pager *p, uint64_t address, uint64_t size)
 {
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	space_vacate_locked(p, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 }
 
 static int
@@ -378,12 +383,12 @@ space_reserve(struct pager *p, uint64_t size, uint64_t align, uint64_t *ret_addr
 	if (size >= SPACE_LARGE_BYTES || align > SPACE_ALIGN_BYTES)
 		return space_map(
 		    p, size, align > SPACE_ALIGN_BYTES ? align : SPACE_ALIGN_BYTES, ret_address);
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	if (range_set_reserve(&p->free, 1) < 0)
 		r = -ENOMEM;
 	while (r == 0 && !space_take_locked(p, size, align, ret_address))
 		r = space_window_add_locked(p);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -393,7 +398,7 @@ space_reserve_at(struct pager *p, uint64_t address, uint64_t size)
 	uint64_t end = address + size, until;
 	int r = -EEXIST;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	if (range_set_reserve(&p->free, 1) < 0)
 		r = -ENOMEM;
 	else if (range_set_contains(&p->free, address, end))
@@ -402,7 +407,7 @@ space_reserve_at(struct pager *p, uint64_t address, uint64_t size)
 		r = space_map_none(p, address, size, MAP_FIXED_NOREPLACE) ? 0
 		    : errno == EEXIST                                     ? -EEXIST
 									  : -ENOMEM;
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -420,13 +425,13 @@ space_manage(struct pager *p, uint64_t address, uint64_t size, int protection)
 {
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	r = range_set_reserve(&p->managed, 1);
 	if (r == 0)
 		r = walk_protect(p, address, address + size, protection);
 	if (r == 0)
 		range_set_add(&p->managed, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -435,7 +440,7 @@ space_unmanage(struct pager *p, uint64_t address, uint64_t size)
 {
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	if (!range_set_contains(&p->managed, address, address + size))
 		r = -EINVAL;
 	else
@@ -445,7 +450,7 @@ space_unmanage(struct pager *p, uint64_t address, uint64_t size)
 		if (r == 0)
 			range_set_remove(&p->managed, address, address + size);
 	}
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -454,11 +459,11 @@ space_restore(struct pager *p, uint64_t address, uint64_t size)
 {
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	r = range_set_reserve(&p->managed, 1);
 	if (r == 0)
 		range_set_add(&p->managed, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -468,9 +473,9 @@ space_protect(struct pager *p, uint64_t address, uint64_t size, int protection)
 	struct space_walk protect = { walk_protect, NULL, protection };
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	r = space_walk(p, &protect, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -489,9 +494,9 @@ space_part_mappings(struct pager *p, uint64_t address, uint64_t size, bool apart
 	struct space_walk advise = { walk_advise, NULL, apart ? MADV_SEQUENTIAL : MADV_RANDOM };
 	int r;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	r = space_walk(p, &advise, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -501,23 +506,23 @@ space_unmap_pages(struct pager *p, uint64_t address, uint64_t size)
 	uint64_t end = address + size;
 	int r = 0;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	for (uint64_t part; r == 0 && address < end; address += part ? part : HARDWARE_PAGE) {
 		part = space_registered_part(p, address, end - address);
 		if (part > 0 && madvise(space_pointer(address), part, MADV_DONTNEED_LOCKED) < 0)
 			r = -errno;
 	}
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
 void
 space_owe(struct pager *p, uint64_t address, uint64_t size)
 {
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	if (range_set_reserve(&p->owed, 1) == 0)
 		range_set_add(&p->owed, address, address + size);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 }
 
 bool
@@ -526,7 +531,7 @@ space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size)
 	const struct range *range;
 	bool any;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	range = range_set_above(&p->owed, 0);
 	any = range != NULL;
 	if (any) {
@@ -534,7 +539,7 @@ space_owed_take(struct pager *p, uint64_t *ret_address, uint64_t *ret_size)
 		*ret_size = range->end - range->start;
 		range_set_remove(&p->owed, range->start, range->end);
 	}
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return any;
 }
 
@@ -554,7 +559,7 @@ space_unmap_all(struct pager *p)
 	uint64_t at, until;
 	int r = 0, r2;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	for (unsigned set = 0; set < sizeof(sets) / sizeof(sets[0]); set++)
 		for (size_t i = 0; i < sets[set]->count; i++)
 			for (at = sets[set]->ranges[i].start; at < sets[set]->ranges[i].end;
@@ -566,7 +571,7 @@ space_unmap_all(struct pager *p)
 				r2 = space_walk(p, &unmap, at, until);
 				r = r < 0 ? r : r2;
 			}
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	return r;
 }
 
@@ -580,10 +585,10 @@ space_check(
 
 	if (size == 0 || rounded < size || (address & mask) != 0 || address + rounded < address)
 		return -EINVAL;
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	managed = range_set_contains(&p->managed, address, address + rounded) ||
 		  device_set_contains(&p->devices, address, address + rounded);
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	if (!managed)
 		return -EINVAL;
 	*ret_address = address;

@@ -28,6 +28,7 @@ struct pager_upl {
 	unsigned flags, object_type;   /* constant */
 	uint32_t page_count;           /* constant */
 	uint32_t held;                 /* (lock) */
+	bool is_parents;               /* constant: of the process that has forked this one */
 	uint16_t pages[];              /* (lock) enum pager_upl_page */
 };
 
@@ -60,12 +61,12 @@ upl_link(struct pager_upl *u)
 {
 	struct pager *p = u->pager;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	u->next = p->upls;
 	if (u->next)
 		u->next->prev = u;
 	p->upls = u;
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 }
 
 /* Frees what this process has of it. => not linked */
@@ -83,16 +84,16 @@ upl_end(struct pager_upl *u)
 {
 	struct pager *p = u->pager;
 
-	pthread_mutex_lock(&p->space_lock);
+	hold_lock(&p->space_lock);
 	if (u->prev)
 		u->prev->next = u->next;
 	else
 		p->upls = u->next;
 	if (u->next)
 		u->next->prev = u->prev;
-	pthread_mutex_unlock(&p->space_lock);
+	hold_unlock(&p->space_lock);
 	/* What was wired for the list; the daemon has refused to unwire it until now. */
-	if (u->flags & PAGER_UPL_SET_IO_WIRE && u->id != 0)
+	if (u->flags & PAGER_UPL_SET_IO_WIRE && u->id != 0 && !u->is_parents)
 		pager_unwire(p, (void *)(uintptr_t)u->address, u->size);
 	pthread_mutex_unlock(&u->lock);
 	upl_free(u);
@@ -106,6 +107,19 @@ upl_free_all(struct pager *p)
 
 		p->upls = u->next;
 		upl_free(u);
+	}
+}
+
+/* The descriptors are of the parent's memory. */
+void
+upl_fork_all(struct pager *p)
+{
+	for (struct pager_upl *u = p->upls; u; u = u->next) {
+		if (fd_is_noted(u->fd, &u->note))
+			close(u->fd);
+		u->fd = -1;
+		u->is_parents = true;
+		pthread_mutex_init(&u->lock, NULL);
 	}
 }
 
@@ -197,7 +211,7 @@ upl_make(struct pager *p, const struct wish *wish, const struct pager_rep_upl_cr
 	bool taken = !(wish->flags & PAGER_UPL_QUERY_OBJECT_TYPE);
 	uint32_t count = taken ? (uint32_t)(reply->size / p->page_size) : 0;
 	uint64_t bytes = sizeof(struct pager_upl) + count * sizeof(uint16_t);
-	/* Not malloc: see range_set.h. */
+	/* Not malloc: see own_pages.h. */
 	struct pager_upl *u =
 	    mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -325,7 +339,9 @@ pager_upl_create(struct pager *p, void *addr, size_t size, unsigned flags, struc
 static int
 upl_check(const struct pager_upl *u)
 {
-	return u && u->magic == UPL_MAGIC ? pager_check(u->pager) : -EINVAL;
+	if (!u || u->magic != UPL_MAGIC)
+		return -EINVAL;
+	return u->is_parents ? -ENOTCONN : pager_check(u->pager);
 }
 
 int

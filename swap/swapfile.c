@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Swap files on disk. A daemon's files are `pagerd-swap-<owner>.<number>`;
+ * Swap files in a directory. A daemon's files are `pagerd-swap-<owner>.<number>`;
  * `pagerd-swap-<owner>.lock` is held with flock while it lives. The lock file is made first and
  * removed last, so files whose lock file can be locked, or is missing, belong to a daemon that is
  * dead.
@@ -8,11 +8,12 @@
  * Runs on: the thread that starts and stops swap, and the thread in swap_balance. No lock is held.
  * Blocks.
  */
-#include "swapfile.h"
+#include "swap_priv.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "check.h"
 #include "failpt.h"
 #include "log.h"
+#include "swaptables.h"
 
 #define NAME_PREFIX    "pagerd-swap-"
 #define NAME_MAX_BYTES 96
@@ -135,8 +137,8 @@ files_remove(const struct swap_dir *dir, bool own)
 	}
 }
 
-int
-swapdir_open(const char *path, struct swap_dir *ret)
+static int
+dir_open(const char *path, struct swap_dir *ret)
 {
 	struct swap_dir dir = { .fd = -1, .lock_fd = -1 };
 	int error = -EAGAIN;
@@ -157,14 +159,8 @@ swapdir_open(const char *path, struct swap_dir *ret)
 	return 0;
 }
 
-void
-swapdir_abandon(const struct swap_dir *dir)
-{
-	files_remove(dir, true);
-}
-
-void
-swapdir_close(struct swap_dir *dir)
+static void
+dir_close(struct swap_dir *dir)
 {
 	char name[NAME_MAX_BYTES];
 
@@ -172,6 +168,82 @@ swapdir_close(struct swap_dir *dir)
 	unlinkat(dir->fd, name, 0);
 	close(dir->lock_fd);
 	close(dir->fd);
+}
+
+static unsigned
+number_of(const struct swap_backend *b)
+{
+	return (unsigned)(b - b->swap->backends);
+}
+
+static void
+dir_keep(const struct swap_backend *b)
+{
+	swap_tables_keep(b->swap, SWAP_KEPT_LOCK, number_of(b), b->dir.lock_fd);
+	swap_tables_keep(b->swap, SWAP_KEPT_PLACE, number_of(b), b->dir.fd);
+}
+
+/* The owner's name is that of the lock file, which has been renamed by nobody. */
+static bool
+owner_read(struct swap_dir *dir)
+{
+	char link[64], path[PATH_MAX + 16], *name, *gone;
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir->lock_fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length <= 0)
+		return false;
+	path[length] = '\0';
+	gone = strstr(path, " (deleted)");
+	if (gone)
+		*gone = '\0';
+	name = strrchr(path, '/');
+	return name && name_parse(name + 1, dir->owner) == NAME_LOCK;
+}
+
+/* The directory and its lock that another process has left. => whether there are both */
+static bool
+dir_adopt(struct swap_backend *b)
+{
+	struct swap_dir dir = { .fd = swap_tables_take(b->swap, SWAP_KEPT_PLACE, number_of(b)),
+		.lock_fd = swap_tables_take(b->swap, SWAP_KEPT_LOCK, number_of(b)) };
+
+	if (dir.fd >= 0 && dir.lock_fd >= 0 && owner_read(&dir)) {
+		b->dir = dir;
+		return true;
+	}
+	if (dir.fd >= 0)
+		close(dir.fd);
+	if (dir.lock_fd >= 0)
+		close(dir.lock_fd);
+	return false;
+}
+
+static int
+swapfile_open(struct swap_backend *b, struct swap_fault *fault)
+{
+	int error;
+
+	if (dir_adopt(b))
+		return 0;
+	error = dir_open(b->where, &b->dir);
+	if (!error)
+		dir_keep(b);
+	return error;
+}
+
+static void
+swapfile_close(struct swap_backend *b)
+{
+	dir_close(&b->dir);
+}
+
+/* Unlinks all files of this owner. */
+static void
+swapfile_abandon(struct swap_backend *b)
+{
+	files_remove(&b->dir, true);
 }
 
 static void
@@ -221,9 +293,22 @@ file_allocate(int fd, uint64_t bytes)
 	return error;
 }
 
-int
-swapfile_create(
-    const struct swap_dir *dir, unsigned number, uint64_t bytes, int *ret_fd, bool *ret_direct)
+static void
+data_delete(const struct swap_dir *dir, unsigned number, int fd)
+{
+	char name[NAME_MAX_BYTES];
+
+	data_name_make(name, dir, number);
+	unlinkat(dir->fd, name, 0);
+	/* A ring may keep the file registered until its index is used again, so give the blocks
+	 * back now. */
+	if (ftruncate(fd, 0) < 0)
+		log_debug_limited("swap: %s: cannot truncate: %s", name, strerror(errno));
+	close(fd);
+}
+
+static int
+data_create(const struct swap_dir *dir, unsigned number, uint64_t bytes, struct swap_extent *ret)
 {
 	char name[NAME_MAX_BYTES];
 
@@ -238,24 +323,77 @@ swapfile_create(
 		return -errno;
 	int error = file_allocate(fd, bytes);
 	if (error) {
-		swapfile_delete(dir, number, fd);
+		data_delete(dir, number, fd);
 		return error;
 	}
-	*ret_direct = file_make_direct(fd);
-	*ret_fd = fd;
+	*ret = (struct swap_extent){ .fd = fd, .direct = file_make_direct(fd) };
 	return 0;
 }
 
-void
-swapfile_delete(const struct swap_dir *dir, unsigned number, int fd)
+/* A directory that has vanished is made again. */
+static int
+swapfile_create(struct swap_backend *b, unsigned number, uint64_t bytes, struct swap_extent *ret)
+{
+	struct swap_dir dir, old;
+	int error = data_create(&b->dir, number, bytes, ret);
+
+	if (error != -ENOENT)
+		return error;
+	error = dir_open(b->where, &dir);
+	if (error)
+		return error;
+	lock_acquire(&b->swap->lock);
+	old = b->dir;
+	b->dir = dir;
+	lock_release(&b->swap->lock);
+	dir_keep(b);
+	dir_close(&old);
+	return data_create(&b->dir, number, bytes, ret);
+}
+
+static void
+swapfile_delete(struct swap_backend *b, unsigned number, uint64_t bytes, struct swap_extent extent)
+{
+	data_delete(&b->dir, number, extent.fd);
+}
+
+static int
+swapfile_adopt(struct swap_backend *b, unsigned number, struct swap_extent *extent)
 {
 	char name[NAME_MAX_BYTES];
 
-	data_name_make(name, dir, number);
-	unlinkat(dir->fd, name, 0);
-	/* A ring may keep the file registered until its index is used again, so give the blocks
-	 * back now. */
-	if (ftruncate(fd, 0) < 0)
-		log_debug_limited("swap: %s: cannot truncate: %s", name, strerror(errno));
-	close(fd);
+	/* Whoever was to keep it may have had no room for it; it has its name. */
+	if (extent->fd < 0) {
+		data_name_make(name, &b->dir, number);
+		extent->fd = openat(b->dir.fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		if (extent->fd < 0)
+			return -errno;
+		swap_tables_keep(b->swap, SWAP_KEPT_FILE, number, extent->fd);
+	}
+	extent->direct = file_make_direct(extent->fd);
+	return 0;
 }
+
+static void
+swapfile_clear(struct swap_backend *b, unsigned number, int fd)
+{
+	char name[NAME_MAX_BYTES];
+
+	if (fd >= 0) {
+		data_delete(&b->dir, number, fd);
+		return;
+	}
+	data_name_make(name, &b->dir, number);
+	unlinkat(b->dir.fd, name, 0);
+}
+
+const struct swap_backend_ops swapfile_ops = {
+	.kind = SWAP_DIRECTORY,
+	.open = swapfile_open,
+	.close = swapfile_close,
+	.abandon = swapfile_abandon,
+	.file_create = swapfile_create,
+	.file_delete = swapfile_delete,
+	.file_adopt = swapfile_adopt,
+	.file_clear = swapfile_clear,
+};

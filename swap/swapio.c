@@ -10,190 +10,33 @@
 #include "swap_priv.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <sys/mman.h>
+#include <poll.h>
 
 #include "check.h"
 #include "failpt.h"
-#include "log.h"
+#include "clock.h"
 #include "swapmap.h"
+#include "swapseal.h"
 
 /* How often a request is tried again after -EINTR and -EAGAIN. */
 #define RETRIES_MAX 16
-
-static bool
-is_refusal(int error)
-{
-	/* No such call, seccomp, sysctl kernel.io_uring_disabled, locked memory used up, unknown
-	 * flags. */
-	return error == -ENOSYS || error == -EPERM || error == -EACCES || error == -ENOMEM ||
-	       error == -EOPNOTSUPP || error == -EINVAL;
-}
-
-static int
-channel_open(struct swap_channel *ch)
-{
-	struct swap *s = ch->swap;
-	int error = -ENOSYS;
-
-	if (!s || !s->force_sync) {
-		ch->ops = &swapio_uring_ops;
-		error = ch->ops->open(ch);
-		if (error == 0 || !is_refusal(error))
-			return error;
-		log_debug("swap: io_uring refused (error %d), using a helper thread", error);
-		if (s) {
-			lock_acquire(&s->lock);
-			s->stats.uses_io_uring = false;
-			lock_release(&s->lock);
-		}
-	}
-	ch->ops = &swapio_sync_ops;
-	return ch->ops->open(ch);
-}
-
-static void
-channel_free(struct swap_channel *ch)
-{
-	if (ch->buffers)
-		munmap(ch->buffers, ch->depth * ch->stride);
-	free(ch->requests);
-	free(ch->free_requests);
-	free(ch->free_buffers);
-	free(ch->buffer_uses);
-	ch->magic = 0;
-	free(ch);
-}
-
-static int
-channel_allocate(struct swap_channel *ch)
-{
-	ch->requests = calloc(ch->depth, sizeof(*ch->requests));
-	ch->free_requests = calloc(ch->depth, sizeof(*ch->free_requests));
-	ch->free_buffers = calloc(ch->depth, sizeof(*ch->free_buffers));
-	ch->buffer_uses = calloc(ch->depth, sizeof(*ch->buffer_uses));
-	void *buffers = mmap(NULL, ch->depth * ch->stride, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (buffers != MAP_FAILED)
-		ch->buffers = buffers;
-	if (!ch->requests || !ch->free_requests || !ch->free_buffers || !ch->buffer_uses ||
-	    !ch->buffers)
-		return -ENOMEM;
-	for (unsigned i = ch->depth; i-- > 0;) {
-		ch->free_requests[ch->free_request_count++] = &ch->requests[i];
-		ch->free_buffers[ch->free_buffer_count++] = i;
-		ch->buffer_uses[i] = -1;
-	}
-	return 0;
-}
-
-int
-swap_channel_create(struct swap *s, unsigned depth, size_t buffer_bytes, struct swap_channel **ret)
-{
-	CHECK(!s || s->magic == SWAP_MAGIC);
-	if (depth == 0 || depth > 4096 || buffer_bytes == 0)
-		return -EINVAL;
-	struct swap_channel *ch = calloc(1, sizeof(*ch));
-	if (!ch)
-		return -ENOMEM;
-	ch->magic = SWAP_CHANNEL_MAGIC;
-	ch->swap = s;
-	ch->depth = depth;
-	ch->buffer_bytes = buffer_bytes;
-	ch->stride = round_up_u64(buffer_bytes, SWAP_ALIGN);
-	int error = channel_allocate(ch);
-	if (error == 0)
-		error = channel_open(ch);
-	if (error) {
-		channel_free(ch);
-		return error;
-	}
-	if (s) {
-		lock_acquire(&s->lock);
-		s->channels++;
-		lock_release(&s->lock);
-	}
-	*ret = ch;
-	return 0;
-}
-
-void
-swap_channel_destroy(struct swap_channel *ch)
-{
-	struct swap_completion done;
-
-	if (!ch)
-		return;
-	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
-	while (swap_channel_wait(ch) == 0)
-		(void)swap_channel_reap(ch, &done, 1);
-	CHECKF(ch->in_flight == 0, "swap channel: %u requests never came back", ch->in_flight);
-	ch->ops->close(ch);
-	if (ch->swap) {
-		lock_acquire(&ch->swap->lock);
-		ch->swap->channels--;
-		lock_release(&ch->swap->lock);
-	}
-	channel_free(ch);
-}
-
-int
-swap_channel_fd(struct swap_channel *ch)
-{
-	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
-	return ch->ops->fd(ch);
-}
-
-/* The buffer that [start, start+length) lies in. => false when in none. */
-static bool
-buffer_index(const struct swap_channel *ch, const void *start, size_t length, unsigned *ret)
-{
-	uintptr_t from = (uintptr_t)start, base = (uintptr_t)ch->buffers;
-
-	if (from < base || from - base >= ch->depth * ch->stride)
-		return false;
-	size_t index = (from - base) / ch->stride, offset = (from - base) % ch->stride;
-	if (offset > ch->buffer_bytes || length > ch->buffer_bytes - offset)
-		return false;
-	*ret = (unsigned)index;
-	return true;
-}
-
-void *
-swap_channel_buffer_get(struct swap_channel *ch)
-{
-	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
-	if (ch->free_buffer_count == 0)
-		return NULL;
-	unsigned index = ch->free_buffers[--ch->free_buffer_count];
-	CHECK(ch->buffer_uses[index] == -1);
-	ch->buffer_uses[index] = 0;
-	return ch->buffers + index * ch->stride;
-}
-
-void
-swap_channel_buffer_put(struct swap_channel *ch, void *buffer)
-{
-	unsigned index = 0;
-
-	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
-	CHECK(buffer_index(ch, buffer, 0, &index) && buffer == ch->buffers + index * ch->stride);
-	CHECKF(ch->buffer_uses[index] == 0, "swap buffer %u put back %s", index,
-	    ch->buffer_uses[index] < 0 ? "twice" : "with I/O in flight");
-	ch->buffer_uses[index] = -1;
-	ch->free_buffers[ch->free_buffer_count++] = index;
-}
 
 /* Whether a transfer is to be short. */
 static bool
 injected_short(const struct swap_request *r)
 {
-	if (r->direction == SWAP_SIZE)
+	if (!swap_direction_moves(r->direction))
 		return false;
 	if (swap_request_is_swap(r))
 		return failpt_hit(
 		    r->direction == SWAP_READ ? FAIL_SWAP_READ_SHORT : FAIL_SWAP_WRITE_SHORT);
 	return failpt_hit(r->direction == SWAP_READ ? FAIL_FILE_READ_SHORT : FAIL_FILE_WRITE_SHORT);
+}
+
+static struct swap_lane *
+request_lane(struct swap_channel *ch, const struct swap_request *r)
+{
+	return &ch->lanes[r->place.server ? LANE_SERVER : LANE_KERNEL];
 }
 
 /* Asks for all that is missing, or for half of it when a fail point says so (of one sector: for
@@ -207,7 +50,67 @@ request_queue(struct swap_channel *ch, struct swap_request *r)
 		/* Another file may not have a sector behind what is to be written. */
 		r->piece = max_u64(r->cap, min_u64(r->piece, SWAP_SECTOR));
 	}
-	ch->ops->queue(ch, r);
+	if (r->direction == SWAP_WRITE && !swap_request_is_swap(r) &&
+	    failpt_hit(FAIL_FILE_WRITE_HANGS)) {
+		r->held = ch->held;
+		ch->held = r;
+		return;
+	}
+	struct swap_lane *lane = request_lane(ch, r);
+	lane->ops->queue(lane, r);
+}
+
+/* Makes the request one for the blocks that hold what is asked for; what is written is encrypted
+ * into them. => 0 or -EIO: it has failed, and its slot's transfer is over */
+static int
+request_seal(struct swap_channel *ch, struct swap_request *r, size_t offset)
+{
+	size_t first = offset / SEAL_BYTES, count = seal_blocks(offset + r->length) - first;
+
+	r->plain = r->buffer;
+	r->plain_offset = offset;
+	r->plain_length = r->length;
+	r->buffer = ch->sealed + (size_t)(r - ch->requests) * ch->sealed_stride;
+	r->length = count * SEAL_BLOCK;
+	r->place.offset += first * SEAL_BLOCK;
+	CHECK(r->length <= ch->sealed_stride);
+	if (r->direction == SWAP_READ ||
+	    swap_seal_close(ch->seal, r->slot.v, r->plain, r->plain_length, r->buffer) == 0)
+		return 0;
+	swapmap_io_end(ch->swap, r->slot, r->direction, r->length, -EIO);
+	return -EIO;
+}
+
+/* The request is over: it is the caller's again. What was read is decrypted. */
+static void
+request_unseal(struct swap_channel *ch, struct swap_request *r)
+{
+	unsigned damaged = 0;
+
+	if (r->direction == SWAP_READ && r->result == 0)
+		damaged = swap_seal_open(
+		    ch->seal, r->slot.v, r->buffer, r->plain_offset, r->plain_length, r->plain);
+	if (damaged)
+		swapmap_io_damaged(ch->swap, r->slot, damaged);
+	r->done = r->result == 0 ? r->plain_length : 0;
+	r->buffer = r->plain;
+	r->length = r->plain_length;
+}
+
+/* Begins what a fail point has held back, once no point is armed. => whether there was any */
+static bool
+held_begin(struct swap_channel *ch)
+{
+	struct swap_request *r = ch->held;
+
+	if (likely(!r) || load_relaxed(&failpt_any_armed))
+		return false;
+	for (ch->held = NULL; r; r = r->held) {
+		struct swap_lane *lane = request_lane(ch, r);
+
+		lane->ops->queue(lane, r);
+	}
+	return true;
 }
 
 /* `about` has all that the caller knows of the request; the offset is that of its place, which is
@@ -222,10 +125,13 @@ request_submit(struct swap_channel *ch, const struct swap_request *about, size_t
 	int error = swap_request_is_swap(r) ? swapmap_io_begin(ch->swap, r->slot, r->direction,
 						  offset, r->length, &r->place)
 					    : 0;
+	if (!error && r->place.is_sealed)
+		error = request_seal(ch, r, offset);
 	if (error)
 		return error;
 	ch->free_request_count--;
 	ch->in_flight++;
+	request_lane(ch, r)->in_flight++;
 	request_queue(ch, r);
 	return 0;
 }
@@ -243,8 +149,8 @@ swap_channel_submit(struct swap_channel *ch, int direction, struct swap_slot slo
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	if ((direction != SWAP_READ && direction != SWAP_WRITE) ||
-	    (uintptr_t)buffer % SWAP_SECTOR != 0 || !buffer_index(ch, buffer, length, &index) ||
-	    ch->buffer_uses[index] < 0)
+	    (uintptr_t)buffer % SWAP_SECTOR != 0 ||
+	    !swap_channel_buffer_index(ch, buffer, length, &index) || ch->buffer_uses[index] < 0)
 		return -EINVAL;
 	int error = request_submit(ch, &about, offset);
 	if (error == 0)
@@ -266,7 +172,7 @@ swap_channel_submit_file(struct swap_channel *ch, int direction, int fd, uint64_
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	if ((about.direction != SWAP_READ && about.direction != SWAP_WRITE) || length == 0 ||
-	    !buffer_index(ch, buffer, length, &index) || ch->buffer_uses[index] < 0)
+	    !swap_channel_buffer_index(ch, buffer, length, &index) || ch->buffer_uses[index] < 0)
 		return -EINVAL;
 	int error = request_submit(ch, &about, 0);
 	if (error == 0)
@@ -274,16 +180,29 @@ swap_channel_submit_file(struct swap_channel *ch, int direction, int fd, uint64_
 	return error;
 }
 
-int
-swap_channel_submit_size(struct swap_channel *ch, int fd, uint64_t cookie)
+/* A question about a whole file. */
+static int
+submit_question(struct swap_channel *ch, int direction, int fd, uint64_t cookie)
 {
 	struct swap_request about = { .cookie = cookie,
 		.place = { .fd = fd, .file = SWAP_NO_FILE },
-		.direction = SWAP_SIZE,
+		.direction = direction,
 		.is_foreign = true };
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	return request_submit(ch, &about, 0);
+}
+
+int
+swap_channel_submit_size(struct swap_channel *ch, int fd, uint64_t cookie)
+{
+	return submit_question(ch, SWAP_SIZE, fd, cookie);
+}
+
+int
+swap_channel_submit_sync(struct swap_channel *ch, int fd, uint64_t cookie)
+{
+	return submit_question(ch, SWAP_SYNC, fd, cookie);
 }
 
 int
@@ -301,9 +220,38 @@ swap_channel_submit_from(struct swap_channel *ch, struct swap_slot slot, size_t 
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	if (bytes == NULL || (uintptr_t)bytes % SWAP_ALIGN != 0 ||
-	    buffer_index(ch, bytes, 0, &index))
+	    swap_channel_buffer_index(ch, bytes, 0, &index))
 		return -EINVAL;
 	return request_submit(ch, &about, 0);
+}
+
+bool
+swap_channel_is_ready(struct swap_channel *ch)
+{
+	struct swap_request *r;
+	int result;
+
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	for (unsigned i = 0; i < LANES; i++)
+		if (ch->lanes[i].in_flight > 0 &&
+		    ch->lanes[i].ops->peek(&ch->lanes[i], &r, &result))
+			return true;
+	return false;
+}
+
+/* Starts what is queued on each lane, whatever the others say. */
+static int
+lanes_flush(struct swap_channel *ch)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < LANES; i++) {
+		struct swap_lane *lane = &ch->lanes[i];
+		int refused = lane->ops ? lane->ops->flush(lane) : 0;
+
+		error = error ? error : refused;
+	}
+	return error;
 }
 
 int
@@ -312,14 +260,14 @@ swap_channel_flush(struct swap_channel *ch)
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	locks_assert_none();
 	int error = failpt_hit(FAIL_SWAP_SUBMIT_EAGAIN);
-	return error ? error : ch->ops->flush(ch);
+	return error ? error : lanes_flush(ch);
 }
 
 static int
 injected_error(const struct swap_request *r)
 {
 	if (!swap_request_is_swap(r)) {
-		if (r->direction == SWAP_SIZE)
+		if (!swap_direction_moves(r->direction))
 			return 0;
 		if (r->direction == SWAP_READ)
 			return failpt_hit(FAIL_FILE_READ_EIO);
@@ -385,7 +333,7 @@ request_settle(struct swap_request *r, int result)
 		request_finish(r, result);
 		return true;
 	}
-	if (r->direction == SWAP_SIZE) {
+	if (!swap_direction_moves(r->direction)) {
 		request_finish(r, 0);
 		return true;
 	}
@@ -411,20 +359,24 @@ static bool
 channel_head(struct swap_channel *ch, struct swap_request **ret)
 {
 	struct swap_request *r = NULL;
-	bool found = false, queued = false;
+	bool found = false, queued = held_begin(ch);
 	int result = 0;
 
-	while (!found && ch->ops->peek(ch, &r, &result)) {
-		found = r->settled || request_settle(r, result);
-		if (found)
-			break;
-		ch->ops->advance(ch);
-		request_queue(ch, r);
-		queued = true;
+	for (unsigned i = 0; i < LANES && !found; i++) {
+		struct swap_lane *lane = &ch->lanes[i];
+
+		while (lane->in_flight > 0 && lane->ops->peek(lane, &r, &result)) {
+			found = r->settled || request_settle(r, result);
+			if (found)
+				break;
+			lane->ops->advance(lane);
+			request_queue(ch, r);
+			queued = true;
+		}
 	}
 	/* A piece that cannot be started now stays queued for the next flush or wait. */
 	if (queued)
-		(void)ch->ops->flush(ch);
+		(void)lanes_flush(ch);
 	if (found)
 		*ret = r;
 	return found;
@@ -438,11 +390,15 @@ swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	while (count < max && channel_head(ch, &r)) {
-		ch->ops->advance(ch);
+		struct swap_lane *lane = request_lane(ch, r);
+
+		lane->ops->advance(lane);
+		if (r->place.is_sealed)
+			request_unseal(ch, r);
 		if (swap_request_is_swap(r))
 			swapmap_io_end(ch->swap, r->slot, r->direction, r->length, r->result);
 		if (!r->is_foreign) {
-			CHECK(buffer_index(ch, r->buffer, r->length, &index) &&
+			CHECK(swap_channel_buffer_index(ch, r->buffer, r->length, &index) &&
 			      ch->buffer_uses[index] > 0);
 			ch->buffer_uses[index]--;
 		}
@@ -451,23 +407,74 @@ swap_channel_reap(struct swap_channel *ch, struct swap_completion *ret, unsigned
 			.bytes = r->direction == SWAP_SIZE ? r->size.stx_size : r->done };
 		ch->free_requests[ch->free_request_count++] = r;
 		ch->in_flight--;
+		lane->in_flight--;
 	}
 	return count;
 }
 
-int
-swap_channel_wait(struct swap_channel *ch)
+/* Waits for a lane that has something to show. timeout_ns: at most. => 0, -ETIME or -errno. */
+static int
+lanes_wait(struct swap_channel *ch, uint64_t timeout_ns)
 {
+	struct timespec time = { .tv_sec = (time_t)(timeout_ns / 1000000000),
+		.tv_nsec = (long)(timeout_ns % 1000000000) };
+	struct pollfd poll = { .fd = swap_channel_fd(ch), .events = POLLIN };
+	bool is_bounded = timeout_ns != UINT64_MAX;
+
+	for (unsigned i = 0; !is_bounded && i < LANES; i++)
+		if (ch->lanes[i].in_flight == ch->in_flight)
+			return ch->lanes[i].ops->wait(&ch->lanes[i]);
+	int error = lanes_flush(ch);
+	/* What the kernel does not take now is tried again. */
+	if (error && error != -EAGAIN)
+		return error;
+	int n = ppoll(&poll, 1, is_bounded || error ? &time : NULL, NULL);
+	return n < 0 && errno != EINTR ? -errno : n == 0 && is_bounded ? -ETIME : 0;
+}
+
+int
+swap_channel_wait_for(struct swap_channel *ch, uint64_t timeout_ns)
+{
+	uint64_t until = timeout_ns == UINT64_MAX ? UINT64_MAX : clock_now_ns() + timeout_ns;
 	struct swap_request *r = NULL;
 
 	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
 	locks_assert_none();
 	while (!channel_head(ch, &r)) {
+		uint64_t now_ns = clock_now_ns();
+
 		if (ch->in_flight == 0)
 			return -ENODATA;
-		int error = ch->ops->wait(ch);
+		if (now_ns >= until)
+			return -ETIME;
+		int error = lanes_wait(ch, until == UINT64_MAX ? until : until - now_ns);
 		if (error)
 			return error;
 	}
 	return 0;
+}
+
+int
+swap_channel_wait(struct swap_channel *ch)
+{
+	return swap_channel_wait_for(ch, UINT64_MAX);
+}
+
+void
+swap_channel_destroy(struct swap_channel *ch)
+{
+	struct swap_completion done;
+
+	if (!ch)
+		return;
+	CHECK_OBJ(ch, SWAP_CHANNEL_MAGIC);
+	while (swap_channel_wait(ch) == 0)
+		(void)swap_channel_reap(ch, &done, 1);
+	CHECKF(ch->in_flight == 0, "swap channel: %u requests never came back", ch->in_flight);
+	if (ch->swap) {
+		lock_acquire(&ch->swap->lock);
+		ch->swap->channels--;
+		lock_release(&ch->swap->lock);
+	}
+	swap_channel_free(ch);
 }

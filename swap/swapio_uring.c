@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "swaptables.h"
 
 /* How often the kernel may be short of a resource before flush gives up for now. */
 #define FLUSH_TRIES 64
@@ -40,40 +41,51 @@ ring_init(struct uring *u, unsigned depth)
 }
 
 /* Requests that wait for a file system do so in threads of the kernel. There may be one for each
- * request, so that those of one file, which may never be answered, leave some to others. */
+ * buffer, and for each question beside them, so that those of one file, which may never be
+ * answered, leave some to others: the kernel makes the writes to one file one after the other. */
 static void
-threads_limit(struct uring *u, unsigned depth)
+threads_limit(struct uring *u, unsigned count)
 {
-	unsigned limits[2] = { depth, 0 }; /* for files; 0: unchanged for others */
+	unsigned limits[2] = { count, 0 }; /* for files; 0: unchanged for others */
 
-	CHECK(depth > 0);
+	CHECK(count > 0);
 	/* Before Linux 5.15 the number is not to be changed. */
 	(void)io_uring_register_iowq_max_workers(&u->ring, limits);
 }
 
 static bool
-files_register(struct uring *u)
+files_register(struct uring *u, unsigned count)
 {
-	int error = io_uring_register_files_sparse(&u->ring, u->files_max);
+	int error = io_uring_register_files_sparse(&u->ring, count);
 
 	if (error) {
 		/* Before Linux 5.19 an empty place is -1. */
-		int *fds = malloc(u->files_max * sizeof(*fds));
+		int *fds = malloc(count * sizeof(*fds));
 		if (!fds)
 			return false;
-		for (unsigned i = 0; i < u->files_max; i++)
+		for (unsigned i = 0; i < count; i++)
 			fds[i] = -1;
-		error = io_uring_register_files(&u->ring, fds, u->files_max);
+		error = io_uring_register_files(&u->ring, fds, count);
 		free(fds);
 	}
 	return error == 0;
 }
 
-static int
-uring_open(struct swap_channel *ch)
+/* The ring has the line, which it lets go when its last transfer has ended (swaptables.h). */
+static bool
+line_register(struct uring *u, int line)
 {
-	struct iovec all = { .iov_base = ch->buffers, .iov_len = ch->depth * ch->stride };
+	return u->fixed_files &&
+	       io_uring_register_files_update(&u->ring, u->files_max, &line, 1) == 1;
+}
+
+static int
+uring_open(struct swap_lane *lane)
+{
+	struct swap_channel *ch = lane->channel;
+	struct iovec all = { .iov_base = ch->buffers, .iov_len = ch->buffer_count * ch->stride };
 	struct uring *u = calloc(1, sizeof(*u));
+	int line = ch->swap ? swap_tables_line(ch->swap) : -1;
 
 	if (!u)
 		return -ENOMEM;
@@ -85,27 +97,36 @@ uring_open(struct swap_channel *ch)
 		free(u);
 		return error;
 	}
-	threads_limit(u, ch->depth);
+	threads_limit(u, ch->buffer_count + ch->questions);
 	u->fixed_buffers = io_uring_register_buffers(&u->ring, &all, 1) == 0;
-	u->fixed_files = ch->swap && files_register(u);
-	ch->io = u;
+	u->fixed_files = ch->swap && files_register(u, u->files_max + (line >= 0));
+	if (line >= 0 && !line_register(u, line)) {
+		io_uring_queue_exit(&u->ring);
+		free(u->epochs);
+		free(u);
+		return -EOPNOTSUPP;
+	}
+	lane->io = u;
 	return 0;
 }
 
 static void
-uring_close(struct swap_channel *ch)
+uring_close(struct swap_lane *lane)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 
+	/* A ring goes away later, with the files that it has; a device is to be free at once. */
+	if (u->fixed_files)
+		(void)io_uring_unregister_files(&u->ring);
 	io_uring_queue_exit(&u->ring);
 	free(u->epochs);
 	free(u);
 }
 
 static int
-uring_fd(struct swap_channel *ch)
+uring_fd(struct swap_lane *lane)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 
 	return u->ring.ring_fd;
 }
@@ -127,11 +148,12 @@ file_is_fixed(struct uring *u, const struct swap_place *place)
 }
 
 static void
-uring_queue(struct swap_channel *ch, struct swap_request *r)
+uring_queue(struct swap_lane *lane, struct swap_request *r)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 	/* Never NULL: the ring has an entry for each request of the channel. */
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	bool fixed_buffer = u->fixed_buffers && !r->place.is_sealed;
 	bool fixed_file = file_is_fixed(u, &r->place);
 	int fd = fixed_file ? (int)r->place.file : r->place.fd;
 	char *start = r->buffer + r->done;
@@ -141,9 +163,11 @@ uring_queue(struct swap_channel *ch, struct swap_request *r)
 	CHECK(sqe != NULL);
 	if (r->direction == SWAP_SIZE)
 		io_uring_prep_statx(sqe, fd, "", AT_EMPTY_PATH, STATX_SIZE, &r->size);
-	else if (u->fixed_buffers && r->direction == SWAP_READ)
+	else if (r->direction == SWAP_SYNC)
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+	else if (fixed_buffer && r->direction == SWAP_READ)
 		io_uring_prep_read_fixed(sqe, fd, start, bytes, offset, 0);
-	else if (u->fixed_buffers && !r->is_foreign)
+	else if (fixed_buffer && !r->is_foreign)
 		io_uring_prep_write_fixed(sqe, fd, start, bytes, offset, 0);
 	else if (r->direction == SWAP_READ)
 		io_uring_prep_read(sqe, fd, start, bytes, offset);
@@ -161,9 +185,9 @@ is_passing(int error)
 }
 
 static int
-uring_flush(struct swap_channel *ch)
+uring_flush(struct swap_lane *lane)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 	int error = 0;
 
 	for (int tries = 0; io_uring_sq_ready(&u->ring) > 0 && tries < FLUSH_TRIES; tries++) {
@@ -179,9 +203,9 @@ uring_flush(struct swap_channel *ch)
 }
 
 static bool
-uring_peek(struct swap_channel *ch, struct swap_request **ret_request, int *ret_result)
+uring_peek(struct swap_lane *lane, struct swap_request **ret_request, int *ret_result)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 	struct io_uring_cqe *cqe = NULL;
 
 	if (io_uring_peek_cqe(&u->ring, &cqe) != 0 || !cqe)
@@ -192,17 +216,17 @@ uring_peek(struct swap_channel *ch, struct swap_request **ret_request, int *ret_
 }
 
 static void
-uring_advance(struct swap_channel *ch)
+uring_advance(struct swap_lane *lane)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 
 	io_uring_cq_advance(&u->ring, 1);
 }
 
 static int
-uring_wait(struct swap_channel *ch)
+uring_wait(struct swap_lane *lane)
 {
-	struct uring *u = ch->io;
+	struct uring *u = lane->io;
 	int error;
 
 	do

@@ -12,41 +12,12 @@
 
 #include "check.h"
 #include "clock.h"
+#include "failpt.h"
 #include "log.h"
+#include "swaptables.h"
 
-static unsigned
-slot_file(struct swap_slot slot)
-{
-	return (unsigned)(slot.v >> SWAP_FILE_SHIFT) & ((1u << (32 - SWAP_FILE_SHIFT)) - 1);
-}
-
-static unsigned
-slot_index(struct swap_slot slot)
-{
-	return (unsigned)slot.v & (SWAP_SLOTS_MAX - 1);
-}
-
-static uint32_t
-slot_generation(struct swap_slot slot)
-{
-	return (uint32_t)(slot.v >> SWAP_GENERATION_SHIFT);
-}
-
-static uint32_t
-generation_after(uint32_t generation)
-{
-	return generation == UINT32_MAX ? 1 : generation + 1;
-}
-
-static bool
-file_has_slots(const struct swap_file *f)
-{
-	return f->state == FILE_ACTIVE || f->state == FILE_DRAINING;
-}
-
-/* => the slot's entry and file, or NULL when the handle's use is over. => called with M held. */
-static struct swap_entry *
-slot_lookup(struct swap *s, struct swap_slot slot, struct swap_file **ret_file)
+struct swap_entry *
+swapmap_lookup(struct swap *s, struct swap_slot slot, struct swap_file **ret_file)
 {
 	unsigned file = slot_file(slot), index = slot_index(slot);
 
@@ -69,7 +40,7 @@ swapmap_init(struct swap *s)
 	if (!s->files)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->files_max; i++) {
-		s->files[i].fd = -1;
+		s->files[i].extent.fd = -1;
 		s->files[i].next_generation = 1;
 	}
 	s->draining = SWAP_NO_FILE;
@@ -88,158 +59,61 @@ void
 swapmap_file_switch(struct swap *s, struct swap_file *f, enum swap_file_state state, int error)
 {
 	unsigned free_slots = f->slots - f->used - f->suspects;
+	struct swap_backend *b = &s->backends[f->backend];
 
 	lock_assert_held(&s->lock);
 	if (swapmap_file_is_reservable(f))
-		s->free_slots -= free_slots;
+		b->free_slots -= free_slots;
 	f->state = state;
 	f->error = error;
 	if (swapmap_file_is_reservable(f))
-		s->free_slots += free_slots;
+		b->free_slots += free_slots;
+	swap_tables_put(s, f);
 }
 
 int
-swapmap_file_fill(struct swap_file *f, unsigned slots)
+swapmap_file_room(struct swap *s, struct swap_file *f, unsigned slots)
 {
 	unsigned words = (slots + 63) / 64;
 
 	f->slots = slots;
 	f->bits = calloc(words, sizeof(*f->bits));
-	f->entries = calloc(slots, sizeof(*f->entries));
+	f->entries = s->kept ? swap_tables_entries(s, (unsigned)(f - s->files))
+			     : calloc(slots, sizeof(*f->entries));
 	if (!f->bits || !f->entries) {
-		swapmap_file_empty(f);
+		swapmap_file_empty(s, f);
 		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < slots; i++)
-		f->entries[i].generation = f->next_generation;
 	for (unsigned i = slots; i < words * 64; i++)
 		f->bits[i / 64] |= 1ull << (i % 64);
 	f->hint = 0;
 	return 0;
 }
 
+int
+swapmap_file_fill(struct swap *s, struct swap_file *f, unsigned slots)
+{
+	int error = swapmap_file_room(s, f, slots);
+
+	for (unsigned i = 0; !error && i < slots; i++)
+		f->entries[i] = (struct swap_entry){ .generation = f->next_generation };
+	return error;
+}
+
 void
-swapmap_file_empty(struct swap_file *f)
+swapmap_file_empty(struct swap *s, struct swap_file *f)
 {
 	CHECK(f->used == 0 && (f->state == FILE_CREATING || f->state == FILE_DELETING));
 	for (unsigned i = 0; f->entries && i < f->slots; i++)
 		if (f->entries[i].generation > f->next_generation)
 			f->next_generation = f->entries[i].generation;
 	free(f->bits);
-	free(f->entries);
+	if (!s->kept)
+		free(f->entries);
 	f->bits = NULL;
 	f->entries = NULL;
 	f->slots = f->suspects = 0;
-	f->written = false;
-}
-
-/* --- writes that failed --------------------------------------------------------------- */
-
-/* => called with M held. */
-static void
-free_slots_change(struct swap *s, const struct swap_file *f, int by)
-{
-	lock_assert_held(&s->lock);
-	if (swapmap_file_is_reservable(f))
-		s->free_slots += (unsigned)by;
-}
-
-/* The disk has no blocks for slots that were never written: they become suspects. => called with M
- * held. */
-static void
-fresh_slots_withhold(struct swap *s, struct swap_file *f)
-{
-	lock_assert_held(&s->lock);
-	for (unsigned i = 0; i < f->slots; i++) {
-		struct swap_entry *e = &f->entries[i];
-
-		if (e->state != SLOT_FREE || e->proven)
-			continue;
-		e->state = SLOT_SUSPECT;
-		f->bits[i / 64] |= 1ull << (i % 64);
-		f->suspects++;
-		free_slots_change(s, f, -1);
-	}
-}
-
-/* => called with M held. */
-static void
-file_mark(struct swap *s, struct swap_file *f, int error)
-{
-	lock_assert_held(&s->lock);
-	if (file_has_slots(f) && f->error == 0)
-		swapmap_file_switch(s, f, f->state, error);
-}
-
-/* => called with M held. */
-static void
-write_failed(struct swap *s, struct swap_file *f, struct swap_entry *e, int error)
-{
-	uint64_t later = clock_now_ns() + SWAP_RETRY_NS;
-	bool no_blocks = swap_is_full_error(error) && !e->proven;
-	/* Whether another file has failed before, with no success since. */
-	bool all = s->probe_at_ns != 0 && f->error == 0;
-
-	lock_assert_held(&s->lock);
-	e->failed = true;
-	e->proven = false;
-	if (no_blocks) {
-		fresh_slots_withhold(s, f);
-	} else {
-		s->probe_at_ns = later;
-		file_mark(s, f, error);
-		for (unsigned i = 0; all && i < s->file_limit; i++)
-			file_mark(s, &s->files[i], error);
-	}
-	if (no_blocks || !f->written)
-		s->create_at_ns = later;
-}
-
-void
-swapmap_marks_expire(struct swap *s, uint64_t now_ns)
-{
-	bool all = s->probe_at_ns == 0;
-
-	lock_assert_held(&s->lock);
-	if (now_ns < s->probe_at_ns)
-		return;
-	for (unsigned n = 0; n < s->file_limit; n++) {
-		unsigned i = (s->probe_hand + n) % s->file_limit;
-		struct swap_file *f = &s->files[i];
-
-		if (f->error == 0 || !file_has_slots(f))
-			continue;
-		swapmap_file_switch(s, f, f->state, 0);
-		if (all)
-			continue;
-		/* If this file fails too, the next one is tried when the time is over again. */
-		s->probe_hand = i + 1;
-		s->probe_at_ns = now_ns + SWAP_RETRY_NS;
-		return;
-	}
-}
-
-unsigned
-swapmap_suspects_release(struct swap *s)
-{
-	unsigned released = 0;
-
-	lock_assert_held(&s->lock);
-	for (unsigned n = 0; n < s->file_limit; n++) {
-		struct swap_file *f = &s->files[n];
-
-		for (unsigned i = 0; f->suspects > 0 && i < f->slots; i++) {
-			if (f->entries[i].state != SLOT_SUSPECT)
-				continue;
-			f->entries[i].state = SLOT_FREE;
-			f->bits[i / 64] &= ~(1ull << (i % 64));
-			f->hint = 0;
-			f->suspects--;
-			free_slots_change(s, f, 1);
-			released++;
-		}
-	}
-	return released;
+	f->written = f->has_stray = f->has_left = false;
 }
 
 /* --- slots ---------------------------------------------------------------------------- */
@@ -269,9 +143,12 @@ slot_free(struct swap *s, struct swap_file *f, struct swap_entry *e)
 	lock_assert_held(&s->lock);
 	CHECK(f->used > 0 && e->in_flight == 0);
 	e->generation = generation_after(e->generation);
+	/* Whoever takes over never finds a slot that is FREE and has the generation of before. */
+	atomic_signal_fence(memory_order_release);
+	failpt_die(FAIL_DIE_SWAP_FREED);
 	f->used--;
-	if (e->failed) {
-		e->failed = false;
+	if (e->failed || e->stray) {
+		e->failed = e->proven = false;
 		e->state = SLOT_SUSPECT;
 		f->suspects++;
 		return;
@@ -280,46 +157,125 @@ slot_free(struct swap *s, struct swap_file *f, struct swap_entry *e)
 	f->bits[word] &= ~(1ull << (index % 64));
 	if (word < f->hint)
 		f->hint = word;
-	free_slots_change(s, f, 1);
+	swapmap_free_change(s, f, 1);
+}
+
+/* Whether it has a slot for a new use, and answers. => called with M held. */
+static bool
+backend_is_reservable(const struct swap_backend *b, uint64_t now_ns)
+{
+	lock_assert_held(&b->swap->lock);
+	return b->free_slots > 0 && !swap_backend_is_stalled(b, now_ns);
+}
+
+unsigned
+swapmap_free_slots(const struct swap *s, uint64_t now_ns)
+{
+	unsigned free_slots = 0;
+
+	lock_assert_held(&s->lock);
+	for (unsigned i = 0; i < s->backend_count; i++)
+		if (backend_is_reservable(&s->backends[i], now_ns))
+			free_slots += s->backends[i].free_slots;
+	return free_slots;
+}
+
+/* Of several with the highest priority, the one with the least under way: they share the work. =>
+ * its index, or backend_count. => called with M held. */
+static unsigned
+backend_choose(const struct swap *s, uint64_t now_ns)
+{
+	unsigned best = s->backend_count;
+
+	lock_assert_held(&s->lock);
+	for (unsigned i = 0; i < s->backend_count; i++) {
+		const struct swap_backend *b = &s->backends[i];
+
+		if (best < s->backend_count && b->priority < s->backends[best].priority)
+			break;
+		if (backend_is_reservable(b, now_ns) &&
+		    (best == s->backend_count || b->in_flight < s->backends[best].in_flight))
+			best = i;
+	}
+	return best;
+}
+
+/* => called with M held; it has a free slot. */
+static struct swap_slot
+slot_take(struct swap *s, unsigned backend)
+{
+	unsigned i = 0;
+
+	lock_assert_held(&s->lock);
+	/* The first file with room is taken, so that the last files stay empty and can be deleted.
+	 */
+	for (; i < s->file_limit; i++)
+		if (s->files[i].backend == backend && swapmap_file_is_reservable(&s->files[i]) &&
+		    s->files[i].used + s->files[i].suspects < s->files[i].slots)
+			break;
+	CHECK(i < s->file_limit);
+	struct swap_file *f = &s->files[i];
+	unsigned index = file_take(s, f);
+	CHECK(f->entries[index].state == SLOT_FREE);
+	f->entries[index].state = SLOT_RESERVED;
+	f->entries[index].sealed = false;
+	s->backends[backend].free_slots--;
+	return (struct swap_slot){ (uint64_t)f->entries[index].generation << SWAP_GENERATION_SHIFT |
+				   (uint64_t)i << SWAP_FILE_SHIFT | index };
 }
 
 int
 swap_reserve(struct swap *s, struct swap_slot *ret)
 {
-	int error = -ENOSPC;
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	unsigned backend = backend_choose(s, clock_now_ns());
+	bool found = backend < s->backend_count;
+	if (found)
+		*ret = slot_take(s, backend);
+	lock_release(&s->lock);
+	return found ? 0 : -ENOSPC;
+}
+
+int
+swap_reserve_beside(struct swap *s, struct swap_slot other, struct swap_slot *ret)
+{
+	bool found;
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	/* The first file with room is taken, so that the last files stay empty and can be deleted.
-	 */
-	for (unsigned i = 0; s->free_slots > 0 && i < s->file_limit; i++) {
-		struct swap_file *f = &s->files[i];
-
-		if (!swapmap_file_is_reservable(f) || f->used + f->suspects == f->slots)
-			continue;
-		unsigned index = file_take(s, f);
-		CHECK(f->entries[index].state == SLOT_FREE);
-		f->entries[index].state = SLOT_RESERVED;
-		s->free_slots--;
-		ret->v = (uint64_t)f->entries[index].generation << SWAP_GENERATION_SHIFT |
-			 (uint64_t)i << SWAP_FILE_SHIFT | index;
-		error = 0;
-		break;
-	}
+	unsigned backend = s->files[slot_file(other)].backend;
+	found = backend_is_reservable(&s->backends[backend], clock_now_ns());
+	if (found)
+		*ret = slot_take(s, backend);
 	lock_release(&s->lock);
-	return error;
+	return found ? 0 : -ENOSPC;
 }
 
 bool
 swap_has_free(struct swap *s)
 {
-	bool any;
+	bool any = false;
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	any = s->free_slots > 0;
+	for (unsigned i = 0; i < s->backend_count; i++)
+		any |= s->backends[i].free_slots > 0;
 	lock_release(&s->lock);
 	return any;
+}
+
+struct swap_fault
+swap_fault_of(struct swap *s, struct swap_slot slot, int error)
+{
+	const struct swap_backend *b;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	CHECK(slot_file(slot) < s->files_max);
+	lock_acquire(&s->lock);
+	b = &s->backends[s->files[slot_file(slot)].backend];
+	lock_release(&s->lock);
+	return (struct swap_fault){ .error = error, .kind = b->ops->kind, .where = b->where };
 }
 
 void
@@ -329,7 +285,7 @@ swap_commit(struct swap *s, struct swap_slot slot)
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	struct swap_entry *e = slot_lookup(s, slot, &f);
+	struct swap_entry *e = swapmap_lookup(s, slot, &f);
 	CHECKF(e != NULL && e->state == SLOT_RESERVED,
 	    "slot %#llx committed, but it is not reserved", (unsigned long long)slot.v);
 	CHECKF(e->in_flight == 0, "slot %#llx committed while it is written",
@@ -337,7 +293,7 @@ swap_commit(struct swap *s, struct swap_slot slot)
 	e->state = SLOT_VALID;
 	e->proven = true;
 	f->written = true;
-	s->probe_at_ns = 0;
+	s->backends[f->backend].probe_at_ns = 0;
 	lock_release(&s->lock);
 }
 
@@ -348,29 +304,13 @@ swap_release(struct swap *s, struct swap_slot slot)
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	struct swap_entry *e = slot_lookup(s, slot, &f);
+	struct swap_entry *e = swapmap_lookup(s, slot, &f);
 	CHECKF(e != NULL, "slot %#llx released, but its use is over", (unsigned long long)slot.v);
 	if (e->in_flight > 0)
 		e->state = SLOT_LEAVING;
 	else
 		slot_free(s, f, e);
 	lock_release(&s->lock);
-}
-
-void
-swap_mark_error(struct swap *s, struct swap_slot slot, int error)
-{
-	struct swap_file *f = NULL;
-
-	CHECK_OBJ(s, SWAP_MAGIC);
-	lock_acquire(&s->lock);
-	struct swap_entry *e = slot_lookup(s, slot, &f);
-	/* Only a slot that is not VALID yet can have been written. A failed read says nothing about
-	 * writes. */
-	if (e && e->state == SLOT_RESERVED)
-		write_failed(s, f, e, error);
-	lock_release(&s->lock);
-	log_debug_limited("swap: slot %#llx: error %d", (unsigned long long)slot.v, error);
 }
 
 bool
@@ -380,9 +320,23 @@ swap_slot_is_draining(struct swap *s, struct swap_slot slot)
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
-	bool draining = slot_lookup(s, slot, &f) != NULL && f->state == FILE_DRAINING;
+	bool draining = swapmap_lookup(s, slot, &f) != NULL && f->state == FILE_DRAINING;
 	lock_release(&s->lock);
 	return draining;
+}
+
+/* => whether the transfer is one that the slot's state allows. A sealed slot is written once, from
+ * its beginning on. => called with M held. */
+static bool
+io_is_allowed(
+    const struct swap_backend *b, const struct swap_entry *e, int direction, size_t offset)
+{
+	lock_assert_held(&b->swap->lock);
+	if (e->in_flight == UINT16_MAX)
+		return false;
+	if (direction != SWAP_WRITE)
+		return e->state == SLOT_VALID;
+	return e->state == SLOT_RESERVED && !(b->is_sealed && (offset != 0 || e->sealed));
 }
 
 int
@@ -396,18 +350,24 @@ swapmap_io_begin(struct swap *s, struct swap_slot slot, int direction, size_t of
 	    offset > s->slot_bytes || length > s->slot_bytes - offset)
 		return -EINVAL;
 	lock_acquire(&s->lock);
-	struct swap_entry *e = slot_lookup(s, slot, &f);
+	struct swap_entry *e = swapmap_lookup(s, slot, &f);
+	struct swap_backend *b = e ? &s->backends[f->backend] : NULL;
 	if (!e) {
 		error = -ESTALE;
-	} else if (e->state != (direction == SWAP_WRITE ? SLOT_RESERVED : SLOT_VALID) ||
-		   e->in_flight == UINT16_MAX) {
+	} else if (!io_is_allowed(b, e, direction, offset)) {
 		error = -EINVAL;
 	} else {
 		e->in_flight++;
-		ret->fd = f->fd;
+		e->sealed |= direction == SWAP_WRITE && b->is_sealed;
+		if (b->in_flight++ == 0)
+			b->progress_ns = clock_now_ns();
+		ret->server = b->ops->kind == SWAP_NBD ? b : NULL;
+		ret->is_sealed = b->is_sealed;
+		ret->fd = f->extent.fd;
 		ret->file = (unsigned)(f - s->files);
 		ret->epoch = f->epoch;
-		ret->offset = (uint64_t)slot_index(slot) * s->slot_bytes + offset;
+		ret->offset = f->extent.offset + slot_index(slot) * (uint64_t)b->stride_bytes +
+			      (b->is_sealed ? 0 : offset);
 	}
 	lock_release(&s->lock);
 	return error;
@@ -421,14 +381,66 @@ swapmap_io_end(struct swap *s, struct swap_slot slot, int direction, size_t leng
 
 	lock_acquire(&s->lock);
 	struct swap_entry *e = &f->entries[slot_index(slot)];
-	CHECK(e->in_flight > 0 && e->generation == slot_generation(slot));
+	struct swap_backend *b = &s->backends[f->backend];
+	struct swap_traffic *t = &b->traffic;
+	CHECK(e->in_flight > 0 && b->in_flight > 0 && e->generation == slot_generation(slot));
+	b->in_flight--;
+	b->progress_ns = clock_now_ns();
 	if (--e->in_flight == 0 && e->state == SLOT_LEAVING)
 		slot_free(s, f, e);
 	if (result != 0) {
-		*(write ? &s->stats.write_errors : &s->stats.read_errors) += 1;
+		*(write ? &t->write_errors : &t->read_errors) += 1;
 	} else {
-		*(write ? &s->stats.writes : &s->stats.reads) += 1;
-		*(write ? &s->stats.write_bytes : &s->stats.read_bytes) += length;
+		*(write ? &t->writes : &t->reads) += 1;
+		*(write ? &t->write_bytes : &t->read_bytes) += length;
 	}
+	lock_release(&s->lock);
+}
+
+void
+swapmap_io_stray(struct swap *s, struct swap_slot slot)
+{
+	struct swap_file *f = &s->files[slot_file(slot)];
+	struct swap_entry *e;
+
+	lock_acquire(&s->lock);
+	e = &f->entries[slot_index(slot)];
+	CHECK(e->in_flight > 0 && e->generation == slot_generation(slot));
+	e->stray = true;
+	f->has_stray = true;
+	lock_release(&s->lock);
+}
+
+bool
+swap_slot_is_stalled(struct swap *s, struct swap_slot slot)
+{
+	bool stalled;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	stalled = swap_backend_is_stalled(
+	    &s->backends[s->files[slot_file(slot)].backend], clock_now_ns());
+	lock_release(&s->lock);
+	return stalled;
+}
+
+unsigned
+swap_slot_backend(struct swap *s, struct swap_slot slot, enum swap_kind *ret_kind)
+{
+	unsigned backend;
+
+	CHECK_OBJ(s, SWAP_MAGIC);
+	lock_acquire(&s->lock);
+	backend = s->files[slot_file(slot)].backend;
+	lock_release(&s->lock);
+	*ret_kind = s->backends[backend].ops->kind;
+	return backend;
+}
+
+void
+swapmap_io_damaged(struct swap *s, struct swap_slot slot, unsigned blocks)
+{
+	lock_acquire(&s->lock);
+	s->backends[s->files[slot_file(slot)].backend].traffic.damaged += blocks;
 	lock_release(&s->lock);
 }

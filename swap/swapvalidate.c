@@ -28,8 +28,10 @@ file_is_valid(const struct swap *s, unsigned number, char *msg, size_t msg_size)
 		return true;
 	}
 	EXPECT(number < s->file_limit);
-	EXPECT(f->fd >= 0 && f->entries != NULL && f->bits != NULL);
-	EXPECT(f->slots > 0 && f->slots <= s->slots_per_file);
+	EXPECT(f->backend < s->backend_count);
+	EXPECT((f->extent.fd >= 0) == (s->backends[f->backend].ops->kind != SWAP_NBD));
+	EXPECT(f->entries != NULL && f->bits != NULL);
+	EXPECT(f->slots > 0 && f->slots <= s->backends[f->backend].slots_per_file);
 	for (unsigned i = 0; i < f->slots; i++) {
 		const struct swap_entry *e = &f->entries[i];
 		bool bit = (f->bits[i / 64] >> (i % 64) & 1) != 0;
@@ -52,19 +54,23 @@ file_is_valid(const struct swap *s, unsigned number, char *msg, size_t msg_size)
 bool
 swap_is_valid(struct swap *s, char *msg, size_t msg_size)
 {
-	unsigned free_slots = 0;
+	unsigned free_slots[SWAP_BACKENDS_MAX] = { 0 };
 	bool valid = true;
 
 	CHECK_OBJ(s, SWAP_MAGIC);
 	lock_acquire(&s->lock);
 	for (unsigned i = 0; valid && i < s->files_max; i++) {
+		const struct swap_file *f = &s->files[i];
+
 		valid = file_is_valid(s, i, msg, msg_size);
-		if (swapmap_file_is_reservable(&s->files[i]))
-			free_slots += s->files[i].slots - s->files[i].used - s->files[i].suspects;
+		if (swapmap_file_is_reservable(f))
+			free_slots[f->backend] += f->slots - f->used - f->suspects;
 	}
-	if (valid && free_slots != s->free_slots) {
-		snprintf(msg, msg_size, "free slots: %u counted, %u in the books", free_slots,
-		    s->free_slots);
+	for (unsigned i = 0; valid && i < s->backend_count; i++) {
+		if (free_slots[i] == s->backends[i].free_slots)
+			continue;
+		snprintf(msg, msg_size, "%s: free slots: %u counted, %u in the books",
+		    s->backends[i].where, free_slots[i], s->backends[i].free_slots);
 		valid = false;
 	}
 	lock_release(&s->lock);

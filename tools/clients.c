@@ -95,6 +95,29 @@ clients_map(struct ctl *ctl, struct ctl_client client, uint32_t flags,
 	return r;
 }
 
+int
+groups_each(struct ctl *ctl,
+    void (*each)(void *context, const struct pager_wire_group_member *member), void *context)
+{
+	struct pager_rep_groups *reply = malloc(sizeof(*reply));
+	struct pager_req_groups request = { 0 };
+	struct chan_call call = { CHAN_CALL(GROUPS, &request, reply) };
+	int r = reply ? 0 : -ENOMEM;
+
+	call.reply_bytes_min = offsetof(struct pager_rep_groups, members);
+	do {
+		r = r ? r : ctl_ask(ctl, &call);
+		for (uint32_t i = 0;
+		     r == 0 && i < reply->count && i < PAGER_GROUP_MEMBERS_PER_REPLY; i++)
+			each(context, &reply->members[i]);
+		if (r == 0 && reply->next_cursor != 0 && reply->next_cursor <= request.cursor)
+			r = -EPROTO; /* it would never end */
+		request.cursor = r == 0 ? reply->next_cursor : 0;
+	} while (request.cursor != 0);
+	free(reply);
+	return r;
+}
+
 struct json_object *
 clients_json(const struct pager_wire_client *client)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "clients.h"
+#include "footprint.h"
 
 static const struct {
 	const char *name, *unit, *text;
@@ -102,6 +103,14 @@ cmd_footprint(struct ctl *ctl, int argc, char **argv)
 	r = out_take_client(ctl, argv[0], &client);
 	if (r != CTL_OK)
 		return r;
+	if (ctl->explain + ctl->entries + (ctl->interval > 0) > 1)
+		return ctl_usage(ctl, "--explain, --entries and --interval do not go together");
+	if (ctl->explain)
+		return footprint_explain(ctl, client, argv[0]);
+	if (ctl->entries)
+		return footprint_entries(ctl, client, argv[0]);
+	if (ctl->interval > 0)
+		return footprint_watch(ctl, client, argv[0]);
 	request.pid = client.pid;
 	request.session = client.session;
 	r = ctl_ask(ctl, &call);

@@ -4,9 +4,9 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include "clients.h"
+#include "region_text.h"
 
 static const char *const behavior_names[] = { "default", "random", "sequential", "reverse" };
 
@@ -26,51 +26,16 @@ inheritance_name(uint32_t inheritance)
 	return inheritance < sizeof(names) / sizeof(names[0]) ? names[inheritance] : "?";
 }
 
-static const char *
-protection_name(uint32_t protection, char buf[4])
-{
-	buf[0] = protection & PROT_READ ? 'r' : '-';
-	buf[1] = protection & PROT_WRITE ? 'w' : '-';
-	buf[2] = protection & PROT_EXEC ? 'x' : '-';
-	buf[3] = '\0';
-	return buf;
-}
-
+/* Purgeable memory's state: vmmap's letter, and a word. The first: it is not purgeable. */
 static const struct {
-	const char *mode; /* as vmmap shows it */
-	const char *name;
-} share_modes[] = {
-	[PAGER_SHARE_COW] = { "COW", "cow" },
-	[PAGER_SHARE_PRIVATE] = { "PRV", "private" },
-	[PAGER_SHARE_EMPTY] = { "NUL", "empty" },
-	[PAGER_SHARE_SHARED] = { "SHM", "shared" },
-	[PAGER_SHARE_TRUESHARED] = { "SHM", "trueshared" },
-	[PAGER_SHARE_PRIVATE_ALIASED] = { "ALI", "private_aliased" },
-	[PAGER_SHARE_SHARED_ALIASED] = { "S/A", "shared_aliased" },
-	[PAGER_SHARE_LARGE_PAGE] = { "LAR", "large_page" },
+	const char *letter, *name;
+} purgeable_states[] = {
+	{ "-", "none" },
+	[1 + PAGER_PURGEABLE_NONVOLATILE] = { "N", "nonvolatile" },
+	[1 + PAGER_PURGEABLE_VOLATILE] = { "V", "volatile" },
+	[1 + PAGER_PURGEABLE_EMPTY] = { "E", "empty" },
 };
-
-/* => the row of an unknown mode is that of none, whose texts are NULL */
-static uint32_t
-share_mode_row(uint32_t mode)
-{
-	return mode < sizeof(share_modes) / sizeof(share_modes[0]) ? mode : 0;
-}
-
-/* How memory with the tag is called. => a text, perhaps in buf */
-static const char *
-tag_name(uint32_t tag, char buf[OUT_NUMBER])
-{
-	static const char *const names[PAGER_TAG_MAX + 1] = {
-#define TAG(number, name) [number] = (name),
-#include "tbl/tag.h"
-	};
-
-	if (tag <= PAGER_TAG_MAX && names[tag])
-		return names[tag];
-	snprintf(buf, OUT_NUMBER, "tag %" PRIu32, tag);
-	return buf;
-}
+#define PURGEABLE_STATES (sizeof(purgeable_states) / sizeof(purgeable_states[0]))
 
 /* A row of the tables: a region, or the sum of some. */
 struct map_sum {
@@ -113,22 +78,24 @@ print_region(const struct ctl *ctl, const struct pager_wire_region *r, struct ma
 	uint64_t page = ctl->hello.page_size;
 	const struct map_sum s = { 1, r->size, r->pages_resident * page, r->pages_dirty * page,
 		r->pages_compressed * page, r->pages_swapped * page, r->pages_wired * page };
-	const char *mode = share_modes[share_mode_row(r->share_mode)].mode;
 	char prot[4], max[4], tag[OUT_NUMBER];
 
 	if (sums->total.regions == 0)
-		printf("%-16s %-29s  %8s %8s %8s %10s %8s %8s  %-7s %-6s %4s %-5s %-10s %5s %8s "
-		       "%s\n",
+		printf("%-16s %-29s  %8s %8s %8s %10s %8s %8s  %-7s %-6s %4s %-5s %-10s %-5s %5s "
+		       "%8s %s\n",
 		    "REGION TYPE", "RANGE", "SIZE", "RESIDENT", "DIRTY", "COMPRESSED", "SWAPPED",
-		    "WIRED", "PRT/MAX", "SHRMOD", "REFS", "FORK", "BEHAVIOR", "WIRES", "OBJECT",
-		    "OFFSET");
-	printf("%-16s %014" PRIx64 "-%014" PRIx64 "  ", tag_name(r->tag, tag), r->address,
+		    "WIRED", "PRT/MAX", "SHRMOD", "REFS", "FORK", "BEHAVIOR", "PURGE", "WIRES",
+		    "OBJECT", "OFFSET");
+	printf("%-16s %014" PRIx64 "-%014" PRIx64 "  ", region_tag(r->tag, tag), r->address,
 	    r->address + r->size);
 	print_sizes(ctl, &s);
-	printf("  %s/%s %-6s %4" PRIu32 " %-5s %-10s %5" PRIu32 " %8" PRIu64 " %" PRIx64 "%s%s\n",
-	    protection_name(r->protection, prot), protection_name(r->max_protection, max),
-	    mode ? mode : "?", r->ref_count, inheritance_name(r->inheritance),
-	    behavior_name(r->behavior), r->user_wired_count, r->object_id, r->object_offset,
+	printf("  %s/%s %-6s %4" PRIu32 " %-5s %-10s %-5s %5" PRIu32 " %8" PRIu64 " %" PRIx64
+	       "%s%s\n",
+	    region_protection(r->protection, prot), region_protection(r->max_protection, max),
+	    region_share_mode(r->share_mode), r->ref_count, inheritance_name(r->inheritance),
+	    behavior_name(r->behavior),
+	    r->purgeable < PURGEABLE_STATES ? purgeable_states[r->purgeable].letter : "?",
+	    r->user_wired_count, r->object_id, r->object_offset,
 	    r->external_pager ? " external" : "", r->depth > 0 ? " in a submap" : "");
 	sum_add(&sums->total, &s);
 	sum_add(&sums->tags[r->tag <= PAGER_TAG_MAX ? r->tag : 0], &s);
@@ -157,7 +124,7 @@ print_summary(const struct ctl *ctl, const struct map_sums *sums)
 	    "COMPRESSED", "SWAPPED", "WIRED");
 	for (uint32_t i = 0; i <= PAGER_TAG_MAX; i++)
 		if (sums->tags[i].regions > 0)
-			print_sum(ctl, tag_name(i, tag), &sums->tags[i]);
+			print_sum(ctl, region_tag(i, tag), &sums->tags[i]);
 	print_sum(ctl, "total", &sums->total);
 	if (sums->elsewhere.regions > 0)
 		print_sum(ctl, "of that billed to other clients", &sums->elsewhere);
@@ -172,23 +139,24 @@ static struct json_object *
 region_json(const struct pager_wire_region *r)
 {
 	struct json_object *object = json_object_new_object();
-	const char *mode = share_modes[share_mode_row(r->share_mode)].name;
 	char prot[4], tag[OUT_NUMBER];
 
-	out_add_text(object, "type", tag_name(r->tag, tag));
+	out_add_text(object, "type", region_tag(r->tag, tag));
 	out_add_u64(object, "address", r->address);
 	out_add_u64(object, "size", r->size);
 	out_add_u64(object, "object_id", r->object_id);
 	out_add_u64(object, "object_offset", r->object_offset);
-	out_add_text(object, "protection", protection_name(r->protection, prot));
-	out_add_text(object, "max_protection", protection_name(r->max_protection, prot));
+	out_add_text(object, "protection", region_protection(r->protection, prot));
+	out_add_text(object, "max_protection", region_protection(r->max_protection, prot));
 	out_add_text(object, "behavior", behavior_name(r->behavior));
 	out_add_text(object, "inheritance", inheritance_name(r->inheritance));
+	out_add_text(object, "purgeable",
+	    r->purgeable < PURGEABLE_STATES ? purgeable_states[r->purgeable].name : "?");
 	out_add_u64(object, "tag", r->tag);
 	out_add_u64(object, "cache_mode", r->cache_mode);
 	out_add_u64(object, "wired_count", r->wired_count);
 	out_add_u64(object, "user_wired_count", r->user_wired_count);
-	out_add_text(object, "share_mode", mode ? mode : "?");
+	out_add_text(object, "share_mode", region_share_name(r->share_mode));
 	out_add_u64(object, "ref_count", r->ref_count);
 	out_add_u64(object, "shadow_depth", r->shadow_depth);
 	out_add_u64(object, "external_pager", r->external_pager);

@@ -1,185 +1,317 @@
 /* SPDX-License-Identifier: MIT
  *
- * pagerctl top: the daemon's levels in one line and its clients by footprint, drawn anew at each
- * interval. Rates are per second since the last picture.
+ * pagerctl top: samples the daemon at each interval and shows it: on a terminal with keys
+ * (top_screen.c, top_keys.c); else, with --batch or --json, one picture after the other.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "clients.h"
-#include "statread.h"
+#include "clock.h"
+#include "top_actions.h"
+#include "top_sample.h"
+#include "top_screen.h"
+#include "top_text.h"
+
+/* The regions of a client are not asked for again for this many times as long as that took. */
+#define REGIONS_PAUSE 20
 
 struct top {
+	struct ctl *ctl;
 	struct statread stat;
-	int64_t *values;
-	struct pager_wire_client *clients, *last;
-	size_t count, last_count;
-	double seconds; /* since the last picture; 0: this is the first */
-	struct timespec time;
+	struct top_source *source;
+	struct top_sample now, last;
+	bool has_last;
+	struct top_ui ui;
+	struct top_levels levels;
+	struct top_row *rows;
+	size_t row_count;
+	struct pager_wire_region *regions;
+	size_t region_count;
+	double regions_next; /* not before then; seconds */
 };
 
+/* => 0 or -ENOMEM */
 static int
-by_footprint(const void *a, const void *b)
+rows_make(struct top *top)
 {
-	uint64_t x = ((const struct pager_wire_client *)a)->ledger[PAGER_LEDGER_PHYS_FOOTPRINT];
-	uint64_t y = ((const struct pager_wire_client *)b)->ledger[PAGER_LEDGER_PHYS_FOOTPRINT];
+	struct top_row *rows;
+	size_t count;
+	int r =
+	    top_rows(&top->now, top->has_last ? &top->last : NULL, &top->ui.view, &rows, &count);
 
-	return x < y ? 1 : x > y ? -1 : 0;
+	if (r < 0)
+		return r;
+	free(top->rows);
+	top->rows = rows;
+	top->row_count = count;
+	return 0;
 }
 
-/* The increase of a ledger entry, per second. */
-static double
-rate(const struct top *top, const struct pager_wire_client *now, enum pager_ledger_entry entry)
+/* Takes a new sample; the current one becomes the last. => 0, CTL_FAILED or -errno. */
+static int
+sample(struct top *top)
 {
-	if (top->seconds <= 0)
-		return 0;
-	for (size_t i = 0; i < top->last_count; i++) {
-		if (top->last[i].session_id == now->session_id)
-			return (double)(now->ledger[entry] - top->last[i].ledger[entry]) /
-			       top->seconds;
-	}
-	return (double)now->ledger[entry] / top->seconds;
+	struct top_sample next;
+	int r = top_sample_take(top->source, &next);
+
+	if (r != 0)
+		return r;
+	top_sample_free(&top->last);
+	top->last = top->now;
+	top->has_last = top->last.values != NULL;
+	top->now = next;
+	top_levels_read(&top->stat, &top->now, top->has_last ? &top->last : NULL,
+	    top->ctl->hello.page_size, &top->levels);
+	return rows_make(top);
 }
+
+/* --- without a terminal --- */
 
 static void
-print_levels(const struct ctl *ctl, const struct top *top)
+print_picture(const struct top *top)
 {
-	static const char *const names[] = { "total", "free", "active", "inactive", "laundry",
-		"wired", "speculative", "compressor", "internal_compressed" };
-	char n[OUT_NUMBER];
+	char text[TOP_LINE];
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		int index = statread_find(&top->stat, names[i]);
-
-		printf("%s%s %s", i ? "  " : "", names[i],
-		    index < 0
-			? "-"
-			: out_bytes(ctl, (uint64_t)top->values[index] * ctl->hello.page_size, n));
-	}
+	puts(top_text_daemon(&top->levels, top->stat.header->daemon_pid, top->now.count, text));
+	for (unsigned i = 0; i < TOP_HEAD_LINES; i++)
+		puts(top_text_head(top->ctl, &top->levels, i, text));
+	puts(top_text_titles(TOP_WIDE, top->ui.view.sort, text));
+	for (size_t i = 0; i < top->row_count; i++)
+		puts(top_text_row(top->ctl, &top->rows[i], TOP_WIDE, text));
 	putchar('\n');
 }
 
-static void
-print_client(const struct ctl *ctl, const struct top *top, const struct pager_wire_client *c)
+/* A row's client, with all that is known of it. */
+static struct json_object *
+row_json(const struct top *top, const struct top_row *row)
 {
-	char n[4][OUT_NUMBER], name[sizeof(c->name) + 1];
-	double stall =
-	    rate(top, c, PAGER_LEDGER_STALL_FILL) + rate(top, c, PAGER_LEDGER_STALL_SWAP) +
-	    rate(top, c, PAGER_LEDGER_STALL_FRAME) + rate(top, c, PAGER_LEDGER_STALL_LIMIT);
+	for (size_t i = 0; i < top->now.count; i++) {
+		struct json_object *object;
 
-	printf("%8" PRIu32 " %9s %9s %10s %8s %9.0f %9.0f %9.0f %8.1f  %s\n", c->pid,
-	    out_bytes(ctl, c->ledger[PAGER_LEDGER_PHYS_FOOTPRINT], n[0]),
-	    out_bytes(ctl, c->ledger[PAGER_LEDGER_PHYS_MEM], n[1]),
-	    out_bytes(ctl, c->ledger[PAGER_LEDGER_INTERNAL_COMPRESSED], n[2]),
-	    out_bytes(ctl, c->ledger[PAGER_LEDGER_WIRED_MEM], n[3]),
-	    rate(top, c, PAGER_LEDGER_FAULTS), rate(top, c, PAGER_LEDGER_DECOMPRESSIONS),
-	    rate(top, c, PAGER_LEDGER_SWAPINS), stall / 1e6,
-	    out_text(name, sizeof(name), c->name, sizeof(c->name)));
-}
-
-static void
-print_picture(const struct ctl *ctl, const struct top *top)
-{
-	struct winsize window = { 0 };
-	size_t rows = top->count;
-
-	if (isatty(STDOUT_FILENO)) {
-		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_row > 4 &&
-		    rows > window.ws_row - 4u)
-			rows = window.ws_row - 4u;
-		fputs("\033[H\033[2J", stdout);
+		if (row->is_group || top->now.clients[i].session_id != row->session)
+			continue;
+		object = clients_json(&top->now.clients[i]);
+		top_text_json(object, row);
+		return object;
 	}
-	printf("pagerd %u: %zu clients\n", top->stat.header->daemon_pid, top->count);
-	print_levels(ctl, top);
-	printf("%8s %9s %9s %10s %8s %9s %9s %9s %8s  %s\n", "PID", "FOOTPRINT", "RESIDENT",
-	    "COMPRESSED", "WIRED", "FAULTS/s", "DECOMP/s", "SWAPIN/s", "STALLms/s", "NAME");
-	for (size_t i = 0; i < rows; i++)
-		print_client(ctl, top, &top->clients[i]);
+	return NULL;
 }
 
 static void
-print_json(const struct ctl *ctl, const struct top *top)
+print_json(const struct top *top)
 {
 	struct json_object *object = json_object_new_object(), *stat = json_object_new_object();
 	struct json_object *array = json_object_new_array();
 
 	for (uint32_t i = 0; i < top->stat.count; i++)
-		out_add_i64(stat, top->stat.descriptors[i].name, top->values[i]);
-	for (size_t i = 0; i < top->count; i++)
-		json_object_array_add(array, clients_json(&top->clients[i]));
+		out_add_i64(stat, top->stat.descriptors[i].name, top->now.values[i]);
+	for (size_t i = 0; i < top->row_count; i++) {
+		struct json_object *client = row_json(top, &top->rows[i]);
+
+		if (client)
+			json_object_array_add(array, client);
+	}
 	json_object_object_add(object, "stat", stat);
 	json_object_object_add(object, "clients", array);
-	out_json(ctl, object);
+	out_json(top->ctl, object);
 }
 
-/* Takes a new picture; the current one becomes the last. => 0 or -errno. */
 static int
-top_update(struct ctl *ctl, struct top *top)
+run_batch(struct top *top)
 {
-	struct timespec now;
+	uint64_t reports = 0;
 	int r;
 
-	free(top->last);
-	top->last = top->clients;
-	top->last_count = top->count;
-	top->clients = NULL;
-	top->count = 0;
-	r = clients_fetch(ctl, &top->clients, &top->count);
-	if (r == 0)
-		r = statread_refresh(&ctl->chan);
-	if (r == 0)
-		r = statread_snapshot(&top->stat, top->values);
-	if (r < 0)
-		return r;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	top->seconds = top->time.tv_sec == 0 ? 0
-					     : (double)(now.tv_sec - top->time.tv_sec) +
-						   (double)(now.tv_nsec - top->time.tv_nsec) / 1e9;
-	top->time = now;
-	qsort(top->clients, top->count, sizeof(top->clients[0]), by_footprint);
+	do {
+		r = sample(top);
+		if (r != 0)
+			return r;
+		if (top->ctl->json)
+			print_json(top);
+		else
+			print_picture(top);
+	} while (ctl_next_report(top->ctl, ++reports));
 	return 0;
+}
+
+/* --- on a terminal --- */
+
+/* A client that has ended, or is not to be looked at, has no regions to be shown, and the last line
+ * says so. => 0, CTL_FAILED or -errno */
+static int
+regions_read(struct top *top)
+{
+	double begin = clock_seconds(), end;
+	struct pager_wire_region *regions = NULL;
+	size_t count = 0;
+	int r = top_regions_take(top->ctl, top->ui.shown, &regions, &count);
+
+	end = clock_seconds();
+	top->regions_next = end + (end - begin) * REGIONS_PAUSE;
+	if (r != 0 && r != -ESRCH && r != -ENOENT && r != -EPERM && r != -EACCES)
+		return r;
+	if (r == -EPERM || r == -EACCES)
+		snprintf(top->ui.message, sizeof(top->ui.message),
+		    "only the client's own user, root and the daemon's user may see its regions");
+	free(top->regions);
+	top->regions = regions;
+	top->region_count = count;
+	top_ui_regions(&top->ui, count, top_screen_rows(&top->ui));
+	return 0;
+}
+
+static int
+sample_for_screen(struct top *top)
+{
+	int r = sample(top);
+
+	top_ui_follow(&top->ui, top->rows, top->row_count, top_screen_rows(&top->ui));
+	if (r == 0 && top->ui.page == TOP_REGIONS && clock_seconds() >= top->regions_next)
+		r = regions_read(top);
+	return r;
+}
+
+/* => 0; 1: the user has ended it; CTL_FAILED or -errno in *ret_error */
+static int
+key_take(struct top *top, int key, int *ret_error)
+{
+	enum top_do what = top_ui_key(
+	    &top->ui, key, top->rows, top->row_count, top_screen_rows(&top->ui), top->region_count);
+
+	switch (what) {
+	case TOP_DO_QUIT:
+		return 1;
+	case TOP_DO_ROWS:
+		*ret_error = rows_make(top);
+		break;
+	case TOP_DO_REGIONS:
+		*ret_error = regions_read(top);
+		break;
+	case TOP_DO_ACT:
+		*ret_error = top_action_do(
+		    top->ctl, &top->ui.action, top->ui.message, sizeof(top->ui.message));
+		/* What was refused is said on the last line. */
+		if (*ret_error != -ENOTCONN && *ret_error != CTL_FAILED)
+			*ret_error = sample_for_screen(top);
+		break;
+	case TOP_DO_SAMPLE:
+		*ret_error = sample_for_screen(top);
+		break;
+	case TOP_DO_DRAW:
+		break;
+	}
+	/* The screen may have another size now. */
+	top_ui_follow(&top->ui, top->rows, top->row_count, top_screen_rows(&top->ui));
+	top_ui_regions(&top->ui, top->region_count, top_screen_rows(&top->ui));
+	return 0;
+}
+
+static int
+run_screen(struct top *top)
+{
+	struct top_picture picture = { .ctl = top->ctl, .ui = &top->ui, .levels = &top->levels };
+	uint64_t count = 1;
+	int r = sample_for_screen(top), quits = 0;
+	double next = clock_seconds() + top->ui.interval;
+
+	while (r == 0 && !quits) {
+		double now;
+		int key;
+
+		picture.rows = top->rows;
+		picture.row_count = top->row_count;
+		picture.client_count = top->now.count;
+		picture.regions = top->regions;
+		picture.region_count = top->region_count;
+		top_screen_draw(&picture);
+		now = clock_seconds();
+		/* The interval may have become shorter. */
+		next = next > now + top->ui.interval ? now + top->ui.interval : next;
+		key = top_screen_key(next - now);
+		if (key >= 0)
+			quits = key_take(top, key, &r);
+		if (r != 0 || quits || clock_seconds() < next)
+			continue;
+		if (top->ctl->count != 0 && ++count > top->ctl->count)
+			break;
+		r = sample_for_screen(top);
+		next = clock_seconds() + top->ui.interval;
+	}
+	return r;
+}
+
+/* --- the whole --- */
+
+static int
+view_take(struct ctl *ctl, struct top_ui *ui)
+{
+	if (ctl->interval <= 0)
+		ctl->interval = 1;
+	*ui = (struct top_ui){ .interval = ctl->interval, .view = { .sort = TOP_FOOTPRINT } };
+	ui->view.is_tree = ctl->tree;
+	if (ctl->sort) {
+		ui->view.sort = top_column_find(ctl->sort);
+		if (ui->view.sort == TOP_COLUMNS)
+			return ctl_usage(ctl,
+			    "there is no column \"%s\"; say footprint, resident or stall, for "
+			    "example (the manual has them all)",
+			    ctl->sort);
+	}
+	if (!ctl->filter)
+		return CTL_OK;
+	if (strlen(ctl->filter) >= sizeof(ui->view.filter))
+		return ctl_usage(ctl, "\"%.20s...\" is too long", ctl->filter);
+	snprintf(ui->view.filter, sizeof(ui->view.filter), "%s", ctl->filter);
+	return CTL_OK;
+}
+
+static int
+run(struct top *top)
+{
+	struct ctl *ctl = top->ctl;
+	int r;
+
+	top->source = top_source_open(ctl, &top->stat);
+	if (!top->source)
+		return -ENOMEM;
+	if (ctl->json || ctl->batch || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return run_batch(top);
+	r = top_screen_open();
+	if (r < 0) {
+		fprintf(stderr,
+		    "pagerctl top: cannot draw on this terminal; set TERM, or use --batch\n");
+		return CTL_FAILED;
+	}
+	r = run_screen(top);
+	top_screen_close();
+	return r;
 }
 
 int
 cmd_top(struct ctl *ctl, int argc, char **argv)
 {
-	struct top top = { 0 };
-	uint64_t reports = 0;
+	struct top top = { .ctl = ctl };
 	int r;
 
 	(void)argc;
 	(void)argv;
-	if (ctl->interval <= 0)
-		ctl->interval = 1;
-	r = ctl_connect(ctl);
+	r = view_take(ctl, &top.ui);
+	if (r == CTL_OK)
+		r = ctl_connect(ctl);
 	if (r != CTL_OK)
 		return r;
 	r = statread_open(&ctl->chan, &top.stat);
 	if (r < 0)
 		return ctl_fail(ctl, r, "cannot read the statistics segment");
-	top.values = calloc(top.stat.count, sizeof(*top.values));
-	if (!top.values)
-		r = -ENOMEM;
-	while (r == 0) {
-		r = top_update(ctl, &top);
-		if (r < 0)
-			break;
-		if (ctl->json)
-			print_json(ctl, &top);
-		else
-			print_picture(ctl, &top);
-		if (!ctl_next_report(ctl, ++reports))
-			break;
-	}
-	free(top.values);
-	free(top.clients);
-	free(top.last);
+	r = run(&top);
+	top_sample_free(&top.now);
+	top_sample_free(&top.last);
+	free(top.rows);
+	free(top.regions);
+	top_source_close(top.source);
 	statread_close(&top.stat);
-	return r < 0 ? ctl_fail(ctl, r, "cannot read statistics and clients") : CTL_OK;
+	return r != 0 ? ctl_fail(ctl, r, "cannot read statistics and clients") : CTL_OK;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "out.h"
+#include "run.h"
 
 static void
 print_trace(const struct ctl *ctl, const struct pager_rep_trace *t)
@@ -31,14 +32,16 @@ print_trace(const struct ctl *ctl, const struct pager_rep_trace *t)
 	    out_bytes(ctl, t->bytes, bytes));
 }
 
+/* group 0: the client that --client names, or all. */
 static int
-trace_exchange(
-    struct ctl *ctl, enum pager_trace_op op, const int *fd, struct pager_rep_trace *reply)
+trace_exchange(struct ctl *ctl, enum pager_trace_op op, uint64_t group, const int *fd,
+    struct pager_rep_trace *reply)
 {
 	struct pager_req_trace request = { .op = (uint32_t)op,
 		.pid = ctl->client.pid,
 		.window = ctl->window,
-		.session = ctl->client.session };
+		.flags = group ? PAGER_TRACE_GROUP : 0,
+		.session = group ? group : ctl->client.session };
 	struct chan_call call = { CHAN_CALL(TRACE, &request, reply), .fds_out = fd,
 		.fds_out_count = fd ? 1 : 0 };
 
@@ -61,7 +64,7 @@ trace_file_open(const char *path, bool *ret_made)
 }
 
 static int
-trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
+trace_start(struct ctl *ctl, const char *path, uint64_t group, struct pager_rep_trace *reply)
 {
 	bool made;
 	int fd, r;
@@ -73,7 +76,7 @@ trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
 	fd = trace_file_open(path, &made);
 	if (fd < 0)
 		return ctl_fail(ctl, fd, "cannot write %s", path);
-	r = trace_exchange(ctl, PAGER_TRACE_START, &fd, reply);
+	r = trace_exchange(ctl, PAGER_TRACE_START, group, &fd, reply);
 	close(fd);
 	if (r < 0 && made)
 		unlink(path);
@@ -82,7 +85,33 @@ trace_start(struct ctl *ctl, const char *path, struct pager_rep_trace *reply)
 		    ctl, r, "a recording is under way; stop it first (`pagerctl trace stop`)");
 	if (r == -ESRCH)
 		return ctl_fail(ctl, r, "cannot record client %s", ctl->client_text);
+	if (r == -EPERM && group)
+		return ctl_fail(ctl, r,
+		    "only root and pagerd's own user may record; with --memory the program has a "
+		    "pagerd of yours");
 	return r < 0 ? ctl_fail(ctl, r, "cannot start recording") : CTL_OK;
+}
+
+int
+record_start(struct ctl *ctl, uint64_t group)
+{
+	struct pager_rep_trace reply;
+
+	return trace_start(ctl, ctl->output, group, &reply);
+}
+
+int
+record_stop(struct ctl *ctl)
+{
+	struct pager_rep_trace reply;
+	char bytes[OUT_NUMBER];
+	int r = trace_exchange(ctl, PAGER_TRACE_STOP, 0, NULL, &reply);
+
+	if (r != CTL_OK)
+		return ctl_fail(ctl, r, "the recording in %s is cut off", ctl->output);
+	fprintf(stderr, "pagerctl record: %s: %" PRIu64 " records, %" PRIu64 " dropped, %s\n",
+	    ctl->output, reply.records, reply.dropped, out_bytes(ctl, reply.bytes, bytes));
+	return CTL_OK;
 }
 
 int
@@ -95,14 +124,14 @@ cmd_trace(struct ctl *ctl, int argc, char **argv)
 	if (strcmp(what, "start") == 0) {
 		if (argc != 2)
 			return ctl_usage(ctl, "start needs a FILE to write to");
-		r = trace_start(ctl, argv[1], &reply);
+		r = trace_start(ctl, argv[1], 0, &reply);
 		if (r != CTL_OK)
 			return r;
 	} else if (strcmp(what, "stop") == 0 || strcmp(what, "show") == 0) {
 		if (argc > 1 || ctl->client_text || ctl->window)
 			return ctl_usage(ctl, "%s takes no arguments", what);
 		r = trace_exchange(
-		    ctl, what[1] == 't' ? PAGER_TRACE_STOP : PAGER_TRACE_SHOW, NULL, &reply);
+		    ctl, what[1] == 't' ? PAGER_TRACE_STOP : PAGER_TRACE_SHOW, 0, NULL, &reply);
 		if (r != CTL_OK)
 			return ctl_fail(ctl, r, "%s", what);
 	} else {

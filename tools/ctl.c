@@ -43,8 +43,8 @@ connect_remedy(int error)
 	}
 }
 
-static const char *
-request_remedy(int error)
+const char *
+ctl_remedy(int error)
 {
 	switch (error) {
 	case -EPERM:
@@ -88,6 +88,14 @@ ctl_connect(struct ctl *ctl)
 	return CTL_FAILED;
 }
 
+void
+ctl_disconnect(struct ctl *ctl)
+{
+	if (ctl->connected)
+		chan_close(&ctl->chan);
+	ctl->connected = false;
+}
+
 int
 ctl_ask(struct ctl *ctl, struct chan_call *call)
 {
@@ -99,7 +107,7 @@ ctl_ask(struct ctl *ctl, struct chan_call *call)
 int
 ctl_fail(const struct ctl *ctl, int error, const char *fmt, ...)
 {
-	const char *remedy = request_remedy(error);
+	const char *remedy = ctl_remedy(error);
 	va_list args;
 
 	if (error == CTL_FAILED)

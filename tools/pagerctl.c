@@ -4,6 +4,7 @@
  * 1 failed, 2 usage.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,16 +20,58 @@ static const struct command {
 } commands[] = {
 	{ "stat", "", "statistics: all of them, or vm_stat's columns with -i", 0, 0,
 	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_stat },
-	{ "top", "", "clients by footprint, drawn anew every second", 0, 0,
-	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT), cmd_top },
+	{ "top", "", "memory and clients, live on the terminal", 0, 0,
+	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT) | CTL_ACCEPTS(BATCH) |
+		CTL_ACCEPTS(ITERATIONS) | CTL_ACCEPTS(SORT) | CTL_ACCEPTS(FILTER) |
+		CTL_ACCEPTS(TREE),
+	    cmd_top },
 	{ "clients", "", "the clients and their memory", 0, 0, 0, cmd_clients },
 	{ "devices", "", "devices, and who maps them", 0, 0, 0, cmd_devices },
+	{ "ports", "", "ports, and what is in their queues", 0, 0, 0, cmd_ports },
 	{ "map", "CLIENT", "a client's regions", 1, 1, 0, cmd_map },
-	{ "footprint", "CLIENT", "a client's ledger", 1, 1, 0, cmd_footprint },
-	{ "limit", "CLIENT SIZE|none", "sets or lifts a client's hard limit", 2, 2, 0, cmd_limit },
+	{ "footprint", "CLIENT", "a client's ledger", 1, 1,
+	    CTL_ACCEPTS(INTERVAL) | CTL_ACCEPTS(COUNT) | CTL_ACCEPTS(EXPLAIN) |
+		CTL_ACCEPTS(ENTRIES),
+	    cmd_footprint },
+	{ "limit", "CLIENT [SIZE|none [KIND|ENTRY [PERCENT [SECONDS]]]]",
+	    "the limits of a client, or sets or lifts one", 1, 5, 0, cmd_limit },
+	{ "priority", "CLIENT [BAND|none]", "shows or sets a client's jetsam band", 1, 2, 0,
+	    cmd_priority },
+	{ "events", "", "processes that were ended, and why", 0, 0, 0, cmd_events },
+	{ "freeze", "[CLIENT]", "freezes a client's process; or which are frozen", 0, 1, 0,
+	    cmd_freeze },
+	{ "thaw", "CLIENT", "brings a frozen process's pages back", 1, 1, 0, cmd_thaw },
+	{ "release", "CLIENT", "gives a client all its memory, and no pager any more", 1, 1, 0,
+	    cmd_release },
+	{ "stop", "", "ends pagerd", 0, 0, CTL_ACCEPTS(RELEASE), cmd_stop },
+	{ "upgrade", "[BINARY]", "another program takes over; the clients stay", 0, 1,
+	    CTL_ACCEPTS(DEADLINE), cmd_upgrade },
+	{ "memory", "[SIZE]", "shows or changes how much memory pagerd is to hold", 0, 1, 0,
+	    cmd_memory },
+	{ "purge", "CLIENT|all", "throws a client's volatile memory away, or everybody's", 1, 1, 0,
+	    cmd_purge },
+	{ "pressure", "", "memory pressure, and what clients gave back", 0, 0,
+	    CTL_ACCEPTS(SIMULATE), cmd_pressure },
+	{ "files", "", "mapped files, and those that are stuck", 0, 0, CTL_ACCEPTS(FORGET),
+	    cmd_files },
+	{ "wired", "", "what is wired and why, and the daemon's own memory", 0, 0, 0, cmd_wired },
+	{ "export", "", "all statistics and ledgers, for Prometheus", 0, 0,
+	    CTL_ACCEPTS(LISTEN) | CTL_ACCEPTS(OPENMETRICS), cmd_export },
 	{ "check", "", "checks every invariant; fails if one does not hold", 0, 0, 0, cmd_check },
 	{ "debug", "[fail SPEC|nofail|log LEVEL|show]", "fail points and log level", 0, 2, 0,
 	    cmd_debug },
+	{ "run", "-- COMMAND [ARGUMENT...]",
+	    "runs a program that does not know of pagerd in its memory", 1, INT_MAX,
+	    CTL_ACCEPTS(MEMORY) | CTL_ACCEPTS(SWAP_DIR) | CTL_ACCEPTS(LIMIT) |
+		CTL_ACCEPTS(PRIORITY) | CTL_ACCEPTS(NAME) | CTL_ACCEPTS(REPORT) |
+		CTL_ACCEPTS(PRETEND) | CTL_ACCEPTS(PROFILES),
+	    cmd_run },
+	{ "record", "-- COMMAND [ARGUMENT...]", "as run, and records its page references", 1,
+	    INT_MAX,
+	    CTL_ACCEPTS(MEMORY) | CTL_ACCEPTS(SWAP_DIR) | CTL_ACCEPTS(LIMIT) |
+		CTL_ACCEPTS(PRIORITY) | CTL_ACCEPTS(NAME) | CTL_ACCEPTS(REPORT) |
+		CTL_ACCEPTS(WINDOW) | CTL_ACCEPTS(OUTPUT),
+	    cmd_record },
 	{ "policy", "[NAME[:param=value,...]|default|none]",
 	    "shows or switches the page-out policy", 0, 1, CTL_ACCEPTS(CLIENT), cmd_policy },
 	{ "trace", "[start FILE|stop|show]", "records page references", 0, 2,
@@ -62,6 +105,13 @@ option_goes_with(const struct command *command, size_t option)
 	return option <= CTL_OPT_UNITS || !command || (command->accepts & (1u << option));
 }
 
+/* Its argument is in brackets: it may be left out, and else comes in the same word. */
+static bool
+argument_is_optional(size_t option)
+{
+	return options[option].argument && options[option].argument[0] == '[';
+}
+
 static void
 print_help(const struct command *only)
 {
@@ -83,8 +133,13 @@ print_help(const struct command *only)
 	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
 		if (!option_goes_with(only, i))
 			continue;
-		snprintf(left, sizeof(left), "-%c, --%s%s%s", options[i].letter, options[i].name,
-		    options[i].argument ? " " : "", options[i].argument ? options[i].argument : "");
+		if (argument_is_optional(i))
+			snprintf(left, sizeof(left), "-%c, --%s[=%s", options[i].letter,
+			    options[i].name, options[i].argument + 1);
+		else
+			snprintf(left, sizeof(left), "-%c, --%s%s%s", options[i].letter,
+			    options[i].name, options[i].argument ? " " : "",
+			    options[i].argument ? options[i].argument : "");
 		printf("  %-24s %s\n", left, options[i].text);
 	}
 }
@@ -96,11 +151,15 @@ getopt_tables(char *letters, struct option *longs)
 	for (size_t i = 0; i < CTL_OPT_COUNT_OF; i++) {
 		longs[i] = (struct option){
 			.name = options[i].name,
-			.has_arg = options[i].argument ? required_argument : no_argument,
+			.has_arg = argument_is_optional(i) ? optional_argument
+				   : options[i].argument   ? required_argument
+							   : no_argument,
 			.val = options[i].letter,
 		};
 		*letters++ = options[i].letter;
 		if (options[i].argument)
+			*letters++ = ':';
+		if (argument_is_optional(i))
 			*letters++ = ':';
 	}
 	*letters = '\0';
@@ -110,11 +169,15 @@ getopt_tables(char *letters, struct option *longs)
 static enum ctl_option
 option_of_letter(int letter)
 {
-	size_t i = 0;
-
-	while (options[i].letter != letter)
-		i++;
-	return (enum ctl_option)i;
+	/* Two options of one letter do not compile. */
+	switch (letter) {
+#define OPTION(NAME, own, name, argument, text)                                                    \
+	case own:                                                                                  \
+		return CTL_OPT_##NAME;
+#include "options.h"
+	default:
+		return CTL_OPT_HELP;
+	}
 }
 
 static bool
@@ -129,6 +192,43 @@ parse_unit(const char *text, char *ret_unit)
 		}
 	}
 	return false;
+}
+
+/* The options of run. => false: it is none of them */
+static bool
+run_option_take(struct ctl *ctl, enum ctl_option option, const char *value)
+{
+	switch (option) {
+	case CTL_OPT_MEMORY:
+		ctl->memory = value;
+		return true;
+	case CTL_OPT_SWAP_DIR:
+		ctl->swap_directory = value;
+		return true;
+	case CTL_OPT_PROFILES:
+		ctl->profiles = value;
+		return true;
+	case CTL_OPT_LIMIT:
+		ctl->limit = value;
+		return true;
+	case CTL_OPT_PRIORITY:
+		ctl->priority = value;
+		return true;
+	case CTL_OPT_NAME:
+		ctl->name = value;
+		return true;
+	case CTL_OPT_REPORT:
+		ctl->report = value ? value : "";
+		return true;
+	case CTL_OPT_OUTPUT:
+		ctl->output = value;
+		return true;
+	case CTL_OPT_PRETEND:
+		ctl->pretend = true;
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* => false: the value is not valid. */
@@ -152,17 +252,54 @@ option_take(struct ctl *ctl, enum ctl_option option, const char *value)
 		return *end == '\0' && end != value && ctl->interval >= 0.01 &&
 		       ctl->interval <= 1e6;
 	case CTL_OPT_COUNT:
+	case CTL_OPT_ITERATIONS:
 		return out_parse_number(value, 1, UINT64_MAX, &ctl->count) == 0;
 	case CTL_OPT_CLIENT:
 		ctl->client_text = value;
 		return out_parse_client(value, &ctl->client) == 0;
+	case CTL_OPT_LISTEN:
+		ctl->listen = value;
+		return true;
+	case CTL_OPT_OPENMETRICS:
+		ctl->openmetrics = true;
+		return true;
+	case CTL_OPT_RELEASE:
+		ctl->release = true;
+		return true;
+	case CTL_OPT_DEADLINE:
+		ctl->deadline = strtod(value, &end);
+		return *end == '\0' && end != value && ctl->deadline >= 0.01 &&
+		       ctl->deadline <= 3600;
+	case CTL_OPT_EXPLAIN:
+		ctl->explain = true;
+		return true;
+	case CTL_OPT_ENTRIES:
+		ctl->entries = true;
+		return true;
+	case CTL_OPT_BATCH:
+		ctl->batch = true;
+		return true;
+	case CTL_OPT_TREE:
+		ctl->tree = true;
+		return true;
+	case CTL_OPT_SORT:
+		ctl->sort = value;
+		return true;
+	case CTL_OPT_FILTER:
+		ctl->filter = value;
+		return true;
+	case CTL_OPT_FORGET:
+		return out_parse_number(value, 1, UINT64_MAX, &ctl->forget) == 0;
+	case CTL_OPT_SIMULATE:
+		ctl->simulate = value;
+		return true;
 	case CTL_OPT_WINDOW:
 		if (out_parse_number(value, 1, UINT32_MAX, &number) < 0)
 			return false;
 		ctl->window = (uint32_t)number;
 		return true;
 	default:
-		return false;
+		return run_option_take(ctl, option, value);
 	}
 }
 
@@ -172,7 +309,7 @@ static int
 parse_options(struct ctl *ctl, int argc, char **argv, unsigned *ret_given)
 {
 	struct option longs[CTL_OPT_COUNT_OF + 1];
-	char letters[2 * CTL_OPT_COUNT_OF + 1];
+	char letters[3 * CTL_OPT_COUNT_OF + 1];
 	unsigned given = 0;
 	int letter;
 

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "builds.h"
@@ -41,25 +39,6 @@ struct compare {
 	unsigned row_count;
 	bool stopped;
 };
-
-/* Takes a name that only one comparison can have. The kernel frees it when the last process that
- * holds it ends, which may be the guardian. */
-static int
-only_one(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0pagerbench-compare" };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
-		fputs("pagerbench: another comparison is running (or restoring the system)\n",
-		    stderr);
-		close(fd);
-		return -EBUSY;
-	}
-	return 0; /* the name is held until the process ends */
-}
 
 /* A name is that of a scenario, and stands for its variants as well, as "file-random" stands for
  * "file-random-default". */
@@ -511,7 +490,7 @@ compare_command(const struct options *o)
 		return 2;
 	}
 	signals_block();
-	error = only_one();
+	error = peer_only_one();
 	if (!error)
 		error = peer_create(&c->peer, o->peer, swap, page_cluster, o->directory);
 	if (!error) {

@@ -2,6 +2,7 @@
 #include "journal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/swap.h>
 #include <unistd.h>
 
@@ -22,6 +23,9 @@ journal_undo(struct journal *j)
 {
 	int error = 0;
 
+	if (j->group > 0)
+		kill(-j->group, SIGKILL);
+	j->group = 0;
 	if (j->cgroup_made)
 		undo_one(&j->cgroup_made, cgroup_remove(j->cgroup), &error);
 	if (j->swap_on) {

@@ -24,10 +24,11 @@ struct journal {
 	char swap[300]; /* the file or device that swap_on and swap_file_made are about */
 	char page_cluster[16];
 	char directory[300]; /* for all temporary files */
+	volatile int group;  /* a group of processes that must not outlive this one; 0: none */
 };
 
-/* Undoes what the flags say, in the right order; but for the directory, where a daemon may still
- * have files open. Calling it twice does no harm. => 0 or the first -errno. */
+/* Kills the group and undoes what the flags say, in the right order; but for the directory, where a
+ * daemon may still have files open. Calling it twice does no harm. => 0 or the first -errno. */
 int journal_undo(struct journal *j);
 /* Removes the directory, if it has been made. */
 void journal_remove_directory(struct journal *j);

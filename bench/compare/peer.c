@@ -7,12 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "process.h"
 #include "zram.h"
+
+int
+peer_only_one(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0pagerbench-compare" };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		fputs("pagerbench: another comparison is running (or restoring the system)\n",
+		    stderr);
+		close(fd);
+		return -EBUSY;
+	}
+	return 0; /* the name is held until the process ends */
+}
 
 /* Finds a zram device that is not in use. => 0 or -errno. */
 static int

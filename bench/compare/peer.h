@@ -26,6 +26,10 @@ struct peer {
 	struct guardian guardian;
 };
 
+/* Takes a name that only one comparison can have. The kernel frees it when the last process that
+ * holds it ends, which may be the guardian. => 0 or -errno, printed */
+int peer_only_one(void);
+
 /* Checks that this machine and this user can do it (prints why not), makes a temporary directory in
  * `directory` and starts the guardian. Nothing else is changed. swap: whether there will be runs
  * with swap. => 0 or -errno. */

@@ -7,11 +7,14 @@
 
 #include "audit/report.h"
 
-/* => No lock held. Run on: jobs */
+/* => No lock held. Run on: as check_books */
 void check_frames(struct daemon *d, struct report *r);
 void check_ledgers(struct daemon *d, struct report *r);
+void check_copies(struct daemon *d, struct report *r);
 void check_objects(struct daemon *d, struct report *r);
 void check_tables(struct daemon *d, struct report *r);
+/* The daemon's own memory. */
+void check_own(struct daemon *d, struct report *r);
 void check_clients(struct daemon *d, struct report *r);
 void check_storage(struct daemon *d, struct report *r);
 

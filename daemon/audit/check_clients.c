@@ -108,6 +108,8 @@ findings_tell(struct report *r, const struct client *c, const struct page_look *
 	static const char *const texts[] = {
 		[PAGE_WITHOUT_FRAME] = "in the page tables, and the books have no frame for it",
 		[PAGE_CLEAN_WRITABLE] = "clean, and not write-protected in the page tables",
+		[PAGE_LACKING_WRITABLE] =
+		    "lacked by a copy, and not write-protected in the page tables",
 		[PAGE_FORBIDDEN] = "in the page tables, and its submap forbids that",
 	};
 

@@ -71,6 +71,43 @@ check_policies_locked(struct daemon *d, struct report *r)
 	    "%u clients have a policy of their own, the count says %u", own, policies->own_count);
 }
 
+/* Dirty pages of files that count, as frames say. => false: one is in transit; no lock held */
+static bool
+dirty_count(const struct daemon *d, uint32_t *ret)
+{
+	locks_assert_none();
+	*ret = 0;
+	for (uint32_t f = 0; f < d->frames.count; f++) {
+		uint32_t word = load_acquire(&d->frames.pages[f].word);
+
+		if (word & PAGE_BUSY)
+			return false;
+		*ret += (word & PAGE_PAYER_MASK) != 0 && !page_word_is_shown(word) &&
+			page_word_state(word) != PAGE_WIRED;
+	}
+	return true;
+}
+
+/* Looks in a row that must find the same difference. */
+#define DIRTY_LOOKS 8u
+
+/* Pages and their count change together, but under no lock: they are read until the count has stood
+ * still meanwhile. */
+static void
+check_dirty(struct daemon *d, struct report *r)
+{
+	uint32_t pages = 0, said = 0;
+
+	locks_assert_none();
+	for (unsigned i = 0; i < DIRTY_LOOKS; i++) {
+		said = load_acquire(&d->dirty.pages);
+		if (!dirty_count(d, &pages) || load_acquire(&d->dirty.pages) != said ||
+		    pages == said)
+			return;
+	}
+	verify(r, false, "%u pages of files are dirty, the count says %u", pages, said);
+}
+
 void
 check_frames(struct daemon *d, struct report *r)
 {
@@ -85,7 +122,7 @@ check_frames(struct daemon *d, struct report *r)
 		{ FRAME_COMPRESSOR, STAT_FRAMES_COMPRESSOR },
 	};
 	long long counts[STAT_COUNT + 1] = { 0 }, sum = 0, pages = 0;
-	uint32_t free_listed = 0, listed = 0;
+	uint32_t free_listed = 0, listed = 0, retired = 0;
 
 	locks_assert_none();
 	lock_acquire(&d->tasks.lock);
@@ -96,6 +133,8 @@ check_frames(struct daemon *d, struct report *r)
 		for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
 			if (gauges[i].state == state)
 				counts[gauges[i].gauge]++;
+		retired +=
+		    frame_word_state(load_relaxed(&d->frames.pages[f].word)) == FRAME_RETIRED;
 		if (page_state_is_resident(state)) {
 			pages++;
 			listed += (load_relaxed(&d->frames.pages[f].word) & PAGE_LISTED) != 0;
@@ -112,6 +151,11 @@ check_frames(struct daemon *d, struct report *r)
 	}
 	verify(r, sum == stats_level(d, STAT_FRAMES_TOTAL), "queues sum to %lld of %lld frames",
 	    sum, stats_level(d, STAT_FRAMES_TOTAL));
+	verify(r,
+	    retired == d->frames.retired &&
+		sum + retired == (long long)load_relaxed(&d->frames.count),
+	    "%u rows are retired, the count says %u; with %lld frames the table has %u", retired,
+	    d->frames.retired, sum, load_relaxed(&d->frames.count));
 	verify(r, free_listed == load_relaxed(&d->frames.free_count),
 	    "the free list has %u frames, its count says %u", free_listed,
 	    load_relaxed(&d->frames.free_count));
@@ -119,12 +163,14 @@ check_frames(struct daemon *d, struct report *r)
 	    "%u pages are marked as in a page list, the count says %u", listed,
 	    load_relaxed(&d->frames.listed));
 	verify(r,
-	    pages == stats_level(d, STAT_PAGES_INTERNAL) + stats_level(d, STAT_PAGES_EXTERNAL) +
-			 stats_level(d, STAT_PAGES_DEVICE),
-	    "%lld resident pages, the gauges say %lld, %lld of files and %lld of devices", pages,
-	    stats_level(d, STAT_PAGES_INTERNAL), stats_level(d, STAT_PAGES_EXTERNAL),
-	    stats_level(d, STAT_PAGES_DEVICE));
+	    pages == stats_level(d, STAT_PAGES_INTERNAL) + stats_level(d, STAT_PAGES_REUSABLE) +
+			 stats_level(d, STAT_PAGES_EXTERNAL) + stats_level(d, STAT_PAGES_DEVICE),
+	    "%lld resident pages, the gauges say %lld anonymous and %lld reusable ones, %lld of "
+	    "files and %lld of devices",
+	    pages, stats_level(d, STAT_PAGES_INTERNAL), stats_level(d, STAT_PAGES_REUSABLE),
+	    stats_level(d, STAT_PAGES_EXTERNAL), stats_level(d, STAT_PAGES_DEVICE));
 	check_policies_locked(d, r);
 	pageq_unlock(d);
 	lock_release(&d->tasks.lock);
+	check_dirty(d, r);
 }

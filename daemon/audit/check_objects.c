@@ -6,21 +6,19 @@
 #include "audit/audit_priv.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
+#include "audit/look.h"
+#include "pagers/pager_types.h"
 #include "upl/upl.h"
+#include "vm/ledger_walk.h"
 #include "vm/submap.h"
 #include "vm/vm_object.h"
 #include "vm/vm_page.h"
 
-struct object_pages {
-	long long settled, moving, stored, listed;
-};
-
-/* => O and PAGEQ held */
+/* *listed: pages that page lists have, counted. => O and PAGEQ held */
 static void
 check_slot_locked(
-    struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, struct object_pages *pages)
+    struct daemon *d, struct report *r, struct vm_object *o, uint64_t i, long long *listed)
 {
 	uint64_t slot = load_relaxed(vm_object_slot(o, i));
 	struct vm_page *p;
@@ -33,7 +31,6 @@ check_slot_locked(
 	case SLOT_STORED:
 		verify(r, slot_cref(slot).v != 0, "object %llu page %llu: stored without a copy",
 		    (unsigned long long)o->id, (unsigned long long)i);
-		pages->stored++;
 		return;
 	case SLOT_RESIDENT:
 		break;
@@ -47,20 +44,23 @@ check_slot_locked(
 	    "object %llu page %llu: its frame says object %u page %u, %s",
 	    (unsigned long long)o->id, (unsigned long long)i, p->object, p->index,
 	    page_state_name(state));
-	pages->listed += (word & PAGE_LISTED) != 0;
+	*listed += (word & PAGE_LISTED) != 0;
 	verify(r, !(word & PAGE_LISTED) || word & PAGE_BUSY,
 	    "object %llu page %llu: in a page list and not busy", (unsigned long long)o->id,
 	    (unsigned long long)i);
-	if (word & PAGE_BUSY) {
-		pages->moving++;
+	verify(r, !(word & PAGE_WRITING) || upl_is_cleaning(o, i),
+	    "object %llu page %llu: on its way to its place, and no page list has it",
+	    (unsigned long long)o->id, (unsigned long long)i);
+	if (word & PAGE_BUSY)
 		return;
-	}
-	pages->settled++;
 	verify(r, (word & PAGE_DIRTY) != 0 || p->cref != 0,
 	    "object %llu page %llu: clean without a copy", (unsigned long long)o->id,
 	    (unsigned long long)i);
 	verify(r, !(word & PAGE_DIRTY) || p->cref == 0, "object %llu page %llu: dirty with a copy",
 	    (unsigned long long)o->id, (unsigned long long)i);
+	verify(r, !(word & PAGE_DUP) == (p->cref != CREF_BELOW.v),
+	    "object %llu page %llu: a duplicate of what is below, and its copy is %llx",
+	    (unsigned long long)o->id, (unsigned long long)i, (unsigned long long)p->cref);
 	verify(r, (state != PAGE_WIRED && state != PAGE_DEVICE) || (word & PAGE_DIRTY),
 	    "object %llu page %llu: wired and not dirty", (unsigned long long)o->id,
 	    (unsigned long long)i);
@@ -166,17 +166,70 @@ submap_lock(struct vm_object *o)
 	return s;
 }
 
-/* Blocks of the memfd against the pages it must and may hold. */
+/* Pages of an object, as one look sees them. */
+struct object_memory {
+	long long settled, moving; /* its memfd must hold those, and may hold these */
+	long long held;
+};
+
+static struct object_memory
+memory_look(struct daemon *d, struct vm_object *o)
+{
+	struct object_memory memory = { 0 };
+	uint32_t word;
+
+	lock_acquire(&o->lock);
+	pageq_lock(d);
+	for (uint64_t i = 0; (i = vm_object_next_live(o, i, o->page_count)) < o->page_count; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(o, i));
+
+		if (slot_kind(slot) != SLOT_RESIDENT)
+			continue;
+		word = load_relaxed(&d->frames.pages[slot_frame(slot)].word);
+		memory.settled += !(word & PAGE_BUSY);
+		memory.moving += (word & PAGE_BUSY) != 0;
+	}
+	memory.held = held_bytes(o->backing.memfd) / (long long)d->page_bytes;
+	pageq_unlock(d);
+	lock_release(&o->lock);
+	return memory;
+}
+
+/* The memory of the memfd against the pages that it must and may hold. */
+static void
+check_memory(struct daemon *d, struct report *r, struct vm_object *o)
+{
+	struct look look = { 0 };
+	struct object_memory m;
+	bool is_trusted;
+
+	lock_acquire(&o->lock);
+	is_trusted = !o->is_exposed;
+	lock_release(&o->lock);
+	do
+		m = memory_look(d, o);
+	while ((m.held < m.settled || m.held > m.settled + m.moving) && is_trusted &&
+	       look_again(&look));
+	/* Clients punch holes and plant pages as they like. */
+	verify_client(r, is_trusted, m.held >= m.settled,
+	    "object %llu: %lld pages in its memfd, %lld resident", (unsigned long long)o->id,
+	    m.held, m.settled);
+	verify_client(r, is_trusted, m.held <= m.settled + m.moving,
+	    "object %llu: %lld pages in its memfd, %lld resident and %lld busy",
+	    (unsigned long long)o->id, m.held, m.settled, m.moving);
+}
+
+/* Its slots, blocks, page lists and mappings. */
 static void
 check_object(struct daemon *d, struct report *r, struct vm_object *o)
 {
-	struct object_pages pages = { 0 };
-	long long live = 0, counted = 0, held;
+	long long live = 0, counted = 0, listed = 0, idle = 0;
 	struct submap *submap;
 	uint32_t region = 0;
-	bool is_trusted, is_billed;
-	uint64_t mapped;
-	struct stat st;
+	bool is_billed;
+	struct class_pages walked;
+	enum ledger_class class;
+	uint64_t mapped, posted;
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	submap = submap_lock(o);
@@ -184,43 +237,42 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 		check_regions_locked(r, o);
 	lock_acquire(&o->lock);
 	pageq_lock(d);
-	for (uint64_t i = 0; i < o->page_count;) {
-		i = vm_object_next_live(o, i, o->page_count);
-		if (i >= o->page_count)
-			break;
+	for (uint64_t i = 0; (i = vm_object_next_live(o, i, o->page_count)) < o->page_count; i++) {
 		if (slot_kind(load_relaxed(vm_object_slot(o, i))) != SLOT_ABSENT) {
 			counted++;
 			if (submap)
 				check_covered_locked(r, o, i, &region);
 		}
-		check_slot_locked(d, r, o, i++, &pages);
+		check_slot_locked(d, r, o, i, &listed);
 	}
-	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++)
+	for (uint64_t block = 0; block * SLOTS_PER_BLOCK < o->page_count; block++) {
 		live += load_relaxed(&o->blocks[block]) & ~BLOCK_POPULATED;
-	fstat(o->backing.memfd, &st);
-	is_trusted = !o->is_exposed;
-	check_lists_locked(d, r, o, pages.listed);
+		idle += load_relaxed(&o->blocks[block]) == BLOCK_POPULATED;
+	}
+	idle -= load_relaxed(&o->idle_blocks);
+	check_lists_locked(d, r, o, listed);
 	mapped = mapped_locked(o);
+	vm_object_walk_locked(o, &walked);
+	class = vm_object_differs_locked(o, &walked);
+	posted = o->class_pages[class];
 	is_billed = !o->is_device || mapped == o->mapped_pages;
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	if (submap)
 		lock_release(&submap->lock);
-	held = (long long)st.st_blocks * 512 / (long long)d->page_bytes;
 	verify(r, live == counted, "object %llu: %lld live slots, blocks say %lld",
 	    (unsigned long long)o->id, counted, live);
+	verify(r, idle == 0, "object %llu: %lld blocks more than are counted have no page",
+	    (unsigned long long)o->id, idle);
+	verify(r, class == LEDGER_CLASS_NONE,
+	    "object %llu: %llu pages of class %d were counted, %llu are billed",
+	    (unsigned long long)o->id, (unsigned long long)walked.pages[class], (int)class,
+	    (unsigned long long)posted);
 	verify(r, is_billed,
 	    "device object %llu: its mappings have %llu pages, and others are billed",
 	    (unsigned long long)o->id, (unsigned long long)mapped);
-	if (o->backing.is_foreign)
-		return;
-	/* Clients punch holes and plant pages as they like. */
-	verify_client(r, is_trusted, held >= pages.settled,
-	    "object %llu: %lld pages in its memfd, %lld resident", (unsigned long long)o->id, held,
-	    pages.settled);
-	verify_client(r, is_trusted, held <= pages.settled + pages.moving,
-	    "object %llu: %lld pages in its memfd, %lld resident and %lld busy",
-	    (unsigned long long)o->id, held, pages.settled, pages.moving);
+	if (!o->backing.is_foreign)
+		check_memory(d, r, o);
 }
 
 void

@@ -7,10 +7,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "audit/look.h"
 #include "threads.h"
 #include "vm/task.h"
 
@@ -19,21 +18,14 @@ static uint64_t
 storage_activity(struct daemon *d)
 {
 	static const enum stat_index rows[] = { STAT_COMPRESSIONS, STAT_DECOMPRESSIONS,
-		STAT_SWAPINS, STAT_PREFETCHES, STAT_SWAPOUTS, STAT_PAGEOUTS, STAT_DISCARDS,
-		STAT_COMPACTIONS, STAT_WP_FAULTS, STAT_SOFT_FAULTS };
+		STAT_SWAPINS, STAT_PREFETCHES, STAT_FORESEEN, STAT_SWAPOUTS, STAT_PAGEOUTS,
+		STAT_DISCARDS, STAT_COMPACTIONS, STAT_WP_FAULTS, STAT_SOFT_FAULTS };
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		sum += stats_counter(&d->stats, rows[i]);
 	return sum;
 }
-
-/* Looks at what no lock covers, and the pauses between them, in nanoseconds. No thread could wake
- * the one that looks, because none knows that all others are at rest. It holds no lock meanwhile.
- */
-#define STORAGE_TRIES        40u
-#define STORAGE_PAUSE_NS     2000000
-#define STORAGE_PAUSE_MAX_NS 64000000
 
 /* The compressor's equations hold at rest only, since pages are moved in steps. A difference seen
  * once may be a page on its way. It is an error if it is seen twice in the same words, nothing was
@@ -43,24 +35,21 @@ storage_activity(struct daemon *d)
 static bool
 compressor_is_sound(struct daemon *d, char *message, size_t message_size)
 {
-	struct timespec pause = { .tv_nsec = STORAGE_PAUSE_NS };
+	struct look look = { 0 };
+	uint64_t activity = storage_activity(d), asleep;
 	char before[256] = "";
 
 	locks_assert_none();
-	for (unsigned tries = 0; tries < STORAGE_TRIES; tries++) {
-		uint64_t activity = storage_activity(d), asleep;
-
-		nanosleep(&pause, NULL);
+	while (look_again(&look)) {
 		asleep = threads_asleep(getpid(), gettid());
 		if (compressor_is_valid(d->compressor, message, message_size))
 			return true;
 		if (strcmp(message, before) == 0 && storage_activity(d) == activity &&
-		    pause.tv_nsec >= STORAGE_PAUSE_MAX_NS && asleep != 0 &&
+		    look.pause_ns >= LOOK_PAUSE_MAX_NS && asleep != 0 &&
 		    threads_asleep(getpid(), gettid()) == asleep)
 			return false;
-		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
-			pause.tv_nsec *= 2;
 		snprintf(before, sizeof(before), "%s", message);
+		activity = storage_activity(d);
 	}
 	return true;
 }
@@ -69,32 +58,33 @@ void
 check_storage(struct daemon *d, struct report *r)
 {
 	char message[256] = "";
-	struct stat st;
-	long long held;
+	struct look look = { 0 };
+	long long held, frames;
 
 	locks_assert_none();
 	verify(r, compressor_is_sound(d, message, sizeof(message)), "compressor: %s", message);
 	if (d->swap)
 		verify(r, swap_is_valid(d->swap, message, sizeof(message)), "swap: %s", message);
-	pageq_lock(d);
-	fstat(compressor_arena_fd(d->compressor), &st);
-	held = stats_level(d, STAT_FRAMES_COMPRESSOR) * (long long)d->page_bytes;
-	pageq_unlock(d);
-	verify(r, (long long)st.st_blocks * 512 <= held,
-	    "the compressor holds %lld bytes, its frames are %lld", (long long)st.st_blocks * 512,
-	    held);
+	do {
+		pageq_lock(d);
+		held = held_bytes(compressor_arena_fd(d->compressor));
+		frames = stats_level(d, STAT_FRAMES_COMPRESSOR) * (long long)d->page_bytes;
+		pageq_unlock(d);
+	} while (held > frames && look_again(&look));
+	verify(r, held <= frames, "the compressor holds %lld bytes, its frames are %lld", held,
+	    frames);
 }
 
 /* Memory of the slots against what clients are billed for. */
 static bool
 tables_are_sound(struct daemon *d, char *message, size_t message_size)
 {
-	unsigned long long used = share_used(&d->shares, SHARE_TABLES), billed = 0, held;
-	struct stat st;
+	unsigned long long used = share_used(&d->shares, SHARE_TABLES), billed = 0;
+	/* An arena that is kept has a header. */
+	unsigned long long held =
+	    (unsigned long long)held_bytes(d->slots.fd) - (d->keeper ? d->hw_bytes : 0);
 
 	CHECK(message_size > 0);
-	fstat(d->slots.fd, &st);
-	held = (unsigned long long)st.st_blocks * 512;
 	lock_acquire(&d->tasks.lock);
 	for (uint32_t i = 0; i < d->tasks.room; i++)
 		if (d->tasks.tasks[i])
@@ -113,18 +103,13 @@ tables_are_sound(struct daemon *d, char *message, size_t message_size)
 void
 check_tables(struct daemon *d, struct report *r)
 {
-	struct timespec pause = { .tv_nsec = STORAGE_PAUSE_NS };
+	struct look look = { 0 };
 	char message[256];
-	bool sound = false;
+	bool sound;
 
 	locks_assert_none();
-	for (unsigned tries = 0; tries < STORAGE_TRIES && !sound; tries++) {
+	do
 		sound = tables_are_sound(d, message, sizeof(message));
-		if (sound)
-			break;
-		nanosleep(&pause, NULL);
-		if (pause.tv_nsec < STORAGE_PAUSE_MAX_NS)
-			pause.tv_nsec *= 2;
-	}
+	while (!sound && look_again(&look));
 	verify(r, sound, "tables: %s", message);
 }

@@ -13,6 +13,7 @@
 #include "daemon.h"
 #include "pmap/pagemap.h"
 #include "transit/release.h"
+#include "vm/copy_look.h"
 #include "vm/submap.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
@@ -44,7 +45,8 @@ page_is_suspect_locked(const struct vm_object *o, uint64_t index, bool writable)
 	if (slot_kind(slot) != SLOT_RESIDENT)
 		return !vm_object_hole_at(o, index);
 	word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
-	return writable && !(word & (PAGE_BUSY | PAGE_DIRTY));
+	return writable && !(word & PAGE_BUSY) &&
+	       (!(word & PAGE_DIRTY) || copy_is_lacking(o, index));
 }
 
 /* Whether the object is a submap that forbids what the page tables say of the page. */
@@ -113,6 +115,10 @@ page_is_wrong(const struct client *c, const struct client_entry *e, uint64_t ind
 		*ret = PAGE_WITHOUT_FRAME;
 	else if (p && found.writable && !(load_relaxed(&p->word) & PAGE_DIRTY))
 		*ret = PAGE_CLEAN_WRITABLE;
+	/* A copy that is being made protects the page later, because it is busy now. */
+	else if (p && found.writable && copy_is_lacking(e->mapping->object, index) &&
+		 load_acquire(&e->mapping->object->daemon->copies.making) == 0)
+		*ret = PAGE_LACKING_WRITABLE;
 	/* Asked last: a change that has begun since cannot be done before the page is let go. */
 	else if (p && found.present && page_is_forbidden(e->mapping->object, index, found.writable))
 		*ret = PAGE_FORBIDDEN;

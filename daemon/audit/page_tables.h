@@ -11,7 +11,8 @@
 enum page_wrong {
 	PAGE_WITHOUT_FRAME,
 	PAGE_CLEAN_WRITABLE,
-	PAGE_FORBIDDEN, /* by the submap that it is of */
+	PAGE_LACKING_WRITABLE, /* a copy would lose what is there */
+	PAGE_FORBIDDEN,        /* by the submap that it is of */
 };
 
 struct page_finding {

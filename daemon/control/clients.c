@@ -10,7 +10,8 @@ struct clients
 clients_named(struct request *r, uint32_t pid, uint64_t task)
 {
 	CHECK(r->session);
-	return (struct clients){ .r = r, .name = { task, (pid_t)pid }, .error = -ESRCH };
+	return (
+	    struct clients){ .r = r, .name = { .id = task, .pid = (pid_t)pid }, .error = -ESRCH };
 }
 
 struct task *
@@ -32,4 +33,31 @@ clients_next(struct clients *c)
 		task_put(task);
 	}
 	return NULL;
+}
+
+int
+process_named_get(struct request *r, uint32_t pid, uint64_t session, struct process_named *ret)
+{
+	struct clients clients = clients_named(r, pid, session);
+	struct task *task = clients_next(&clients);
+	struct process *process = NULL;
+
+	if (task)
+		process = task->bill.process;
+	else if (clients.error == -ESRCH && session == 0 && r->session->is_control)
+		process = process_idle_get(r->daemon, (pid_t)pid);
+	if (!process)
+		return clients.error;
+	*ret = (struct process_named){ task, process };
+	return 0;
+}
+
+void
+process_named_put(struct daemon *d, const struct process_named *named)
+{
+	CHECK(named->process != NULL);
+	if (named->task)
+		task_put(named->task);
+	else
+		process_put(d, named->process);
 }

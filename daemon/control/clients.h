@@ -19,4 +19,14 @@ struct clients clients_named(struct request *r, uint32_t pid, uint64_t task);
 /* The next one, with a reference; NULL: there is none. */
 struct task *clients_next(struct clients *c);
 
+/* The process that a request is about: of a client, or (for CONTROL) one that has no session now,
+ * but limits or a band. */
+struct process_named {
+	struct task *task; /* one of its clients, with a reference; NULL: it has none now */
+	struct process *process;
+};
+/* => 0, -ESRCH or -EPERM; the caller puts *ret. */
+int process_named_get(struct request *r, uint32_t pid, uint64_t session, struct process_named *ret);
+void process_named_put(struct daemon *d, const struct process_named *named);
+
 #endif

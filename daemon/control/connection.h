@@ -26,12 +26,22 @@ struct connections {
 
 /* Takes over a socket that has been accepted. */
 void connection_open(struct connections *all, int fd);
+/* A client of the worker before this one is served. Takes over socket and the reference on the
+ * task.
+ * => 0 or -errno: its session ends, or cannot begin */
+int connection_take_over(struct connections *all, struct task *task, int socket);
 /* Ends sessions whose clients have delayed threads of the daemon for too long (watch/watcher.h).
  * */
 void connections_end_wanted(struct connections *all);
 /* Ends sessions that have not said HELLO in time, since a user can have only so many connections.
  * */
 void connections_end_silent(struct connections *all);
+/* Ends barriers of forks that take too long, and sessions of forked children whose address spaces
+ * have gone. */
+void connections_look_at_forks(struct connections *all);
+/* Whether one of them is to be looked at by time: HELLO, a fork or an answer is awaited, or it
+ * lives without its socket. */
+bool connections_are_timed(struct connections *all);
 /* All sessions end; `empty` is called when they have been taken apart. => nothing is accepted any
  * more */
 void connections_end(struct connections *all, void (*empty)(struct daemon *d));

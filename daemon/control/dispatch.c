@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "core/closer.h"
+#include "control/kept.h"
+#include "control/release.h"
 #include "control/request.h"
 
 enum access { NONE, ANY, CLIENT, CONTROL };
@@ -21,9 +23,10 @@ static const struct row {
 	enum runs runs;
 	size_t reply_bytes;
 	int (*handle)(struct request *r);
+	const char *name;
 } rows[] = {
 #define MSG(number, NAME, name, fds, access, runs, text)                                           \
-	[number] = { access, runs, sizeof(struct pager_rep_##name), handle_##name },
+	[number] = { access, runs, sizeof(struct pager_rep_##name), handle_##name, #NAME },
 #include "tbl/msg.h"
 };
 
@@ -109,6 +112,7 @@ job_run(struct job *job, const struct jobs_place *place)
 	closer_close(session->daemon, j->fd, session->pid, session->uid);
 	j->fd = -1;
 	j->reply_fd = (struct reply_fd){ r.reply_fd, r.reply_fd_given };
+	j->forked = r.forked;
 	fill_header(j->reply, j->type, j->sequence, error, r.reply_bytes, &j->reply_bytes);
 }
 
@@ -206,13 +210,30 @@ dispatch_packet(struct session *session, const void *packet, int fd, void (*done
 	_Static_assert(sizeof(((struct request_job *)0)->request) >= sizeof(struct pager_req_debug),
 	    "a request fits a job");
 	error = access_check(session, rows[header->type].access);
+	if (!error && unlikely(session->daemon->keeper != NULL) && !kept_is_allowed(header->type)) {
+		log_notice_limited(
+		    "process %d asked for %s, which --keeper does not keep yet: it is refused",
+		    (int)session->pid, rows[header->type].name);
+		closer_close(session->daemon, fd, session->pid, session->uid);
+		dispatch_error(header, -EOPNOTSUPP, reply, reply_bytes);
+		return DISPATCH_REPLY;
+	}
+	if (!error &&
+	    (header->type == PAGER_MSG_ALLOCATE || header->type == PAGER_MSG_MAKE_ENTRY) &&
+	    unlikely(!keeper_has_room(session->daemon->keeper, 1))) {
+		closer_close(session->daemon, fd, session->pid, session->uid);
+		dispatch_error(header, -ENFILE, reply, reply_bytes);
+		return DISPATCH_REPLY;
+	}
+	if (error == 0 && session->task && release_stops(session->task, header->type))
+		error = -ESHUTDOWN;
 	if (error == 0) {
 		if (rows[header->type].runs == JOB)
 			return start_job(session, header, fd, done, reply, reply_bytes);
 		return run_now(session, header, fd, reply, reply_bytes, reply_fd);
 	}
 	closer_close(session->daemon, fd, session->pid, session->uid);
-	if (error == -EPERM) {
+	if (error == -EPERM || error == -ESHUTDOWN) {
 		dispatch_error(header, error, reply, reply_bytes);
 		return DISPATCH_REPLY;
 	}

@@ -17,6 +17,7 @@ struct reply_fd {
 };
 
 struct flush;
+struct forked;
 
 struct request_job {
 	struct job job;
@@ -26,8 +27,9 @@ struct request_job {
 	bool resumed;
 	struct flush *state; /* what the handler keeps while it waits for others */
 	uint64_t progress;
-	struct vm_object *object; /* of struct request */
-	int fd;                   /* received, or -1; owned until the handler takes it */
+	struct vm_object *object; /* of struct request, like the next */
+	struct forked *forked;
+	int fd; /* received, or -1; owned until the handler takes it */
 	size_t reply_bytes;
 	struct reply_fd reply_fd;
 	_Alignas(8) unsigned char request[4096];

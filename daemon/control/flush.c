@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "control/jobs.h"
-#include "pagers/pager.h"
 #include "pagers/returns.h"
 #include "region/sync.h"
 #include "vm/vm_object.h"
@@ -46,13 +45,8 @@ flush_done(struct request *r, struct range *range, unsigned flags)
 {
 	struct flush *flush = r->state;
 	struct vm_object *o = flush->request.object;
-	int error = flush->request.error;
+	int error = flush->request.error ? flush->request.error : flush->request.sync_error;
 
-	if (flags & PAGER_MSYNC_SYNC) {
-		int synced = pager_sync(o);
-
-		error = error ? error : synced;
-	}
 	if (flags & PAGER_MSYNC_INVALIDATE)
 		region_place_drop(range, &flush->request);
 	if (error && !flush->error)
@@ -73,6 +67,7 @@ flush_step(struct request *r, struct range *range, unsigned flags)
 		return true;
 	flush->at = range->at;
 	flush->request.done = flush_woken;
+	flush->request.syncs = flags & PAGER_MSYNC_SYNC;
 	r->parks = true;
 	returns_ask(r->daemon, &flush->request);
 	return false;

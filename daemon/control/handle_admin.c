@@ -22,25 +22,20 @@ handle_limit(struct request *r)
 	const struct pager_req_limit *in = r->body;
 	struct pager_rep_limit *out = r->reply;
 	struct daemon *d = r->daemon;
-	struct clients clients = clients_named(r, in->pid, in->session);
-	uint64_t pages = in->bytes >> d->page_shift, previous;
-	struct task *task;
+	uint64_t pages = in->bytes >> d->page_shift;
+	struct process_named named;
+	int error;
 
 	CHECK(r->session->is_control);
-	/* With less than a few pages the client would never go on: one instruction may touch
-	 * several. */
-	if (in->bytes && pages < 16)
+	if (in->bytes && pages < LIMIT_PAGES_LEAST)
 		return -ERANGE;
-	task = clients_next(&clients);
-	if (task) {
-		previous = exchange_acq_rel(&task->bill.process->limit_pages, pages);
-		limits_want(d, task);
-		task_put(task);
-	} else if (clients.error != -ESRCH || in->session ||
-		   !process_limit_set(d, (pid_t)in->pid, pages, &previous)) {
-		return clients.error;
-	}
-	out->previous_bytes = previous << d->page_shift;
+	error = process_named_get(r, in->pid, in->session, &named);
+	if (error)
+		return error;
+	out->previous_bytes = exchange_acq_rel(&named.process->limit_pages, pages) << d->page_shift;
+	if (named.task)
+		limits_want(d, named.task);
+	process_named_put(d, &named);
 	return 0;
 }
 
@@ -128,6 +123,9 @@ handle_policy(struct request *r)
 		return -EINVAL;
 	if (in->set && !r->session->is_control)
 		return -EPERM;
+	/* The next worker would not know of it. */
+	if (in->set && r->daemon->keeper)
+		return -EOPNOTSUPP;
 	if (task_names_all(clients.name))
 		return policy_request(r, NULL);
 	while (!error && (task = clients_next(&clients)) != NULL) {
@@ -142,13 +140,17 @@ handle_trace(struct request *r)
 {
 	const struct pager_req_trace *in = r->body;
 	struct daemon *d = r->daemon;
+	struct task_name name = { .id = in->session, .pid = (pid_t)in->pid };
 	int error = 0;
 
 	CHECK(r->session->is_control);
+	if (in->flags & ~PAGER_TRACE_GROUP)
+		return -EINVAL;
+	if (in->flags & PAGER_TRACE_GROUP)
+		name = (struct task_name){ .group = in->session };
 	switch (in->op) {
 	case PAGER_TRACE_START:
-		error = trace_start(d, r->fd, (struct task_name){ in->session, (pid_t)in->pid },
-		    in->window, r->stats);
+		error = trace_start(d, r->fd, name, in->window, r->stats);
 		if (!error)
 			r->fd = -1;
 		break;
@@ -180,6 +182,8 @@ handle_param(struct request *r)
 		return param_describe(&d->params, in->index, r->reply);
 	if (!r->session->is_control)
 		return -EPERM;
+	if (r->daemon->keeper)
+		return -EOPNOTSUPP;
 	error = param_index(in->name, &index);
 	if (!error && !param_is_live(in->name))
 		error = -EBUSY;

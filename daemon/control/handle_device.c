@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -21,42 +19,12 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
-#ifndef SO_PEERGROUPS
-#define SO_PEERGROUPS 59
-#endif
 #define HUGETLBFS_TYPE 0x958458f6l
 
 static bool
 name_is_valid(const char *name)
 {
 	return name[0] != '\0' && memchr(name, '\0', PAGER_DEVICE_NAME) != NULL;
-}
-
-/* Whether the process that has connected was in the group then. */
-static bool
-peer_is_in_group(const struct session *session, gid_t group)
-{
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
-	gid_t *groups = NULL;
-	bool is_in = false;
-
-	CHECK_OBJ(session, SESSION_MAGIC);
-	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-		return false;
-	if (peer.gid == group)
-		return true;
-	length = 0;
-	/* Says how many there are. */
-	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 ||
-	    errno != ERANGE)
-		return false;
-	groups = malloc(length);
-	if (groups && getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, groups, &length) == 0)
-		for (size_t i = 0; i < length / sizeof(groups[0]); i++)
-			is_in |= groups[i] == group;
-	free(groups);
-	return is_in;
 }
 
 int
@@ -80,7 +48,7 @@ handle_map_device(struct request *r)
 		return -ENODEV;
 	rights = r->session->is_control
 		     ? PROT_READ | PROT_WRITE
-		     : device_rights(v, r->task->uid, peer_is_in_group(r->session, v->gid));
+		     : device_rights(v, r->task->uid, session_is_in_group(r->session, v->gid));
 	if ((int)in->protection & ~rights)
 		return -EACCES;
 	pages = (struct named_range){ .object = v->object,

@@ -12,8 +12,10 @@
 /* Whether it is PROT_READ, or PROT_READ | PROT_WRITE. */
 bool protection_is_valid(uint32_t protection);
 
-/* The reply gets the object's memfd, or a description of it that can only be read. => 0 or -errno.
- * Runs on: jobs */
+/* The object's memfd, or a description of it that can only be read, which is to be closed
+ * (*ret_given). => 0 or -errno. Runs on: jobs, control loop */
+int view_descriptor(const struct vm_object *o, bool is_read_only, int *ret_fd, bool *ret_given);
+/* The reply gets that. => 0 or -errno. Runs on: jobs, control loop */
 int view_open(struct request *r, const struct vm_object *o, bool is_read_only);
 /* What a client is told of what it maps. */
 struct view {

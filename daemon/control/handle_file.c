@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests about files: MAP_FILE and MSYNC. Runs on: jobs.
+ * Requests about files: MAP_FILE, COPY_FILE and MSYNC. Runs on: jobs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include "control/flush.h"
 #include "pagers/returns.h"
 #include "region/allocate.h"
+#include "region/copy.h"
 #include "region/map_file.h"
 #include "region/sync.h"
 #include "vm/vm_object.h"
@@ -79,6 +80,32 @@ handle_map_file(struct request *r)
 	range.at = range.address;
 	map_file_undo(&range);
 	return error == -EMFILE || error == -ENFILE ? -EMFILE : -ENOMEM;
+}
+
+int
+handle_copy_file(struct request *r)
+{
+	const struct pager_req_copy_file *in = r->body;
+	struct range range;
+	int error = range_init(&range, r->task, in->address, in->size);
+
+	if (!error && (in->offset % r->daemon->page_bytes != 0 ||
+			  in->offset > (uint64_t)INT64_MAX - in->size))
+		error = -EINVAL;
+	if (!error && r->fd < 0)
+		error = -EBADF;
+	if (error)
+		return error;
+	range.stats = r->stats;
+	range.place = r->place;
+	range.at += r->progress;
+	if (!r->resumed)
+		error = region_copy_check_destination(&range);
+	if (!error)
+		error = region_copy_file(&range, r->fd, in->offset + r->progress);
+	r->progress = range.at - range.address;
+	r->again = !error && !range_is_done(&range);
+	return error;
 }
 
 int

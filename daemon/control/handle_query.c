@@ -59,7 +59,8 @@ handle_page_query(struct request *r)
 		return -ENOENT;
 	if (in->address >= e.start)
 		out->disposition = page_disposition(e.mapping->object,
-		    (e.offset + (in->address - e.start)) >> r->daemon->page_shift);
+		    (e.offset + (in->address - e.start)) >> r->daemon->page_shift,
+		    e.wired_count > 0);
 	vm_mapping_put(e.mapping);
 	return in->address >= e.start ? 0 : -ENOENT;
 }

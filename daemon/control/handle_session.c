@@ -5,14 +5,17 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/closer.h"
 #include "control/request.h"
+#include "control/kept.h"
 #include "control/prove.h"
+#include "descriptors.h"
 #include "fault/server.h"
 #include "pmap/uffd.h"
+#include "region/range.h"
+#include "vm/vm_mapping.h"
 #include "watch/watcher.h"
 
 int
@@ -23,7 +26,9 @@ handle_hello(struct request *r)
 	struct session *session = r->session;
 
 	loop_assert(r->daemon);
-	CHECK(!r->task);
+	/* A forked child's session begins with FORK_CHILD. */
+	if (r->task)
+		return -EALREADY;
 	if (in->version_min > PAGER_PROTO_VERSION || in->version_max < PAGER_PROTO_VERSION)
 		return -EPROTONOSUPPORT;
 	if (in->features != 0 || in->reserved != 0 ||
@@ -49,22 +54,6 @@ handle_hello(struct request *r)
 	return 0;
 }
 
-/* The agent's socket: our end, and the client's. */
-static int
-agent_open(int *ret_own, int *ret_clients)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	/* Nothing is read from it, so nothing may be sent to it: what lay in it would make closing
-	 * it last. */
-	shutdown(pair[0], SHUT_RD);
-	*ret_own = pair[0];
-	*ret_clients = pair[1];
-	return 0;
-}
-
 static int
 attach_check(struct request *r, bool *ret_proven)
 {
@@ -87,6 +76,29 @@ attach_check(struct request *r, bool *ret_proven)
 	return error;
 }
 
+/* A forked child does not wait for the answer, and may have touched memory by now that nobody is
+ * going to serve: it gets SIGBUS, where it would wait without end. */
+static int
+attach_forked_failed(struct request *r, int error)
+{
+	struct task *task = r->task;
+	struct vm_entry e;
+
+	/* It has gone on to another program. */
+	if (error == -ESRCH)
+		return error;
+	log_warning_limited("process %d of user %u, a forked child, was not attached: %s; touching "
+			    "what it has inherited is SIGBUS",
+	    (int)task->pid, (unsigned)task->uid, strerror(-error));
+	for (uint64_t at = 0; uffd_check(r->fd) == 0 && task_entry_get(task, at, &e); at = e.end) {
+		uffd_poison(r->fd, e.start, e.end - e.start, 0);
+		vm_mapping_put(e.mapping);
+	}
+	store_release(&task->end_wanted, true);
+	store_release(&r->daemon->tasks_end_wanted, true);
+	return error;
+}
+
 int
 handle_attach(struct request *r)
 {
@@ -98,18 +110,21 @@ handle_attach(struct request *r)
 	CHECK(r->fd >= 0);
 	if (!task || load_acquire(&task->state) != TASK_ATTACHING || task->uffd >= 0)
 		return -EALREADY;
-	error = attach_check(r, &proven);
-	if (error)
-		return error;
+	error = r->session->fork_is_void ? -ETIMEDOUT : attach_check(r, &proven);
 	/* Servers must never sleep in a read. */
-	error = uffd_never_wait(r->fd);
 	if (!error)
-		error = agent_open(&task->agent, &r->reply_fd);
+		error = uffd_never_wait(r->fd);
+	if (!error)
+		error = descriptors_bell(&task->agent, &r->reply_fd);
 	if (error)
-		return error;
+		return r->session->is_forked ? attach_forked_failed(r, error) : error;
 	r->reply_fd_given = true;
 	task->uffd = r->fd;
 	r->fd = -1;
+	store_release(&task->is_unborn, false);
+	error = kept_attach(r->session);
+	if (error)
+		return error;
 	out->proven = proven;
 	error = fault_servers_add(r->daemon, task, watch_lane_of(r->daemon, task->uid));
 	/* A task that has died meanwhile stays dead; it is taken from the servers before it is

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "own.h"
 #include "watch/watcher.h"
 
 struct jobs_thread {
@@ -23,9 +24,9 @@ struct jobs {
 	struct daemon *daemon;
 	struct jobs_thread threads[JOBS_THREADS];
 	struct lock lock;
-	struct cond
-	    cond; /* the jobs threads wait for a job of their lane; jobs_submit and jobs_stop
-		     wake them, and a thread that puts a job into another lane's queue */
+	/* By lane: its threads wait for a job. A job that is queued wakes one of them, jobs_stop
+	 * wakes all. */
+	struct cond conds[1 + SIDE_LANES];
 	struct list queued[1 + SIDE_LANES]; /* (J) by lane */
 	struct list finished;               /* (J) */
 	bool stopping;                      /* (J) */
@@ -33,15 +34,27 @@ struct jobs {
 	void *context;
 };
 
-static struct list *
-queue_of(struct jobs *jobs, const struct job *job)
+static unsigned
+lane_of(const struct job *job)
 {
 	struct task *task = job->task;
 
 	if (!task)
-		return &jobs->queued[LANE_COMMON];
-	return &jobs->queued[load_acquire(
-	    load_acquire(&task->state) == TASK_ATTACHING ? &task->lane_before : &task->lane)];
+		return LANE_COMMON;
+	return load_acquire(
+	    load_acquire(&task->state) == TASK_ATTACHING ? &task->lane_before : &task->lane);
+}
+
+static void
+put_locked(struct jobs *jobs, struct job *job)
+{
+	unsigned lane = lane_of(job);
+
+	lock_assert_held(&jobs->lock);
+	CHECK(lane <= SIDE_LANES);
+	list_add_tail(&jobs->queued[lane], &job->node);
+	/* A thread that is awake looks before it waits again. */
+	cond_signal(&jobs->conds[lane]);
 }
 
 /* The lane's next job. Jobs of clients that have been moved meanwhile go to their lanes. => NULL:
@@ -56,20 +69,11 @@ next_locked(struct jobs *jobs, unsigned lane)
 		struct job *job = list_first(queue, struct job, node);
 
 		list_remove(&job->node);
-		if (queue_of(jobs, job) == queue)
+		if (lane_of(job) == lane)
 			return job;
-		list_add_tail(queue_of(jobs, job), &job->node);
-		cond_broadcast(&jobs->cond);
+		put_locked(jobs, job);
 	}
 	return NULL;
-}
-
-static void
-put_locked(struct jobs *jobs, struct job *job)
-{
-	lock_assert_held(&jobs->lock);
-	list_add_tail(queue_of(jobs, job), &job->node);
-	cond_broadcast(&jobs->cond);
 }
 
 /* Something that the job waits for may have come while it ran. */
@@ -98,13 +102,14 @@ serve_lane(struct jobs_thread *t, unsigned lane, const struct jobs_place *place)
 		if (!job && jobs->stopping)
 			break;
 		if (!job) {
-			cond_wait(&jobs->cond, &jobs->lock);
+			cond_wait(&jobs->conds[lane], &jobs->lock);
 			continue;
 		}
 		lock_release(&jobs->lock);
 		watch_client(job->task ? task_cookie(job->task) : 0);
 		job->again = job->parks = false;
 		job->run(job, place);
+		pulse_beat(&t->jobs->daemon->pulse);
 		lock_acquire(&jobs->lock);
 		if (job->parks) {
 			park_locked(jobs, job);
@@ -139,7 +144,7 @@ jobs_main(void *argument)
 		char name[16];
 
 		snprintf(name, sizeof(name), "jobs-%d", lane);
-		pthread_setname_np(pthread_self(), name);
+		own_thread(name);
 		watch_on_duty(&t->watch, (unsigned)lane);
 		serve_lane(t, (unsigned)lane, &place);
 		if (!watch_is_relieved())
@@ -188,9 +193,10 @@ jobs_start(struct daemon *d, void (*finished)(void *context), void *context)
 	jobs->notify = finished;
 	jobs->context = context;
 	lock_init(&jobs->lock, RANK_JOBS);
-	cond_init(&jobs->cond);
-	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
+	for (unsigned lane = 0; lane <= SIDE_LANES; lane++) {
+		cond_init(&jobs->conds[lane]);
 		list_init(&jobs->queued[lane]);
+	}
 	list_init(&jobs->finished);
 	d->jobs = jobs;
 	for (unsigned i = 0; i < JOBS_THREADS; i++) {
@@ -257,7 +263,8 @@ jobs_stop(struct daemon *d)
 	CHECK(!jobs->stopping && d->duties_end);
 	lock_acquire(&jobs->lock);
 	jobs->stopping = true;
-	cond_broadcast(&jobs->cond);
+	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
+		cond_broadcast(&jobs->conds[lane]);
 	lock_release(&jobs->lock);
 	for (unsigned i = 0; i < JOBS_THREADS; i++)
 		pthread_join(jobs->threads[i].thread, NULL);
@@ -270,7 +277,8 @@ jobs_fini(struct daemon *d)
 {
 	CHECK(d->jobs->stopping && list_empty(&d->jobs->finished));
 	lock_fini(&d->jobs->lock);
-	cond_fini(&d->jobs->cond);
+	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
+		cond_fini(&d->jobs->conds[lane]);
 	free(d->jobs);
 	d->jobs = NULL;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -188,15 +189,81 @@ name_take(const char *own, const char *path, char *message, size_t message_size)
 	return 0;
 }
 
+/* A socket that the service manager has made, by systemd's protocol (sd_listen_fds(3)): LISTEN_PID
+ * is our process and LISTEN_FDS says how many there are, from this descriptor on. Its path, owner
+ * and mode are the manager's, and stay when we end. => the descriptor; -ENOENT: we were given none;
+ * another -errno with a message */
+#define LISTEN_FIRST 3
+static int
+socket_given(char *message, size_t message_size)
+{
+	const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int domain = 0, type = 0, listens = 0;
+	socklen_t size = sizeof(int);
+	char own[16];
+
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	if (!process || !count || strcmp(process, own) != 0)
+		return -ENOENT;
+	if (strcmp(count, "1") != 0) {
+		snprintf(message, message_size,
+		    "%.20s sockets were passed (LISTEN_FDS), but pagerd serves on one: leave one "
+		    "ListenSequentialPacket in the socket unit",
+		    count);
+		return -EINVAL;
+	}
+	if (getsockopt(LISTEN_FIRST, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+	    getsockopt(LISTEN_FIRST, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+	    getsockopt(LISTEN_FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 ||
+	    domain != AF_UNIX || type != SOCK_SEQPACKET || !listens) {
+		snprintf(message, message_size,
+		    "descriptor %d, which was passed (LISTEN_FDS), is no unix socket of packets "
+		    "that "
+		    "listens: the socket unit needs ListenSequentialPacket=PATH and Accept=no",
+		    LISTEN_FIRST);
+		return -EINVAL;
+	}
+	if (fcntl(LISTEN_FIRST, F_SETFD, FD_CLOEXEC) < 0 ||
+	    fcntl(LISTEN_FIRST, F_SETFL, O_NONBLOCK) < 0) {
+		snprintf(message, message_size, "cannot use the socket that was passed: %s",
+		    strerror(errno));
+		return -errno;
+	}
+	/* They are not for others that we start. */
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return LISTEN_FIRST;
+}
+
+/* For what is said about the socket. A name that is no path stays what the options say. */
+static void
+path_of_given(int fd, struct options *options)
+{
+	/* There is one such socket, and its name is in use to the end. */
+	static struct sockaddr_un address;
+	socklen_t size = sizeof(address) - 1;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.sun_path[0] != '/')
+		return;
+	options->socket_path = address.sun_path;
+}
+
 int
-listen_open(
-    const struct options *options, struct listening *ret, char *message, size_t message_size)
+listen_open(struct options *options, struct listening *ret, char *message, size_t message_size)
 {
 	char own[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const char *path = options->socket_path;
 	struct stat st;
-	int fd, error;
+	int fd = socket_given(message, message_size), error;
 
+	if (fd >= 0) {
+		path_of_given(fd, options);
+		*ret = (struct listening){ .fd = fd, .is_given = true };
+		return 0;
+	}
+	if (fd != -ENOENT)
+		return fd;
 	if (strlen(path) + SUFFIX_MAX > sizeof(own)) {
 		snprintf(message, message_size, "the socket's path is longer than %zu bytes: %s",
 		    sizeof(own) - SUFFIX_MAX, path);
@@ -223,8 +290,43 @@ listen_open(
 }
 
 void
+listen_take_over(const struct options *options, int fd, struct listening *ret)
+{
+	struct stat st;
+	bool has_name = lstat(options->socket_path, &st) == 0;
+
+	CHECK(fd >= 0);
+	/* A name that is not ours is not removed in the end. */
+	*ret = (struct listening){ .fd = fd, .is_given = !has_name };
+	if (!has_name)
+		return;
+	ret->device = st.st_dev;
+	ret->inode = st.st_ino;
+}
+
+void
 listen_name_remove(const struct options *options, const struct listening *listening)
 {
 	CHECK(listening->fd >= 0);
-	remove_if_same(options->socket_path, listening->device, listening->inode);
+	if (!listening->is_given)
+		remove_if_same(options->socket_path, listening->device, listening->inode);
+}
+
+void
+listen_directory_remove(const struct options *options)
+{
+	static const char *const names[] = { "log", "swap" };
+	char path[256], *slash;
+
+	if (snprintf(path, sizeof(path) - 8, "%s", options->socket_path) >= (int)sizeof(path) - 8)
+		return;
+	slash = strrchr(path, '/');
+	for (size_t i = 0; slash && i < ARRAY_LEN(names); i++) {
+		snprintf(slash + 1, 8, "%s", names[i]);
+		(void)remove(path);
+	}
+	if (slash && slash != path) {
+		*slash = '\0';
+		rmdir(path);
+	}
 }

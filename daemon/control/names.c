@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "control/jobs.h"
 #include "control/loop_thread.h"
 #include "region/map.h"
+#include "takeover/takeover.h"
 
 struct names {
 	struct daemon *daemon;
@@ -105,12 +107,14 @@ static void
 closed(uv_poll_t *poll, int status, int events)
 {
 	struct name *name = poll->data;
+	struct daemon *d = name->names->daemon;
 
-	loop_assert(name->names->daemon);
+	loop_assert(d);
 	/* libuv reports the end of the last copy as an error of the pipe. */
 	(void)events;
 	if (status < 0)
 		name_end(name);
+	pulse_beat(&d->pulse);
 }
 
 /* From now on the entry is watched. => 0 or -errno: it is the caller's still */
@@ -170,6 +174,22 @@ names_make(
 	}
 	*ret_fd = ends[0];
 	return 0;
+}
+
+void
+names_take_over(struct daemon *d)
+{
+	struct left_name *left;
+
+	loop_assert(d);
+	while ((left = d->left_names) != NULL) {
+		int error = name_watch(d, left->entry);
+
+		/* Another worker may have more luck. */
+		CHECKF(error == 0, "a named entry cannot be watched: %s", strerror(-error));
+		d->left_names = left->next;
+		free(left);
+	}
 }
 
 void

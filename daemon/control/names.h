@@ -20,6 +20,8 @@ void names_destroy(struct daemon *d);
  * its share), -EMFILE (also: the object has COVERS_MAX) or another -errno */
 int names_make(
     struct daemon *d, const struct named_range *pages, struct share_account *account, int *ret_fd);
+/* d->left_names are watched. */
+void names_take_over(struct daemon *d);
 /* All entries end, whoever holds descriptors of them; `gone` is called when their pages have been
  * discarded. Called when all sessions have ended. */
 void names_end(struct daemon *d, void (*gone)(struct daemon *d));

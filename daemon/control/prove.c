@@ -87,7 +87,7 @@ zero_fill(const struct task *task, int uffd, uint64_t address, uint64_t pages)
 	CHECK(uffd >= 0);
 	for (unsigned i = 0; i < PAGER_PROBE_PAGES && !error; i++)
 		if (pages & 1ull << i)
-			error = uffd_zeropage(uffd, address + i * bytes, bytes, &done);
+			error = uffd_zeropage(uffd, address + i * bytes, bytes, 0, &done);
 	return error;
 }
 

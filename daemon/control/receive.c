@@ -11,11 +11,21 @@
 #include "control/receive.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/closer.h"
 #include "control/dispatch.h"
+#include "control/kept.h"
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
 
 /* What a packet has brought. */
 struct looked {
@@ -23,6 +33,29 @@ struct looked {
 	bool has_more; /* there is a descriptor for which there was no room */
 	bool is_cut;
 };
+
+/* A peer that has closed its end without reading all answers leaves an error, which the kernel
+ * tells once, before what the peer had said. A forked child may have said all and be gone from its
+ * socket.
+ * => as recvmsg(2) */
+static ssize_t
+message_take(const struct session *session, struct msghdr *message, int flags)
+{
+	ssize_t got = recvmsg(session->socket, message, flags | MSG_DONTWAIT);
+
+	if (got < 0 && errno == ECONNRESET)
+		got = recvmsg(session->socket, message, flags | MSG_DONTWAIT);
+	return got;
+}
+
+/* Takes the next packet off the queue, whose content is known. */
+static bool
+packet_take(const struct session *session)
+{
+	struct msghdr nothing = { 0 };
+
+	return message_take(session, &nothing, 0) >= 0;
+}
 
 /* => bytes of the next packet, which stays in the socket; 0 at the end, or -errno */
 static ssize_t
@@ -40,8 +73,7 @@ peek(struct session *session, void *packet, struct looked *ret)
 		/* Room for one only: the length is not rounded up, as it would be for two. */
 		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
-	ssize_t got =
-	    recvmsg(session->socket, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC);
+	ssize_t got = message_take(session, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&message);
 
 	*ret = (struct looked){ .fd = -1 };
@@ -80,11 +112,99 @@ receive_packet(struct session *session, void *packet, int *ret_fd, int *ret_erro
 	} else if (looked.has_more) {
 		*ret_error = -EMFILE;
 		outcome = RECEIVED_REFUSED;
-	} else if (recv(session->socket, packet, 0, MSG_DONTWAIT) >= 0) {
+	} else if (kept_is(session)) {
+		session->is_lying = true;
+		session->lying_fd = looked.fd < 0 ? -1 : fcntl(looked.fd, F_DUPFD_CLOEXEC, 0);
+		*ret_fd = looked.fd;
+		return RECEIVED_PACKET;
+	} else if (packet_take(session)) {
 		/* Off the queue: it is at `packet` already. */
 		*ret_fd = looked.fd;
 		return RECEIVED_PACKET;
 	}
 	closer_close(session->daemon, looked.fd, session->pid, session->uid);
 	return outcome;
+}
+
+/* Who has sent a packet. */
+struct sender {
+	struct ucred credentials;
+	int pidfd; /* -1: not told */
+};
+
+/* Takes what the kernel has put beside a packet. A descriptor that the sender has put there goes to
+ * the closers. => whether there was none */
+static bool
+sender_take(struct session *session, struct msghdr *message, struct sender *ret)
+{
+	bool none = !(message->msg_flags & MSG_CTRUNC);
+
+	*ret = (struct sender){ .pidfd = -1 };
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		int fd;
+
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&ret->credentials, CMSG_DATA(c), sizeof(ret->credentials));
+		if (c->cmsg_type == SCM_PIDFD)
+			memcpy(&ret->pidfd, CMSG_DATA(c), sizeof(ret->pidfd));
+		if (c->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		closer_close(session->daemon, fd, session->pid, session->uid);
+		none = false;
+	}
+	return none;
+}
+
+enum received
+receive_child(struct session *session, void *packet)
+{
+	const struct pager_msg_header *header = packet;
+	struct iovec iov = { packet, PAGER_MSG_BYTES_MAX };
+	union {
+		/* Of the sender's descriptors there is room for one, which is then seen; what does
+		 * not fit stays in the socket. */
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int)) +
+			   CMSG_LEN(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr message = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.bytes) };
+	struct sender sender;
+	int off = 0;
+	bool none;
+	/* As peek: the packet stays in the socket until it is known that it brings nothing along.
+	 */
+	ssize_t got = message_take(session, &message, MSG_PEEK | MSG_CMSG_CLOEXEC);
+
+	loop_assert(session->daemon);
+	CHECK(session->is_forked && session->pidfd < 0);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return RECEIVED_NOTHING;
+	if (got <= 0)
+		return RECEIVED_END;
+	none = sender_take(session, &message, &sender);
+	if (!none || pager_msg_request_check(packet, (size_t)got, 0) ||
+	    header->type != PAGER_MSG_FORK_CHILD) {
+		protocol_error(session, "a forked child says something else first");
+		if (sender.pidfd >= 0)
+			close(sender.pidfd);
+		return RECEIVED_END;
+	}
+	/* Its process has ended already. */
+	if (sender.pidfd < 0)
+		return RECEIVED_END;
+	/* Later packets come as everybody's. */
+	setsockopt(session->socket, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
+	setsockopt(session->socket, SOL_SOCKET, SO_PASSPIDFD, &off, sizeof(off));
+	if (!packet_take(session)) {
+		close(sender.pidfd);
+		return RECEIVED_END;
+	}
+	session_born(session, sender.credentials.pid, sender.credentials.uid, sender.pidfd);
+	return RECEIVED_PACKET;
 }

@@ -16,5 +16,8 @@ enum received {
 };
 /* Into `packet`, which has room for PAGER_MSG_BYTES_MAX. Runs on: the control loop */
 enum received receive_packet(struct session *session, void *packet, int *ret_fd, int *ret_error);
+/* The first packet of a forked child, of which the kernel tells who has sent it: FORK_CHILD, or the
+ * session ends. With RECEIVED_PACKET the session is born. Runs on: the control loop */
+enum received receive_child(struct session *session, void *packet);
 
 #endif

@@ -10,6 +10,7 @@
 
 struct job;
 struct flush;
+struct forked;
 
 struct request {
 	struct daemon *daemon;
@@ -37,6 +38,7 @@ struct request {
 	bool parks;
 	struct job *job; /* to be woken */
 	struct flush *state;
+	struct forked *forked; /* set by the handler: a child's session begins */
 };
 
 /* Frees the state of a request that will not be called again. */

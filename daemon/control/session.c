@@ -5,6 +5,8 @@
 #include "control/session.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -12,32 +14,41 @@
 #include "failpt.h"
 #include "watch/watcher.h"
 
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
 static const bool arrows[SESSION_ENDED + 1][SESSION_ENDED + 1] = {
 #define SESSION_ARROW(FROM, TO, when) [SESSION_##FROM][SESSION_##TO] = true,
 #include "tbl/session_arrow.h"
 };
 
-static uint64_t
-next_id(void)
-{
-	static atomic_ullong id = 1;
+static atomic_ullong next_id = 1;
 
-	return fetch_add_relaxed(&id, 1);
+uint64_t
+session_next_id(void)
+{
+	return fetch_add_relaxed(&next_id, 1);
 }
 
-/* => 0, -EDQUOT or -ENFILE */
-static int
-shares_take(struct session *session)
+int
+session_shares_take(struct daemon *d, struct share_account *account)
 {
-	struct daemon *d = session->daemon;
-	int error = share_take(d, session->account, SHARE_SESSIONS, 1);
+	int error = share_take(d, account, SHARE_SESSIONS, 1);
 
 	if (!error) {
-		error = share_take(d, session->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+		error = share_take(d, account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
 		if (error)
-			share_give(d, session->account, SHARE_SESSIONS, 1);
+			share_give(d, account, SHARE_SESSIONS, 1);
 	}
 	return error == -ENOSPC ? -ENFILE : error;
+}
+
+void
+session_shares_give(struct daemon *d, struct share_account *account)
+{
+	share_give(d, account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
+	share_give(d, account, SHARE_SESSIONS, 1);
 }
 
 int
@@ -52,8 +63,9 @@ session_init(struct session *session, struct daemon *d, int socket, pid_t pid, u
 	*session = (struct session){
 		.magic = SESSION_MAGIC,
 		.daemon = d,
-		.id = next_id(),
+		.id = session_next_id(),
 		.socket = socket,
+		.lying_fd = -1,
 		.pidfd = pidfd,
 		.pid = pid,
 		.uid = uid,
@@ -63,10 +75,78 @@ session_init(struct session *session, struct daemon *d, int socket, pid_t pid, u
 	session->account = share_account_get(d, uid, session->is_control);
 	if (!session->account)
 		return -ENOMEM;
-	error = shares_take(session);
+	error = session_shares_take(d, session->account);
 	if (error)
 		share_account_put(d, session->account);
 	return error;
+}
+
+void
+session_init_forked(struct session *session, struct forked *f)
+{
+	loop_assert(f->task->daemon);
+	CHECK(f->socket >= 0 && f->task && f->parent && f->account);
+	*session = (struct session){
+		.magic = SESSION_MAGIC,
+		.daemon = f->task->daemon,
+		.id = f->task->id,
+		.socket = f->socket,
+		.lying_fd = -1,
+		.pidfd = -1,
+		.uid = f->task->uid,
+		.is_control = f->is_control,
+		.account = f->account,
+		.task = f->task,
+		.created_ns = clock_now_ns(),
+		.is_forked = true,
+		.fork_parent = f->parent,
+	};
+}
+
+int
+session_init_taken(struct session *session, struct task *task, int socket, bool is_control)
+{
+	struct daemon *d = task->daemon;
+	int error;
+
+	loop_assert(d);
+	CHECK(socket >= 0 && task->pidfd >= 0);
+	*session = (struct session){
+		.magic = SESSION_MAGIC,
+		.daemon = d,
+		.id = task->id,
+		.socket = socket,
+		.lying_fd = -1,
+		.pidfd = task->pidfd,
+		.pid = task->pid,
+		.uid = task->uid,
+		.is_control = is_control,
+		.task = task,
+		.created_ns = clock_now_ns(),
+	};
+	store_relaxed(&next_id, max_u64(load_relaxed(&next_id), task->id + 1));
+	session->account = share_account_get(d, task->uid, is_control);
+	if (!session->account)
+		return -ENOMEM;
+	error = session_shares_take(d, session->account);
+	if (error)
+		share_account_put(d, session->account);
+	else
+		session_commit(session, SESSION_NEW, SESSION_CLIENT);
+	return error;
+}
+
+void
+session_born(struct session *session, pid_t pid, uid_t uid, int pidfd)
+{
+	loop_assert(session->daemon);
+	CHECK(session->is_forked && session->pidfd < 0 && pidfd >= 0);
+	session->pid = pid;
+	session->pidfd = pidfd;
+	/* A process that has given up being root has no children that are. */
+	session->is_control = session->is_control && uid == session->uid;
+	session->outlives_socket = true;
+	task_born(session->task, pid, pidfd);
 }
 
 void
@@ -76,12 +156,13 @@ session_fini(struct session *session)
 
 	CHECK_OBJ(session, SESSION_MAGIC);
 	CHECK(session_is_ended(session) && !session->job_running && session->socket < 0);
+	if (session->fork_parent)
+		task_put(session->fork_parent);
 	if (session->task) {
 		task_put(session->task);
 	} else {
 		closer_close(d, session->pidfd, session->pid, session->uid);
-		share_give(d, session->account, SHARE_DESCRIPTORS, SESSION_DESCRIPTORS);
-		share_give(d, session->account, SHARE_SESSIONS, 1);
+		session_shares_give(d, session->account);
 	}
 	share_account_put(d, session->account);
 	session->magic = 0;
@@ -115,4 +196,40 @@ session_task_create(struct session *session, const char *name)
 					     .name = name,
 					 });
 	return session->task ? 0 : -ENOMEM;
+}
+
+bool
+session_group(const struct session *session, gid_t *ret)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	CHECK_OBJ(session, SESSION_MAGIC);
+	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+		return false;
+	*ret = peer.gid;
+	return true;
+}
+
+bool
+session_is_in_group(const struct session *session, gid_t group)
+{
+	socklen_t length = 0;
+	gid_t *groups = NULL, own;
+	bool is_in = false;
+
+	if (!session_group(session, &own))
+		return false;
+	if (own == group)
+		return true;
+	/* Says how many there are. */
+	if (getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 ||
+	    errno != ERANGE)
+		return false;
+	groups = malloc(length);
+	if (groups && getsockopt(session->socket, SOL_SOCKET, SO_PEERGROUPS, groups, &length) == 0)
+		for (size_t i = 0; i < length / sizeof(groups[0]); i++)
+			is_in |= groups[i] == group;
+	free(groups);
+	return is_in;
 }

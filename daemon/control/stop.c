@@ -5,15 +5,22 @@
 #include "control/stop.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "control/listen.h"
 #include "core/closer.h"
 #include "daemon.h"
+#include "own.h"
+#include "pagers/vnode_lost.h"
+#include "vm/task.h"
 
 struct stop {
 	struct daemon *daemon;
 	void (*name_remove)(struct daemon *d); /* (C) */
+	bool is_private;                       /* (C) */
 	pthread_t thread;
 	struct lock lock;
 	struct cond cond;  /* waited for by the thread, signalled by stop_begin and stop_end */
@@ -30,6 +37,7 @@ end_by_force(struct daemon *d)
 	lock_acquire(&d->tasks.lock);
 	tasks = d->tasks.count;
 	lock_release(&d->tasks.lock);
+	vnode_lost_tell_all(d);
 	log_limits_tell(true);
 	log_warning_limited("not everything has ended in time (%u sessions are not taken apart "
 			    "yet, %u close calls have not come back): the "
@@ -38,6 +46,8 @@ end_by_force(struct daemon *d)
 	d->stop->name_remove(d);
 	if (d->swap)
 		swap_abandon(d->swap);
+	if (d->stop->is_private)
+		listen_directory_remove(&d->options);
 	_exit(0);
 }
 
@@ -47,7 +57,7 @@ stop_main(void *argument)
 	struct stop *stop = argument;
 	bool in_time = true;
 
-	pthread_setname_np(pthread_self(), "stop");
+	own_thread("stop");
 	lock_acquire(&stop->lock);
 	while (!stop->begun && !stop->ended)
 		cond_wait(&stop->cond, &stop->lock);
@@ -61,7 +71,7 @@ stop_main(void *argument)
 }
 
 int
-stop_create(struct daemon *d, void (*name_remove)(struct daemon *d))
+stop_create(struct daemon *d, void (*name_remove)(struct daemon *d), bool is_private)
 {
 	struct stop *stop = calloc(1, sizeof(*stop));
 
@@ -70,10 +80,38 @@ stop_create(struct daemon *d, void (*name_remove)(struct daemon *d))
 		return -ENOMEM;
 	stop->daemon = d;
 	stop->name_remove = name_remove;
+	stop->is_private = is_private;
 	lock_init(&stop->lock, RANK_JOBS);
 	cond_init(&stop->cond);
 	d->stop = stop;
 	return -pthread_create(&stop->thread, NULL, stop_main, stop);
+}
+
+bool
+stop_is_private(const struct daemon *d)
+{
+	CHECK(d->stop);
+	return d->stop->is_private;
+}
+
+bool
+stop_kill_clients(struct daemon *d)
+{
+	bool any = false;
+
+	CHECK(d->stop && d->stop->is_private);
+	for (uint32_t i = 0; i < d->tasks.room; i++) {
+		struct task *task = task_at(d, i);
+
+		if (!task)
+			continue;
+		/* Of a forked child that has not spoken yet the process is not known. */
+		if (!task_is_dead(task))
+			any |= task->pidfd < 0 ||
+			       syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0u) == 0;
+		task_put(task);
+	}
+	return any;
 }
 
 void

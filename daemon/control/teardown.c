@@ -9,7 +9,10 @@
 #include "fault/parked.h"
 #include "pageq/policies.h"
 #include "region/allocate.h"
+#include "region/copy.h"
 #include "region/page_list.h"
+#include "region/shared.h"
+#include "region/transfer.h"
 
 bool
 task_teardown(struct task *task)
@@ -17,8 +20,10 @@ task_teardown(struct task *task)
 	CHECK(task_is_dead(task));
 	parked_drop(task->daemon, task);
 	/* Its pages are waited for below. */
-	if (page_lists_drop(task) || region_give_up(task))
+	if (page_lists_drop(task) || copies_held_drop(task) || transfer_drop(task) ||
+	    region_give_up(task))
 		return true;
+	shared_drop(task);
 	policies_drop(task->daemon, task);
 	return false;
 }

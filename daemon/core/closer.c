@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "daemon.h"
+#include "own.h"
 
 /* At its end the daemon waits this long for descriptors to be closed; the end of the process closes
  * the rest. */
@@ -209,7 +210,7 @@ closer_main(void *argument)
 	struct closer *c = t->closer;
 
 	CHECK(t >= c->threads && t < c->threads + CLOSER_THREADS);
-	pthread_setname_np(pthread_self(), "closer");
+	own_thread("closer");
 	lock_acquire(&c->lock);
 	for (;;) {
 		int fd;
@@ -289,6 +290,7 @@ closer_free(struct closer *c)
 	cond_fini(&c->work);
 	cond_fini(&c->relief);
 	cond_fini(&c->ended);
+	own_area_forget(c->closings);
 	munmap(c->closings, c->room * sizeof(*c->closings));
 	c->daemon->closer = NULL;
 	free(c);
@@ -332,6 +334,7 @@ closer_create(struct daemon *d)
 		free(c);
 		return -ENOMEM;
 	}
+	own_area(OWN_CLOSER, c->closings, c->room * sizeof(*c->closings));
 	c->queue.head = c->queue.tail = c->aside.head = c->aside.tail = -1;
 	lock_init(&c->lock, RANK_CLOSER);
 	cond_init(&c->work);

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "daemon.h"
+#include "own.h"
 
 static const struct {
 	const char *unit, *parameter, *what, *refusal;
@@ -59,7 +60,7 @@ shares_destroy(struct daemon *d)
 struct share_account *
 share_account_get(struct daemon *d, uid_t uid, bool is_privileged)
 {
-	struct share_account *made = calloc(1, sizeof(*made)), *account;
+	struct share_account *made = own_alloc(OWN_ACCOUNT, sizeof(*made)), *account;
 
 	if (!made)
 		return NULL;
@@ -77,7 +78,7 @@ share_account_get(struct daemon *d, uid_t uid, bool is_privileged)
 	}
 	account->references++;
 	lock_release(&d->shares.lock);
-	free(made);
+	own_free(OWN_ACCOUNT, made);
 	return account;
 }
 
@@ -103,13 +104,15 @@ share_account_put(struct daemon *d, struct share_account *account)
 		CHECKF(load_relaxed(&account->used[i]) == 0, "user %u ends with %llu %s of %s",
 		    (unsigned)account->uid, (unsigned long long)load_relaxed(&account->used[i]),
 		    rows[i].unit, rows[i].what);
-	free(account);
+	CHECK(load_relaxed(&account->dirty_pages) == 0);
+	own_free(OWN_ACCOUNT, account);
 }
 
 void
 share_tell(struct daemon *d, enum share share, uint64_t total)
 {
-	CHECK(share != SHARE_OBJECTS && share != SHARE_TABLES);
+	CHECK(share != SHARE_OBJECTS && share != SHARE_TABLES && share != SHARE_PORTS &&
+	      share != SHARE_QUEUED);
 	store_relaxed(&d->shares.told[share], total);
 }
 
@@ -122,9 +125,16 @@ share_total(const struct daemon *d, enum share share)
 	switch (share) {
 	case SHARE_OBJECTS:
 		return param(d, max_objects);
+	case SHARE_PORTS:
+		return param(d, max_ports);
+	case SHARE_QUEUED:
+		bytes = param(d, max_queued_bytes);
+		return bytes ? bytes : d->options.memory_bytes;
 	case SHARE_TABLES:
 		bytes = param(d, max_table_bytes);
-		return bytes ? bytes : TABLES_LEAST + d->options.memory_bytes / 4;
+		return bytes ? bytes
+			     : TABLES_LEAST +
+				   ((uint64_t)load_relaxed(&d->frames.size) << d->page_shift) / 4;
 	default:
 		return load_relaxed(&d->shares.told[share]);
 	}
@@ -204,6 +214,14 @@ share_give(struct daemon *d, struct share_account *account, enum share share, ui
 	    (unsigned)account->uid, (unsigned long long)amount, rows[share].unit, rows[share].what,
 	    (unsigned long long)own);
 	fetch_sub_relaxed(&d->shares.used[share], amount);
+}
+
+void
+share_take_over(struct daemon *d, struct share_account *account, enum share share, uint64_t amount)
+{
+	CHECK(share < SHARE_COUNT);
+	fetch_add_relaxed(&account->used[share], amount);
+	fetch_add_relaxed(&d->shares.used[share], amount);
 }
 
 void

@@ -31,6 +31,8 @@ struct share_account {
 	uid_t uid;                       /* (C) */
 	bool is_privileged;              /* (C) root or the daemon's own user */
 	atomic_ullong used[SHARE_COUNT]; /* (A) */
+	atomic_uint dirty_pages;         /* (A) here and below: vm/dirty.h */
+	atomic_uint dirty_turn;          /* (A) times that pages of the user's became clean */
 };
 
 struct shares {
@@ -57,6 +59,9 @@ void share_account_put(struct daemon *d, struct share_account *account);
 /* => 0; -EDQUOT: the user has its share; -ENOSPC: all is in use. The log has been told which. Any
  * thread; takes no lock. */
 int share_take(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
+/* The same, be it above what the user could take: for what others' requests make. */
+void share_take_over(
+    struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 void share_give(struct daemon *d, struct share_account *account, enum share share, uint64_t amount);
 /* What one user has becomes another's, be it above what that one could take. */
 void share_move(

@@ -15,6 +15,7 @@
 
 #include "base.h"
 #include "check.h"
+#include "own.h"
 
 enum { QUEUE = SHMSTAT_QUEUE, GAUGE = SHMSTAT_GAUGE, COUNTER = SHMSTAT_COUNTER };
 static const struct {
@@ -71,6 +72,7 @@ stats_create(struct stats *stats, unsigned shards)
 	if (fcntl(stats->fd, F_ADD_SEALS,
 		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
 		return -errno;
+	own_area_shared(OWN_STATISTICS, h, stats->bytes);
 	clock_gettime(CLOCK_REALTIME, &now);
 	*h = (struct shmstat_header){
 		.magic = SHMSTAT_MAGIC,
@@ -99,6 +101,7 @@ void
 stats_destroy(struct stats *stats)
 {
 	CHECK(stats->header != NULL);
+	own_area_forget(stats->header);
 	munmap(stats->header, stats->bytes);
 	close(stats->fd);
 }

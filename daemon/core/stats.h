@@ -48,6 +48,12 @@ stat_level(struct stats *stats, enum stat_index index, int64_t value)
 	INVARIANT(index < STAT_COUNT);
 	store_relaxed(&stats->levels[index], value);
 }
+/* A timer rests (1), or goes on (-1). */
+static inline void
+stat_resting(struct stats *stats, int by)
+{
+	fetch_add_relaxed(&stats->levels[STAT_TIMERS_RESTING], by);
+}
 /* QUEUE rows change between these, so that a reader who sees the same even number before and after
  * has rows of one moment. => PAGEQ held */
 static inline void

@@ -24,6 +24,7 @@ watch_add(struct daemon *d, struct watch *w, void (*relieve)(struct daemon *d, s
 {
 	CHECK(relieve != NULL && !w->next);
 	w->relieve = relieve;
+	w->pulse = &d->pulse;
 	w->next = d->watches;
 	d->watches = w;
 }
@@ -42,6 +43,15 @@ watch_on_duty(struct watch *w, unsigned lane)
 	CHECK(lane <= SIDE_LANES);
 	w->relieved = false;
 	store_relaxed(&w->lane, lane);
+}
+
+bool
+watch_any_inside(const struct daemon *d)
+{
+	for (const struct watch *w = d->watches; w; w = w->next)
+		if (load_acquire((atomic_uint *)&w->word) & WATCH_INSIDE)
+			return true;
+	return false;
 }
 
 /* --- duties --- */
@@ -75,6 +85,8 @@ void
 duty_end(struct daemon *d, struct duty *duty)
 {
 	CHECK(duty->number != DUTY_NONE);
+	/* What it has ended may have come long after the last beat. */
+	pulse_beat(&d->pulse);
 	lock_acquire(&d->duty_lock);
 	duty->number = DUTY_NONE;
 	lock_release(&d->duty_lock);

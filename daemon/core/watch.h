@@ -14,6 +14,7 @@
 #include "atomics.h"
 #include "base.h"
 #include "check.h"
+#include "core/pulse.h"
 
 struct daemon;
 
@@ -51,6 +52,7 @@ struct watch {
 	int state_fd;         /* (W) its state in /proc; 0 or less: not open */
 	unsigned seen, ticks; /* (W) the word last looked at, and for how many looks in a row */
 	unsigned excused;     /* (W) of those: another thread of ours had the lock, most likely */
+	struct pulse *pulse;  /* (C) the daemon's */
 	struct watch *next;   /* (C) */
 };
 
@@ -65,6 +67,8 @@ void watch_add(
 /* The watcher's side of relieving. => false: the thread has come back by itself, nothing has
  * changed; (W) */
 bool watch_relieved(struct watch *w);
+/* Whether a thread is inside of a call. Any thread */
+bool watch_any_inside(const struct daemon *d);
 /* A thread takes up a new duty. Its own thread. */
 void watch_on_duty(struct watch *w, unsigned lane);
 
@@ -97,6 +101,8 @@ watch_enter(enum watch_call call, int fd)
 	/* A relieved thread stays relieved until it has ended its work. */
 	store_release(&w->word, (load_relaxed(&w->word) & ~(WATCH_ONE - 1)) + WATCH_ONE +
 				    WATCH_INSIDE + (unlikely(w->relieved) ? WATCH_RELIEVED : 0));
+	/* The watcher looks again, if it has stopped. */
+	pulse_beat(w->pulse);
 }
 
 /* Keeps errno. */

@@ -29,7 +29,7 @@
 #define DIRECT_SAMPLES 4u
 /* Where more than one fault in this many needs the disk, direct servers would only be in the way.
  */
-#define DIRECT_SWAPINS 8u
+#define DIRECT_READS 8u
 /* A CPU on which fewer than one fault in this many happens is not polled from: waking its server
  * for all the others costs more than serving those few across CPUs. */
 #define AFFINITY_SHARE 4u
@@ -111,6 +111,17 @@ often_seen(struct task *task, unsigned servers)
 	return often ? often : load_relaxed(&task->affinity.polling);
 }
 
+/* Pages that a disk had to be asked for, since the task began. */
+static uint64_t
+pages_read(struct task *task)
+{
+	uint64_t reads = 0;
+
+	reads += ledger_pages(&task->bill.ledger, PAGER_LEDGER_SWAPINS);
+	reads += ledger_pages(&task->bill.ledger, PAGER_LEDGER_FILE_READS);
+	return reads;
+}
+
 /* Whether the faults since the last sample are so frequent, and so few of them need the disk, that
  * direct servers are worth it. */
 static bool
@@ -118,16 +129,14 @@ is_fit_for_direct(struct daemon *d, struct task *task)
 {
 	uint64_t now = clock_now_ns(), elapsed = now - task->affinity.sampled_ns,
 		 interval = task->affinity.interval;
-	uint64_t swapins = (uint64_t)load_relaxed(&task->bill.ledger.entries[PAGER_LEDGER_SWAPINS]);
-	uint64_t rate = param(d, direct_faults),
-		 swapped_in = swapins - task->affinity.sampled_swapins;
+	uint64_t reads = pages_read(task);
+	uint64_t rate = param(d, direct_faults), read = reads - task->affinity.sampled_reads;
 	bool is_often = rate > 0 && elapsed < interval * 1000000000u / rate;
 
 	CHECK(interval >= INTERVAL_MIN && interval <= INTERVAL_MAX);
 	task->affinity.sampled_ns = now;
-	task->affinity.sampled_swapins = swapins;
-	return is_often && !task->affinity.direct_refused &&
-	       swapped_in * DIRECT_SWAPINS <= interval;
+	task->affinity.sampled_reads = reads;
+	return is_often && !task->affinity.direct_refused && read * DIRECT_READS <= interval;
 }
 
 /* The servers of the mask read the task from here on: direct servers if they are wanted and can be

@@ -34,7 +34,7 @@ fill_next(const struct target *t, const struct fault *f, uint64_t *at, uint64_t 
 	while (*at < end && slot_kind(load_relaxed(vm_object_slot(o, *at))) != SLOT_ABSENT)
 		++*at;
 	if (*at < end) {
-		*fill = (struct fill){ .task = f->task, .base = t->base };
+		*fill = (struct fill){ .task = f->task, .base = t->base, .door = DOOR_PREFAULT };
 		fill->is_read_only = t->is_read_only;
 		begun = fill_begin(o->daemon, o, *at, (unsigned)min_u64(end - *at, most), 1,
 			    FRAME_READ, fill) == RUN_BEGUN;

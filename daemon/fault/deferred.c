@@ -8,12 +8,13 @@
 #include <stdlib.h>
 
 #include "fault/dispatch.h"
+#include "own.h"
 
 int
 deferred_create(struct fault_seat *seat)
 {
 	CHECK(!seat->deferred && seat->deferred_count == 0);
-	seat->deferred = calloc(FAULT_DEFERRED_MAX, sizeof(*seat->deferred));
+	seat->deferred = own_alloc(OWN_SERVER, FAULT_DEFERRED_MAX * sizeof(*seat->deferred));
 	return seat->deferred ? 0 : -ENOMEM;
 }
 
@@ -39,7 +40,7 @@ deferred_destroy(struct fault_seat *seat)
 	while (seat->deferred_count > 0)
 		task_put(take(seat).task);
 	CHECK(seat->deferred_for_window == 0);
-	free(seat->deferred);
+	own_free(OWN_SERVER, seat->deferred);
 	seat->deferred = NULL;
 }
 

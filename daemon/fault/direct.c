@@ -16,6 +16,7 @@
 #include "fault/lease.h"
 #include "fault/parked.h"
 #include "fault/thread.h"
+#include "own.h"
 
 /* A direct server is quiet after this many ticks of the control loop's timer without a fault. */
 #define QUIET_TICKS 5
@@ -107,6 +108,7 @@ serve(struct fault_server *server, struct task *task)
 			refuse(server, task);
 		}
 		parked_look(server);
+		pulse_beat(&server->daemon->pulse);
 	}
 }
 
@@ -117,6 +119,7 @@ direct_main(void *argument)
 	struct daemon *d = server->daemon;
 
 	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
+	own_thread("direct");
 	watch_on_duty(&server->watch, LANE_COMMON);
 	fault_server_begin(server, "direct");
 	alloc_forbid();
@@ -200,6 +203,19 @@ direct_refresh(struct daemon *d)
 		lock_acquire(&d->direct_lock);
 	}
 	lock_release(&d->direct_lock);
+}
+
+bool
+direct_is_busy(struct daemon *d)
+{
+	bool is_busy = false;
+
+	locks_assert_none();
+	lock_acquire(&d->direct_lock);
+	for (unsigned i = 0; i < d->server_count; i++)
+		is_busy |= direct_of(d, i)->client != NULL;
+	lock_release(&d->direct_lock);
+	return is_busy;
 }
 
 /* The server is held up by a client. That is most likely another one than its own, whose fault had

@@ -31,5 +31,7 @@ bool direct_hand_over(struct fault_server *server, const struct fault *f);
 /* Clients that have become quiet are polled again; direct servers that should have left are called
  * off once more. Runs on: the control loop's timer. */
 void direct_refresh(struct daemon *d);
+/* Whether a client has direct servers. No lock held */
+bool direct_is_busy(struct daemon *d);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "fault/refuse.h"
+#include "fault/refuser.h"
 #include "memorystatus/limits.h"
 
 void
@@ -17,9 +18,20 @@ fault_park(struct fault_server *server, const struct fault *fault, enum wait_for
 	bool limit = wait == WAIT_LIMIT;
 
 	locks_assert_none();
-	stat_add(server->stats, limit ? STAT_LIMIT_PARKS : STAT_PARKS, 1);
+	stat_add(server->stats,
+	    limit                ? STAT_LIMIT_PARKS
+	    : wait == WAIT_DIRTY ? STAT_DIRTY_PARKS
+				 : STAT_PARKS,
+	    1);
 	if (!frame_wait_keep(d, fault, wait))
 		return;
+	if (wait == WAIT_DIRTY) {
+		/* Pages may have become clean before it was in the queue. */
+		if (dirty_has_room(fault->task))
+			frame_wait_stores_changed(d);
+		returns_ring(d);
+		return;
+	}
 	if (limit)
 		limits_want(d, fault->task);
 	else
@@ -63,6 +75,19 @@ put_off(struct fault_server *server, const struct fault *f, bool for_window)
 		send_back(server, f);
 }
 
+/* The store is refused; where that cannot be told to its thread it waits. */
+static void
+refuse_store(struct fault_server *server, const struct fault *f)
+{
+	/* The thread may have left. */
+	if (f->is_kept) {
+		send_back(server, f);
+		return;
+	}
+	if (refuser_ask(server->daemon, f))
+		fault_park(server, f, WAIT_DIRTY);
+}
+
 void
 fault_dispatch(struct fault_server *server, const struct fault *f)
 {
@@ -91,6 +116,9 @@ fault_dispatch(struct fault_server *server, const struct fault *f)
 		break;
 	case FAULT_WAITS:
 		fault_park(server, f, wait);
+		break;
+	case FAULT_NO_STORE:
+		refuse_store(server, f);
 		break;
 	case FAULT_NO_TABLE:
 		if (!fault_refuse(server, f, REFUSED_TABLES))

@@ -12,4 +12,8 @@
 enum fault_outcome fault_handle(
     struct fault_server *server, const struct fault *fault, enum wait_for *ret_wait);
 
+/* Fills a run's next pages with zeroes before they are touched, if that is all that they need.
+ * => FAULT_ANSWERED: it has; no lock held */
+enum fault_outcome fault_fill_ahead(struct fault_server *server, const struct fault *fault);
+
 #endif

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "fault/dispatch.h"
 #include "fault/refuse.h"
+#include "pmap/uffd.h"
 #include "pmap/wake.h"
 
 /* Wakes clients for whose forgotten faults there is room again. Every thread that has taken faults
@@ -88,6 +89,28 @@ serve_placeless(struct fault_server *server)
 		answer_refused(server, &fault);
 }
 
+/* Stores into files that wait come again: their threads may have left meanwhile, and a page is not
+ * to become dirty for one that has. */
+static void
+serve_stores(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	uint32_t most = load_acquire(&d->park.storing_count);
+	struct fault fault;
+
+	if (load_acquire(&d->park.storing_changed) == server->stores_seen)
+		return;
+	server->stores_seen = load_acquire(&d->park.storing_changed);
+	while (most-- > 0 && !watch_is_relieved() && frame_wait_take_store(d, &fault)) {
+		ledger_count(&fault.task->bill.ledger, PAGER_LEDGER_STALL_SWAP,
+		    clock_now_ns() - fault.start_ns);
+		if (!task_is_dead(fault.task))
+			uffd_wake(fault.task->uffd, round_down_u64(fault.address, d->hw_bytes),
+			    d->hw_bytes);
+		task_put(fault.task);
+	}
+}
+
 /* The verdict is not VERDICT_WAIT. Takes over the fault's reference. */
 static void
 answer_waiting(
@@ -130,6 +153,7 @@ parked_serve(struct fault_server *server)
 	serve_refused(server);
 	serve_tableless(server);
 	serve_placeless(server);
+	serve_stores(server);
 }
 
 void
@@ -141,7 +165,9 @@ parked_look(struct fault_server *server)
 	    (load_relaxed(&park->tableless_count) > 0 &&
 		load_relaxed(&park->tables_freed) != server->tables_seen) ||
 	    (load_relaxed(&park->placeless_count) > 0 &&
-		load_relaxed(&park->places_changed) != server->places_seen))
+		load_relaxed(&park->places_changed) != server->places_seen) ||
+	    (load_relaxed(&park->storing_count) > 0 &&
+		load_relaxed(&park->storing_changed) != server->stores_seen))
 		parked_serve(server);
 }
 

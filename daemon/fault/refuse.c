@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fault/target.h"
+#include "fault/shown.h"
 #include "memorystatus/refused.h"
 #include "pagers/pager.h"
 #include "pmap/uffd.h"
@@ -49,10 +50,8 @@ fault_hole_take_locked(struct fault_server *server, struct vm_object *o, uint64_
 	return !hole;
 }
 
-/* Whether numbers of the task's threads mean nothing here: it is in another PID namespace, or the
- * daemon may not know. */
-static bool
-is_elsewhere(const struct task *task)
+bool
+fault_thread_is_elsewhere(const struct task *task)
 {
 	char path[64], theirs[64], ours[64];
 	ssize_t length;
@@ -64,11 +63,29 @@ is_elsewhere(const struct task *task)
 	       memcmp(theirs, ours, (size_t)length) != 0;
 }
 
+bool
+fault_signal(const struct fault *f, int number)
+{
+	siginfo_t info = { .si_signo = number, .si_code = SI_QUEUE };
+	const struct task *task = f->task;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	/* A code of the kernel's own may not be sent; si_addr is where a handler looks. */
+	info.si_addr = (void *)(uintptr_t)f->address;
+	return syscall(SYS_rt_tgsigqueueinfo, task->pid, (pid_t)f->thread, number, &info) == 0;
+}
+
+void
+fault_signal_process(const struct fault *f, int number)
+{
+	CHECK_OBJ(f->task, TASK_MAGIC);
+	syscall(SYS_pidfd_send_signal, f->task->pidfd, number, NULL, 0u);
+}
+
 void
 fault_answer_violation(struct fault_server *server, const struct fault *f)
 {
 	uint64_t page = round_down_u64(f->address, server->daemon->page_bytes);
-	siginfo_t info = { .si_signo = SIGSEGV, .si_code = SI_QUEUE };
 	struct task *task = f->task;
 
 	/* If the thread is still there it faults again; a signal for what it has left would be an
@@ -80,13 +97,10 @@ fault_answer_violation(struct fault_server *server, const struct fault *f)
 		return;
 	}
 	stat_add(server->stats, STAT_VIOLATIONS, 1);
-	/* A code of the kernel's own may not be sent; si_addr is where a handler looks. */
-	info.si_addr = (void *)(uintptr_t)f->address;
 	/* A thread of another process, which reads this one's memory, waits for what may come, or
 	 * to be killed: the process that it reads has done nothing. */
-	if (syscall(SYS_rt_tgsigqueueinfo, task->pid, (pid_t)f->thread, SIGSEGV, &info) != 0 &&
-	    is_elsewhere(task))
-		syscall(SYS_pidfd_send_signal, task->pidfd, SIGSEGV, NULL, 0u);
+	if (!fault_signal(f, SIGSEGV) && fault_thread_is_elsewhere(task))
+		fault_signal_process(f, SIGSEGV);
 }
 
 bool
@@ -110,6 +124,15 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 			refused_keep(d, f, why);
 		else
 			fault_answer_violation(server, f);
+		return true;
+	case TARGET_HELD:
+		if (f->is_refused)
+			refused_keep(d, f, why);
+		return true;
+	case TARGET_OPENS:
+		(void)shown_ask(server, f);
+		return true;
+	case TARGET_ASKED:
 		return true;
 	case TARGET_FOUND:
 		break;
@@ -149,5 +172,7 @@ fault_refuse(struct fault_server *server, const struct fault *f, enum refusal wh
 			refused_keep(d, f, why);
 	}
 	vm_object_put(t.object);
+	if (unlikely(t.copy != NULL))
+		vm_object_put(t.copy);
 	return empty;
 }

@@ -22,4 +22,12 @@ bool fault_hole_take_locked(struct fault_server *server, struct vm_object *o, ui
  * stored stays stored. => false: the page is resident and needs no refusal; no lock held */
 bool fault_refuse(struct fault_server *server, const struct fault *fault, enum refusal why);
 
+/* The thread of the fault, or its process, gets a signal, at once. => whether there is such a
+ * thread
+ */
+bool fault_signal(const struct fault *f, int number);
+void fault_signal_process(const struct fault *f, int number);
+/* Whether they mean nothing: it is in another PID namespace, or the daemon may not know. */
+bool fault_thread_is_elsewhere(const struct task *task);
+
 #endif

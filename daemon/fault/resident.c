@@ -6,16 +6,25 @@
 
 #include <errno.h>
 
+#include "failpt.h"
 #include "fault/ahead.h"
+#include "fault/copy_run.h"
+#include "fault/made_dirty.h"
+#include "fault/shown.h"
 #include "fault/stream.h"
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
 #include "pmap/backing.h"
+#include "pmap/pmap.h"
 #include "pmap/settle.h"
+#include "record/profiles.h"
 #include "record/recorder.h"
 #include "record/window.h"
+#include "transit/copy_push.h"
 #include "transit/leave.h"
 #include "transit/release.h"
+#include "vm/copy_link.h"
+#include "vm/copy_look.h"
 
 /* Maps what the memfd still has of a page, and zeroes for the rest. => 0, or -errno: nothing is
  * mapped, or what is there is still changing */
@@ -27,7 +36,7 @@ patch_holes(struct daemon *d, int uffd, uint64_t address)
 	CHECK(address % d->page_bytes == 0);
 	for (size_t at = 0; at < d->page_bytes; at += d->hw_bytes) {
 		size_t done;
-		int r = uffd_zeropage(uffd, address + at, d->hw_bytes, &done);
+		int r = uffd_zeropage(uffd, address + at, d->hw_bytes, 0, &done);
 
 		if (r == -EEXIST)
 			r = uffd_continue(uffd, address + at, d->hw_bytes, 0);
@@ -62,7 +71,7 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 	struct daemon *d = server->daemon;
 	struct vm_object *o = t->object;
 	uint64_t address = target_address(t, t->index);
-	int error = uffd_protect(f->task->uffd, address, d->page_bytes);
+	int error = uffd_protect(f->task->uffd, address, d->page_bytes, 0);
 	struct victim victim;
 	bool taken, given = false;
 
@@ -70,7 +79,7 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 		return false;
 	CHECK(copy.v != 0 && p->cref == 0);
 	p->cref = copy.v;
-	vm_page_flags_clear(p, PAGE_DIRTY);
+	vm_page_make_clean(o, p);
 	vm_page_assert(o, t->index);
 	vm_object_unbusy(o, t->index, p);
 	pageq_lock(d);
@@ -89,26 +98,71 @@ return_to_copy(struct fault_server *server, const struct fault *f, const struct 
 	given = handed_give_locked(d, vm_object_lane(o), &victim);
 	pageq_unlock(d);
 	if (!given)
-		victim_stay(server->stats, &victim, true);
+		victim_stay(server->stats, &victim, STAYS_WANTED);
 	return true;
 }
 
-/* A page that is held busy is written to from now on. => the copy that it gives up, or CREF_NONE */
-static struct cref
-page_made_dirty(struct vm_object *o, struct vm_page *p)
+/* The owner has punched a hole into its own memory, which is resident for the daemon. It reads as
+ * zeroes, also for a copy that lacks the page. => 0, or -errno: nothing is mapped */
+static int
+punched_answer(
+    struct fault_server *server, const struct fault *f, const struct target *t, struct vm_page *p)
 {
-	struct cref given_up = { p->cref };
-	uint32_t word = load_acquire(&p->word);
+	struct vm_object *o = t->object;
+	uint64_t address = target_address(t, t->index);
 
-	/* What is on the way to its place is not all of it. */
-	if (unlikely(word & PAGE_WRITING))
-		vm_page_flags_clear(p, PAGE_WRITING);
-	if (word & PAGE_DIRTY)
-		return CREF_NONE;
-	p->cref = 0;
-	vm_page_flags_set(p, PAGE_DIRTY);
-	vm_object_dirtied(o);
-	return given_up;
+	/* It is in no page table. */
+	if (page_word_is_shown(load_acquire(&p->word)))
+		vm_page_flags_clear(p, PAGE_SHOWN);
+	(void)page_made_dirty(o, p, f->task);
+	if (vm_object_is_linked(o, COPY_ABOVE) &&
+	    copy_push(&server->stats, o, t->index, server->bounce, COPY_ON_WRITE) != COPY_PUSHED)
+		return -EAGAIN;
+	return t->is_read_only ? refill_holes(server->daemon, o, f->task->uffd, address, t->index)
+			       : patch_holes(server->daemon, f->task->uffd, address);
+}
+
+/* The thread comes again. */
+static bool
+let_go(const struct fault *f, const struct target *t, struct vm_page *p)
+{
+	uffd_wake(f->task->uffd, target_address(t, t->index), t->object->daemon->page_bytes);
+	vm_object_unbusy(t->object, t->index, p);
+	return false;
+}
+
+/* The page is not in its memfd, or, of a copy's place, something else is mapped there. *given_up:
+ * its copy from now on. => whether it has been let go, and its thread will come again; if not
+ * *ret_error says whether it is mapped */
+static bool
+gone_answer(struct fault_server *server, const struct fault *f, const struct target *t,
+    struct vm_page *p, struct cref *given_up, int *ret_error)
+{
+	if (unlikely(t->copy != NULL)) {
+		(void)shown_ask(server, f);
+		return !let_go(f, t, p);
+	}
+	if (!given_up->v) {
+		given_up->v = p->cref;
+		p->cref = 0;
+	}
+	if (given_up->v && given_up->v != CREF_BELOW.v && t->object->is_shareable && !t->wired &&
+	    return_to_copy(server, f, t, p, *given_up))
+		return true;
+	*ret_error = punched_answer(server, f, t, p);
+	return false;
+}
+
+/* Whether the page, which was brought in ahead of this touch, gives its copy up now: as it would
+ * have if the touch had brought it in (fill_retains). */
+static bool
+gives_up_foreseen(const struct target *t)
+{
+	const struct daemon *d = t->object->daemon;
+
+	return !t->is_read_only && !t->object->external && !load_relaxed(&d->park.squeezed) &&
+	       param(d, retain_copies) != 1 && t->want < 2 &&
+	       load_relaxed(&d->frames.free_count) <= 2 * load_relaxed(&d->frames.free_target);
 }
 
 /* Maps a page that the server holds busy, or lets its writer write, and lets it go. => whether that
@@ -125,19 +179,31 @@ answer_held(
 	int uffd = f->task->uffd;
 	bool write = f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP);
 	bool dirty = load_acquire(&p->word) & PAGE_DIRTY;
-	/* Its content is on the way to its place: it is mapped for reading only. */
-	bool writing = load_acquire(&p->word) & PAGE_WRITING;
+	/* Its content is on the way to its place, or a copy lacks it: it is mapped for reading
+	 * only.
+	 */
+	bool writing = load_acquire(&p->word) & PAGE_WRITING ||
+		       (vm_object_is_linked(o, COPY_ABOVE) && copy_is_lacking(o, index));
 	struct cref given_up = CREF_NONE;
-	bool reactivated = false;
+	bool reactivated = false, hidden = false, foreseen;
 	int error = 0;
 
 	vm_page_assert(o, index);
 	CHECK(load_relaxed(&p->word) & PAGE_BUSY);
+	/* It may be written to from now on. */
+	if (unlikely(page_word_is_shown(load_acquire(&p->word))) &&
+	    (write || t->wired || (dirty && !writing && !t->is_read_only))) {
+		if (pmap_hide(o, index, p, server->bounce) != 0)
+			return let_go(f, t, p);
+		hidden = true;
+	}
 	vm_page_seen(p, t->seen_by);
+	foreseen = page_word_state(load_acquire(&p->word)) == PAGE_SPECULATIVE &&
+		   profile_touched(f->task, o, index, f->address);
 	/* In a wired range a page that came ahead of use, or was busy while the range was wired, is
 	 * wired by its first touch. */
-	if (write || t->wired) {
-		given_up = page_made_dirty(o, p);
+	if (write || t->wired || (foreseen && !writing && gives_up_foreseen(t))) {
+		given_up = page_made_dirty(o, p, f->task);
 		dirty = true;
 		writing = false;
 	}
@@ -152,7 +218,8 @@ answer_held(
 	if (reactivated)
 		settle_unmap(d, server->stats);
 
-	if (f->flags & UFFD_FAULT_WP) {
+	if (f->flags & UFFD_FAULT_WP && !hidden) {
+		failpt_die(FAIL_DIE_WRITE_BOOKED);
 		error = uffd_unprotect(uffd, address, d->page_bytes);
 		stat_add(server->stats, STAT_WP_FAULTS, 1);
 		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_WP_FAULTS, 1);
@@ -164,20 +231,8 @@ answer_held(
 			: UFFD_MODE_WP);
 		stat_add(server->stats, STAT_SOFT_FAULTS, 1);
 		ledger_count(&f->task->bill.ledger, PAGER_LEDGER_SOFT_FAULTS, 1);
-		if (error == -EFAULT) {
-			if (!given_up.v) {
-				given_up.v = p->cref;
-				p->cref = 0;
-			}
-			if (given_up.v && o->is_shareable && !t->wired &&
-			    return_to_copy(server, f, t, p, given_up))
-				return false;
-			/* The owner has punched a hole into its own memory, which is resident for
-			 * the daemon. It reads as zeroes. */
-			(void)page_made_dirty(o, p);
-			error = t->is_read_only ? refill_holes(d, o, uffd, address, index)
-						: patch_holes(d, uffd, address);
-		}
+		if (error == -EFAULT && gone_answer(server, f, t, p, &given_up, &error))
+			return false;
 	}
 	if (given_up.v)
 		pager_drop(o, given_up);
@@ -228,8 +283,9 @@ around_take_locked(struct daemon *d, const struct target *t)
 		/* The word is read now that the page is busy: a worker may have cleaned it a moment
 		 * ago, and if it were mapped writable its next write would be lost. */
 		word = load_acquire(&p->word);
-		if (page_word_state(word) != PAGE_INACTIVE || word & PAGE_WRITING ||
-		    (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
+		if ((page_word_state(word) != PAGE_INACTIVE &&
+			!(unlikely(t->copy != NULL) && page_word_state(word) == PAGE_ACTIVE)) ||
+		    word & PAGE_WRITING || (a.count > 0 && !(word & PAGE_DIRTY) == dirty)) {
 			/* O has been held since before it was busy, so no thread wants it. */
 			(void)vm_page_unbusy(p);
 			break;
@@ -239,6 +295,46 @@ around_take_locked(struct daemon *d, const struct target *t)
 			a.index = i;
 	}
 	return a;
+}
+
+/* Lets neighbours go again. */
+static void
+around_drop(struct daemon *d, const struct target *t, const struct around *a)
+{
+	for (unsigned i = 0; i < a->count; i++) {
+		uint64_t slot = load_relaxed(vm_object_slot(t->object, a->index + i));
+
+		vm_object_unbusy(t->object, a->index + i, &d->frames.pages[slot_frame(slot)]);
+	}
+}
+
+/* Whether the page, and with it its neighbours or none, may be seen at the places of a copy's. If
+ * not they are let go. */
+static bool
+shown_take(struct fault_server *server, const struct target *t, uint32_t frame, struct around *a)
+{
+	struct daemon *d = server->daemon;
+	struct vm_page *p = &d->frames.pages[frame];
+	unsigned good = 0;
+	bool is;
+
+	locks_assert_none();
+	is = shown_begin(t, t->index, p);
+	while (
+	    is && good < a->count &&
+	    shown_begin(t, a->index + good,
+		&d->frames
+		     .pages[slot_frame(load_relaxed(vm_object_slot(t->object, a->index + good)))]))
+		good++;
+	if (good < a->count) {
+		around_drop(d, t, a);
+		a->count = 0;
+	}
+	if (!is)
+		vm_object_unbusy(t->object, t->index, p);
+	else
+		stat_add(server->stats, STAT_WINDOW_READS, 1 + a->count);
+	return is;
 }
 
 /* PAGEQ is held for this many pages at a time, because faults of other clients wait for it. */
@@ -254,7 +350,7 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	struct vm_object *o = t->object;
 	struct vm_page *pages[FAULT_CLUSTER_MAX];
 	unsigned reactivated = 0;
-	bool dirty;
+	bool dirty, is_shown = false;
 
 	locks_assert_none();
 	CHECK(a->count > 0 && a->count < FAULT_CLUSTER_MAX);
@@ -264,13 +360,17 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 		vm_page_assert(o, a->index + i);
 		pages[i] = &d->frames.pages[frame];
 		vm_page_seen(pages[i], t->seen_by);
+		is_shown |= page_word_is_shown(load_acquire(&pages[i]->word));
+		(void)profile_touched(f->task, o, a->index + i, target_address(t, a->index + i));
 		if (i % AROUND_STEP == 0)
 			pageq_lock(d);
 		reactivated += pageq_reactivate_locked(d, o, frame, 0);
 		if (i % AROUND_STEP == AROUND_STEP - 1 || i == a->count - 1)
 			pageq_unlock(d);
 	}
-	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY;
+	/* Copies may lack some of them, or show them. */
+	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY && !is_shown &&
+		!vm_object_has_copies(o, a->index, a->count);
 	/* Where that fails, because the owner has punched or unmapped some, they get faults of
 	 * their own. */
 	(void)uffd_continue(f->task->uffd, target_address(t, a->index),
@@ -299,12 +399,36 @@ write_must_wait_locked(
 	       frames_available_for(d, FRAME_WRITE) == 0;
 }
 
+/* Whether a page of a file, which is clean, may become dirty. => FAULT_ANSWERED: it may, or need
+ * not */
+static enum fault_outcome
+store_may_locked(const struct fault *f, const struct target *t, uint32_t frame)
+{
+	struct vm_object *o = t->object;
+	uint32_t word = load_acquire(&o->daemon->frames.pages[frame].word);
+
+	lock_assert_held(&o->lock);
+	if (t->wired || !(f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) ||
+	    word & (PAGE_DIRTY | PAGE_BUSY))
+		return FAULT_ANSWERED;
+	switch (dirty_may_store(f->task, o)) {
+	case DIRTY_MAY:
+		return FAULT_ANSWERED;
+	case DIRTY_REFUSED:
+		return FAULT_NO_STORE;
+	default:
+		return FAULT_WAITS;
+	}
+}
+
 enum fault_outcome
 resident_answer(struct fault_server *server, const struct fault *f, const struct target *t,
     uint32_t frame, bool *ret_soft, enum wait_for *ret_wait)
 {
 	struct daemon *d = server->daemon;
 	bool is_protected = f->flags & UFFD_FAULT_WP, exact = trace_is_exact(d), ours, is_mapped;
+	enum fault_outcome outcome = FAULT_BUSY;
+	struct copy_run run = { .count = 0 };
 	struct around around = { 0, 0 };
 
 	lock_assert_held(&t->object->lock);
@@ -314,15 +438,37 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 		*ret_wait = WAIT_WRITE;
 		return FAULT_WAITS;
 	}
+	if (unlikely(t->object->external != NULL)) {
+		enum fault_outcome may = store_may_locked(f, t, frame);
+
+		if (may != FAULT_ANSWERED) {
+			lock_release(&t->object->lock);
+			returns_want_soon(t->object);
+			*ret_wait = WAIT_DIRTY;
+			return may;
+		}
+	}
 	ours = vm_page_busy_try(&d->frames.pages[frame]);
 	/* An exact recording must see each touch. */
 	if (ours && !is_protected && !exact)
 		around = around_take_locked(d, t);
+	else if (ours && is_protected && !exact && unlikely(load_relaxed(&t->object->linked)))
+		run = copy_run_take_locked(d, t);
 	lock_release(&t->object->lock);
 	if (!ours) {
 		/* The holder wakes the page. */
 		stat_add(server->stats, STAT_BUSY_WAITS, 1);
 		return FAULT_AGAIN;
+	}
+	if (unlikely(t->copy != NULL) && !shown_take(server, t, frame, &around)) {
+		uffd_wake(f->task->uffd, target_address(t, t->index), d->page_bytes);
+		return FAULT_AGAIN;
+	}
+	if (vm_object_is_linked(t->object, COPY_ABOVE) &&
+	    !copies_told(server, f, t, &d->frames.pages[frame], &outcome, ret_wait)) {
+		around_drop(d, t, &around);
+		copy_run_drop(t, &run);
+		return outcome;
 	}
 	if (is_protected || !exact) {
 		trace_fault(d, t->object, t->index, f, is_protected ? TRACE_WRITE : TRACE_SOFT);
@@ -331,6 +477,10 @@ resident_answer(struct fault_server *server, const struct fault *f, const struct
 		return FAULT_NO_WINDOW;
 	}
 	is_mapped = answer_held(server, f, t, frame);
+	if (run.count > 0)
+		copy_run_answer(server, f, t, &run);
+	if (unlikely(t->object->external != NULL) && dirty_is_much(f->task))
+		returns_want_soon(t->object);
 	if (around.count > 0)
 		around_answer(server, f, t, &around);
 	if (!is_protected && !exact)

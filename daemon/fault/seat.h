@@ -41,6 +41,9 @@ enum fault_outcome {
 	FAULT_BUSY,
 	/* It waits for a frame or for its client's limit: it is to be parked. */
 	FAULT_WAITS,
+	/* A store into a file that cannot be written, of a client that has all the dirty pages that
+	 * it may: it is to be refused. */
+	FAULT_NO_STORE,
 	/* A first touch, and its client may have no more table memory: it is to be refused. */
 	FAULT_NO_TABLE,
 	/* The I/O channel is full: it is to be tried again after a completion. */
@@ -56,10 +59,30 @@ struct swapin {
 	struct fill fill;
 	void *buffer; /* the channel's, into which is read */
 	struct pager_read read;
-	bool is_ahead; /* no thread waits for it: fault/ahead.h */
+	bool is_ahead;    /* no thread waits for it: fault/ahead.h */
+	bool is_apart;    /* of a device or a server of swap, which may not answer */
+	bool is_below;    /* what a copy of it was touched for: its pages are mapped nowhere */
+	bool is_prepared; /* the pages have memory in the memfd already */
+	unsigned forgets; /* external.read_forgets when it was begun */
+	uid_t uid;        /* of the task */
+	bool is_aside;    /* its pages were given up; the channel has it until it comes back. Then
+			     there is no task, and a reference to the object instead */
 	bool used;
 	atomic_bool finished; /* (A) answered by a relieved server; the seat's server gives the
 				 entry back */
+};
+
+/* What is to be filled ahead: fault/zero_ahead.h. */
+struct zero_ahead {
+	struct task *task; /* with a reference */
+	uint32_t thread;   /* whose run it is */
+	uint32_t flags;    /* of its last fault */
+};
+
+/* Whether to poll for reads: fault/read_poll.h. */
+struct read_poll {
+	unsigned skips;   /* reads for which the server sleeps before it polls again */
+	unsigned backoff; /* skips after the last time that polling was in vain, or 0 */
 };
 
 #define FAULT_SEAT_MAGIC   0x5ea7fa17u
@@ -80,14 +103,20 @@ struct fault_seat {
 	unsigned depth;               /* (C) */
 	struct swapin *swapins;       /* depth entries */
 	unsigned swapins_used;
+	unsigned swapins_ahead; /* those of them that no thread waits for */
+	unsigned forgets_seen;  /* vnode_table.read_forgets when reads were last looked at */
+	struct read_poll read_poll;
 	atomic_uint left_behind; /* (A) used entries that a relieved server has answered */
 	bool unflushed;          /* the kernel did not take all reads: the seat tries again soon */
 	struct fault *deferred;  /* fault/deferred.h; a ring of FAULT_DEFERRED_MAX */
 	unsigned deferred_head, deferred_count;
 	unsigned deferred_for_window; /* those of the ring that a recording's window holds up */
 	struct fault *handed;         /* by its direct server; a ring of FAULT_HANDED_MAX */
-	atomic_uint handed_in;  /* (A) faults handed over so far; written by the direct server */
-	atomic_uint handed_out; /* (A) faults taken out so far */
+	atomic_uint handed_in;     /* (A) faults handed over so far; written by the direct server */
+	atomic_uint handed_out;    /* (A) faults taken out so far */
+	struct zero_ahead ahead;   /* whose ahead_state says */
+	atomic_uint ahead_state;   /* (A) fault/zero_ahead.c */
+	_Atomic uint64_t fault_ns; /* (A) when a fault was last answered on its processor */
 };
 
 struct fault_server {
@@ -110,6 +139,7 @@ struct fault_server {
 	struct hole hole;     /* around a page that gets poison */
 	unsigned tables_seen; /* park.tables_freed when the tableless were last looked at */
 	unsigned places_seen; /* likewise park.places_changed and the placeless */
+	unsigned stores_seen; /* likewise park.storing_changed and stores that wait */
 	void *bounce;         /* FAULT_CLUSTER_MAX pages */
 	/* Of a direct server (fault/direct.h), which has no poll and no channel: */
 	struct fault_seat *home; /* (C) NULL: it is none */

@@ -23,7 +23,12 @@
 #include "fault/lease.h"
 #include "fault/parked.h"
 #include "fault/poll.h"
+#include "fault/read_poll.h"
+#include "fault/fault.h"
+#include "fault/stream.h"
 #include "fault/thread.h"
+#include "fault/zero_ahead.h"
+#include "own.h"
 
 /* Cookies of a poll that are no task's. */
 #define COOKIE_BELL UINT64_MAX
@@ -103,6 +108,41 @@ must_try_again(const struct fault_seat *seat)
 	return seat->unflushed || seat->deferred_for_window > 0;
 }
 
+/* A run of so many faults is worth a first cluster, and a further one for each few more. */
+#define AHEAD_FAULTS      12u
+#define AHEAD_FAULTS_MORE 4u
+
+/* Fills ahead of a thread's run what is at most a share of it. */
+static void
+fill_ahead(struct fault_server *server)
+{
+	struct daemon *d = server->daemon;
+	unsigned most = (unsigned)(param(d, zero_ahead) / param(d, fault_cluster)), done = 0;
+	struct zero_ahead ahead;
+	uint32_t faults;
+
+	locks_assert_none();
+	if (!zero_ahead_take(server->seat, &ahead))
+		return;
+	while (
+	    done < most && !watch_is_relieved() && !task_is_dead(ahead.task) && zero_ahead_may(d)) {
+		struct fault f = { .task = ahead.task,
+			.flags = ahead.flags,
+			.thread = ahead.thread,
+			.is_ahead = true };
+
+		if (!stream_goes_on(ahead.task, ahead.thread, &f.address, &faults) ||
+		    faults < AHEAD_FAULTS + done * (1 + AHEAD_FAULTS_MORE) ||
+		    load_acquire(&ahead.task->lane) != server->lane)
+			break;
+		watch_client(task_cookie(ahead.task));
+		if (fault_fill_ahead(server, &f) != FAULT_ANSWERED)
+			break;
+		done++;
+	}
+	task_put(ahead.task);
+}
+
 static void
 serve_seat(struct fault_server *server)
 {
@@ -111,12 +151,15 @@ serve_seat(struct fault_server *server)
 
 	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
 	while (!load_acquire(&seat->stopping) && !watch_is_relieved()) {
-		int count;
+		int count = 0;
 
 		locks_assert_none();
 		CHECK(load_relaxed(&seat->server) == server);
-		count =
-		    epoll_wait(seat->epoll, events, EVENTS, must_try_again(seat) ? AGAIN_MS : -1);
+		if (read_poll(server, events, EVENTS, &count))
+			swapin_reap(server);
+		else if (count == 0)
+			count = epoll_wait(
+			    seat->epoll, events, EVENTS, must_try_again(seat) ? AGAIN_MS : -1);
 
 		CHECKF(count >= 0 || errno == EINTR, "epoll_wait: %d", errno);
 		/* The kernel interrupts the wait to put a completion into the ring, before the
@@ -132,6 +175,9 @@ serve_seat(struct fault_server *server)
 				serve_task(server, events[i].data.u64, events[i].events);
 		}
 		direct_serve_handed(server);
+		fill_ahead(server);
+		if (!watch_is_relieved())
+			swapin_forget(server);
 		if (!watch_is_relieved())
 			parked_look(server);
 		if (!watch_is_relieved() && seat->deferred_count > 0)
@@ -139,6 +185,7 @@ serve_seat(struct fault_server *server)
 		if (watch_is_relieved())
 			break;
 		swapin_collect(seat);
+		pulse_beat(&server->daemon->pulse);
 		seat->unflushed = seat->swapins_used > 0 && swap_channel_flush(seat->channel) != 0;
 	}
 }
@@ -152,6 +199,7 @@ server_main(void *argument)
 	int number;
 
 	CHECK_OBJ(server, FAULT_SERVER_MAGIC);
+	own_thread("fault");
 	alloc_forbid();
 	while ((number = duty_wait(d, &server->duty)) != DUTY_NONE) {
 		struct fault_seat *seat = &d->seats[number];
@@ -243,8 +291,8 @@ seat_create(struct daemon *d, struct fault_seat *seat, unsigned index)
 	seat->depth = seat->lane == LANE_COMMON ? FAULT_IO_DEPTH : FAULT_SIDE_DEPTH;
 	seat->epoll = epoll_create1(EPOLL_CLOEXEC);
 	seat->bell = &d->bells.bells[index];
-	seat->swapins = calloc(seat->depth, sizeof(*seat->swapins));
-	seat->handed = calloc(FAULT_HANDED_MAX, sizeof(*seat->handed));
+	seat->swapins = own_alloc(OWN_SERVER, seat->depth * sizeof(*seat->swapins));
+	seat->handed = own_alloc(OWN_SERVER, FAULT_HANDED_MAX * sizeof(*seat->handed));
 	if (seat->epoll < 0 || !seat->swapins || !seat->handed || deferred_create(seat))
 		return -ENOMEM;
 	error = watch(seat, seat->bell->fd, COOKIE_BELL);
@@ -264,8 +312,8 @@ fault_servers_start(struct daemon *d)
 	int error = 0;
 
 	CHECK(!d->servers && !d->seats);
-	d->servers = calloc(fault_thread_count(d), sizeof(*d->servers));
-	d->seats = calloc(seat_count(d), sizeof(*d->seats));
+	d->servers = own_alloc(OWN_SERVER, fault_thread_count(d) * sizeof(*d->servers));
+	d->seats = own_alloc(OWN_SERVER, seat_count(d) * sizeof(*d->seats));
 	if (!d->servers || !d->seats)
 		return -ENOMEM;
 	for (unsigned i = 0; i < seat_count(d) && !error; i++)
@@ -303,6 +351,8 @@ fault_servers_stop(struct daemon *d)
 static void
 seat_destroy(struct fault_seat *seat, struct fault_server *server)
 {
+	struct zero_ahead ahead;
+
 	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
 	server->seat = seat;
 	server->lane = seat->lane;
@@ -311,10 +361,12 @@ seat_destroy(struct fault_seat *seat, struct fault_server *server)
 		swapin_reap(server);
 	}
 	deferred_destroy(seat);
+	if (zero_ahead_take(seat, &ahead))
+		task_put(ahead.task);
 	if (seat->channel)
 		swap_channel_destroy(seat->channel);
 	close(seat->epoll);
-	free(seat->swapins);
+	own_free(OWN_SERVER, seat->swapins);
 }
 
 void
@@ -324,11 +376,13 @@ fault_servers_fini(struct daemon *d)
 		seat_destroy(&d->seats[i], fault_seat_server(d, i));
 	direct_fini(d);
 	for (unsigned i = 0; i < seat_count(d); i++)
-		free(d->seats[i].handed);
-	for (unsigned i = 0; i < fault_thread_count(d); i++)
+		own_free(OWN_SERVER, d->seats[i].handed);
+	for (unsigned i = 0; i < fault_thread_count(d); i++) {
+		own_area_forget(d->servers[i].bounce);
 		munmap(d->servers[i].bounce, (size_t)FAULT_CLUSTER_MAX << d->page_shift);
-	free(d->servers);
-	free(d->seats);
+	}
+	own_free(OWN_SERVER, d->servers);
+	own_free(OWN_SERVER, d->seats);
 }
 
 int

@@ -20,6 +20,9 @@ stream_follow_locked(struct daemon *d, const struct fault *f, uint32_t behavior,
 	*ret_direction = behavior == PAGER_BEHAVIOR_REVERSE_SEQUENTIAL ? -1 : 1;
 	if (behavior == PAGER_BEHAVIOR_RANDOM)
 		return 1;
+	/* The thread may have gone elsewhere: its run is not to be lost by what nobody touches. */
+	if (unlikely(f->is_ahead) && (stream->thread != f->thread || page != stream->next_up))
+		return 1;
 	if (stream->thread != f->thread) {
 		*stream = (struct stream){ .thread = f->thread };
 	} else if (page == stream->next_up) {
@@ -57,4 +60,19 @@ stream_advance(struct daemon *d, const struct fault *f, uint64_t start, unsigned
 		stream->next_down = start - d->page_bytes;
 	}
 	lock_release(&task->map.lock);
+}
+
+bool
+stream_goes_on(struct task *task, uint32_t thread, uint64_t *ret_address, uint32_t *ret_faults)
+{
+	const struct stream *stream = &task->streams[thread % STREAMS];
+	bool is_there;
+
+	locks_assert_none();
+	lock_acquire(&task->map.lock);
+	is_there = stream->thread == thread;
+	*ret_address = stream->next_up;
+	*ret_faults = stream->run;
+	lock_release(&task->map.lock);
+	return is_there;
 }

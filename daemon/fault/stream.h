@@ -13,6 +13,10 @@
  * fault should bring, itself included; M held */
 unsigned stream_follow_locked(
     struct daemon *d, const struct fault *f, uint32_t behavior, int *ret_direction);
+/* Where the thread's upward run goes on. *ret_faults: it has had so many. => false: it has no
+ * stream; no lock held */
+bool stream_goes_on(
+    struct task *task, uint32_t thread, uint64_t *ret_address, uint32_t *ret_faults);
 /* Tells the stream that `count` pages from the address `start` on are about to be mapped, the one
  * that faulted among them. Where another fault of the same thread gets in between, a guess is lost.
  * => no lock held */

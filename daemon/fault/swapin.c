@@ -14,7 +14,10 @@
 #include "fault/refuse.h"
 #include "memorystatus/refused.h"
 #include "pageq/pageq.h"
+#include "pagers/marks.h"
 #include "pagers/pager.h"
+#include "pagers/store.h"
+#include "pmap/backing.h"
 #include "transit/put.h"
 
 /* Pages made inactive while PAGEQ is held once. */
@@ -44,9 +47,20 @@ file_read_may(const struct fault_seat *seat, const struct task *task)
 		if (!in->used || !in->fill.object->external)
 			continue;
 		files++;
-		of_user += in->fault.task->uid == task->uid;
+		of_user += in->uid == task->uid;
 	}
 	return files < seat->depth - seat->depth / 4 && of_user < seat->depth / 2;
+}
+
+/* A device or a server of swap may not answer either: its reads have half of the entries. */
+static bool
+apart_read_may(const struct fault_seat *seat)
+{
+	unsigned apart = 0;
+
+	for (unsigned i = 0; i < seat->depth; i++)
+		apart += seat->swapins[i].used && seat->swapins[i].is_apart;
+	return apart < seat->depth / 2;
 }
 
 /* => an entry and a buffer for the read of a fill, or NULL: there is no place for it now */
@@ -87,17 +101,98 @@ pin_reads(struct fault_server *server, struct swapin *in)
 	return result;
 }
 
+/* Most pages whose memory is made ready while their read is under way. */
+#define PREPARE_PAGES 4u
+
+/* The memory of a page that several may see is made ready while the disk works: what is written to
+ * the memfd needs only be copied then. */
+static void
+place_prepare(struct swapin *in)
+{
+	const struct vm_object *o = in->fill.object;
+	unsigned shift = o->daemon->page_shift;
+
+	locks_assert_none();
+	in->is_prepared =
+	    o->is_shareable && !in->is_ahead && !in->is_below && in->fill.count <= PREPARE_PAGES;
+	if (in->is_prepared)
+		(void)backing_allocate(
+		    o, in->fill.index << shift, (uint64_t)in->fill.count << shift);
+}
+
+/* What was made ready for pages [from, count) and has no content goes. They are busy. */
+static void
+place_clear(const struct swapin *in, unsigned from)
+{
+	const struct vm_object *o = in->fill.object;
+	unsigned shift = o->daemon->page_shift;
+
+	if (in->is_prepared && from < in->fill.count)
+		backing_punch(o, (in->fill.index + from) << shift,
+		    (uint64_t)(in->fill.count - from) << shift);
+}
+
+enum purpose { FOR_TOUCH, FOR_COPY, AHEAD };
+
+/* No page is in place. bad: what is wrong with the first one, which is the one that faulted. Drops
+ * the object. */
+static void
+read_failed(struct fault_server *server, const struct fault *fault, struct fill *fill,
+    enum purpose purpose, enum pager_result bad)
+{
+	struct daemon *d = server->daemon;
+
+	locks_assert_none();
+	if (bad == PAGER_LOST) {
+		fill_abort(d, fill, 1);
+		fill_lost(server->stats, &server->hole, fill, 0, purpose != FOR_COPY);
+		/* The copy's page is lost when the refused fault is looked at again. */
+		if (purpose == FOR_COPY && fault->is_refused)
+			refused_keep(d, fault, REFUSED_FRAMES);
+	} else if (bad == PAGER_FAILED && purpose != AHEAD) {
+		/* The next touch asks again, and others that met the page do now. */
+		fill_abort(d, fill, 1);
+		fill_defer(d, fill);
+		if (!fault_refuse(server, fault, REFUSED_PLACE) && !fault->is_refused)
+			uffd_wake(fill->task->uffd, fill_address(fill, 0), d->page_bytes);
+	} else {
+		if (fault->is_refused && purpose != AHEAD)
+			refused_keep(d, fault, REFUSED_FRAMES);
+		fill_abort(d, fill, 0);
+	}
+	vm_object_put(fill->object);
+}
+
+/* What the file has is not known now: the touch is refused. => whether that is so */
+static bool
+is_let_go(struct fault_server *server, const struct fault *fault, const struct fill *fill,
+    enum purpose purpose)
+{
+	struct external *x = fill->object->external;
+	struct fill own = *fill;
+
+	if (likely(!x) || (!load_relaxed(&x->is_let_go) && load_acquire(&x->reads_aside) == 0))
+		return false;
+	fill_drop_front(server->daemon, &own, own.first);
+	read_failed(server, fault, &own, purpose, PAGER_FAILED);
+	return true;
+}
+
 static enum fault_outcome
-start(struct fault_server *server, const struct fault *fault, struct fill *fill, bool is_ahead)
+start(
+    struct fault_server *server, const struct fault *fault, struct fill *fill, enum purpose purpose)
 {
 	struct daemon *d = server->daemon;
 	struct fault_seat *seat = server->seat;
 	void *buffer = NULL;
-	struct swapin *in = read_place(server, fill, is_ahead, &buffer);
+	struct swapin *in;
 	bool is_full = false;
 	enum pager_result result;
 
 	locks_assert_none();
+	if (seat && seat->channel && unlikely(is_let_go(server, fault, fill, purpose)))
+		return purpose == AHEAD ? FAULT_NO_IO : FAULT_ANSWERED;
+	in = read_place(server, fill, purpose == AHEAD, &buffer);
 	/* A downward run is read a page at a time. */
 	fill_drop_front(d, fill, fill->first);
 	if (!in) {
@@ -107,11 +202,17 @@ start(struct fault_server *server, const struct fault *fault, struct fill *fill,
 	}
 	in->fill = *fill;
 	in->fault = *fault;
+	in->forgets =
+	    fill->object->external ? load_acquire(&fill->object->external->read_forgets) : 0;
 	in->buffer = buffer;
 	result = pin_reads(server, in);
+	in->is_apart =
+	    result == PAGER_OK && !fill->object->external && store_read_is_apart(d, &in->read);
 	if (result == PAGER_OK) {
-		result = pager_read_submit(in->fill.object, &in->read, seat->channel, buffer,
-		    (uint64_t)(in - seat->swapins));
+		result = in->is_apart && !apart_read_may(seat)
+			     ? PAGER_AGAIN
+			     : pager_read_submit(in->fill.object, &in->read, seat->channel, buffer,
+				   (uint64_t)(in - seat->swapins));
 		if (result != PAGER_OK)
 			pager_read_end(in->fill.object, &in->read, 0);
 		is_full = result == PAGER_AGAIN;
@@ -127,13 +228,18 @@ start(struct fault_server *server, const struct fault *fault, struct fill *fill,
 		vm_object_put(in->fill.object);
 		return is_full ? FAULT_NO_IO : FAULT_AGAIN;
 	}
-	in->is_ahead = is_ahead;
+	in->is_ahead = purpose == AHEAD;
+	in->is_below = purpose == FOR_COPY;
+	in->is_aside = false;
+	in->uid = fault->task->uid;
 	in->used = true;
 	store_relaxed(&in->finished, false);
 	seat->swapins_used++;
+	seat->swapins_ahead += in->is_ahead;
 	task_get(fault->task);
 	/* If the kernel does not take it now, the server's loop submits it. */
 	(void)swap_channel_flush(seat->channel);
+	place_prepare(in);
 	return FAULT_PENDING;
 }
 
@@ -141,7 +247,15 @@ enum fault_outcome
 swapin_start(struct fault_server *server, const struct fault *fault, struct fill *fill)
 {
 	locks_assert_none();
-	return start(server, fault, fill, false);
+	return start(server, fault, fill, FOR_TOUCH);
+}
+
+enum fault_outcome
+swapin_start_below(struct fault_server *server, const struct fault *fault, struct fill *fill)
+{
+	locks_assert_none();
+	CHECK(fill->first == 0 && !fill->wired && !fill->write);
+	return start(server, fault, fill, FOR_COPY);
 }
 
 bool
@@ -149,7 +263,7 @@ swapin_start_ahead(struct fault_server *server, const struct fault *fault, struc
 {
 	locks_assert_none();
 	CHECK(fill->first == 0 && !fill->wired && !fill->write);
-	return start(server, fault, fill, true) == FAULT_PENDING;
+	return start(server, fault, fill, AHEAD) == FAULT_PENDING;
 }
 
 /* Expands what was read. *ret_bad: what is wrong with the page behind the good ones, or OK. => how
@@ -171,6 +285,20 @@ decode(struct fault_server *server, struct swapin *in, enum pager_result *ret_ba
 	return in->read.count;
 }
 
+/* Of pages that nobody has wanted yet it is not known whether they are in use. */
+static void
+refaults_count(struct fault_server *server, const struct swapin *in, unsigned done)
+{
+	struct daemon *d = server->daemon;
+	uint64_t frames = frames_movable(d);
+	unsigned count = 0;
+
+	for (unsigned i = 0; !in->is_ahead && i < done; i++)
+		count += refault_came(&d->refaults, in->fill.object, in->fill.index + i, frames);
+	if (count > 0)
+		stat_add(server->stats, STAT_REFAULTS, count);
+}
+
 /* What is counted of a read. done: pages in place. */
 static void
 read_count(
@@ -188,40 +316,18 @@ read_count(
 		stat_add(server->stats, STAT_SWAPIN_BYTES, in->read.length);
 	stat_add(server->stats, is_file ? STAT_FILE_READS : STAT_SWAPINS, done);
 	ledger_count(ledger, is_file ? PAGER_LEDGER_FILE_READS : PAGER_LEDGER_SWAPINS, done);
+	refaults_count(server, in, done);
 	if (in->is_ahead) {
-		stat_add(server->stats, STAT_FILE_AHEAD, done);
+		stat_add(server->stats, STAT_FILE_AHEAD, is_file ? done : 0);
 		return;
 	}
+	/* The fault is answered, and counted, when it has come again. */
+	if (in->is_below)
+		return;
 	stat_add(server->stats, STAT_FAULTS, 1);
 	ledger_count(ledger, PAGER_LEDGER_FAULTS, 1);
 	ledger_count(ledger, PAGER_LEDGER_STALL_SWAP, ns);
 	fault_count_refill(server, &in->fault, ns);
-}
-
-/* No page is in place. bad: what is wrong with the first one, which is the one that faulted. Drops
- * the object. */
-static void
-read_failed(struct fault_server *server, struct swapin *in, enum pager_result bad)
-{
-	struct fill *fill = &in->fill;
-	struct daemon *d = server->daemon;
-
-	locks_assert_none();
-	if (bad == PAGER_LOST) {
-		fill_abort(d, fill, 1);
-		fill_lost(server->stats, &server->hole, fill, 0);
-	} else if (bad == PAGER_FAILED && !in->is_ahead) {
-		/* The next touch asks again, and others that met the page do now. */
-		fill_abort(d, fill, 1);
-		fill_defer(d, fill);
-		if (!fault_refuse(server, &in->fault, REFUSED_PLACE) && !in->fault.is_refused)
-			uffd_wake(fill->task->uffd, fill_address(fill, 0), d->page_bytes);
-	} else {
-		if (in->fault.is_refused && !in->is_ahead)
-			refused_keep(d, &in->fault, REFUSED_FRAMES);
-		fill_abort(d, fill, 0);
-	}
-	vm_object_put(fill->object);
 }
 
 /* Pages that were read ahead are INACTIVE, mapped nowhere: their touch is a soft fault, which maps
@@ -268,16 +374,29 @@ swapin_finish(struct fault_server *server, struct swapin *in, int result)
 	/* Another lane serves the task by now: its threads fault again, there. */
 	moved = load_acquire(&in->fault.task->lane) != server->lane;
 	if (good > 0 && !moved)
-		done = in->is_ahead
+		done = in->is_ahead || in->is_below
 			   ? fill_put(fill, server->bounce, good)
 			   : fill_copy(server->stats, fill, server->bounce, good, !fill->wired);
+	/* What is wired is dirty from now on, whether anybody stores or not. */
+	for (unsigned i = 0; unlikely(fill->wired && fill->object->external != NULL) && i < done;
+	     i++)
+		marks_set(fill->object, fill->index + i,
+		    (char *)server->bounce + ((size_t)i << server->daemon->page_shift));
+	place_clear(in, done);
 	read_count(server, in, done, result, clock_now_ns() - in->fault.start_ns);
-	if (done > 0 && in->is_ahead)
+	/* The copy's thread finds it, when it has been woken. */
+	if (done > 0 && in->is_below && in->fault.is_refused)
+		refused_keep(server->daemon, &in->fault, REFUSED_FRAMES);
+	if (done > 0 && (in->is_ahead || in->is_below))
 		ahead_finish(fill, done);
 	else if (done > 0)
 		fill_finish(&server->stats, fill, done, PAGE_ACTIVE, true); /* drops the object */
 	else
-		read_failed(server, in, good == 0 && !moved ? bad : PAGER_OK);
+		read_failed(server, &in->fault, fill,
+		    in->is_ahead   ? AHEAD
+		    : in->is_below ? FOR_COPY
+				   : FOR_TOUCH,
+		    good == 0 && !moved ? bad : PAGER_OK);
 }
 
 static void
@@ -287,6 +406,65 @@ give_back(struct fault_seat *seat, struct swapin *in)
 	swap_channel_buffer_put(seat->channel, in->buffer);
 	in->used = false;
 	seat->swapins_used--;
+	seat->swapins_ahead -= in->is_ahead;
+}
+
+/* Its pages fail as if the file had said so. The entry and its buffer stay the channel's. */
+static void
+set_aside(struct fault_server *server, struct swapin *in)
+{
+	struct swapin own = *in;
+
+	CHECK(in->used && !in->is_aside);
+	vm_object_get(in->fill.object);
+	fetch_add_acq_rel(&in->fill.object->external->reads_aside, 1);
+	in->fault.task = NULL;
+	/* If this server is relieved meanwhile, the next one may see the read come back. */
+	in->is_aside = true;
+	/* No thread waits for it. */
+	server->seat->swapins_ahead += !in->is_ahead;
+	in->is_ahead = true;
+	watch_client(in->fill.object->is_shareable ? task_cookie(own.fault.task)
+						   : vm_object_cookie(in->fill.object));
+	swapin_finish(server, &own, -EIO);
+	task_put(own.fault.task);
+}
+
+void
+swapin_forget(struct fault_server *server)
+{
+	struct fault_seat *seat = server->seat;
+	unsigned forgets;
+
+	locks_assert_none();
+	CHECK_OBJ(seat, FAULT_SEAT_MAGIC);
+	forgets = load_acquire(&server->daemon->vnodes.read_forgets);
+	if (likely(forgets == seat->forgets_seen))
+		return;
+	for (unsigned i = 0; i < seat->depth && !watch_is_relieved(); i++) {
+		struct swapin *in = &seat->swapins[i];
+		struct external *x = in->used && !load_acquire(&in->finished) && !in->is_aside
+					 ? in->fill.object->external
+					 : NULL;
+
+		if (x && load_acquire(&x->read_forgets) != in->forgets)
+			set_aside(server, in);
+	}
+	/* Otherwise the next server looks. */
+	if (!watch_is_relieved())
+		seat->forgets_seen = forgets;
+}
+
+/* It has come back, and the file answers again. */
+static void
+aside_end(struct fault_seat *seat, struct swapin *in)
+{
+	struct vm_object *o = in->fill.object;
+
+	give_back(seat, in);
+	if (fetch_sub_relaxed(&o->external->reads_aside, 1) == 1)
+		refused_places_changed(o->daemon);
+	vm_object_put(o);
 }
 
 void
@@ -320,7 +498,13 @@ swapin_reap(struct fault_server *server)
 		struct swapin *in = &seat->swapins[completion.cookie];
 		struct task *task = in->fault.task;
 
-		watch_client(task_cookie(task));
+		if (unlikely(in->is_aside)) {
+			aside_end(seat, in);
+			continue;
+		}
+		/* What is put in place for another client's copy goes into the object below. */
+		watch_client(in->fill.object->is_shareable ? task_cookie(task)
+							   : vm_object_cookie(in->fill.object));
 		in->read.transferred = completion.bytes;
 		swapin_finish(server, in, completion.result);
 		task_put(task);

@@ -14,12 +14,20 @@
  * held */
 enum fault_outcome swapin_start(
     struct fault_server *server, const struct fault *fault, struct fill *fill);
+/* The same for a fill of pages of which a copy was touched (vm/copy_link.h): they become INACTIVE,
+ * and are mapped nowhere. The first one is WANTED, so that the thread is woken and faults again.
+ * The seat's server, no lock held */
+enum fault_outcome swapin_start_below(
+    struct fault_server *server, const struct fault *fault, struct fill *fill);
 /* The same for a fill that no thread waits for: its pages become INACTIVE, and are mapped
  * nowhere. fault: the one that it is begun for. => whether the read has begun; if not, all of the
  * fill has been put back. The seat's server, no lock held */
 bool swapin_start_ahead(struct fault_server *server, const struct fault *fault, struct fill *fill);
 /* Finishes the reads that are complete. => no lock held */
 void swapin_reap(struct fault_server *server);
+/* Reads of files that are not waited for any more (vnode_forget) fail for those who did. => no lock
+ * held */
+void swapin_forget(struct fault_server *server);
 /* Frees the entries that a relieved server has answered. */
 void swapin_collect(struct fault_seat *seat);
 

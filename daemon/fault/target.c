@@ -12,6 +12,8 @@
 #include "transit/run.h"
 #include "vm/submap.h"
 #include "vm/vm_map.h"
+#include "vm/window.h"
+#include "vm/window_source.h"
 
 /* Of a submap the fault may have no more than the region that it touches. => true: with O taken;
  * false: it touches a hole, or the region does not allow it; M held */
@@ -37,11 +39,88 @@ submap_enter(const struct fault *f, struct target *t)
 	return may;
 }
 
+/* Neighbours that are looked at on either side. */
+#define SHOWN_NEAR 64u
+
+/* Whether the page of the source is in memory, or can be brought there. If so its O is taken. */
+static bool
+source_enter(struct vm_object *source, uint64_t index)
+{
+	enum slot_kind kind;
+
+	lock_acquire(&source->lock);
+	kind = slot_kind(load_relaxed(vm_object_slot(source, index)));
+	if (kind == SLOT_RESIDENT || kind == SLOT_STORED)
+		return true;
+	lock_release(&source->lock);
+	return false;
+}
+
+/* The pages around the touched one that the window shows. => M held */
+static void
+neighbours_locked(const struct window *w, struct target *t)
+{
+	uint64_t at = t->copy_index, low = max_u64(w->first, t->low),
+		 high = min_u64(w->end, t->high);
+
+	lock_assert_held(&w->source->task->map.lock);
+	t->low = t->high = at;
+	while (t->low > low && at - t->low < SHOWN_NEAR &&
+	       window_page_locked(w, t->low - 1) == WINDOW_SHOWS)
+		t->low--;
+	while (t->high < high && t->high - at < SHOWN_NEAR &&
+	       window_page_locked(w, t->high) == WINDOW_SHOWS)
+		t->high++;
+}
+
+/* Looks whether the touch is of a window. A read that may see the page of the source becomes one of
+ * that page, with that object's O taken. => FOUND: as before or so, with O taken if *ret_taken;
+ * OPENS: the copy's own page must be mapped there, and the client's agent is to be asked;
+ * ASKED: it has been, and whoever hears of it wakes the thread; M held */
+static enum target_found
+window_enter_locked(
+    const struct fault *f, const struct vm_entry *e, struct target *t, bool *ret_taken)
+{
+	struct window *w = window_at_locked(e->mapping, t->index);
+	uint64_t at, first, end;
+	struct vm_object *source;
+
+	lock_assert_held(&f->task->map.lock);
+	*ret_taken = false;
+	if (!w)
+		return TARGET_FOUND;
+	if (window_page_locked(w, t->index) == WINDOW_ASKED)
+		return TARGET_ASKED;
+	source = w->source->object;
+	at = w->source_first + (t->index - w->first);
+	if (!t->wired && !(f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) &&
+	    window_shows(t->object, t->index, source, at) && source_enter(source, at)) {
+		t->copy = t->object;
+		t->copy_index = t->index;
+		t->copy_shift = w->source_first - w->first;
+		vm_object_get(t->copy);
+		neighbours_locked(w, t);
+		t->low += t->copy_shift;
+		t->high += t->copy_shift;
+		t->object = source;
+		t->base = w->source->base;
+		t->seen_by = w->source->number;
+		t->is_read_only = true;
+		t->index = at;
+		*ret_taken = true;
+		return TARGET_FOUND;
+	}
+	window_block_locked(w, t->index, t->low, t->high, &first, &end);
+	window_set_locked(w, first, end, WINDOW_ASKED);
+	return TARGET_OPENS;
+}
+
 enum target_found
 target_find(struct daemon *d, const struct fault *f, struct target *ret)
 {
 	struct vm_map *m = &f->task->map;
 	enum target_found found = TARGET_UNKNOWN;
+	bool is_taken = false;
 	struct vm_entry *e;
 
 	locks_assert_none();
@@ -51,11 +130,16 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 	 * nothing is known of it here. */
 	if (e && unlikely(e->mapping->object->is_device))
 		e = NULL;
-	if (e) {
+	if (e && unlikely(m->barrier) && f->flags & (UFFD_FAULT_WRITE | UFFD_FAULT_WP)) {
+		m->barrier_met = true;
+		found = TARGET_HELD;
+	} else if (e) {
 		ret->object = e->mapping->object;
 		ret->base = e->mapping->base;
 		ret->seen_by = e->mapping->number;
-		ret->is_read_only = e->mapping->is_read_only;
+		/* What is brought in while the client forks is not to be written before that is
+		 * over. */
+		ret->is_read_only = e->mapping->is_read_only || m->barrier;
 		ret->low = e->offset >> d->page_shift;
 		ret->high = ret->low + ((e->end - e->start) >> d->page_shift);
 		ret->index = ret->low + ((f->address - e->start) >> d->page_shift);
@@ -67,7 +151,12 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 			ret->want = FAULT_CLUSTER_MAX;
 		CHECK(ret->index < ret->high && ret->high <= e->mapping->end);
 		found = TARGET_FOUND;
-		if (likely(!ret->object->submap))
+		ret->copy = NULL;
+		if (unlikely(e->mapping->windows != NULL))
+			found = window_enter_locked(f, e, ret, &is_taken);
+		if (unlikely(is_taken || found != TARGET_FOUND))
+			;
+		else if (likely(!ret->object->submap))
 			lock_acquire(&ret->object->lock);
 		else if (!submap_enter(f, ret))
 			found = TARGET_FORBIDDEN;

@@ -21,11 +21,19 @@ struct target {
 	bool wired;
 	unsigned want; /* pages to bring in, the faulting one included */
 	int direction; /* of the run: 1 or -1 */
+	/* The page is seen at the place of page `copy_index` of a copy, as pages of the object are
+	 * at those of the pages copy_shift below (vm/window.h). With a reference; NULL: it is not
+	 */
+	struct vm_object *copy;
+	uint64_t copy_index, copy_shift;
 };
 
 enum target_found {
 	TARGET_UNKNOWN,   /* there is no region */
 	TARGET_FORBIDDEN, /* the object is a submap, which does not allow the touch */
+	TARGET_HELD,      /* a write, while the client forks: it is woken when that is over */
+	TARGET_OPENS,     /* a copy's page that is not mapped there must be: shown_ask */
+	TARGET_ASKED,     /* likewise, and the client's agent has been asked: it is woken */
 	TARGET_FOUND,     /* with O taken, and a reference on the object */
 };
 

@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +16,8 @@
 #include "clock.h"
 #include "fault/affinity.h"
 #include "fault/dispatch.h"
+#include "own.h"
+#include "threads.h"
 
 static void
 client_has_moved(struct task *task)
@@ -36,6 +37,7 @@ fault_server_answer(
 
 	locks_assert_none();
 	CHECK(count > 0);
+	store_relaxed(&(server->seat ? server->seat : server->home)->fault_ns, now);
 	for (unsigned i = 0; i < count; i++) {
 		struct fault fault = {
 			.task = task,
@@ -60,7 +62,7 @@ fault_server_answer(
 static void
 run_first(void)
 {
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
+	thread_nice_set(-15);
 }
 
 /* glibc registers each thread for restartable sequences, and so the kernel tells it its CPU after
@@ -126,7 +128,10 @@ fault_server_create(struct daemon *d, struct fault_server *server, unsigned inde
 	server->stats = stats_shard(&d->stats, shard_index_server(d, index));
 	server->bounce = mmap(
 	    NULL, bounce, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
-	return server->bounce == MAP_FAILED ? -ENOMEM : 0;
+	if (server->bounce == MAP_FAILED)
+		return -ENOMEM;
+	own_area(OWN_BOUNCE, server->bounce, bounce);
+	return 0;
 }
 
 int

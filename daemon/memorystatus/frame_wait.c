@@ -8,9 +8,16 @@
  */
 #include "memorystatus/frame_wait.h"
 
+#include "clock.h"
 #include "daemon.h"
+#include "memorystatus/creation.h"
+#include "memorystatus/memorystatus.h"
 #include "pagers/store.h"
 #include "vm/task.h"
+
+/* A store that waits is tried again after this time, in nanoseconds, whatever has been written: its
+ * file may fail by now. */
+#define STORE_LOOK_NS 400000000u
 
 /* The most faults of one client that may wait: a client can make as many as it likes, and others
  * need places too. */
@@ -90,12 +97,13 @@ use_of(enum wait_for wait)
 bool
 frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for wait)
 {
-	bool limit = wait == WAIT_LIMIT;
+	bool limit = wait == WAIT_LIMIT, store = wait == WAIT_DIRTY;
 	struct task *task = fault->task;
 	struct park *k = &d->park;
 	uint32_t i = PARK_NONE;
+	bool ask = false;
 
-	CHECK(wait <= WAIT_LIMIT);
+	CHECK(wait <= WAIT_DIRTY);
 	lock_acquire(&k->lock);
 	if (task_is_dead(task)) {
 		/* frame_wait_drop has been here, or waits for the lock: it must not miss this
@@ -107,19 +115,30 @@ frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for wait)
 	    k->free_head != PARK_NONE)
 		limited_add_locked(k, task);
 	if (task->waits.count < task_share(k))
-		i = park_keep_locked(
-		    k, limit ? &task->waits.limited : &k->waiting[use_of(wait)], fault, wait);
+		i = park_keep_locked(k,
+		    limit   ? &task->waits.limited
+		    : store ? &k->storing
+			    : &k->waiting[use_of(wait)],
+		    fault, wait);
 	if (i == PARK_NONE && fault->is_refused)
 		refused_keep_locked(k, fault, REFUSED_FRAMES);
 	else if (i == PARK_NONE)
 		overflow_locked(k, task);
 	if (i != PARK_NONE && limit)
 		fetch_add_relaxed(&task->bill.process->limit_parked, 1);
-	if (i != PARK_NONE && !limit && !fault->has_waited) {
+	if (limit && load_relaxed(&task->bill.process->is_over_fatal))
+		ask = true;
+	if (i != PARK_NONE && store) {
+		k->pool[i].fault.again_ns = clock_now_ns() + STORE_LOOK_NS;
+		k->pool[i].fault.dirty_turn = load_relaxed(&task->bill.account->dirty_turn);
+	}
+	if (i != PARK_NONE && !limit && !store && !fault->has_waited) {
 		k->pool[i].fault.has_waited = true;
 		k->pool[i].fault.since = moment_now(d);
 	}
 	lock_release(&k->lock);
+	if (unlikely(ask))
+		memorystatus_want(d);
 	return true;
 }
 
@@ -165,12 +184,15 @@ judge_locked(struct daemon *d, const struct parked_fault *parked, struct moment 
 	if (task_is_dead(task))
 		return VERDICT_SERVE;
 	if (parked->wait == WAIT_LIMIT)
-		return process_over_limit(task->bill.process, 1) || lane_must_wait(d, task)
+		return process_over_limit(task->bill.process, 1) ||
+			       load_relaxed(&task->bill.process->is_over_fatal) ||
+			       lane_must_wait(d, task) || creation_must_wait(d, task)
 			   ? VERDICT_WAIT
 			   : VERDICT_SERVE;
 	if (frames_available_for(d, use_of(parked->wait)) > 0)
 		return VERDICT_SERVE;
-	if (load_acquire(&d->park.squeezed) &&
+	/* As long as a process can be ended to make room nobody is refused. */
+	if (load_acquire(&d->park.squeezed) && !load_relaxed(&d->memorystatus.can_help) &&
 	    squeeze_refuses(use_of(parked->wait),
 		tried_least(tried_for_locked(k, parked, now), moment_tried(k->squeezed_since, now)),
 		swap_has_room(d)))
@@ -227,6 +249,41 @@ frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait)
 	}
 	lock_release(&k->lock);
 	return verdict;
+}
+
+bool
+frame_wait_take_store(struct daemon *d, struct fault *ret)
+{
+	struct park *k = &d->park;
+	uint64_t now_ns = clock_now_ns();
+	uint32_t previous = PARK_NONE, i;
+
+	locks_assert_none();
+	lock_acquire(&k->lock);
+	for (i = k->storing.head; i != PARK_NONE; previous = i, i = k->pool[i].next) {
+		const struct fault *f = &k->pool[i].fault;
+
+		if (task_is_dead(f->task) || f->again_ns <= now_ns ||
+		    f->dirty_turn != load_relaxed(&f->task->bill.account->dirty_turn) ||
+		    dirty_has_room(f->task))
+			break;
+	}
+	if (i != PARK_NONE) {
+		*ret = k->pool[i].fault;
+		park_unlink_locked(k, &k->storing, i, previous);
+	}
+	lock_release(&k->lock);
+	return i != PARK_NONE;
+}
+
+void
+frame_wait_stores_changed(struct daemon *d)
+{
+	locks_assert_none();
+	if (load_acquire(&d->park.storing_count) == 0)
+		return;
+	fetch_add_acq_rel(&d->park.storing_changed, 1);
+	bells_ring_one(&d->bells);
 }
 
 void
@@ -291,6 +348,7 @@ frame_wait_judge(struct daemon *d)
 {
 	bool room = load_relaxed(&d->frames.free_count) >= d->frames.free_min;
 	struct moment tried;
+	uint64_t given_up;
 
 	locks_assert_none();
 	if (load_relaxed(&d->park.squeezed)) {
@@ -300,7 +358,14 @@ frame_wait_judge(struct daemon *d)
 		}
 	} else if (!room && frame_wait_longest(d, &tried) && squeeze_begins(tried)) {
 		squeeze_begin(d);
+		given_up = frames_retire_end(d);
+		if (given_up > 0)
+			log_warning_limited(
+			    "memory cannot be made as small as it was to be: %llu frames do not "
+			    "become free, because pages cannot leave",
+			    (unsigned long long)given_up);
 		log_info_limited("nothing can leave: memory is squeezed");
+		memorystatus_want(d);
 	}
 	/* Waiting faults are judged again. Clients may have given frames back, of which nobody has
 	 * been told; and a fault may have been refused just after there was room again, or have met
@@ -362,14 +427,14 @@ frame_wait_drop(struct daemon *d, struct task *task)
 	fetch_sub_relaxed(&task->bill.process->limit_parked, limited);
 	dropped = limited + drop_locked(k, &k->refused, task) +
 		  drop_locked(k, &k->tableless, task) + drop_locked(k, &k->placeless, task) +
-		  overflow_drop_locked(k, task);
+		  drop_locked(k, &k->storing, task) + overflow_drop_locked(k, task);
 	for (unsigned use = 0; use < FRAME_USE_COUNT; use++)
 		dropped += drop_locked(k, &k->waiting[use], task);
 	CHECK(task->waits.count == 0);
 	lock_release(&k->lock);
 	while (dropped-- > 0)
 		task_put(task);
-	/* Clients of side lanes may have waited for frames only because this one did
-	 * (lane_must_wait). */
+	/* Clients of side lanes, and those that make pages fast, may have waited for frames only
+	 * because this one did (lane_must_wait, creation_must_wait). */
 	frame_wait_freed(d);
 }

@@ -31,6 +31,11 @@ bool frame_wait_keep(struct daemon *d, const struct fault *fault, enum wait_for 
 /* The oldest fault that may run now, or must wait no longer, taken out with its reference. =>
  * VERDICT_WAIT: none */
 enum wait_verdict frame_wait_take(struct daemon *d, struct fault *ret, enum wait_for *ret_wait);
+/* A store into a file that is to be tried again, taken out with its reference: pages of its user's
+ * have become clean, there is room, or it has waited for a while. => false: none; no lock held */
+bool frame_wait_take_store(struct daemon *d, struct fault *ret);
+/* Stores that wait are looked at. Any thread, no lock held. */
+void frame_wait_stores_changed(struct daemon *d);
 /* A client for whose forgotten faults there is room again, taken out with its reference. Every
  * thread that has taken faults out asks for it. => NULL: none; no lock held */
 struct task *frame_wait_overflowed(struct daemon *d);

@@ -5,6 +5,7 @@
 #include "memorystatus/limits.h"
 
 #include "daemon.h"
+#include "memorystatus/memorystatus.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
 
@@ -48,14 +49,18 @@ limits_want(struct daemon *d, struct task *task)
 void
 limits_want_of_owner(struct vm_object *o)
 {
+	struct process *process;
 	struct task *owner;
 
-	CHECK(o->is_shareable);
+	CHECK(o->owner);
 	locks_assert_none();
 	lock_acquire(&o->lock);
 	owner = task_get(o->owner);
 	lock_release(&o->lock);
-	if (process_over_limit(owner->bill.process, 0))
+	process = owner->bill.process;
+	if (process_over_limit(process, 0))
 		limits_want(o->daemon, owner);
+	if (unlikely(process_over_footprint(process, 0)) && load_relaxed(&process->dying_ns) == 0)
+		memorystatus_want(o->daemon);
 	task_put(owner);
 }

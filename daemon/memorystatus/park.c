@@ -45,6 +45,7 @@ count_of(struct park *k, const struct park_list *l)
 	return l == &k->refused     ? &k->refused_count
 	       : l == &k->tableless ? &k->tableless_count
 	       : l == &k->placeless ? &k->placeless_count
+	       : l == &k->storing   ? &k->storing_count
 				    : &k->count;
 }
 
@@ -54,6 +55,13 @@ static bool
 is_for_frames(const struct park *k, const struct park_list *l)
 {
 	return l >= k->waiting && l < k->waiting + FRAME_USE_COUNT;
+}
+
+/* Whether threads wait for the list's faults: those of others have got SIGBUS. */
+static bool
+is_waiting(struct park *k, const struct park_list *l)
+{
+	return count_of(k, l) == &k->count || l == &k->storing;
 }
 
 static void
@@ -84,11 +92,13 @@ park_unlink_locked(struct park *k, struct park_list *l, uint32_t i, uint32_t pre
 		k->pool[previous].next = k->pool[i].next;
 	if (l->tail == i)
 		l->tail = previous;
-	CHECK(count != &k->count || k->pool[i].fault.task->waits.count > 0);
-	if (count == &k->count)
+	CHECK(!is_waiting(k, l) || k->pool[i].fault.task->waits.count > 0);
+	if (is_waiting(k, l))
 		k->pool[i].fault.task->waits.count--;
 	if (is_for_frames(k, l))
 		fetch_sub_relaxed(&k->frame_count, 1);
+	if (k->pool[i].is_patient)
+		fetch_sub_relaxed(&k->patient_count, 1);
 	store_release(count, load_relaxed(count) - 1);
 	k->pool[i].next = k->free_head;
 	k->free_head = i;
@@ -110,10 +120,14 @@ park_keep_locked(struct park *k, struct park_list *l, const struct fault *fault,
 	k->pool[i].wait = wait;
 	k->pool[i].ticket = k->next_ticket++;
 	task_get(fault->task);
-	if (count == &k->count)
+	if (is_waiting(k, l))
 		fault->task->waits.count++;
 	if (is_for_frames(k, l))
 		fetch_add_relaxed(&k->frame_count, 1);
+	k->pool[i].is_patient =
+	    is_for_frames(k, l) && !load_relaxed(&fault->task->creation.is_fast);
+	if (k->pool[i].is_patient)
+		fetch_add_relaxed(&k->patient_count, 1);
 	append_locked(k, l, i);
 	store_release(count, load_relaxed(count) + 1);
 	return i;

@@ -23,12 +23,15 @@ struct fault {
 	uint32_t flags; /* UFFD_FAULT_* */
 	uint32_t thread;
 	uint64_t start_ns;
-	bool has_waited;          /* for a frame */
-	bool is_kept;             /* it was put aside: its thread may have left the touch since */
-	bool is_refused;          /* its page has poison: no thread waits for the answer */
-	uint64_t again_ns;        /* refused once more: it is not looked at before this time */
-	uint32_t again_after_ns;  /* how long that was put off; 0: not yet */
-	struct moment since;      /* when it began to wait for a frame */
+	bool has_waited;         /* for a frame */
+	bool is_kept;            /* it was put aside: its thread may have left the touch since */
+	bool is_ahead;           /* nobody has touched the page yet: fault/zero_ahead.h */
+	bool is_refused;         /* its page has poison: no thread waits for the answer */
+	uint64_t again_ns;       /* refused once more: it is not looked at before this time. Of
+				    WAIT_DIRTY: it is looked at then, whatever has been written */
+	uint32_t dirty_turn;     /* of WAIT_DIRTY: share_account.dirty_turn when it began to wait */
+	uint32_t again_after_ns; /* how long that was put off; 0: not yet */
+	struct moment since;     /* when it began to wait for a frame */
 	uint64_t window_since_ns; /* when a recording's window first held it up; 0: none does */
 };
 
@@ -38,6 +41,7 @@ enum wait_for {
 	WAIT_WRITE, /* a frame, for a write to a stored page, or to one that is clean */
 	WAIT_READ,  /* a frame, for a read of a stored page */
 	WAIT_LIMIT, /* pages of the client's own to leave */
+	WAIT_DIRTY, /* dirty pages of the user's files to be written */
 };
 
 /* Why a fault was answered with SIGBUS. */
@@ -54,6 +58,7 @@ enum refusal {
 struct parked_fault {
 	struct fault fault; /* with a task reference */
 	enum wait_for wait; /* what it waits for; not of refused faults */
+	bool is_patient;    /* counted in patient_count */
 	uint64_t ticket;    /* order of arrival, over all lists */
 	uint32_t next;
 };
@@ -73,8 +78,9 @@ struct park {
 	struct park_list tableless; /* (K) REFUSED_TABLES: answered when its client may have table
 				       memory */
 	struct park_list
-	    placeless;        /* (K) REFUSED_PLACE: answered when the pager may have the page */
-	uint64_t next_ticket; /* (K) */
+	    placeless;            /* (K) REFUSED_PLACE: answered when the pager may have the page */
+	struct park_list storing; /* (K) WAIT_DIRTY: stores into files */
+	uint64_t next_ticket;     /* (K) */
 	struct moment served[FRAME_USE_COUNT]; /* (K) when one of the waiting was last given a
 						  frame */
 	struct moment squeezed_since;          /* (K) */
@@ -82,10 +88,14 @@ struct park {
 	atomic_bool squeezed;        /* (A) faults have waited in vain (memorystatus/squeeze.c);
 					written by the writer */
 	atomic_uint frame_count;     /* (A) faults that wait for a frame */
+	atomic_uint patient_count;   /* (A) of these, faults of clients that do not make pages fast
+					(creation.h) */
 	atomic_uint count;           /* (A) faults that wait, for a frame or for a limit */
 	atomic_uint refused_count;   /* (A) faults on `refused` */
 	atomic_uint tableless_count; /* (A) faults on `tableless` */
 	atomic_uint placeless_count; /* (A) faults on `placeless` */
+	atomic_uint storing_count;   /* (A) faults on `storing` */
+	atomic_uint storing_changed; /* (A) times that they were to be looked at */
 	atomic_uint places_changed;  /* (A) times that the placeless were to be looked at */
 	atomic_uint tables_freed;  /* (A) times that table memory was given back, or may have been,
 				      while some were tableless: they are looked at again */

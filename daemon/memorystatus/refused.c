@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "daemon.h"
+#include "pagers/returns.h"
 #include "vm/task.h"
 
 /* A refused fault that cannot be answered at its turn has its next one after this time, and each
@@ -56,6 +57,9 @@ refused_keep_locked(struct park *k, const struct fault *fault, enum refusal why)
 void
 refused_keep(struct daemon *d, const struct fault *fault, enum refusal why)
 {
+	/* The cleaner collects tables that nobody uses, and has it answered then. */
+	if (why == REFUSED_TABLES && load_relaxed(&d->slots.idle) > 0)
+		returns_ring(d);
 	lock_acquire(&d->park.lock);
 	refused_keep_locked(&d->park, fault, why);
 	lock_release(&d->park.lock);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Draining: segments move from a swap file that is being emptied to another one, one at a time,
- * through a buffer. Runs on: the writer's thread, which may wait for I/O. Allocates only where
- * writer_reserve does.
+ * Draining: segments move from a swap file that is being emptied to another one of the same
+ * directory, one at a time, through a buffer. Runs on: the writer's thread, which may wait for I/O.
  */
 #include "pageout/drain.h"
 
 #include <errno.h>
 
 #include "daemon.h"
+#include "failpt.h"
 #include "pageout/writer.h"
 #include "pagers/swapspace.h"
 
@@ -37,10 +37,11 @@ transfer_wait(struct writer *w, int direction, struct swap_slot slot, size_t len
 static void
 move_failed(struct writer *w, enum swap_failure kind, struct swap_slot slot, int error)
 {
-	CHECK(slot.v != 0 && error < 0);
+	struct swap_fault fault = swap_fault_of(w->daemon->swap, slot, error);
+
 	stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 	swap_mark_error(w->daemon->swap, slot, error);
-	swapspace_failed(w->daemon, kind, error);
+	swapspace_failed(w->daemon, kind, &fault);
 }
 
 /* Moves one segment to another place. A segment that goes away meanwhile, or is being read, is no
@@ -56,7 +57,7 @@ move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 
 	/* There is one buffer, since one segment is moved at a time. */
 	CHECK(buffer != NULL);
-	*ret_full = !writer_reserve(w, &to);
+	*ret_full = swap_reserve_beside(d->swap, from, &to) != 0;
 	if (*ret_full) {
 		swap_channel_buffer_put(w->mover, buffer);
 		return false;
@@ -73,6 +74,7 @@ move_segment(struct writer *w, const struct caway *away, bool *ret_full)
 		move_failed(w, SWAP_FAILED_WRITE, to, write_error);
 	if (!error) {
 		swap_commit(d->swap, to);
+		failpt_die(FAIL_DIE_SWAP_MOVED);
 		error = compressor_place_moved(
 		    d->compressor, away->segment, away->place, (struct cplace){ to.v });
 	}
@@ -90,7 +92,7 @@ drain(struct writer *w)
 	uint32_t cursor = 0;
 	struct caway away;
 
-	CHECK(d->swap != NULL && w->in_flight == 0);
+	CHECK(d->swap != NULL);
 	while (!full && compressor_away_next(d->compressor, &cursor, &away))
 		if (swap_slot_is_draining(d->swap, (struct swap_slot){ away.place.v }))
 			failed |= !move_segment(w, &away, &full);

@@ -13,13 +13,22 @@
  * other pages. If that has been tried as often as squeeze.c demands before a first touch is
  * refused, the rest of the range stays.
  *
+ * Pages of a client that is frozen keep apart: each worker stores them in a segment of its own for
+ * them, which goes to swap before all others, and puts beside them what the client has in other
+ * segments. So all that it has is a run of segments, and none of them has pages of others.
+ *
  * Runs on: pageout workers. Allocates nothing; no lock is held across I/O.
  */
 #include "pageout/evict.h"
 
+#include <errno.h>
+
 #include "pageout/launder.h"
 #include "pageout/writeback.h"
+#include "pagers/pager.h"
 #include "pagers/store.h"
+#include "transit/release.h"
+#include "vm/hole.h"
 #include "vm/task.h"
 
 /* Pages of a part. Neighbours of one part leave in one punch. */
@@ -155,6 +164,82 @@ goes_on_to_swap_locked(const struct daemon *d, const struct eviction *e)
 	return swap_has_room(d) && follow * 3 / 4 > store_share(d);
 }
 
+/* --- pages that keep apart --- */
+
+/* Puts a stored page beside the others, if it is in memory and nobody has it now; w->refused: there
+ * was no room. => whether it has moved */
+static bool
+gather_page(struct pageout_worker *w, struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = w->daemon;
+	struct cref from, to;
+	uint64_t slot;
+	int error;
+
+	lock_acquire(&o->lock);
+	slot = load_relaxed(vm_object_slot(o, index));
+	from = slot_kind(slot) == SLOT_STORED ? slot_cref(slot) : CREF_NONE;
+	if (from.v == 0 || vm_object_hole_at(o, index) || compressor_is_single_value(from) ||
+	    compressor_is_away(d->compressor, from)) {
+		lock_release(&o->lock);
+		return false;
+	}
+	vm_object_hole_begin(o, &w->hole, index, index + 1);
+	lock_release(&o->lock);
+	error = compressor_gather(d->compressor, w->index, from, vm_object_owner(o, index), &to);
+	if (error == 0) {
+		lock_acquire(&o->lock);
+		vm_object_slot_set(o, index, slot_with_door(slot_stored(to), slot_door(slot)));
+		lock_release(&o->lock);
+	}
+	vm_object_hole_close(o, &w->hole);
+	w->refused |= error == -ENOSPC;
+	if (error == 0)
+		compressor_free(d->compressor, from);
+	return error == 0;
+}
+
+/* The stored pages of [first, last); w->refused: not all found room. => how many have moved */
+static uint64_t
+gather(struct pageout_worker *w, struct vm_object *o, uint64_t first, uint64_t last)
+{
+	struct daemon *d = w->daemon;
+	uint64_t gathered = 0, count = 0;
+
+	locks_assert_none();
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++)
+		count += slot_kind(load_acquire(vm_object_slot(o, i))) == SLOT_STORED;
+	if (count == 0)
+		return 0;
+	w->refused = pager_room_take(o, count) != PAGER_ROOM_ALL;
+	if (w->refused)
+		return 0;
+	watch_client(vm_object_cookie(o));
+	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last && !w->refused; i++)
+		gathered += gather_page(w, o, i);
+	pageq_lock(d);
+	frames_reclaim_credit_locked(d, 64u << 10);
+	pageq_unlock(d);
+	return gathered;
+}
+
+bool
+evict_apart_is_over_locked(const struct pageout_worker *w)
+{
+	pageq_assert_held(w->daemon);
+	return w->has_apart && w->daemon->pageq.evictions.freezes == 0;
+}
+
+void
+evict_apart_end(struct pageout_worker *w)
+{
+	locks_assert_none();
+	CHECK(w->has_apart);
+	compressor_apart_end(w->daemon->compressor, w->index);
+	w->has_apart = false;
+	writeback_want(w->daemon);
+}
+
 bool
 evict_round(struct pageout_worker *w, unsigned *ret_freed)
 {
@@ -162,6 +247,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	struct eviction *e;
 	struct vm_object *o;
 	struct search s;
+	uint64_t gathered = 0;
 	unsigned freed;
 	bool room, goes_on = false;
 
@@ -178,6 +264,10 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	o = e->object;
 	if (w->part_batch == 0)
 		w->part_batch = PART_BATCH;
+	if (e->apart) {
+		compressor_apart(d->compressor, w->index, true);
+		w->has_apart = true;
+	}
 	room = store_has_room(w->daemon, w->index, w->part_batch);
 	s = collect(w, o, room ? w->part_batch : PART_BATCH, !room);
 	w->acceleration = goes_on ? w->part_acceleration : 0;
@@ -185,6 +275,11 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	freed = launder_begun(w, w->victims, s.count);
 	w->evicting = false;
 	w->acceleration = 0;
+	if (e->apart) {
+		if (!w->refused && !s.met_dirty)
+			gathered = gather(w, o, w->part_low, s.at);
+		compressor_apart(d->compressor, w->index, false);
+	}
 	if (s.met_dirty)
 		w->refused = true;
 	/* The writer begins before there is no room left, so that this worker need not wait. */
@@ -197,8 +292,9 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 
 	pageq_lock(d);
 	e->pages += freed;
+	e->gathered += gathered;
 	e->met_busy |= s.met_busy;
-	if (freed > 0)
+	if (freed + gathered > 0)
 		e->since = moment_now(d);
 	/* Pages that found no room are tried again. */
 	if (!w->refused)

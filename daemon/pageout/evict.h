@@ -19,4 +19,10 @@ bool evict_wanted_locked(const struct daemon *d, unsigned lane);
  */
 bool evict_round(struct pageout_worker *w, unsigned *ret_freed);
 
+/* Whether the worker fills a segment with pages that keep apart, of which no more come. => PAGEQ
+ * held */
+bool evict_apart_is_over_locked(const struct pageout_worker *w);
+/* That segment may be written. No lock held. */
+void evict_apart_end(struct pageout_worker *w);
+
 #endif

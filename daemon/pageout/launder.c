@@ -4,16 +4,20 @@
  * nothing. No lock is held across a userfaultfd call, a read or a punch; the victims are busy.
  *
  * The order, for victims that are close together: write-protect them (taking mappings away is best
- * effort, this is not), read, store the copy in frame.cref, look for WANTED (a fault that came
- * meanwhile wins), and let them leave (transit/leave.c). A clean page only leaves.
+ * effort, this is not), look for pins (pmap/pins.h: a page into which a device writes stays), read,
+ * store the copy in frame.cref, look for WANTED (a fault that came meanwhile wins), and let them
+ * leave (transit/leave.c). A clean page only leaves.
  */
 #include "pageout/launder.h"
 
 #include <errno.h>
 #include <unistd.h>
 
+#include "failpt.h"
+#include "clock.h"
 #include "pageout/writeback.h"
 #include "pageq/side.h"
+#include "pmap/pins.h"
 #include "vm/task.h"
 #include "transit/leave.h"
 #include "pagers/pager.h"
@@ -25,15 +29,30 @@ is_dirty(struct pageout_worker *w, const struct victim *v)
 	return load_acquire(&victim_page(w->daemon, v)->word) & PAGE_DIRTY;
 }
 
-/* How many victims from v[0] on are adjacent, and either all dirty or all clean. */
+/* What is known of the victims of one object while they are laundered. */
+struct laundering {
+	/* Of each victim. */
+	bool stored[PAGEOUT_BATCH_MAX]; /* it has a copy */
+	bool pinned[PAGEOUT_BATCH_MAX]; /* it is to stay for a pin */
+	/* Of each group of victims that are close together. */
+	struct still_range still[PAGEOUT_BATCH_MAX]; /* from its first to its last dirty one; no
+							object: there is none, or it cannot be
+							protected */
+	unsigned length[PAGEOUT_BATCH_MAX];
+	unsigned groups;
+};
+
+/* How many of `count` victims from number i on are adjacent and to be stored, as the first one is.
+ */
 static unsigned
-run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
+run_length(struct pageout_worker *w, const struct laundering *l, const struct victim *v, unsigned i,
+    unsigned count)
 {
 	unsigned n = 1;
 
 	CHECK(count > 0);
-	while (n < count && v[n].object == v[0].object && v[n].page == v[0].page + n &&
-	       is_dirty(w, &v[n]) == is_dirty(w, &v[0]))
+	while (n < count && v[i + n].object == v[i].object && v[i + n].page == v[i].page + n &&
+	       is_dirty(w, &v[i + n]) && !l->pinned[i + n])
 		n++;
 	return n;
 }
@@ -42,8 +61,8 @@ run_length(struct pageout_worker *w, const struct victim *v, unsigned count)
 #define BEGIN_STEP 8u
 
 /* Makes the next victim CLEANING and puts it into the group, whose victims are of one object. A
- * victim that was rescued is passed over; one whose client is in another lane is given to that
- * lane.
+ * victim that was rescued is passed over, and so is one that is volatile; one whose client is in
+ * another lane is given to that lane.
  * => false: it is of another object than the group, and nothing has changed; PAGEQ held */
 static bool
 join_locked(struct pageout_worker *w, struct victim *next, struct victim *group, unsigned *count)
@@ -59,6 +78,13 @@ join_locked(struct pageout_worker *w, struct victim *next, struct victim *group,
 	if (unlikely(lane != w->lane && lane != LANE_COMMON)) {
 		side_give_locked(d, lane, next);
 		w->passed_over++;
+		return true;
+	}
+	/* Nothing is stored of it: an object goes as a whole, in the order that there is for that.
+	 */
+	if (vm_object_is_volatile(o)) {
+		pageq_victim_stays_locked(d, next);
+		w->met_volatile = true;
 		return true;
 	}
 	if (*count > 0 && o != group[0].object)
@@ -187,8 +213,10 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 			w->refused = true;
 			break;
 		}
+		failpt_die(FAIL_DIE_STORED);
 		p->cref = cref.v;
 		vm_page_flags_clear(p, PAGE_DIRTY);
+		failpt_die(FAIL_DIE_COPY_NAMED);
 		stored[i] = true;
 		stat_add(w->stats, STAT_COMPRESSIONS, 1);
 		if (press == COMPRESS_DENSE)
@@ -198,34 +226,116 @@ clean_run(struct pageout_worker *w, const struct still_range *still, struct vict
 	}
 }
 
-/* Stores the dirty ones among victims of one range, which is write-protected from the first to the
- * last of them. The pages in between are stored, or just being filled: these cost their client one
- * more fault at worst. => stored[i] is true for those that can leave; no lock held */
+/* Write-protects a group of victims, from the first to the last dirty one. The pages in between are
+ * stored, or just being filled: these cost their client one more fault at worst. => no lock held */
 static void
-clean_group(struct pageout_worker *w, struct victim *v, unsigned count, bool *stored)
+protect_group(
+    struct pageout_worker *w, const struct victim *v, unsigned count, struct still_range *ret)
 {
 	const struct daemon *d = w->daemon;
-	struct still_range still = { 0 };
-	unsigned first = count, last = 0, n;
+	unsigned first = count, last = 0;
 
 	locks_assert_none();
+	*ret = (struct still_range){ 0 };
 	for (unsigned i = 0; i < count; i++) {
-		stored[i] = !is_dirty(w, &v[i]);
-		if (!stored[i]) {
+		if (is_dirty(w, &v[i])) {
 			first = first < i ? first : i;
 			last = i;
 		}
 	}
-	if (first == count)
-		return;
-	if (still_range_make(v[0].object, victim_page(d, &v[first])->index,
-		victim_page(d, &v[last])->index + 1, &still) != 0)
-		return;
-	for (unsigned i = first; i <= last && !w->refused; i += n) {
-		n = run_length(w, &v[i], last + 1 - i);
-		if (is_dirty(w, &v[i]))
-			clean_run(w, &still, &v[i], n, &stored[i]);
+	if (first < count)
+		(void)still_range_make(v[0].object, victim_page(d, &v[first])->index,
+		    victim_page(d, &v[last])->index + 1, ret);
+}
+
+/* What becomes of victims of which it is known whether they are pinned. => no lock held */
+static void
+mark_pins(struct pageout_worker *w, struct laundering *l, const struct victim *v,
+    const unsigned *which, const bool *pinned, unsigned count)
+{
+	struct daemon *d = w->daemon;
+	uint64_t now = clock_now_ns(), most_held = frames_wire_most(d) / 2;
+
+	locks_assert_none();
+	for (unsigned i = 0; i < count; i++) {
+		enum pin_stay stay;
+
+		if (i % BEGIN_STEP == 0)
+			pageq_lock(d);
+		stay = pin_mark_locked(d, v[which[i]].frame, pinned[i], now, most_held);
+		if ((i + 1) % BEGIN_STEP == 0 || i + 1 == count)
+			pageq_unlock(d);
+		l->pinned[which[i]] = stay != PIN_LEAVES;
+		w->pins_pass += stay == PIN_PASSES;
+		if (stay == PIN_LEAVES && pinned[i])
+			stat_add(w->stats, STAT_PINS_BROKEN, 1);
 	}
+}
+
+/* Looks for pins of the dirty victims that are write-protected. => no lock held */
+static void
+find_pins(struct pageout_worker *w, struct laundering *l, const struct victim *v)
+{
+	struct daemon *d = w->daemon;
+	uint64_t indexes[PAGEOUT_BATCH_MAX];
+	unsigned which[PAGEOUT_BATCH_MAX], count = 0, start = 0, found;
+	bool pinned[PAGEOUT_BATCH_MAX];
+
+	locks_assert_none();
+	if (!pins_are_known(&d->pins))
+		return;
+	for (unsigned g = 0; g < l->groups; start += l->length[g++]) {
+		for (unsigned i = start; l->still[g].object && i < start + l->length[g]; i++) {
+			if (!is_dirty(w, &v[i]))
+				continue;
+			which[count] = i;
+			indexes[count++] = victim_page(d, &v[i])->index;
+		}
+	}
+	if (count == 0)
+		return;
+	found = pins_find(d, v[0].object, indexes, count, pinned);
+	if (unlikely(found > 0 || pin_marks_any(&d->pin_marks)))
+		mark_pins(w, l, v, which, pinned, count);
+}
+
+/* Stores what is dirty, and not pinned, among the victims of one group. => no lock held */
+static void
+clean_group(struct pageout_worker *w, struct laundering *l, struct victim *v, unsigned start,
+    unsigned group)
+{
+	unsigned end = start + l->length[group], n;
+
+	locks_assert_none();
+	if (!l->still[group].object)
+		return;
+	for (unsigned i = start; i < end && !w->refused; i += n) {
+		n = 1;
+		if (is_dirty(w, &v[i]) && !l->pinned[i]) {
+			n = run_length(w, l, v, i, end - i);
+			clean_run(w, &l->still[group], &v[i], n, &l->stored[i]);
+		}
+	}
+}
+
+/* Stores the dirty ones among victims of one object, for which there is room. => no lock held */
+static void
+clean_object(struct pageout_worker *w, struct laundering *l, struct victim *v, unsigned count)
+{
+	unsigned start = 0;
+
+	locks_assert_none();
+	while (start < count) {
+		unsigned n = victims_group_length(w->daemon, &v[start], count - start);
+
+		protect_group(w, &v[start], n, &l->still[l->groups]);
+		l->length[l->groups++] = n;
+		start += n;
+	}
+	find_pins(w, l, v);
+	start = 0;
+	for (unsigned g = 0; g < l->groups && !w->refused; start += l->length[g++])
+		clean_group(w, l, v, start, g);
 }
 
 /* Launders victims of one object, CLEANING by this worker. Once the store has had no room for one
@@ -235,36 +345,38 @@ static unsigned
 launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 {
 	struct daemon *d = w->daemon;
-	bool stored[PAGEOUT_BATCH_MAX] = { false };
-	unsigned leaving = 0, n, clean = 0;
+	struct laundering l;
+	unsigned leaving = 0, clean = 0;
 	enum pager_room room = PAGER_ROOM_ALL;
 
 	locks_assert_none();
 	CHECK(count <= PAGEOUT_BATCH_MAX);
 	if (count == 0)
 		return 0;
+	l.groups = 0;
 	watch_client(vm_object_cookie(v[0].object));
 	for (unsigned i = 0; i < count; i++) {
 		INVARIANT(v[i].object == v[0].object);
 		vm_page_assert(v[i].object, victim_page(d, &v[i])->index);
-		clean += stored[i] = !is_dirty(w, &v[i]);
+		clean += l.stored[i] = !is_dirty(w, &v[i]);
+		l.pinned[i] = false;
 	}
 	/* Clean pages need no room. */
 	if (clean < count)
 		room = credit(v[0].object, count - clean);
 	w->refused |= room == PAGER_ROOM_NONE;
-	for (unsigned start = 0; start < count && !w->refused && room != PAGER_ROOM_LATER;
-	     start += n) {
-		n = victims_group_length(d, &v[start], count - start);
-		clean_group(w, &v[start], n, &stored[start]);
-	}
+	if (clean < count && !w->refused && room != PAGER_ROOM_LATER)
+		clean_object(w, &l, v, count);
 	for (unsigned i = 0; i < count; i++) {
 		bool wanted = load_acquire(&victim_page(d, &v[i])->word) & PAGE_WANTED;
 
-		if (stored[i] && !wanted)
+		if (l.stored[i] && !wanted)
 			v[leaving++] = v[i];
 		else
-			victim_stay(w->stats, &v[i], wanted);
+			victim_stay(w->stats, &v[i],
+			    wanted        ? STAYS_WANTED
+			    : l.pinned[i] ? STAYS_PINNED
+					  : STAYS_NO_ROOM);
 	}
 	victims_leave(w->stats, &w->hole, v, leaving);
 	stat_add(w->stats, STAT_PAGEOUTS, leaving);

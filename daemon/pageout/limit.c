@@ -5,9 +5,14 @@
  */
 #include "pageout/limit.h"
 
+#include "clock.h"
 #include "memorystatus/limits.h"
+#include "memorystatus/memorystatus.h"
 #include "pageout/age.h"
 #include "pageout/batch.h"
+#include "pageout/purge.h"
+#include "pageout/writeback.h"
+#include "pagers/store.h"
 #include "vm/task.h"
 
 /* Goes through the pages of one object, from the task's hand on: inactive and speculative ones
@@ -73,24 +78,109 @@ next_object(struct task *task)
 	return o;
 }
 
+/* Whether fewer frames are free than clients at their limits should leave to others; part 4: than a
+ * quarter of that, beside what pageout keeps free. Where there is swap, what such a client has goes
+ * there then, and not at the cost of others' pages. */
+static bool
+is_short(const struct daemon *d, unsigned part)
+{
+	uint64_t left = (uint64_t)frames_movable(d) * param(d, limit_free_permille) / 1000;
+
+	return swap_has_room(d) && load_relaxed(&d->frames.free_count) <
+				       load_relaxed(&d->frames.free_target) + left / part;
+}
+
+/* Whether frames are so few that the next pages have to wait until those before them are in swap.
+ */
+static bool
+must_wait(const struct daemon *d)
+{
+	return is_short(d, 4) && compressor_apart_segments(d->compressor) > worker_thread_count(d);
+}
+
+/* Launders the victims, pages of one client that is over its limit. Where frames are short they
+ * keep apart from others', so that they go to swap before these; and the client waits for the
+ * writer rather than take the last ones. => frames freed */
+static unsigned
+launder_own(struct pageout_worker *w)
+{
+	struct daemon *d = w->daemon;
+	bool apart = is_short(d, 1);
+	unsigned freed;
+
+	if (!apart)
+		return worker_launder(w);
+	compressor_apart(d->compressor, w->index, true);
+	freed = worker_launder(w);
+	compressor_apart(d->compressor, w->index, false);
+	writeback_want(d);
+	return freed;
+}
+
+static bool
+is_mapped(struct vm_object *o, const struct task *task)
+{
+	const struct vm_mapping *m;
+
+	lock_acquire(&o->lock);
+	for (m = o->mappings; m && m->task != task; m = m->next)
+		continue;
+	lock_release(&o->lock);
+	return m != NULL;
+}
+
+/* The same of what the task pays for without mapping it: a file of which there are private mappings
+ * only, a message. => frames freed */
+static unsigned
+round_unmapped(struct pageout_worker *w, struct task *task, unsigned want, bool *ret_moved)
+{
+	unsigned freed = 0;
+	uint32_t cursor = 0;
+	struct vm_object *o;
+
+	while (freed < want && !w->refused && !watch_is_relieved() &&
+	       (o = vm_object_next(w->daemon, &cursor)) != NULL) {
+		unsigned aged = 0;
+
+		if (o->is_shareable && !o->is_device && is_billed(o, task) && !is_mapped(o, task)) {
+			task->reclaim.page = 0;
+			sweep_object(w, task, o, w->batch, &aged);
+			task->reclaim.page = 0;
+			*ret_moved |= aged + w->chosen > 0;
+			worker_made_inactive(w, aged);
+			worker_age(w);
+			freed += launder_own(w);
+		}
+		vm_object_put(o);
+	}
+	return freed;
+}
+
 /* Takes out up to a batch of pages of a client that is over its limit. => frames freed; *ret_moved:
  * some pages became victims or inactive */
 static unsigned
 round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 {
-	unsigned want = (unsigned)param(w->daemon, pageout_batch), freed = 0;
+	struct daemon *d = w->daemon;
+	unsigned want = (unsigned)param(d, pageout_batch), freed = 0;
 	uint32_t tries = 2 * task->map.count + 2;
 
 	w->refused = false;
 	/* sweep_object fills w->deactivated from its beginning. */
 	worker_age(w);
 	while (tries-- > 0 && freed < want && !w->refused && !watch_is_relieved()) {
-		struct vm_object *o = next_object(task);
-		unsigned aged = 0;
+		struct vm_object *o = NULL;
+		unsigned aged = 0, purged = 0;
 
+		w->refused = must_wait(d);
+		if (!w->refused)
+			o = next_object(task);
 		if (!o)
 			break;
-		if (is_billed(o, task))
+		if (unlikely(o->is_purgeable) && is_billed(o, task))
+			purged = purge_object(w, o);
+		freed += purged;
+		if (purged == 0 && is_billed(o, task))
 			sweep_object(w, task, o, w->batch, &aged);
 		else
 			task->reclaim.page = 0;
@@ -99,10 +189,10 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 		*ret_moved |= aged + w->chosen > 0;
 		worker_made_inactive(w, aged);
 		worker_age(w);
-		freed += worker_launder(w);
+		freed += launder_own(w);
 		vm_object_put(o);
 	}
-	return freed;
+	return freed < want ? freed + round_unmapped(w, task, want - freed, ret_moved) : freed;
 }
 
 /* Pages below its limit that a client is worked down to. */
@@ -126,10 +216,17 @@ round_limits(struct pageout_worker *w)
 		/* The flag is cleared first: a fault that parks from here on sets it again. */
 		if (is_ours && exchange_acq_rel(&task->reclaim.queued, false)) {
 			bool moved = false, waited_for;
+			unsigned left = 0;
 
 			if (process_over_limit(task->bill.process, LIMIT_SLACK))
-				freed += round_task(w, task, &moved);
+				left = round_task(w, task, &moved);
+			freed += left;
 			waited_for = load_acquire(&task->bill.process->limit_parked) > 0;
+			if (process_stuck(task->bill.process,
+				waited_for && left == 0 && !moved &&
+				    process_over_limit(task->bill.process, 1),
+				clock_now_ns()))
+				memorystatus_want(d);
 			/* Below the limit, by this work or its owner's: waiting faults may go on.
 			 */
 			if (waited_for && !process_over_limit(task->bill.process, 1))

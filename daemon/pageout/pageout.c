@@ -15,10 +15,12 @@
 
 #include "alloc.h"
 #include "memorystatus/limits.h"
+#include "own.h"
 #include "pageout/age.h"
 #include "pageout/batch.h"
 #include "pageout/evict.h"
 #include "pageout/limit.h"
+#include "pageout/purge.h"
 #include "pageout/reclaim.h"
 #include "pageout/writeback.h"
 #include "pageq/handed.h"
@@ -38,7 +40,8 @@ work_wanted_locked(struct daemon *d, unsigned rank, bool working)
 
 	pageq_assert_held(d);
 	if (rank == 0 &&
-	    (load_relaxed(&d->limits.wanted[LANE_COMMON]) || handed_wanted_locked(d, LANE_COMMON)))
+	    (load_relaxed(&d->limits.wanted[LANE_COMMON]) || handed_wanted_locked(d, LANE_COMMON) ||
+		purge_wanted_locked(d, LANE_COMMON)))
 		return true;
 	if (rank < d->worker_count && evict_wanted_locked(d, LANE_COMMON))
 		return true;
@@ -127,13 +130,34 @@ take_handed(struct pageout_worker *w)
 			given = handed_give_locked(d, lane, &v);
 			pageq_unlock(d);
 			if (!given)
-				victim_stay(w->stats, &v, true);
+				victim_stay(w->stats, &v, STAYS_WANTED);
 			continue;
 		}
 		watch_client(vm_object_cookie(v.object));
 		victims_leave(w->stats, &w->hole, &v, 1);
 		freed++;
 	}
+	return freed;
+}
+
+/* Makes room. Volatile memory goes first: one object, if there is one whose time has come, or
+ * memory cannot be had otherwise. => frames freed */
+static unsigned
+make_room(struct pageout_worker *w)
+{
+	struct daemon *d = w->daemon;
+	bool has_room = store_has_room(d, w->index, w->batch);
+	unsigned force =
+	    pressure_purges((enum pressure)load_relaxed(&d->memorystatus.level), !has_room);
+	unsigned freed = purge_round(w, force);
+
+	if (freed > 0 || watch_is_relieved())
+		return freed;
+	w->met_volatile = false;
+	freed = reclaim_round(w);
+	/* The coldest pages are volatile ones, or nothing could leave. */
+	if ((w->met_volatile || freed == 0) && !watch_is_relieved())
+		freed += purge_round(w, PURGEABLE_GROUPS);
 	return freed;
 }
 
@@ -147,17 +171,23 @@ turn(struct pageout_worker *w)
 
 	locks_assert_none();
 	w->refused = false;
+	w->pins_pass = 0;
 	if (w->rank == 0)
 		freed += take_handed(w);
 	evicted = !watch_is_relieved() && evict_round(w, &freed);
 	if (w->rank == 0 && load_acquire(&d->limits.wanted[LANE_COMMON]))
 		freed += round_limits(w);
+	if (w->rank == 0 && !watch_is_relieved())
+		freed += purge_for_pressure(w);
 	if (!watch_is_relieved() && (load_relaxed(&d->frames.free_count) < reclaim_target(d) ||
 					(w->rank == 0 && reclaim_is_over_limit(d))))
-		freed += reclaim_round(w);
+		freed += make_room(w);
+	frames_retire(d);
 	has_passed = worker_has_passed_over(w, passed_over, freed);
-	/* While pages are on their way to their places memory is not full. */
-	if (!has_passed && (freed > 0 || !load_relaxed(&d->returns.under_way)))
+	/* While pages are on their way to their places, or stay for a transfer, memory is not full.
+	 */
+	if (!has_passed &&
+	    (freed > 0 || (!load_relaxed(&d->returns.under_way) && w->pins_pass == 0)))
 		fetch_add_relaxed(&d->pageq.rounds, 1);
 	if (freed > 0) {
 		frame_wait_freed(d);
@@ -188,6 +218,12 @@ work_in_common(struct pageout_worker *w)
 				pageq_lock(d);
 				continue;
 			}
+			if (evict_apart_is_over_locked(w)) {
+				pageq_unlock(d);
+				evict_apart_end(w);
+				pageq_lock(d);
+				continue;
+			}
 			sleep_locked(w);
 			continue;
 		}
@@ -197,6 +233,7 @@ work_in_common(struct pageout_worker *w)
 			cond_broadcast(&d->pageq.calls.help_wanted);
 		pageq_unlock(d);
 		turn(w);
+		pulse_beat(&d->pulse);
 		pageq_lock(d);
 	}
 	pageq_unlock(d);
@@ -215,8 +252,15 @@ work_in_side_lane(struct pageout_worker *w)
 		unsigned freed = 0;
 
 		if (!w->eviction && !side_wanted_locked(d, w->lane) &&
-		    !handed_wanted_locked(d, w->lane) && !evict_wanted_locked(d, w->lane)) {
-			pageq_wait(d, &d->pageq.side[w->lane - 1].wanted);
+		    !handed_wanted_locked(d, w->lane) && !evict_wanted_locked(d, w->lane) &&
+		    !purge_wanted_locked(d, w->lane)) {
+			if (!evict_apart_is_over_locked(w)) {
+				pageq_wait(d, &d->pageq.side[w->lane - 1].wanted);
+				continue;
+			}
+			pageq_unlock(d);
+			evict_apart_end(w);
+			pageq_lock(d);
 			continue;
 		}
 		pageq_unlock(d);
@@ -230,12 +274,17 @@ work_in_side_lane(struct pageout_worker *w)
 			w->chosen +=
 			    side_take(d, w->lane, w->batch > w->chosen ? w->batch - w->chosen : 0,
 				w->victims + w->chosen);
+			w->met_volatile = false;
 			freed += worker_launder(w);
 		}
+		if (!watch_is_relieved())
+			freed += w->met_volatile ? purge_round(w, PURGEABLE_GROUPS)
+						 : purge_for_pressure(w);
 		if (freed > 0)
 			frame_wait_freed(d);
 		else if (!watch_is_relieved())
 			wait_for_room(w);
+		pulse_beat(&d->pulse);
 		pageq_lock(d);
 	}
 	pageq_unlock(d);
@@ -250,6 +299,7 @@ worker_main(void *argument)
 	int number;
 
 	watch_begin(&w->watch);
+	own_thread("pageout");
 	alloc_forbid();
 	while ((number = duty_wait(d, &w->duty)) != DUTY_NONE) {
 		bool is_common = (unsigned)number < d->worker_count;
@@ -266,10 +316,15 @@ worker_main(void *argument)
 		worker_age(w);
 		if (worker_launder(w) > 0)
 			frame_wait_freed(d);
+		pulse_beat(&d->pulse);
 		if (is_common)
 			work_in_common(w);
 		else
 			work_in_side_lane(w);
+		if (w->has_apart)
+			evict_apart_end(w);
+		/* What a relieved one has ended may have come long after the last beat. */
+		pulse_beat(&d->pulse);
 		if (!watch_is_relieved())
 			break;
 		/* The watcher has given what this worker had not begun to another, under the same
@@ -327,7 +382,7 @@ int
 pageout_start(struct daemon *d)
 {
 	CHECK(d->workers == NULL);
-	d->workers = calloc(worker_thread_count(d), sizeof(*d->workers));
+	d->workers = own_alloc(OWN_WORKER, worker_thread_count(d) * sizeof(*d->workers));
 	if (!d->workers)
 		return -ENOMEM;
 	for (unsigned i = 0; i < worker_thread_count(d); i++) {
@@ -345,6 +400,7 @@ pageout_start(struct daemon *d)
 		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (w->bounce == MAP_FAILED)
 			return -ENOMEM;
+		own_area(OWN_BOUNCE, w->bounce, (size_t)PAGEOUT_BATCH_MAX << d->page_shift);
 		if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
 			return -EAGAIN;
 	}
@@ -370,13 +426,15 @@ pageout_stop(struct daemon *d)
 	/* So that no page stays busy. Fault servers have ended, and hand over no more. */
 	for (unsigned lane = 0; lane <= SIDE_LANES; lane++)
 		while (handed_take(d, lane, &v))
-			victim_stay(d->workers[0].stats, &v, true);
+			victim_stay(d->workers[0].stats, &v, STAYS_WANTED);
 }
 
 void
 pageout_fini(struct daemon *d)
 {
-	for (unsigned i = 0; i < worker_thread_count(d); i++)
+	for (unsigned i = 0; i < worker_thread_count(d); i++) {
+		own_area_forget(d->workers[i].bounce);
 		munmap(d->workers[i].bounce, (size_t)PAGEOUT_BATCH_MAX << d->page_shift);
-	free(d->workers);
+	}
+	own_free(OWN_WORKER, d->workers);
 }

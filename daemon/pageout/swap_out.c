@@ -5,7 +5,10 @@
  */
 #include "pageout/swap_out.h"
 
+#include <errno.h>
+
 #include "daemon.h"
+#include "failpt.h"
 #include "memorystatus/frame_wait.h"
 #include "pageout/writer.h"
 #include "pagers/store.h"
@@ -20,12 +23,16 @@ write_finish(struct writer *w, struct write *write, int error)
 
 	CHECK(write->used && w->in_flight > 0 && error <= 0);
 	if (error) {
+		struct swap_fault fault = swap_fault_of(d->swap, write->slot, error);
+
 		stat_add(w->stats, STAT_SWAP_ERRORS, 1);
 		swap_mark_error(d->swap, write->slot, error);
-		swapspace_failed(d, SWAP_FAILED_WRITE, error);
+		swapspace_failed(d, SWAP_FAILED_WRITE, &fault);
 		w->failed = true;
 	} else {
+		failpt_die(FAIL_DIE_SWAP_WRITTEN);
 		swap_commit(d->swap, write->slot);
+		failpt_die(FAIL_DIE_SWAP_COMMITTED);
 		stat_add(w->stats, STAT_SWAPOUTS, 1);
 		stat_add(w->stats, STAT_SWAPOUT_BYTES, write->length);
 		w->written++;
@@ -60,24 +67,55 @@ write_get(struct writer *w)
 	return NULL;
 }
 
+/* Writes under way on a backend. */
+static unsigned
+writes_on(const struct writer *w, unsigned backend)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < w->depth; i++)
+		count += w->writes[i].used && w->writes[i].backend == backend;
+	return count;
+}
+
+/* Writes under way on backends that answer. */
+static unsigned
+writes_moving(const struct writer *w)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; w->in_flight > 0 && i < w->depth; i++)
+		count +=
+		    w->writes[i].used && !swap_slot_is_stalled(w->daemon->swap, w->writes[i].slot);
+	return count;
+}
+
 /* => whether a write was started */
 static bool
-write_start(struct writer *w)
+write_start(struct writer *w, bool only_apart)
 {
 	struct daemon *d = w->daemon;
 	struct write *write = write_get(w);
+	enum swap_kind kind;
 	const void *bytes;
 	int error;
 
 	if (!write || !writer_reserve(w, &write->slot))
 		return false;
-	if (!compressor_swapout_begin(d->compressor, &write->segment, &bytes, &write->length)) {
+	write->backend = swap_slot_backend(d->swap, write->slot, &kind);
+	if (writes_on(w, write->backend) >= w->depth_each) {
+		swap_release(d->swap, write->slot);
+		return false;
+	}
+	if (!compressor_swapout_begin(
+		d->compressor, only_apart, &write->segment, &bytes, &write->length)) {
 		swap_release(d->swap, write->slot);
 		return false;
 	}
 	CHECK(write->length > 0 && write->length <= compressor_segment_bytes(d->compressor));
 	write->used = true;
 	w->in_flight++;
+	failpt_die(FAIL_DIE_SWAP_RESERVED);
 	/* From where the segment lies: nothing in it changes until the write has ended. */
 	error = swap_channel_submit_from(
 	    w->channel, write->slot, write->length, bytes, (uint64_t)(write - w->writes));
@@ -85,18 +123,31 @@ write_start(struct writer *w)
 		write_finish(w, write, error);
 		return false;
 	}
+	if (unlikely(failpt_hit(FAIL_DIE_SWAP_BEGUN))) {
+		swap_channel_flush(w->channel);
+		failpt_kill();
+	}
 	return true;
 }
 
-/* Waits until at least one of the writes in flight has ended. */
-static void
+/* Between two looks at whether a backend still answers, in nanoseconds. */
+#define LOOK_EVERY_NS 100000000u
+
+/* Waits until at least one of the writes in flight has ended. => false: what is in flight is on
+ * backends that do not answer. A later pass finds it. */
+static bool
 wait_one(struct writer *w)
 {
 	locks_assert_none();
 	CHECK(w->in_flight > 0);
 	swap_channel_flush(w->channel);
-	swap_channel_wait(w->channel);
-	reap(w);
+	while (writes_moving(w) > 0) {
+		if (swap_channel_wait_for(w->channel, LOOK_EVERY_NS) == -ETIME)
+			continue;
+		reap(w);
+		return true;
+	}
+	return false;
 }
 
 /* Whether faults have waited through rounds that freed nothing for them, while there is a place in
@@ -114,25 +165,50 @@ is_starved(struct daemon *d)
 }
 
 void
+swap_out_apart(struct writer *w)
+{
+	locks_assert_none();
+	CHECK(w->daemon->swap != NULL);
+	reap(w);
+	for (;;) {
+		if (!w->failed && w->in_flight < w->depth && write_start(w, true))
+			continue;
+		if (w->in_flight == 0 || !wait_one(w))
+			return;
+	}
+}
+
+void
 swap_out(struct writer *w)
 {
 	struct daemon *d = w->daemon;
 	bool starved = is_starved(d);
 
-	CHECK(d->swap != NULL && w->in_flight == 0);
+	CHECK(d->swap != NULL);
+	reap(w);
 	if (store_frames_to_swap(d, false, starved) == 0)
 		return;
 	for (;;) {
 		/* Frames of the segments in flight, which will leave. */
 		uint64_t leaving =
-		    (uint64_t)w->in_flight * compressor_segment_bytes(d->compressor) >>
+		    (uint64_t)writes_moving(w) * compressor_segment_bytes(d->compressor) >>
 		    d->page_shift;
 		bool more = !w->failed && store_frames_to_swap(d, true, starved) > leaving;
 
-		if (more && w->in_flight < w->depth && write_start(w))
+		if (more && w->in_flight < w->depth && write_start(w, false))
 			continue;
-		if (w->in_flight == 0)
+		if (w->in_flight == 0 || !wait_one(w))
 			return;
-		wait_one(w);
+	}
+}
+
+void
+swap_out_end(struct writer *w)
+{
+	locks_assert_none();
+	while (w->in_flight > 0) {
+		swap_channel_flush(w->channel);
+		swap_channel_wait(w->channel);
+		reap(w);
 	}
 }

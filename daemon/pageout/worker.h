@@ -46,6 +46,9 @@ struct pageout_worker {
 				 pages that are not stored have to be given back */
 	bool refused;         /* the compressor found no room for a page of the last batch */
 	unsigned passed_over; /* victims in a row that are for a side lane to launder */
+	unsigned pins_pass;   /* pages that stayed in this turn until a transfer is over */
+	bool met_volatile;    /* of the last round some were volatile: an object is to be purged in
+				 their place */
 	/* The range of which this worker has a part, or NULL. The worker changes it with PAGEQ
 	 * held; the watcher hands it on while the worker is inside of a call that is not for pages
 	 * of the range. */
@@ -53,7 +56,8 @@ struct pageout_worker {
 	bool evicting;                /* the batch is pages of that range; written outside of
 					 calls */
 	uint64_t part_low, part_high; /* pages of the part that are still to be taken out */
-	unsigned part_batch;          /* as batch, for the range's pages; 0: PART_BATCH */
+	bool has_apart;             /* the compressor has a segment of its pages that keep apart */
+	unsigned part_batch;        /* as batch, for the range's pages; 0: PART_BATCH */
 	unsigned part_acceleration; /* the compressor's for the range's pages; 0: not chosen yet */
 	unsigned acceleration;      /* the compressor's for this batch; 0: launder chooses */
 	uint64_t zero_fills, refills; /* the daemon's counters when launder last looked at them */

@@ -8,19 +8,21 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "daemon.h"
 #include "memorystatus/frame_wait.h"
+#include "own.h"
 #include "pageout/drain.h"
 #include "pageout/swap_out.h"
 #include "pageout/writer.h"
 #include "pagers/store.h"
 #include "pagers/swapspace.h"
+#include "threads.h"
 
+/* A pass is made at least this often (nanoseconds), while anything moves: it tidies places and
+ * files. */
+#define PASS_EVERY_NS 100000000u
 /* Steps of compaction in a pass. */
 #define COMPACTIONS_MAX 64u
 
@@ -51,6 +53,7 @@ compact(struct writer *w)
 		stat_add(w->stats, STAT_COMPACTIONS, 1);
 		any = true;
 	}
+	w->is_busy |= any;
 	if (any)
 		writer_made_room(d, true);
 }
@@ -72,6 +75,49 @@ spares_end(struct daemon *d)
 		compressor_spare_set(d->compressor, 0);
 }
 
+/* Whether the next pass may find something to do although no thread has done anything. */
+static bool
+is_timed(struct daemon *d)
+{
+	const struct park *k = &d->park;
+
+	if (d->writeback.writer->in_flight > 0 || load_relaxed(&d->writeback.evicting) ||
+	    load_relaxed(&k->squeezed) || load_relaxed(&k->count) > 0 ||
+	    load_relaxed(&k->storing_count) > 0 || load_relaxed(&k->refused_count) > 0 ||
+	    load_relaxed(&k->tableless_count) > 0 || load_relaxed(&d->swapspace.full))
+		return true;
+	for (unsigned i = 0; i < SWAP_FAILURE_COUNT; i++)
+		if (d->swapspace.trouble[i].error)
+			return true;
+	return false;
+}
+
+static void
+wait_locked(struct daemon *d, unsigned number)
+{
+	struct writeback *wb = &d->writeback;
+
+	lock_assert_held(&wb->lock);
+	if (pulse_may_rest(&d->pulse, number) && !wb->writer->is_busy && !is_timed(d)) {
+		stat_resting(&d->stats, 1);
+		pulse_rests(&d->pulse);
+		cond_wait(&wb->cond, &wb->lock);
+		stat_resting(&d->stats, -1);
+	} else {
+		cond_wait_for(&wb->cond, &wb->lock, PASS_EVERY_NS);
+	}
+}
+
+static void
+wake(void *argument)
+{
+	struct writeback *wb = argument;
+
+	lock_acquire(&wb->lock);
+	cond_signal(&wb->cond);
+	lock_release(&wb->lock);
+}
+
 static void
 pass(struct writer *w)
 {
@@ -82,53 +128,65 @@ pass(struct writer *w)
 	if (evicting)
 		compressor_spare_set(d->compressor, store_group_frames(d) << d->page_shift);
 	w->written = 0;
-	w->failed = false;
+	w->failed = w->is_busy = false;
 	writer_release_places(d);
+	/* Before compaction can merge what is left in them with others. */
+	if (d->swap)
+		swap_out_apart(w);
 	compact(w);
 	if (d->swap) {
 		swap_out(w);
-		if (writer_balance(w) >= 0)
+		if (writer_balance(w) >= 0) {
+			w->is_busy = true;
 			drain(w);
+		}
 		store_release(&d->swapspace.full, !swap_has_free(d->swap));
 		swapspace_passed(d, w->written > 0);
 	}
 	store_relaxed(&d->frames.compressor_share, (uint32_t)store_share(d));
 	if (evicting)
 		spares_end(d);
+	/* Of those that this pass has emptied: the writer may rest after it. */
+	writer_release_places(d);
 	writer_made_room(d, false);
 	fetch_add_acq_rel(&d->writeback.passes, 1);
 	if (w->written > 0)
 		frame_wait_progress(d);
 	frame_wait_judge(d);
+	w->is_busy |= w->written > 0 || w->failed;
+	if (w->is_busy)
+		pulse_beat(&d->pulse);
 }
 
 /* Behind clients and fault servers, so that a client that has just been served does not wait for a
- * compaction to end; but not so far behind that other programs could starve it. */
+ * compaction to end; but not so far behind that other programs could starve it. Added to the
+ * daemon's own nice value. */
 #define WRITER_NICE 5
-
-/* A pass is made at least this often (nanoseconds): it tidies places and files. */
-#define PASS_EVERY_NS 100000000u
 
 static void *
 writer_main(void *argument)
 {
 	struct daemon *d = argument;
 	struct writeback *wb = &d->writeback;
+	unsigned number = pulse_never(&d->pulse);
 
 	CHECK(wb->writer != NULL && wb->writer->daemon == d);
-	pthread_setname_np(pthread_self(), "writeback");
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WRITER_NICE);
+	own_thread("writeback");
+	thread_nice_set(WRITER_NICE);
 	alloc_forbid();
 	lock_acquire(&wb->lock);
 	while (!load_acquire(&wb->stopping)) {
 		if (!load_acquire(&wb->wanted))
-			cond_wait_for(&wb->cond, &wb->lock, PASS_EVERY_NS);
+			wait_locked(d, number);
 		store_release(&wb->wanted, false);
 		lock_release(&wb->lock);
+		number = pulse_now(&d->pulse);
 		pass(wb->writer);
 		lock_acquire(&wb->lock);
 	}
 	lock_release(&wb->lock);
+	if (d->swap)
+		swap_out_end(wb->writer);
 	writer_release_places(d);
 	return NULL;
 }
@@ -147,9 +205,12 @@ writeback_start(struct daemon *d)
 		return -ENOMEM;
 	wb->writer = w;
 	w->daemon = d;
+	pulse_join(&d->pulse, wake, wb);
 	w->stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WRITEBACK));
-	w->depth = (unsigned)min_u64(param(d, swap_depth), WRITES_MAX);
-	CHECK(w->depth > 0);
+	w->depth_each = (unsigned)min_u64(
+	    param(d, swap_depth), WRITES_MAX / max_u64(1, d->options.swap_backend_count));
+	w->depth = w->depth_each * (unsigned)max_u64(1, d->options.swap_backend_count);
+	CHECK(w->depth > 0 && w->depth <= WRITES_MAX);
 	if (d->swap) {
 		error = swap_channel_create(d->swap, w->depth, 4096, &w->channel);
 		if (!error)
@@ -181,7 +242,6 @@ writeback_fini(struct daemon *d)
 	struct writer *w = wb->writer;
 
 	if (w) {
-		CHECK(w->in_flight == 0);
 		if (w->channel)
 			swap_channel_destroy(w->channel);
 		if (w->mover)

@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "daemon.h"
+#include "failpt.h"
 #include "memorystatus/frame_wait.h"
 #include "pagers/swapspace.h"
 
@@ -35,6 +36,7 @@ writer_release_places(struct daemon *d)
 
 	while (compressor_place_released(d->compressor, &place)) {
 		CHECK(d->swap != NULL && place.v != 0);
+		failpt_die(FAIL_DIE_SWAP_COLLECTED);
 		swap_release(d->swap, (struct swap_slot){ place.v });
 	}
 }
@@ -42,13 +44,13 @@ writer_release_places(struct daemon *d)
 /* The tables of a new file are allocated. Without memory for them no file is made, and stored pages
  * stay in the compressor. */
 static enum swap_balance
-balance_step(struct daemon *d, unsigned *ret_draining, int *ret_error)
+balance_step(struct daemon *d, unsigned *ret_draining, struct swap_fault *ret_fault)
 {
 	enum swap_balance outcome;
 
 	locks_assert_none();
 	alloc_allow();
-	outcome = swap_balance(d->swap, ret_draining, ret_error);
+	outcome = swap_balance(d->swap, ret_draining, ret_fault);
 	alloc_forbid();
 	return outcome;
 }
@@ -57,12 +59,12 @@ int
 writer_balance(struct writer *w)
 {
 	struct daemon *d = w->daemon;
+	struct swap_fault fault = { 0 };
 	unsigned draining = 0;
-	int error = 0;
 
 	CHECK(d->swap != NULL);
 	for (;;) {
-		switch (balance_step(d, &draining, &error)) {
+		switch (balance_step(d, &draining, &fault)) {
 		case SWAP_BALANCE_CREATED:
 		case SWAP_BALANCE_DELETED:
 			continue;
@@ -71,7 +73,7 @@ writer_balance(struct writer *w)
 		case SWAP_BALANCE_FAILED:
 			/* Not told of while there are free places. */
 			if (!swap_has_free(d->swap))
-				swapspace_failed(d, SWAP_FAILED_CREATE, error);
+				swapspace_failed(d, SWAP_FAILED_CREATE, &fault);
 			return -1;
 		case SWAP_BALANCE_IDLE:
 			return -1;

@@ -22,7 +22,8 @@ struct daemon;
 struct write {
 	uint32_t segment;
 	struct swap_slot slot;
-	size_t length; /* bytes */
+	size_t length;    /* bytes */
+	unsigned backend; /* of the slot */
 	bool used;
 };
 
@@ -34,10 +35,14 @@ struct writer {
 	struct swap_channel *mover;   /* NULL: no swap. For one segment that moves between files,
 					 through its buffer */
 	struct write writes[WRITES_MAX];
-	unsigned in_flight; /* of writes[]: those that are used */
-	unsigned depth;     /* of writes[]: those that may be used at a time */
-	unsigned written;   /* segments that went to swap in this pass */
-	bool failed;        /* a write has failed in this pass, which begins no more */
+	unsigned in_flight;  /* of writes[]: those that are used; after a pass, those on backends
+				that do not answer */
+	unsigned depth;      /* of writes[]: those that may be used at a time */
+	unsigned depth_each; /* likewise for one backend, so that one that does not answer leaves
+				the rest to others */
+	unsigned written;    /* segments that went to swap in this pass */
+	bool failed;         /* a write has failed in this pass, which begins no more */
+	bool is_busy;        /* the pass has done something, or has failed to: there may be more */
 };
 
 /* Turns memory that the compressor does not need into free frames, and wakes the threads that wait

@@ -174,9 +174,12 @@ choose_round_locked(struct daemon *d, unsigned want, unsigned want_aged, bool ne
 
 	pageq_assert_held(d);
 	*ret_aged = deactivate_by_locked(d, policy, want_aged, false, aged);
-	while (count < want && choose_speculative_locked(d, &ret[count]))
+	while (count < want && d->pageq.speculative.count > d->frames.foreseen_kept &&
+	       choose_speculative_locked(d, &ret[count]))
 		count++;
 	count += choose_by_locked(d, policy, want - count, ret + count);
+	while (needed && count == 0 && choose_speculative_locked(d, &ret[count]))
+		count++;
 	if (needed && count == 0 && *ret_aged == 0) {
 		/* Nothing was proposed: the policy is asked to unmap pages, and then for victims
 		 * again. */

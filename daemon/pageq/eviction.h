@@ -20,8 +20,10 @@ struct eviction {
 	struct vm_object *object;    /* (C) the job has a reference */
 	uint64_t next, end;          /* (Q) pages that no worker has taken up yet */
 	uint64_t behind;             /* (C) pages of the same request that follow */
-	unsigned parts;              /* (Q) workers that have a part of it */
-	uint64_t pages;              /* (Q) pages that have left */
+	bool apart; /* (C) they keep apart from others', and what is stored is gathered to them */
+	unsigned parts;      /* (Q) workers that have a part of it */
+	uint64_t pages;      /* (Q) pages that have left */
+	uint64_t gathered;   /* (Q) stored pages that were put beside them */
 	bool met_busy;       /* (Q) some were in transit: it is worth coming for them again */
 	bool stuck;          /* (Q) nothing more can leave */
 	struct moment since; /* (Q) when a page last left, or the first was tried */
@@ -29,6 +31,8 @@ struct eviction {
 
 struct evictions {
 	struct eviction *first; /* (Q) under way, in the order in which they were asked for */
+	unsigned freezes;       /* (Q) ranges with `apart` come, and more will follow: workers keep
+				   open what they fill with them */
 	struct cond done;       /* waited for by jobs, broadcast by the worker that ends a range's
 				   last part */
 };

@@ -51,6 +51,7 @@ static unsigned
 settle_by_locked(struct daemon *d, struct page_policy *policy, struct victim *ret, unsigned want)
 {
 	long long resident = load_relaxed(&d->stats.levels[STAT_PAGES_INTERNAL]) +
+			     load_relaxed(&d->stats.levels[STAT_PAGES_REUSABLE]) +
 			     load_relaxed(&d->stats.levels[STAT_PAGES_EXTERNAL]);
 	bool scarce = (uint64_t)resident >= param(d, resident_frames);
 	pol_page pages[PROPOSALS_MAX];

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "own.h"
 #include "pol_load.h"
 #include "vm/vm_page.h"
 
@@ -53,6 +54,7 @@ sparse_memory(const struct daemon *d, size_t bytes, size_t entries, struct polic
 
 	if (mapping == MAP_FAILED)
 		return NULL;
+	own_area(OWN_POLICY, mapping, before + bytes);
 	*ret = (struct policy_memory){ mapping, before + bytes };
 	return (char *)mapping + before;
 }
@@ -75,7 +77,9 @@ frames_to_assume(struct daemon *d)
 {
 	uint64_t limit = param(d, resident_frames);
 
-	return limit && limit < d->frames.count ? (uint32_t)limit : d->frames.count;
+	uint32_t size = load_relaxed(&d->frames.size);
+
+	return limit && limit < size ? (uint32_t)limit : size;
 }
 
 /* => 0, -EINVAL or -ENOMEM */
@@ -165,6 +169,15 @@ page_policy_get(struct page_policy *pp)
 	return pp;
 }
 
+static void
+memory_free(const struct policy_memory *m)
+{
+	if (!m->mapping)
+		return;
+	own_area_forget(m->mapping);
+	munmap(m->mapping, m->bytes);
+}
+
 void
 page_policy_destroy(struct page_policy *pp)
 {
@@ -173,10 +186,8 @@ page_policy_destroy(struct page_policy *pp)
 	CHECK_OBJ(pp, PAGE_POLICY_MAGIC);
 	if (fetch_sub_acq_rel(&pp->references, 1) != 1)
 		return;
-	if (pp->memory)
-		munmap(pp->own_memory.mapping, pp->own_memory.bytes);
-	if (pp->window)
-		munmap(pp->window_memory.mapping, pp->window_memory.bytes);
+	memory_free(&pp->own_memory);
+	memory_free(&pp->window_memory);
 	pp->magic = 0;
 	free(pp);
 }

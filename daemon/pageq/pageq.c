@@ -15,6 +15,7 @@ pageq_init(struct pageq *q)
 	cond_init(&q->calls.room_wanted);
 	cond_init(&q->evictions.done);
 	speculative_init(&q->speculative);
+	purge_queue_init(&q->purge);
 }
 
 void
@@ -327,6 +328,9 @@ pageq_evict_page_locked(
 		return EVICTION_BUSY;
 	if (clean_only && word & PAGE_DIRTY)
 		return EVICTION_DIRTY;
+	/* Nothing is stored of what may be thrown away: it goes with all of its object. */
+	if (vm_object_is_volatile(o) && word & PAGE_DIRTY)
+		return EVICTION_NONE;
 	switch (page_word_state(word)) {
 	case PAGE_SPECULATIVE:
 		pageq_take_speculative_locked(d, frame, ret);
@@ -347,11 +351,15 @@ pageq_evict_page_locked(
 void
 pageq_launder_finish_locked(struct daemon *d, const struct victim *v)
 {
+	bool is_absent;
+
 	pageq_assert_held(d);
 	lock_assert_held(&v->object->lock);
 	INVARIANT(frame_is_busy(d, v->frame));
+	/* Where the pager, or a page below, has the content there is no copy to be named. */
+	is_absent = v->object->external || load_acquire(&frame_row(d, v->frame)->word) & PAGE_DUP;
 	vm_page_commit(
-	    d, v->object, v->frame, PAGE_CLEANING, v->object->external ? PAGE_ABSENT : PAGE_STORED);
+	    d, v->object, v->frame, PAGE_CLEANING, is_absent ? PAGE_ABSENT : PAGE_STORED);
 	page_policy_done(object_policy(d, v->object), v->page, POL_EVICTED);
 }
 

@@ -27,6 +27,7 @@ speculative_add_locked(struct daemon *d, uint32_t frame)
 	else
 		s->head = frame;
 	s->tail = frame;
+	s->count++;
 }
 
 void
@@ -37,6 +38,8 @@ speculative_remove_locked(struct daemon *d, uint32_t frame)
 
 	pageq_assert_held(d);
 	CHECK(frame_page_state(d, frame) == PAGE_SPECULATIVE);
+	CHECK(s->count > 0);
+	s->count--;
 	if (p->prev != FRAME_NONE)
 		frame_row(d, p->prev)->next = p->next;
 	else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The speculative list: pages that were brought in ahead of use, the oldest first. It runs through
- * the frames. No policy knows these pages; they leave before any other.
+ * the frames. No policy knows these pages; they leave before any other, but for
+ * the youngest of those that are foreseen (vm/frame.h).
  */
 #ifndef SPECULATIVE_H
 #define SPECULATIVE_H
@@ -13,6 +14,7 @@ struct daemon;
 /* Letters on fields: daemon.h. */
 struct speculative {
 	uint32_t head, tail; /* (Q) frames, the oldest and the youngest; FRAME_NONE: no page */
+	uint32_t count;      /* (Q) */
 };
 
 void speculative_init(struct speculative *s);

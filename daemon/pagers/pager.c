@@ -40,7 +40,8 @@ const struct pager_ops pagers[PAGER_KIND_COUNT] = {
 		.size_submit = vnode_size_submit,
 		.write_submit = vnode_write_submit,
 		.write_end = vnode_write_end,
-		.sync = vnode_sync,
+		.sync_submit = vnode_sync_submit,
+		.sync_result = vnode_sync_result,
 		.is_changed = vnode_is_changed,
 		.last_unmap = vnode_last_unmap,
 	},
@@ -70,6 +71,13 @@ pager_choose(struct vm_object *o)
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	if (unlikely(load_relaxed(&o->pager) == PAGER_NONE))
 		store_relaxed(&o->pager, PAGER_STORE);
+}
+
+void
+pager_adopt(struct vm_object *o)
+{
+	CHECK(!o->external && !o->is_device);
+	pager_choose(o);
 }
 
 bool
@@ -141,6 +149,8 @@ pager_drop(const struct vm_object *o, struct cref copy)
 {
 	CHECK(copy.v != 0);
 	locks_assert_none();
+	if (unlikely(copy.v == CREF_BELOW.v))
+		return;
 	pager_of(o)->drop(o->daemon, copy);
 }
 
@@ -236,11 +246,18 @@ pager_write_end(const struct vm_object *o, int error)
 	external_pager_of(o)->write_end(o, error);
 }
 
-int
-pager_sync(const struct vm_object *o)
+bool
+pager_sync_submit(const struct vm_object *o, struct swap_channel *channel, uint64_t cookie)
 {
 	locks_assert_none();
-	return external_pager_of(o)->sync(o);
+	return external_pager_of(o)->sync_submit(o, channel, cookie);
+}
+
+int
+pager_sync_result(const struct vm_object *o, int error)
+{
+	CHECK(error <= 0);
+	return external_pager_of(o)->sync_result(o, error);
 }
 
 bool

@@ -48,7 +48,9 @@ struct pager_ops {
 	enum pager_result (*write_submit)(const struct vm_object *o, uint64_t offset, size_t bytes,
 	    struct swap_channel *channel, void *buffer, uint64_t cookie);
 	void (*write_end)(const struct vm_object *o, int error);
-	int (*sync)(const struct vm_object *o);
+	bool (*sync_submit)(
+	    const struct vm_object *o, struct swap_channel *channel, uint64_t cookie);
+	int (*sync_result)(const struct vm_object *o, int error);
 	bool (*is_changed)(const struct vm_object *o);
 	bool (*last_unmap)(struct vm_object *o);
 };
@@ -64,7 +66,8 @@ static inline uint64_t
 pager_slot(const struct vm_object *o, struct cref copy)
 {
 	INVARIANT(!o->external || copy.v == CREF_PLACE.v);
-	return copy.v && likely(!o->external) ? slot_stored(copy) : SLOT_ABSENT;
+	return copy.v && copy.v != CREF_BELOW.v && likely(!o->external) ? slot_stored(copy)
+									: SLOT_ABSENT;
 }
 
 extern const struct pager_ops pagers[PAGER_KIND_COUNT];
@@ -112,12 +115,15 @@ pager_copies_fit(const struct vm_object *o)
 /* Takes room for that many pages more in the worst case, before they are returned. The object has a
  * pager after it. => SOME: there is less, but some pages have room. Workers, no lock held */
 enum pager_room pager_room_take(struct vm_object *o, size_t pages);
+/* The object is about to have a page that the default pager keeps, without having returned it. Any
+ * lock may be held */
+void pager_adopt(struct vm_object *o);
 /* Keeps the content of a page. worker: of the calling thread alone. press: how hard to compress.
  * => OK and *ret_copy, or AGAIN: no room, and nothing has changed. The object has a pager after it
  */
 enum pager_result pager_data_return(struct vm_object *o, uint64_t index, unsigned worker,
     const void *page, int press, struct cref *ret_copy);
-/* Gives a copy up. */
+/* Gives a copy up; of CREF_BELOW nothing is to be given up. */
 void pager_drop(const struct vm_object *o, struct cref copy);
 
 /* Reads pages that are away. Of the `count` pages from index on, with these copies, the first, and
@@ -147,11 +153,13 @@ uint64_t pager_bytes_within(const struct vm_object *o, uint64_t size);
  */
 enum pager_result pager_write_submit(const struct vm_object *o, uint64_t offset, size_t bytes,
     struct swap_channel *channel, void *buffer, uint64_t cookie);
-/* A write has ended, or could not be made: an error is kept for pager_sync. */
+/* A write has ended, or could not be made: an error is kept for pager_sync_result. */
 void pager_write_end(const struct vm_object *o, int error);
-/* What has been written is on the disk when this returns. => 0, or -errno of this, or of a write
- * since the last call. It may wait, for as long as the maker of the place likes: jobs */
-int pager_sync(const struct vm_object *o);
+/* What has been written is on the disk when this has been completed, for which the maker of the
+ * place may take as long as it likes. => false: there is nothing to be asked for */
+bool pager_sync_submit(const struct vm_object *o, struct swap_channel *channel, uint64_t cookie);
+/* => -errno of a write that has failed, if nobody has been told of it yet, or else `error` */
+int pager_sync_result(const struct vm_object *o, int error);
 /* Whether somebody else has changed the content since this was last asked: clean pages may differ
  * from it. */
 bool pager_is_changed(const struct vm_object *o);

@@ -11,6 +11,9 @@
 
 /* The copy of every page of an external object that the pager has: pager.h. */
 #define CREF_PLACE ((struct cref){ 1 })
+/* The copy of a page that is equal to what is below it (vm/copy_link.h): as the above, a clean page
+ * with it leaves for nothing, and becomes ABSENT. The compressor has no such handle. */
+#define CREF_BELOW ((struct cref){ UINT64_C(3) << 58 })
 
 /* A pager's answers. */
 enum pager_result {

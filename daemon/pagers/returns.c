@@ -11,6 +11,9 @@
 #include "daemon.h"
 #include "vm/books.h"
 
+/* The beginning of time: they are older than any page may be. */
+#define DIRTY_SINCE_EVER 1u
+
 int
 returns_create(struct daemon *d)
 {
@@ -44,9 +47,11 @@ returns_answer(struct daemon *d)
 {
 	uint64_t count;
 
-	/* In this order: a thread that finds it rung has asked before the caller looks. */
-	store_release(&d->returns.is_rung, false);
+	/* In this order: who rings in between has asked before the caller looks. In the other, its
+	 * ring would be taken, and the bell, said to be rung, would be silent for good. */
 	(void)!read(d->returns.bell, &count, sizeof(count));
+	/* No store: the caller must see at least what preceded a ring that found the flag set. */
+	(void)exchange_acq_rel(&d->returns.is_rung, false);
 }
 
 void
@@ -79,11 +84,13 @@ returns_want(struct vm_object *o)
 void
 returns_want_soon(struct vm_object *o)
 {
+	uint64_t since;
+
 	CHECK(o->external);
-	if (load_acquire(&o->external->dirty_since) == 0)
+	since = load_acquire(&o->external->dirty_since);
+	if (since == 0 || since == DIRTY_SINCE_EVER)
 		return;
-	/* The beginning of time: they are older than any page may be. */
-	store_release(&o->external->dirty_since, 1);
+	store_release(&o->external->dirty_since, DIRTY_SINCE_EVER);
 	returns_ring(o->daemon);
 }
 

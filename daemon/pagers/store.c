@@ -8,13 +8,12 @@
 #include <errno.h>
 
 #include "daemon.h"
+#include "vm/hole.h"
 #include "vm/vm_object.h"
 
 /* Waste that is worth a compaction where the compressor is near its share or nothing is free, as a
  * part of its memory; elsewhere the parameter compact_waste_permille says it. */
 #define TIGHT_WASTE_PERMILLE 30u
-/* Reads from disk begin and end at multiples of this many bytes. */
-#define DISK_BLOCK 512u
 
 /* Major compaction copied a stored page: the handle is swapped, unless the page is in transit. Runs
  * on: writeback. */
@@ -31,8 +30,9 @@ relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 		return false;
 	lock_acquire(&o->lock);
 	slot = load_relaxed(vm_object_slot(o, page));
-	if (slot_kind(slot) == SLOT_STORED && slot_cref(slot).v == from.v) {
-		vm_object_slot_set(o, page, slot_stored(to));
+	if (slot_kind(slot) == SLOT_STORED && slot_cref(slot).v == from.v &&
+	    !vm_object_hole_at(o, page)) {
+		vm_object_slot_set(o, page, slot_with_door(slot_stored(to), slot_door(slot)));
 		moved = true;
 	} else if (slot_kind(slot) == SLOT_RESIDENT) {
 		struct vm_page *p = &d->frames.pages[slot_frame(slot)];
@@ -85,6 +85,48 @@ store_data_return(struct vm_object *o, uint64_t index, unsigned worker, const vo
 	return error == 0 ? PAGER_OK : PAGER_AGAIN;
 }
 
+/* Takes memory for a page to the compressor. It counts as a frame would that the page took: so it
+ * may be more than the compressor's share, which is about pages that leave. */
+static void
+keep_room_take(struct daemon *d, bool is_any)
+{
+	/* What workers have credited for their batches stays theirs. */
+	long long least = (64 << 10) + 2 * (long long)d->page_bytes;
+	uint32_t step = (uint32_t)(least >> d->page_shift) + 1;
+	bool is_short;
+
+	if (likely(load_relaxed(&d->frames.compressor_credit) >= least))
+		return;
+	pageq_lock(d);
+	if (is_any || frames_available_for(d, FRAME_WRITE) > step)
+		(void)frames_credit_compressor_locked(d, (size_t)least + (64u << 10));
+	is_short = load_relaxed(&d->frames.free_count) < load_relaxed(&d->frames.free_min);
+	if (is_short && d->pageq.calls.first_asleep)
+		cond_signal(&d->pageq.calls.pageout_wanted);
+	pageq_unlock(d);
+}
+
+enum pager_result
+store_keep(
+    const struct vm_object *o, uint64_t index, const void *page, bool is_any, struct cref *ret_copy)
+{
+	struct daemon *d = o->daemon;
+	uint32_t bytes;
+
+	locks_assert_none();
+	keep_room_take(d, is_any);
+	return compressor_keep(d->compressor, page, vm_object_owner(o, index),
+		   (int)param(d, compress_acceleration), ret_copy, &bytes) == 0
+		   ? PAGER_OK
+		   : PAGER_AGAIN;
+}
+
+void
+store_keep_undo(struct daemon *d, struct cref copy)
+{
+	store_drop(d, copy);
+}
+
 void
 store_drop(struct daemon *d, struct cref copy)
 {
@@ -97,8 +139,8 @@ store_drop(struct daemon *d, struct cref copy)
 static bool
 range_widen(const struct cread *page, size_t most_bytes, uint32_t *low, uint32_t *high)
 {
-	uint32_t from = (uint32_t)round_down_u64(page->offset, DISK_BLOCK);
-	uint32_t to = (uint32_t)round_up_u64(page->offset + page->length, DISK_BLOCK);
+	uint32_t from = (uint32_t)round_down_u64(page->offset, STORE_DISK_BLOCK);
+	uint32_t to = (uint32_t)round_up_u64(page->offset + page->length, STORE_DISK_BLOCK);
 
 	CHECK(page->length > 0 && *low <= *high);
 	from = *low < *high && *low < from ? *low : from;
@@ -145,8 +187,18 @@ store_read_submit(const struct vm_object *o, const struct pager_read *read,
 	int error = swap_channel_submit(channel, SWAP_READ, (struct swap_slot){ read->place },
 	    read->offset, read->length, buffer, cookie);
 
-	CHECK(o->daemon->swap && read->offset % DISK_BLOCK == 0 && read->length % DISK_BLOCK == 0);
+	CHECK(o->daemon->swap && read->offset % STORE_DISK_BLOCK == 0 &&
+	      read->length % STORE_DISK_BLOCK == 0);
 	return error == 0 ? PAGER_OK : error == -EAGAIN ? PAGER_AGAIN : PAGER_FAILED;
+}
+
+bool
+store_read_is_apart(const struct daemon *d, const struct pager_read *read)
+{
+	enum swap_kind kind;
+
+	(void)swap_slot_backend(d->swap, (struct swap_slot){ read->place }, &kind);
+	return kind != SWAP_DIRECTORY;
 }
 
 enum pager_result
@@ -327,7 +379,7 @@ store_compaction_worth(struct daemon *d, bool started)
 	/* Sparse segments hold address space that new ones will want: more than half of it is too
 	 * much. */
 	if (2 * stats.segments_core * compressor_segment_bytes(d->compressor) >
-	    param(d, arena_factor) * d->frames.count * d->page_bytes)
+	    param(d, arena_factor) * d->options.memory_bytes)
 		return true;
 	if (load_relaxed(&d->park.squeezed))
 		return true;

@@ -25,15 +25,37 @@ enum pager_result store_data_request(struct daemon *d, struct cref copy, void *p
 enum pager_result store_data_return(struct vm_object *o, uint64_t index, unsigned worker,
     const void *page, int press, struct cref *ret_copy);
 void store_drop(struct daemon *d, struct cref copy);
+/* Keeps the content of page `index`, which is nobody's victim, for its owner. is_any: whoever asks
+ * gives memory back in a moment; otherwise what is left for the reserve of a write stays free.
+ * *ret_copy is the caller's. => OK, or AGAIN: there is no room. Any thread, no lock held */
+enum pager_result store_keep(const struct vm_object *o, uint64_t index, const void *page,
+    bool is_any, struct cref *ret_copy);
+/* Gives up what was kept and has not become a page's. */
+void store_keep_undo(struct daemon *d, struct cref copy);
 enum pager_room store_room_take(struct daemon *d, size_t pages);
 bool store_copies_fit(const struct daemon *d);
 enum pager_result store_read_begin(const struct vm_object *o, uint64_t index,
     const struct cref *copies, unsigned count, size_t most_bytes, struct pager_read *ret);
 enum pager_result store_read_submit(const struct vm_object *o, const struct pager_read *read,
     struct swap_channel *channel, void *buffer, uint64_t cookie);
+/* Of a read that was begun: whether it is of a device or a server, and not of a directory. */
+bool store_read_is_apart(const struct daemon *d, const struct pager_read *read);
 enum pager_result store_read_decode(const struct vm_object *o, const struct pager_read *read,
     unsigned i, const void *buffer, void *page);
 void store_read_end(const struct vm_object *o, const struct pager_read *read, int error);
+
+/* What a worker before this one has stored (compressor.h). The object has that copy. */
+int store_adopt_begin(struct daemon *d);
+bool store_adopt(struct vm_object *o, struct cref copy);
+/* => 0, and the content, or -errno, as of compressor_adopt_load */
+int store_adopt_load(struct vm_object *o, struct cref copy, void *page);
+size_t store_adopt_end(struct daemon *d);
+/* Behind that: places in swap that segments have are theirs, the rest is free. => 0; -EPROTO: a
+ * segment has a place where nothing is, which was told */
+int store_adopt_places(struct daemon *d);
+
+/* Reads from disk begin and end at multiples of this many bytes. */
+#define STORE_DISK_BLOCK 512u
 
 /* The calls that the compressor makes to frames and objects; its ctx is the daemon. */
 extern const struct compressor_ops store_compressor_ops;

@@ -12,6 +12,7 @@
 #include "atomics.h"
 
 struct daemon;
+struct swap_fault;
 
 enum swap_failure { SWAP_FAILED_CREATE, SWAP_FAILED_WRITE, SWAP_FAILED_READ, SWAP_FAILURE_COUNT };
 
@@ -31,8 +32,8 @@ struct swapspace {
 /* Makes d->swap from options and parameters. => 0, or -errno and a message
  * with cause and remedy */
 int swapspace_create(struct daemon *d, char *message, size_t message_size);
-/* It could not be done; told if that is news. Runs on: the writer. */
-void swapspace_failed(struct daemon *d, enum swap_failure kind, int error);
+/* It could not be done (fault->error < 0); told if that is news. Runs on: the writer. */
+void swapspace_failed(struct daemon *d, enum swap_failure kind, const struct swap_fault *fault);
 /* After each pass; written: a segment went to swap, or moved in it. Runs on: the writer. */
 void swapspace_passed(struct daemon *d, bool written);
 

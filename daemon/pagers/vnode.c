@@ -1,45 +1,48 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of files, and their descriptors. Runs on: jobs (get, join, put, sync), the cleaner
+ * The table of files, and their descriptors. Runs on: jobs (get, join, put), the cleaner
  * (last_unmap, put). Calls on a client's file may wait for as long as its file system likes: they
  * are watched, and no lock is held.
  */
 #include "pagers/vnode.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/stat.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/closer.h"
 #include "core/watch.h"
+#include "own.h"
+#include "pagers/returns.h"
+#include "pagers/vnode_index.h"
+#include "pagers/vnode_open.h"
+#include "pagers/vnode_strict.h"
 #include "pagers/vnode_watch.h"
+#include "vm/copy_look.h"
 #include "vm/task.h"
 #include "vm/vm_object.h"
 #include "vm/vm_share.h"
 
-#ifndef STATX_DIOALIGN
-#define STATX_DIOALIGN 0x2000u
-#endif
-
-void
+int
 vnodes_create(struct daemon *d)
 {
 	CHECK(d->vnodes.count == 0);
 	lock_init(&d->vnodes.lock, RANK_VNODES);
+	cond_init(&d->vnodes.ended);
+	store_relaxed(&d->vnodes.strict, -1);
 	vnode_watch_create(d);
+	return vnode_index_create(&d->vnodes);
 }
 
 void
 vnodes_destroy(struct daemon *d)
 {
-	CHECK(d->vnodes.count == 0 && d->vnodes.object_count == 0);
+	CHECK(d->vnodes.count == 0 && d->vnodes.object_count == 0 && !d->vnodes.ending);
+	vnode_strict_destroy(d);
 	vnode_watch_destroy(d);
+	vnode_index_destroy(&d->vnodes);
+	cond_fini(&d->vnodes.ended);
 	lock_fini(&d->vnodes.lock);
 }
 
@@ -52,85 +55,33 @@ vnodes_counts(struct daemon *d, unsigned *ret_files, unsigned *ret_objects)
 	lock_release(&d->vnodes.lock);
 }
 
-static struct vnode **
-chain_locked(struct vnode_table *t, dev_t device, ino_t inode)
+static bool
+is_ending_locked(const struct vnode_table *t, dev_t device, ino_t inode)
 {
-	lock_assert_held(&t->lock);
-	return &t->chains[(inode ^ inode >> 16 ^ device * 31) % VNODE_CHAINS];
-}
-
-/* => the file, with a reference, or NULL */
-static struct vnode *
-find_locked(struct vnode_table *t, dev_t device, ino_t inode)
-{
-	struct vnode *v = *chain_locked(t, device, inode);
+	const struct vnode *v = t->ending;
 
 	lock_assert_held(&t->lock);
 	while (v && (v->device != device || v->inode != inode))
 		v = v->next;
+	return v != NULL;
+}
+
+/* Waits until the file is not watched any more for one who had it before. => the file, with a
+ * reference, or NULL */
+static struct vnode *
+find_locked(struct vnode_table *t, dev_t device, ino_t inode)
+{
+	struct vnode *v;
+
+	lock_assert_held(&t->lock);
+	while (is_ending_locked(t, device, inode))
+		cond_wait(&t->ended, &t->lock);
+	v = vnode_index_find_locked(t, device, inode);
 	if (v) {
 		CHECK_OBJ(v, VNODE_MAGIC);
 		v->references++;
 	}
 	return v;
-}
-
-/* Opens the file that a descriptor names once more. => a descriptor, or -errno */
-static int
-open_again(int fd, int flags)
-{
-	char path[64];
-	int again, error;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	watch_enter(WATCH_FILE, -1);
-	again = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	error = errno;
-	watch_leave();
-	return again < 0 ? -error : again;
-}
-
-/* Whether pages can be read and written past the page cache. A file system that does not say so is
- * not asked to: an error would come only with the first read. */
-static bool
-takes_direct(const struct daemon *d, int fd)
-{
-	/* Older headers do not have these fields of struct statx. */
-	union {
-		struct statx statx;
-		struct {
-			char before[0x98];
-			uint32_t mem_align, offset_align;
-		} align;
-	} st = { 0 };
-	bool known;
-
-	watch_enter(WATCH_FILE, -1);
-	known = syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st.statx) == 0 &&
-		st.statx.stx_mask & STATX_DIOALIGN;
-	watch_leave();
-	return known && st.align.mem_align > 0 && st.align.mem_align <= 4096 &&
-	       st.align.offset_align > 0 && d->page_bytes % st.align.offset_align == 0 &&
-	       4096 % st.align.offset_align == 0;
-}
-
-/* The daemon's own descriptions, with the access that the client's has. => 0 or -errno */
-static int
-files_open(const struct daemon *d, int fd, bool is_writable, int *ret_plain, int *ret_direct)
-{
-	int access = is_writable ? O_RDWR : O_RDONLY, plain = open_again(fd, access);
-
-	if (plain < 0) {
-		/* A description that appends writes at the end, wherever it is told to write. */
-		if (is_writable && fcntl(fd, F_GETFL) & O_APPEND)
-			return plain;
-		plain = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		if (plain < 0)
-			return -errno;
-	}
-	*ret_plain = plain;
-	*ret_direct = takes_direct(d, plain) ? open_again(fd, access | O_DIRECT) : -1;
-	return 0;
 }
 
 /* One of several threads gives the file its descriptors of a kind. */
@@ -153,11 +104,29 @@ files_give(struct daemon *d, struct vnode *v, bool is_writable, int plain, int d
 		closer_close(d, direct, 0, v->account->uid);
 }
 
+/* What the kernel tells of a file does not begin anew before it has ended: a thread that maps the
+ * file again waits for that (find_locked). */
+static void
+watches_remove(struct daemon *d, struct vnode *v)
+{
+	struct vnode_table *t = &d->vnodes;
+	struct vnode **at;
+
+	vnode_strict_remove(d, v);
+	vnode_watch_remove(d, v);
+	lock_acquire(&t->lock);
+	for (at = &t->ending; *at != v; at = &(*at)->next)
+		CHECK(*at);
+	*at = v->next;
+	cond_broadcast(&t->ended);
+	lock_release(&t->lock);
+}
+
+/* It has been in the table, or not at all. */
 static void
 vnode_free(struct daemon *d, struct vnode *v)
 {
 	CHECK(v->references == 0 && !v->objects);
-	vnode_watch_remove(d, v);
 	for (unsigned i = 0; i < ARRAY_LEN(v->files); i++) {
 		closer_close(d, load_relaxed(&v->files[i].plain), 0, v->account->uid);
 		closer_close(d, load_relaxed(&v->files[i].direct), 0, v->account->uid);
@@ -165,7 +134,7 @@ vnode_free(struct daemon *d, struct vnode *v)
 	share_give(d, v->account, SHARE_DESCRIPTORS, VNODE_DESCRIPTORS);
 	share_account_put(d, v->account);
 	v->magic = 0;
-	free(v);
+	own_free(OWN_VNODE, v);
 }
 
 /* => one reference, or an error as vnode_get */
@@ -178,12 +147,12 @@ vnode_make(struct daemon *d, struct task *task, const struct stat *st, struct vn
 
 	if (error)
 		return -EMFILE;
-	v = calloc(1, sizeof(*v));
+	v = own_alloc(OWN_VNODE, sizeof(*v));
 	if (v)
 		v->account = share_account_get(d, account->uid, account->is_privileged);
 	if (!v || !v->account) {
 		share_give(d, account, SHARE_DESCRIPTORS, VNODE_DESCRIPTORS);
-		free(v);
+		own_free(OWN_VNODE, v);
 		return -ENOMEM;
 	}
 	v->magic = VNODE_MAGIC;
@@ -203,15 +172,13 @@ static struct vnode *
 vnode_enter(struct daemon *d, struct vnode *made)
 {
 	struct vnode_table *t = &d->vnodes;
-	struct vnode *v, **chain;
+	struct vnode *v;
 
+	vnode_index_grow(t);
 	lock_acquire(&t->lock);
 	v = find_locked(t, made->device, made->inode);
 	if (!v) {
-		chain = chain_locked(t, made->device, made->inode);
-		made->next = *chain;
-		*chain = made;
-		t->count++;
+		vnode_index_add_locked(t, made);
 		v = made;
 	}
 	lock_release(&t->lock);
@@ -220,45 +187,6 @@ vnode_enter(struct daemon *d, struct vnode *made)
 		vnode_free(d, made);
 	}
 	return v;
-}
-
-/* What mmap(2) refuses is refused: files that are sealed, and those that are made when they are
- * read, as in /proc. These answer by who has opened them, and the daemon may be allowed more than
- * its client. => 0 or -errno */
-static int
-mapping_try(const struct daemon *d, int fd, bool is_writable)
-{
-	size_t bytes = d->page_bytes;
-	void *at;
-	int r = 0;
-
-	watch_enter(WATCH_FILE, -1);
-	at = mmap(NULL, bytes, PROT_READ | (is_writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		r = errno == EIO ? -ENODEV : -errno;
-	else
-		CHECK(munmap(at, bytes) == 0);
-	watch_leave();
-	return r;
-}
-
-/* Whether a client's descriptor may be mapped in this way. *st: of the file. => 0 or as vnode_get
- */
-static int
-descriptor_check(const struct daemon *d, int fd, bool is_writable, struct stat *st)
-{
-	int flags = fcntl(fd, F_GETFL), r;
-
-	if (flags < 0 || flags & O_PATH)
-		return -EBADF;
-	if ((flags & O_ACCMODE) == O_WRONLY || (is_writable && (flags & O_ACCMODE) != O_RDWR))
-		return -EACCES;
-	watch_enter(WATCH_FILE, -1);
-	r = fstat(fd, st) < 0 ? -errno : 0;
-	watch_leave();
-	if (r < 0)
-		return r;
-	return S_ISREG(st->st_mode) ? mapping_try(d, fd, is_writable) : -ENODEV;
 }
 
 int
@@ -270,7 +198,7 @@ vnode_get(struct daemon *d, struct task *task, int fd, bool is_writable, struct 
 	struct stat st;
 
 	locks_assert_none();
-	error = descriptor_check(d, fd, is_writable, &st);
+	error = vnode_check(d, fd, is_writable, &st);
 	if (error)
 		return error;
 	lock_acquire(&d->vnodes.lock);
@@ -283,13 +211,18 @@ vnode_get(struct daemon *d, struct task *task, int fd, bool is_writable, struct 
 		v = vnode_enter(d, v);
 	}
 	if (load_acquire(&v->files[is_writable].plain) < 0) {
-		error = files_open(d, fd, is_writable, &plain, &direct);
+		error = vnode_open(d, fd, is_writable, &plain, &direct);
 		if (error) {
 			vnode_put(d, v);
 			return error;
 		}
 		files_give(d, v, is_writable, plain, direct);
 		vnode_watch_add(d, v, fd);
+	}
+	error = vnode_strict_add(d, v, load_acquire(&v->files[is_writable].plain));
+	if (error) {
+		vnode_put(d, v);
+		return error;
 	}
 	*ret = v;
 	*ret_pages = round_up_u64((uint64_t)st.st_size, d->page_bytes) >> d->page_shift;
@@ -300,18 +233,23 @@ vnode_get(struct daemon *d, struct task *task, int fd, bool is_writable, struct 
 static bool
 put_locked(struct vnode_table *t, struct vnode *v)
 {
-	struct vnode **at;
-
 	lock_assert_held(&t->lock);
 	CHECK_OBJ(v, VNODE_MAGIC);
 	CHECK(v->references > 0);
 	if (--v->references > 0)
 		return false;
-	for (at = chain_locked(t, v->device, v->inode); *at != v; at = &(*at)->next)
-		CHECK(*at);
-	*at = v->next;
-	t->count--;
+	vnode_index_remove_locked(t, v);
+	v->next = t->ending;
+	t->ending = v;
 	return true;
+}
+
+/* It has left the table. */
+static void
+vnode_end(struct daemon *d, struct vnode *v)
+{
+	watches_remove(d, v);
+	vnode_free(d, v);
 }
 
 void
@@ -324,7 +262,7 @@ vnode_put(struct daemon *d, struct vnode *v)
 	ends = put_locked(&d->vnodes, v);
 	lock_release(&d->vnodes.lock);
 	if (ends)
-		vnode_free(d, v);
+		vnode_end(d, v);
 }
 
 /* --- objects --- */
@@ -361,7 +299,7 @@ static int
 object_make(struct daemon *d, struct task *task, struct vnode *v, uint64_t low, uint64_t high,
     struct vm_object **ret)
 {
-	struct external *external = calloc(1, sizeof(*external));
+	struct external *external = own_alloc(OWN_EXTERNAL, sizeof(*external));
 	struct vm_object *o;
 	int error;
 
@@ -370,12 +308,13 @@ object_make(struct daemon *d, struct task *task, struct vnode *v, uint64_t low, 
 		return -ENOMEM;
 	error = vm_object_create(d, task, high - low, OBJECT_SHAREABLE, &o);
 	if (error) {
-		free(external);
+		own_free(OWN_EXTERNAL, external);
 		return error;
 	}
 	external->vnode = v;
 	external->offset = low << d->page_shift;
 	o->external = external;
+	o->standing = STANDING_EXTERNAL;
 	store_relaxed(&o->pager, PAGER_VNODE);
 	*ret = o;
 	return 0;
@@ -458,6 +397,105 @@ vnode_joined(struct vm_object *o)
 	lock_release(&t->lock);
 }
 
+struct vm_object *
+vnode_part_next(struct daemon *d, struct file_part *part, uint64_t *ret_low, uint64_t *ret_high)
+{
+	struct vnode_table *t = &d->vnodes;
+	struct vm_object *o = NULL;
+	struct vnode *v;
+	uint64_t start, bytes;
+
+	locks_assert_none();
+	lock_acquire(&t->lock);
+	v = vnode_index_find_locked(t, part->device, part->inode);
+	for (o = v ? v->objects : NULL; o; o = o->external->next) {
+		start = o->external->offset;
+		bytes = o->page_count << d->page_shift;
+		if (part->offset >= start + bytes)
+			continue;
+		if (start >= part->end) {
+			o = NULL;
+			break;
+		}
+		*ret_low = (max_u64(part->offset, start) - start) >> d->page_shift;
+		*ret_high =
+		    round_up_u64(min_u64(part->end - start, bytes), d->page_bytes) >> d->page_shift;
+		part->offset = start + bytes;
+		o->external->joiners++;
+		vm_object_get(o);
+		break;
+	}
+	lock_release(&t->lock);
+	return o;
+}
+
+enum vnode_pace
+vnode_pace(struct daemon *d, const struct file_part *part, uint64_t now, uid_t *ret_uid)
+{
+	enum vnode_pace pace = VNODE_NONE;
+	const struct vnode *v;
+
+	locks_assert_none();
+	lock_acquire(&d->vnodes.lock);
+	v = vnode_index_find_locked(&d->vnodes, part->device, part->inode);
+	if (v) {
+		pace = now < v->slow_until ? VNODE_SLOW : VNODE_QUICK;
+		*ret_uid = v->account->uid;
+	}
+	lock_release(&d->vnodes.lock);
+	return pace;
+}
+
+void
+vnode_slow(struct vm_object *o, uint64_t until)
+{
+	struct vnode_table *t = &o->daemon->vnodes;
+
+	CHECK(o->external);
+	lock_acquire(&t->lock);
+	o->external->vnode->slow_until = until;
+	lock_release(&t->lock);
+}
+
+struct vnode *
+vnode_of_object(struct vm_object *o)
+{
+	struct vnode_table *t = &o->daemon->vnodes;
+	struct vnode *v = NULL;
+
+	locks_assert_none();
+	CHECK(o->external);
+	lock_acquire(&t->lock);
+	lock_acquire(&o->lock);
+	if (!o->external->is_gone)
+		v = o->external->vnode;
+	lock_release(&o->lock);
+	if (v)
+		v->references++;
+	lock_release(&t->lock);
+	return v;
+}
+
+unsigned
+vnode_forget(struct daemon *d, struct vnode *v, uint64_t *ret_dirty, unsigned *ret_late)
+{
+	unsigned count = 0;
+
+	locks_assert_none();
+	*ret_dirty = *ret_late = 0;
+	lock_acquire(&d->vnodes.lock);
+	CHECK_OBJ(v, VNODE_MAGIC);
+	for (struct vm_object *o = v->objects; o; o = o->external->next) {
+		*ret_dirty += (uint64_t)load_relaxed(&o->external->dirty_pages) << d->page_shift;
+		*ret_late += load_relaxed(&o->external->late);
+		store_release(&o->external->forget_wanted, true);
+		count++;
+	}
+	lock_release(&d->vnodes.lock);
+	returns_ring(d);
+	return count;
+}
+
 bool
 vnode_last_unmap(struct vm_object *o)
 {
@@ -471,8 +509,10 @@ vnode_last_unmap(struct vm_object *o)
 	lock_acquire(&t->lock);
 	/* Without a mapping no page comes. */
 	lock_acquire(&o->lock);
-	ends = o->external->joiners == 0 && o->cover_count == 0 &&
+	ends = o->external->joiners == 0 && vm_object_is_deserted_locked(o) &&
 	       vm_object_next_live(o, 0, o->page_count) == o->page_count;
+	/* One who has found it by a name looks. */
+	o->external->is_gone = ends;
 	lock_release(&o->lock);
 	if (ends) {
 		while (*at != o) {
@@ -485,21 +525,6 @@ vnode_last_unmap(struct vm_object *o)
 	}
 	lock_release(&t->lock);
 	if (last)
-		vnode_free(d, v);
+		vnode_end(d, v);
 	return ends;
-}
-
-int
-vnode_sync(const struct vm_object *o)
-{
-	struct vnode *v = o->external->vnode;
-	int fd = load_acquire(&v->files[1].plain), kept = exchange_acq_rel(&v->error, 0), r = 0;
-
-	locks_assert_none();
-	if (fd >= 0) {
-		watch_enter(WATCH_FILE, -1);
-		r = fdatasync(fd) < 0 ? -errno : 0;
-		watch_leave();
-	}
-	return kept ? kept : r;
 }

@@ -157,6 +157,24 @@ vnode_write_end(const struct vm_object *o, int error)
 }
 
 bool
+vnode_sync_submit(const struct vm_object *o, struct swap_channel *channel, uint64_t cookie)
+{
+	int fd = load_acquire(&o->external->vnode->files[1].plain);
+
+	/* The channel has an entry for it. */
+	CHECK(fd < 0 || swap_channel_submit_sync(channel, fd, cookie) == 0);
+	return fd >= 0;
+}
+
+int
+vnode_sync_result(const struct vm_object *o, int error)
+{
+	int kept = exchange_acq_rel(&o->external->vnode->error, 0);
+
+	return kept ? kept : error;
+}
+
+bool
 vnode_is_changed(const struct vm_object *o)
 {
 	struct external *x = o->external;

@@ -17,6 +17,7 @@
 #include "core/watch.h"
 #include "daemon.h"
 #include "log.h"
+#include "pagers/vnode_index.h"
 
 /* Bytes of events that are read at a time. */
 #define EVENT_BYTES 4096u
@@ -87,7 +88,7 @@ vnode_watch_add(struct daemon *d, struct vnode *v, int fd)
 	lock_acquire(&d->vnodes.lock);
 	if (can && !v->is_watched) {
 		v->handle = handle;
-		v->is_watched = true;
+		vnode_index_watch_locked(&d->vnodes, v);
 	}
 	lock_release(&d->vnodes.lock);
 }
@@ -106,18 +107,30 @@ vnode_watch_remove(struct daemon *d, struct vnode *v)
 	(void)fanotify_mark(d->vnodes.watch, FAN_MARK_REMOVE, FAN_MODIFY, AT_FDCWD, path);
 }
 
-/* The files with that handle have changed; NULL: any may have. */
+/* The files with that handle have changed. */
 static void
-changed(struct daemon *d, const struct file_handle *handle)
+changed(struct daemon *d, const struct file_handle *of)
+{
+	struct vnode_handle handle = { .type = of->handle_type, .length = of->handle_bytes };
+	struct vnode *v = NULL;
+
+	if (handle.length > sizeof(handle.bytes))
+		return;
+	memcpy(handle.bytes, of->f_handle, handle.length);
+	lock_acquire(&d->vnodes.lock);
+	while ((v = vnode_index_next_locked(&d->vnodes, &handle, v)) != NULL)
+		fetch_add_acq_rel(&v->changes, 1);
+	lock_release(&d->vnodes.lock);
+}
+
+/* Any file may have: events have been lost. */
+static void
+all_changed(struct daemon *d)
 {
 	lock_acquire(&d->vnodes.lock);
-	for (unsigned i = 0; i < VNODE_CHAINS; i++)
+	for (size_t i = 0; i < 1ul << d->vnodes.bits; i++)
 		for (struct vnode *v = d->vnodes.chains[i]; v; v = v->next)
-			if (!handle ||
-			    (v->is_watched && v->handle.type == handle->handle_type &&
-				v->handle.length == handle->handle_bytes &&
-				memcmp(v->handle.bytes, handle->f_handle, v->handle.length) == 0))
-				fetch_add_acq_rel(&v->changes, 1);
+			fetch_add_acq_rel(&v->changes, 1);
 	lock_release(&d->vnodes.lock);
 }
 
@@ -153,11 +166,12 @@ vnode_watch_read(struct daemon *d)
 			if (event.event_len < sizeof(event) || event.event_len > bytes)
 				break;
 			handle = event_handle(at, &event);
-			if (event.pid == getpid() && !(event.mask & FAN_Q_OVERFLOW))
+			if (event.mask & FAN_Q_OVERFLOW)
+				all_changed(d);
+			else if (handle && event.pid != getpid())
+				changed(d, handle);
+			else
 				continue;
-			if (!handle && !(event.mask & FAN_Q_OVERFLOW))
-				continue;
-			changed(d, event.mask & FAN_Q_OVERFLOW ? NULL : handle);
 			count++;
 		}
 	}

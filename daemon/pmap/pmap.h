@@ -12,8 +12,10 @@
 
 /* Write-protects pages [low, high) in all mappings that have them. => 0, or the -errno of a mapping
  * through which they can still be written; a mapping that is gone, or whose process is gone, is no
- * error */
+ * error. It waits while a client moves memory in its address space; _try answers -EAGAIN then, and
+ * is for those who can come back. */
 int pmap_protect(struct vm_object *o, uint64_t low, uint64_t high);
+int pmap_protect_try(struct vm_object *o, uint64_t low, uint64_t high);
 /* Wakes the threads that wait for pages [low, high) in a fault, so that they fault again. */
 void pmap_wake(struct vm_object *o, uint64_t low, uint64_t high);
 /* Takes poison out of the page tables, also what refused faults have left there: zeroes are put
@@ -24,5 +26,8 @@ void pmap_clear(struct vm_object *o, uint64_t index);
  * not be write-protected before, may be lost. page: memory for it. => 0; -EIO: it could not be
  * read, and is as before; -ENOMEM: its content is lost, and it reads as zeroes */
 int pmap_unmap(struct vm_object *o, uint64_t index, void *page);
+/* The same, before a page may change that windows may have in page tables (vm/window.h), and which
+ * the caller has busy. If it is in none already, nothing is done. */
+int pmap_hide(struct vm_object *o, uint64_t index, struct vm_page *p, void *page);
 
 #endif

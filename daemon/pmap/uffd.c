@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "atomics.h"
@@ -22,11 +23,15 @@
 #include "lock.h"
 #include "log.h"
 #include "pager/uffd_compat.h"
+#include "pmap/standing.h"
 #include "core/watch.h"
 
 #define HW_PAGE 4096u
 /* How often a call is made at most, while it answers EAGAIN. */
 #define EAGAIN_TRIES 64
+/* What a patient call waits before it is made again: at first, and at most. */
+#define PAUSE_NS     10000
+#define PAUSE_MAX_NS 1000000
 /* Messages that one read takes at most. */
 #define MESSAGES_MAX 32u
 /* How often a punch is made at most, while it is interrupted or finds the file immutable. */
@@ -184,6 +189,19 @@ uffd_probe(int *ret_device, char *message, size_t message_size)
 	return error;
 }
 
+/* The top of the address space, where nothing is registered. The kernel looks for the space first.
+ */
+#define NOWHERE 0x7fffffffe000ull
+
+bool
+uffd_space_lives(int uffd)
+{
+	struct uffdio_zeropage zero = { .range = { NOWHERE, HW_PAGE } };
+
+	CHECK(uffd >= 0);
+	return ioctl(uffd, UFFDIO_ZEROPAGE, &zero) == 0 || errno != ESRCH;
+}
+
 int
 uffd_never_wait(int uffd)
 {
@@ -255,15 +273,26 @@ uffd_read(int uffd, struct uffd_fault *ret, unsigned max, bool *ret_more)
 	return messages_to_faults(messages, (size_t)got, ret);
 }
 
-/* A call that waits for the lock of the client's address space. => 0 or -errno */
+/* A call that waits for the lock of the client's address space. A patient one waits on while the
+ * owner moves memory, which is until it lets go of that lock and its fault server has read that it
+ * has moved it; the kernel wakes nobody then. The watcher sees one wait. => 0 or -errno */
 static int
-call(int uffd, unsigned long request, void *argument)
+call(int uffd, unsigned long request, void *argument, int mode)
 {
+	struct timespec pause = { .tv_nsec = PAUSE_NS };
+	/* The range; of a copy the source is between its address and size. */
+	const uint64_t *words = argument;
 	int error;
 
 	locks_assert_none();
+	standing_woken(uffd, words[0], request == UFFDIO_COPY ? words[2] : words[1]);
 	watch_enter(WATCH_ADDRESS_SPACE, -1);
-	error = ioctl(uffd, request, argument) < 0 ? -errno : 0;
+	while ((error = ioctl(uffd, request, argument) < 0 ? -errno : 0) == -EAGAIN &&
+	       mode & UFFD_MODE_PATIENT) {
+		fetch_add_relaxed(&retries, 1);
+		nanosleep(&pause, NULL);
+		pause.tv_nsec = pause.tv_nsec < PAUSE_MAX_NS / 2 ? 2 * pause.tv_nsec : PAUSE_MAX_NS;
+	}
 	watch_leave();
 	return error;
 }
@@ -271,13 +300,14 @@ call(int uffd, unsigned long request, void *argument)
 /* Makes a call whose argument has a result field, and adds the bytes done to *done. The call
  * reports an error there or in errno. => 0 or -errno */
 static int
-progress(int uffd, unsigned long request, void *argument, const int64_t *result_field, size_t *done)
+progress(int uffd, unsigned long request, void *argument, int mode, const int64_t *result_field,
+    size_t *done)
 {
 	int64_t result;
 	int error;
 
 	CHECK(*result_field == 0);
-	error = call(uffd, request, argument);
+	error = call(uffd, request, argument, mode);
 	result = *result_field;
 	if (result > 0) {
 		*done += (size_t)result;
@@ -310,7 +340,7 @@ uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode
 		if (!error)
 			error = failpt_hit(FAIL_UFFD_COPY_EEXIST);
 		if (!error)
-			error = progress(uffd, UFFDIO_COPY, &copy, (int64_t *)&copy.copy, &done);
+			error = progress(uffd, UFFDIO_COPY, &copy, 0, (int64_t *)&copy.copy, &done);
 		if (error && (error != -EAGAIN || !try_again(&tries)))
 			break;
 	}
@@ -319,18 +349,21 @@ uffd_copy(int uffd, uint64_t address, const void *source, size_t bytes, int mode
 }
 
 int
-uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
+uffd_zeropage(int uffd, uint64_t address, size_t bytes, int mode, size_t *ret_done)
 {
 	unsigned tries = 0;
 	size_t done = 0;
 	int error = 0;
 
 	range_assert(address, bytes);
+	/* Of several, some may be in place when a call answers EAGAIN. */
+	CHECK(mode == 0 || (mode == UFFD_MODE_PATIENT && bytes == HW_PAGE));
 	locks_assert_none();
 	while (done < bytes) {
 		struct uffdio_zeropage zero = { .range = { address + done, bytes - done } };
 
-		error = progress(uffd, UFFDIO_ZEROPAGE, &zero, (int64_t *)&zero.zeropage, &done);
+		error =
+		    progress(uffd, UFFDIO_ZEROPAGE, &zero, mode, (int64_t *)&zero.zeropage, &done);
 		if (error && (error != -EAGAIN || !try_again(&tries)))
 			break;
 	}
@@ -357,8 +390,8 @@ continue_range(int uffd, uint64_t address, size_t bytes, int mode)
 		int error = failpt_hit(FAIL_UFFD_CONTINUE_EAGAIN);
 
 		if (!error)
-			error =
-			    progress(uffd, UFFDIO_CONTINUE, &more, (int64_t *)&more.mapped, &done);
+			error = progress(
+			    uffd, UFFDIO_CONTINUE, &more, 0, (int64_t *)&more.mapped, &done);
 		if (error == -EEXIST) {
 			/* For a page that is mapped already the kernel wakes no thread. */
 			done += HW_PAGE;
@@ -390,35 +423,38 @@ uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 	return any ? 0 : -ENOENT;
 }
 
+/* wp_mode: the kernel's */
 static int
-write_protect(int uffd, uint64_t address, size_t bytes, uint64_t mode)
+write_protect(int uffd, uint64_t address, size_t bytes, uint64_t wp_mode, int mode)
 {
 	unsigned tries = 0;
 
 	range_assert(address, bytes);
+	CHECK((mode & ~UFFD_MODE_PATIENT) == 0);
 	locks_assert_none();
 	for (;;) {
-		struct uffdio_writeprotect wp = { .range = { address, bytes }, .mode = mode };
+		struct uffdio_writeprotect wp = { .range = { address, bytes }, .mode = wp_mode };
 		int error = failpt_hit(FAIL_UFFD_WRITEPROTECT_EAGAIN);
 
 		if (!error)
-			error = call(uffd, UFFDIO_WRITEPROTECT, &wp);
-		if (error != -EAGAIN || !try_again(&tries))
+			error = call(uffd, UFFDIO_WRITEPROTECT, &wp, mode);
+		/* A patient call is told so by the fail point only. */
+		if (error != -EAGAIN || (!(mode & UFFD_MODE_PATIENT) && !try_again(&tries)))
 			return error;
 	}
 }
 
 static int
-write_protect_parts(int uffd, uint64_t address, size_t bytes, uint64_t mode)
+write_protect_parts(int uffd, uint64_t address, size_t bytes, uint64_t wp_mode, int mode)
 {
-	int error = write_protect(uffd, address, bytes, mode);
+	int error = write_protect(uffd, address, bytes, wp_mode, mode);
 
 	if (error != -ENOENT)
 		return error;
 	/* The kernel stops at the first part that is not registered (most likely the client is
 	 * giving it back) and leaves the pages behind it as they were. */
 	for (size_t at = 0; at < bytes; at += HW_PAGE) {
-		error = write_protect(uffd, address + at, HW_PAGE, mode);
+		error = write_protect(uffd, address + at, HW_PAGE, wp_mode, mode);
 		if (error && error != -ENOENT)
 			return error;
 	}
@@ -426,25 +462,32 @@ write_protect_parts(int uffd, uint64_t address, size_t bytes, uint64_t mode)
 }
 
 int
-uffd_protect(int uffd, uint64_t address, size_t bytes)
+uffd_protect(int uffd, uint64_t address, size_t bytes, int mode)
 {
-	return write_protect_parts(uffd, address, bytes, UFFDIO_WRITEPROTECT_MODE_WP);
+	return write_protect_parts(uffd, address, bytes, UFFDIO_WRITEPROTECT_MODE_WP, mode);
 }
 
 int
 uffd_unprotect(int uffd, uint64_t address, size_t bytes)
 {
-	return write_protect_parts(uffd, address, bytes, 0);
+	return write_protect_parts(uffd, address, bytes, 0, 0);
 }
 
 void
-uffd_wake(int uffd, uint64_t address, size_t bytes)
+uffd_send_back(int uffd, uint64_t address, size_t bytes)
 {
 	struct uffdio_range range = { address, bytes };
 
 	range_assert(address, bytes);
 	/* ESRCH or EINVAL: there is no thread to be woken. */
 	ioctl(uffd, UFFDIO_WAKE, &range);
+}
+
+void
+uffd_wake(int uffd, uint64_t address, size_t bytes)
+{
+	standing_woken(uffd, address, bytes);
+	uffd_send_back(uffd, address, bytes);
 }
 
 /* Poisons one hardware page. Its page-table entry may hold a write-protection marker, left by the
@@ -461,7 +504,7 @@ poison_hw(int uffd, uint64_t address, int mode)
 		struct uffdio_poison poison = { .range = { address, HW_PAGE } };
 		size_t done = 0;
 		int error =
-		    progress(uffd, UFFDIO_POISON, &poison, (int64_t *)&poison.updated, &done);
+		    progress(uffd, UFFDIO_POISON, &poison, 0, (int64_t *)&poison.updated, &done);
 
 		if (error == -EEXIST && !cleared) {
 			cleared = true;

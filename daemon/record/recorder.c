@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "own.h"
 #include "pager/trace_format.h"
 #include "record/recorder_priv.h"
 #include "vm/vm_object.h"
@@ -106,7 +107,7 @@ recorder_main(void *argument)
 	bool told = false;
 
 	CHECK(r->fd >= 0);
-	pthread_setname_np(pthread_self(), "recorder");
+	own_thread("recorder");
 	lock_acquire(&r->lock);
 	for (;;) {
 		unsigned i = r->written;

@@ -82,6 +82,23 @@ begin(struct daemon *d, int fd, mode_t mode, struct task_name name, uint32_t win
 	return error;
 }
 
+/* Whether somebody has that name. A process need not be a client yet, nor a group have one. */
+static bool
+is_there(struct daemon *d, struct task_name name)
+{
+	struct client_group *group;
+
+	if (name.group) {
+		group = group_find(d, name.group, NULL);
+		if (group)
+			group_put(d, group);
+		return group != NULL;
+	}
+	if (name.id)
+		return task_exists(d, name.id);
+	return name.pid == 0 || kill(name.pid, 0) == 0 || errno != ESRCH;
+}
+
 static int
 start(struct daemon *d, int fd, struct task_name name, uint32_t window, struct stat_shard stats)
 {
@@ -89,9 +106,7 @@ start(struct daemon *d, int fd, struct task_name name, uint32_t window, struct s
 	int error;
 
 	CHECK(d->recorder->is_changing);
-	/* A process need not be a client yet. */
-	if (name.id ? !task_exists(d, name.id)
-		    : name.pid && kill(name.pid, 0) < 0 && errno == ESRCH)
+	if (!is_there(d, name))
 		return -ESRCH;
 	if ((window > 0 && !window_fits(window)) || fstat(fd, &st) < 0)
 		return -EINVAL;

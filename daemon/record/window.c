@@ -133,6 +133,8 @@ trace_window_push(struct daemon *d, struct stat_shard stats, struct vm_object *o
 		left = pageq_deactivate_slot_locked(d, leaving, &victim);
 	moves = left != DEACTIVATION_HELD || !is_patient(f);
 	if (moves) {
+		if (unlikely(left == DEACTIVATION_HELD))
+			stat_add(stats, STAT_TRACE_INEXACT, 1);
 		turn_locked(r, vm_object_private_task(o), page, leaving);
 		trace_record_locked(d, o, index, f->thread, trace_fault_writes(f), kind);
 	}

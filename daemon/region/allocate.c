@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "failpt.h"
 #include "memorystatus/refused.h"
 #include "pagers/returns.h"
 #include "region/page_list.h"
 #include "region/piece.h"
 #include "region/wire.h"
 #include "transit/discard.h"
+#include "vm/copy_reserve.h"
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
 
@@ -52,14 +54,20 @@ mapping_around_locked(struct vm_map *m, uint64_t address, uint64_t pages)
 static int
 mapping_make(struct range *range, uint64_t pages, uint32_t flags, struct vm_mapping **ret)
 {
-	enum object_use use = flags & PAGER_WIRE_ALLOC_SHAREABLE ? OBJECT_SHAREABLE
-			      : flags                            ? OBJECT_ALONE
-								 : OBJECT_CHUNK;
+	unsigned use = flags & PAGER_WIRE_ALLOC_SHAREABLE ? OBJECT_SHAREABLE
+		       : flags                            ? OBJECT_ALONE
+							  : OBJECT_CHUNK;
 	struct vm_object *o;
 	int error;
 
 	locks_assert_none();
-	error = vm_object_create(range->task->daemon, range->task, pages, use, &o);
+	if (flags & PAGER_WIRE_ALLOC_PURGEABLE)
+		use |= OBJECT_PURGEABLE;
+	if (flags & PAGER_WIRE_ALLOC_TAGGED)
+		use |= OBJECT_TAGGED;
+	if (flags & PAGER_WIRE_ALLOC_UNCOUNTED)
+		use |= OBJECT_UNCOUNTED;
+	error = vm_object_create(range->task->daemon, range->task, pages, (enum object_use)use, &o);
 	if (error)
 		return error;
 	error = vm_mapping_create(o, range->task, range->address, 0, pages, ret);
@@ -132,10 +140,32 @@ region_allocate(struct range *range, uint32_t flags, struct vm_entry *ret)
 			.max_protection = PROT_READ | PROT_WRITE,
 		};
 		vm_map_insert(m, ret);
+		failpt_die(FAIL_DIE_ENTRY_MADE);
 		range->at = range->end;
 	}
 	lock_release(&m->lock);
 	return error == -ENOSPC || error == -EDQUOT ? -ENOMEM : error;
+}
+
+bool
+region_is_allocated(struct range *range, struct vm_entry *ret)
+{
+	struct vm_map *m = &range->task->map;
+	const struct vm_entry *e;
+	bool is_there;
+
+	locks_assert_none();
+	lock_acquire(&m->lock);
+	e = vm_map_lookup(m, range->address);
+	is_there = e && e->end >= range->end;
+	if (is_there) {
+		*ret = *e;
+		ret->start = range->address;
+		ret->end = range->end;
+		ret->offset += range->address - e->start;
+	}
+	lock_release(&m->lock);
+	return is_there;
 }
 
 /* Whether giving the range back leaves more regions than the client may have: what lies within one
@@ -199,6 +229,9 @@ region_deallocate_begin(struct range *range)
 	CHECK(range->at == range->address);
 	if (page_list_around(range))
 		return -EBUSY;
+	/* What leaves may part links of copies. */
+	if (!copy_reserve_settle(range->task->daemon))
+		return -ENOMEM;
 	spare = vm_mapping_blank();
 	if (!spare)
 		return -ENOMEM;
@@ -319,8 +352,10 @@ region_deallocate(struct range *range)
 
 	locks_assert_none();
 	CHECK_OBJ(range->task, TASK_MAGIC);
-	while (work < PIECE_WORK && take_next(range, &work, &e))
+	while (work < PIECE_WORK && take_next(range, &work, &e)) {
+		failpt_die(FAIL_DIE_ENTRY_GONE);
 		gone += entry_discard(&e, range->task->daemon->page_shift);
+	}
 	stat_add(range->stats, STAT_DISCARDS, gone);
 	if (range_is_done(range))
 		task_wired_settle(range->task);

@@ -12,6 +12,9 @@
  * as the range does. => 0, -EEXIST (not free) or -ENOMEM (also: the client has its share). Runs on:
  * the control loop, which alone allocates. */
 int region_allocate(struct range *range, uint32_t flags, struct vm_entry *ret);
+/* Whether all of the range is allocated in one entry, as by region_allocate, whose *ret that is. No
+ * lock held */
+bool region_is_allocated(struct range *range, struct vm_entry *ret);
 /* All of the range is the task's, and is parted from what lies around it. => 0, -EINVAL, -ENOMEM or
  * -EBUSY (some of it is pinned, or page_list_around): nothing has changed. No lock held */
 int region_deallocate_begin(struct range *range);

@@ -49,6 +49,14 @@ region_protect(struct range *range, uint32_t protection)
 	    .value = rights });
 }
 
+/* What only one task may see no other can come to see: its object may hold other allocations. */
+static int
+entry_may_inherit(struct change *c, const struct vm_entry *e)
+{
+	lock_assert_held(&c->range->task->map.lock);
+	return c->value == PAGER_INHERIT_SHARE && !e->mapping->object->is_shareable ? -ENOTSUP : 0;
+}
+
 static void
 entry_inherit(struct change *c, struct vm_entry *e)
 {
@@ -63,8 +71,10 @@ region_inherit(struct range *range, uint32_t inheritance)
 	CHECK(range->at == range->address);
 	if (inheritance > PAGER_INHERIT_NONE)
 		return -EINVAL;
-	return change_entries(
-	    &(struct change){ .range = range, .apply = entry_inherit, .value = inheritance });
+	return change_entries(&(struct change){ .range = range,
+	    .check = entry_may_inherit,
+	    .apply = entry_inherit,
+	    .value = inheritance });
 }
 
 static void

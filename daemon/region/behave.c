@@ -12,6 +12,9 @@
 #include "region/page_list.h"
 #include "region/piece.h"
 #include "transit/discard.h"
+#include "transit/reuse.h"
+#include "vm/copy_look.h"
+#include "vm/copy_reserve.h"
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
 
@@ -79,6 +82,9 @@ int
 region_may_be_discarded(struct range *range)
 {
 	locks_assert_none();
+	/* What leaves may part links of copies. */
+	if (!copy_reserve_settle(range->task->daemon))
+		return -ENOMEM;
 	return entries_check(range, entry_may_be_discarded);
 }
 
@@ -131,6 +137,57 @@ region_cool(struct range *range)
 		cool_flush(&c);
 	CHECK(c.count == 0);
 	stat_add(range->stats, STAT_DEACTIVATIONS, pages);
+	return pages;
+}
+
+/* What is below a page of a copy would be its content, and what is above it counts on it. */
+static bool
+may_be_reusable(const struct part *part)
+{
+	const struct vm_object *o = part->entry.mapping->object;
+
+	return part->entry.wired_count == 0 && !o->is_shareable && !o->external && !o->is_device &&
+	       o->standing == STANDING_PLAIN &&
+	       !vm_object_has_links(o, part->first, part->last - part->first);
+}
+
+uint64_t
+region_reusable(struct range *range)
+{
+	struct cool c = { .walk = { .range = range } };
+	struct piece p = piece_begin(range, PIECE_DISCARD);
+	uint64_t pages = 0;
+	struct part part;
+
+	while (piece_next(&p, &part)) {
+		const struct vm_mapping *m = part.entry.mapping;
+		bool may = may_be_reusable(&part);
+
+		if (may)
+			pages += vm_object_make_reusable(m->object, part.first, part.last);
+		/* They are the first to leave. */
+		for (uint64_t i = part.first;
+		     may && (i = vm_object_next_live(m->object, i, part.last)) < part.last; i++)
+			cool_page(&c.walk, m, i);
+		if (c.count > 0)
+			cool_flush(&c);
+		vm_mapping_put(part.entry.mapping);
+	}
+	stat_add(range->stats, STAT_DEACTIVATIONS, c.walk.acted);
+	return pages;
+}
+
+uint64_t
+region_reuse(struct range *range)
+{
+	struct piece p = piece_begin(range, PIECE_DISCARD);
+	uint64_t pages = 0;
+	struct part part;
+
+	while (piece_next(&p, &part)) {
+		pages += vm_object_reuse(part.entry.mapping->object, part.first, part.last);
+		vm_mapping_put(part.entry.mapping);
+	}
 	return pages;
 }
 

@@ -18,6 +18,11 @@ int region_may_leave(struct range *range);
 int region_may_be_discarded(struct range *range);
 /* DONTNEED: active pages of a piece become inactive and lose their mappings. => pages */
 uint64_t region_cool(struct range *range);
+/* REUSABLE: what a piece has is not needed, and leaves the footprint. Passed over: what is wired,
+ * shared, purgeable, of a file, or has to do with a copy. => pages */
+uint64_t region_reusable(struct range *range);
+/* REUSE: and what is there still of it is needed again. => pages that were */
+uint64_t region_reuse(struct range *range);
 /* FREE: discards the content of a piece, which stays allocated. => pages that were there */
 uint64_t region_discard(struct range *range);
 

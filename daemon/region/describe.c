@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Descriptions. Runs on: the control loop, or jobs where pages are walked.
+ * Descriptions. Runs on: jobs; what walks no pages also on the control loop.
  */
 #include "region/describe.h"
 
@@ -8,6 +8,8 @@
 
 #include "pagers/pager.h"
 #include "region/piece.h"
+#include "vm/copy_link.h"
+#include "vm/copy_look.h"
 #include "vm/submap.h"
 #include "vm/vm_share.h"
 
@@ -72,8 +74,18 @@ share_mode(const struct region *region, struct vm_references references)
 	return references.own > 1 ? PAGER_SHARE_SHARED_ALIASED : PAGER_SHARE_SHARED;
 }
 
+/* is_wired: the range that it is looked at in. A page that is brought in there is wired a moment
+ * after the thread has been woken that touched it, and which may ask by then. */
+static bool
+word_is_wired(uint32_t word, bool is_wired)
+{
+	enum page_state state = page_word_state(word);
+
+	return state == PAGE_WIRED || state == PAGE_DEVICE || (is_wired && state == PAGE_FILLING);
+}
+
 static void
-count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region *ret)
+count_page_locked(struct vm_object *o, uint64_t index, bool is_wired, struct pager_wire_region *ret)
 {
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
 	uint32_t word;
@@ -84,8 +96,7 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 		word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
 		ret->pages_resident++;
 		ret->pages_dirty += (word & PAGE_DIRTY) != 0;
-		ret->pages_wired +=
-		    page_word_state(word) == PAGE_WIRED || page_word_state(word) == PAGE_DEVICE;
+		ret->pages_wired += word_is_wired(word, is_wired);
 		break;
 	case SLOT_STORED:
 		if (pager_is_away(o, slot_cref(slot)))
@@ -98,6 +109,64 @@ count_page_locked(struct vm_object *o, uint64_t index, struct pager_wire_region 
 	}
 }
 
+/* Whether any of these pages, which have a link below, lacks. COPIES is taken for some at a time.
+ */
+static bool
+any_lacks(const struct vm_object *o, uint64_t index, uint64_t count)
+{
+	bool lacks = false;
+
+	locks_assert_none();
+	for (uint64_t at = 0; at < count && !lacks;) {
+		uint64_t end = min_u64(count, at + 64);
+
+		copies_lock(o->daemon);
+		for (; at < end && !lacks; at++)
+			lacks = !copy_page_is_own_locked(o, index + at);
+		copies_unlock(o->daemon);
+	}
+	return lacks;
+}
+
+/* Copies next to pages of a region, and how long the lines below them are. A copy that has content
+ * of its own for every page is none any more, as XNU's object whose shadow has been bypassed. */
+struct relatives {
+	unsigned above, below, depth;
+};
+
+static struct relatives
+relatives_of(struct vm_object *o, uint64_t first, uint64_t end)
+{
+	struct relatives r = { 0, 0, 0 };
+	struct copy_place place;
+	uint64_t at, count;
+
+	if (!vm_object_is_linked(o, COPY_ABOVE | COPY_BELOW))
+		return r;
+	for (unsigned above = 0; above < 2; above++)
+		for (at = first; at < end; at += count) {
+			unsigned depth = 0;
+			bool lacks;
+
+			copies_lock(o->daemon);
+			count = copy_link_next_locked(o, above, &at, end, &place);
+			copies_unlock(o->daemon);
+			if (count == 0)
+				break;
+			lacks = above ? any_lacks(place.object, place.index, count)
+				      : any_lacks(o, at, count);
+			vm_object_put(place.object);
+			if (!lacks)
+				continue;
+			if (!above)
+				depth = copy_depth(o, at);
+			r.above |= above;
+			r.below |= !above;
+			r.depth = depth > r.depth ? depth : r.depth;
+		}
+	return r;
+}
+
 struct pager_wire_region
 region_describe(const struct region *region)
 {
@@ -105,7 +174,10 @@ region_describe(const struct region *region)
 	struct vm_object *o = e->mapping->object;
 	uint64_t first = e->offset >> o->daemon->page_shift,
 		 end = first + ((e->end - e->start) >> o->daemon->page_shift);
+	struct relatives relatives = relatives_of(o, first, end);
 	struct vm_references references;
+	enum pager_share_mode mode;
+	uint16_t purgeable = 0;
 	bool billed;
 
 	CHECK_OBJ(e->mapping, VM_MAPPING_MAGIC);
@@ -113,7 +185,12 @@ region_describe(const struct region *region)
 	lock_acquire(&o->lock);
 	references = vm_object_references_locked(o, e->mapping->task, first, end);
 	billed = o->owner == e->mapping->task;
+	if (o->is_purgeable)
+		purgeable = (uint16_t)(1 + o->purgeable.state);
 	lock_release(&o->lock);
+	mode = share_mode(region, references);
+	if (mode == PAGER_SHARE_PRIVATE && relatives.above + relatives.below > 0)
+		mode = PAGER_SHARE_COW;
 	return (struct pager_wire_region){
 		.address = e->start,
 		.size = e->end - e->start,
@@ -126,28 +203,32 @@ region_describe(const struct region *region)
 		.tag = e->tag,
 		.wired_count = e->wired_count,
 		.user_wired_count = e->user_wired_count,
-		.share_mode = share_mode(region, references),
-		.ref_count = references.all,
-		.external_pager = pager_is_external(o),
+		.share_mode = mode,
+		.ref_count = references.all + relatives.above + relatives.below,
+		.shadow_depth = relatives.depth,
+		.external_pager = pager_is_external(o) || copies_follow(o, first, end),
 		.billed = billed,
 		.cache_mode = o->cache_mode,
 		.depth = region->depth,
 		.is_submap = region->is_submap,
+		.is_device = o->is_device,
+		.purgeable = purgeable,
 	};
 }
 
-/* Counts pages [first, last), which are mapped in `mappings` places. */
+/* Counts pages [first, last) of the entry's object, which are mapped in `mappings` places. */
 static void
-count_run(struct vm_object *o, uint64_t first, uint64_t last, unsigned mappings,
+count_run(const struct vm_entry *e, uint64_t first, uint64_t last, unsigned mappings,
     struct pager_wire_region *ret)
 {
+	struct vm_object *o = e->mapping->object;
 	uint64_t resident = ret->pages_resident,
 		 stored = ret->pages_compressed + ret->pages_swapped;
 
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
 		/* Retaken for each page: faults want it, too. */
 		lock_acquire(&o->lock);
-		count_page_locked(o, i, ret);
+		count_page_locked(o, i, e->wired_count > 0, ret);
 		lock_release(&o->lock);
 	}
 	resident = ret->pages_resident - resident;
@@ -179,7 +260,7 @@ region_count(
 		mappings = vm_object_mappings_at_locked(o, at, &end);
 		lock_release(&o->lock);
 		/* None: its owner has given it back meanwhile. */
-		count_run(o, at, end, mappings > 0 ? mappings : 1, ret);
+		count_run(e, at, end, mappings > 0 ? mappings : 1, ret);
 		*work += mappings;
 	}
 	*done += (to - first) << page_shift;
@@ -188,7 +269,7 @@ region_count(
 }
 
 static uint32_t
-disposition_locked(struct vm_object *o, uint64_t index)
+disposition_locked(struct vm_object *o, uint64_t index, bool is_wired)
 {
 	uint64_t slot = load_acquire(vm_object_slot(o, index));
 	uint32_t word, result;
@@ -198,13 +279,12 @@ disposition_locked(struct vm_object *o, uint64_t index)
 	case SLOT_RESIDENT:
 		word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
 		result = PAGER_PAGE_PRESENT | (word & PAGE_DIRTY ? PAGER_PAGE_DIRTY : 0u);
+		if (word_is_wired(word, is_wired))
+			return result | PAGER_PAGE_WIRED | PAGER_PAGE_REFERENCED;
 		switch (page_word_state(word)) {
 		case PAGE_ACTIVE:
 		case PAGE_FILLING:
 			return result | PAGER_PAGE_REFERENCED;
-		case PAGE_WIRED:
-		case PAGE_DEVICE:
-			return result | PAGER_PAGE_WIRED | PAGER_PAGE_REFERENCED;
 		case PAGE_SPECULATIVE:
 			return result | PAGER_PAGE_SPECULATIVE;
 		default:
@@ -221,15 +301,25 @@ disposition_locked(struct vm_object *o, uint64_t index)
 }
 
 uint32_t
-page_disposition(struct vm_object *o, uint64_t index)
+page_disposition(struct vm_object *o, uint64_t index, bool is_wired)
 {
 	uint32_t disposition;
 
 	CHECK(index < o->page_count);
 	lock_acquire(&o->lock);
-	disposition = disposition_locked(o, index);
+	disposition = disposition_locked(o, index, is_wired);
 	lock_release(&o->lock);
 	return disposition;
+}
+
+/* Pages. */
+static uint64_t
+footprint_peak(const struct task *task)
+{
+	struct task *t = (struct task *)(uintptr_t)task;
+
+	return (uint64_t)load_relaxed(
+	    &t->bill.ledger.entries[PAGER_LEDGER_PHYS_FOOTPRINT].lifetime_most);
 }
 
 void
@@ -249,8 +339,7 @@ task_statistics(struct task *task, struct pager_statistics *ret)
 		.internal = L(INTERNAL),
 		.internal_compressed = L(INTERNAL_COMPRESSED),
 		.wired_mem = L(WIRED_MEM),
-		.phys_footprint_peak =
-		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * page,
+		.phys_footprint_peak = footprint_peak(task) * page,
 		.limit = load_relaxed(&task->bill.process->limit_pages) * page,
 		.faults = L(FAULTS),
 		.zero_fills = L(ZERO_FILLS),
@@ -264,6 +353,8 @@ task_statistics(struct task *task, struct pager_statistics *ret)
 		.stall_limit_ns = L(STALL_LIMIT),
 		.pages_lost = L(PAGES_LOST),
 		.iokit_mapped = L(IOKIT_MAPPED),
+		.takeovers = d->keeper ? d->keeper->takeovers : 0,
+		.takeover_ns = load_relaxed(&d->takeover_ns),
 	};
 #undef L
 	pageq_unlock(d);
@@ -283,8 +374,7 @@ task_describe(struct task *task, struct pager_wire_client *ret)
 		.pid = (uint32_t)task->pid,
 		.uid = task->uid,
 		.limit_bytes = load_relaxed(&task->bill.process->limit_pages) * d->page_bytes,
-		.phys_footprint_peak =
-		    (uint64_t)load_relaxed(&task->bill.ledger.footprint_peak) * d->page_bytes,
+		.phys_footprint_peak = footprint_peak(task) * d->page_bytes,
 	};
 	pageq_lock(d);
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)

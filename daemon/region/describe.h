@@ -28,8 +28,8 @@ struct pager_wire_region region_describe(const struct region *region);
  * end */
 bool region_count(
     const struct region *region, uint64_t *done, unsigned *work, struct pager_wire_region *ret);
-/* => PAGER_PAGE_* of a page */
-uint32_t page_disposition(struct vm_object *o, uint64_t index);
+/* is_wired: the entry is that it is looked at through. => PAGER_PAGE_* of a page */
+uint32_t page_disposition(struct vm_object *o, uint64_t index, bool is_wired);
 /* The task's ledger, its balances of one moment. */
 void task_statistics(struct task *task, struct pager_statistics *ret);
 void task_describe(struct task *task, struct pager_wire_client *ret);

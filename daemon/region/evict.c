@@ -15,9 +15,10 @@
 /* How often pages that were in transit are tried again. */
 #define TIMES_MAX 3u
 
-/* Waits until the pages of the range that are busy now have been let go. */
+/* Waits until the pages of the range that are busy now have been let go. passes_lists: not while
+ * the object has page lists, whose owner may take any time. */
 static void
-wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
+wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last, bool passes_lists)
 {
 	CHECK(last <= o->page_count);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, last)) < last; i++) {
@@ -28,7 +29,7 @@ wait_for_busy(struct vm_object *o, uint64_t first, uint64_t last)
 		if (slot_kind(slot) == SLOT_RESIDENT) {
 			struct vm_page *p = &o->daemon->frames.pages[slot_frame(slot)];
 
-			if (load_acquire(&p->word) & PAGE_BUSY)
+			if (load_acquire(&p->word) & PAGE_BUSY && !(passes_lists && o->upls))
 				vm_object_wait_unbusy(o, p);
 		}
 		lock_release(&o->lock);
@@ -75,13 +76,13 @@ wake_locked(struct daemon *d, const struct vm_object *o)
 	cond_broadcast(&calls->help_wanted);
 }
 
-/* Pages [first, last) of the object are taken out by all workers of its lane; `behind` more are
- * known to follow. => how many have left, when all have that could. No lock held */
-static uint64_t
-evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
+struct eviction
+region_evict_pages(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind, bool apart)
 {
 	struct daemon *d = o->daemon;
-	struct eviction e = { .object = o, .behind = behind, .since = moment_now(d) };
+	struct eviction e = {
+		.object = o, .behind = behind, .apart = apart, .since = moment_now(d)
+	};
 
 	locks_assert_none();
 	CHECK(first <= last && last <= o->page_count);
@@ -103,10 +104,10 @@ evict(struct vm_object *o, uint64_t first, uint64_t last, uint64_t behind)
 		pageq_unlock(d);
 		if (!e.met_busy || e.stuck || vm_object_is_deserted(o))
 			break;
-		wait_for_busy(o, first, last);
+		wait_for_busy(o, first, last, apart);
 	}
 	CHECK(e.parts == 0);
-	return e.pages;
+	return e;
 }
 
 uint64_t
@@ -119,8 +120,9 @@ region_evict(struct range *range)
 
 	locks_assert_none();
 	while (piece_next(&p, &part)) {
-		pages += evict(part.entry.mapping->object, part.first, part.last,
-		    (range->end - range->at) >> d->page_shift);
+		pages += region_evict_pages(part.entry.mapping->object, part.first, part.last,
+		    (range->end - range->at) >> d->page_shift, false)
+			     .pages;
 		vm_mapping_put(part.entry.mapping);
 	}
 	stat_add(range->stats, STAT_EVICTIONS, pages);

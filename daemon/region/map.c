@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "pagers/returns.h"
 #include "region/piece.h"
 #include "transit/discard.h"
 #include "vm/vm_map.h"
@@ -22,7 +23,7 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 	const struct vm_mapping *mapping = e->mapping;
 
 	lock_assert_held(&m->lock);
-	if (!mapping->object->is_shareable || mapping->object->external)
+	if (!mapping->object->is_shareable)
 		return -ENOTSUP;
 	ret->object = mapping->object;
 	ret->first = (e->offset + (range->address - e->start)) >> page_shift;
@@ -38,8 +39,9 @@ name_check_locked(const struct range *range, bool is_writable, struct named_rang
 			return -EACCES;
 	}
 	/* Whoever maps a page of it gets the memfd of all. What a client has given for that is its
-	 * own affair. */
-	if (mapping->object->backing.is_foreign)
+	 * own affair; and of a file it is what the file's descriptor, which the client could have
+	 * sent instead, would have given. */
+	if (mapping->object->backing.is_foreign || mapping->object->external)
 		return 0;
 	return ret->first == 0 && ret->end == mapping->object->page_count ? 0 : -ENOTSUP;
 }
@@ -88,7 +90,7 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 			.end = range->end,
 			.mapping = mapping,
 			.offset = first << page_shift,
-			.inheritance = PAGER_INHERIT_COPY,
+			.inheritance = o->is_device ? PAGER_INHERIT_NONE : PAGER_INHERIT_SHARE,
 			.protection = (uint32_t)protection,
 			.max_protection = (uint32_t)protection };
 		vm_map_insert(m, ret);
@@ -113,6 +115,14 @@ region_name_gone(const struct named_range *name, uint64_t *at, uint64_t *ret_pag
 
 	locks_assert_none();
 	CHECK(name->first <= *at && *at < name->end);
+	if (name->object->external) {
+		/* Its pager has the pages, or will. Perhaps nobody sees it any more: the cleaner
+		 * looks. */
+		returns_ring(name->object->daemon);
+		*at = name->end;
+		*ret_pages = 0;
+		return false;
+	}
 	to = piece_reach(name->object, *at, name->end, PIECE_DISCARD, &work);
 	*ret_pages = vm_object_discard_uncovered(name->object, NULL, *at, to);
 	*at = to;

@@ -8,14 +8,22 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "own.h"
+#include "pmap/pins.h"
+#include "region/unlink.h"
 #include "region/prefetch.h"
+#include "transit/purge.h"
+#include "transit/reuse.h"
 #include "upl/upl.h"
+#include "vm/copy_look.h"
 #include "vm/vm_map.h"
 #include "vm/vm_mapping.h"
 
 /* Pages that are gathered, and lists that are dropped, before others' jobs pass. */
 #define GATHER_PAGES 256u
 #define DROP_LISTS   16u
+/* Pages in which pins are looked for together. */
+#define PINS_PAGES 64u
 
 /* The entry that has the range's first address, with a reference on its mapping. */
 static int
@@ -56,6 +64,13 @@ page_list_around(const struct range *range)
 	return l != NULL;
 }
 
+static void
+wired_note(struct page_list *l, uint64_t bytes)
+{
+	fetch_add_relaxed(&l->task->list_bytes, bytes - l->wired_bytes);
+	l->wired_bytes = bytes;
+}
+
 /* The parts of a client's share that a list of that many pages takes. */
 static int
 shares_take(struct page_list *l, unsigned count)
@@ -63,13 +78,14 @@ shares_take(struct page_list *l, unsigned count)
 	struct task *task = l->task;
 	int error;
 
-	l->table_bytes = sizeof(*l) + upl_bytes(count);
+	l->table_bytes = sizeof(*l) + UPL_BYTES(count);
 	if (bill_tables_take(task->daemon, &task->bill, l->table_bytes))
 		return -ENOMEM;
-	l->wired_bytes = (uint64_t)count << task->daemon->page_shift;
-	error = task_wired_take(task, l->wired_bytes);
+	error = task_wired_take(task, (uint64_t)count << task->daemon->page_shift);
 	if (error)
 		bill_tables_give(task->daemon, &task->bill, l->table_bytes);
+	else
+		wired_note(l, (uint64_t)count << task->daemon->page_shift);
 	return error;
 }
 
@@ -82,7 +98,7 @@ shares_settle(struct page_list *l)
 	CHECK(bytes <= l->wired_bytes);
 	if (bytes < l->wired_bytes)
 		task_wired_give(l->task, l->wired_bytes - bytes);
-	l->wired_bytes = bytes;
+	wired_note(l, bytes);
 }
 
 static int
@@ -90,10 +106,19 @@ entry_allows(const struct vm_entry *e, const struct range *range, unsigned flags
 {
 	int needs = flags & UPL_COPYOUT_FROM ? PROT_READ : PROT_WRITE;
 
-	if (e->mapping->object->is_shareable)
+	if (e->mapping->object->is_shareable || range_has_windows(range))
 		return -ENOTSUP;
-	if (!(e->protection & (uint32_t)needs))
+	/* A client that is let go of takes its content whatever its own threads may do. */
+	if (!(e->protection & (uint32_t)needs) && !load_acquire(&range->task->release.is_begun))
 		return -EACCES;
+	(void)vm_object_reuse(e->mapping->object,
+	    (e->offset + (range->address - e->start)) >> range->task->daemon->page_shift,
+	    (e->offset + (range->end - e->start)) >> range->task->daemon->page_shift);
+	/* It could be thrown away under the list. Its state is its client's own to change, who
+	 * waits for this request. */
+	if (e->mapping->object->is_purgeable &&
+	    vm_object_purgeable_get(e->mapping->object) != PURGEABLE_NONVOLATILE)
+		return -EBUSY;
 	return !(flags & UPL_NOBLOCK) && page_list_around(range) ? -EBUSY : 0;
 }
 
@@ -117,6 +142,7 @@ list_make(struct range *range, const struct vm_entry *e, unsigned flags, struct 
 	    e->mapping->object, range->task, e->mapping->base, first, count, flags, &l->upl);
 	if (error) {
 		task_wired_give(l->task, l->wired_bytes);
+		wired_note(l, 0);
 		bill_tables_give(d, &l->task->bill, l->table_bytes);
 		return error;
 	}
@@ -136,20 +162,21 @@ page_list_begin(struct range *range, unsigned flags, struct page_list **ret)
 	if (error)
 		return error;
 	range->end = min_u64(range->end, e.end);
-	error = task->list_count < PAGE_LISTS_MAX ? entry_allows(&e, range, flags) : -EAGAIN;
+	error = load_relaxed(&task->list_count) < PAGE_LISTS_MAX ? entry_allows(&e, range, flags)
+								 : -EAGAIN;
 	if (!error) {
-		l = calloc(1, sizeof(*l));
+		l = own_alloc(OWN_PAGE_LIST, sizeof(*l));
 		error = l ? list_make(range, &e, flags, l) : -ENOMEM;
 	}
 	vm_mapping_put(e.mapping);
 	if (error) {
-		free(l);
+		own_free(OWN_PAGE_LIST, l);
 		return error;
 	}
 	l->id = ++task->last_list;
 	l->next = task->lists;
 	task->lists = l;
-	task->list_count++;
+	fetch_add_relaxed(&task->list_count, 1);
 	*ret = l;
 	return 0;
 }
@@ -177,9 +204,18 @@ page_list_gather(struct page_list *l, unsigned place, bool *ret_more)
 {
 	struct upl *u = l->upl;
 	unsigned from = u->gathered;
-	enum upl_gathered got = upl_gather(u, GATHER_PAGES);
+	uint64_t first = u->first + from;
+	/* Copies must not need pages that are held for as long as the client likes. */
+	int error = pages_unlink(
+	    l->task, place, u->object, first, min_u64(first + GATHER_PAGES, u->first + u->count));
+	enum upl_gathered got;
 
 	locks_assert_none();
+	if (error && error != -ENOBUFS) {
+		page_list_destroy(l);
+		return error;
+	}
+	got = error ? UPL_NO_ROOM : upl_gather(u, GATHER_PAGES);
 	stored_load(l, place, from);
 	if (got == UPL_NO_ROOM && u->gathered == 0) {
 		page_list_destroy(l);
@@ -193,6 +229,25 @@ page_list_gather(struct page_list *l, unsigned place, bool *ret_more)
 	if (!*ret_more)
 		shares_settle(l);
 	return 0;
+}
+
+uint64_t
+page_list_pins(const struct page_list *l)
+{
+	const struct upl *u = l->upl;
+	uint64_t indexes[PINS_PAGES], found = 0;
+	bool pinned[PINS_PAGES];
+	unsigned n = 0;
+
+	locks_assert_none();
+	for (unsigned i = upl_next_held(u, 0); i < u->count; i = upl_next_held(u, i + 1)) {
+		indexes[n++] = u->first + i;
+		if (n < PINS_PAGES)
+			continue;
+		found += pins_find(u->object->daemon, u->object, indexes, n, pinned);
+		n = 0;
+	}
+	return found + (n > 0 ? pins_find(u->object->daemon, u->object, indexes, n, pinned) : 0);
 }
 
 struct page_list *
@@ -237,12 +292,13 @@ page_list_destroy(struct page_list *l)
 		at = &(*at)->next;
 	}
 	*at = l->next;
-	task->list_count--;
+	fetch_sub_relaxed(&task->list_count, 1);
 	upl_destroy(l->upl);
 	if (l->wired_bytes > 0)
 		task_wired_give(task, l->wired_bytes);
+	wired_note(l, 0);
 	bill_tables_give(task->daemon, &task->bill, l->table_bytes);
-	free(l);
+	own_free(OWN_PAGE_LIST, l);
 }
 
 bool

@@ -34,10 +34,13 @@ int page_list_query(struct range *range, struct page_list_kind *ret);
  * -EAGAIN: the user's share of wired memory is used up, or half of the process's limit, or there
  * are PAGE_LISTS_MAX; -ENOMEM */
 int page_list_begin(struct range *range, unsigned flags, struct page_list **ret);
-/* Looks at some more of its pages, and brings the content of stored ones in. place: the jobs
- * thread's. => 0, with *ret_more false when all are; -ENOBUFS: there is no room for the first page,
- * and the list is gone */
+/* Looks at some more of its pages, and brings the content of stored ones in. They leave all links
+ * of copies first. place: the jobs thread's. => 0, with *ret_more false when all are; -ENOBUFS:
+ * there is no room for the first page; or what pages_unlink says: the list is gone */
 int page_list_gather(struct page_list *l, unsigned place, bool *ret_more);
+/* How many of the pages that it holds the kernel has pinned. The client has taken them out of its
+ * page tables, so no more will be. */
+uint64_t page_list_pins(const struct page_list *l);
 /* => NULL: the task has no such list */
 struct page_list *page_list_find(struct task *task, uint64_t id);
 /* As upl_commit and upl_abort. */

@@ -8,8 +8,7 @@
 
 #include "vm/vm_map.h"
 #include "vm/vm_mapping.h"
-
-#define ADDRESS_MAX (1ull << 47)
+#include "vm/window.h"
 
 int
 range_init(struct range *range, struct task *task, uint64_t address, uint64_t size)
@@ -17,8 +16,8 @@ range_init(struct range *range, struct task *task, uint64_t address, uint64_t si
 	uint64_t page = task->daemon->page_bytes;
 
 	CHECK_OBJ(task, TASK_MAGIC);
-	if (size == 0 || (address | size) % page || address >= ADDRESS_MAX || size > ADDRESS_MAX ||
-	    address + size > ADDRESS_MAX || address == 0)
+	if (size == 0 || (address | size) % page || address >= RANGE_ADDRESS_MAX ||
+	    size > RANGE_ADDRESS_MAX || address + size > RANGE_ADDRESS_MAX || address == 0)
 		return -EINVAL;
 	*range = (struct range){
 		.task = task, .address = address, .end = address + size, .at = address
@@ -71,4 +70,25 @@ task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret)
 	}
 	lock_release(&task->map.lock);
 	return e != NULL;
+}
+
+bool
+range_has_windows(const struct range *range)
+{
+	struct vm_map *map = &range->task->map;
+	unsigned page_shift = range->task->daemon->page_shift;
+	bool has = false;
+
+	lock_acquire(&map->lock);
+	for (uint32_t i = vm_map_index(map, range->address);
+	     !has && i < map->count && map->entries[i].start < range->end; i++) {
+		const struct vm_entry *e = &map->entries[i];
+		uint64_t from = max_u64(e->start, range->address), to = min_u64(e->end, range->end);
+		uint64_t first = (e->offset + (from - e->start)) >> page_shift,
+			 end = first + ((to - from) >> page_shift);
+
+		has = window_next_locked(e->mapping, first, end) < end;
+	}
+	lock_release(&map->lock);
+	return has;
 }

@@ -11,6 +11,7 @@
 #include "core/stats.h"
 #include "vm/task.h"
 
+#define RANGE_ADDRESS_MAX (1ull << 47)
 struct range {
 	struct task *task;
 	struct stat_shard stats; /* the calling thread's */
@@ -32,6 +33,8 @@ int range_is_covered(struct range *range);
  * something is allocated there; -ENOMEM: the client has as much as it may, or there is no memory;
  * or what share_take says. M held */
 int range_room_locked(const struct range *range);
+/* Whether a page of it is in a window (vm/window.h) and not open. No lock held */
+bool range_has_windows(const struct range *range);
 /* A copy of the entry at or above the address, with a reference on its mapping. => false: there is
  * none; no lock held */
 bool task_entry_get(struct task *task, uint64_t address, struct vm_entry *ret);

@@ -6,14 +6,20 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "pager/pager.h"
 #include "pageq/pageq.h"
+#include "pagers/marks.h"
 #include "pagers/pager.h"
+#include "pmap/pmap.h"
 #include "region/change.h"
 #include "region/page_list.h"
 #include "region/piece.h"
+#include "region/prefetch.h"
+#include "transit/copy_push.h"
 #include "transit/release.h"
+#include "vm/copy_link.h"
 #include "vm/submap.h"
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
@@ -46,30 +52,61 @@ page_busy_wait(struct daemon *d, struct vm_object *o, uint64_t index, uint32_t *
 	return p;
 }
 
+/* The page is clean: its place has what it has, from now on as far as nobody stores. */
 static void
-wire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
+page_mark(const struct range *range, struct vm_object *o, uint64_t index)
+{
+	struct daemon *d = o->daemon;
+	void *page = prefetch_page_of(d, range->place);
+
+	if (pread(o->backing.memfd, page, d->page_bytes, (off_t)(index << d->page_shift)) ==
+	    (ssize_t)d->page_bytes)
+		marks_set(o, index, page);
+}
+
+bool
+page_wire(const struct range *range, const struct vm_mapping *m, uint64_t index)
 {
 	struct vm_object *o = m->object;
 	struct daemon *d = o->daemon;
 	uint32_t frame;
-	struct vm_page *p = page_busy_wait(d, o, index, &frame);
+	struct vm_page *p;
 	struct cref given_up;
 
+	locks_assert_none();
+	p = page_busy_wait(d, o, index, &frame);
 	if (!p)
-		return;
+		return false;
 	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
+	/* It is written to unseen from now on. Where a copy has no frame for what it is then, the
+	 * page is wired by its touch. */
+	if ((vm_object_is_linked(o, COPY_ABOVE) &&
+		copy_push(&range->stats, o, index, prefetch_page_of(d, range->place),
+		    COPY_TO_WIRE) != COPY_PUSHED) ||
+	    (unlikely(page_word_is_shown(load_acquire(&p->word))) &&
+		pmap_hide(o, index, p, prefetch_page_of(d, range->place)) != 0)) {
+		vm_object_unbusy(o, index, p);
+		return false;
+	}
 	given_up.v = p->cref;
+	if (unlikely(o->external != NULL) && given_up.v)
+		page_mark(range, o, index);
 	p->cref = 0;
-	vm_page_flags_clear(p, PAGE_WRITING);
-	vm_page_flags_set(p, PAGE_DIRTY);
-	vm_object_dirtied(o);
+	vm_page_flags_clear(p, PAGE_WRITING | PAGE_DUP);
+	vm_page_make_dirty(o, p, m->task);
 	pageq_lock(d);
 	pageq_wire_locked(d, o, frame);
 	pageq_unlock(d);
 	if (given_up.v)
 		pager_drop(o, given_up);
 	vm_object_unbusy(o, index, p);
-	w->acted++;
+	return true;
+}
+
+static void
+wire_page(struct walk *w, const struct vm_mapping *m, uint64_t index)
+{
+	w->acted += page_wire(w->range, m, index);
 }
 
 /* Whether another task keeps the page wired. A thread that wires it just now waits for the page,
@@ -120,6 +157,7 @@ page_unwire(const struct vm_mapping *m, uint64_t index)
 	INVARIANT(load_relaxed(&p->word) & PAGE_BUSY);
 	stays = is_wired_elsewhere(m, index);
 	if (!stays) {
+		marks_clear(o, index);
 		pageq_lock(d);
 		pageq_unwire_locked(d, o, frame);
 		pageq_unlock(d);
@@ -216,6 +254,9 @@ entry_check(struct change *c, const struct vm_entry *e, uint32_t rights)
 		if (error)
 			return error;
 	}
+	/* They will be dirty when they are unwired. */
+	if (e->wired_count == 0 && o->external && !dirty_has_room(c->range->task))
+		return -EAGAIN;
 	if (e->wired_count == 0 && !o->is_device)
 		c->wired_bytes += end - start;
 	return 0;
@@ -232,16 +273,112 @@ entry_may_wire(struct change *c, const struct vm_entry *e)
 	return error ? error : e->user_wired_count < UINT16_MAX ? 0 : -EAGAIN;
 }
 
+/* Whether entry i is of the object of the one before it in the range: these are parted and merged
+ * meanwhile. => M held */
+static bool
+is_same_as_before_locked(const struct vm_map *m, uint32_t i, const struct range *range)
+{
+	lock_assert_held(&((struct vm_map *)(uintptr_t)m)->lock);
+	return m->entries[i].start > range->address && i > 0 &&
+	       m->entries[i - 1].end > range->address &&
+	       m->entries[i - 1].mapping->object == m->entries[i].mapping->object;
+}
+
+/* Undoes purgeables_hold_locked for entries below `end`. => M held */
+static void
+purgeables_let_go_locked(const struct range *range, uint64_t end)
+{
+	struct vm_map *m = &range->task->map;
+
+	lock_assert_held(&m->lock);
+	for (uint32_t i = vm_map_index(m, range->address);
+	     i < m->count && m->entries[i].start < end; i++) {
+		struct vm_object *o = m->entries[i].mapping->object;
+
+		if (likely(!o->is_purgeable) || is_same_as_before_locked(m, i, range))
+			continue;
+		lock_acquire(&o->lock);
+		CHECK(o->purgeable.wirers > 0);
+		o->purgeable.wirers--;
+		lock_release(&o->lock);
+	}
+}
+
+/* Purgeable objects of the range stay nonvolatile while they are being wired: after that their
+ * mappings say that they are. end: entries up to there. => 0; -EBUSY: one is not nonvolatile, and
+ * nothing has changed; M held */
+static int
+purgeables_hold_locked(const struct range *range, uint64_t end)
+{
+	struct vm_map *m = &range->task->map;
+	int error = 0;
+
+	lock_assert_held(&m->lock);
+	for (uint32_t i = vm_map_index(m, range->address);
+	     !error && i < m->count && m->entries[i].start < end; i++) {
+		struct vm_object *o = m->entries[i].mapping->object;
+
+		if (likely(!o->is_purgeable) || is_same_as_before_locked(m, i, range))
+			continue;
+		lock_acquire(&o->lock);
+		if (vm_object_is_volatile(o))
+			error = -EBUSY;
+		else
+			o->purgeable.wirers++;
+		lock_release(&o->lock);
+		if (error)
+			purgeables_let_go_locked(range, m->entries[i].start);
+	}
+	return error;
+}
+
 static int
 take_wired(struct change *c)
 {
 	struct task *task = c->range->task;
-	int error = task_wired_take(task, c->wired_bytes);
+	int error = purgeables_hold_locked(c->range, c->range->end);
 
 	lock_assert_held(&task->map.lock);
+	if (error)
+		return error;
+	error = task_wired_take(task, c->wired_bytes);
 	if (!error)
 		task->wired_billed += c->wired_bytes;
+	else
+		purgeables_let_go_locked(c->range, c->range->end);
 	return error;
+}
+
+/* The entries are changed. => as change_entries */
+static int
+entries_wire(struct change *c)
+{
+	struct vm_map *m = &c->range->task->map;
+	int error;
+
+	c->agree = take_wired;
+	error = change_entries(c);
+	if (error)
+		return error;
+	lock_acquire(&m->lock);
+	purgeables_let_go_locked(c->range, c->range->end);
+	lock_release(&m->lock);
+	return 0;
+}
+
+/* Objects of files are to know what their places have of pages that will be wired. */
+static void
+marks_prepare(const struct range *range)
+{
+	uint64_t at = range->address;
+	struct vm_entry e;
+
+	while (at < range->end && task_entry_get(range->task, at, &e)) {
+		if (e.start < range->end)
+			marks_make(e.mapping->object);
+		at = e.end;
+		vm_mapping_put(e.mapping);
+	}
 }
 
 int
@@ -249,10 +386,11 @@ region_wire_begin(struct range *range)
 {
 	locks_assert_none();
 	CHECK(range->at == range->address);
-	if (page_list_around(range))
+	if (page_list_around(range) || range_has_windows(range))
 		return -EBUSY;
-	return change_entries(&(struct change){
-	    .range = range, .check = entry_may_wire, .agree = take_wired, .apply = entry_wire });
+	marks_prepare(range);
+	return entries_wire(
+	    &(struct change){ .range = range, .check = entry_may_wire, .apply = entry_wire });
 }
 
 static int
@@ -278,13 +416,11 @@ region_pin_begin(struct range *range, uint32_t direction)
 {
 	locks_assert_none();
 	CHECK(range->at == range->address);
-	if (page_list_around(range))
+	if (page_list_around(range) || range_has_windows(range))
 		return -EBUSY;
-	return change_entries(&(struct change){ .range = range,
-	    .check = entry_may_pin,
-	    .agree = take_wired,
-	    .apply = entry_pin,
-	    .value = direction });
+	marks_prepare(range);
+	return entries_wire(&(struct change){
+	    .range = range, .check = entry_may_pin, .apply = entry_pin, .value = direction });
 }
 
 static int

@@ -14,6 +14,9 @@
 int region_wire_begin(struct range *range);
 /* Wires the resident pages of a piece; others become wired when they are touched. => pages */
 uint64_t region_wire(struct range *range);
+/* A resident page of the mapping becomes wired. => false: it is not resident, or what a copy lacks
+ * of it could not be put there. No lock held */
+bool page_wire(const struct range *range, const struct vm_mapping *m, uint64_t index);
 /* The entries are wired once less. => 0, -ENOMEM, -EINVAL: not all of the range is wired, or
  * -EBUSY: some of it is pinned, or page_list_around */
 int region_unwire_begin(struct range *range);

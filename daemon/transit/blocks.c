@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The memory of empty blocks (vm/block.h) is given back. That is a punch, so no lock is held across
- * it: meanwhile the blocks are a hole (struct hole), in which no page gets content. Runs on: jobs.
+ * it: meanwhile the blocks are a hole (struct hole), in which no page gets content. Runs on: jobs,
+ * the cleaner's hands.
  */
 #include "transit/blocks.h"
 
@@ -98,7 +99,7 @@ run_release(struct vm_object *o, uint64_t low, uint64_t high)
 	}
 }
 
-void
+unsigned
 blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 {
 	uint64_t block = first / SLOTS_PER_BLOCK,
@@ -110,17 +111,14 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 	lock_acquire(&o->lock);
 	while ((block = next_idle(o, block, end)) < end) {
 		uint64_t low, high;
-		unsigned blocks = 0;
+		unsigned blocks;
 		struct hole hole;
 
 		empty_around(o, block, &low, &high);
 		if (vm_object_wait_holes(o, low * SLOTS_PER_BLOCK, high * SLOTS_PER_BLOCK))
 			continue;
 		vm_object_hole_begin(o, &hole, low * SLOTS_PER_BLOCK, high * SLOTS_PER_BLOCK);
-		for (uint64_t b = low; b < high; b++) {
-			blocks += (load_relaxed(&o->blocks[b]) & BLOCK_POPULATED) != 0;
-			store_relaxed(&o->blocks[b], 0);
-		}
+		blocks = vm_object_blocks_clear(o, low, high);
 		lock_release(&o->lock);
 		run_release(o, low, high);
 		lock_acquire(&o->lock);
@@ -134,4 +132,5 @@ blocks_release(struct vm_object *o, uint64_t first, uint64_t last)
 	lock_release(&o->lock);
 	if (given > 0)
 		refused_tables_freed(o->daemon);
+	return given;
 }

@@ -4,8 +4,8 @@
 
 #include "vm/vm_object.h"
 
-/* Gives back the memory of those blocks of pages [first, last) in which no page is left. => no lock
- * held. Runs on: jobs */
-void blocks_release(struct vm_object *o, uint64_t first, uint64_t last);
+/* Gives back the memory of those blocks of pages [first, last) in which no page is left. => how
+ * many; no lock held. Runs on: jobs, the cleaner's hands */
+unsigned blocks_release(struct vm_object *o, uint64_t first, uint64_t last);
 
 #endif

@@ -9,6 +9,7 @@
  */
 #include "transit/leave.h"
 
+#include "failpt.h"
 #include "pagers/pager.h"
 #include "pageq/pageq.h"
 #include "pmap/pmap.h"
@@ -25,7 +26,7 @@ still_range_make(struct vm_object *o, uint64_t low, uint64_t high, struct still_
 
 	locks_assert_none();
 	CHECK(low < high && high <= o->page_count);
-	error = pmap_protect(o, low, high);
+	error = pmap_protect_try(o, low, high);
 	if (error)
 		return error;
 	*ret = (struct still_range){ o, low, high };
@@ -77,13 +78,15 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 	for (start = 0; start < count; start += n) {
 		struct vm_object *o = v[start].object;
 		struct daemon *d = o->daemon;
-		uint64_t low, high;
+		uint64_t low, high, time;
 		bool wanted = false;
 
 		n = hole_begin(d, hole, &v[start], count - start);
 		low = hole->low;
 		high = hole->high;
+		time = refaults_leave(&d->refaults, n);
 		backing_punch(o, low << d->page_shift, (high - low) << d->page_shift);
+		failpt_die(FAIL_DIE_PUNCHED);
 		lock_acquire(&o->lock);
 		pageq_lock(d);
 		for (unsigned i = start; i < start + n; i++) {
@@ -92,8 +95,12 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 
 			vm_page_assert(o, p->index);
 			CHECK(cref.v != 0);
+			refault_mark(&d->refaults, o, p->index, time);
 			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
-			vm_object_slot_set(o, p->index, pager_slot(o, cref));
+			vm_object_slot_set(o, p->index,
+			    slot_with_door(
+				pager_slot(o, cref), page_word_door(load_relaxed(&p->word))));
+			failpt_die(FAIL_DIE_PUBLISHED);
 			pageq_launder_finish_locked(d, &v[i]);
 		}
 		pageq_unlock(d);
@@ -110,8 +117,13 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 }
 
 void
-victim_stay(struct stat_shard stats, const struct victim *v, bool rescued)
+victim_stay(struct stat_shard stats, const struct victim *v, enum victim_stays why)
 {
+	static const enum stat_index counters[] = {
+		[STAYS_WANTED] = STAT_RESCUES,
+		[STAYS_NO_ROOM] = STAT_PAGEOUT_FAILURES,
+		[STAYS_PINNED] = STAT_PINNED,
+	};
 	struct daemon *d = v->object->daemon;
 	struct vm_page *p = victim_page(d, v);
 	uint64_t index = p->index;
@@ -119,9 +131,9 @@ victim_stay(struct stat_shard stats, const struct victim *v, bool rescued)
 	locks_assert_none();
 	vm_page_assert(v->object, index);
 	pageq_lock(d);
-	pageq_launder_abort_locked(d, v, rescued);
+	pageq_launder_abort_locked(d, v, why == STAYS_WANTED);
 	pageq_unlock(d);
-	stat_add(stats, rescued ? STAT_RESCUES : STAT_PAGEOUT_FAILURES, 1);
+	stat_add(stats, counters[why], 1);
 	vm_object_unbusy(v->object, index, p);
 	vm_object_put(v->object);
 }

@@ -35,8 +35,14 @@ unsigned victims_group_length(const struct daemon *d, const struct victim *v, un
  * woken. Drops their references. hole: the calling thread's, not in use. => no lock held */
 void victims_leave(
     struct stat_shard stats, struct hole *hole, const struct victim *v, unsigned count);
-/* A victim becomes ACTIVE, because a fault wants it (rescued) or because it could not be stored;
- * wakes the threads that met it busy. Drops its reference. => no lock held */
-void victim_stay(struct stat_shard stats, const struct victim *v, bool rescued);
+/* Why a victim stays. */
+enum victim_stays {
+	STAYS_WANTED,  /* by a fault */
+	STAYS_NO_ROOM, /* it could not be stored, or is to be written to its file first */
+	STAYS_PINNED,  /* a device may write into it */
+};
+/* A victim becomes ACTIVE; wakes the threads that met it busy. Drops its reference. => no lock held
+ */
+void victim_stay(struct stat_shard stats, const struct victim *v, enum victim_stays why);
 
 #endif

@@ -8,15 +8,19 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "failpt.h"
 #include "pmap/backing.h"
 #include "pmap/uffd.h"
 
 /* Punches for one page. What is still in the way then is not the object's memory. */
 #define IN_THE_WAY_TRIES 8u
+/* Writes of the rest of a page: what was written to its front would be lost with it. */
+#define REST_TRIES 64u
 
 /* Punches away what is in the way of page `at`: planted by the client, or the rest of a system page
- * that was put in place in part. The content that counts replaces it. *last and *tries: of this
- * fill, for the bound. => whether to try again; no lock held */
+ * that was put in place in part, where there was no memory for the others. The content that counts
+ * replaces it. *last and *tries: of this fill, for the bound. => whether to try again; no lock held
+ */
 static bool
 clear_the_way(
     struct stat_shard stats, struct fill *fill, unsigned at, unsigned *last, unsigned *tries)
@@ -32,6 +36,53 @@ clear_the_way(
 	    fill->object->daemon->page_bytes);
 	stat_add(stats, STAT_PLANTED, 1);
 	return true;
+}
+
+/* Writes the rest of a page of which other parts may be written to by now. => false: there is no
+ * memory */
+static bool
+rest_write(const struct vm_object *o, uint64_t offset, const char *content, size_t bytes)
+{
+	bool is_there = false;
+
+	for (unsigned tries = 0; !is_there && tries < REST_TRIES; tries++)
+		is_there = backing_write(o, offset, content, bytes);
+	return is_there;
+}
+
+/* Puts content in place, or zeroes (NULL). => as uffd_copy */
+static int
+put_run(const struct fill *fill, unsigned at, const void *pages, size_t bytes, int mode,
+    size_t *ret_done)
+{
+	uint64_t address = fill_address(fill, at);
+	size_t hw_bytes = fill->object->daemon->hw_bytes;
+	int error = bytes > hw_bytes ? failpt_hit(FAIL_FILL_PART) : 0;
+
+	bytes = error ? round_down_u64(bytes / 2, hw_bytes) : bytes;
+	if (pages)
+		return uffd_copy(fill->task->uffd, address, pages, bytes, mode, ret_done) ?: error;
+	return uffd_zeropage(fill->task->uffd, address, bytes, mode, ret_done) ?: error;
+}
+
+/* Parts of the page are in place, and the rest could not be put there. The client may have written
+ * to them by now, so the page cannot be filled anew: the rest goes into the memfd, and is mapped
+ * by its own touch. page NULL: zeroes. => false: there is no memory; no lock held */
+static bool
+put_rest(const struct fill *fill, unsigned at, size_t done, const char *page)
+{
+	struct vm_object *o = fill->object;
+	size_t bytes = o->daemon->page_bytes - done;
+	uint64_t offset = ((fill->index + at) << o->daemon->page_shift) + done;
+	bool is_there;
+
+	locks_assert_none();
+	/* What was planted there is not zeroes. */
+	is_there =
+	    page ? rest_write(o, offset, page + done, bytes) : backing_punch(o, offset, bytes) == 0;
+	/* The thread that waits may do so in the rest. */
+	uffd_wake(fill->task->uffd, fill_address(fill, at), o->daemon->page_bytes);
+	return is_there;
 }
 
 /* Puts a system page in place by hardware pages. Calls for the whole of it answer ENOENT if the
@@ -54,7 +105,7 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 		size_t done;
 		int error = page ? uffd_copy(fill->task->uffd, address, page + part, d->hw_bytes,
 				       mode, &done)
-				 : uffd_zeropage(fill->task->uffd, address, d->hw_bytes, &done);
+				 : uffd_zeropage(fill->task->uffd, address, d->hw_bytes, 0, &done);
 
 		if (error == -EEXIST && clear_the_way(stats, fill, at, &last, &tries)) {
 			/* All parts are gone. */
@@ -64,7 +115,7 @@ put_parts(struct stat_shard stats, struct fill *fill, unsigned at, const char *p
 		}
 		any |= error == 0;
 		if (error && page)
-			whole = backing_write(o, offset + part, page + part, d->hw_bytes);
+			whole = rest_write(o, offset + part, page + part, d->hw_bytes);
 		part += d->hw_bytes;
 	}
 	if (!any || !whole)
@@ -84,6 +135,22 @@ fill_narrow(struct daemon *d, struct fill *fill)
 	fill_drop_front(d, fill, fill->first);
 }
 
+/* The daemon is killed with a part of a page in place. page NULL: zeroes */
+static void
+die_in_part(struct fill *fill, unsigned at, const void *page, int mode)
+{
+	struct daemon *d = fill->object->daemon;
+	size_t part = d->page_bytes / d->hw_bytes / 2 * d->hw_bytes, done;
+
+	if (part == 0 || failpt_hit(FAIL_DIE_FILL_PART) == 0)
+		return;
+	if (page)
+		uffd_copy(fill->task->uffd, fill_address(fill, at), page, part, mode, &done);
+	else
+		uffd_zeropage(fill->task->uffd, fill_address(fill, at), part, 0, &done);
+	failpt_kill();
+}
+
 /* Puts `count` pages in place from page `from` of the fill on. => how many are, the first ones; no
  * lock held */
 static unsigned
@@ -95,14 +162,21 @@ copy_run(struct stat_shard stats, struct fill *fill, unsigned from, const void *
 
 	locks_assert_none();
 	CHECK(from + count <= fill->count);
+	if (count > 0)
+		die_in_part(fill, from, pages, mode);
 	while (in_place < count) {
 		unsigned at = from + in_place;
-		size_t done = 0;
-		int error = uffd_copy(fill->task->uffd, fill_address(fill, at),
-		    (const char *)pages + ((size_t)in_place << d->page_shift),
-		    (size_t)(count - in_place) << d->page_shift, mode, &done);
+		size_t done = 0, part;
+		int error =
+		    put_run(fill, at, (const char *)pages + ((size_t)in_place << d->page_shift),
+			(size_t)(count - in_place) << d->page_shift, mode, &done);
 
 		in_place += (unsigned)(done >> d->page_shift);
+		part = done & (d->page_bytes - 1);
+		if (error != -EEXIST && part > 0)
+			return in_place +
+			       put_rest(fill, from + in_place, part,
+				   (const char *)pages + ((size_t)in_place << d->page_shift));
 		if (error == -ENOENT && count == 1 && d->page_bytes > d->hw_bytes)
 			return put_parts(stats, fill, at, pages, mode) ? 1 : 0;
 		if (error != -EEXIST || !clear_the_way(stats, fill, from + in_place, &last, &tries))
@@ -193,7 +267,7 @@ fill_copy(
 
 	locks_assert_none();
 	CHECK(count > 0 && count <= fill->count);
-	if (unlikely(fill->object->is_shareable))
+	if (unlikely(fill->object->is_shareable || fill->is_read_only))
 		return put_in_backing(fill, pages, count, protect);
 	done = copy_pages(stats, fill, pages, count, protect);
 	if (done > 0 || fill->count == 1 || first >= count)
@@ -212,14 +286,20 @@ fill_zero(struct stat_shard stats, struct fill *fill)
 
 	locks_assert_none();
 	CHECK(fill->count > 0 && fill_page(fill, fill->first)->cref == 0);
+	die_in_part(fill, 0, NULL, 0);
 	if (unlikely(fill->is_read_only))
 		done_pages = put_in_backing(fill, NULL, fill->count, true);
 	while (!fill->is_read_only && done_pages < fill->count) {
-		size_t done = 0;
-		int error = uffd_zeropage(fill->task->uffd, fill_address(fill, done_pages),
-		    (size_t)(fill->count - done_pages) << d->page_shift, &done);
+		size_t done = 0, part;
+		int error = put_run(fill, done_pages, NULL,
+		    (size_t)(fill->count - done_pages) << d->page_shift, 0, &done);
 
 		done_pages += (unsigned)(done >> d->page_shift);
+		part = done & (d->page_bytes - 1);
+		if (error != -EEXIST && part > 0) {
+			done_pages += put_rest(fill, done_pages, part, NULL);
+			break;
+		}
 		if (error == -EEXIST && clear_the_way(stats, fill, done_pages, &last, &tries))
 			continue;
 		if (error && done_pages == 0 && fill->count > 1) {

@@ -71,6 +71,17 @@ vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high)
 }
 
 void
+vm_object_wait_purged(struct vm_object *o)
+{
+	lock_assert_held(&o->lock);
+	while (o->purgeable.is_purging) {
+		fetch_add_acq_rel(&o->waiters, 1);
+		wait_watched(o);
+		fetch_sub_acq_rel(&o->waiters, 1);
+	}
+}
+
+void
 vm_object_hole_close(struct vm_object *o, struct hole *hole)
 {
 	bool wanted;

@@ -18,6 +18,9 @@ void vm_object_wait_unbusy(struct vm_object *o, struct vm_page *p);
 /* Waits until no hole is left in [low, high). => whether it had to; O held, dropped and retaken
  * meanwhile. Runs on: jobs */
 bool vm_object_wait_holes(struct vm_object *o, uint64_t low, uint64_t high);
+/* Waits until a purgeable object is not being purged. => O held, dropped and retaken meanwhile.
+ * Runs on: jobs */
+void vm_object_wait_purged(struct vm_object *o);
 /* Makes the resident pages of [first, last) busy; waits for those that another thread has. Threads
  * that hold some while they wait for others take them in ascending order. => how many, with their
  * frames; O held, dropped and retaken meanwhile. Runs on: jobs */

@@ -7,11 +7,16 @@
 
 #include <string.h>
 
+#include "failpt.h"
+#include "memorystatus/creation.h"
 #include "pageq/pageq.h"
 #include "pmap/pmap.h"
+#include "pmap/uffd.h"
 #include "transit/poison.h"
 #include "transit/release.h"
 #include "pagers/pager.h"
+#include "vm/copy_link.h"
+#include "vm/copy_look.h"
 
 /* How many pages from index on, in that direction, have the kind of the first one and lie in no
  * hole. => O held */
@@ -32,10 +37,11 @@ same_kind(struct vm_object *o, uint64_t index, unsigned want, int direction)
 	return n;
 }
 
-/* A frame that was taken becomes the page's, FILLING from the copy that its slot names. => O and
- * PAGEQ held */
+/* A frame that was taken becomes the page's, FILLING from the copy that its slot names, or from
+ * what is below. => O and PAGEQ held */
 static void
-frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
+frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot, bool from_below,
+    enum door door)
 {
 	struct daemon *d = o->daemon;
 	struct vm_page *p = &d->frames.pages[frame];
@@ -46,9 +52,10 @@ frame_assign(struct vm_object *o, uint64_t index, uint32_t frame, uint64_t slot)
 	INVARIANT(stored || slot == SLOT_ABSENT);
 	p->object = o->index;
 	p->index = (uint32_t)index;
-	p->cref = stored ? slot_cref(slot).v : pager_absent_copy(o).v;
+	p->cref = stored ? slot_cref(slot).v : from_below ? CREF_BELOW.v : pager_absent_copy(o).v;
 	store_relaxed(&p->seen_by, SEEN_BY_ANY);
-	vm_page_flags_set(p, PAGE_BUSY);
+	vm_page_flags_set(p, (uint32_t)(stored ? slot_door(slot) : door) << PAGE_DOOR_SHIFT |
+				 (unlikely(from_below) ? PAGE_BUSY | PAGE_DUP : PAGE_BUSY));
 	vm_page_commit(d, o, frame, stored ? PAGE_STORED : PAGE_ABSENT, PAGE_FILLING);
 }
 
@@ -64,12 +71,49 @@ guesses_bound(const struct daemon *d, const struct vm_object *o, enum frame_use 
 	return count > 1 && frames_available(d) < 4 * count ? 1 : count;
 }
 
+/* By which way page n of a fill comes, the one that is wanted first. => O held */
+static enum door
+door_of(const struct vm_object *o, const struct fill *fill, unsigned n)
+{
+	lock_assert_held(&((struct vm_object *)(uintptr_t)o)->lock);
+	if (unlikely(fill->from_below))
+		return DOOR_COPY;
+	if (fill->door != DOOR_FAULT)
+		return fill->door;
+	if (unlikely(o->owner != fill->task))
+		return DOOR_NAMED;
+	return n > 0 ? DOOR_NEIGHBOUR : DOOR_FAULT;
+}
+
+/* How many of `count` pages the limits allow of which the client has that pays for them. Another
+ * client does not wait for these, and makes the owner's bill grow beyond them: see
+ * limits_want_of_owner. => 0: the thread must wait; O held */
+static unsigned
+limits_bound(const struct vm_object *o, const struct fill *fill, enum frame_use use, unsigned count)
+{
+	struct process *payer = o->owner ? o->owner->bill.process : NULL;
+	bool is_own = payer == fill->task->bill.process;
+
+	lock_assert_held(&((struct vm_object *)(uintptr_t)o)->lock);
+	if (!payer)
+		return count;
+	if (is_own)
+		count = (unsigned)min_u64(count, process_room(payer));
+	/* New content, or a copy of somebody else's: a page that is stored, or of a file, makes the
+	 * footprint no larger. */
+	if (count == 0 || !(use == FRAME_FIRST || fill->from_below) || !vm_object_is_counted(o))
+		return count;
+	/* A guess is not what the program wants. */
+	if (is_own && (fill->door == DOOR_PREFAULT ? process_over_footprint(payer, 1)
+						   : process_wants_too_much(payer, 1)))
+		return 0;
+	return (unsigned)min_u64(count, process_footprint_room(payer));
+}
+
 enum run_begun
 fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want, int direction,
     enum frame_use use, struct fill *ret)
 {
-	/* Others may make the owner's bill grow, but not their own beyond their limit. */
-	uint32_t room = process_room(ret->task->bill.process);
 	unsigned count = same_kind(o, index, want, direction), got = 0;
 	struct hole *hole = vm_object_hole_at(o, index);
 
@@ -79,10 +123,16 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 		hole->wanted = true;
 		return RUN_BUSY;
 	}
-	if (room == 0 || lane_must_wait(d, ret->task))
+	ret->from_below = false;
+	if (vm_object_is_linked(o, COPY_BELOW) &&
+	    slot_kind(load_relaxed(vm_object_slot(o, index))) == SLOT_ABSENT)
+		count = copy_alike(o, index, count, direction, &ret->from_below);
+	if (lane_must_wait(d, ret->task) ||
+	    (use == FRAME_FIRST && creation_must_wait(d, ret->task)))
 		return RUN_OVER_LIMIT;
-	if (count > room)
-		count = room;
+	count = limits_bound(o, ret, use, count);
+	if (count == 0)
+		return RUN_OVER_LIMIT;
 	/* Before table memory is taken: it would stay though there is no frame. */
 	if (frames_available_for(d, use) == 0)
 		return RUN_NO_FRAME;
@@ -97,7 +147,8 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 
 		if (frame == FRAME_NONE)
 			break;
-		frame_assign(o, i, frame, load_relaxed(vm_object_slot(o, i)));
+		frame_assign(o, i, frame, load_relaxed(vm_object_slot(o, i)), ret->from_below,
+		    door_of(o, ret, got));
 		ret->frames[got++] = frame;
 	}
 	pageq_unlock(d);
@@ -119,6 +170,7 @@ fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
 	ret->seen_by = SEEN_BY_ANY;
 	for (unsigned i = 0; i < got; i++)
 		vm_object_slot_set(o, ret->index + i, slot_resident(ret->frames[i]));
+	failpt_die(FAIL_DIE_FILL_BEGUN);
 	return RUN_BEGUN;
 }
 
@@ -142,6 +194,9 @@ fill_retains(struct daemon *d, const struct fill *fill)
 	 * nothing can be stored. Without the squeeze pageout is only late, and copies would take
 	 * the memory that is lacking. */
 	if (unlikely(load_relaxed(&d->park.squeezed)) && frames_available(d) == 0 && !fill->write)
+		return true;
+	/* What something above lacks must stay protected, and so keeps its copy. */
+	if (vm_object_has_copies(fill->object, fill->index, fill->count))
 		return true;
 	switch (param(d, retain_copies)) {
 	case 0:
@@ -167,6 +222,7 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 
 	locks_assert_none();
 	CHECK(count > 0 && count <= fill->count);
+	failpt_die(FAIL_DIE_FILL_PLACED);
 	for (unsigned i = 0; i < count; i++) {
 		struct vm_page *p = fill_page(fill, i);
 		bool clean =
@@ -176,11 +232,15 @@ fill_finish(const struct stat_shard *stats, struct fill *fill, unsigned count, e
 		store_relaxed(&p->seen_by, fill->seen_by);
 		if (clean)
 			continue;
-		vm_page_flags_set(p, PAGE_DIRTY);
+		if (unlikely(fill->from_below))
+			vm_page_flags_clear(p, PAGE_DUP);
+		if (unlikely(fill->wired) && p->cref == 0 &&
+		    page_word_door(load_relaxed(&p->word)) <= DOOR_NEIGHBOUR)
+			vm_page_door_set(p, DOOR_WIRE);
 		if (p->cref)
 			given_up[give++].v = p->cref;
 		p->cref = 0;
-		vm_object_dirtied(o);
+		vm_page_make_dirty(o, p, fill->task);
 	}
 	/* The policy counts neighbours as referenced too: they are mapped, and the run is about to
 	 * touch them. */
@@ -219,7 +279,7 @@ put_back(struct daemon *d, struct fill *fill, unsigned from, bool wake_first)
 
 		vm_page_assert(o, fill->index + i);
 		wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
-		slot = pager_slot(o, cref);
+		slot = slot_with_door(pager_slot(o, cref), page_word_door(load_relaxed(&p->word)));
 		vm_object_slot_set(o, fill->index + i, slot);
 		pageq_lock(d);
 		vm_page_commit(d, o, fill->frames[i], PAGE_FILLING,
@@ -266,7 +326,7 @@ fill_drop_front(struct daemon *d, struct fill *fill, unsigned count)
 }
 
 void
-fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i)
+fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i, bool is_own)
 {
 	struct vm_object *o = fill->object;
 	struct daemon *d = o->daemon;
@@ -287,7 +347,12 @@ fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigne
 	pager_drop(o, cref);
 	stat_add(stats, STAT_PAGES_LOST, 1);
 	ledger_count(&fill->task->bill.ledger, PAGER_LEDGER_PAGES_LOST, 1);
-	poison_hole(o, hole, fill->task, fill_address(fill, i));
+	if (is_own) {
+		poison_hole(o, hole, fill->task, fill_address(fill, i));
+	} else {
+		vm_object_hole_close(o, hole);
+		uffd_wake(fill->task->uffd, fill_address(fill, i), d->page_bytes);
+	}
 	log_error_limited(
 	    "page %llu of object %llu (process %d) could not be read back and is lost: "
 	    "touching it is SIGBUS",

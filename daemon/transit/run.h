@@ -23,11 +23,14 @@ struct fill {
 	uint64_t index;           /* of the first page, in the object */
 	unsigned count;           /* pages */
 	unsigned first;           /* of the page that faulted, in the fill */
-	bool write;               /* the fault is a write */
-	bool wired;               /* the range is wired: the pages become WIRED */
-	bool sequential;          /* the thread is on a run: stored copies are kept */
-	uint32_t seen_by;         /* where several see the object: the number of the mapping through
-				     which they are put into page tables, SEEN_BY_* */
+	enum door door;   /* by which its pages come; DOOR_FAULT where a thread touched one */
+	bool write;       /* the fault is a write */
+	bool wired;       /* the range is wired: the pages become WIRED */
+	bool from_below;  /* they are copies (vm/copy_link.h): their content is what is
+			     below; set by fill_begin */
+	bool sequential;  /* the thread is on a run: stored copies are kept */
+	uint32_t seen_by; /* where several see the object: the number of the mapping through
+			     which they are put into page tables, SEEN_BY_* */
 	uint32_t frames[FAULT_CLUSTER_MAX];
 };
 
@@ -51,8 +54,8 @@ enum run_begun {
 	RUN_BUSY,       /* the page lies in a hole, whose owner will wake the range */
 };
 /* Takes frames for up to `want` pages of one kind, ABSENT or STORED, from `index` on (direction:
- * upwards if positive, else downwards) and makes them FILLING. The caller has set task, base
- * and is_read_only of *ret, sets write, wired and sequential afterwards, and seen_by
+ * upwards if positive, else downwards) and makes them FILLING. The caller has set task, base,
+ * is_read_only and door of *ret, sets write, wired and sequential afterwards, and seen_by
  * if it knows it. => O held */
 enum run_begun fill_begin(struct daemon *d, struct vm_object *o, uint64_t index, unsigned want,
     int direction, enum frame_use use, struct fill *ret);
@@ -72,8 +75,11 @@ void fill_defer(struct daemon *d, struct fill *fill);
  * held */
 void fill_drop_front(struct daemon *d, struct fill *fill, unsigned count);
 /* The copy of page i cannot be read: the page becomes POISONED, and touching it is SIGBUS. The
- * caller aborts the other pages. hole: the calling thread's, not in use. => no lock held */
-void fill_lost(struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i);
+ * caller aborts the other pages. is_own: the fill's address is where its task sees this page, and
+ * poison goes there; else the task sees a copy's page there, which is another one, and its thread
+ * is woken to find out. hole: the calling thread's, not in use. => no lock held */
+void fill_lost(
+    struct stat_shard stats, struct hole *hole, struct fill *fill, unsigned i, bool is_own);
 /* Whether the clean pages of a fill keep their copies. Any thread */
 bool fill_retains(struct daemon *d, const struct fill *fill);
 

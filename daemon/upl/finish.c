@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "memorystatus/frame_wait.h"
+#include "own.h"
 #include "pageq/pageq.h"
 #include "pagers/pager.h"
 #include "pmap/backing.h"
@@ -193,21 +194,21 @@ enum becomes {
 
 /* => the copy that the page gives up, or CREF_NONE; it is busy, and CLEAN: write-protected */
 static struct cref
-page_becomes(struct vm_object *o, struct vm_page *p, enum becomes what)
+page_becomes(const struct upl *u, struct vm_page *p, enum becomes what)
 {
+	struct vm_object *o = u->object;
 	struct cref copy = { p->cref };
 
 	/* What is on the way to its place is not all of it, or is there. */
 	vm_page_flags_clear(p, PAGE_WRITING);
 	if (what == DIRTY) {
 		p->cref = 0;
-		vm_page_flags_set(p, PAGE_DIRTY);
-		vm_object_dirtied(o);
+		vm_page_make_dirty(o, p, u->task);
 		return copy;
 	}
 	CHECK(what == CLEAN && o->external);
 	p->cref = CREF_PLACE.v;
-	vm_page_flags_clear(p, PAGE_DIRTY);
+	vm_page_make_clean(o, p);
 	return CREF_NONE;
 }
 
@@ -225,7 +226,7 @@ run_release(const struct run *r, bool touched, enum becomes what)
 	CHECK(r->how == HOW_RESIDENT);
 	run_frames(r, frames);
 	for (unsigned i = 0; what != AS_BEFORE && i < r->count; i++)
-		copies[i] = page_becomes(o, &d->frames.pages[frames[i]], what);
+		copies[i] = page_becomes(r->upl, &d->frames.pages[frames[i]], what);
 	run_give(r);
 	pageq_lock(d);
 	for (unsigned i = 0; i < r->count && (touched || dirty); i++) {
@@ -363,6 +364,10 @@ upl_commit(struct upl *u, unsigned from, unsigned count, unsigned flags)
 
 	if (!range_fits(u, from, count) || flags & ~UPL_COMMIT_FLAGS)
 		return -EINVAL;
+	if (u->flags & UPL_CLEANING) {
+		upl_clean_finish(u, from, count, !(flags & UPL_COMMIT_SET_DIRTY));
+		return 0;
+	}
 	while (error == 0 && run_next(u, &from, end, &r)) {
 		if (r.how == HOW_WIRED)
 			run_give(&r);
@@ -388,6 +393,10 @@ upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags)
 
 	if (!range_fits(u, from, count) || flags & ~UPL_ABORT_FLAGS)
 		return -EINVAL;
+	if (u->flags & UPL_CLEANING) {
+		upl_clean_finish(u, from, count, false);
+		return 0;
+	}
 	while (run_next(u, &from, end, &r)) {
 		if (r.how == HOW_WIRED)
 			run_give(&r);
@@ -402,17 +411,14 @@ upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags)
 }
 
 void
-upl_destroy(struct upl *u)
+upl_end(struct upl *u)
 {
-	struct vm_object *o;
+	struct vm_object *o = u->object;
 	struct upl **at;
 
-	if (!u)
-		return;
 	CHECK_OBJ(u, UPL_MAGIC);
 	locks_assert_none();
 	CHECK(upl_abort(u, 0, u->count, 0) == 0);
-	o = u->object;
 	lock_acquire(&o->lock);
 	CHECK(u->held == 0);
 	for (at = &o->upls; *at != u; at = &(*at)->next)
@@ -420,6 +426,14 @@ upl_destroy(struct upl *u)
 	*at = u->next;
 	lock_release(&o->lock);
 	u->magic = 0;
-	free(u);
 	vm_object_put(o);
+}
+
+void
+upl_destroy(struct upl *u)
+{
+	if (!u)
+		return;
+	upl_end(u);
+	own_free(OWN_PAGE_LIST, u);
 }

@@ -99,7 +99,7 @@ empty_gather(struct step *s, unsigned i, enum upl_page page)
 	struct upl *u = s->upl;
 	struct vm_object *o = u->object;
 	uint64_t index = u->first + i;
-	struct fill fill = { .task = u->task, .base = u->base };
+	struct fill fill = { .task = u->task, .base = u->base, .door = DOOR_UPL };
 	enum run_begun begun;
 
 	lock_assert_held(&o->lock);

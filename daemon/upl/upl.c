@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "own.h"
 #include "vm/vm_page.h"
 
 static bool
@@ -18,17 +20,32 @@ flags_fit(unsigned flags)
 					: !(flags & (UPL_RET_ONLY_DIRTY | UPL_CLEAN_IN_PLACE));
 }
 
-static size_t
-holds_bytes(unsigned count)
+struct upl *
+upl_begin(void *memory, struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
+    unsigned count, unsigned flags)
 {
-	return (count + 63) / 64 * sizeof(uint64_t);
-}
+	struct upl *u = memory;
 
-size_t
-upl_bytes(unsigned count)
-{
-	CHECK(count > 0);
-	return sizeof(struct upl) + holds_bytes(count) + count;
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	CHECK(count > 0 && first < o->page_count && count <= o->page_count - first);
+	CHECK(flags_fit(flags) || flags == UPL_CLEANING_ALL);
+	locks_assert_none();
+	memset(u, 0, UPL_BYTES(count));
+	u->magic = UPL_MAGIC;
+	u->flags = flags;
+	u->object = o;
+	u->task = task;
+	u->base = base;
+	u->first = first;
+	u->count = count;
+	u->holds = (uint64_t *)(u + 1);
+	u->pages = (uint8_t *)(u->holds + (count + 63) / 64);
+	vm_object_get(o);
+	lock_acquire(&o->lock);
+	u->next = o->upls;
+	o->upls = u;
+	lock_release(&o->lock);
+	return u;
 }
 
 int
@@ -37,31 +54,17 @@ upl_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first
 {
 	unsigned pages =
 	    (unsigned)min_u64(count, max_u64(UPL_BYTES_MAX >> o->daemon->page_shift, 1));
-	struct upl *u;
+	void *memory;
 
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
-	CHECK(count > 0 && first < o->page_count && count <= o->page_count - first);
 	locks_assert_none();
+	CHECK(count > 0 && first < o->page_count && count <= o->page_count - first);
 	if (!flags_fit(flags))
 		return -EINVAL;
-	u = calloc(1, upl_bytes(pages));
-	if (!u)
+	memory = own_realloc(OWN_PAGE_LIST, NULL, UPL_BYTES(pages));
+	if (!memory)
 		return -ENOMEM;
-	u->magic = UPL_MAGIC;
-	u->flags = flags;
-	u->object = o;
-	u->task = task;
-	u->base = base;
-	u->first = first;
-	u->count = pages;
-	u->holds = (uint64_t *)(u + 1);
-	u->pages = (uint8_t *)u->holds + holds_bytes(pages);
-	vm_object_get(o);
-	lock_acquire(&o->lock);
-	u->next = o->upls;
-	o->upls = u;
-	lock_release(&o->lock);
-	*ret = u;
+	*ret = upl_begin(memory, o, task, base, first, pages, flags);
 	return 0;
 }
 

@@ -11,6 +11,12 @@
  * the list's holder puts content into the memfd; the memfd is where the content of all held pages
  * lies.
  *
+ * The cleaning form (UPL_CLEANING) is for content that goes to its place while threads go on with
+ * the pages. They are busy from upl_gather_dirty to upl_go_on only, and the caller copies them in
+ * between. From there on the list still has them, marked WRITING, but anybody may read them, and a
+ * write takes the mark away. A page that is committed with the mark is clean; any other stays as
+ * dirty as it is. No two such lists have the same page: the older content could be written last.
+ *
  * A list is used by one thread at a time. Nothing here allocates but upl_create.
  */
 #ifndef UPL_H
@@ -30,8 +36,9 @@ enum upl_page {
 	UPL_PAGE_DIRTY,
 	UPL_PAGE_SPECULATIVE, /* brought in ahead of use */
 	UPL_PAGE_WIRED,
-	UPL_PAGE_BUSY, /* another thread, or another list, has it; or it could not be had now */
-	UPL_PAGE_LOST, /* touching it is SIGBUS */
+	UPL_PAGE_BUSY,   /* another thread, or another list, has it; or it could not be had now */
+	UPL_PAGE_LOST,   /* touching it is SIGBUS */
+	UPL_PAGE_PINNED, /* (cleaning form) dirty, and a device may write into it: it stays dirty */
 };
 
 /* What is to be done. */
@@ -51,6 +58,14 @@ enum upl_flags {
 	UPL_HOLD_WIRED = 64,
 };
 #define UPL_FLAGS ((unsigned)(UPL_HOLD_WIRED * 2 - 1))
+/* The cleaning form, for the daemon's own pagers: pages that were dirty, wired ones, too. */
+#define UPL_CLEANING (UPL_HOLD_WIRED * 2u)
+#define UPL_CLEANING_ALL                                                                           \
+	(UPL_CLEANING | UPL_COPYOUT_FROM | UPL_CLEAN_IN_PLACE | UPL_RET_ONLY_DIRTY | UPL_NOBLOCK)
+
+/* Bytes of a list of that many pages, in multiples of 8; a constant for a constant. */
+#define UPL_BYTES(count)                                                                           \
+	(sizeof(struct upl) + ((count) + 63u) / 64u * 8u + ((count) + 7u) / 8u * 8u)
 
 static inline bool
 upl_holds(const struct upl *u, unsigned i)
@@ -61,11 +76,12 @@ upl_holds(const struct upl *u, unsigned i)
 /* The first page >= i that the list holds; u->count if there is none. A list without pages is
  * passed over quickly, since a client may have many. */
 unsigned upl_next_held(const struct upl *u, unsigned i);
-/* Whether the list has it busy, which is all that it holds but wired pages. */
+/* Whether the list keeps it busy: in the cleaning form none, and else all that it holds but wired
+ * pages. */
 static inline bool
 upl_has_busy(const struct upl *u, unsigned i)
 {
-	return upl_holds(u, i) && u->pages[i] != UPL_PAGE_WIRED;
+	return upl_holds(u, i) && u->pages[i] != UPL_PAGE_WIRED && !(u->flags & UPL_CLEANING);
 }
 
 /* An empty list for pages [first, first + count) of an object that wait to be gathered. At most
@@ -73,10 +89,13 @@ upl_has_busy(const struct upl *u, unsigned i)
  * not go together; -ENOMEM. No lock held, here and below */
 int upl_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
     uint64_t count, unsigned flags, struct upl **ret);
-/* Bytes that a list of that many pages takes. */
-size_t upl_bytes(unsigned count);
 /* What it holds is aborted. NULL: nothing happens */
 void upl_destroy(struct upl *u);
+/* The same in memory of the caller's: UPL_BYTES(count) bytes, for at most UPL_BYTES_MAX of pages,
+ * and flags that go together. => the list, which begins where the memory does */
+struct upl *upl_begin(void *memory, struct vm_object *o, struct task *task, uint64_t base,
+    uint64_t first, unsigned count, unsigned flags);
+void upl_end(struct upl *u);
 /* The list ends before the first page that was not gathered. */
 void upl_clip(struct upl *u);
 
@@ -122,9 +141,32 @@ enum upl_abort_flags {
 int upl_commit(struct upl *u, unsigned from, unsigned count, unsigned flags);
 int upl_abort(struct upl *u, unsigned from, unsigned count, unsigned flags);
 
-/* For gather.c and finish.c. The page is busy and becomes, or ceases to be, the list's. =>
+/* --- the cleaning form --- */
+
+/* Why a list has no more pages. */
+enum upl_stop {
+	UPL_STOP_END,   /* all pages of its range have been looked at */
+	UPL_STOP_MOST,  /* it holds `most` */
+	UPL_STOP_BUSY,  /* the next dirty page is in transit, or the pages' mappings could not be
+			   protected, and none is held: nobody tells when that is over */
+	UPL_STOP_LISTED /* the next page has been written to while another list had it, which must
+			   be committed first */
+};
+/* Takes the dirty pages of the list's range, busy and write-protected, up to `most`; those that
+ * other lists have are passed over. Once. It never waits */
+enum upl_stop upl_gather_dirty(struct upl *u, unsigned most);
+/* The pages' content has been copied: they are busy no more. Once; before that a list can only be
+ * aborted as a whole */
+void upl_go_on(struct upl *u);
+
+/* Whether a list of this form has the page: while it is marked WRITING one has. => O held */
+bool upl_is_cleaning(const struct vm_object *o, uint64_t index);
+
+/* For gather.c, clean.c and finish.c. The page is busy and becomes, or ceases to be, the list's. =>
  * O and PAGEQ held */
 void upl_take_locked(struct upl *u, unsigned i);
 void upl_give_locked(struct upl *u, unsigned i);
+/* For finish.c: commit or abort in the cleaning form. */
+void upl_clean_finish(struct upl *u, unsigned from, unsigned count, bool is_clean);
 
 #endif

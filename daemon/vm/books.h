@@ -16,7 +16,10 @@
 #include "clock.h"
 #include "lock.h"
 #include "pager/proto.h"
+#include "tree.h"
 #include "vm/bill.h"
+#include "vm/leaves.h"
+#include "vm/purgeable.h"
 #include "vm/task_notes.h"
 #include "vm/slot.h"
 
@@ -29,38 +32,16 @@ struct daemon;
 /* Small allocations share objects of this size, or of a run of slots if that is more. */
 #define VM_OBJECT_CHUNK_BYTES (128ull << 20)
 
-/* Pages without a frame have no busy bit. A thread that needs them unchanged while it holds no lock
- * (a punch that passes over them, poison) puts a hole around them: in it no page is filled, refused
- * or discarded. */
-struct hole {
-	struct hole *next;  /* (O) of its object */
-	uint64_t low, high; /* (O) pages [low, high) */
-	bool wanted;        /* (O) somebody came meanwhile: wake the range */
-};
-
 /* The pager that keeps the pages that have left an object: pagers/pager.h. */
 enum pager_kind { PAGER_NONE, PAGER_STORE, PAGER_VNODE, PAGER_DEVICE, PAGER_KIND_COUNT };
 
 #define VNODE_MAGIC 0x0f11e0deu
 
-/* What a file system knows a file by: struct file_handle. */
-struct vnode_handle {
-	int type;
-	unsigned length; /* bytes */
-	unsigned char bytes[128];
-};
-
-/* The daemon's own descriptions of a file. -1: there is none. */
-struct vnode_file {
-	atomic_int plain;  /* (A) through the page cache */
-	atomic_int direct; /* (A) past it */
-};
-
 /* A client's file: pagers/vnode.h. Letters: (V) the lock of the table of files. */
 struct vnode {
 	unsigned magic;
 	unsigned references;       /* (V) its objects, and threads */
-	struct vnode *next;        /* (V) in its chain */
+	struct vnode *next;        /* (V) in its chain; likewise next_watched */
 	dev_t device;              /* (C) */
 	ino_t inode;               /* (C) */
 	struct vm_object *objects; /* (V) in the order of their offsets, with a reference each */
@@ -70,6 +51,9 @@ struct vnode {
 	atomic_int error;           /* (A) -errno of a failed write that nobody has been told of */
 	struct vnode_handle handle; /* (V) where it is watched */
 	bool is_watched;            /* (V) changes that others make are seen */
+	struct vnode *next_watched; /* (V) in the chain of its handle */
+	atomic_bool is_announced;   /* (A) accesses of others are: pagers/vnode_strict.h */
+	uint64_t slow_until;        /* (V) clock: announced accesses do not wait until then */
 	atomic_uint changes;        /* (A) times that somebody else was seen to change it */
 };
 
@@ -83,47 +67,44 @@ struct clean_request {
 	uint64_t at;        /* pages below have been written, or are under way */
 	uint64_t last;      /* number of the last run that was begun before `at` was there */
 	bool leaves;        /* pages are to leave memory once they are clean */
+	bool syncs;         /* then they are to be on the disk, too */
 	bool is_under_way;
-	int error; /* -errno of a write of the object since it began */
+	bool is_gathering;       /* a run gathers its next pages */
+	bool is_held_up;         /* until a run ends that has its next page, too */
+	atomic_bool is_unwanted; /* (A) nobody waits for it any more: it may end early */
+	int error;               /* -errno of a write of the object since it began */
+	int sync_error;          /* -errno that there was in bringing it to the disk, or before */
 	/* Called by the cleaner with no lock held, at the end. NULL: nobody waits */
 	void (*done)(struct clean_request *r);
 };
 
-/* The part of an object whose pager has a place for each of its pages from the beginning, as a file
- * has (pagers/pager.h). */
+/* The part of an object whose pager has a place for each of its pages, as a file has. */
 struct external {
-	struct vnode *vnode;       /* (C) with a reference */
-	uint64_t offset;           /* (C) bytes of the file before the object's first page */
-	struct vm_object *next;    /* (V) of the same file, in the order of their offsets */
-	unsigned joiners;          /* (V) threads that are about to map it: it stays in the table */
-	atomic_ullong dirty_since; /* (A) clock at which its first page became dirty since all were
-				      clean; 0: none has */
-	unsigned changes_seen;     /* the cleaner's: vnode.changes when it last looked */
-	atomic_bool is_wanted;     /* (A) its dirty pages are to be written now, and to leave */
-	struct clean_request background; /* the cleaner's own: all pages, because of their age or
-					    because memory is short */
-	unsigned in_flight;              /* the cleaner's: its runs of this object */
-	bool drop_again;      /* the cleaner's: clean pages are to be dropped, and some could
-				 not be */
-	uint64_t retry_at;    /* the cleaner's: no write is tried before, after one failed */
-	uint64_t retry_after; /* the cleaner's: and how long that was, nanoseconds */
-};
-
-/* Where pages of an object lie while they are resident: at page index * page size of a memfd. */
-struct vm_backing {
-	int memfd;       /* (C) */
-	bool is_foreign; /* (C) a client has given it: whatever it is of, the daemon has no frames
-			    for what lies there, and reads and writes nothing */
-	uid_t uid;       /* (C) of that client */
-};
-
-/* Pages [start, end) of the object, and what they may be used for: vm/submap.h. */
-struct submap_region {
-	uint64_t start, end;
-	uint32_t protection;     /* PROT_NONE, PROT_READ or both rights, within max_protection */
-	uint32_t max_protection; /* likewise; never gains a right */
-	uint32_t tag;            /* at most PAGER_TAG_MAX */
-	bool is_leaving;         /* removed: a hole whose pages are being discarded */
+	struct vnode *vnode;            /* (C) with a reference */
+	uint64_t offset;                /* (C) bytes of the file before the object's first page */
+	struct vm_object *next;         /* (V) of the same file, in the order of their offsets */
+	_Atomic(atomic_ullong *) marks; /* (A) by page; NULL: none has been wired: pagers/marks.h */
+	bool is_gone;          /* (O) its pager has let go of it: nobody sees it any more */
+	unsigned joiners;      /* (V) threads that are about to map it: it stays in the table */
+	struct tree followers; /* (Y) links of private mappings, by their numbers: copy_link.h */
+	atomic_uint follower_count; /* (A) how many; written under Y */
+	atomic_ullong dirty_since;  /* (A) clock when the first page became dirty; 0: none is */
+	unsigned changes_seen;      /* the cleaner's: vnode.changes when it last looked */
+	atomic_bool is_wanted;      /* (A) its dirty pages are to be written now, and to leave */
+	atomic_uint dirty_pages;    /* (A) here and below: vm/dirty.h */
+	atomic_uint payer;          /* (A) who was billed for the last page that became dirty */
+	atomic_bool is_failing;     /* (A) the last writes have failed; the cleaner's to write */
+	atomic_bool forget_wanted;  /* (A) its dirty pages are to be given up */
+	atomic_bool is_let_go;      /* (A) it cannot be read: vnode_forget; likewise */
+	atomic_uint late;           /* (A) writes that have not come back for long; likewise */
+	struct clean_request background; /* the cleaner's own: pages are old, or memory short */
+	unsigned in_flight, run_ends;    /* the cleaner's: runs, and how many have ended */
+	unsigned syncing;                /* the cleaner's: pageout/clean_sync.c; they keep it */
+	atomic_uint read_forgets;        /* (A) times that reads under way were to be given up */
+	atomic_uint reads_aside; /* (A) reads that were, and have not come back: they keep it */
+	bool drop_again;         /* the cleaner's: clean pages are still to be dropped */
+	uint64_t stuck_ns;       /* the cleaner's: vnode_forget */
+	uint64_t retry_at, retry_after; /* the cleaner's: when, and how long after a failure, ns */
 };
 
 struct submap {
@@ -132,6 +113,38 @@ struct submap {
 	uint32_t count, room;          /* (S) */
 	uint32_t hint;                 /* (S) the last region found */
 	uint32_t changes;              /* (S) protections that page tables do not have yet */
+};
+
+/* Whether pages of an object have copies above or are copies of what is below: copy_link.h. */
+#define COPY_ABOVE 1u
+#define COPY_BELOW 2u
+
+/* Pages [upper_first, +count) of `upper` were copied from [lower_first, +count) of `lower`, or
+ * follow them where that is external: copy_link.h. */
+struct copy_link {
+	struct vm_object *upper, *lower;          /* (Y) without references */
+	uint64_t upper_first, lower_first, count; /* (Y) pages */
+	bool is_leaving;           /* (Y) the range of `upper` is on its way out of all links */
+	struct tree_node by_lower; /* (Y) in lower's `above`, by lower_first; or in its `followers`
+				    */
+	struct tree_node by_upper; /* (Y) in upper's `below`, by upper_first */
+};
+
+/* Links in reserve, and the room for those that have been given back and are to be freed. */
+#define COPY_RESERVE      256u
+#define COPY_RESERVE_MORE 64u
+
+struct copy_table {
+	struct lock lock;   /* COPIES: covers all links */
+	uint32_t count;     /* (Y) links */
+	uint32_t changes;   /* (Y) links that came or went so far */
+	uint64_t followers; /* (Y) links so far whose lower object is external */
+	/* (Y) Links for those whose work cannot be refused: copy_reserve.h */
+	struct copy_link *reserve[COPY_RESERVE + COPY_RESERVE_MORE];
+	atomic_uint reserve_count; /* (A) written under Y */
+	struct cond given;         /* one has been given to the reserve */
+	atomic_uint making;        /* (A) copies whose links are there, and whose pages may not be
+				      protected yet */
 };
 
 struct vm_object {
@@ -144,21 +157,26 @@ struct vm_object {
 	struct external
 	    *external;     /* (C) its pager has a place for each page. NULL: it is anonymous */
 	bool is_shareable; /* (C) see vm_object.h */
+	bool was_named;    /* (O) there has been a descriptor of it: anybody may have its memfd */
 	bool is_exposed;   /* (O) a task that is not trusted has, or has had, its memfd */
 	/* (C) Memory of a device: its pages never leave, a mapping of it is billed as such and
 	 * makes no faults: pagers/device.h. */
 	bool is_device;
 	uint32_t cache_mode;   /* (C) of a device: enum pager_cache_mode */
 	uint64_t mapped_pages; /* (O) of a device: in all mappings, which are billed for them */
+	bool is_purgeable;     /* (C) its content may be thrown away while it is not needed */
+	struct purgeable purgeable; /* where that is so: vm/purgeable.h */
 	bool alone; /* (C) holds one allocation: no other one is placed in it, also not where a
 		       part of that has been given back */
 	struct task *owner; /* the task that pays for it, with a reference. (C), but where it is
 			       shareable (O,Q): either to read, both to write. NULL: it is the
 			       daemon's own, and nobody pays for it */
 	struct bill *bill;  /* likewise: the owner's, or NULL */
-	uint64_t class_pages[LEDGER_CLASS_COUNT]; /* (Q) where it is shareable: what its bill says
-						     of it */
+	enum ledger_standing standing;            /* (Q) how it is billed */
+	uint64_t class_pages[LEDGER_CLASS_COUNT]; /* (Q) what its bill says of it */
 	uint64_t populated;                       /* (O) blocks that are billed */
+	atomic_uint idle_blocks;   /* (A) of these: without a page; written under O */
+	bool in_hand;              /* the cleaner's: a hand has it, or will have it */
 	atomic_uint lane;          /* (A) where it is shareable: vm_object_lane; written under O */
 	struct daemon *daemon;     /* (C) */
 	struct vm_backing backing; /* (C) */
@@ -174,8 +192,11 @@ struct vm_object {
 	struct cond unbusy;  /* jobs wait for it under O; broadcast by the thread that lets a WANTED
 				page go */
 	atomic_uint waiters; /* (A) on unbusy */
-	struct hole *holes;  /* (O) ranges in which no page may be filled now */
-	struct upl *upls;    /* (O) its page lists: upl/upl.h */
+	atomic_uint linked;  /* (A) COPY_*: which of the two lists are not empty; written under Y */
+	struct tree above, below; /* (Y) links: what was copied from it; what it was copied from */
+	uint32_t link_count;      /* (Y) in both */
+	struct hole *holes;       /* (O) ranges in which no page may be filled now */
+	struct upl *upls;         /* (O) its page lists: upl/upl.h */
 	atomic_ushort
 	    *blocks; /* (C) its part of slot_table.blocks; a word is (A), written under O */
 };
@@ -211,11 +232,28 @@ struct vm_mapping {
 	bool is_read_only;        /* (C) its task sees it through a description that it cannot write
 				     through, mapped privately: vm_mapping.h */
 	struct vm_mapping *next;  /* (O) on the object's list */
+	struct window *windows;   /* (M) pages of others that are seen in their places: window.h */
 	atomic_ullong wired_bytes; /* (M) to write, (A) to read: of its entries that are wired */
 };
 
-/* One more reference, for a holder of one. Any lock may be held, here and
- * below. */
+/* Whose pages are seen at the place of a page of a copy. */
+enum window_page {
+	WINDOW_SHOWS, /* what it was copied from: the page of `source` */
+	WINDOW_ASKED, /* likewise, and the client's agent has been asked to change that */
+	WINDOW_OPEN,  /* its own */
+};
+
+/* Pages [first, end) of a copy, at whose places the pages of another object are mapped: window.h.
+ */
+struct window {
+	struct window *next;       /* (M) of the mapping */
+	uint64_t first, end;       /* (C) pages of the mapping's object */
+	struct vm_mapping *source; /* (C) through which the task sees them, with a reference */
+	uint64_t source_first;     /* (C) the page that is seen at the place of `first` */
+	uint8_t *pages;            /* (M) enum window_page of each */
+};
+
+/* One more reference, for a holder of one. Any lock may be held, here and below. */
 static inline struct vm_mapping *
 vm_mapping_get(struct vm_mapping *m)
 {
@@ -240,6 +278,7 @@ struct upl {
 	struct task *task;        /* (C) for which frames are taken; kept by the caller */
 	uint64_t base;            /* (C) where the task sees the object */
 	bool is_wired;            /* (C) what is filled becomes WIRED */
+	bool goes_on;             /* cleaning form: the pages are busy no more */
 	uint64_t first;           /* (C) page */
 	unsigned count;           /* pages; less than was asked for once upl_clip was called */
 	unsigned gathered;        /* pages looked at so far */
@@ -261,6 +300,14 @@ struct page_list {
 	size_t table_bytes;   /* likewise */
 };
 
+/* What a holder of the descriptor may map. */
+struct named_range {
+	struct vm_object *object;
+	uint64_t first, end; /* pages */
+	bool is_writable;
+	bool may_change; /* the object is a submap, whose regions the holder may change */
+};
+
 #define NAMED_ENTRY_MAGIC 0x4a3ede17u
 #define NAMED_CHAINS      256u
 
@@ -277,7 +324,9 @@ struct named_entry {
 	uint64_t first, end;                /* (C) pages */
 	bool is_writable;                   /* (C) what may be mapped of it */
 	bool may_change;                    /* (C) a submap's regions */
+	bool is_findable;                   /* (C) by its descriptor; else it only covers pages */
 	int pipe;                           /* (C) the daemon's end */
+	unsigned number;                    /* (C) among those of its object */
 	struct named_identity identity;     /* (C) */
 	struct share_account *account;      /* (C) whose descriptor it is, with a reference */
 	struct named_entry *next;           /* in its chain */
@@ -290,6 +339,84 @@ struct named_table {
 	uint32_t count;
 };
 
+#define PORT_MAGIC   0x90a70b0cu
+#define PORT_CHAINS  256u
+#define HANDLE_MAGIC 0x90a7ad1eu
+
+/* What the receiver is told of a message. */
+struct message_label {
+	uint64_t bytes, id; /* of what the sender has sent; its number */
+	uint32_t flags;     /* enum pager_send_flags: the sender's intent */
+	uint32_t done;      /* enum pager_transfer */
+	pid_t pid;          /* the sender's, here and below */
+	uid_t uid;
+};
+
+/* Pages that nobody maps, on their way to a receiver. */
+struct message {
+	struct message *next;          /* (P) in its queue */
+	uint64_t number;               /* (P) ascending in its port */
+	struct named_entry *cover;     /* (C) keeps the pages */
+	struct share_account *account; /* (C) whose share of bytes in queues they take, with a
+					  reference */
+	uint64_t queued;               /* (C) bytes of that share */
+	struct message_label label;    /* (C) */
+};
+
+struct port {
+	uint32_t magic;
+	atomic_uint references;     /* one for each handle, and for threads that look at it */
+	struct port *next;          /* (P) in its chain, as long as it has not ended */
+	uint64_t id;                /* (C) never used again */
+	char name[PAGER_PORT_NAME]; /* (C) */
+	uid_t uid;                  /* (C) its maker's, here and below */
+	gid_t gid;                  /* (C) */
+	pid_t pid;                  /* (C) */
+	uint32_t senders;           /* (C) enum pager_port_senders */
+	uint32_t limit;             /* (C) messages */
+	bool has_ended;             /* (P) its maker has closed it */
+	unsigned count; /* (P) messages in the queue, and places taken by threads that are about to
+			   put one there or have just taken one out */
+	struct message *first, **last;    /* (P) */
+	uint64_t last_number;             /* (P) of a message */
+	uint64_t bytes;                   /* (P) of the queue, whole pages */
+	struct port_handle *receiver;     /* (P) NULL: it has ended */
+	struct port_handle *senders_list; /* (P) */
+};
+
+/* A task's right to a port: to receive from it, which its maker has, or to send. */
+struct port_handle {
+	uint32_t magic;
+	atomic_uint references;           /* the task's, and one while it is being rung */
+	uint64_t id;                      /* (C) a number of the task's */
+	struct port *port;                /* (C) with a reference */
+	struct share_account *account;    /* (C) pays for it, with a reference */
+	pid_t pid;                        /* (C) its task's */
+	bool receives;                    /* (C) */
+	int bell;                         /* (C) the daemon's end of a socket pair */
+	bool is_rung;                     /* (P) since the client has last asked */
+	bool rings;                       /* (P) a thread is about to ring it */
+	bool waits;                       /* (P) the client was told -EAGAIN when it last asked */
+	struct port_handle *next_of_task; /* the jobs of its task */
+	struct port_handle *next_of_port; /* (P) of those that send */
+	struct port_handle *next_to_ring; /* (P) in the list of the thread that rings it */
+	/* The jobs of its task: messages that are to be discarded, and the pages of one that are
+	 * being discarded now, up to `at`. */
+	struct message *unread;
+	bool is_discarding;
+	struct named_range pages;
+	uint64_t at;
+};
+
+struct port_table {
+	struct lock lock;                 /* leaf */
+	struct port *chains[PORT_CHAINS]; /* (P) by name */
+	uint64_t last_id;                 /* (P) */
+	unsigned count;                   /* (P) ports that have not ended */
+	atomic_uint messages;             /* (A) in all queues */
+	atomic_ullong discarded;          /* (A) messages so far that nobody has received */
+};
+
 /* A device of the daemon's own: pagers/device.h. */
 struct device {
 	struct device *next;          /* (C) */
@@ -300,6 +427,37 @@ struct device {
 	mode_t mode;                  /* (C) */
 	uint32_t cache_mode;          /* (C) enum pager_cache_mode */
 	struct vm_object *object;     /* (C) with a reference; NULL: not made yet */
+};
+
+/* A file loaded into shared regions: region/shared.h. */
+struct shared_file {
+	unsigned references; /* (J) places and uses */
+	unsigned uses;       /* (J) tasks that have it */
+	struct vnode *vnode; /* (J) with a reference, as long as there are uses */
+	uid_t uid;           /* (C) who was first */
+	uint64_t address;    /* (C) */
+	uint64_t size;       /* (C) bytes of addresses */
+	uint32_t count;      /* (C) */
+	struct pager_shared_part parts[PAGER_SHARED_PARTS_MAX]; /* (C) */
+};
+/* In the order of addresses; blanks of it begin with `next` (region/shared.c), here and below. */
+struct shared_place {
+	struct shared_place *next;
+	struct shared_file *file;
+};
+/* Which files lie where, for those who use these regions. */
+struct shared_regions {
+	unsigned references;         /* (J) tasks, and the table */
+	unsigned count;              /* (J) places */
+	struct shared_place *places; /* (J) */
+};
+struct shared_use {
+	struct shared_use *next; /* of the task's */
+	struct shared_file *file;
+};
+struct shared_table {
+	struct lock lock;              /* leaf; the letter is J */
+	struct shared_regions *system; /* (J) for tasks that have none yet */
 };
 
 struct object_table {
@@ -335,8 +493,21 @@ struct vm_map {
 				 by jobs alone */
 	struct daemon *daemon;      /* (C) */
 	struct bill *bill;          /* (C) pays for its memory; NULL: nobody does */
+	struct task_record *record; /* (M) vm/kept_task.h; NULL: there is no keeper */
 	struct vm_mapping *growing; /* (M) of the last object that was made for more than one
 				       allocation; with a reference */
+	/* While the client forks its writes wait: pmap/barrier.h. */
+	uint64_t barrier;          /* (M) id of the child's session; 0: it does not fork */
+	uint64_t barrier_since_ns; /* (M) when it began */
+	bool barrier_met;          /* (M) a fault has met it: a thread is to be woken */
+};
+
+/* What a task is billed for: vm/dirty.h. */
+struct task_dirty {
+	atomic_uint billed;       /* (A) dirty pages of files */
+	atomic_uint pages;        /* (A) of those, the ones that count */
+	atomic_bool is_held;      /* (A) they keep the task, with a reference */
+	atomic_ullong stopped_ns; /* (A) since when its stores have had to wait; 0: they need not */
 };
 
 enum task_state { TASK_ATTACHING, TASK_ATTACHED, TASK_DEAD };
@@ -367,18 +538,34 @@ struct task {
 	struct vm_map map;
 	atomic_uint objects; /* (A) that it has */
 	struct bill bill;
+	struct task_dirty dirty;
 	struct task_reclaim reclaim;
 	struct task_waits waits;
-	struct page_list *lists; /* here and below: jobs of the task only, of which one runs at a
-				    time */
-	unsigned list_count;
-	uint64_t last_list;             /* the highest id so far */
+	struct task_notices notices;
+	struct task_creation creation;
+	struct task_release release;
+	struct task_profile profile;
+	struct page_list *lists;   /* here and below: jobs of the task only, of which one runs at a
+				      time */
+	atomic_uint list_count;    /* (A) written by them */
+	atomic_ullong list_bytes;  /* likewise: pages that the lists have busy */
+	uint64_t last_list;        /* the highest id so far */
+	struct copy_held *copies;  /* likewise: region/copy.h */
+	atomic_uint window_blocks; /* (A) of all its windows: region/window.h */
+	struct lineage *lineage; /* as ports; NULL: it has not forked; of a forked child constant */
+	unsigned copy_count;
+	uint64_t last_copy;
+	struct port_handle *ports;      /* likewise: vm/port.h */
+	struct shared_use *shared;      /* likewise: region/shared.h */
+	struct shared_regions *regions; /* likewise; NULL: it has loaded nothing yet */
+	uint64_t last_port;
 	struct task *limited_next;      /* (K) on park.limited */
 	struct task *overflow_next;     /* (K) on park.overflowed */
 	struct stream streams[STREAMS]; /* (M) */
 	struct task_affinity affinity;
-	atomic_bool
-	    has_moved; /* (A) it has moved paged memory by mremap(2), to where no map knows it */
+	atomic_bool is_unborn; /* (A) of a child that is being forked: there is no userfaultfd yet,
+				  and nothing in page tables. False for good from ATTACH on */
+	atomic_bool has_moved; /* (A) by mremap(2), paged memory to where no map knows it */
 };
 
 struct task_table {

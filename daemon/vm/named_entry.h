@@ -10,30 +10,28 @@
 #ifndef NAMED_ENTRY_H
 #define NAMED_ENTRY_H
 
-#include "vm/vm_share.h"
-
-/* What a holder of the descriptor may map. */
-struct named_range {
-	struct vm_object *object;
-	uint64_t first, end; /* pages */
-	bool is_writable;
-	bool may_change; /* the object is a submap, whose regions the holder may change */
-};
+#include "vm/kept_name.h"
 
 void named_table_create(struct daemon *d);
 void named_table_destroy(struct daemon *d);
-/* pipe: the daemon's end, the entry's from now on. The object must be shareable; it takes a
+/* pipe: the daemon's end, the entry's from now on; -1 with identity NULL: nobody finds the entry,
+ * it only covers its pages, and costs no descriptor. The object must be shareable; it takes a
  * reference of its own. account: pays for the descriptor. => 0, -ENOMEM, -EMFILE (the object has
  * COVERS_MAX mappings and entries), or what share_take says: the end is the caller's still. No
  * lock held, here and below */
 int named_entry_create(struct daemon *d, const struct named_range *range, int pipe,
     const struct named_identity *identity, struct share_account *account, struct named_entry **ret);
+/* One that the worker before this one had. pipe: as above. => 0 or -errno */
+int named_entry_restore(struct daemon *d, const struct kept_name *name, struct vm_object *o,
+    int pipe, struct named_entry **ret);
 /* What the descriptor of that pipe names, with a reference on the object. The entry may end
  * meanwhile, unless the caller has a copy of the descriptor open, and also then when the daemon
  * ends. vm_mapping_join_locked looks whether the pages are still covered. => false: there is none
  */
 bool named_entry_find(
     struct daemon *d, const struct named_identity *identity, struct named_range *ret);
+/* What it covers, without a reference. */
+struct named_range named_entry_range(const struct named_entry *n);
 /* The name goes: nobody finds it, and it covers nothing any more. *ret: what it has covered, with
  * the reference; the caller discards what nobody else covers. */
 void named_entry_end(struct daemon *d, struct named_entry *n, struct named_range *ret);

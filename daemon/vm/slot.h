@@ -21,6 +21,17 @@ enum slot_kind {
 };
 #define SLOT_KIND_BITS 3
 
+/* By which way a page came onto the bill: tbl/door.h. */
+enum door {
+#define DOOR(NAME, name, text) DOOR_##NAME,
+#include "tbl/door.h"
+	DOOR_COUNT
+};
+/* Of a stored page: bits that no handle has. */
+#define SLOT_DOOR_SHIFT 56
+#define SLOT_DOOR_MASK  (UINT64_C(7) << SLOT_DOOR_SHIFT)
+_Static_assert(DOOR_COUNT <= 8, "a door fits its bits");
+
 static inline enum slot_kind
 slot_kind(uint64_t slot)
 {
@@ -36,7 +47,7 @@ static inline struct cref
 slot_cref(uint64_t slot)
 {
 	INVARIANT(slot_kind(slot) == SLOT_STORED);
-	return (struct cref){ slot >> SLOT_KIND_BITS };
+	return (struct cref){ (slot & ~SLOT_DOOR_MASK) >> SLOT_KIND_BITS };
 }
 static inline uint64_t
 slot_resident(uint32_t frame)
@@ -48,7 +59,24 @@ static inline uint64_t
 slot_stored(struct cref cref)
 {
 	INVARIANT(cref.v != 0 && cref.v << SLOT_KIND_BITS >> SLOT_KIND_BITS == cref.v);
+	INVARIANT((cref.v << SLOT_KIND_BITS & SLOT_DOOR_MASK) == 0);
 	return cref.v << SLOT_KIND_BITS | SLOT_STORED;
+}
+
+static inline enum door
+slot_door(uint64_t slot)
+{
+	return slot_kind(slot) == SLOT_STORED
+		   ? (enum door)((slot & SLOT_DOOR_MASK) >> SLOT_DOOR_SHIFT)
+		   : DOOR_FAULT;
+}
+/* The slot, if it is a stored page's, of a page that came by that door. */
+static inline uint64_t
+slot_with_door(uint64_t slot, enum door door)
+{
+	if (slot_kind(slot) != SLOT_STORED)
+		return slot;
+	return (slot & ~SLOT_DOOR_MASK) | (uint64_t)door << SLOT_DOOR_SHIFT;
 }
 
 /* Slots per block (block.c): one hardware page of slots. */
@@ -73,6 +101,7 @@ struct slot_table {
 	unsigned extent_count, extent_room;
 	unsigned runs;         /* taken */
 	atomic_uint populated; /* (A) blocks that have memory */
+	atomic_uint idle;      /* (A) of those: without a page */
 	atomic_uint own; /* (A) of those: of the daemon's own objects, which nobody is billed for */
 };
 
@@ -93,6 +122,11 @@ slot_look(const struct slot_table *t, uint32_t number)
 int slots_create(struct daemon *d);
 void slots_destroy(struct daemon *d);
 int slots_take(struct daemon *d, uint64_t count, uint32_t *ret_start);
+/* Those of an object that a worker before this one has left. => 0, -EINVAL: they are another's, or
+ * -ENOMEM */
+int slots_take_at(struct daemon *d, uint32_t start, uint64_t count);
+/* What nobody has taken of them is empty, whatever was there. */
+void slots_clear_rest(struct daemon *d);
 void slots_put(struct daemon *d, uint32_t start, uint64_t count);
 
 #endif

@@ -11,13 +11,14 @@
 #include <sys/mman.h>
 
 #include "daemon.h"
+#include "own.h"
 
 #define ROOM_FIRST 16u
 
 int
 submap_create(struct vm_object *o)
 {
-	struct submap *s = calloc(1, sizeof(*s));
+	struct submap *s = own_alloc(OWN_SUBMAP, sizeof(*s));
 
 	locks_assert_none();
 	CHECK(o->is_shareable && !o->submap);
@@ -39,9 +40,9 @@ submap_destroy(struct vm_object *o)
 	CHECK(load_relaxed(&o->references) == 0 && s->changes == 0);
 	if (o->submap_bytes > 0)
 		bill_tables_give(o->daemon, o->bill, o->submap_bytes);
-	free(s->regions);
+	own_free(OWN_SUBMAP, s->regions);
 	lock_fini(&s->lock);
-	free(s);
+	own_free(OWN_SUBMAP, s);
 	o->submap = NULL;
 }
 
@@ -87,7 +88,7 @@ reserve_locked(struct vm_object *o)
 	bytes = (room - s->room) * sizeof(*regions);
 	if (bytes_take_locked(o, bytes) != 0)
 		return -ENOMEM;
-	regions = realloc(s->regions, room * sizeof(*regions));
+	regions = own_realloc(OWN_SUBMAP, s->regions, room * sizeof(*regions));
 	if (!regions) {
 		bytes_give_locked(o, bytes);
 		return -ENOMEM;

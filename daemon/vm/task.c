@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "core/closer.h"
+#include "own.h"
 #include "text.h"
+#include "vm/kept_task.h"
+#include "vm/lineage.h"
 #include "vm/vm_map.h"
 
 int
@@ -23,10 +26,11 @@ task_table_create(struct daemon *d)
 	CHECK(!t->tasks);
 	shares_create(d);
 	processes_create(d);
+	groups_create(d);
 	t->room = (uint32_t)param(d, max_sessions);
 	share_tell(d, SHARE_SESSIONS, t->room);
-	t->tasks = calloc(t->room, sizeof(*t->tasks));
-	t->generations = calloc(t->room, sizeof(*t->generations));
+	t->tasks = own_alloc(OWN_TASK_TABLE, t->room * sizeof(*t->tasks));
+	t->generations = own_alloc(OWN_TASK_TABLE, t->room * sizeof(*t->generations));
 	lock_init(&t->lock, RANK_TASK_TABLE);
 	return t->tasks && t->generations ? 0 : -ENOMEM;
 }
@@ -35,9 +39,10 @@ void
 task_table_destroy(struct daemon *d)
 {
 	CHECK(d->tasks.count == 0);
-	free(d->tasks.tasks);
-	free(d->tasks.generations);
+	own_free(OWN_TASK_TABLE, d->tasks.tasks);
+	own_free(OWN_TASK_TABLE, d->tasks.generations);
 	lock_fini(&d->tasks.lock);
+	groups_destroy(d);
 	processes_destroy(d);
 	shares_destroy(d);
 }
@@ -84,10 +89,22 @@ task_commit(struct task *task, enum task_state from, enum task_state to)
 	return cas_acq_rel(&task->state, &from, to);
 }
 
+static void
+group_end(struct task *task)
+{
+	struct client_group *group = load_acquire(&task->bill.group);
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	if (!group)
+		return;
+	group_leave(task->daemon, group, &task->bill.ledger);
+	group_put(task->daemon, group);
+}
+
 struct task *
 task_create(struct daemon *d, const struct task_birth *birth)
 {
-	struct task *task = calloc(1, sizeof(*task));
+	struct task *task = own_alloc(OWN_TASK, sizeof(*task));
 
 	CHECK(birth->name && birth->lane <= SIDE_LANES);
 	if (!task)
@@ -110,6 +127,10 @@ task_create(struct daemon *d, const struct task_birth *birth)
 	task->bill.account = share_account_get(d, birth->uid, birth->is_control);
 	if (!task->bill.account)
 		goto fail_account;
+	if (birth->group) {
+		store_relaxed(&task->bill.group, group_get(d, birth->group));
+		(void)group_enter(d, birth->group);
+	}
 	vm_map_init(&task->map);
 	task->map.daemon = d;
 	task->map.bill = &task->bill;
@@ -119,12 +140,23 @@ task_create(struct daemon *d, const struct task_birth *birth)
 
 fail_table:
 	vm_map_fini(&task->map);
+	group_end(task);
 	share_account_put(d, task->bill.account);
 fail_account:
 	process_put(d, task->bill.process);
 fail_process:
-	free(task);
+	own_free(OWN_TASK, task);
 	return NULL;
+}
+
+void
+task_born(struct task *task, pid_t pid, int pidfd)
+{
+	CHECK_OBJ(task, TASK_MAGIC);
+	CHECK(task->pidfd < 0 && pidfd >= 0 && load_acquire(&task->is_unborn));
+	task->pid = pid;
+	task->pidfd = pidfd;
+	process_born(task->daemon, task->bill.process, pid, pidfd);
 }
 
 struct task *
@@ -133,6 +165,20 @@ task_get(struct task *task)
 	CHECK_OBJ(task, TASK_MAGIC);
 	fetch_add_relaxed(&task->references, 1);
 	return task;
+}
+
+/* Nobody takes the client over any more. */
+static void
+record_drop(struct task *task)
+{
+	static const enum kept_kind kinds[] = { KEPT_RECORD, KEPT_SOCKET, KEPT_USERFAULTFD,
+		KEPT_AGENT, KEPT_PROCESS };
+
+	CHECK(task->map.count == 0);
+	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+		keeper_drop(task->daemon->keeper, kinds[i], task->id);
+	task_record_close(task->daemon, task->map.record);
+	task->map.record = NULL;
 }
 
 void
@@ -148,8 +194,11 @@ task_put(struct task *task)
 	d->tasks.tasks[task->index] = NULL;
 	d->tasks.count--;
 	lock_release(&d->tasks.lock);
-	CHECK(load_relaxed(&task->objects) == 0 && task->waits.count == 0 && !task->lists);
+	CHECK(load_relaxed(&task->objects) == 0 && task->waits.count == 0 && !task->lists &&
+	      !task->ports);
 	vm_map_fini(&task->map);
+	if (unlikely(task->map.record != NULL))
+		record_drop(task);
 	CHECKF(ledger_is_zero(&task->bill.ledger),
 	    "session %llu ends with a ledger that is not zero", (unsigned long long)task->id);
 	closer_close(d, task->uffd, task->pid, task->uid);
@@ -157,10 +206,12 @@ task_put(struct task *task)
 	closer_close(d, task->pidfd, task->pid, task->uid);
 	closer_close(d, load_relaxed(&task->pagemap), task->pid, task->uid);
 	shares_give(task);
+	group_end(task);
 	share_account_put(d, task->bill.account);
 	process_put(d, task->bill.process);
+	lineage_put(task->lineage);
 	task->magic = 0;
-	free(task);
+	own_free(OWN_TASK, task);
 }
 
 /* A task whose last reference is being dropped is still in the table: it must not come back to
@@ -220,8 +271,7 @@ int
 task_wired_take(struct task *task, uint64_t bytes)
 {
 	struct process *process = task->bill.process;
-	uint64_t limit = load_relaxed(&process->limit_pages),
-		 pages = bytes >> task->daemon->page_shift;
+	uint64_t limit = process_held_to(process), pages = bytes >> task->daemon->page_shift;
 	uint64_t wired = fetch_add_relaxed(&process->wired_promised, pages) + pages;
 
 	if ((!limit || pages == 0 || wired <= limit / 2) &&

@@ -27,11 +27,15 @@ struct task_birth {
 	int pidfd;                     /* the task's from now on */
 	bool is_control;               /* root or the daemon's own user */
 	struct share_account *account; /* it takes a reference of its own */
+	struct client_group *group;    /* likewise; NULL: none */
 	const char *name;              /* is copied, and cleaned for terminals */
 };
 /* => the task with a reference, or NULL: no memory, and nothing is taken over. The task gives the
  * session's shares (SHARE_SESSIONS, SHARE_DESCRIPTORS) back at its end. */
 struct task *task_create(struct daemon *d, const struct task_birth *birth);
+/* Which process a forked child's task is of: it is not attached yet. pidfd: the task's from now on
+ */
+void task_born(struct task *task, pid_t pid, int pidfd);
 /* Changes the state; any change but those in tbl/session_arrow.h is a panic. => false: it was not
  * in `from` any more. Any thread */
 bool task_commit(struct task *task, enum task_state from, enum task_state to);
@@ -41,20 +45,28 @@ void task_put(struct task *task);
 struct task *task_find_cookie(struct daemon *d, uint64_t cookie);
 /* Whatever sits at that index of the table, with a reference, or NULL. */
 struct task *task_at(struct daemon *d, uint32_t index);
-/* Which clients are meant: a task by its id, or with id 0 all of a process. */
+/* Which clients are meant: a task by its id, or all of a process, or all of a group; all 0:
+ * everybody.
+ */
 struct task_name {
 	uint64_t id;
 	pid_t pid;
+	uint64_t group;
 };
 static inline bool
 task_names_all(struct task_name name)
 {
-	return name.id == 0 && name.pid == 0;
+	return name.id == 0 && name.pid == 0 && name.group == 0;
 }
 static inline bool
 task_is_named(const struct task *task, struct task_name name)
 {
-	return name.id ? task->id == name.id : task->pid == name.pid;
+	const struct client_group *group;
+
+	if (name.group == 0)
+		return name.id ? task->id == name.id : task->pid == name.pid;
+	group = load_acquire(&task->bill.group);
+	return group && group->id == name.group;
 }
 /* The first client task with an index >= *cursor; moves the cursor behind it. With a reference,
  * or NULL. */

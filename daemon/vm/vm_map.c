@@ -10,6 +10,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "own.h"
+#include "vm/kept_task.h"
+#include "vm/window.h"
 
 void
 vm_map_init(struct vm_map *m)
@@ -37,8 +40,17 @@ vm_map_fini(struct vm_map *m)
 {
 	CHECK(m->count == 0);
 	map_unbill(m, m->room);
-	free(m->entries);
+	own_free(OWN_MAP, m->entries);
 	lock_fini(&m->lock);
+}
+
+/* The map is whole again after a change. => M held */
+static void
+map_changed(struct vm_map *m)
+{
+	lock_assert_held(&m->lock);
+	if (unlikely(m->record != NULL))
+		task_record_map_locked(m);
 }
 
 /* Index of the first entry that ends above the address. */
@@ -100,7 +112,7 @@ vm_map_reserve(struct vm_map *m)
 	error = map_bill(m, room - m->room);
 	if (error)
 		return error;
-	entries = realloc(m->entries, room * sizeof(*entries));
+	entries = own_realloc(OWN_MAP, m->entries, room * sizeof(*entries));
 	if (!entries) {
 		map_unbill(m, room - m->room);
 		return -ENOMEM;
@@ -135,6 +147,20 @@ wired_change_locked(struct vm_map *m, const struct vm_entry *e, int by, uint64_t
 	store_release(&e->mapping->wired_bytes, by > 0 ? wired + bytes : wired - bytes);
 }
 
+/* What has been taken out of the map is seen through no window. => M held */
+static void
+windows_cut(const struct vm_map *m, const struct vm_entry *e)
+{
+	unsigned page_shift;
+
+	lock_assert_held(&m->lock);
+	if (likely(!e->mapping->windows))
+		return;
+	page_shift = e->mapping->object->daemon->page_shift;
+	window_cut_locked(
+	    e->mapping, e->offset >> page_shift, (e->offset + (e->end - e->start)) >> page_shift);
+}
+
 struct vm_entry
 vm_map_remove_at(struct vm_map *m, uint32_t i)
 {
@@ -150,6 +176,8 @@ vm_map_remove_at(struct vm_map *m, uint32_t i)
 	m->virtual_bytes -= entry.end - entry.start;
 	if (entry.wired_count > 0)
 		wired_change_locked(m, &entry, -1, entry.end - entry.start);
+	windows_cut(m, &entry);
+	map_changed(m);
 	return entry;
 }
 
@@ -170,6 +198,8 @@ vm_map_remove_front(struct vm_map *m, uint32_t i, uint64_t until)
 	m->virtual_bytes -= bytes;
 	if (e->wired_count > 0)
 		wired_change_locked(m, e, -1, bytes);
+	windows_cut(m, &front);
+	map_changed(m);
 	return front;
 }
 
@@ -190,6 +220,8 @@ vm_map_remove_back(struct vm_map *m, uint32_t i, uint64_t from)
 	m->virtual_bytes -= bytes;
 	if (e->wired_count > 0)
 		wired_change_locked(m, e, -1, bytes);
+	windows_cut(m, &back);
+	map_changed(m);
 	return back;
 }
 
@@ -294,6 +326,7 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 	merge_at(m, i);
 	if (i > 0)
 		merge_at(m, i - 1);
+	map_changed(m);
 }
 
 bool
@@ -365,4 +398,5 @@ vm_map_simplify(struct vm_map *m, uint64_t start, uint64_t end)
 		if (m->count == count)
 			i++;
 	}
+	map_changed(m);
 }

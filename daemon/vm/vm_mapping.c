@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "own.h"
 #include "vm/task.h"
 #include "vm/vm_page.h"
+#include "vm/window.h"
 
 bool
 vm_mapping_place_locked(struct vm_mapping *m, struct vm_object *o, struct task *task, uint64_t base,
@@ -55,7 +57,7 @@ mapping_unlink(struct vm_object *o, struct vm_mapping *m)
 struct vm_mapping *
 vm_mapping_blank(void)
 {
-	struct vm_mapping *m = calloc(1, sizeof(*m));
+	struct vm_mapping *m = own_alloc(OWN_MAPPING, sizeof(*m));
 
 	if (m)
 		m->magic = VM_MAPPING_MAGIC;
@@ -78,11 +80,28 @@ vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_
 	may = vm_mapping_place_locked(m, o, task, base, first, end);
 	lock_release(&o->lock);
 	if (!may) {
-		free(m);
+		own_free(OWN_MAPPING, m);
 		return -EMFILE;
 	}
 	*ret = vm_mapping_get(m);
 	return 0;
+}
+
+/* All windows of a mapping that has ended. */
+static void
+windows_free(struct vm_mapping *m)
+{
+	struct window *w;
+
+	locks_assert_none();
+	while ((w = m->windows) != NULL) {
+		m->windows = w->next;
+		fetch_sub_relaxed(&m->task->window_blocks,
+		    (unsigned)((w->end - w->first) / window_block(w->source->object->daemon) + 2));
+		vm_mapping_put(w->source);
+		free(w->pages);
+		free(w);
+	}
 }
 
 void
@@ -92,11 +111,12 @@ vm_mapping_put(struct vm_mapping *m)
 	locks_assert_none();
 	if (fetch_sub_acq_rel(&m->references, 1) != 1)
 		return;
+	windows_free(m);
 	mapping_unlink(m->object, m);
 	m->magic = 0;
 	vm_object_put(m->object);
 	task_put(m->task);
-	free(m);
+	own_free(OWN_MAPPING, m);
 }
 
 void
@@ -174,6 +194,8 @@ take_step(struct mapper_walk *w)
 		/* The first: all its pages have been given back, and its last reference goes soon.
 		 */
 		if (m->first >= m->end || m->end <= w->low || m->first >= w->high || !may_see(w, m))
+			continue;
+		if (unlikely(load_acquire(&m->task->is_unborn)))
 			continue;
 		w->taken[w->count++] = (struct mapper){ .task = task_get(m->task),
 			.is_read_only = m->is_read_only,

@@ -10,11 +10,11 @@
 #include <sys/mman.h>
 
 #include "failpt.h"
+#include "own.h"
+#include "vm/copy_reserve.h"
 #include "vm/submap.h"
 #include "vm/task.h"
 #include "vm/vm_backing.h"
-
-#define OBJECTS_MAX (1u << 20)
 
 int
 object_table_create(struct daemon *d)
@@ -26,19 +26,25 @@ object_table_create(struct daemon *d)
 	CHECK(!t->objects);
 	if (memory == MAP_FAILED)
 		return -errno;
+	own_area(OWN_OBJECT_TABLE, memory, OBJECTS_MAX * sizeof(void *));
 	t->objects = memory;
 	t->room = OBJECTS_MAX;
 	t->next_id = 1;
 	lock_init(&t->lock, RANK_JOBS);
-	return 0;
+	lock_init(&d->copies.lock, RANK_COPIES);
+	return copy_reserve_create(d);
 }
 
 void
 object_table_destroy(struct daemon *d)
 {
 	CHECK(d->objects.objects != NULL);
+	CHECK(d->copies.count == 0);
+	copy_reserve_destroy(d);
+	own_area_forget(d->objects.objects);
 	munmap(d->objects.objects, d->objects.room * sizeof(void *));
 	lock_fini(&d->objects.lock);
+	lock_fini(&d->copies.lock);
 }
 
 static int
@@ -119,7 +125,7 @@ vm_object_shares_move(struct vm_object *o, struct share_account *from, struct sh
 static struct vm_object *
 object_blank(struct daemon *d, struct task *owner, uint64_t page_count)
 {
-	struct vm_object *o = calloc(1, sizeof(*o));
+	struct vm_object *o = own_alloc(OWN_OBJECT, sizeof(*o));
 
 	CHECK(page_count > 0);
 	if (!o)
@@ -142,9 +148,12 @@ object_free(struct vm_object *o)
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	if (o->bill)
 		shares_give(o, ARRAY_LEN(object_shares));
-	free(o->external);
+	if (o->external)
+		own_free(OWN_MARKS, load_relaxed(&o->external->marks));
+	own_free(OWN_EXTERNAL, o->external);
+	CHECK(!o->is_purgeable || purgeable_is_idle(&o->purgeable));
 	o->magic = 0;
-	free(o);
+	own_free(OWN_OBJECT, o);
 	if (owner)
 		task_put(owner);
 }
@@ -172,8 +181,11 @@ object_begin(struct vm_object *o, int foreign_fd)
 	if (o->owner)
 		fetch_add_relaxed(&o->owner->objects, 1);
 	error = table_add(d, o);
-	if (!error)
+	if (!error) {
+		kept_object_add(o);
+		failpt_die(FAIL_DIE_OBJECT_MADE);
 		return 0;
+	}
 
 	if (o->owner)
 		fetch_sub_relaxed(&o->owner->objects, 1);
@@ -214,8 +226,15 @@ vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum
 	o = object_blank(d, owner, page_count);
 	if (!o)
 		return -ENOMEM;
-	o->is_shareable = use == OBJECT_SHAREABLE;
+	o->is_shareable = (use & OBJECT_SHAREABLE) != 0;
 	o->alone = use != OBJECT_CHUNK;
+	if (use & OBJECT_TAGGED)
+		o->standing = use & OBJECT_UNCOUNTED ? STANDING_UNCOUNTED : STANDING_TAGGED;
+	o->is_purgeable = (use & OBJECT_PURGEABLE) != 0;
+	if (o->is_purgeable) {
+		purgeable_init(&o->purgeable);
+		o->standing = STANDING_NONVOLATILE;
+	}
 	error = object_charge(o);
 	if (!error)
 		error = object_begin(o, -1);
@@ -246,6 +265,42 @@ vm_object_create_device(struct daemon *d, const struct device_memory *of, struct
 	return error;
 }
 
+int
+vm_object_restore(
+    struct daemon *d, struct task *owner, uint32_t index, int memfd, struct vm_object **ret)
+{
+	const struct kept_object *row = &d->kept_objects.rows[index];
+	struct vm_object *o = object_blank(d, owner, row->pages);
+	int error = o ? object_charge(o) : -ENOMEM;
+
+	CHECK(index < d->objects.room && memfd >= 0);
+	if (error)
+		return error;
+	o->slot_base = row->slot_base;
+	error = slots_take_at(d, o->slot_base, o->page_count);
+	if (error) {
+		object_free(o);
+		return error;
+	}
+	o->backing.memfd = memfd;
+	o->blocks = &d->slots.blocks[o->slot_base / SLOTS_PER_BLOCK];
+	/* Else it holds several allocations, or could. */
+	o->alone = o->is_shareable = row->is_shareable;
+	lock_init(&o->lock, RANK_OBJECT);
+	cond_init(&o->unbusy);
+	fetch_add_relaxed(&owner->objects, 1);
+	lock_acquire(&d->objects.lock);
+	CHECK(!d->objects.objects[index]);
+	o->index = index;
+	o->id = load_acquire(&((struct kept_object *)(uintptr_t)row)->id);
+	d->objects.objects[index] = o;
+	d->objects.used = (uint32_t)max_u64(d->objects.used, index + 1);
+	d->objects.next_id = max_u64(d->objects.next_id, o->id + 1);
+	lock_release(&d->objects.lock);
+	*ret = o;
+	return 0;
+}
+
 void
 vm_object_put(struct vm_object *o)
 {
@@ -258,11 +313,14 @@ vm_object_put(struct vm_object *o)
 	    "object %llu ends with live pages", (unsigned long long)o->id);
 	lock_acquire(&d->objects.lock);
 	CHECK(d->objects.objects[o->index] == o && !o->holes && !o->upls && !o->mappings &&
-	      !o->named && o->cover_count == 0 && o->mapped_pages == 0);
+	      !o->named && o->cover_count == 0 && o->mapped_pages == 0 &&
+	      tree_is_empty(&o->above) && tree_is_empty(&o->below) &&
+	      (!o->external || tree_is_empty(&o->external->followers)));
 	d->objects.objects[o->index] = NULL;
 	if (o->index < d->objects.hint)
 		d->objects.hint = o->index;
 	lock_release(&d->objects.lock);
+	kept_object_remove(o);
 	if (o->submap)
 		submap_destroy(o);
 	vm_object_slots_end(o);

@@ -18,13 +18,19 @@
 #include "vm/task.h"
 #include "vm/vm_page.h"
 
+/* That there can be at a time. */
+#define OBJECTS_MAX (1u << 20)
+
 int object_table_create(struct daemon *d);
 void object_table_destroy(struct daemon *d);
 /* What an object is made for. */
 enum object_use {
-	OBJECT_CHUNK = 0,     /* several allocations of its client */
-	OBJECT_SHAREABLE = 1, /* one, and several may come to see it (vm/vm_share.h) */
-	OBJECT_ALONE = 2,     /* one */
+	OBJECT_CHUNK = 0,      /* several allocations of its client */
+	OBJECT_SHAREABLE = 1,  /* one, and several may come to see it (vm/vm_share.h) */
+	OBJECT_ALONE = 2,      /* one */
+	OBJECT_PURGEABLE = 4,  /* with one of the latter two: vm/purgeable.h */
+	OBJECT_TAGGED = 8,     /* likewise, and not with PURGEABLE: it has a ledger tag */
+	OBJECT_UNCOUNTED = 16, /* with TAGGED: not in the footprint */
 };
 /* owner: pays for it. => 0, -ENOMEM,
  * -EMFILE, -ENOSPC (no slots, or all of a share is in use), -EDQUOT (the user has its share). One
@@ -42,6 +48,10 @@ struct device_memory {
  * still. */
 int vm_object_create_device(
     struct daemon *d, const struct device_memory *of, struct vm_object **ret);
+/* The object that a worker before this one had at that index (vm/kept_object.h), with its slots as
+ * they are. Takes over memfd. => 0 or -errno */
+int vm_object_restore(
+    struct daemon *d, struct task *owner, uint32_t index, int memfd, struct vm_object **ret);
 /* The last reference frees it: every slot must be ABSENT by then. */
 void vm_object_put(struct vm_object *o);
 
@@ -91,6 +101,12 @@ vm_object_is_deserted(const struct vm_object *o)
 struct cowner vm_object_owner(const struct vm_object *o, uint64_t page);
 /* The object that may be meant, with a reference, and the page in it; or NULL. */
 struct vm_object *vm_object_of_owner(struct daemon *d, struct cowner owner, uint64_t *ret_page);
+/* Whether the content of its pages may be thrown away at any moment. O or PAGEQ held */
+static inline bool
+vm_object_is_volatile(const struct vm_object *o)
+{
+	return unlikely(o->is_purgeable) && o->purgeable.state != PURGEABLE_NONVOLATILE;
+}
 /* The first object at or behind *cursor, with a reference; moves the cursor behind it. NULL at the
  * end. */
 struct vm_object *vm_object_next(struct daemon *d, uint32_t *cursor);

@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "vm/block.h"
+#include "vm/purgeable.h"
 
 #define NO_GAUGE         (-1)
 #define STAT_FRAMES_NONE NO_GAUGE
@@ -69,23 +70,110 @@ level_add(struct daemon *d, int gauge, int64_t value)
 	store_relaxed(level, load_relaxed(level) + value);
 }
 
-/* The table's classes are those of anonymous pages. */
+/* The class of a page of the object in a state of which the table says `class`. */
 static enum ledger_class
-class_of(const struct vm_object *o, enum ledger_class class)
+class_of(const struct vm_object *o, enum ledger_class class, bool is_reusable)
 {
-	if (likely(!o->external))
-		return class;
-	CHECK(class != LEDGER_CLASS_INTERNAL_COMPRESSED);
-	return class == LEDGER_CLASS_INTERNAL         ? LEDGER_CLASS_EXTERNAL
-	       : class == LEDGER_CLASS_INTERNAL_WIRED ? LEDGER_CLASS_EXTERNAL_WIRED
-						      : class;
+	if (unlikely(is_reusable) && class == LEDGER_CLASS_INTERNAL)
+		return LEDGER_CLASS_REUSABLE;
+	return likely(o->standing == STANDING_PLAIN) ? class : ledger_class_of(o->standing, class);
+}
+
+bool
+vm_object_is_counted(const struct vm_object *o)
+{
+	lock_assert_held(&((struct vm_object *)(uintptr_t)o)->lock);
+	return LEDGER_OF_PHYS_FOOTPRINT >> class_of(o, LEDGER_CLASS_INTERNAL, false) & 1;
+}
+
+enum ledger_class
+vm_page_class_locked(const struct vm_object *o, uint64_t slot)
+{
+	uint32_t word;
+
+	lock_assert_held(&((struct vm_object *)(uintptr_t)o)->lock);
+	pageq_assert_held(o->daemon);
+	switch (slot_kind(slot)) {
+	case SLOT_STORED:
+		return class_of(o, LEDGER_CLASS_INTERNAL_COMPRESSED, false);
+	case SLOT_RESIDENT:
+		word = load_relaxed(&o->daemon->frames.pages[slot_frame(slot)].word);
+		switch (page_word_state(word)) {
+		case PAGE_WIRED:
+			return class_of(o, LEDGER_CLASS_INTERNAL_WIRED, false);
+		case PAGE_DEVICE:
+			return LEDGER_CLASS_DEVICE;
+		default:
+			return class_of(o, LEDGER_CLASS_INTERNAL, word & PAGE_REUSABLE);
+		}
+	default:
+		return LEDGER_CLASS_NONE;
+	}
+}
+
+/* What all clients have follows, inside of stats_queues_begin. */
+static void
+levels_post(struct daemon *d, enum ledger_class from, enum ledger_class to, int64_t pages)
+{
+	static const struct {
+		int gauge, counted;
+	} rows[] = {
+		{ STAT_PAGES_INTERNAL, LEDGER_OF_INTERNAL },
+		{ STAT_PAGES_EXTERNAL, LEDGER_OF_EXTERNAL },
+		{ STAT_PAGES_COMPRESSED, LEDGER_OF_INTERNAL_COMPRESSED },
+		{ STAT_PAGES_REUSABLE, LEDGER_OF_REUSABLE },
+		{ STAT_PAGES_VOLATILE, LEDGER_OF_PURGEABLE_VOLATILE },
+		{ STAT_PAGES_VOLATILE_COMPRESSED, LEDGER_OF_PURGEABLE_VOLATILE_COMPRESSED },
+		{ STAT_PAGES_DEVICE, 1 << LEDGER_CLASS_DEVICE },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		level_add(d, rows[i].gauge, pages * ledger_delta(rows[i].counted, from, to));
+}
+
+/* The bill of the object's owner, and what the object knows of it. => PAGEQ held */
+static void
+class_post(struct vm_object *o, enum ledger_class from, enum ledger_class to, uint64_t pages)
+{
+	pageq_assert_held(o->daemon);
+	if (likely(o->bill != NULL))
+		bill_post(o->bill, from, to, pages);
+	if (from != LEDGER_CLASS_NONE) {
+		CHECK(o->class_pages[from] >= pages);
+		o->class_pages[from] -= pages;
+	}
+	if (to != LEDGER_CLASS_NONE)
+		o->class_pages[to] += pages;
+}
+
+/* Pages change their class where they are, in the state that they have. => PAGEQ held */
+static void
+class_move(struct daemon *d, struct vm_object *o, enum ledger_class from, enum ledger_class to,
+    uint64_t pages)
+{
+	pageq_assert_held(d);
+	stats_queues_begin(&d->stats);
+	levels_post(d, from, to, (int64_t)pages);
+	stats_queues_end(&d->stats);
+	class_post(o, from, to, pages);
+}
+
+static uint64_t
+inactive_pages(const struct daemon *d)
+{
+	long long inactive =
+	    load_relaxed(&((struct daemon *)(uintptr_t)d)->stats.levels[STAT_FRAMES_INACTIVE]);
+
+	return inactive > 0 ? (uint64_t)inactive : 0;
 }
 
 static void
-post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to)
+post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to,
+    bool is_reusable)
 {
 	const struct arrow *arrow = &arrows[from][to];
-	enum ledger_class class_from = class_of(o, arrow->from), class_to = class_of(o, arrow->to);
+	enum ledger_class class_from = class_of(o, arrow->from, is_reusable),
+			  class_to = class_of(o, arrow->to, is_reusable);
 	int gauge_from = states[from].resident ? states[from].gauge : (int)STAT_FRAMES_FREE;
 	int gauge_to = states[to].resident ? states[to].gauge : (int)STAT_FRAMES_FREE;
 
@@ -94,25 +182,34 @@ post(struct daemon *d, struct vm_object *o, enum page_state from, enum page_stat
 		level_add(d, gauge_from, -1);
 		level_add(d, gauge_to, 1);
 	}
-	level_add(d, STAT_PAGES_INTERNAL, ledger_delta(LEDGER_OF_INTERNAL, class_from, class_to));
-	level_add(d, STAT_PAGES_EXTERNAL, ledger_delta(LEDGER_OF_EXTERNAL, class_from, class_to));
-	level_add(d, STAT_PAGES_COMPRESSED,
-	    ledger_delta(LEDGER_OF_INTERNAL_COMPRESSED, class_from, class_to));
-	level_add(d, STAT_PAGES_DEVICE,
-	    (class_to == LEDGER_CLASS_DEVICE) - (class_from == LEDGER_CLASS_DEVICE));
+	if (class_from != class_to)
+		levels_post(d, class_from, class_to, 1);
 	stats_queues_end(&d->stats);
+	d->pageq.purge.turned += from == PAGE_INACTIVE;
+	if (unlikely(o->is_purgeable) &&
+	    (class_from == LEDGER_CLASS_NONE) != (class_to == LEDGER_CLASS_NONE))
+		purgeable_count(&d->pageq.purge, &o->purgeable,
+		    class_from == LEDGER_CLASS_NONE ? 1 : -1, inactive_pages(d));
 	if (gauge_from != gauge_to &&
 	    (gauge_from == STAT_FRAMES_WIRED || gauge_to == STAT_FRAMES_WIRED))
 		frames_targets_refresh(d);
-	if (class_from == class_to)
-		return;
-	if (likely(o->bill != NULL))
-		bill_post(o->bill, class_from, class_to, 1);
-	if (unlikely(o->is_shareable)) {
-		CHECK(class_from == LEDGER_CLASS_NONE || o->class_pages[class_from] > 0);
-		o->class_pages[class_from] -= class_from != LEDGER_CLASS_NONE;
-		o->class_pages[class_to] += class_to != LEDGER_CLASS_NONE;
-	}
+	if (class_from != class_to)
+		class_post(o, class_from, class_to, 1);
+	if (gauge_from == STAT_FRAMES_FREE && gauge_to != STAT_FRAMES_FREE && o->bill)
+		ledger_count(&o->bill->ledger, PAGER_LEDGER_PAGES_GRABBED, 1);
+}
+
+/* A dirty page of a file changes its state, or goes without having been written. */
+static void
+dirty_commit(struct vm_object *o, uint32_t word, enum page_state from, enum page_state to)
+{
+	uint32_t payer = word >> PAGE_PAYER_SHIFT;
+	bool is_wired = to == PAGE_WIRED, was_wired = from == PAGE_WIRED;
+
+	if (!states[to].resident)
+		dirty_unbill(o, payer, was_wired);
+	else if (is_wired != was_wired)
+		dirty_wired(o, payer, is_wired);
 }
 
 void
@@ -130,12 +227,109 @@ vm_page_commit(
 	    "page %llu/%u: is %s, not %s (word %x, going to %s)", (unsigned long long)o->id,
 	    p->index, page_state_name(page_word_state(old)), page_state_name(from), old,
 	    page_state_name(to));
+	if (unlikely(o->external != NULL) && old & PAGE_DIRTY)
+		dirty_commit(o, old, from, to);
 	if (states[to].resident) {
-		while (!cas_acq_rel(&p->word, &old, (old & ~PAGE_STATE_MASK) | to)) {}
+		uint32_t clear =
+		    to == PAGE_WIRED ? PAGE_STATE_MASK | PAGE_REUSABLE : PAGE_STATE_MASK;
+
+		while (!cas_acq_rel(&p->word, &old, (old & ~clear) | to)) {}
 	} else {
 		frame_put_locked(d, frame);
 	}
-	post(d, o, from, to);
+	post(d, o, from, to, old & PAGE_REUSABLE);
+}
+
+void
+vm_page_reusable_set_locked(struct daemon *d, struct vm_object *o, uint32_t frame, bool is_reusable)
+{
+	struct vm_page *p = &d->frames.pages[frame];
+	uint32_t word = load_acquire(&p->word);
+	enum page_state state = page_word_state(word);
+
+	pageq_assert_held(d);
+	CHECK(o->standing == STANDING_PLAIN && states[state].resident && state != PAGE_WIRED &&
+	      state != PAGE_FILLING);
+	if (!(word & PAGE_REUSABLE) == !is_reusable)
+		return;
+	if (is_reusable)
+		vm_page_flags_set(p, PAGE_REUSABLE);
+	else
+		vm_page_flags_clear(p, PAGE_REUSABLE);
+	class_move(d, o, is_reusable ? LEDGER_CLASS_INTERNAL : LEDGER_CLASS_REUSABLE,
+	    is_reusable ? LEDGER_CLASS_REUSABLE : LEDGER_CLASS_INTERNAL, 1);
+}
+
+void
+vm_page_reused(struct vm_object *o, struct vm_page *p)
+{
+	struct daemon *d = o->daemon;
+
+	CHECK(load_relaxed(&p->word) & PAGE_BUSY);
+	if (likely(!(load_relaxed(&p->word) & PAGE_REUSABLE)))
+		return;
+	pageq_lock(d);
+	vm_page_reusable_set_locked(d, o, (uint32_t)(p - d->frames.pages), false);
+	pageq_unlock(d);
+}
+
+void
+vm_object_standing_set_locked(struct vm_object *o, enum ledger_standing standing)
+{
+	static const enum ledger_class classes[] = { LEDGER_CLASS_INTERNAL,
+		LEDGER_CLASS_INTERNAL_WIRED, LEDGER_CLASS_INTERNAL_COMPRESSED };
+	enum ledger_standing before = o->standing;
+
+	pageq_assert_held(o->daemon);
+	CHECK(!o->external && !o->is_device && standing != STANDING_EXTERNAL);
+	CHECK(o->class_pages[LEDGER_CLASS_REUSABLE] == 0);
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		enum ledger_class from = ledger_class_of(before, classes[i]);
+		enum ledger_class to = ledger_class_of(standing, classes[i]);
+
+		if (from != to && o->class_pages[from] > 0)
+			class_move(o->daemon, o, from, to, o->class_pages[from]);
+	}
+	o->standing = standing;
+}
+
+void
+vm_object_purgeable_switch_locked(
+    struct vm_object *o, enum purgeable_state state, uint32_t how, bool purged)
+{
+	struct daemon *d = o->daemon;
+
+	lock_assert_held(&o->lock);
+	pageq_assert_held(d);
+	CHECK(o->is_purgeable);
+	purgeable_switch(&d->pageq.purge, &o->purgeable, state, how, purged, inactive_pages(d));
+	vm_object_standing_set_locked(
+	    o, state == PURGEABLE_NONVOLATILE ? STANDING_NONVOLATILE : STANDING_VOLATILE);
+}
+
+void
+vm_page_make_dirty(struct vm_object *o, struct vm_page *p, struct task *task)
+{
+	uint32_t word = load_acquire(&p->word), payer = DIRTY_NOBODY;
+
+	CHECK(word & PAGE_BUSY);
+	if (word & PAGE_DIRTY)
+		return;
+	if (unlikely(o->external != NULL))
+		payer = dirty_bill(o, task, page_word_state(word) == PAGE_WIRED);
+	vm_page_flags_set(p, PAGE_DIRTY | payer << PAGE_PAYER_SHIFT);
+	vm_object_dirtied(o);
+}
+
+void
+vm_page_make_clean(struct vm_object *o, struct vm_page *p)
+{
+	uint32_t word = load_acquire(&p->word);
+
+	CHECK(word & PAGE_BUSY);
+	vm_page_flags_clear(p, PAGE_DIRTY | PAGE_WRITING | (o->external ? PAGE_PAYER_MASK : 0));
+	if (unlikely(o->external != NULL) && word & PAGE_DIRTY)
+		dirty_unbill(o, word >> PAGE_PAYER_SHIFT, page_word_state(word) == PAGE_WIRED);
 }
 
 void
@@ -145,7 +339,7 @@ vm_page_commit_slot(struct daemon *d, struct vm_object *o, enum page_state from,
 	CHECKF(page_arrow_allowed(from, to) && !states[from].resident && !states[to].resident,
 	    "object %llu: no arrow %s -> %s without a frame", (unsigned long long)o->id,
 	    page_state_name(from), page_state_name(to));
-	post(d, o, from, to);
+	post(d, o, from, to, false);
 }
 
 bool
@@ -191,6 +385,7 @@ resident_assert(const struct vm_object *o, uint64_t index, uint32_t frame)
 	bool dirty = word & PAGE_DIRTY, copy = p->cref != 0;
 
 	CHECK(!(word & PAGE_WRITING) || dirty);
+	CHECK(!(word & PAGE_DUP) || !dirty);
 
 	CHECKF(page_state_is_resident(state) && p->object == o->index && p->index == index,
 	    "page %llu/%llu: its frame says page %u of object %u, %s", (unsigned long long)o->id,

@@ -25,16 +25,19 @@
  *   ABSENT    no frame, no stored copy, no page in the memfd (but what a client planted there). In
  *             an external object (struct external) the pager has the page in its place; in others
  *             it reads as zeroes.
+ *             Of a page that was copied (vm/copy_link.h) the content is what is below.
  *   STORED    no frame; the cref is valid. Whether its segment is in memory is the compressor's
  *             business.
  *   FILLING   frame taken, BUSY; frame.cref is the stored copy it is filled from (or none); the
  *             thread that made it busy finishes, aborts or loses it. The memfd page appears only by
- *             that thread's UFFDIO_COPY, UFFDIO_ZEROPAGE or pwrite.
+ *             that thread's UFFDIO_COPY, UFFDIO_ZEROPAGE, pwrite or fallocate.
  *   ACTIVE    in the memfd. If not DIRTY: frame.cref is a valid copy of the content and every
  *             mapping is write-protected; of an external object cref is CREF_PLACE, and the pager
  *             has the content in its place. If DIRTY: no copy (cref none), mappings may be
  *             writable. If WRITING too: every mapping is write-protected, and the content is on its
- *             way to its place.
+ *             way to its place. With DUP it is clean, its copy is CREF_BELOW, and the page below
+ *             it has the same content: it becomes ABSENT when it leaves. So does a reusable page
+ *             (transit/reuse.h), which has nothing below, and is equal to zeroes for that matter.
  *   INACTIVE  as ACTIVE, and its mappings were asked to go (best effort; not by eviction, which
  *             takes it on at once).
  *   SPECULATIVE as INACTIVE; it was never mapped.
@@ -60,10 +63,13 @@
 #include <stdint.h>
 
 #include "atomics.h"
+#include "core/ledger.h"
 #include "vm/frame.h"
+#include "vm/purgeable.h"
 #include "vm/slot.h"
 
 struct daemon;
+struct task;
 struct vm_object;
 
 enum page_state {
@@ -77,6 +83,12 @@ static inline enum page_state
 page_word_state(uint32_t word)
 {
 	return (enum page_state)(word & PAGE_STATE_MASK);
+}
+
+static inline enum door
+page_word_door(uint32_t word)
+{
+	return (enum door)((word & PAGE_DOOR_MASK) >> PAGE_DOOR_SHIFT);
 }
 
 const char *page_state_name(enum page_state state);
@@ -95,6 +107,24 @@ void vm_page_commit(struct daemon *d, struct vm_object *o, uint32_t frame, enum 
 /* The same for a page that has no frame before nor after (STORED or POISONED -> ABSENT). */
 void vm_page_commit_slot(
     struct daemon *d, struct vm_object *o, enum page_state from, enum page_state to);
+
+/* The class in which a page of the object with that slot is billed. => O and PAGEQ held */
+enum ledger_class vm_page_class_locked(const struct vm_object *o, uint64_t slot);
+/* Whether its pages, once they have content, are in its owner's footprint. => O held */
+bool vm_object_is_counted(const struct vm_object *o);
+/* A resident page of a plain object, neither wired nor being filled, is billed as reusable from now
+ * on, or as before. It is billed as before by itself once it is wired, or stored. => PAGEQ held */
+void vm_page_reusable_set_locked(
+    struct daemon *d, struct vm_object *o, uint32_t frame, bool is_reusable);
+/* A page that the caller has busy is billed as reusable no more, if it was. Takes PAGEQ */
+void vm_page_reused(struct vm_object *o, struct vm_page *p);
+/* All pages of an anonymous object are billed in another way from now on; none is reusable. =>
+ * PAGEQ held */
+void vm_object_standing_set_locked(struct vm_object *o, enum ledger_standing standing);
+/* A purgeable object moves to another state (vm/purgeable.h), with its bill. purged: its content is
+ * thrown away for it. => O and PAGEQ held */
+void vm_object_purgeable_switch_locked(
+    struct vm_object *o, enum purgeable_state state, uint32_t how, bool purged);
 
 #if DEBUG_LEVEL >= 1
 /* What may be trusted, as said above: slot, frame and word of the page tell one story. A wrong one
@@ -138,5 +168,18 @@ vm_page_flags_clear(struct vm_page *p, uint32_t flags)
 {
 	fetch_and_acq_rel(&p->word, ~flags);
 }
+/* The page, which has just got its frame, or first content of another kind. => busy by the caller
+ */
+static inline void
+vm_page_door_set(struct vm_page *p, enum door door)
+{
+	vm_page_flags_clear(p, PAGE_DOOR_MASK);
+	vm_page_flags_set(p, (uint32_t)door << PAGE_DOOR_SHIFT);
+}
+/* The page differs from its copy, if it has one, because of the task: of an external object it is
+ * billed for that. It may be dirty already. => busy by the caller */
+void vm_page_make_dirty(struct vm_object *o, struct vm_page *p, struct task *task);
+/* What its copy has is its content. => busy by the caller */
+void vm_page_make_clean(struct vm_object *o, struct vm_page *p);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "vm/kept_object.h"
 #include "vm/task.h"
 
 /* Moves the index over pages that are covered, as far as one look at each cover leads. => whether
@@ -210,7 +211,7 @@ vm_mapping_join_locked(struct vm_mapping *m, struct vm_object *o, struct task *t
 	CHECK((base & (o->daemon->page_bytes - 1)) == 0 && !m->object);
 	lock_acquire(&o->lock);
 	/* Pages of a file may come and go: what nothing covers is in the file, or on its way. */
-	if (!o->external && !is_covered_locked(o, first, end)) {
+	if (o->external ? o->external->is_gone : !is_covered_locked(o, first, end)) {
 		error = -EBADF;
 	} else if (!vm_mapping_place_locked(m, o, task, base, first, end)) {
 		error = -EMFILE;
@@ -242,6 +243,7 @@ owner_change_locked(struct vm_object *o, struct task *task)
 	o->owner = task_get(task);
 	o->bill = &task->bill;
 	pageq_unlock(d);
+	kept_object_owner_locked(o);
 	bill_tables_move(
 	    &before->bill, &task->bill, o->populated * TABLE_BLOCK_BYTES + o->submap_bytes);
 	vm_object_shares_move(o, before->bill.account, task->bill.account);

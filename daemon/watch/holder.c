@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,26 +269,52 @@ end_process(const struct holders *h, pid_t pid, uint64_t inode)
 	return true;
 }
 
-unsigned
-watch_holders_end(const struct holders *h)
+/* What is done with a process, if it is a holder. => whether it was one */
+typedef bool holder_fn(const struct holders *h, pid_t pid, uint64_t inode);
+
+/* => of how many processes that was true; at most `most` */
+static unsigned
+for_each_process(const struct holders *h, holder_fn *act, unsigned most)
 {
 	DIR *directory = opendir("/proc");
 	struct dirent *entry;
-	unsigned ended = 0;
+	unsigned count = 0;
 	struct stat st;
 
-	CHECK(h->ended && h->search <= HOLDERS_GONE);
+	CHECK(h->search <= HOLDERS_GONE && most > 0);
 	if (!directory)
 		return 0;
 	/* fstat does not take the lock. */
 	if (fstat(h->memfd, &st) < 0)
 		st.st_ino = 0;
-	while (st.st_ino != 0 && (entry = readdir(directory)) != NULL) {
+	while (st.st_ino != 0 && count < most && (entry = readdir(directory)) != NULL) {
 		pid_t pid = is_number(entry->d_name) ? (pid_t)atoi(entry->d_name) : 0;
 
 		if (pid != 0 && pid != getpid() && is_holder(h, pid, st.st_ino))
-			ended += end_process(h, pid, st.st_ino);
+			count += act(h, pid, st.st_ino);
 	}
 	closedir(directory);
-	return ended;
+	return count;
+}
+
+unsigned
+watch_holders_end(const struct holders *h)
+{
+	CHECK(h->ended);
+	return for_each_process(h, end_process, UINT_MAX);
+}
+
+static bool
+process_seen(const struct holders *h, pid_t pid, uint64_t inode)
+{
+	(void)h;
+	return pid > 0 && inode != 0;
+}
+
+bool
+watch_holder_seen(struct daemon *d, int memfd)
+{
+	return for_each_process(
+		   &(struct holders){ .daemon = d, .memfd = memfd, .search = HOLDERS_INSIDE },
+		   process_seen, 1) > 0;
 }

@@ -37,5 +37,8 @@ struct holders {
 
 /* Kills them. Walks /proc. => how many. Runs on: the watcher */
 unsigned watch_holders_end(const struct holders *h);
+/* => whether a process is inside of a call that takes the memfd's lock. Walks /proc. Runs on: the
+ * watcher */
+bool watch_holder_seen(struct daemon *d, int memfd);
 
 #endif

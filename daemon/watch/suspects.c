@@ -8,7 +8,9 @@
 
 #include "check.h"
 #include "core/watch.h"
+#include "daemon.h"
 #include "log.h"
+#include "vm/task.h"
 
 #define SUSPECT_TICKS (60000u / WATCH_TICK_MS)
 /* A suspect user of whom this many clients have been ended gets no connections for a while, and
@@ -126,4 +128,24 @@ suspects_ended(struct suspects *s, uid_t uid)
 				    "clients have delayed calls of the daemon until they were "
 				    "ended",
 		    (unsigned)uid, (unsigned)(ticks * WATCH_TICK_MS / 1000), ended);
+}
+
+bool
+suspects_hold_up_many(const struct daemon *d, uid_t uid, unsigned ticks)
+{
+	unsigned count = 0;
+
+	CHECK(d->watcher);
+	for (const struct watch *w = d->watches; w; w = w->next) {
+		struct task *task =
+		    w->ticks >= ticks
+			? task_find_cookie((struct daemon *)(uintptr_t)d, load_relaxed(&w->client))
+			: NULL;
+
+		if (!task)
+			continue;
+		count += task->uid == uid && load_acquire(&task->state) == TASK_ATTACHING;
+		task_put(task);
+	}
+	return count >= SUSPECT_CLIENTS;
 }

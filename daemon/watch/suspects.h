@@ -13,6 +13,8 @@
 
 #include "lock.h"
 
+struct daemon;
+
 #define SUSPECTS_MAX 16u
 /* A user with this many clients apart is suspect. */
 #define SUSPECT_CLIENTS 3u
@@ -41,6 +43,10 @@ bool suspects_any(const struct suspects *s);
 bool suspects_has(struct suspects *s, uid_t uid);
 /* Whether the user gets no connections now. */
 bool suspects_refuse(struct suspects *s, uid_t uid);
+/* Clients that are not attached cannot be set apart, and the next clients of the same user would
+ * delay the next threads. => whether as many of the user's clients as make it suspect have delayed
+ * a thread for `ticks` looks by now. Runs on: the watcher */
+bool suspects_hold_up_many(const struct daemon *d, uid_t uid, unsigned ticks);
 void suspects_add(struct suspects *s, uid_t uid);
 /* A client of the user is ended, or a process that has its memory. */
 void suspects_ended(struct suspects *s, uid_t uid);

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "own.h"
+#include "threads.h"
 #include "watch/lane.h"
 #include "vm/task.h"
 #include "watch/holder.h"
@@ -32,13 +34,17 @@
 #define APART_TICKS (10000u / WATCH_TICK_MS)
 #define APART_TIMES 6u
 /* A thread that waits for a memfd's lock behind another thread of the daemon does not wait for the
- * client; but it is excused for no longer than this. */
+ * client, and on a machine without a free processor that thread may sleep, behind one that has
+ * none. So the client is ended early only if a process is seen inside of a call that takes the
+ * lock; but it is excused for no longer than this. */
 #define EXCUSED_TICKS (5000u / WATCH_TICK_MS)
 /* While the daemon stops no client has longer. */
 #define HASTY_TICKS (2000u / WATCH_TICK_MS)
 /* How often other holders of the lock are searched for, after a client has been ended and calls on
  * its memfd still do not come back. */
 #define HOLDER_TICKS (500u / WATCH_TICK_MS)
+/* How often a process is searched for that keeps the lock of a client that has not been ended. */
+#define SEARCH_TICKS (100u / WATCH_TICK_MS)
 /* After this many looks that found no thread inside a call, the watcher looks every IDLE_MS. */
 #define IDLE_TICKS   40u
 #define IDLE_MS      100u
@@ -210,28 +216,6 @@ set_suspects_apart(struct watcher *r)
 	}
 }
 
-/* Clients that are not attached cannot be set apart, and the next clients of the same user would
- * delay the next threads. => whether as many of the user's clients as make it suspect delay a
- * thread now */
-static bool
-holds_up_many(const struct watcher *r, uid_t uid)
-{
-	unsigned count = 0;
-
-	CHECK(r->daemon->watcher == r);
-	for (const struct watch *w = r->daemon->watches; w; w = w->next) {
-		struct task *task = w->ticks >= STUCK_TICKS
-					? task_find_cookie(r->daemon, load_relaxed(&w->client))
-					: NULL;
-
-		if (!task)
-			continue;
-		count += task->uid == uid && load_acquire(&task->state) == TASK_ATTACHING;
-		task_put(task);
-	}
-	return count >= SUSPECT_CLIENTS;
-}
-
 /* Kills the client; its task ends with its process, or, where the process may not be killed, all
  * the same. */
 static void
@@ -319,14 +303,35 @@ stuck_for_nobody(struct watcher *r, struct watch *w)
 	relieve(r, w, waited >= end_ticks + HOLDER_TICKS);
 }
 
+/* Whether the client has had its time. */
+static bool
+is_over(struct watcher *r, const struct watch *w, const struct task *task)
+{
+	bool is_hasty = load_acquire(&r->hasty), is_memfd = load_relaxed(&w->call) == WATCH_MEMFD;
+	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks,
+		 waited = w->ticks - w->excused;
+
+	CHECK(w->excused <= w->ticks);
+	if (is_hasty && end_ticks > HASTY_TICKS)
+		end_ticks = HASTY_TICKS;
+	if (!end_ticks || w->ticks < end_ticks)
+		return false;
+	if (!is_memfd || w->ticks >= (is_hasty ? HASTY_TICKS : EXCUSED_TICKS) ||
+	    load_acquire(&task->end_wanted))
+		return true;
+	/* A search reads much of /proc. */
+	return waited >= end_ticks && (waited - end_ticks) % SEARCH_TICKS == 0 &&
+	       watch_holder_seen(r->daemon, load_relaxed(&w->fd));
+}
+
 /* The thread has not come back from its call for w->ticks looks. */
 static void
 stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 {
 	unsigned end_ticks = calls[load_relaxed(&w->call)].end_ticks;
-	bool is_over, is_hopeless;
+	bool ends, is_hopeless;
 
-	CHECK(w->ticks >= STUCK_TICKS && w->excused <= w->ticks);
+	CHECK(w->ticks >= STUCK_TICKS);
 	if (w->ticks == STUCK_TICKS) {
 		stat_add(r->stats, STAT_HELD_CALLS, 1);
 		log_notice_limited("process %d (session %llu) holds up %s", (int)task->pid,
@@ -334,15 +339,13 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 	}
 	if (o)
 		set_apart(r, o);
-	if (load_acquire(&task->state) == TASK_ATTACHING && holds_up_many(r, task->uid))
+	if (load_acquire(&task->state) == TASK_ATTACHING &&
+	    suspects_hold_up_many(r->daemon, task->uid, STUCK_TICKS))
 		suspects_add(&r->suspects, task->uid);
-	if (load_acquire(&r->hasty) && end_ticks > HASTY_TICKS)
-		end_ticks = HASTY_TICKS;
-	is_over = end_ticks && w->ticks >= end_ticks &&
-		  (w->ticks - w->excused >= end_ticks || w->ticks >= EXCUSED_TICKS);
-	if (is_over)
+	ends = is_over(r, w, task);
+	if (ends)
 		end_client(r, task, w);
-	if (is_over && load_relaxed(&w->call) == WATCH_MEMFD &&
+	if (ends && load_relaxed(&w->call) == WATCH_MEMFD &&
 	    (w->ticks - end_ticks) % HOLDER_TICKS == HOLDER_TICKS - 1)
 		watch_holders_end(&(struct holders){ .daemon = r->daemon,
 		    .memfd = load_relaxed(&w->fd),
@@ -353,7 +356,7 @@ stuck(struct watcher *r, struct watch *w, struct task *task, struct observed *o)
 	 * client has been killed and the thread that has its pages does not come back even so. */
 	is_hopeless = load_relaxed(&w->call) == WATCH_WAIT
 			  ? load_acquire(&task->end_wanted) && w->ticks >= HOLDER_TICKS
-			  : is_over && w->ticks >= end_ticks + HOLDER_TICKS;
+			  : ends && w->ticks >= end_ticks + HOLDER_TICKS;
 	relieve(r, w, is_hopeless);
 }
 
@@ -458,7 +461,7 @@ watch_look(struct daemon *d)
 static bool
 is_idle(const struct watcher *r)
 {
-	if (r->idle < IDLE_TICKS)
+	if (r->idle < IDLE_TICKS || suspects_any(&r->suspects))
 		return false;
 	for (const struct watch *w = r->daemon->watches; w; w = w->next)
 		if (w->ticks > 0)
@@ -469,20 +472,52 @@ is_idle(const struct watcher *r)
 	return true;
 }
 
+/* Until the next look; without end where no thread is inside of a call and none enters one. */
+static void
+wait_locked(struct watcher *r, unsigned number)
+{
+	struct daemon *d = r->daemon;
+	unsigned ms = is_idle(r) ? IDLE_MS : WATCH_TICK_MS;
+	uint64_t began_ns = clock_now_ns(), passed;
+
+	lock_assert_held(&r->lock);
+	if (ms == IDLE_MS && pulse_may_rest(&d->pulse, number) && !watch_any_inside(d)) {
+		stat_resting(&d->stats, 1);
+		pulse_rests(&d->pulse);
+		cond_wait(&r->cond, &r->lock);
+		stat_resting(&d->stats, -1);
+		passed = (clock_now_ns() - began_ns) / 1000000u / WATCH_TICK_MS;
+		r->tick += passed > 0 ? passed - 1 : 0; /* watch_look adds one */
+	} else {
+		cond_wait_for(&r->cond, &r->lock, ms * 1000000ull);
+		r->tick += ms / WATCH_TICK_MS - 1;
+	}
+}
+
+static void
+wake(void *argument)
+{
+	struct watcher *r = argument;
+
+	lock_acquire(&r->lock);
+	cond_signal(&r->cond);
+	lock_release(&r->lock);
+}
+
 static void *
 watcher_main(void *argument)
 {
 	struct watcher *r = argument;
+	unsigned number;
 
-	pthread_setname_np(pthread_self(), "watch");
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -15);
+	own_thread("watch");
+	thread_nice_set(-15);
+	number = pulse_never(&r->daemon->pulse);
 	lock_acquire(&r->lock);
 	while (!r->stopping) {
-		unsigned ms = is_idle(r) ? IDLE_MS : WATCH_TICK_MS;
-
-		cond_wait_for(&r->cond, &r->lock, ms * 1000000ull);
-		r->tick += ms / WATCH_TICK_MS - 1; /* watch_look adds one */
+		wait_locked(r, number);
 		lock_release(&r->lock);
+		number = pulse_now(&r->daemon->pulse);
 		watch_look(r->daemon);
 		lock_acquire(&r->lock);
 	}
@@ -509,6 +544,7 @@ watch_create(struct daemon *d)
 	lock_init(&d->duty_lock, RANK_JOBS);
 	cond_init(&d->duty_given);
 	d->watcher = r;
+	pulse_join(&d->pulse, wake, r);
 	return 0;
 }
 

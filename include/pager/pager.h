@@ -22,11 +22,20 @@ struct pager;
 enum pager_event {
 	/* The daemon is gone: threads that touch absent pages block from now on. value: 0 */
 	PAGER_EVENT_DAEMON_DIED = 1,
+	/* Memory pressure has changed (pager/pressure.h). value: enum pager_pressure. When the
+	 * function returns, the daemon is told that the program has done what it could. */
+	PAGER_EVENT_PRESSURE = 2,
+	/* The footprint of the process, or its resident memory, has come near its limit (pagerctl
+	 * limit), or an entry of the client's ledger has. value: 80: it has 80 percent of it; 100:
+	 * it has more, and is among the first to be ended when memory is short; pager/ledger.h says
+	 * of which. Told once, until it has less again. */
+	PAGER_EVENT_LIMIT = 3,
 };
 
+#define PAGER_NO_INHERIT 1u /* of options: a forked child gets nothing (see pager_inherit) */
 struct pager_options {
 	uint32_t size;  /* sizeof(struct pager_options) of the caller */
-	uint32_t flags; /* must be 0 */
+	uint32_t flags; /* 0 or PAGER_NO_INHERIT */
 	/* Called on a thread of libpager; must not call pager_disconnect. NULL: events are not
 	 * delivered, and there is no such thread. */
 	void (*event)(void *context, enum pager_event event, uint64_t value);
@@ -60,6 +69,10 @@ enum pager_allocate_flags {
 	/* All pages are brought in and wired, as by pager_wire, before the call returns, or nothing
 	 * is allocated. -EAGAIN: the wire limit is reached; -ENOMEM: not all pages came in */
 	PAGER_ALLOC_WIRED = 8,
+	/* Purgeable memory, in an object of its own: while the program does not need its content,
+	 * the daemon may throw it away (pager_purgeable_control). With PAGER_ALLOC_SHAREABLE: all
+	 * who map it see one state. */
+	PAGER_ALLOC_PURGEABLE = 16,
 };
 /* A flag: at a multiple of 2^log2 bytes, log2 from 1 to 46. Not with PAGER_ALLOC_FIXED. */
 #define PAGER_ALLOC_ALIGNED_SHIFT 24
@@ -77,14 +90,50 @@ PAGER_API int pager_allocate(struct pager *p, size_t size, unsigned flags, void 
  * unmapped memory there, or has mapped something in its place, that is left alone. */
 PAGER_API int pager_deallocate(struct pager *p, void *addr, size_t size);
 
+/* Makes `size` bytes at `destination` what those at `source` are; both ranges are allocated memory,
+ * and may overlap. Whole pages (three or more, at the same place in a page on both sides) are
+ * shared with the source until one side writes them: no page is touched, expanded or given memory
+ * now. The first write to a page at the source keeps the old content for the copy; what the copy's
+ * reader touches gets memory of its own, which leaves first and for nothing until it is written.
+ * Bytes beside whole pages are copied here, and so is all that cannot be shared: wired or pinned
+ * memory, files, devices, and memory that has been copied very often (128 copies of a page, 1,024
+ * ranges of one object). Another thread's writes to the source meanwhile are in the copy or not,
+ * page by page. The idea is the virtual copy of Mach and XNU. Errors: -EINVAL (size 0, or not all
+ * of it is allocated), -EACCES (the source cannot be read, or the destination written), -EBUSY (a
+ * page list has some of it), -ENOMEM, -ENOTCONN; the destination may have changed in part. Any
+ * thread. */
+PAGER_API int pager_copy(struct pager *p, const void *source, size_t size, void *destination);
+
+/* A copy that lies at no address, as the copy objects of Mach and XNU. It is of the connection that
+ * made it, which pays for it, and ends with it. Any thread may use it, one at a time. A connection
+ * holds 1,024 at most. */
+struct pager_copy;
+enum pager_copyin_flags {
+	PAGER_COPY_DESTROY_SOURCE = 1, /* the source is deallocated: its pages are the copy's */
+};
+/* Copies a page-aligned range as it is now, as pager_copy does; its size is rounded up to whole
+ * pages. flags: enum pager_copyin_flags. Errors: as of pager_copy, -EAGAIN (1,024 copies), and of
+ * pager_deallocate: nothing has changed then. */
+PAGER_API int pager_copyin(
+    struct pager *p, void *source, size_t size, unsigned flags, struct pager_copy **ret_copy);
+/* Puts the copy at a new address, to be given back with pager_deallocate; the copy is gone. Errors:
+ * -EINVAL, and as of pager_allocate and pager_copy: the copy is there still. */
+PAGER_API int pager_copyout(struct pager *p, struct pager_copy *copy, void **ret_addr);
+/* Puts the copy over allocated memory of its size, from a multiple of the page size on; the copy is
+ * gone. Errors: as of pager_copy: the copy, or what has not been put there yet, is there still. */
+PAGER_API int pager_copy_overwrite(struct pager *p, void *destination, struct pager_copy *copy);
+/* The copy is gone, whatever this returns. */
+PAGER_API int pager_copy_discard(struct pager *p, struct pager_copy *copy);
+
 /* A name for shareable memory, for all of one allocation: a descriptor, which may be sent to any
  * process (SCM_RIGHTS). Whoever has it, or a copy, can map the memory through a connection of its
  * own, no further than `protection` allows: PROT_READ, or PROT_READ | PROT_WRITE. flags: 0. The
  * memory stays as long as somebody maps it, or has a copy of the descriptor. Closing a copy with
  * close(2) is all. Errors: -EINVAL (as for
  * pager_deallocate, or other bits), -ENOTSUP (not allocated with PAGER_ALLOC_SHAREABLE, or a part
- * of an allocation, since whoever maps a page of it could reach all), -EACCES (the caller may not
- * write there itself), -ENOMEM, -EMFILE (also:
+ * of an allocation, since whoever maps a page of it could reach all; of a mapped file, whose
+ * descriptor would give no less, a part may have a name), -EACCES (the caller may
+ * not write there itself, or its descriptor of the file does not allow it), -ENOMEM, -EMFILE (also:
  * 1,024 mappings and names of one object), -ENOTCONN. */
 PAGER_API int pager_make_entry(
     struct pager *p, void *addr, size_t size, int protection, unsigned flags, int *ret_fd);
@@ -178,12 +227,21 @@ PAGER_API int pager_make_device(struct pager *p, int fd, uint64_t offset, size_t
  * pager_deallocate of the range. Touching what lies behind the end of the file is SIGBUS; bytes of
  * the last page behind the end read as zeroes and are written nowhere. fd stays the caller's, and
  * may be closed afterwards; the file may be deleted. prot: PROT_READ, or PROT_READ | PROT_WRITE,
- * which needs a descriptor opened with O_RDWR. flags: PAGER_MAP_SHARED, and where it lies,
- * PAGER_ALLOC_FIXED or PAGER_ALLOC_ALIGNED, as for pager_allocate. To be given back with
- * pager_deallocate. Errors: -EACCES (the descriptor does not allow it), -ENODEV (no regular file,
- * or one that mmap(2) does not take either), -EOPNOTSUPP (PAGER_MAP_PRIVATE), -EINVAL, -EBADF,
- * -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM, -EMFILE, -ENOTCONN; others are the file system's. The idea
- * is the vnode pager of Mach and XNU. */
+ * which needs a descriptor opened with O_RDWR. flags: PAGER_MAP_SHARED or PAGER_MAP_PRIVATE, and
+ * where it lies, PAGER_ALLOC_FIXED or PAGER_ALLOC_ALIGNED, as for pager_allocate. To be given back
+ * with pager_deallocate.
+ *
+ * PAGER_MAP_PRIVATE: the memory is the process's own, and has what the file has; what is written to
+ * it goes to no file and is seen by nobody else. A descriptor that may only be read suffices,
+ * whatever is written. A page that has not been written may show a change of the file or not; one
+ * that has been written does not change, also if the file ends before it. pager_msync passes it
+ * over; a forked child gets it as other private memory; a copy of it (pager_copy, pager_send) is of
+ * what it was.
+ *
+ * Errors: -EACCES (the descriptor does not allow it), -ENODEV (no regular file, or one that mmap(2)
+ * does not take either), -EOPNOTSUPP (a file system that pagerd --strict-files does not take),
+ * -EINVAL, -EBADF, -EEXIST (PAGER_ALLOC_FIXED), -ENOMEM (also: 1,024 private mappings of the file),
+ * -EMFILE, -ENOTCONN; others are the file system's. The idea is the vnode pager of Mach and XNU. */
 #define PAGER_MAP_SHARED  0x100u
 #define PAGER_MAP_PRIVATE 0x200u
 PAGER_API int pager_map_file(struct pager *p, int fd, uint64_t offset, size_t size, int prot,
@@ -202,7 +260,7 @@ enum pager_msync_flags {
 PAGER_API int pager_msync(struct pager *p, void *addr, size_t size, unsigned flags);
 
 /* Brings the range in and keeps it resident and writable without faults until it has been unwired
- * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) must be wired.
+ * as often as wired. Memory that is pinned for long (registered I/O buffers, RDMA) should be wired.
  * -EAGAIN: the wire limit is reached. -EBUSY (unwiring): a part of the range is pinned. */
 PAGER_API int pager_wire(struct pager *p, void *addr, size_t size);
 PAGER_API int pager_unwire(struct pager *p, void *addr, size_t size);
@@ -255,15 +313,18 @@ enum pager_behavior {
 	PAGER_BEHAVIOR_DONTNEED = 5, /* once: cool down; content is kept */
 	PAGER_BEHAVIOR_FREE = 6,     /* once: discard; the range reads as zeroes afterwards */
 	PAGER_BEHAVIOR_PAGEOUT = 7,  /* once: take out now; content is kept */
+	/* once: not needed; each page may go at any time until it is written, or REUSE */
+	PAGER_BEHAVIOR_REUSABLE = 8,
+	PAGER_BEHAVIOR_REUSE = 9, /* once: needed again, with what it has by now, or zeroes */
 };
 /* Returns when a lasting behaviour is set, or the other kind has been carried out. PAGEOUT returns
  * 0 when the pages have left (they are stored by the compressor, whose segments go on to swap as
  * usual), and also when nothing more can leave (memory and swap are full). Wired pages stay; pages
  * that are touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile;
  * other calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated, or
- * there is no such behaviour), -ENOTSUP (FREE and PAGEOUT of memory of a device), -EBUSY (FREE of
- * memory that is pinned), -ENOMEM (a
- * lasting behaviour: too many regions). */
+ * there is no such behaviour), -ENOTSUP (FREE, REUSABLE, REUSE and PAGEOUT of memory of a device),
+ * -EBUSY (all but PAGEOUT of these: it is pinned), -ENOMEM (a lasting behaviour: too many regions).
+ */
 PAGER_API int pager_behavior(
     struct pager *p, void *addr, size_t size, enum pager_behavior behavior);
 
@@ -277,11 +338,12 @@ PAGER_API int pager_protect(struct pager *p, void *addr, size_t size, int protec
 
 enum pager_inheritance {
 	PAGER_INHERIT_SHARE = 0,
-	PAGER_INHERIT_COPY = 1, /* what new memory has */
+	PAGER_INHERIT_COPY = 1, /* what new memory has (names and files SHARE, devices NONE) */
 	PAGER_INHERIT_NONE = 2,
 };
-/* Notes what a forked child is to get of a range. Today it gets nothing, whatever is noted.
- * Errors: -EINVAL, -ENOMEM (too many regions). */
+/* Says what a child of fork(2) gets of a range: the same memory, its content, or nothing. p is a
+ * connection of its own there; the manual page has the rest. The idea is Mach's. Errors: -EINVAL,
+ * -ENOTSUP (SHARE of memory that is not shareable), -ENOMEM (too many regions). */
 PAGER_API int pager_inherit(
     struct pager *p, void *addr, size_t size, enum pager_inheritance inheritance);
 
@@ -299,7 +361,7 @@ enum pager_region_flags {
 /* How memory is shared, with XNU's names and numbers. References are the places where a client has
  * mapped pages of the region, and the names of them. */
 enum pager_share_mode {
-	PAGER_SHARE_COW = 1,        /* a copy is under way; there are no copies yet */
+	PAGER_SHARE_COW = 1,        /* one reference, and pages shared with a copy until written */
 	PAGER_SHARE_PRIVATE = 2,    /* one reference */
 	PAGER_SHARE_EMPTY = 3,      /* a submap, where it is not gone into */
 	PAGER_SHARE_SHARED = 4,     /* others have a reference */
@@ -332,10 +394,12 @@ struct pager_region_query {
 	uint32_t size;  /* sizeof(struct pager_region_query) of the caller */
 	uint32_t depth; /* before, with PAGER_REGION_RECURSIVE: how many submaps deep the answer may
 			   lie; after: how deep it lies */
-	uint32_t is_submap;      /* 1: a submap, which is not gone into, so no pages are counted */
-	uint32_t share_mode;     /* enum pager_share_mode */
-	uint32_t ref_count;      /* places that map pages of it, and names of them */
-	uint32_t shadow_depth;   /* objects behind the first: 0, since there are no copies yet */
+	uint32_t is_submap;    /* 1: a submap, which is not gone into, so no pages are counted */
+	uint32_t share_mode;   /* enum pager_share_mode */
+	uint32_t ref_count;    /* places that map pages of it, and names of them; one more if it has
+				  been copied, and if it is a copy */
+	uint32_t shadow_depth; /* what it was copied from, what that was copied from, and so on:
+				  how many are still there */
 	uint32_t external_pager; /* 1: its content belongs to a file or the like; 0: to pagerd */
 	uint32_t billed;         /* 1: this client pays for it; 0: another one that maps it */
 	struct pager_region_info info;
@@ -377,7 +441,8 @@ struct pager_statistics {
 	 * places where anybody maps it. Stored: compressed or swapped. */
 	uint64_t shared_resident, shared_stored;
 	uint64_t shared_proportional_resident, shared_proportional_stored;
-	uint64_t iokit_mapped; /* mappings of devices */
+	uint64_t iokit_mapped;           /* mappings of devices */
+	uint64_t takeovers, takeover_ns; /* of a daemon with a keeper: how often, how long in all */
 };
 /* Where the program has made or mapped shareable memory, the pages of that are counted. */
 PAGER_API int pager_statistics(struct pager *p, struct pager_statistics *ret);
@@ -523,4 +588,13 @@ PAGER_API int pager_upl_abort_range(
 #ifdef __cplusplus
 }
 #endif
+
+#include "pager/ledger.h"
+#include "pager/port.h"
+#include "pager/pressure.h"
+#include "pager/purgeable.h"
+#include "pager/release.h"
+#include "pager/share_reads.h"
+#include "pager/shared.h"
+
 #endif

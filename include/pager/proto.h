@@ -12,9 +12,20 @@
 #include <stdint.h>
 
 #include "pager/pager.h"
+#include "pager/proto_memorystatus.h"
+#include "pager/proto_ledger.h"
+#include "pager/proto_copy.h"
+#include "pager/proto_file.h"
+#include "pager/proto_port.h"
+#include "pager/proto_fork.h"
+#include "pager/proto_files.h"
+#include "pager/proto_own.h"
+#include "pager/proto_release.h"
 #include "pager/proto_upl.h"
+#include "pager/proto_group.h"
+#include "pager/proto_upgrade.h"
 
-#define PAGER_PROTO_VERSION 4
+#define PAGER_PROTO_VERSION 7
 #define PAGER_MSG_BYTES_MAX 16384
 #define PAGER_MSG_FDS_MAX   1
 #define PAGER_DEVICE_NAME   32 /* bytes of a device's name, NUL included */
@@ -83,9 +94,13 @@ struct pager_rep_allocate {
 };
 /* flags of ALLOCATE: those of pager_allocate that are not the library's work. The range shares its
  * object with no other. SHAREABLE: it can be named. */
-#define PAGER_WIRE_ALLOC_SHAREABLE  ((uint32_t)PAGER_ALLOC_SHAREABLE)
-#define PAGER_WIRE_ALLOC_CONTIGUOUS ((uint32_t)PAGER_ALLOC_CONTIGUOUS)
-#define PAGER_WIRE_ALLOC_FLAGS      (PAGER_WIRE_ALLOC_SHAREABLE | PAGER_WIRE_ALLOC_CONTIGUOUS)
+#define PAGER_WIRE_ALLOC_SHAREABLE ((uint32_t)PAGER_ALLOC_SHAREABLE)
+#define PAGER_WIRE_ALLOC_PURGEABLE ((uint32_t)PAGER_ALLOC_PURGEABLE)
+#define PAGER_WIRE_ALLOC_TAGGED    ((uint32_t)PAGER_ALLOC_TAGGED)
+#define PAGER_WIRE_ALLOC_UNCOUNTED ((uint32_t)PAGER_ALLOC_NO_FOOTPRINT)
+#define PAGER_WIRE_ALLOC_FLAGS                                                                     \
+	(PAGER_WIRE_ALLOC_SHAREABLE | PAGER_WIRE_ALLOC_PURGEABLE | PAGER_WIRE_ALLOC_TAGGED |       \
+	    PAGER_WIRE_ALLOC_UNCOUNTED | (uint32_t)PAGER_ALLOC_CONTIGUOUS)
 
 /* The range was allocated as shareable, or mapped by MAP_ENTRY. protection: what the name allows,
  * PROT_READ or PROT_READ | PROT_WRITE. Errors: -ENOTSUP: not shareable, or not all of an
@@ -231,26 +246,6 @@ struct pager_rep_submap_name { /* carries the new name */
 	uint64_t object_id;
 };
 
-/* Carries the file's descriptor. offset: in the file, a multiple of the page size. The client maps
- * the memfd it gets, as for MAP_ENTRY, over the first `size` bytes of the range, and asks again for
- * the rest: a part of a file that spans several objects needs several. flags: 0. */
-struct pager_req_map_file {
-	uint64_t address, size, offset;
-	uint32_t protection;
-	uint32_t flags;
-};
-struct pager_rep_map_file { /* carries the memfd */
-	uint64_t object_id, object_offset, size;
-};
-struct pager_req_msync {
-	uint64_t address, size;
-	uint32_t flags; /* PAGER_MSYNC_* */
-	uint32_t reserved;
-};
-struct pager_rep_msync {
-	uint64_t reserved;
-};
-
 struct pager_req_deallocate {
 	uint64_t address, size;
 };
@@ -320,7 +315,8 @@ struct pager_wire_region {
 	uint32_t cache_mode;     /* enum pager_cache_mode; 0 where it is no device */
 	uint32_t depth;          /* submaps around it */
 	uint32_t is_submap;      /* 1: a submap that is not gone into */
-	uint32_t reserved;
+	uint16_t is_device;      /* 1: the client is billed for its size, whoever has made it */
+	uint16_t purgeable;      /* 1 and its state (pager/purgeable.h); 0: it is not purgeable */
 	/* Of an extended description, else 0. */
 	uint64_t pages_resident, pages_dirty, pages_compressed, pages_swapped, pages_wired;
 	/* Bytes: its pages, each divided by the number of places that map it; resident, and
@@ -349,13 +345,6 @@ struct pager_req_stat_segment {
 };
 struct pager_rep_stat_segment {
 	uint64_t segment_bytes;
-};
-
-/* Ledger entries in the order of tbl/ledger.h; PAGES rows in bytes. */
-enum pager_ledger_entry {
-#define LEDGER(NAME, name, unit, kind, classes, text) PAGER_LEDGER_##NAME,
-#include "tbl/ledger.h"
-	PAGER_LEDGER_COUNT
 };
 
 struct pager_wire_client {
@@ -458,11 +447,13 @@ struct pager_rep_policy {
 };
 
 enum pager_trace_op { PAGER_TRACE_START = 1, PAGER_TRACE_STOP = 2, PAGER_TRACE_SHOW = 3 };
+#define PAGER_TRACE_GROUP                                                                          \
+	1u               /* `session` is the number of a group, all of whose clients are meant */
 struct pager_req_trace { /* START carries one writable descriptor */
 	uint32_t op;
 	uint32_t pid;    /* with session 0: 0 means every client */
 	uint32_t window; /* mapped pages while recording; 0: leave the policy alone */
-	uint32_t reserved;
+	uint32_t flags;  /* PAGER_TRACE_GROUP */
 	uint64_t session;
 };
 struct pager_rep_trace {
@@ -489,8 +480,25 @@ enum pager_agent_op {
 	   known. It is best done on that processor if there is one, and elsewhere if there are
 	   several. */
 	PAGER_AGENT_ZAP = 1,
+	/* A notice of memory pressure, for the program: PAGER_AGENT_PRESSURE_VALUE. No ranges. */
+	PAGER_AGENT_PRESSURE = 2,
+	/* The process has come near a limit of its own, or the client near one on an entry of its
+	   ledger. value: PAGER_AGENT_LIMIT_VALUE. No ranges. */
+	PAGER_AGENT_LIMIT = 3,
+	/* A thread waits for its own page at one range, where another one is seen: WINDOW_OPEN. */
+	PAGER_AGENT_WINDOW = 4,
+	/* The client is to be let go of: RELEASE_STEP. No ranges. */
+	PAGER_AGENT_RELEASE = 5,
 };
-#define PAGER_AGENT_RANGES_MAX 256
+/* The number of the notice, and an enum pager_pressure. */
+#define PAGER_AGENT_PRESSURE_VALUE(number, level) ((uint64_t)(number) << 8 | (level))
+#define PAGER_AGENT_PRESSURE_LEVEL(value)         ((unsigned)((value)&0xff))
+/* Percent of the limit, or 100: it has more. which: 0: the process's, on the footprint or on
+ * resident memory; 1 and an enum pager_ledger_entry. */
+#define PAGER_AGENT_LIMIT_VALUE(which, percent) ((uint64_t)(which) << 8 | (percent))
+#define PAGER_AGENT_LIMIT_PERCENT(value)        ((unsigned)((value)&0xff))
+#define PAGER_AGENT_LIMIT_ENTRY(value)          ((value) >> 8)
+#define PAGER_AGENT_RANGES_MAX                  256
 struct pager_agent_range {
 	uint64_t address, size;
 };
@@ -514,12 +522,17 @@ _Static_assert(sizeof(struct pager_req_descriptor) == 24, "wire layout");
 _Static_assert(sizeof(struct pager_wire_device) == 112, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_devices) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+_Static_assert(sizeof(struct pager_rep_ports) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_wire_region) == 152, "wire layout");
 _Static_assert(
     sizeof(struct pager_rep_upl_create) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(
     sizeof(struct pager_rep_clients) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 _Static_assert(sizeof(struct pager_rep_map) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+_Static_assert(
+    sizeof(struct pager_rep_fork_begin) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
+_Static_assert(
+    sizeof(struct pager_rep_fork_step) < PAGER_MSG_BYTES_MAX - 24, "a reply fits a message");
 
 /* Size of a request's body, or 0 for an unknown type. */
 static inline size_t
@@ -546,6 +559,9 @@ pager_msg_request_fds(const struct pager_msg_header *header)
 	case PAGER_MSG_SUBMAP_NAME:
 	case PAGER_MSG_MAKE_DEVICE:
 	case PAGER_MSG_MAP_FILE:
+	case PAGER_MSG_COPY_FILE:
+	case PAGER_MSG_SHARED_LOAD:
+	case PAGER_MSG_UPGRADE:
 		return 1;
 	case PAGER_MSG_TRACE:
 		return ((const struct pager_req_trace *)(header + 1))->op == PAGER_TRACE_START;

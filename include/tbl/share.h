@@ -14,4 +14,7 @@ SHARE(VIRTUAL, "bytes", "max_virtual_bytes", "virtual memory", "allocations are 
 SHARE(WIRED, "bytes", "wire_percent", "wired memory", "wiring is refused")
 SHARE(TABLES, "bytes", "max_table_bytes", "table memory",
     "first touches get SIGBUS, changes of the map are refused")
+SHARE(PORTS, "ports", "max_ports", "ports", "no more of them can be made")
+SHARE(QUEUED, "bytes", "max_queued_bytes", "bytes in queues of ports",
+    "sending is refused until some have been received")
 #undef SHARE

@@ -5,8 +5,8 @@
  * and asked for again at the next touch; what cannot be written stays as it is in memory, msync
  * says so, and it is written when there is room again.
  *
- * usage: f_file read-eio|read-short|write-eio|write-enospc|write-short|full|full-tmpfs|full-ext4
- *        [page=SIZE] [memory=SIZE]
+ * usage: f_file read-eio|read-short|write-eio|write-enospc|write-short|full|full-more|full-tmpfs|
+ *        full-ext4 [page=SIZE] [memory=SIZE]
  */
 #include "file_touch.h"
 
@@ -200,31 +200,14 @@ neighbour(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
-/* Stores the next generation. => false: SIGBUS, maybe in the midst of it */
-static bool
-store(struct file_view *v, uint32_t page, uint32_t generation)
-{
-	if (sigsetjmp(bus_jump, 1) != 0)
-		return false;
-	bus_expected = 1;
-	file_page_store(v->base + page * v->s->page_bytes, page, v->s->page_bytes, generation);
-	bus_expected = 0;
-	return true;
-}
-
 /* Stores in pages until one is refused. => how many */
 static uint32_t
 store_all(struct file_view *v)
 {
 	uint32_t page = 0;
 
-	for (; page < v->s->count; page++) {
-		uint32_t generation = atomic_load(&v->s->pages[page].written) + 1;
-
-		if (!store(v, page, generation))
-			break;
-		atomic_store(&v->s->pages[page].written, generation);
-	}
+	while (page < v->s->count && page_store(v, page))
+		page++;
 	return page;
 }
 
@@ -309,6 +292,67 @@ full(void)
 	f->error = -ENOSPC;
 	live_debug_fail(&d, "FILE_WRITE_ENOSPC:0:0");
 	full_run(&d, f, point_off);
+}
+
+/* --- four times as much as memory holds is stored where nothing can be written --- */
+
+static void
+full_more_client(struct live *d, void *argument)
+{
+	struct failing *f = argument;
+	struct file_scene *s = f->scene;
+	uint32_t stored, refused;
+	struct file_view v;
+
+	expect_bus();
+	file_view_open(d, s, PROT_READ | PROT_WRITE, &v);
+	stage_meet(d, &f->stage, 1);
+	stored = pages_store(&v, &refused);
+	printf(
+	    "%u of %u pages could be stored, %u stores were refused\n", stored, s->count, refused);
+	REQUIRE(stored > 0 && refused > 0);
+	EQ(file_sync(&v, 0, s->count, PAGER_MSYNC_SYNC), f->error);
+	/* What was stored is there, and what was not is as before. */
+	file_verify_all(&v);
+	stage_meet(d, &f->stage, 2);
+	/* There is room again. */
+	WAIT_UNTIL(d, file_sync(&v, 0, s->count, PAGER_MSYNC_SYNC) == 0);
+	pages_store_all(&v);
+	WAIT_UNTIL(d, file_sync(&v, 0, s->count, PAGER_MSYNC_SYNC) == 0);
+	REQUIRE(file_read_is_current(s, v.fd));
+	file_view_close(&v);
+	atomic_store(&f->stage.reached, 3);
+}
+
+static void
+full_more(void)
+{
+	struct failing *f = shared_alloc(sizeof(*f));
+	struct live d = { 0 };
+	pid_t client, other;
+
+	daemon_start(&d);
+	f->scene = file_scene_make(&d, (uint32_t)(d.memory_bytes / d.page_bytes * 4));
+	f->error = -ENOSPC;
+	live_debug_fail(&d, "FILE_WRITE_ENOSPC:0:0");
+	client = client_start(&d, full_more_client, f);
+	stage_wait(&d, &f->stage, 1);
+	other = client_start(&d, neighbour, f);
+	neighbour_goes_on(&d, f, 100);
+	stage_allow(&f->stage, 1);
+	stage_wait(&d, &f->stage, 2);
+	neighbour_goes_on(&d, f, 2000);
+	live_check(&d);
+	REQUIRE(live_stat(&d, "refused_stores") > 0);
+	REQUIRE(live_stat(&d, "file_dirty") <= live_stat(&d, "dirty_session_limit") + 64);
+	point_off(&d, f);
+	stage_allow(&f->stage, 2);
+	client_join(&d, client, true);
+	client_join(&d, other, true);
+	EQ(live_stat(&d, "pages_lost"), 0);
+	EQ(live_stat(&d, "refused_zero_fills") + live_stat(&d, "refused_refills"), 0);
+	WAIT_UNTIL(&d, live_stat(&d, "file_dirty") == 0);
+	live_stop(&d);
 }
 
 /* --- file systems of their own --- */
@@ -431,8 +475,8 @@ full_ext4(void)
 
 static const struct live_test tests[] = { { "read-eio", read_eio }, { "read-short", read_short },
 	{ "write-eio", write_eio }, { "write-enospc", write_enospc },
-	{ "write-short", write_short }, { "full", full }, { "full-tmpfs", full_tmpfs },
-	{ "full-ext4", full_ext4 } };
+	{ "write-short", write_short }, { "full", full }, { "full-more", full_more },
+	{ "full-tmpfs", full_tmpfs }, { "full-ext4", full_ext4 } };
 
 int
 main(int argc, char **argv)

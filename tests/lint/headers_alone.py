@@ -9,7 +9,7 @@ import sys
 import tree
 
 # Rows of macros, like include/tbl: they say themselves which macro must be defined.
-TABLES = ('include/tbl/', 'tools/options.h')
+TABLES = ('include/tbl/', 'tools/options.h', 'tools/top_columns.h')
 FLAGS = ['-std=gnu11', '-D_GNU_SOURCE', '-DDEBUG_LEVEL=2', '-DFAIL_POINTS=1', '-DPAGERD_VERSION="0"', '-Wall', '-Wextra',
          '-Wno-unused-parameter', '-Wno-unused-function', '-Werror', '-fsyntax-only', '-x', 'c', '-']
 

@@ -16,7 +16,7 @@ ROWS = [
     ['options'],
     ['control'],
     ['audit', 'watch'],
-    ['fault', 'pageout', 'region'],
+    ['fault', 'pageout', 'region', 'takeover'],
     ['upl'],
     ['transit'],
     ['record'],
@@ -25,7 +25,7 @@ ROWS = [
     ['memorystatus'],
     ['pagers'],
     ['vm'],
-    ['core'],
+    ['core', 'keeper'],
 ]
 HEIGHT = {room: len(ROWS) - i for i, row in enumerate(ROWS) for room in row}
 EXCEPTIONS = '''

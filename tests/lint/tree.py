@@ -14,13 +14,14 @@ ARROWS = {
     'policy': {'base', 'include/pager/trace_format.h'},
     'libclient': {'include'},
     'daemon': {'base', 'include', 'compressor/compressor.h', 'swap/swap.h', 'policy'},
-    'tools': {'base', 'include', 'libclient/chan.h'},
+    'tools': {'base', 'include', 'libclient/chan.h', 'libclient/exec_look.h'},
     'tools/pagersim': {'base', 'policy', 'include', 'tools/gnuplot.h'},
     'bench': {'base', 'include', 'libclient/chan.h', 'tools/gnuplot.h', 'tools/statread.h'},
     'bench/compare': {'base', 'include', 'bench', 'tools/gnuplot.h'},
+    'bench/programs': {'base', 'include', 'bench', 'bench/compare', 'tools/gnuplot.h'},
     'bench/policies': {'base', 'include', 'bench', 'libclient/chan.h', 'tools/gnuplot.h', 'tools/statread.h'},
     'tests': {'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'daemon', 'tools', 'tools/pagersim', 'bench',
-              'bench/compare', 'bench/policies'},
+              'bench/compare', 'bench/policies', 'bench/programs'},
 }
 # Folders a header may be named from, in the order the build's include_directories say.
 INCLUDE_PATHS = {
@@ -35,20 +36,27 @@ INCLUDE_PATHS = {
     'tools/pagersim': ['tools/pagersim', 'tools', 'policy', 'base', 'include'],
     'bench': ['bench', 'base', 'include', 'libclient', 'tools'],
     'bench/compare': ['bench/compare', 'bench', 'base', 'include', 'libclient', 'tools'],
+    'bench/programs': ['bench/programs', 'bench/compare', 'bench', 'base', 'include', 'libclient', 'tools'],
     'bench/policies': ['bench/policies', 'bench', 'base', 'include', 'libclient', 'tools'],
-    'tests': ['bench', 'bench/compare', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
+    'tests': ['bench', 'bench/compare', 'bench/programs', 'daemon', 'base', 'include', 'compressor', 'swap', 'policy', 'libclient', 'tools/pagersim',
               'tools', 'tests/live'],
 }
 # Foreign headers and the only places that may include them; a name that ends with / is a folder.
 DOORS = {
     'zstd.h': ['compressor/codec_zstd.c', 'tools/pagersim/', 'tests/'],
     'lz4.h': ['compressor/codec_lz4.c', 'bench/', 'tests/'],
+    'libnbd.h': ['swap/swapnbd.c'],
+    'openssl/crypto.h': ['swap/swapseal.c'],
+    'openssl/evp.h': ['swap/swapseal.c'],
+    'openssl/kdf.h': ['swap/swapseal.c'],
     'liburing.h': ['swap/swapio_uring.c', 'bench/', 'tests/'],
     'uv.h': ['daemon/control/loop.c', 'daemon/control/accept.c', 'daemon/control/accept.h', 'daemon/control/connection.h', 'daemon/control/names.c', 'daemon/control/names.h'],
     'linux/userfaultfd.h': ['daemon/pmap/uffd.c', 'include/pager/uffd_compat.h', 'libclient/', 'bench/', 'tests/'],
     'pager/uffd_compat.h': ['daemon/pmap/uffd.c', 'libclient/', 'bench/', 'tests/'],
     'xxhash.h': ['compressor/', 'swap/', 'bench/', 'tests/'],
     'json-c/json.h': ['tools/', 'bench/', 'tests/'],
+    'microhttpd.h': ['tools/export_http.c'],
+    'curses.h': ['tools/top_screen.c'],
     'cmocka.h': ['tests/'],
     'execinfo.h': ['base/check.c'],
 }
@@ -58,9 +66,10 @@ SAID_ONCE = {
     ('daemon/main.c', 'there is no group '),
     ('daemon/pmap/zap.c', 'the system has swap'),
     ('daemon/fault/latency.c', '%s cannot be used'),
+    ('daemon/pmap/pins.c', 'pages that the kernel has pinned cannot'),
     ('daemon/pagers/vnode_watch.c', 'there is no fanotify(7)'),
     ('daemon/control/loop.c', 'stopping on'),
-    ('swap/swapio.c', 'swap: io_uring refused'),
+    ('swap/swapchannel.c', 'swap: io_uring refused'),
 }
 SOURCE_DIRECTORIES = sorted({name.split('/')[0] for name in ARROWS})
 

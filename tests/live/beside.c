@@ -200,7 +200,8 @@ now_ms(void)
 unsigned
 lines_allowed(uint64_t since_ms)
 {
-	return LOG_LIMIT_LINES * (unsigned)((now_ms() - since_ms) / (LOG_LIMIT_NS / 1000000) + 2);
+	return (LOG_LIMIT_LINES + 1) *
+	       (unsigned)((now_ms() - since_ms) / (LOG_LIMIT_NS / 1000000) + 2);
 }
 
 void

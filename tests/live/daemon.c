@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,12 +11,13 @@
 static void
 daemon_exec(struct live *d, const char *memory, va_list args, int output)
 {
-	/* Clients of any user may connect: most tests do not care about access. */
+	/* Clients of any user may connect: most tests do not care about access. Timers stop as soon
+	 * as they can, so that tests find them stopped. */
 	const char *argv[ARGUMENTS_MAX] = { harness.pagerd, "--socket", d->socket, "--memory",
-		memory, "--socket-mode", "0666" };
+		memory, "--socket-mode", "0666", "--param", "rest_after_ms=100" };
 	char swap[160], log[160];
 	bool no_swap = false, own_swap = false;
-	int n = 7, fd;
+	int n = 9, fd;
 
 	child_begin();
 	snprintf(log, sizeof(log), "%s/log", d->directory);
@@ -26,7 +28,9 @@ daemon_exec(struct live *d, const char *memory, va_list args, int output)
 		dup2(fd, STDERR_FILENO);
 	while (n < ARGUMENTS_MAX - 4 && (argv[n] = va_arg(args, const char *)) != NULL) {
 		no_swap |= strcmp(argv[n], "--no-swap") == 0;
-		own_swap |= strcmp(argv[n], "--swap-dir") == 0;
+		own_swap |= strcmp(argv[n], "--swap-dir") == 0 ||
+			    strcmp(argv[n], "--swap-nbd") == 0 ||
+			    strcmp(argv[n], "--swap-device") == 0;
 		n++;
 	}
 	if (!no_swap && !own_swap) {
@@ -67,6 +71,8 @@ tool_connect(struct live *d)
 	chan_init(&d->chan);
 	OK(chan_open(&d->chan, d->socket));
 	OK(chan_hello(&d->chan, PAGER_ROLE_TOOL, "live-test", &hello, NULL));
+	if (d->keeper)
+		d->pid = (pid_t)hello.daemon_pid;
 	EQ(hello.daemon_pid, d->pid);
 	d->page_bytes = hello.page_size;
 	OK(statread_open(&d->chan, &d->stats));
@@ -113,7 +119,26 @@ live_start(struct live *d, const char *memory, ...)
 	close(output[1]);
 	wait_ready(output[0]);
 	close(output[0]);
+	va_start(args, memory);
+	for (const char *word; (word = va_arg(args, const char *)) != NULL;)
+		if (strcmp(word, "--keeper") == 0)
+			d->keeper = d->pid;
+	va_end(args);
 	tool_connect(d);
+}
+
+void
+live_taken_over(struct live *d)
+{
+	struct pollfd fd = { .fd = d->chan.fd };
+
+	WAIT_UNTIL(d, poll(&fd, 1, 0) > 0);
+	/* The alarm looks at statistics. */
+	harness.current = NULL;
+	statread_close(&d->stats);
+	chan_close(&d->chan);
+	tool_connect(d);
+	harness.current = d;
 }
 
 /* --- the end --- */
@@ -131,10 +156,10 @@ tool_disconnect(struct live *d)
 static int
 daemon_reap(struct live *d)
 {
-	int status = child_reap(d->pid);
+	int status = child_reap(d->keeper ? d->keeper : d->pid);
 
 	harness.daemon_pid = 0;
-	d->pid = 0;
+	d->pid = d->keeper = 0;
 	return status;
 }
 
@@ -180,6 +205,15 @@ require_nothing_left(struct live *d)
 }
 
 void
+live_ended(struct live *d)
+{
+	tool_disconnect(d);
+	require_good_end(daemon_reap(d));
+	require_clean_log(d);
+	directory_leave(d);
+}
+
+void
 live_stop(struct live *d)
 {
 	if (!d->refuses)
@@ -187,11 +221,8 @@ live_stop(struct live *d)
 	/* Recordings take mappings away without counting them as ageing. */
 	WAIT_UNTIL(d, live_stat(d, "zapped") >= live_stat(d, "deactivations"));
 	live_check(d);
-	tool_disconnect(d);
-	kill(d->pid, SIGTERM);
-	require_good_end(daemon_reap(d));
-	require_clean_log(d);
-	directory_leave(d);
+	kill(d->keeper ? d->keeper : d->pid, SIGTERM);
+	live_ended(d);
 	printf(
 	    "daemon ended well: %llu samples, %llu of them exact, at most %llu of %llu KiB held\n",
 	    (unsigned long long)d->samples, (unsigned long long)d->exact_samples,
@@ -202,7 +233,8 @@ void
 live_kill(struct live *d)
 {
 	tool_disconnect(d);
-	kill(d->pid, SIGKILL);
+	/* Its worker dies with a keeper. */
+	kill(d->keeper ? d->keeper : d->pid, SIGKILL);
 	daemon_reap(d);
 	directory_leave(d);
 }

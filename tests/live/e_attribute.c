@@ -124,7 +124,7 @@ all(struct live *d, void *argument)
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	EQ(live_pagerctl(d, text, sizeof(text), "map", pid, NULL), 0);
 	REQUIRE(strstr(text, "\ntag 77  ") &&
-		    strstr(text, "r--/rw- PRV       1 none  default        2 "),
+		    strstr(text, "r--/rw- PRV       1 none  default    -         2 "),
 	    "%s", text);
 	EQ(pager_protect(p, base, 16 * page, PROT_READ | PROT_EXEC), -EACCES);
 	OK(pager_protect(p, base + 4 * page, 8 * page, PROT_READ | PAGER_PROT_MAXIMUM));
@@ -136,7 +136,7 @@ all(struct live *d, void *argument)
 	OK(pager_unwire(p, base + 4 * page, 8 * page));
 	OK(pager_unwire(p, base + 4 * page, 8 * page));
 	OK(pager_tag(p, base, 16 * page, 1));
-	OK(pager_inherit(p, base, 16 * page, PAGER_INHERIT_SHARE));
+	OK(pager_inherit(p, base, 16 * page, PAGER_INHERIT_NONE));
 	EQ(region(p, base).size_bytes, 4 * page);
 	OK(pager_protect(p, base, 16 * page, PROT_READ | PAGER_PROT_MAXIMUM));
 	EQ(region(p, base).size_bytes, 16 * page);
@@ -338,12 +338,19 @@ full(struct live *d, void *argument)
 
 /* --- mappings: the process has no more of them, or few --- */
 
-/* Takes every mapping that the kernel still gives, by protecting every second page of a range. */
+enum { CHANGES = 300 };
+
+/* Takes every mapping that the kernel still gives, by protecting every second page of a range. Of
+ * the first ones, one for each change, some may have been let go; *to: the first that has never
+ * been taken. */
 static void
-mappings_exhaust(unsigned char *filler, size_t size)
+mappings_exhaust(unsigned char *filler, size_t size, size_t *to)
 {
-	for (size_t i = 0; i < size; i += 8192)
+	for (size_t i = 0; i < CHANGES * 8192u && i < *to; i += 8192)
 		if (mprotect(filler + i, 4096, PROT_READ) < 0)
+			return;
+	for (; *to < size; *to += 8192)
+		if (mprotect(filler + *to, 4096, PROT_READ) < 0)
 			return;
 	FAIL("the range is too small");
 }
@@ -360,15 +367,16 @@ mappings(struct live *d, void *argument)
 	    mmap(NULL, filler_size, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	int truth[PAGES];
 	unsigned refused = 0, granted = 0;
-	uint64_t rng = live_seed, value;
+	uint64_t rng = live_seed, value, changes = live_scaled(CHANGES);
+	size_t taken = 0;
 
 	(void)argument;
 	REQUIRE(filler != MAP_FAILED);
 	guard_begin();
 	for (unsigned i = 0; i < PAGES; i++)
 		truth[i] = RW;
-	mappings_exhaust(filler, filler_size);
-	for (unsigned n = 0; n < 300; n++) {
+	mappings_exhaust(filler, filler_size, &taken);
+	for (unsigned n = 0; n < changes; n++) {
 		unsigned first = (unsigned)rng_below(&rng, PAGES), count;
 		int protection = protections[rng_below(&rng, 3)], r;
 
@@ -377,7 +385,7 @@ mappings(struct live *d, void *argument)
 		if (rng_below(&rng, 4) == 0)
 			mprotect(filler + n * 8192, 4096, RW);
 		if (rng_below(&rng, 4) == 0)
-			mappings_exhaust(filler, filler_size);
+			mappings_exhaust(filler, filler_size, &taken);
 		r = pager_protect(p, base + first * page, count * page, protection);
 		REQUIRE(r == 0 || r == -ENOMEM, "%s", strerror(-r));
 		refused += r != 0;

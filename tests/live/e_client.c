@@ -272,7 +272,7 @@ test_many(void)
 {
 	enum { MANY = 200 };
 	struct crowd *c = shared_alloc(sizeof(*c));
-	static char text[200000];
+	static char text[1000000];
 	unsigned listed = 0;
 	pid_t pids[MANY];
 	struct live d;

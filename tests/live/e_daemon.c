@@ -4,7 +4,7 @@
  * killed, no wrong byte is read, the library reports the end once, and requests are refused. Also:
  * limits, the memory of wired pages, and the CPUs that it uses.
  *
- * usage: e_daemon killed|terminated|limit|limit-change|refused|cpus
+ * usage: e_daemon killed|terminated|limit|limit-change|refused|cpus|nice
  */
 #include "harness.h"
 
@@ -13,10 +13,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "book.h"
+#include "children.h"
+#include "threads.h"
 
 /* --- killed --- */
 
@@ -101,22 +104,6 @@ survivor(struct live *d, void *argument)
 	atomic_store(&s->checked, true);
 	for (;;)
 		pause();
-}
-
-/* The state letter and the wait channel of a client's thread. */
-static bool
-waits_for_a_fault(pid_t pid, int thread)
-{
-	char path[64], text[64] = "";
-	int fd;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", (int)pid, thread);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	return n > 0 && strstr(text, "userfault") != NULL;
 }
 
 static void
@@ -358,9 +345,10 @@ test_refused(void)
 
 static cpu_set_t all_cpus;
 
-/* The list of CPUs of each of its threads, and the names of fault servers. */
-static void
-require_threads_on(const struct live *d, int cpu, unsigned want_servers)
+/* Checks the list of CPUs of each of its threads. => how many are fault servers by their names,
+ * which a thread that has just begun does not have yet */
+static unsigned
+servers_on(const struct live *d, int cpu)
 {
 	char path[64], line[256], name[64], list[64];
 	unsigned servers = 0, threads = 0;
@@ -394,7 +382,7 @@ require_threads_on(const struct live *d, int cpu, unsigned want_servers)
 	}
 	closedir(directory);
 	REQUIRE(threads > 10, "%u threads", threads);
-	EQ(servers, want_servers);
+	return servers;
 }
 
 /* From whatever CPU its faults come they are answered, and its pages leave. */
@@ -436,14 +424,52 @@ test_cpus(void)
 		if (!CPU_ISSET(cpu, &all_cpus) || sched_setaffinity(0, sizeof(one), &one) != 0)
 			continue;
 		live_start(&d, "16M", NULL);
-		require_threads_on(&d, cpu, 1);
+		WAIT_UNTIL(&d, servers_on(&d, cpu) == 1);
 		client_join(&d, client_start(&d, everywhere, NULL), true);
-		require_threads_on(&d, cpu, 1);
+		EQ(servers_on(&d, cpu), 1);
 		live_stop(&d);
 		sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
 		/* On a machine with many, the second one is enough. */
 		if (cpu > 0)
 			break;
+	}
+}
+
+/* --- nice: threads keep their order, whatever the daemon's own nice value is --- */
+
+static bool
+require_nice(pid_t pid, pid_t thread, void *argument)
+{
+	const int *own = argument;
+	char name[32];
+	int nice = getpriority(PRIO_PROCESS, (id_t)thread), want = *own;
+
+	REQUIRE(thread_file_read(pid, thread, "comm", name, sizeof(name)));
+	if (strncmp(name, "fault-", 6) == 0 || strncmp(name, "direct-", 7) == 0 ||
+	    strncmp(name, "side-", 5) == 0 || strcmp(name, "watch") == 0)
+		want = *own - 15 < -20 ? -20 : *own - 15;
+	else if (strcmp(name, "writeback") == 0)
+		want = *own + 5;
+	REQUIRE(nice == want, "thread %s has nice value %d, not %d, in a daemon of %d", name, nice,
+	    want, *own);
+	return true;
+}
+
+static void
+test_nice(void)
+{
+	static const int values[] = { -12, 0, 10 };
+	struct live d;
+
+	for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		if (setpriority(PRIO_PROCESS, 0, values[i]) != 0) {
+			fprintf(stderr, "skipped: nice values cannot be lowered\n");
+			exit(77);
+		}
+		live_start(&d, "8M", NULL);
+		live_rest(&d);
+		REQUIRE(threads_each(d.pid, require_nice, (void *)(uintptr_t)&values[i]));
+		live_stop(&d);
 	}
 }
 
@@ -465,6 +491,8 @@ main(int argc, char **argv)
 		test_refused();
 	else if (strcmp(name, "cpus") == 0)
 		test_cpus();
+	else if (strcmp(name, "nice") == 0)
+		test_nice();
 	else
 		FAIL("no such test: \"%s\"", name);
 	return 0;

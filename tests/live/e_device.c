@@ -157,6 +157,8 @@ footprint_is(struct pager *p, uint64_t mapped, const char *door)
 	    "%s: %llu, %llu", door, (unsigned long long)s.iokit_mapped,
 	    (unsigned long long)s.phys_footprint);
 	EQ(s.wired_mem, 0);
+	printf("%-32s footprint %8llu, iokit_mapped %8llu\n", door,
+	    (unsigned long long)s.phys_footprint, (unsigned long long)s.iokit_mapped);
 }
 
 static void
@@ -215,6 +217,45 @@ door_kernel(unsigned char *base)
 	close(fd);
 }
 
+/* What devices write and read there: real DMA, past the page cache, and memory descriptors. */
+static void
+door_dma(struct live *d, struct pager *p, unsigned char *base)
+{
+	const enum pager_direction both[] = { PAGER_DIRECTION_IN, PAGER_DIRECTION_OUT };
+	char path[] = "/var/tmp/e_device.XXXXXX", *bytes = aligned_alloc(4096, 4096);
+	struct pager_memory_descriptor *md;
+	const struct pager_memory_piece *pieces;
+	size_t count;
+	int fd = mkstemp(path), direct;
+
+	REQUIRE(fd >= 0 && bytes, "%s", strerror(errno));
+	memset(bytes, 0x3c, 4096);
+	EQ(write(fd, bytes, 4096), 4096);
+	direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	unlink(path);
+	close(fd);
+	for (unsigned i = 0; i < 2; i++) {
+		OK(pager_memory_descriptor_create(p, base, DEVICE_BYTES, both[i], &md));
+		OK(pager_memory_descriptor_prepare(md, &pieces, &count));
+		footprint_is(p, DEVICE_BYTES, "prepared");
+		/* Not every file system takes O_DIRECT. */
+		if (direct >= 0 && both[i] == PAGER_DIRECTION_IN) {
+			EQ(pread(direct, base + 8192, 4096, 0), 4096);
+			EQ(memcmp(base + 8192, bytes, 4096), 0);
+		} else if (direct >= 0) {
+			EQ(pwrite(direct, base + 8192, 4096, 0), 4096);
+		}
+		footprint_is(p, DEVICE_BYTES, "a device is at work");
+		OK(pager_memory_descriptor_complete(md));
+		OK(pager_memory_descriptor_release(md));
+	}
+	footprint_is(p, DEVICE_BYTES, "completed");
+	if (direct >= 0)
+		close(direct);
+	free(bytes);
+	(void)d;
+}
+
 static void
 door_parts(struct live *d, struct pager *p, unsigned char *base)
 {
@@ -262,6 +303,7 @@ doors_client(struct live *d, void *argument)
 	footprint_is(p, DEVICE_BYTES, "unwired");
 	door_kernel(base);
 	footprint_is(p, DEVICE_BYTES, "the kernel has written");
+	door_dma(d, p, base);
 	REQUIRE(madvise(base, DEVICE_BYTES, 23 /* MADV_POPULATE_WRITE */) == 0);
 	footprint_is(p, DEVICE_BYTES, "prefaulted");
 	door_region(d, p, base);

@@ -3,9 +3,15 @@
  * Devices' ends: in every order, killed or not, nothing is left behind. And devices that clients
  * make of descriptors of their own.
  *
- * usage: e_device_ends ends|memfd [4K|16K|64K]
+ * usage: e_device_ends ends|memfd|udmabuf [4K|16K|64K]
  */
 #include <fcntl.h>
+#include <linux/udmabuf.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "device.h"
@@ -114,6 +120,39 @@ memory_make(struct live *d, size_t bytes, unsigned seals)
 	return fd;
 }
 
+/* Files whose names claim to be a dma-buf's, and descriptors of other kinds: what a dma-buf is, the
+ * kernel alone says. */
+static void
+claims_are_refused(struct live *d, struct pager *p)
+{
+	char directory[128], path[200];
+	size_t page = d->page_bytes;
+	int name, fds[8];
+	unsigned count = 0;
+
+	live_directory_make(directory, sizeof(directory));
+	snprintf(path, sizeof(path), "%s/\nexp_name:\tclaim", directory);
+	fds[count++] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	REQUIRE(ftruncate(fds[0], (off_t)page) == 0);
+	fds[count++] = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fds[count++] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	fds[count++] = eventfd(0, EFD_CLOEXEC);
+	fds[count++] = epoll_create1(EPOLL_CLOEXEC);
+	fds[count++] = inotify_init1(IN_CLOEXEC);
+	REQUIRE(inotify_add_watch(fds[count - 1], path, IN_MODIFY) >= 0);
+	fds[count++] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (unsigned i = 0; i < count; i++) {
+		REQUIRE(fds[i] >= 0, "%u: %s", i, strerror(errno));
+		EQ(pager_make_device(p, fds[i], 0, page, 0, &name), -ENODEV);
+		close(fds[i]);
+	}
+	/* A memfd of that name is taken for what it is: it could shrink. */
+	fds[0] = memfd_create("\nexp_name:\tclaim", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	REQUIRE(ftruncate(fds[0], (off_t)page) == 0);
+	EQ(pager_make_device(p, fds[0], 0, page, 0, &name), -EPERM);
+	close(fds[0]);
+}
+
 static void
 maker_is_refused(struct live *d, struct pager *p)
 {
@@ -143,6 +182,7 @@ maker_is_refused(struct live *d, struct pager *p)
 	fd = open("/proc/self/exe", O_PATH);
 	EQ(pager_make_device(p, fd, 0, page, 0, &name), -EBADF);
 	close(fd);
+	claims_are_refused(d, p);
 }
 
 /* Trap: the memfd is born with mode 0666, so whoever may only read could open it again. */
@@ -221,6 +261,47 @@ maker_of_memfd(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
+/* --- udmabuf: a dma-buf that the kernel makes of a memfd, where it can --- */
+
+static void
+maker_of_dma_buf(struct live *d, void *argument)
+{
+	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC, .size = DEVICE_BYTES };
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer, name;
+	struct pager *p = client_connect(d);
+	unsigned char *base;
+
+	(void)argument;
+	create.memfd = (uint32_t)memory_make(d, DEVICE_BYTES, F_SEAL_SHRINK);
+	buffer = ioctl(device, UDMABUF_CREATE, &create);
+	REQUIRE(buffer >= 0, "%s", strerror(errno));
+	EQ(pager_make_device(p, buffer, 0, DEVICE_BYTES + d->page_bytes, 0, &name), -ERANGE);
+	OK(pager_make_device(p, buffer, 0, DEVICE_BYTES, PAGER_CACHE_DEFAULT, &name));
+	OK(pager_map_entry(p, name, 0, DEVICE_BYTES, PROT_READ | PROT_WRITE, 0, (void **)&base));
+	EQ(statistics(p).iokit_mapped, DEVICE_BYTES);
+	pattern_verify(d, base, DEVICE_BYTES, 21);
+	pattern_write(d, base, DEVICE_BYTES, 23);
+	OK(pager_deallocate(p, base, DEVICE_BYTES));
+	base = mmap(NULL, DEVICE_BYTES, PROT_READ, MAP_SHARED, (int)create.memfd, 0);
+	pattern_verify(d, base, DEVICE_BYTES, 23);
+	OK(pager_disconnect(p));
+}
+
+static void
+run_udmabuf(void)
+{
+	struct live d;
+
+	if (access("/dev/udmabuf", R_OK | W_OK) != 0) {
+		fprintf(stderr, "skipped: there is no /dev/udmabuf\n");
+		exit(77);
+	}
+	live_start(&d, "16M", "--page-size", page_size, NULL);
+	client_join(&d, client_start(&d, maker_of_dma_buf, NULL), false);
+	live_check(&d);
+	live_stop(&d);
+}
+
 static void
 run_memfd(void)
 {
@@ -246,7 +327,8 @@ run_memfd(void)
 int
 main(int argc, char **argv)
 {
-	static const struct live_test tests[] = { { "ends", run_ends }, { "memfd", run_memfd } };
+	static const struct live_test tests[] = { { "ends", run_ends }, { "memfd", run_memfd },
+		{ "udmabuf", run_udmabuf } };
 
 	live_init(argc, argv);
 	if (argc > 2)

@@ -2,12 +2,13 @@
  *
  * The daemon's door: its socket's name, who may use it, and a machine without descriptors.
  *
- * usage: e_door occupied|successor|race|access|descriptors|retry|memlock
+ * usage: e_door occupied|successor|given|race|access|descriptors|retry|memlock
  */
 #include "beside.h"
 #include "base.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -104,6 +105,78 @@ test_successor(void)
 	EQ(who_answers(path), new.pid);
 	process_stop(&new, SIGTERM);
 	EQ(names_in_place("socket"), 0);
+}
+
+/* What a service manager does: sockets are descriptors 3 and following, `count` of them. */
+static int given;
+static void
+give(unsigned count)
+{
+	char number[16];
+
+	if (dup2(given, 3) < 0)
+		_exit(2);
+	if (given == 3)
+		fcntl(3, F_SETFD, 0);
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	setenv("LISTEN_PID", number, 1);
+	snprintf(number, sizeof(number), "%u", count);
+	setenv("LISTEN_FDS", number, 1);
+}
+
+static void
+given_is_refused(unsigned count, const char *expected)
+{
+	struct process p;
+	int status;
+
+	process_start(&p, place_path("never"), give, count, NULL);
+	while (!process_ended(&p, &status)) {
+		REQUIRE(!process_serves(&p), "it serves");
+		usleep(1000);
+	}
+	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 1 && strstr(process_text(&p), expected),
+	    "status %x: %s", status, process_text(&p));
+	EQ(names_in_place("never"), 0);
+}
+
+/* A socket that a service manager has made: connections wait in it for the daemon, and its name
+ * stays when a daemon ends, for the next one. */
+static void
+test_given(void)
+{
+	const char *path = place_path("socket");
+	struct pager_rep_hello hello;
+	struct process p;
+	struct chan chan;
+
+	given = socket_bound(place_path("stream"), SOCK_STREAM);
+	given_is_refused(1, "is no unix socket of packets that listens");
+	close(given);
+	given = socket_bound(path, SOCK_SEQPACKET);
+	given_is_refused(2, "2 sockets were passed");
+	chan_init(&chan);
+	EQ(chan_open(&chan, path), 0);
+	process_start(&p, place_path("never"), give, 1, NULL);
+	EQ(chan_hello(&chan, PAGER_ROLE_TOOL, "waits", &hello, NULL), 0);
+	EQ(hello.daemon_pid, p.pid);
+	chan_close(&chan);
+	process_wait_serves(&p);
+	REQUIRE(strstr(process_text(&p), path), "%s", process_text(&p));
+	process_stop(&p, SIGTERM);
+	EQ(access(path, F_OK), 0);
+	process_start(&p, place_path("never"), give, 1, NULL);
+	EQ(who_answers(path), p.pid);
+	process_stop(&p, SIGTERM);
+	EQ(names_in_place("never"), 0);
+	close(given);
+	/* It is another process that they were for. */
+	EQ(setenv("LISTEN_PID", "1", 1), 0);
+	EQ(setenv("LISTEN_FDS", "1", 1), 0);
+	process_start(&p, place_path("own"), NULL, 0, NULL);
+	process_wait_serves(&p);
+	EQ(who_answers(place_path("own")), p.pid);
+	process_stop(&p, SIGTERM);
 }
 
 /* Several daemons start at once on a dead socket: one serves, the others say that it does. */
@@ -425,6 +498,7 @@ main(int argc, char **argv)
 	static const struct live_test tests[] = {
 		{ "occupied", test_occupied },
 		{ "successor", test_successor },
+		{ "given", test_given },
 		{ "race", test_race },
 		{ "access", test_access },
 		{ "descriptors", test_descriptors },

@@ -8,6 +8,10 @@
 #include "file_touch.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
+
+/* Older headers have no name for it. */
+enum { SYS_MEMFD_SECRET = 447 };
 
 /* --- tail: the file ends within a page --- */
 
@@ -235,6 +239,18 @@ rights_client(struct live *d, void *argument)
 	fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	REQUIRE(ftruncate(fd, 65536) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0);
 	refused(&v, "a sealed file", fd, PROT_READ | PROT_WRITE);
+	/* What mmap(2) takes, and read(2) or write(2) do not. */
+	fd = (int)syscall(SYS_MEMFD_SECRET, 0);
+	if (fd >= 0) {
+		REQUIRE(ftruncate(fd, 65536) == 0);
+		EQ(map_result(&v, fd, PROT_READ | PROT_WRITE), -ENODEV);
+		close(fd);
+	}
+	fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+	if (fd >= 0) {
+		EQ(map_result(&v, fd, PROT_READ | PROT_WRITE), -ENODEV);
+		close(fd);
+	}
 	REQUIRE(pipe2(pipes, O_CLOEXEC) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
 	refused(&v, "a pipe", pipes[0], PROT_READ);
 	refused(&v, "a socket", sockets[0], PROT_READ);

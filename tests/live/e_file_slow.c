@@ -3,14 +3,21 @@
  * A mapped file whose file system does not answer: who uses it waits, and nobody else does. It
  * goes on when the file system answers again, with nothing lost; or fails with it.
  *
- * usage: e_file_slow reads|writes|killed|gone [page=SIZE] [memory=SIZE]
+ * usage: e_file_slow reads|writes|killed|gone|hung|stopped [page=SIZE] [memory=SIZE]
  */
+#include <json-c/json.h>
+
 #include "file_touch.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
 #include "slow_file.h"
 
 struct slow {
 	struct slow_file *file;
 	struct file_scene *scene, *other; /* of it, and of a file that answers */
+	struct file_scene *third;         /* likewise */
 	struct stage stage[4];
 	_Atomic uint64_t turns; /* of the neighbour */
 	atomic_bool stop;
@@ -18,18 +25,24 @@ struct slow {
 };
 
 static struct slow *
-slow_begin(struct live *d)
+slow_begin_of(struct live *d, unsigned halves)
 {
 	struct slow *s = shared_alloc(sizeof(*s));
 	uint64_t bytes;
 
 	namespace_begin();
 	daemon_start(d);
-	bytes = d->memory_bytes / 2;
+	bytes = d->memory_bytes / 2 * halves;
 	s->file = slow_file_start(bytes);
 	s->scene = file_scene_at(d, (uint32_t)(bytes / d->page_bytes), SLOW_FILE_PATH);
 	s->other = file_scene_make(d, (uint32_t)(d->memory_bytes * 2 / d->page_bytes));
 	return s;
+}
+
+static struct slow *
+slow_begin(struct live *d)
+{
+	return slow_begin_of(d, 1);
 }
 
 /* Works in memory and in a file of its own, beyond what fits. */
@@ -149,29 +162,19 @@ writer(struct live *d, void *argument)
 	struct slow *s = argument;
 	struct file_view v;
 
+	expect_bus();
 	file_view_open(d, s->scene, PROT_READ | PROT_WRITE, &v);
 	file_verify_all(&v);
 	stage_meet(d, &s->stage[0], 1);
 	for (uint32_t page = 0; page < s->scene->count; page++) {
 		file_page_lock(&v, page);
-		file_page_write(&v, page);
+		/* Refused where too much waits to be written already. */
+		WAIT_UNTIL(d, page_store(&v, page));
 		file_page_unlock(&v, page);
 	}
 	OK(file_sync(&v, 0, s->scene->count, PAGER_MSYNC_SYNC));
 	stage_meet(d, &s->stage[0], 2);
 	file_view_close(&v);
-}
-
-/* Each word is the last generation, in the file's own memory. */
-static void
-slow_file_is_current(struct slow *s)
-{
-	for (uint32_t page = 0; page < s->scene->count; page++) {
-		uint32_t written = atomic_load(&s->scene->pages[page].written);
-
-		file_words_verify(s->file->bytes + page * s->scene->page_bytes, page,
-		    s->scene->page_bytes, written, written, "in the file system");
-	}
 }
 
 static void
@@ -190,7 +193,7 @@ writes(void)
 	live_check(&d);
 	slow_file_go_on(s->file);
 	stage_wait(&d, &s->stage[0], 2);
-	slow_file_is_current(s);
+	slow_file_is_current(s->file, s->scene);
 	stage_allow(&s->stage[0], 2);
 	client_join(&d, pid, true);
 	waiting_ends_well(&d, s, other);
@@ -279,8 +282,176 @@ gone(void)
 	live_stop(&d);
 }
 
+/* --- hung: four times as much as memory holds is stored while no write comes back --- */
+
+/* What a system call stores there waits. */
+static void *
+call_stores(void *argument)
+{
+	struct file_view *v = argument;
+	unsigned char *page = view_page(v, v->s->count - 1);
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	EQ(pread(fd, page, 1, 0), 1);
+	close(fd);
+	return NULL;
+}
+
+/* Another file, of the same session, that answers. */
+static void
+work_beside(struct live *d, struct slow *s, struct pager *p)
+{
+	struct file_view v = { .d = d, .s = s->third, .p = p, .fd = file_open(s->third, O_RDWR) };
+
+	file_view_map(&v, PROT_READ | PROT_WRITE);
+	pages_store_all(&v);
+	OK(file_sync(&v, 0, v.s->count, PAGER_MSYNC_SYNC));
+	REQUIRE(file_read_is_current(v.s, v.fd));
+	file_view_unmap(&v);
+	close(v.fd);
+}
+
+static void
+hog(struct live *d, void *argument)
+{
+	struct slow *s = argument;
+	uint32_t stored, refused;
+	struct file_view v;
+	pthread_t thread;
+
+	expect_bus();
+	file_view_open(d, s->scene, PROT_READ | PROT_WRITE, &v);
+	stage_meet(d, &s->stage[0], 1);
+	stored = pages_store(&v, &refused);
+	printf("%u of %u pages could be stored, %u stores were refused\n", stored, s->scene->count,
+	    refused);
+	REQUIRE(stored > 0 && refused > 0);
+	file_verify_all(&v);
+	REQUIRE(pthread_create(&thread, NULL, call_stores, &v) == 0);
+	work_beside(d, s, v.p);
+	stage_meet(d, &s->stage[0], 2);
+	pthread_join(thread, NULL);
+	pages_store_all(&v);
+	OK(file_sync(&v, 0, s->scene->count, PAGER_MSYNC_SYNC));
+	stage_meet(d, &s->stage[0], 3);
+	file_view_close(&v);
+}
+
+/* Stores in one page after the other until it is killed. */
+static void
+hog_killed(struct live *d, void *argument)
+{
+	struct slow *s = argument;
+	struct file_view v;
+
+	expect_bus();
+	file_view_open(d, s->scene, PROT_READ | PROT_WRITE, &v);
+	for (volatile uint32_t page = 0;; page = (page + 1) % v.s->count) {
+		volatile unsigned char *byte = view_page(&v, page);
+
+		if (sigsetjmp(bus_jump, 1) != 0) {
+			atomic_fetch_add(&s->result, 1);
+			continue;
+		}
+		bus_expected = 1;
+		*byte = *byte;
+		bus_expected = 0;
+	}
+}
+
+/* Whether `pagerctl files` says that the file of that name is stuck. */
+static bool
+is_told_stuck(struct live *d, const char *name, bool *ret_dirty)
+{
+	static char text[1 << 16];
+	struct json_object *array;
+	bool is_stuck = false, is_there = false;
+
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "files", "--json", NULL) == 0, "%s", text);
+	array = json_tokener_parse(text);
+	REQUIRE(array, "%s", text);
+	for (size_t i = 0; i < json_object_array_length(array); i++) {
+		struct json_object *f = json_object_array_get_idx(array, i);
+
+		if (strcmp(json_object_get_string(json_object_object_get(f, "path")), name) != 0)
+			continue;
+		is_there = true;
+		is_stuck |= json_object_get_int64(json_object_object_get(f, "late")) > 0;
+		*ret_dirty = json_object_get_int64(json_object_object_get(f, "dirty")) > 0;
+	}
+	REQUIRE(is_there, "no %s in %s", name, text);
+	json_object_put(array);
+	return is_stuck;
+}
+
+static void
+hung(void)
+{
+	bool dirty = false;
+	struct live d = { 0 };
+	struct slow *s = slow_begin_of(&d, 8);
+	pid_t other = client_start(&d, neighbour, s), pid, second;
+	uint64_t refused;
+
+	s->third = file_scene_make(&d, (uint32_t)(d.memory_bytes / d.page_bytes / 8));
+	pid = client_start(&d, hog, s);
+	stage_wait(&d, &s->stage[0], 1);
+	neighbour_goes_on(&d, s, 100);
+	atomic_store(&s->file->holds_writes, true);
+	stage_allow(&s->stage[0], 1);
+	stage_wait(&d, &s->stage[0], 2);
+	REQUIRE(live_stat(&d, "dirty_parks") > 0);
+	neighbour_goes_on(&d, s, 3000);
+	refused = live_stat(&d, "refused_stores");
+	REQUIRE(refused > 0);
+	REQUIRE(live_stat(&d, "file_dirty") <= live_stat(&d, "dirty_user_limit") + 64);
+	WAIT_UNTIL(&d, is_told_stuck(&d, SLOW_FILE_PATH, &dirty));
+	REQUIRE(dirty);
+	/* Another client of that user, which ends as it waits or is refused. */
+	second = client_start(&d, hog_killed, s);
+	WAIT_UNTIL(&d, atomic_load(&s->result) > 3);
+	client_kill(second);
+	live_check(&d);
+	atomic_store(&s->file->holds_writes, false);
+	stage_allow(&s->stage[0], 2);
+	stage_wait(&d, &s->stage[0], 3);
+	slow_file_is_current(s->file, s->scene);
+	stage_allow(&s->stage[0], 3);
+	client_join(&d, pid, true);
+	EQ(live_stat(&d, "refused_zero_fills") + live_stat(&d, "refused_refills"), 0);
+	waiting_ends_well(&d, s, other);
+}
+
+/* --- stopped: the daemon ends though a file does not answer, and says what is lost --- */
+
+static void
+stopped(void)
+{
+	struct live d = { 0 };
+	struct slow *s = slow_begin(&d);
+	pid_t pid = client_start(&d, hog, s);
+	siginfo_t info;
+
+	stage_wait(&d, &s->stage[0], 1);
+	atomic_store(&s->file->holds_writes, true);
+	stage_allow(&s->stage[0], 1);
+	WAIT_UNTIL(&d, live_stat(&d, "dirty_parks") > 0);
+	client_kill(pid);
+	REQUIRE(kill(d.pid, SIGTERM) == 0);
+	/* Its threads that wait for the file end with it. */
+	WAIT_UNTIL(&d, live_log_count(&d, "without waiting for them") == 1);
+	EQ(live_log_count(&d, SLOW_FILE_PATH), 1);
+	REQUIRE(live_log_count(&d, "could not be written and are lost") == 1);
+	slow_file_end(s->file);
+	while (waitid(P_PID, (id_t)d.pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+		continue;
+	REQUIRE(info.si_code == CLD_EXITED && info.si_status == 0, "code %d status %d",
+	    info.si_code, info.si_status);
+	live_kill(&d);
+}
+
 static const struct live_test tests[] = { { "reads", reads }, { "writes", writes },
-	{ "killed", killed }, { "gone", gone } };
+	{ "killed", killed }, { "gone", gone }, { "hung", hung }, { "stopped", stopped } };
 
 int
 main(int argc, char **argv)

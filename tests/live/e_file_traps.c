@@ -2,55 +2,20 @@
  *
  * Traps of shared objects that concern files, with the numbers that the design notes give them:
  * what a sharer does to the memfd of a file's pages reaches neither the file nor other clients as
- * content that nobody has written.
+ * content that nobody has written. Traps 4 and 16 are in e_file_sharers.c, 7 in e_file_beside.c
+ * (truncated), 8 in e_file_oracle.c (ends), 12 in e_window.c, 14 in e_pins.c and e_descriptor.c, 17
+ * in d_pager_fork.c.
  *
- * usage: e_file_traps planted|punched|description|waiters|cached [page=SIZE] [memory=SIZE]
+ * usage: e_file_traps trap-5-lied|trap-6-punched|trap-9-waiters|trap-13-cached|
+ * trap-15-description|trap-18-late|trap-20-planted [page=SIZE] [memory=SIZE]
  */
-#include "file_touch.h"
+#include "file_trap.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
 enum { TOUCHERS = 6 };
-
-struct trap {
-	struct file_scene *scene;
-	struct stage stage[2];
-	atomic_uint at, arrived; /* of the waiters: the page, and how many are there */
-};
-
-static struct trap *
-trap_begin(struct live *d, unsigned quarters)
-{
-	struct trap *t = shared_alloc(sizeof(*t));
-
-	daemon_start(d);
-	t->scene = file_scene_make(d, (uint32_t)(quarters * d->memory_bytes / d->page_bytes / 4));
-	return t;
-}
-
-/* A client that speaks the protocol itself, and has the memfd of the file's pages. */
-static void
-peer_map_file(struct live *d, struct trap *t, int protection, struct peer *peer)
-{
-	struct pager_req_map_file request = { .size = t->scene->count * d->page_bytes,
-		.protection = (uint32_t)protection };
-	struct pager_rep_map_file reply;
-	int fd = open(t->scene->path, (protection & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	struct chan_call call = { CHAN_CALL(MAP_FILE, &request, &reply), .ret_fd = &peer->memfd,
-		.fds_out = &fd, .fds_out_count = 1 };
-
-	REQUIRE(fd >= 0, "%s", strerror(errno));
-	peer->memfd = -1;
-	raw_connect(d, &peer->raw);
-	peer->bytes = request.size;
-	peer->base = raw_reserve(peer->bytes);
-	request.address = (uintptr_t)peer->base;
-	OK(chan_exchange(&peer->raw.chan, &call));
-	EQ(reply.size, peer->bytes);
-	peer->offset = reply.object_offset;
-	close(fd);
-}
 
 /* --- planted (trap 20): a reader's own mapping plants zeroes where pages are away --- */
 
@@ -115,6 +80,92 @@ planted(void)
 	live_check(&d);
 	stage_allow(&t->stage[1], 3);
 	client_join(&d, client, true);
+	live_stop(&d);
+}
+
+/* --- lied (trap 5): a client has mapped something else where the daemon believes the file to be.
+ * What is read for it goes into that file's memory, and into nothing else --- */
+
+struct lie {
+	struct trap *of_file; /* the file that the daemon believes to be there */
+	struct trap *other;   /* whose memory is there in truth, in the first half */
+	int own;              /* in the second half: a memfd of the client's */
+	atomic_uint touches;
+};
+
+static void *
+lying_toucher(void *argument)
+{
+	volatile unsigned char *at = argument;
+
+	/* It may never come back from this. */
+	(void)*at;
+	return NULL;
+}
+
+static void
+liar(struct live *d, void *argument)
+{
+	struct lie *lie = argument;
+	struct peer file, other;
+	pthread_t thread;
+	size_t half;
+
+	peer_map_file(d, lie->of_file, PROT_READ | PROT_WRITE, &file);
+	peer_map_file(d, lie->other, PROT_READ | PROT_WRITE, &other);
+	half = file.bytes / 2;
+	raw_map(&file.raw, file.base, half, other.memfd, (off_t)other.offset);
+	raw_map(&file.raw, file.base + half, half, lie->own, 0);
+	for (size_t at = 0; at < file.bytes; at += half / TOUCHERS * 2) {
+		REQUIRE(pthread_create(&thread, NULL, lying_toucher, file.base + at) == 0);
+		atomic_fetch_add(&lie->touches, 1);
+	}
+	for (;;)
+		pause();
+}
+
+static void
+lied(void)
+{
+	struct live d = { 0 };
+	struct lie *lie = shared_alloc(sizeof(*lie));
+	pid_t pid, clients[2];
+	int64_t faults;
+	char *copy;
+
+	lie->of_file = trap_begin(&d, 1);
+	lie->other = shared_alloc(sizeof(*lie->other));
+	lie->other->scene = file_scene_make(&d, lie->of_file->scene->count);
+	lie->own = memfd_create("own", MFD_CLOEXEC);
+	REQUIRE(lie->own >= 0 &&
+		ftruncate(lie->own, (off_t)(lie->of_file->scene->count * d.page_bytes)) == 0);
+	copy = malloc(d.page_bytes);
+	REQUIRE(copy != NULL);
+	faults = live_stat(&d, "faults");
+	pid = client_start(&d, liar, lie);
+	WAIT_UNTIL(&d, atomic_load(&lie->touches) >= TOUCHERS);
+	WAIT_UNTIL(&d, live_stat(&d, "faults") >= faults + TOUCHERS);
+	clients[0] = client_start(&d, honest_client, lie->of_file);
+	clients[1] = client_start(&d, honest_client, lie->other);
+	for (unsigned at = 1; at <= 3; at++) {
+		stage_wait(&d, &lie->of_file->stage[1], at);
+		stage_wait(&d, &lie->other->stage[1], at);
+		stage_allow(&lie->of_file->stage[1], at);
+		stage_allow(&lie->other->stage[1], at);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		client_join(&d, clients[i], true);
+	client_kill(pid);
+	/* Nothing of either file has come there. As the process ended, its touches found zeroes. */
+	for (uint32_t page = 0; page < lie->other->scene->count; page++) {
+		REQUIRE(pread(lie->own, copy, d.page_bytes, (off_t)(page * d.page_bytes)) ==
+			(ssize_t)d.page_bytes);
+		for (uint64_t at = 0; at < d.page_bytes; at++)
+			EQ(copy[at], 0);
+	}
+	free(copy);
+	close(lie->own);
+	WAIT_UNTIL(&d, live_stat(&d, "files") == 0);
 	live_stop(&d);
 }
 
@@ -318,8 +369,70 @@ cached(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "planted", planted }, { "punched", punched },
-	{ "description", description }, { "waiters", waiters }, { "cached", cached } };
+/* --- late (trap 18): the writes of a daemon that has been killed do not end after those of the
+ * next one --- */
+
+enum { ROUNDS = 3 };
+
+/* Whatever the daemon before had under way: each word is of one of its two last generations. */
+static void
+late_client(struct live *d, void *argument)
+{
+	struct trap *t = argument;
+	struct file_scene *s = t->scene;
+	uint32_t generation = atomic_load(&t->at);
+	struct file_view v;
+
+	file_view_open(d, s, PROT_READ | PROT_WRITE, &v);
+	for (uint32_t page = 0; page < s->count; page++)
+		file_words_verify(view_page(&v, page), page, s->page_bytes,
+		    generation > 0 ? generation - 1 : 0, generation, "after a daemon's death");
+	for (uint32_t page = 0; page < s->count; page++) {
+		file_page_store(view_page(&v, page), page, s->page_bytes, generation + 1);
+		atomic_store(&s->pages[page].written, generation + 1);
+	}
+	OK(file_sync(&v, 0, s->count, PAGER_MSYNC_SYNC));
+	for (unsigned i = 0; i < 20; i++)
+		REQUIRE(file_read_is_current(s, v.fd));
+	for (uint32_t page = 0; page < s->count; page++) {
+		file_page_store(view_page(&v, page), page, s->page_bytes, generation + 2);
+		atomic_store(&s->pages[page].written, generation + 2);
+	}
+	OK(file_sync(&v, 0, s->count, PAGER_MSYNC_ASYNC));
+	atomic_store(&t->at, generation + 2);
+	/* Its writes are about to begin, or have begun. */
+	for (;;)
+		pause();
+}
+
+static void
+late(void)
+{
+	struct trap *t = NULL;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct live d = { 0 };
+		int64_t writes;
+		pid_t pid;
+
+		if (t)
+			daemon_start(&d);
+		else
+			t = trap_begin(&d, 1);
+		pid = client_start(&d, late_client, t);
+		WAIT_UNTIL(&d, atomic_load(&t->at) == 2 * (i + 1));
+		writes = live_stat(&d, "file_writes");
+		WAIT_UNTIL(
+		    &d, live_stat(&d, "file_writes") > writes || writes >= 2 * t->scene->count);
+		live_kill(&d);
+		client_kill(pid);
+	}
+}
+
+static const struct live_test tests[] = { { "trap-5-lied", lied }, { "trap-6-punched", punched },
+	{ "trap-9-waiters", waiters }, { "trap-13-cached", cached },
+	{ "trap-15-description", description }, { "trap-18-late", late },
+	{ "trap-20-planted", planted } };
 
 int
 main(int argc, char **argv)

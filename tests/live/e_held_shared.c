@@ -15,6 +15,7 @@
  * - hidden: as server, and the descriptor through which it writes has been closed
  */
 #include <fcntl.h>
+#include <sys/wait.h>
 
 #include "hold.h"
 #include "honest.h"
@@ -147,6 +148,16 @@ holder(struct live *d, void *argument)
 	raw_close(&peer.raw);
 }
 
+/* The daemon may have ended the holder before it could say that it holds. */
+static bool
+is_over(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == pid;
+}
+
 static void
 held(void)
 {
@@ -169,7 +180,8 @@ held(void)
 	if (!is_mode("stranger"))
 		client_forget(pids[2]);
 	stage_allow(&c->stage[2], 1);
-	WAIT_UNTIL(&d, atomic_load(&s->held));
+	WAIT_UNTIL(&d,
+	    atomic_load(&s->held) || atomic_load(&c->stage[2].reached) >= 2 || is_over(pids[2]));
 	for (unsigned i = 0; i < 2; i++)
 		stage_allow(&c->stage[i], 1);
 	if (!is_mode("stranger"))

@@ -19,7 +19,7 @@ static void
 through_file(struct live *d, int flags)
 {
 	struct pager *p = client_connect(d);
-	uint32_t count = (uint32_t)(2 * d->memory_bytes / d->page_bytes), round;
+	uint32_t count = (uint32_t)(3 * d->memory_bytes / 2 / d->page_bytes), round;
 	char path[200];
 	uint64_t rng = mix64(live_seed);
 	struct book b;
@@ -34,7 +34,7 @@ through_file(struct live *d, int flags)
 	REQUIRE(fd >= 0, "%s: %s", path, strerror(errno));
 	book_open(&b, client_allocate(p, count * d->page_bytes), d->page_bytes, count, 1);
 	book_write_all(&b, &mixture_usual, &rng);
-	for (round = 0; round < live_scaled(2500); round++) {
+	for (round = 0; round < live_scaled(d->page_bytes == 4096 ? 2500 : 800); round++) {
 		uint32_t pages = 1 + (uint32_t)rng_below(&rng, 8);
 		uint32_t from = (uint32_t)rng_below(&rng, count - pages),
 			 to = (uint32_t)rng_below(&rng, count - pages);
@@ -113,7 +113,7 @@ test_remote(struct live *d)
 	struct book b;
 	pid_t pid;
 
-	r->count = (uint32_t)(3 * d->memory_bytes / d->page_bytes);
+	r->count = (uint32_t)(2 * d->memory_bytes / d->page_bytes);
 	pid = client_start(d, remote_client, r);
 	WAIT_UNTIL(d, atomic_load(&r->base));
 	book_open(&b, (void *)atomic_load(&r->base), d->page_bytes, r->count, 1);
@@ -148,12 +148,14 @@ main(int argc, char **argv)
 	struct live d;
 
 	live_init(argc, argv);
-	/* A page that is pinned for DMA must stay for as long as the transfer takes: with a memory
-	 * of a thousand pages or less it does not, and O_DIRECT into paged memory loses data
-	 * (KERNEL_MEMORY=2M shows it). */
+	/* Of large pages there are many only for what needs them: a page that is pinned for DMA
+	 * must stay for as long as the transfer takes: with a memory of a thousand pages or less it
+	 * does not, and O_DIRECT into paged memory loses data (KERNEL_MEMORY=2M shows it). */
 	memory = getenv("KERNEL_MEMORY");
 	if (!memory)
-		memory = strcmp(size, "4K") == 0 ? "16M" : "192M";
+		memory = strcmp(size, "4K") == 0       ? "16M"
+			 : strcmp(name, "direct") == 0 ? "192M"
+						       : "48M";
 	live_start(&d, memory, "--page-size", size, NULL);
 	if (strcmp(name, "direct") == 0)
 		client_join(&d, client_start(&d, direct, NULL), true);

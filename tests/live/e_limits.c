@@ -3,16 +3,20 @@
  * A limit is for a process with all its sessions, present and later; a session's name stands for
  * its process.
  *
- * usage: e_limits process|later|wired|ahead|named
+ * usage: e_limits process|later|wired|ahead|named|greedy|forked|copied|unkillable
  */
 #include "harness.h"
 
 #include <sys/wait.h>
 
+#include "children.h"
+
 #define MIB (1ull << 20)
 
 enum { SESSIONS = 3 };
-static const uint64_t LIMIT = 4 * MIB, SIZE = 24 * MIB;
+static const uint64_t LIMIT = 4 * MIB;
+/* More than the limit, however little is to be done. */
+#define SIZE (MIB * (5 + live_scaled(4)))
 
 /* pagerctl with some words about this process, or another client. => its exit status */
 static int
@@ -261,6 +265,240 @@ named(struct live *d, void *argument)
 	OK(pager_disconnect(p[1]));
 }
 
+/* --- one at its limit, and one that has what it needs --- */
+
+struct two {
+	_Atomic bool quiet_is_ready, greedy_may_go, over;
+	_Atomic uint64_t stored; /* of the quiet one, pages that have left */
+};
+static struct two *two;
+
+/* Half of the page does not compress. */
+static void
+half_write(struct live *d, unsigned char *base, uint64_t pages, uint64_t seed)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		uint64_t *page = (void *)(base + i * d->page_bytes);
+
+		for (uint64_t at = 0; at < d->page_bytes / 16; at++)
+			page[at] = mix64(seed + i * d->page_bytes + at);
+	}
+}
+
+static void
+half_verify(struct live *d, const unsigned char *base, uint64_t pages, uint64_t seed)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		const uint64_t *page = (const void *)(base + i * d->page_bytes);
+
+		for (uint64_t at = 0; at < d->page_bytes / 16; at++)
+			if (page[at] != mix64(seed + i * d->page_bytes + at))
+				FAIL("page %llu is wrong", (unsigned long long)i);
+	}
+}
+
+/* Touches nothing while the other one works. */
+static void
+quiet_run(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, 4 * MIB);
+	struct pager_statistics statistics;
+
+	(void)argument;
+	half_write(d, base, 4 * MIB / d->page_bytes, 1);
+	two->quiet_is_ready = true;
+	while (!two->over)
+		usleep(1000);
+	OK(pager_statistics(p, &statistics));
+	two->stored = statistics.internal_compressed / d->page_bytes;
+	half_verify(d, base, 4 * MIB / d->page_bytes, 1);
+	OK(pager_disconnect(p));
+}
+
+static void
+greedy_run(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, 48 * MIB);
+
+	(void)argument;
+	while (!two->greedy_may_go)
+		usleep(1000);
+	half_write(d, base, 48 * MIB / d->page_bytes, 2);
+	half_verify(d, base, 48 * MIB / d->page_bytes, 2);
+	OK(pager_disconnect(p));
+}
+
+/* A client at its limit that wants three times as much as memory holds pays with its own pages:
+ * they go to swap, and hardly any of the other one's leave memory. */
+static void
+greedy(void)
+{
+	pid_t quiet, other;
+	struct live d;
+
+	two = shared_alloc(sizeof(*two));
+	live_start(&d, "16M", "--param", "swap_file_bytes=16777216", NULL);
+	quiet = client_start(&d, quiet_run, NULL);
+	other = client_start(&d, greedy_run, NULL);
+	WAIT_UNTIL(&d, two->quiet_is_ready);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 2);
+	live_limit(&d, other, 4 * MIB);
+	two->greedy_may_go = true;
+	client_join(&d, other, true);
+	live_check(&d);
+	two->over = true;
+	client_join(&d, quiet, false);
+	REQUIRE(two->stored <= 4 * MIB / d.page_bytes / 16, "%llu pages of the quiet one have left",
+	    (unsigned long long)two->stored);
+	live_stop(&d);
+}
+
+/* --- a child has its parent's limits and band --- */
+
+struct family {
+	_Atomic unsigned stage;
+	_Atomic bool go, over;
+	_Atomic int status;
+};
+static struct family *family;
+
+static void
+parent_run(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, 16 * MIB);
+	bool forks = argument != NULL;
+	pid_t child = -1;
+
+	fill(d, base, MIB, 1);
+	family->stage = 1;
+	while (!family->go)
+		usleep(1000);
+	if (forks)
+		child = fork_sure();
+	if (child <= 0 || !forks)
+		fill(d, base, 16 * MIB, 2);
+	if (child == 0 || !forks)
+		_exit(1); /* it had more than its limit */
+	REQUIRE(waitpid(child, (int *)&family->status, 0) == child);
+	family->stage = 2;
+	while (!family->over)
+		usleep(1000);
+	verify(d, base, MIB, 1);
+	fill(d, base, 2 * MIB, 3);
+	verify(d, base, 2 * MIB, 3);
+	OK(pager_disconnect(p));
+}
+
+static pid_t
+parent_start(struct live *d, bool forks)
+{
+	char text[1024], client[16];
+	pid_t pid;
+
+	family = shared_alloc(sizeof(*family));
+	pid = client_start(d, parent_run, forks ? "" : NULL);
+	if (!forks)
+		client_forget(pid);
+	WAIT_UNTIL(d, family->stage == 1);
+	snprintf(client, sizeof(client), "%d", (int)pid);
+	EQ(live_pagerctl(d, text, sizeof(text), "limit", client, "4M", "footprint-fatal", NULL), 0);
+	EQ(live_pagerctl(d, text, sizeof(text), "limit", client, "8M", "resident-soft", NULL), 0);
+	EQ(control(d, text, sizeof(text), "limit", client, "12M"), 0);
+	EQ(control(d, text, sizeof(text), "priority", client, "background"), 0);
+	/* All of them are shown. */
+	EQ(control(d, text, sizeof(text), "limit", client, NULL), 0);
+	REQUIRE(strstr(text, "band 30") && strstr(text, "footprint-fatal ") &&
+		    strstr(text, "resident-soft ") && strstr(text, " 12M "),
+	    "%s", text);
+	REQUIRE(!strstr(text, "inactive"), "%s", text);
+	family->go = true;
+	return pid;
+}
+
+static void
+forked(void)
+{
+	char text[8192];
+	struct live d;
+	pid_t pid;
+	int status;
+
+	live_start(&d, "32M", "--no-swap", NULL);
+	pid = parent_start(&d, true);
+	WAIT_UNTIL(&d, family->stage == 2);
+	status = family->status;
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d", status);
+	EQ(live_pagerctl(&d, text, sizeof(text), "events", NULL), 0);
+	REQUIRE(strstr(text, "per-process-limit; band 30 (background)"), "%s", text);
+	family->over = true;
+	client_join(&d, pid, false);
+	EQ(live_stat(&d, "jetsam_kills"), 1);
+	live_stop(&d);
+}
+
+/* A copy shares what it is of, and makes the footprint larger with each page that is written. */
+static void
+copier_run(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, 3 * MIB), *copy = client_allocate(p, 3 * MIB);
+
+	(void)argument;
+	fill(d, base, 3 * MIB, 1);
+	OK(pager_copy(p, base, 3 * MIB, copy));
+	family->stage = 1;
+	while (!family->go)
+		usleep(1000);
+	fill(d, copy, 3 * MIB, 2);
+	_exit(1); /* it had more than its limit */
+}
+
+static void
+copied(void)
+{
+	char text[8192], client[16];
+	struct live d;
+	pid_t pid;
+	int status;
+
+	family = shared_alloc(sizeof(*family));
+	live_start(&d, "32M", "--no-swap", NULL);
+	pid = client_start(&d, copier_run, NULL);
+	client_forget(pid);
+	WAIT_UNTIL(&d, family->stage == 1);
+	snprintf(client, sizeof(client), "%d", (int)pid);
+	EQ(live_pagerctl(&d, text, sizeof(text), "limit", client, "4M", "footprint-fatal", NULL),
+	    0);
+	family->go = true;
+	REQUIRE(waitpid(pid, &status, 0) == pid);
+	REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %d", status);
+	EQ(live_pagerctl(&d, text, sizeof(text), "events", NULL), 0);
+	REQUIRE(strstr(text, "per-process-limit;"), "%s", text);
+	EQ(live_stat(&d, "jetsam_kills"), 1);
+	live_stop(&d);
+}
+
+/* A process over its fatal limit that the daemon may not kill loses its sessions. */
+static void
+unkillable(void)
+{
+	struct live d;
+	pid_t pid;
+
+	live_start(&d, "32M", "--no-swap", NULL);
+	live_debug_fail(&d, "PROCESS_KILL_EPERM:0:1");
+	pid = parent_start(&d, false);
+	WAIT_UNTIL(&d, live_stat(&d, "jetsam_kills") == 1 && live_stat(&d, "sessions") == 0);
+	EQ(live_fail_count(&d, "PROCESS_KILL_EPERM"), 1);
+	REQUIRE(live_log_count(&d, "only its sessions end") == 1);
+	kill(pid, SIGKILL);
+	REQUIRE(waitpid(pid, NULL, 0) == pid);
+	live_stop(&d);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -271,11 +509,13 @@ main(int argc, char **argv)
 			    : strcmp(name, "named") == 0 ? named
 			    : strcmp(name, "ahead") == 0 ? ahead
 							 : NULL;
+	static const struct live_test whole[] = { { "greedy", greedy }, { "forked", forked },
+		{ "copied", copied }, { "unkillable", unkillable } };
 	struct live d;
 
 	live_init(argc, argv);
 	if (!body)
-		FAIL("no such test: \"%s\"", name);
+		return LIVE_RUN(argc, argv, whole);
 	live_start(&d, "16M", NULL);
 	client_join(&d, client_start(&d, body, NULL), false);
 	live_stop(&d);

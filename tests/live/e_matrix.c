@@ -89,7 +89,7 @@ matrix_values(struct pager *p, void *at, size_t size)
 	EQ(pager_inherit(p, at, size, (enum pager_inheritance) - 1), -EINVAL);
 	EQ(pager_tag(p, at, size, PAGER_TAG_MAX + 1), -EINVAL);
 	EQ(pager_tag(p, at, size, UINT32_MAX), -EINVAL);
-	EQ(pager_behavior(p, at, size, (enum pager_behavior)(PAGER_BEHAVIOR_PAGEOUT + 1)), -EINVAL);
+	EQ(pager_behavior(p, at, size, (enum pager_behavior)(PAGER_BEHAVIOR_REUSE + 1)), -EINVAL);
 	EQ(pager_behavior(p, at, size, (enum pager_behavior) - 1), -EINVAL);
 	EQ(pager_make_entry(p, at, size, PROT_WRITE, 0, &fd), -EINVAL);
 	EQ(pager_make_entry(p, at, size, RW | PROT_EXEC, 0, &fd), -EINVAL);

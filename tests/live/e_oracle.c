@@ -14,13 +14,14 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
+#include "../nbdkit.h"
 #include "book.h"
 
 static struct config {
 	char page[16], memory[16], store[16], retain[16];
-	unsigned ratio, clients, threads, sync;
+	unsigned ratio, clients, threads, sync, nbd; /* nbd: swap is on a server */
 	uint64_t ops;
-} config = { "4K", "8M", "both", "2", 4, 2, 3, 0, 10000 };
+} config = { "4K", "8M", "both", "2", 4, 2, 3, 0, 0, 10000 };
 
 static struct mixture mixture;
 
@@ -99,7 +100,7 @@ through_pipe(struct worker *w)
 	uint32_t page = owned_page(w);
 	unsigned char *at = b->base + page * b->page_bytes;
 	size_t bytes = 4096;
-	static _Thread_local unsigned char copy[65536];
+	static _Thread_local _Alignas(64) unsigned char copy[65536];
 
 	page_expect(b, page, copy);
 	REQUIRE(write(w->pipe[1], at, bytes) == (ssize_t)bytes, "write: %s", strerror(errno));
@@ -328,8 +329,22 @@ set(const char *word)
 	NUMBER(clients);
 	NUMBER(threads);
 	NUMBER(sync);
+	NUMBER(nbd);
 	if (strcmp(name, "ops") == 0)
 		config.ops = strtoull(value, NULL, 10);
+}
+
+static void
+server_start(struct nbdkit *server, char *directory, size_t size)
+{
+	const char *const words[] = { "memory", "512M", NULL };
+
+	if (nbdkit_is_missing()) {
+		puts("skipped: nbdkit is not installed");
+		exit(77);
+	}
+	live_directory_make(directory, size);
+	REQUIRE(nbdkit_start(server, directory, words) == 0, "nbdkit has ended");
 }
 
 int
@@ -339,6 +354,8 @@ main(int argc, char **argv)
 	pid_t pids[16];
 	struct live d;
 	char retain[48], percent[32], sync[32];
+	struct nbdkit server = { 0 };
+	char directory[128];
 	bool no_swap;
 
 	live_init(argc, argv);
@@ -356,9 +373,14 @@ main(int argc, char **argv)
 	snprintf(percent, sizeof(percent), "compressor_percent=%u",
 	    strcmp(config.store, "swap") == 0 ? 5u : 75u);
 	snprintf(sync, sizeof(sync), "swap_force_sync=%u", config.sync);
+	if (config.nbd)
+		server_start(&server, directory, sizeof(directory));
 	live_start(&d, config.memory, "--page-size", config.page, "--param", retain, "--param",
 	    percent, "--param", sync, "--param", "swap_file_bytes=33554432",
-	    no_swap ? "--no-swap" : NULL, NULL);
+	    no_swap      ? "--no-swap"
+	    : config.nbd ? "--swap-nbd"
+			 : NULL,
+	    config.nbd ? server.uri : NULL, NULL);
 	for (unsigned i = 0; i < config.clients; i++) {
 		index[i] = i;
 		pids[i] = client_start(&d, client, &index[i]);
@@ -384,6 +406,10 @@ main(int argc, char **argv)
 	EQ(live_stat(&d, "pages_lost"), 0);
 	EQ(live_stat(&d, "planted"), 0);
 	EQ(live_stat(&d, "refused_zero_fills"), 0);
+	if (config.nbd)
+		REQUIRE(live_stat(&d, "swap_nbd_bytes") > 0 || live_stat(&d, "swapouts") == 0);
 	live_stop(&d);
+	if (config.nbd)
+		nbdkit_kill(&server);
 	return 0;
 }

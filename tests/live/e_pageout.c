@@ -122,7 +122,7 @@ states(struct live *d, void *argument)
 	EQ(pager_behavior(p, b.base + PART * d->page_bytes, d->page_bytes, PAGER_BEHAVIOR_PAGEOUT),
 	    -EINVAL);
 	EQ(pager_behavior(
-	       p, b.base, d->page_bytes, (enum pager_behavior)(PAGER_BEHAVIOR_PAGEOUT + 1)),
+	       p, b.base, d->page_bytes, (enum pager_behavior)(PAGER_BEHAVIOR_REUSE + 1)),
 	    -EINVAL);
 	EQ(resident(p, &b, 0, PART), PART);
 	OK(pager_disconnect(p));

@@ -184,7 +184,7 @@ test_switch(struct live *d)
 {
 	unsigned index[CLIENTS];
 	pid_t pids[CLIENTS];
-	uint64_t times = live_scaled(100);
+	uint64_t times = live_scaled(60);
 	char first[4096], text[4096];
 
 	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
@@ -222,7 +222,7 @@ test_own(struct live *d)
 {
 	unsigned index[CLIENTS + 1];
 	pid_t pids[CLIENTS + 1];
-	uint64_t rng = live_seed, times = live_scaled(100);
+	uint64_t rng = live_seed, times = live_scaled(60);
 
 	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
 	clients_start(d, pids, index, CLIENTS + 1);
@@ -275,18 +275,18 @@ test_lazy(struct live *d, const char *object)
 	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
 	clients_start(d, pids, index, CLIENTS);
 	switch_to(d, 0, object);
-	let_work(d, 3000);
+	let_work(d, live_scaled(3000));
 	live_check(d);
 	/* The core must choose the victims. */
 	WAIT_UNTIL(d, live_stat(d, "policy_fallbacks") > 0);
 	switch_to(d, 0, "mach2q");
 	let_work(d, 1000);
 	switch_to(d, pids[1], object);
-	let_work(d, 3000);
+	let_work(d, live_scaled(3000));
 	live_check(d);
 	live_param(d, "resident_frames", "1500");
 	WAIT_UNTIL(d, live_stat(d, "internal") <= 1500);
-	let_work(d, 3000);
+	let_work(d, live_scaled(3000));
 	live_check(d);
 	live_param(d, "resident_frames", "0");
 	check_finds_broken(d, pids[2], object);
@@ -314,7 +314,7 @@ test_load(struct live *d, const char *object)
 		REQUIRE(
 		    live_pagerctl(d, text, sizeof(text), "policy", object, NULL) == 0, "%s", text);
 		REQUIRE(strstr(text, object), "shown is %s", text);
-		let_work(d, 2000);
+		let_work(d, live_scaled(2000));
 		live_check(d);
 		switch_to(d, 0, i % 2 ? "mach2q" : "2q");
 		let_work(d, 200);
@@ -339,17 +339,17 @@ test_rogue(struct live *d, const char *object)
 	live_start(d, "16M", "--param", "compressor_percent=50", NULL);
 	clients_start(d, pids, index, CLIENTS);
 	switch_to(d, 0, object);
-	let_work(d, 3000);
+	let_work(d, live_scaled(3000));
 	live_check(d);
 	WAIT_UNTIL(d, live_stat(d, "policy_violations") > 0);
 	WAIT_UNTIL(d, live_stat(d, "policy_fallbacks") > 0);
 	switch_to(d, 0, "mach2q");
 	switch_to(d, pids[1], object);
-	let_work(d, 3000);
+	let_work(d, live_scaled(3000));
 	live_check(d);
 	live_param(d, "resident_frames", "1500");
 	WAIT_UNTIL(d, live_stat(d, "internal") <= 1500);
-	let_work(d, 3000);
+	let_work(d, live_scaled(3000));
 	live_param(d, "resident_frames", "0");
 	live_check(d);
 	clients_end(d, pids, CLIENTS);

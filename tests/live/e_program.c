@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "book.h"
+#include "hold.h"
 #include "mapping.h"
 
 /* --- all descriptors closed by the program --- */
@@ -311,25 +312,6 @@ test_unmapped_agent(void)
 
 /* --- root makes its memory immutable --- */
 
-static int
-object_of(const void *address)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long low, high;
-	char line[512], path[128];
-	int fd = -1;
-
-	REQUIRE(maps);
-	while (fd < 0 && fgets(line, sizeof(line), maps))
-		if (sscanf(line, "%lx-%lx ", &low, &high) == 2 && (uintptr_t)address >= low &&
-		    (uintptr_t)address < high) {
-			snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", low, high);
-			fd = open(path, O_RDWR | O_CLOEXEC);
-		}
-	fclose(maps);
-	return fd;
-}
-
 static void
 immutable(struct live *d, void *argument)
 {
@@ -340,7 +322,7 @@ immutable(struct live *d, void *argument)
 
 	(void)argument;
 	write_much(d, p, &b, 1);
-	fd = object_of(b.base);
+	fd = hold_open(b.base);
 	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) {
 		fprintf(stderr, "skipped: this kernel's memfds have no attributes, or map_files "
 				"cannot be opened\n");

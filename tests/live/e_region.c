@@ -58,6 +58,31 @@ count_page(struct pager *p, const unsigned char *at, struct pager_region_info *s
 	sum->pages_wired += (disposition & PAGER_PAGE_WIRED) != 0;
 }
 
+static bool
+same_counts(const struct pager_region_info *a, const struct pager_region_info *b)
+{
+	return a->pages_resident == b->pages_resident && a->pages_dirty == b->pages_dirty &&
+	       a->pages_compressed == b->pages_compressed && a->pages_swapped == b->pages_swapped &&
+	       a->pages_wired == b->pages_wired;
+}
+
+/* The sum of a region's pages. What is compressed may still be on its way to swap: so it is looked
+ * until the region's own counts were the same before and behind it. */
+static struct pager_region_info
+pages_sum(struct live *d, struct pager *p, struct pager_region_query *q)
+{
+	struct pager_region_info sum = { 0 }, before;
+
+	do {
+		before = q->info;
+		sum = (struct pager_region_info){ 0 };
+		for (uint64_t i = 0; i < before.size_bytes; i += d->page_bytes)
+			count_page(p, (const unsigned char *)before.addr + i, &sum);
+		*q = query(p, before.addr, PAGER_REGION_EXTENDED);
+	} while (!same_counts(&before, &q->info));
+	return sum;
+}
+
 /* Of all regions, each with all of its pages, while the daemon is at rest. */
 static void
 regions_match_pages(struct live *d, struct pager *p, struct pager_region_info *total)
@@ -68,12 +93,10 @@ regions_match_pages(struct live *d, struct pager *p, struct pager_region_info *t
 	*total = (struct pager_region_info){ 0 };
 	live_rest(d);
 	while (pager_region_query(p, at, PAGER_REGION_EXTENDED, &q) == 0) {
+		struct pager_region_info sum = pages_sum(d, p, &q);
 		const struct pager_region_info *info = &q.info;
-		struct pager_region_info sum = { 0 };
 
 		at = info->addr;
-		for (uint64_t i = 0; i < info->size_bytes; i += d->page_bytes)
-			count_page(p, at + i, &sum);
 		EQ(info->pages_resident, sum.pages_resident);
 		EQ(info->pages_dirty, sum.pages_dirty);
 		EQ(info->pages_compressed, sum.pages_compressed);

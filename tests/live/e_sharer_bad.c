@@ -257,7 +257,7 @@ planted(void)
 	struct live d = { 0 };
 	struct common *c;
 	pid_t maker, reader;
-	int64_t before;
+	int64_t planted_before, pinned_before, stay;
 
 	daemon_start(&d);
 	c = common_make_pages(&d, (uint32_t)(d.memory_bytes / d.page_bytes / 8));
@@ -266,14 +266,17 @@ planted(void)
 	stage_wait(&d, &c->stage[0], 1);
 	stage_wait(&d, &c->stage[1], 1);
 	live_rest(&d);
-	before = live_stat(&d, "planted");
+	planted_before = live_stat(&d, "planted");
+	pinned_before = live_stat(&d, "pinned");
 	stage_allow(&c->stage[1], 1);
 	stage_wait(&d, &c->stage[1], 2);
 	stage_allow(&c->stage[0], 1);
 	client_join(&d, maker, false);
 	live_rest(&d);
-	REQUIRE(live_stat(&d, "planted") - before >= c->count / 2, "%lld",
-	    (long long)(live_stat(&d, "planted") - before));
+	/* A page that is on its way between two of the kernel's lists looks pinned, and stays. */
+	stay = live_stat(&d, "pinned") - pinned_before;
+	REQUIRE(live_stat(&d, "planted") - planted_before + stay >= c->count / 2, "%lld, %lld stay",
+	    (long long)(live_stat(&d, "planted") - planted_before), (long long)stay);
 	stage_allow(&c->stage[1], 2);
 	client_join(&d, reader, false);
 	WAIT_UNTIL(&d, resident(&d) == 0);

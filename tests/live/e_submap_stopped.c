@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 
+#include "children.h"
 #include "seer.h"
 
 enum { CHANGES = 9, STOPPED = 3 };
@@ -137,23 +138,6 @@ stopped_one(struct live *d, void *argument)
 	stage_meet(d, &t->c->stage[STOPPED], 2);
 	seer_verify_all(&s);
 	view_end(&s.view);
-}
-
-static bool
-is_stopped(pid_t pid)
-{
-	char path[64], text[512], *at;
-	FILE *f;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	REQUIRE(f != NULL);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	return at && at[2] == 'T';
 }
 
 /* A process that does nothing has none of these pages in its page tables. */

@@ -3,7 +3,7 @@
  * Memory of the tables that grow with use: it comes with the first touch, is bounded and billed,
  * and goes with the last page.
  *
- * usage: e_tables returned|refused|raised|share|ghosts
+ * usage: e_tables returned|refused|raised|share|ghosts|collected
  */
 #include "harness.h"
 
@@ -78,23 +78,24 @@ resident_bytes(const struct live *d)
 
 /* --- returned: by FREE, by DEALLOCATE and by the client's end --- */
 
-#define RETURNED_BLOCKS 12000u
+/* Much more than what resident_bytes may differ by. */
+#define RETURNED_BLOCKS live_scaled(6000)
 
 static void
 returned(struct live *d, void *argument)
 {
-	uint64_t size = (uint64_t)RETURNED_BLOCKS * BLOCK_PAGES * d->page_bytes,
+	uint64_t blocks = RETURNED_BLOCKS, size = blocks * BLOCK_PAGES * d->page_bytes,
 		 before = *(uint64_t *)argument;
 	struct pager *p = client_connect(d);
 	unsigned char *base = client_allocate(p, size);
 	char text[4096];
 
 	for (int round = 0; round < 3; round++) {
-		EQ(write_blocks(d, base, RETURNED_BLOCKS), RETURNED_BLOCKS);
-		verify_blocks(d, base, 0, RETURNED_BLOCKS);
-		WAIT_UNTIL(d, live_stat(d, "table_bytes") >= (int64_t)RETURNED_BLOCKS * 3 * 4096);
+		EQ(write_blocks(d, base, blocks), blocks);
+		verify_blocks(d, base, 0, blocks);
+		WAIT_UNTIL(d, live_stat(d, "table_bytes") >= (int64_t)blocks * 3 * 4096);
 		/* Questions about pages that are not there take no memory. */
-		for (uint64_t i = 0; i < 1000; i++) {
+		for (uint64_t i = 0; i < 300; i++) {
 			unsigned disposition;
 
 			OK(pager_page_query(
@@ -104,7 +105,7 @@ returned(struct live *d, void *argument)
 		if (round == 0)
 			/* In pieces, each shorter than the range whose bytes in a policy's table
 			 * fill one page. */
-			for (uint64_t n = 0; n < RETURNED_BLOCKS; n++)
+			for (uint64_t n = 0; n < blocks; n++)
 				OK(pager_behavior(p, base + n * BLOCK_PAGES * d->page_bytes,
 				    BLOCK_PAGES * d->page_bytes, PAGER_BEHAVIOR_FREE));
 		else if (round == 1)
@@ -273,6 +274,52 @@ test_share(void)
 	live_stop(&d);
 }
 
+/* --- collected: tables of memory that was purged serve others when they are short --- */
+
+static void
+collected(struct live *d, void *argument)
+{
+	const uint64_t purged = 40, blocks = 60, block_bytes = BLOCK_PAGES * d->page_bytes;
+	struct pager *p = client_connect(d);
+	unsigned char *base = client_allocate(p, blocks * block_bytes), *volatile_base;
+	const int64_t garbage = (int64_t)purged * 3 * 4096;
+	int state = PAGER_PURGEABLE_VOLATILE;
+	char text[4096], client[16];
+	void *memory;
+
+	(void)argument;
+	OK(pager_allocate(p, purged * block_bytes, PAGER_ALLOC_PURGEABLE, &memory));
+	volatile_base = memory;
+	EQ(write_blocks(d, volatile_base, purged), purged);
+	OK(pager_purgeable_control(p, memory, PAGER_PURGEABLE_SET_STATE, &state));
+	snprintf(client, sizeof(client), "%d", (int)getpid());
+	REQUIRE(live_pagerctl(d, text, sizeof(text), "purge", client, NULL) == 0, "%s", text);
+	/* There is enough for all: they stay, in case it is used again. */
+	WAIT_UNTIL(d, live_stat(d, "table_idle_bytes") == garbage);
+	live_check(d);
+	/* More than the bound, with these. */
+	for (uint64_t n = 0; n < blocks; n++)
+		WAIT_UNTIL(d, try_write(block_at(d, base, n), mix64(n)));
+	WAIT_UNTIL(d, live_stat(d, "table_idle_bytes") == 0);
+	EQ(live_stat(d, "table_collected_bytes"), garbage);
+	verify_blocks(d, base, 0, blocks);
+	live_check(d);
+	state = PAGER_PURGEABLE_NONVOLATILE;
+	OK(pager_purgeable_control(p, memory, PAGER_PURGEABLE_SET_STATE, &state));
+	EQ(state & PAGER_PURGEABLE_STATE_MASK, PAGER_PURGEABLE_EMPTY);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_collected(void)
+{
+	struct live d;
+
+	live_start(&d, "16M", "--param", "max_table_bytes=1M", NULL);
+	client_join(&d, client_start(&d, collected, NULL), true);
+	live_stop(&d);
+}
+
 /* --- ghosts: a policy's memory of a page goes with the page, however the page goes --- */
 
 static void
@@ -288,13 +335,13 @@ own_policy(struct live *d, const char *name)
 static void
 ghosts(struct live *d, void *argument)
 {
-	const uint64_t blocks = 32, size = blocks * BLOCK_PAGES * d->page_bytes;
+	const uint64_t blocks = 16, size = blocks * BLOCK_PAGES * d->page_bytes;
 	const uint64_t part = 2 * BLOCK_PAGES * d->page_bytes;
 	struct pager *p = client_connect(d);
 	unsigned char *base = client_allocate(p, size), *last = base + size - part;
 
 	(void)argument;
-	for (unsigned round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < 4; round++) {
 		for (uint64_t i = 0; i < size / d->page_bytes; i++)
 			*(volatile uint64_t *)(void *)(base + i * d->page_bytes + 8) =
 			    mix64(i + round);
@@ -344,6 +391,8 @@ main(int argc, char **argv)
 		test_refused();
 	else if (strcmp(name, "share") == 0)
 		test_share();
+	else if (strcmp(name, "collected") == 0)
+		test_collected();
 	else if (strcmp(name, "ghosts") == 0)
 		test_ghosts(argc > 2 ? argv[2] : "default");
 	else

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "bus.h"
 #include "harness.h"
 
 #define COPYOUT  PAGER_UPL_COPYOUT_FROM
@@ -23,6 +24,7 @@ info_of(struct pager_upl *u)
 	return info;
 }
 
+#define SEEN_BUS 256 /* the touch was refused */
 struct toucher {
 	pthread_t thread;
 	volatile unsigned char *byte;
@@ -33,8 +35,14 @@ static void *
 toucher_main(void *argument)
 {
 	struct toucher *t = argument;
+	int seen = SEEN_BUS;
 
-	atomic_store(&t->seen, *t->byte);
+	if (sigsetjmp(bus_jump, 1) == 0) {
+		bus_expected = 1;
+		seen = *t->byte;
+		bus_expected = 0;
+	}
+	atomic_store(&t->seen, seen);
 	return NULL;
 }
 
@@ -164,6 +172,76 @@ content_goes_and_comes(struct live *d, struct pager *p)
 	EQ(base[3 * page + 7], 0);
 	OK(pager_deallocate(p, base, 4 * page));
 	(void)d;
+}
+
+/* Absent pages that are aborted in each way: one for which a thread waits, and one for which nobody
+ * does. */
+static void
+aborts(struct live *d, struct pager *p)
+{
+	static const unsigned ways[] = { 0, PAGER_UPL_ABORT_RESTART, PAGER_UPL_ABORT_UNAVAILABLE,
+		PAGER_UPL_ABORT_ERROR, PAGER_UPL_ABORT_DUMP_PAGES, PAGER_UPL_ABORT_REFERENCE,
+		PAGER_UPL_ABORT_ERROR | PAGER_UPL_ABORT_RESTART };
+	const size_t page = d->page_bytes;
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		unsigned char *base = client_allocate(p, 2 * page);
+		int64_t waits = live_stat(d, "busy_waits");
+		struct toucher t;
+		struct pager_upl *u;
+
+		OK(pager_upl_create(p, base, 2 * page, PAGER_UPL_RET_ONLY_ABSENT | INTERNAL, &u));
+		EQ(info_of(u).pages_held, 2);
+		toucher_start(&t, base);
+		WAIT_UNTIL(d, live_stat(d, "busy_waits") > waits);
+		OK(pager_upl_write(u, 0, "\7", 1));
+		OK(pager_upl_write(u, page, "\7", 1));
+		OK(pager_upl_abort(u, ways[i], NULL));
+		EQ(toucher_end(&t), ways[i] & PAGER_UPL_ABORT_ERROR ? SEEN_BUS : 0);
+		EQ(base[page], 0);
+		OK(pager_upl_destroy(u));
+		OK(pager_behavior(p, base, 2 * page, PAGER_BEHAVIOR_FREE));
+		EQ(base[0], 0);
+		OK(pager_deallocate(p, base, 2 * page));
+	}
+}
+
+/* What becomes of pages that are committed in each way. */
+static void
+commits(struct live *d, struct pager *p)
+{
+	static const unsigned ways[] = { 0, PAGER_UPL_COMMIT_SET_DIRTY,
+		PAGER_UPL_COMMIT_CLEAR_DIRTY, PAGER_UPL_COMMIT_INACTIVATE,
+		PAGER_UPL_COMMIT_SPECULATE, PAGER_UPL_COMMIT_FREE_ABSENT,
+		PAGER_UPL_COMMIT_CLEAR_PRECIOUS };
+	const size_t page = d->page_bytes;
+
+	for (unsigned i = 0; i < 2 * sizeof(ways) / sizeof(ways[0]); i++) {
+		unsigned char *base = client_allocate(p, 3 * page);
+		unsigned how = ways[i / 2];
+		struct pager_upl *u;
+
+		/* Absent; there; paged out. */
+		OK(pager_behavior(p, base, 3 * page, PAGER_BEHAVIOR_RANDOM));
+		base[page] = base[2 * page] = 1;
+		OK(pager_behavior(p, base + 2 * page, page, PAGER_BEHAVIOR_PAGEOUT));
+		OK(pager_upl_create(
+		    p, base, 3 * page, (i % 2 ? PAGER_UPL_PRECIOUS : 0) | INTERNAL, &u));
+		EQ(info_of(u).pages_held, 3);
+		for (unsigned n = 0; n < 3; n++)
+			OK(pager_upl_write(u, n * page, "\5", 1));
+		OK(pager_upl_commit(u, how, NULL));
+		OK(pager_upl_destroy(u));
+		EQ(base[0], how & PAGER_UPL_COMMIT_FREE_ABSENT ? 0 : 5);
+		EQ(base[page], 5);
+		EQ(base[2 * page], 5);
+		/* And what has been written is not lost with the page. */
+		OK(pager_behavior(p, base, 3 * page, PAGER_BEHAVIOR_PAGEOUT));
+		EQ(base[page], 5);
+		EQ(base[2 * page], 5);
+		OK(pager_deallocate(p, base, 3 * page));
+	}
+	live_check(d);
 }
 
 /* What would wait for the client's own list is refused. */
@@ -312,7 +390,10 @@ all(struct live *d, void *argument)
 	struct pager *p = client_connect(d);
 
 	(void)argument;
+	expect_bus();
 	fills_wait(d, p);
+	aborts(d, p);
+	commits(d, p);
 	content_goes_and_comes(d, p);
 	others_are_refused(d, p);
 	kinds(d, p);

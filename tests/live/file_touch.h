@@ -48,6 +48,49 @@ byte_read(struct file_view *v, uint64_t at, unsigned char *ret)
 	return true;
 }
 
+/* Stores the page's next generation. => false: SIGBUS, maybe in the midst of it; the page counts as
+ * not stored */
+static inline bool
+page_store(struct file_view *v, uint32_t page)
+{
+	uint32_t generation = atomic_load(&v->s->pages[page].written) + 1;
+
+	if (sigsetjmp(bus_jump, 1) != 0)
+		return false;
+	bus_expected = 1;
+	file_page_store(view_page(v, page), page, v->s->page_bytes, generation);
+	bus_expected = 0;
+	atomic_store(&v->s->pages[page].written, generation);
+	return true;
+}
+
+/* Stores in all pages, of those behind a refused one in some only. *ret_refused: how many were
+ * refused. => how many were stored */
+static inline uint32_t
+pages_store(struct file_view *v, uint32_t *ret_refused)
+{
+	uint32_t stored = 0, step = v->s->count / 256 + 1, page = 0;
+
+	*ret_refused = 0;
+	while (page < v->s->count)
+		if (page_store(v, page)) {
+			stored++;
+			page++;
+		} else {
+			++*ret_refused;
+			page += step;
+		}
+	return stored;
+}
+
+/* The same, each again until it is stored. */
+static inline void
+pages_store_all(struct file_view *v)
+{
+	for (uint32_t page = 0; page < v->s->count; page++)
+		WAIT_UNTIL(v->d, page_store(v, page));
+}
+
 /* => whether all bytes of the range can be read, and are zero */
 static inline bool
 range_is_zero(struct file_view *v, uint64_t from, uint64_t end)

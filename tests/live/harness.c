@@ -448,10 +448,11 @@ child_reap(pid_t pid)
 void
 must_be_alive(struct live *d)
 {
+	pid_t pid = d->keeper ? d->keeper : d->pid;
 	int status;
 
-	if (d->pid && waitpid(d->pid, &status, WNOHANG) == d->pid) {
-		child_remove(d->pid);
+	if (pid && waitpid(pid, &status, WNOHANG) == pid) {
+		child_remove(pid);
 		harness.daemon_pid = 0;
 		FAIL("pagerd ended: %s %d", WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

@@ -37,7 +37,8 @@
 #include "statread.h"
 
 struct live {
-	pid_t pid; /* 0: not running */
+	pid_t pid;    /* 0: not running */
+	pid_t keeper; /* under --keeper: `pid` is its worker; else 0 */
 	char directory[128], socket[160];
 	uint64_t memory_bytes, page_bytes;
 	struct chan chan;
@@ -99,8 +100,12 @@ void live_start(struct live *d, const char *memory, ...) __attribute__((sentinel
 /* With all clients gone: the check holds, ledgers are zero, swap and frames come back. Then
  * SIGTERM; the exit status is 0 and the log clean. */
 void live_stop(struct live *d);
+/* Waits for the end of a daemon that has been told to end: status 0 and a clean log. */
+void live_ended(struct live *d);
 /* Kills the daemon, without checks. */
 void live_kill(struct live *d);
+/* Under --keeper: waits until the worker has died, and another one serves. */
+void live_taken_over(struct live *d);
 /* For loops that wait: looks whether the daemon and the clients are well, and sleeps a
  * millisecond. The rest is what a report about a test that hangs says about the caller. */
 void live_tick_at(struct live *d, const char *file, int line, const char *condition);

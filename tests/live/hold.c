@@ -53,9 +53,30 @@ hold(struct held_write *w, int device, int memfd, uint64_t offset, size_t page_b
 		.mode = UFFDIO_REGISTER_MODE_MISSING };
 	REQUIRE(ioctl(w->uffd, UFFDIO_REGISTER, &reg) == 0, "%s", strerror(errno));
 	REQUIRE(pthread_create(&thread, NULL, write_for_ever, w) == 0);
+	/* Some end while it is held, and where it comes back nobody waits for it. */
+	pthread_detach(thread);
 	fault = (struct pollfd){ .fd = w->uffd, .events = POLLIN };
 	while (poll(&fault, 1, -1) < 0)
 		continue;
+}
+
+int
+hold_open(const void *address)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long low, high;
+	char line[512], path[128];
+	int fd = -1;
+
+	REQUIRE(maps);
+	while (fd < 0 && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx ", &low, &high) == 2 && (uintptr_t)address >= low &&
+		    (uintptr_t)address < high) {
+			snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", low, high);
+			fd = open(path, O_RDWR | O_CLOEXEC);
+		}
+	fclose(maps);
+	return fd;
 }
 
 void

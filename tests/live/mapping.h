@@ -30,4 +30,21 @@ mapping_is_watched(const void *address)
 	return watched;
 }
 
+/* How many mappings of this process lie in the range, whole or in part. */
+static inline unsigned
+mappings_count(const void *address, size_t bytes)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long low, high;
+	unsigned count = 0;
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps))
+		count += sscanf(line, "%lx-%lx ", &low, &high) == 2 &&
+			 low < (uintptr_t)address + bytes && high > (uintptr_t)address;
+	if (maps)
+		fclose(maps);
+	return count;
+}
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -10,7 +11,7 @@
 
 #include "harness_priv.h"
 
-enum { FILE_NODE = 2, BUFFER_BYTES = 1 << 20, WRITE_MAX = 128 << 10 };
+enum { FILE_NODE = 2, BUFFER_BYTES = 1 << 20, WRITE_MAX = 128 << 10, HELD_MAX = 64 };
 
 void
 namespace_begin(void)
@@ -66,6 +67,31 @@ answer_read(struct slow_file *f, int fuse, const struct request *r)
 		end = f->size;
 	reply(fuse, r, 0, f->bytes + in->offset, end > in->offset ? end - in->offset : 0);
 	f->reads++;
+}
+
+/* Requests that are not answered yet. */
+static struct request *held[HELD_MAX];
+static unsigned held_count;
+
+static bool
+is_held(struct slow_file *f, const struct request *r)
+{
+	return r->head.opcode == FUSE_WRITE ? atomic_load(&f->holds_writes)
+	       : r->head.opcode == FUSE_READ
+		   ? atomic_load(&f->holds_reads)
+		   : r->head.opcode == FUSE_FSYNC && atomic_load(&f->holds_syncs);
+}
+
+static void
+request_hold(struct slow_file *f, const struct request *r, size_t bytes)
+{
+	struct request *copy = malloc(sizeof(*copy));
+
+	if (!copy || held_count == HELD_MAX)
+		_exit(0);
+	memcpy(copy, r, bytes);
+	held[held_count++] = copy;
+	atomic_store(&f->held, held_count);
 }
 
 static void
@@ -151,15 +177,40 @@ answer(struct slow_file *f, int fuse, const struct request *r)
 	}
 }
 
+/* Those that are not to be held any more. */
+static void
+held_answer(struct slow_file *f, int fuse)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < held_count; i++) {
+		if (is_held(f, held[i])) {
+			held[left++] = held[i];
+			continue;
+		}
+		answer(f, fuse, held[i]);
+		free(held[i]);
+	}
+	held_count = left;
+	atomic_store(&f->held, left);
+}
+
 static void
 serve(struct slow_file *f, int fuse)
 {
 	static struct request r;
 
 	for (;;) {
-		ssize_t n = read(fuse, &r, sizeof(r));
+		struct pollfd poll_for = { .fd = fuse, .events = POLLIN };
+		ssize_t n;
 
-		if (n >= (ssize_t)sizeof(r.head))
+		held_answer(f, fuse);
+		if (held_count > 0 && poll(&poll_for, 1, 10) == 0)
+			continue;
+		n = read(fuse, &r, sizeof(r));
+		if (n >= (ssize_t)sizeof(r.head) && is_held(f, &r))
+			request_hold(f, &r, (size_t)n);
+		else if (n >= (ssize_t)sizeof(r.head))
 			answer(f, fuse, &r);
 		else if (n >= 0 || (errno != EINTR && errno != ENOENT))
 			_exit(0);
@@ -216,4 +267,15 @@ slow_file_end(struct slow_file *f)
 	kill(f->server, SIGKILL);
 	(void)child_reap(f->server);
 	umount2("/mnt", MNT_DETACH);
+}
+
+void
+slow_file_is_current(struct slow_file *f, struct file_scene *s)
+{
+	for (uint32_t page = 0; page < s->count; page++) {
+		uint32_t written = atomic_load(&s->pages[page].written);
+
+		file_words_verify(f->bytes + page * s->page_bytes, page, s->page_bytes, written,
+		    written, "in the file system");
+	}
 }

@@ -6,6 +6,7 @@
 #ifndef LIVE_SLOW_FILE_H
 #define LIVE_SLOW_FILE_H
 
+#include "file.h"
 #include "harness.h"
 
 #define SLOW_FILE_PATH "/mnt/file"
@@ -20,6 +21,9 @@ struct slow_file {
 	_Atomic uint64_t reads, writes; /* that the server has answered */
 	uint64_t size_max;
 	pid_t server;
+	/* Requests of a kind are not answered while its flag is set; all else is. */
+	atomic_bool holds_writes, holds_reads, holds_syncs;
+	atomic_uint held; /* requests that are not answered because of that */
 };
 
 /* Mounts it and starts the server. Ends the test as skipped where there is no FUSE. */
@@ -28,5 +32,7 @@ void slow_file_stop_answering(struct slow_file *f);
 void slow_file_go_on(struct slow_file *f);
 /* Ends the server: all requests fail from now on. */
 void slow_file_end(struct slow_file *f);
+/* Each word is the last generation, in the file's own memory. */
+void slow_file_is_current(struct slow_file *f, struct file_scene *s);
 
 #endif

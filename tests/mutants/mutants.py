@@ -18,7 +18,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Seconds without progress after which a live test is taken for hanging.
 PATIENCE = '30'
-TESTS = ['live-audit-states', 'live-page-clean-4k', 'live-pageout-states-4k', 'live-hammer-evicted-4k', 'live-oracle-4k-compressor-16']
+TESTS = ['live-audit-states', 'live-page-clean-4k', 'live-pageout-states-4k', 'live-hammer-evicted-4k', 'live-oracle-4k-compressor-16',
+         'live-copy-trap-2-outcomes-4k']
 # name: what is missing, file, function, (text, what stands in its place)...
 # The text stands once in the function; white space is not compared.
 MUTANTS = {
@@ -31,6 +32,10 @@ MUTANTS = {
                  '&still) != 0) return;', '')),
     'clean': ('a page that keeps its copy can be written', 'daemon/transit/put.c', 'copy_pages',
               ('protect ? UFFD_MODE_WP : 0', '0')),
+    'copy': ('what has been copied can be written', 'daemon/transit/copy_make.c', 'run_protect',
+             ('error = pmap_protect(o, from, from + n);', 'error = 0;')),
+    'copy-handle': ('a handle that has gone up stays below, too', 'daemon/transit/copy_push.c', 'push_absent',
+                    ('w->row->cref = 0;', '')),
 }
 
 

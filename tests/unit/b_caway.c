@@ -105,7 +105,7 @@ pages_freed_while_written(void **state)
 	(void)state;
 
 	ct_pages_create(&t, &pages, 3);
-	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
+	assert_true(compressor_swapout_begin(t.c, false, &segment, &bytes, &length));
 	assert_int_equal(length, 262144);
 	char *copy = malloc(length);
 	memcpy(copy, bytes, length);
@@ -121,7 +121,7 @@ pages_freed_while_written(void **state)
 	ct_check(&t);
 
 	/* All of them: the place is not kept. */
-	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
+	assert_true(compressor_swapout_begin(t.c, false, &segment, &bytes, &length));
 	drop_range(&t, CT_PER_SEGMENT, 2 * CT_PER_SEGMENT);
 	place = ct_disk_write(&pages.disk, bytes, length);
 	assert_true(compressor_swapout_end(t.c, segment, 0, place));
@@ -132,12 +132,12 @@ pages_freed_while_written(void **state)
 	/* A failed write: it stays, and is the first to be tried again. */
 	uint32_t again;
 	long long held = load_relaxed(&t.held);
-	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
+	assert_true(compressor_swapout_begin(t.c, false, &segment, &bytes, &length));
 	assert_true(compressor_swapout_end(t.c, segment, -EIO, (struct cplace){ 0 }));
 	assert_int_equal(load_relaxed(&t.held), held);
 	ct_pages_check_one(&t, &pages, 2 * CT_PER_SEGMENT + 3);
 	ct_check(&t);
-	assert_true(compressor_swapout_begin(t.c, &again, &bytes, &length));
+	assert_true(compressor_swapout_begin(t.c, false, &again, &bytes, &length));
 	assert_int_equal(again, segment);
 	assert_true(compressor_swapout_end(t.c, again, -ENOSPC, (struct cplace){ 0 }));
 	finish(&t);
@@ -154,7 +154,7 @@ waste_is_not_written(void **state)
 
 	ct_pages_create(&t, &pages, 2);
 	drop_range(&t, 3, 53);
-	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
+	assert_true(compressor_swapout_begin(t.c, false, &segment, &bytes, &length));
 	/* 13 pages: 64 + 13 * 4112 */
 	assert_int_equal(length, 57344);
 	assert_int_equal(ct_stats(&t).compactions_minor, 1);
@@ -272,6 +272,67 @@ stale_bytes_are_refused(void **state)
 	finish(&t);
 }
 
+/* Pages that keep apart are in segments of their own, with what was stored before gathered to them;
+ * these go first, and can be asked for alone. */
+static void
+pages_that_keep_apart_go_together(void **state)
+{
+	const uint64_t first = 2 * CT_PER_SEGMENT + 1, end = first + 10;
+	uint32_t segment, again;
+	struct cref gathered;
+	struct cplace place;
+	const void *bytes;
+	size_t length;
+	struct ct t;
+	(void)state;
+
+	ct_pages_create(&t, &pages, 2);
+	assert_false(compressor_swapout_begin(t.c, true, &segment, &bytes, &length));
+	compressor_apart(t.c, 0, true);
+	for (uint64_t i = first; i < end; i++)
+		ct_pages_store(&t, &pages, i);
+	for (uint64_t i = 0; i < 5; i++) {
+		assert_int_equal(compressor_gather(t.c, 0, pages.cref[i],
+				     ct_owner(CT_PAGES_OBJECT, i), &gathered),
+		    0);
+		ct_pages_drop(&t, &pages, i);
+		pages.cref[i] = gathered;
+		assert_int_equal(compressor_gather(t.c, 0, pages.cref[i],
+				     ct_owner(CT_PAGES_OBJECT, i), &gathered),
+		    -EAGAIN);
+	}
+	/* The five places are for others', and nothing of others' comes here. */
+	compressor_apart(t.c, 0, false);
+	for (uint64_t i = end; i < end + 5; i++)
+		ct_pages_store(&t, &pages, i);
+	assert_int_equal(ct_stats(&t).refilled, 5);
+	compressor_apart_end(t.c, 0);
+	compressor_apart_end(t.c, 0);
+	assert_int_equal(ct_stats(&t).segments_apart, 1);
+	assert_int_equal(compressor_apart_segments(t.c), 1);
+	ct_pages_drop(&t, &pages, first);
+	ct_pages_store(&t, &pages, end + 5);
+	assert_int_equal(ct_stats(&t).refilled, 5);
+	ct_pages_check(&t, &pages);
+
+	assert_true(compressor_swapout_begin(t.c, true, &segment, &bytes, &length));
+	assert_int_equal(length, 61440); /* 14 pages: 64 + 14 * 4112 */
+	assert_false(compressor_swapout_begin(t.c, true, &again, &bytes, &length));
+	assert_true(compressor_swapout_end(t.c, segment, -EIO, (struct cplace){ 0 }));
+	assert_true(compressor_swapout_begin(t.c, false, &again, &bytes, &length));
+	assert_int_equal(again, segment);
+	place = ct_disk_write(&pages.disk, bytes, length);
+	assert_false(compressor_swapout_end(t.c, segment, 0, place));
+	for (uint64_t i = first + 1; i < end; i++)
+		assert_true(compressor_is_away(t.c, pages.cref[i]));
+	for (uint64_t i = 0; i < 5; i++)
+		assert_true(compressor_is_away(t.c, pages.cref[i]));
+	assert_false(compressor_is_away(t.c, pages.cref[5]));
+	assert_int_equal(ct_stats(&t).segments_apart, 0);
+	assert_int_equal(compressor_apart_segments(t.c), 0);
+	finish(&t);
+}
+
 int
 main(void)
 {
@@ -284,6 +345,7 @@ main(void)
 		cmocka_unit_test(damaged_bytes_are_found),
 		cmocka_unit_test(a_place_moves),
 		cmocka_unit_test(stale_bytes_are_refused),
+		cmocka_unit_test(pages_that_keep_apart_go_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

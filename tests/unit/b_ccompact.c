@@ -329,10 +329,46 @@ pages_gathered_and_freed_again(void **state)
 	ct_pages_destroy(&t, &pages);
 }
 
+/* Pages whose owner has changed: compaction asks the new one. */
+static bool
+move_renamed(struct ct *t, struct cowner owner, struct cref from, struct cref to)
+{
+	uint64_t page = ct_owner_page(owner);
+
+	(void)t;
+	asked++;
+	assert_int_equal(owner.v, ct_owner(CT_PAGES_OBJECT + (page % 2), page).v);
+	assert_int_equal(pages.cref[page].v, from.v);
+	pages.cref[page] = to;
+	return true;
+}
+
+static void
+renamed_pages_are_asked_for_by_their_new_names(void **state)
+{
+	struct ct t;
+	(void)state;
+
+	fill(&t, 4);
+	t.relocate = move_renamed;
+	for (uint64_t i = 1; i <= 4 * CT_PER_SEGMENT; i += 2)
+		compressor_rename(t.c, pages.cref[i], ct_owner(CT_PAGES_OBJECT + 1, i));
+	ct_pages_check(&t, &pages);
+	for (uint64_t i = 0; i < 3 * CT_PER_SEGMENT; i++)
+		if (i % 5 < 3)
+			ct_pages_drop(&t, &pages, i);
+	while (compressor_compact(t.c, false) > 0)
+		continue;
+	assert_true(asked > 0 && ct_stats(&t).compactions_major > 0);
+	ct_pages_check(&t, &pages);
+	ct_pages_destroy(&t, &pages);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(renamed_pages_are_asked_for_by_their_new_names),
 		cmocka_unit_test(minor_gives_back_the_waste),
 		cmocka_unit_test(minor_takes_the_worst_and_leaves_the_small),
 		cmocka_unit_test(urgent_wins_each_page),

@@ -5,6 +5,8 @@
 #include "ct.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -372,6 +374,87 @@ spares_are_set(void **state)
 	ct_destroy(&t);
 }
 
+/* --- threads that are no workers --- */
+
+enum { KEEPERS = 4, KEPT = 300 };
+
+struct keeper {
+	struct ct *t;
+	unsigned number;
+	pthread_t thread;
+};
+
+static void *
+keep(void *argument)
+{
+	const struct keeper *k = argument;
+	static _Thread_local char page[4096];
+	struct cref cref[KEPT];
+	uint32_t bytes;
+
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint64_t i = 0; i < KEPT; i++) {
+			struct ct_id id = { 1 + k->number, i, round };
+
+			ct_page(page, sizeof(page), id);
+			/* All others may be in it at this moment. */
+			while (compressor_keep(k->t->c, page, ct_owner(id.object, id.page), 1,
+				   &cref[i], &bytes) != 0)
+				sched_yield();
+		}
+		for (uint64_t i = 0; i < KEPT; i++) {
+			ct_load(k->t, cref[i], (struct ct_id){ 1 + k->number, i, round });
+			compressor_free(k->t->c, cref[i]);
+		}
+	}
+	return NULL;
+}
+
+static void
+any_thread_keeps(void **state)
+{
+	struct keeper keepers[KEEPERS];
+	char page[4096];
+	struct cref cref[2];
+	uint32_t bytes;
+	struct ct t;
+
+	(void)state;
+	ct_create(&t, 4096, 16 << 20, 1);
+	ct_destroy(&t);
+	t.config.keeping_threads = KEEPERS;
+	assert_int_equal(compressor_create(&t.config, &t.c), 0);
+	/* One after the other they fill one segment. */
+	for (uint64_t i = 0; i < 2; i++) {
+		ct_page_of_kind(page, sizeof(page), (struct ct_id){ 9, i, 0 }, CT_RANDOM);
+		assert_int_equal(
+		    compressor_keep(t.c, page, ct_owner(9, i), 1, &cref[i], &bytes), 0);
+		assert_int_equal(load_relaxed(&t.held), 64 << 10);
+	}
+	for (unsigned i = 0; i < KEEPERS; i++) {
+		keepers[i] = (struct keeper){ .t = &t, .number = i };
+		assert_int_equal(pthread_create(&keepers[i].thread, NULL, keep, &keepers[i]), 0);
+	}
+	for (unsigned i = 0; i < KEEPERS; i++)
+		pthread_join(keepers[i].thread, NULL);
+	for (uint64_t i = 0; i < 2; i++) {
+		ct_load_kind(&t, cref[i], (struct ct_id){ 9, i, 0 }, CT_RANDOM);
+		compressor_free(t.c, cref[i]);
+	}
+	assert_int_equal(ct_stats(&t).pages, 0);
+	ct_check(&t);
+	/* Without memory nothing changes. */
+	store_relaxed(&t.limit, load_relaxed(&t.held));
+	for (unsigned i = 0; i < 200; i++) {
+		ct_page_of_kind(page, sizeof(page), (struct ct_id){ 9, i, 0 }, CT_RANDOM);
+		if (compressor_keep(t.c, page, ct_owner(9, i), 1, cref, &bytes) != 0)
+			break;
+		assert_int_not_equal(i, 199);
+	}
+	ct_check(&t);
+	ct_destroy(&t);
+}
+
 int
 main(void)
 {
@@ -386,6 +469,7 @@ main(void)
 		cmocka_unit_test(spares_are_set),
 		cmocka_unit_test(the_fail_point_refuses_once),
 		cmocka_unit_test(acceleration_is_honoured),
+		cmocka_unit_test(any_thread_keeps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

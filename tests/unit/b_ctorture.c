@@ -84,7 +84,7 @@ move(struct ct *t, struct cowner owner, struct cref from, struct cref to)
 static void
 entry_check(struct torture *x, struct entry *e)
 {
-	static __thread char page[CT_PAGE_MAX];
+	static __thread char page[CT_PAGE_MAX] __attribute__((aligned(64)));
 	int error;
 
 	for (;;) {
@@ -158,7 +158,7 @@ swap_step(struct torture *x, uint64_t *random)
 		const void *bytes;
 		size_t length;
 
-		if (!compressor_swapout_begin(t->c, &segment, &bytes, &length))
+		if (!compressor_swapout_begin(t->c, false, &segment, &bytes, &length))
 			return;
 		if (dice < 6) {
 			if (!compressor_swapout_end(t->c, segment, -EIO, (struct cplace){ 0 }))

@@ -265,7 +265,7 @@ a_segment_being_written_has_no_vacancies(void **state)
 
 	ct_pages_create(&t, &pages, 2);
 	ct_pages_drop(&t, &pages, 5);
-	assert_true(compressor_swapout_begin(t.c, &segment, &bytes, &length));
+	assert_true(compressor_swapout_begin(t.c, false, &segment, &bytes, &length));
 	struct cplace place = ct_disk_write(&pages.disk, bytes, length);
 	ct_pages_drop(&t, &pages, 7);
 	ct_pages_store(&t, &pages, 5);

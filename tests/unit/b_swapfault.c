@@ -103,12 +103,21 @@ __wrap_io_uring_submit_and_wait(struct io_uring *ring, unsigned n)
 	return interrupted() ? -EINTR : __real_io_uring_submit_and_wait(ring, n);
 }
 
+/* A file whose reads do not come back, and how many have been begun. */
+static atomic_int hung_fd = -1;
+static atomic_uint hung;
+
 ssize_t
 __wrap_pread64(int fd, void *buffer, size_t bytes, off_t offset)
 {
 	if (interrupted()) {
 		errno = EINTR;
 		return -1;
+	}
+	if (fd == load_acquire(&hung_fd)) {
+		fetch_add_acq_rel(&hung, 1);
+		while (load_acquire(&hung_fd) == fd)
+			usleep(1000);
 	}
 	return __real_pread64(fd, buffer, bytes, offset);
 }
@@ -175,11 +184,14 @@ test_failures(void **state)
 				    0);
 			assert_int_equal(pattern_wrong(b, slot, 0, length), failures[i].wrong_bits);
 		}
-		assert_int_equal(after.write_errors - before.write_errors, write && result != 0);
-		assert_int_equal(after.read_errors - before.read_errors, !write && result != 0);
-		assert_int_equal(after.writes - before.writes, write && result == 0);
 		assert_int_equal(
-		    after.write_bytes - before.write_bytes, write && result == 0 ? length : 0);
+		    after.traffic.write_errors - before.traffic.write_errors, write && result != 0);
+		assert_int_equal(
+		    after.traffic.read_errors - before.traffic.read_errors, !write && result != 0);
+		assert_int_equal(
+		    after.traffic.writes - before.traffic.writes, write && result == 0);
+		assert_int_equal(after.traffic.write_bytes - before.traffic.write_bytes,
+		    write && result == 0 ? length : 0);
 		/* Nothing stays wrong. */
 		swap_release(f->s, slot);
 		swap_channel_buffer_put(f->ch, b);
@@ -211,7 +223,8 @@ test_short_everywhere(void **state)
 		for (unsigned i = 0; i < DEPTH; i++)
 			swap_release(f->s, slots[i]);
 	}
-	assert_int_equal(stats_of(f->s).read_errors + stats_of(f->s).write_errors, 0);
+	assert_int_equal(
+	    stats_of(f->s).traffic.read_errors + stats_of(f->s).traffic.write_errors, 0);
 }
 
 /* A short transfer in flight with others, polled, in any order of completion. */
@@ -275,7 +288,7 @@ test_ring_refused(void **state)
 		struct swap *s = NULL;
 		struct swap_channel *ch = NULL;
 
-		assert_int_equal(swap_create(&f->config, &s), 0);
+		assert_int_equal(swap_create(&f->config, &s, NULL), 0);
 		refuse_ring = errors[i];
 		assert_int_equal(swap_channel_create(s, DEPTH, SLOT_BYTES, &ch), 0);
 		refuse_ring = 0;
@@ -358,6 +371,67 @@ test_interrupted(void **state)
 	swap_channel_buffer_put(f->ch, b);
 }
 
+/* The next completion. => its cookie */
+static uint64_t
+completion(struct swap_channel *ch)
+{
+	struct swap_completion done;
+
+	while (swap_channel_reap(ch, &done, 1) == 0)
+		assert_int_equal(swap_channel_wait(ch), 0);
+	assert_int_equal(done.result, 0);
+	return done.cookie;
+}
+
+/* Reads of a file do not come back: swap and other files go on beside them. */
+static void
+test_hung_file(void **state)
+{
+	enum { HUNG = DEPTH - 1 };
+	struct fixture *f = *state;
+	struct swap_slot slot;
+	char *buffers[DEPTH];
+	uint64_t seen = 0;
+	FILE *files[2];
+
+	/* The ring hands such requests to threads of the kernel. */
+	if (!variant->force_sync)
+		return;
+	slot = store(f->s, f->ch);
+	for (unsigned i = 0; i < 2; i++) {
+		files[i] = tmpfile();
+		assert_true(files[i] && ftruncate(fileno(files[i]), 4096) == 0);
+	}
+	for (unsigned i = 0; i < DEPTH; i++)
+		buffers[i] = swap_channel_buffer_get(f->ch);
+	store_release(&hung, 0);
+	store_release(&hung_fd, fileno(files[0]));
+	for (unsigned i = 0; i < HUNG; i++)
+		assert_int_equal(swap_channel_submit_file(
+				     f->ch, SWAP_READ, fileno(files[0]), 0, 512, buffers[i], i),
+		    0);
+	assert_int_equal(swap_channel_flush(f->ch), 0);
+	while (load_acquire(&hung) < HUNG)
+		usleep(1000);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(
+		    swap_channel_submit(f->ch, SWAP_READ, slot, 0, 512, buffers[HUNG], 100), 0);
+		assert_int_equal(completion(f->ch), 100);
+		assert_int_equal(swap_channel_submit_file(f->ch, SWAP_READ, fileno(files[1]), 0,
+				     512, buffers[HUNG], 101),
+		    0);
+		assert_int_equal(completion(f->ch), 101);
+	}
+	store_release(&hung_fd, -1);
+	for (unsigned i = 0; i < HUNG; i++)
+		seen |= 1ull << completion(f->ch);
+	assert_int_equal(seen, (1u << HUNG) - 1);
+	for (unsigned i = 0; i < DEPTH; i++)
+		swap_channel_buffer_put(f->ch, buffers[i]);
+	fclose(files[0]);
+	fclose(files[1]);
+}
+
 int
 main(void)
 {
@@ -370,6 +444,7 @@ main(void)
 		VARIANT_TEST(test_registration_refused),
 		VARIANT_TEST(test_direct_refused),
 		VARIANT_TEST(test_interrupted),
+		VARIANT_TEST(test_hung_file),
 	};
 
 	return RUN_VARIANTS(tests);

@@ -106,8 +106,8 @@ static bool
 script_balance(struct script_run *run, const char *word)
 {
 	unsigned file = 99;
-	int error = 0;
-	enum swap_balance outcome = swap_balance(run->s, &file, &error);
+	struct swap_fault fault;
+	enum swap_balance outcome = swap_balance(run->s, &file, &fault);
 
 	switch (word[0]) {
 	case 'C':
@@ -123,9 +123,9 @@ script_balance(struct script_run *run, const char *word)
 				return false;
 		return outcome == SWAP_BALANCE_DRAIN && file == (unsigned)atoi(word + 1);
 	case 'Q':
-		return outcome == SWAP_BALANCE_FAILED && error == -EDQUOT;
+		return outcome == SWAP_BALANCE_FAILED && fault.error == -EDQUOT;
 	case 'S':
-		return outcome == SWAP_BALANCE_FAILED && error == -ENOSPC;
+		return outcome == SWAP_BALANCE_FAILED && fault.error == -ENOSPC;
 	default:
 		return false;
 	}
@@ -284,7 +284,7 @@ test_directory_vanishes(void **state)
 	struct fixture *f = *state;
 	struct swap *s = swap_start(f);
 	char away[80];
-	int error = 0;
+	struct swap_fault fault;
 	unsigned file;
 
 	assert_int_equal(balance(s), SWAP_BALANCE_CREATED);
@@ -301,8 +301,9 @@ test_directory_vanishes(void **state)
 	assert_int_equal(rename(f->base, away), 0);
 	for (unsigned i = 0; i < FILE_SLOTS; i++)
 		(void)reserve(s);
-	assert_int_equal(swap_balance(s, &file, &error), SWAP_BALANCE_FAILED);
-	assert_int_equal(error, -ENOENT);
+	assert_int_equal(swap_balance(s, &file, &fault), SWAP_BALANCE_FAILED);
+	assert_int_equal(fault.error, -ENOENT);
+	assert_string_equal(fault.where, f->path);
 	assert_int_equal(rename(away, f->base), 0);
 	assert_int_equal(balance(s), SWAP_BALANCE_IDLE);
 	fake_now_ns += 5000000000u;
@@ -352,7 +353,7 @@ daemon_fork(struct fixture *f)
 		struct swap *s = NULL;
 		struct swap_slot slot;
 
-		if (swap_create(&f->config, &s) != 0 || balance(s) != SWAP_BALANCE_CREATED)
+		if (swap_create(&f->config, &s, NULL) != 0 || balance(s) != SWAP_BALANCE_CREATED)
 			_exit(1);
 		while (swap_reserve(s, &slot) == 0)
 			;

@@ -73,11 +73,11 @@ test_round_trip(void **state)
 
 	struct swap_stats stats = stats_of(f->s);
 	assert_int_equal(stats.uses_io_uring, !variant->force_sync);
-	assert_int_equal(stats.reads, READS);
-	assert_int_equal(stats.read_bytes, bytes);
-	assert_int_equal(stats.writes, ARRAY_LEN(slots));
-	assert_int_equal(stats.write_bytes, ARRAY_LEN(slots) * SLOT_BYTES);
-	assert_int_equal(stats.read_errors + stats.write_errors, 0);
+	assert_int_equal(stats.traffic.reads, READS);
+	assert_int_equal(stats.traffic.read_bytes, bytes);
+	assert_int_equal(stats.traffic.writes, ARRAY_LEN(slots));
+	assert_int_equal(stats.traffic.write_bytes, ARRAY_LEN(slots) * SLOT_BYTES);
+	assert_int_equal(stats.traffic.read_errors + stats.traffic.write_errors, 0);
 	assert_int_equal(stats.files, 3);
 	assert_swap_valid(f->s);
 }
@@ -373,7 +373,7 @@ test_killed_in_flight(void **state)
 		struct swap *s = NULL;
 		struct swap_channel *ch = NULL;
 
-		if (swap_create(&f->config, &s) != 0 ||
+		if (swap_create(&f->config, &s, NULL) != 0 ||
 		    swap_channel_create(s, DEPTH, SLOT_BYTES, &ch) != 0)
 			_exit(1);
 		for (unsigned i = 0; i < DEPTH; i++) {
@@ -393,7 +393,7 @@ test_killed_in_flight(void **state)
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	struct swap *s = NULL;
-	assert_int_equal(swap_create(&f->config, &s), 0);
+	assert_int_equal(swap_create(&f->config, &s, NULL), 0);
 	assert_int_equal(directory_count(f->path, ""), 2);
 	swap_destroy(s);
 }
@@ -421,7 +421,7 @@ test_destroy_in_flight(void **state)
 	}
 	swap_release(f->s, slots[0]);
 	swap_channel_destroy(ch);
-	assert_int_equal(stats_of(f->s).writes, 8);
+	assert_int_equal(stats_of(f->s).traffic.writes, 8);
 	assert_int_equal(stats_of(f->s).slots_used, 7);
 	for (unsigned i = 1; i < 8; i++) {
 		swap_commit(f->s, slots[i]);
@@ -518,7 +518,7 @@ test_channels_at_once(void **state)
 		assert_int_equal(pthread_join(members[i].thread, NULL), 0);
 		assert_int_equal(members[i].wrong, 0);
 	}
-	assert_true(stats_of(f->s).writes > 0 && stats_of(f->s).reads > 0);
+	assert_true(stats_of(f->s).traffic.writes > 0 && stats_of(f->s).traffic.reads > 0);
 	assert_int_equal(stats_of(f->s).slots_used, 0);
 }
 

@@ -44,13 +44,14 @@ setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	directory_init(variant->directory, f->base, f->path);
-	f->config = (struct swap_config){ .directory = f->path,
+	f->config = (struct swap_config){ .backends[0].where = f->path,
+		.backend_count = 1,
 		.slot_bytes = SLOT_BYTES,
 		.file_bytes = FILE_SLOTS * SLOT_BYTES,
 		.low_free_slots = 2,
 		.high_free_slots = 4,
 		.force_sync = variant->force_sync };
-	assert_int_equal(swap_create(&f->config, &f->s), 0);
+	assert_int_equal(swap_create(&f->config, &f->s, NULL), 0);
 	assert_int_equal(swap_channel_create(f->s, DEPTH, SLOT_BYTES, &f->ch), 0);
 	*state = f;
 	return 0;
@@ -73,9 +74,9 @@ static inline enum swap_balance
 balance(struct swap *s)
 {
 	unsigned file;
-	int error;
+	struct swap_fault fault;
 
-	return swap_balance(s, &file, &error);
+	return swap_balance(s, &file, &fault);
 }
 
 static inline struct swap_slot

@@ -18,7 +18,7 @@ test_config_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct swap *s = (void *)0x10;
-	struct swap_config bad[6];
+	struct swap_config bad[8];
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		bad[i] = f->config;
@@ -28,13 +28,15 @@ test_config_refused(void **state)
 	bad[3].low_free_slots = 11;
 	bad[4].file_bytes = (uint64_t)SLOT_BYTES << 21;
 	bad[5].file_bytes = 0;
+	bad[6].backend_count = 0;
+	bad[7].backend_count = SWAP_BACKENDS_MAX + 1;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_int_equal(swap_create(&bad[i], &s), -EINVAL);
+		assert_int_equal(swap_create(&bad[i], &s, NULL), -EINVAL);
 	assert_int_equal(swap_file_bytes_min(&f->config), FILE_SLOTS * SLOT_BYTES);
 	f->config.max_bytes = FILE_SLOTS * SLOT_BYTES - 1;
-	assert_int_equal(swap_create(&f->config, &s), -ERANGE);
+	assert_int_equal(swap_create(&f->config, &s, NULL), -ERANGE);
 	f->config.max_bytes = 1;
-	assert_int_equal(swap_create(&f->config, &s), -ERANGE);
+	assert_int_equal(swap_create(&f->config, &s, NULL), -ERANGE);
 	assert_ptr_equal(s, (void *)0x10);
 	assert_int_equal(access(f->path, F_OK), -1);
 }
@@ -47,14 +49,14 @@ test_directory_errors(void **state)
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/missing/swap", f->base);
-	f->config.directory = path;
-	assert_int_equal(swap_create(&f->config, &s), -ENOENT);
+	f->config.backends[0].where = path;
+	assert_int_equal(swap_create(&f->config, &s, NULL), -ENOENT);
 
 	snprintf(path, sizeof(path), "%s/file", f->base);
 	int fd = open(path, O_CREAT | O_WRONLY, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(swap_create(&f->config, &s), -ENOTDIR);
+	assert_int_equal(swap_create(&f->config, &s, NULL), -ENOTDIR);
 	assert_null(s);
 }
 

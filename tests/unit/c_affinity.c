@@ -328,16 +328,18 @@ sharers_give_way(void **state)
 enum { RATE = 1000 }; /* faults a second */
 
 /* A period in which faults come `times` as fast as they must, and this many of those between two
- * samples need the disk. => whether direct servers read the client then */
+ * samples need the disk, for swap and for files in turn. => whether direct servers read the client
+ * then */
 static bool
-is_direct_after(struct daemon *d, struct client *c, unsigned times, unsigned swapins)
+is_direct_after(struct daemon *d, struct client *c, unsigned times, unsigned reads)
 {
 	for (unsigned i = 0; i < PERIOD; i++) {
 		uint64_t interval = max_u64(c->task->affinity.interval, INTERVAL);
 
 		now += interval * 1000000000 / RATE / times - 1;
-		ledger_count(&c->task->bill.ledger, PAGER_LEDGER_SWAPINS,
-		    (int64_t)(swapins * interval / INTERVAL));
+		ledger_count(&c->task->bill.ledger,
+		    i % 2 ? PAGER_LEDGER_FILE_READS : PAGER_LEDGER_SWAPINS,
+		    (int64_t)(reads * interval / INTERVAL));
 		place = 2;
 		faults_to_sample(d, c);
 	}

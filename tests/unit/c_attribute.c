@@ -244,11 +244,13 @@ attributes_part_and_join(void **state)
 	store_relaxed(&u.daemon->params.max_client_regions, 100);
 	assert_int_equal(allocate(0, 10, 0, &reply), 0);
 	assert_int_equal(tag(2, 6, 7), 0);
-	assert_int_equal(inherit(4, 6, PAGER_INHERIT_SHARE), 0);
+	assert_int_equal(inherit(4, 6, PAGER_INHERIT_NONE), 0);
+	/* Others are never to see what may lie beside other allocations. */
+	assert_int_equal(inherit(4, 6, PAGER_INHERIT_SHARE), -ENOTSUP);
 	assert_int_equal(u.task->map.count, 4);
 	assert_int_equal(region(3).tag, 7);
 	assert_int_equal(region(3).inheritance, PAGER_INHERIT_COPY);
-	assert_int_equal(region(5).inheritance, PAGER_INHERIT_SHARE);
+	assert_int_equal(region(5).inheritance, PAGER_INHERIT_NONE);
 	assert_int_equal(region(9).tag, 0);
 	/* A neighbour of the same object joins only what is as it is. */
 	assert_int_equal(allocate(10, 2, 0, &reply), 0);

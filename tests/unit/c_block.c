@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "audit/audit_priv.h"
 #include "fault/fault.h"
 #include "pageq/page_policy.h"
 #include "pageq/pageq.h"
@@ -174,6 +175,56 @@ memory_goes_with_the_last_page(void **state)
 	blocks_stop(&u);
 }
 
+/* --- somebody looks while blocks are being given back, and no lock is held --- */
+
+static struct daemon *looked_at;
+static unsigned looks;
+
+void __real_page_policy_release(struct page_policy *policy, uint32_t first, uint32_t count);
+void __wrap_page_policy_release(struct page_policy *policy, uint32_t first, uint32_t count);
+
+void
+__wrap_page_policy_release(struct page_policy *policy, uint32_t first, uint32_t count)
+{
+	char text[2000] = "";
+	struct report r = report_begin(text, sizeof(text));
+
+	if (looked_at && policy) {
+		check_objects(looked_at, &r);
+		report_end(&r);
+		if (r.failures > 0)
+			fail_msg("%s", text);
+		looks++;
+	}
+	__real_page_policy_release(policy, first, count);
+}
+
+static void
+the_check_may_look_meanwhile(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	blocks_start(&u);
+	for (uint64_t b = 0; b < BLOCKS; b++)
+		come(&u, b * SLOTS_PER_BLOCK);
+	/* One, several, and one that never had a page. */
+	go(&u, 0);
+	for (uint64_t b = 2; b < BLOCKS; b++)
+		go(&u, b * SLOTS_PER_BLOCK);
+	looked_at = u.daemon;
+	assert_int_equal(blocks_release(u.object, 0, 1), 1);
+	assert_int_equal(looks, 1);
+	assert_int_equal(blocks_release(u.object, 0, UNIT_PAGES), BLOCKS - 2);
+	assert_int_equal(looks, 2);
+	assert_int_equal(populate(&u, 0, 1, 1), 1);
+	assert_int_equal(blocks_release(u.object, 0, UNIT_PAGES), 1);
+	assert_int_equal(looks, 3);
+	looked_at = NULL;
+	go(&u, SLOTS_PER_BLOCK);
+	blocks_stop(&u);
+}
+
 static void
 runs_end_where_the_share_does(void **state)
 {
@@ -253,6 +304,7 @@ main(void)
 		cmocka_unit_test(looking_takes_no_memory),
 		cmocka_unit_test(numbers_outlive_objects),
 		cmocka_unit_test(memory_goes_with_the_last_page),
+		cmocka_unit_test(the_check_may_look_meanwhile),
 		cmocka_unit_test(runs_end_where_the_share_does),
 	};
 

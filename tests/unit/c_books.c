@@ -122,12 +122,12 @@ frames(void **state)
 /* --- slots --- */
 
 static void
-store_absent(void *argument)
+absent_again(void *argument)
 {
 	struct unit *u = argument;
 
 	lock_acquire(&u->object->lock);
-	vm_object_slot_set(u->object, INDEX + 1, slot_stored((struct cref){ 5 }));
+	vm_object_slot_set(u->object, INDEX + 1, SLOT_ABSENT);
 }
 
 static void
@@ -157,7 +157,7 @@ slots(void **state)
 	lock_acquire(&page.u.object->lock);
 	assert_int_equal(vm_object_populate(page.u.object, INDEX + 1, 1, 1), 1);
 	lock_release(&page.u.object->lock);
-	assert_true(panics(store_absent, &page.u, "slot 0 ->"));
+	assert_true(panics(absent_again, &page.u, "slot 0 ->"));
 	assert_true(panics(resident_twice, &page, "slot"));
 	if (DEBUG_LEVEL >= 1)
 		assert_true(panics(slot_unlocked, &page, "OBJECT is not held"));

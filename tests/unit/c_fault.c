@@ -15,6 +15,7 @@
 
 #include "control/request.h"
 #include "fault/swapin.h"
+#include "pmap/barrier.h"
 #include "pageq/pageq.h"
 #include "region/allocate.h"
 #include "threads.h"
@@ -470,6 +471,41 @@ punched_page_is_handed_on(void **state)
 	faults_stop(&u);
 }
 
+static void
+writes_wait_for_a_fork(void **state)
+{
+	struct fault_server *server;
+	enum wait_for wait;
+	struct fault f;
+	struct unit u;
+	(void)state;
+
+	server = faults_start(&u);
+	u.task->uffd = 1000;
+	f = fault_at(&u, 7, UFFD_FAULT_WRITE);
+	barrier_begin(u.task, 5);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_BUSY);
+	assert_int_equal(kind_at(&u, 7), SLOT_ABSENT);
+	assert_int_equal(world.zeropages + world.wakes, 0);
+	/* Of another child. */
+	assert_false(barrier_end(u.task, 6));
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_BUSY);
+	assert_int_equal(world.wakes, 0);
+	assert_true(barrier_end(u.task, 5));
+	assert_int_equal(world.wakes, 1);
+	assert_false(barrier_end(u.task, 5));
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
+	assert_int_equal(world.zeropages, 1);
+	assert_int_equal(kind_at(&u, 7), SLOT_RESIDENT);
+	/* Nobody is woken where nobody waits. */
+	barrier_begin(u.task, 7);
+	assert_int_equal(barrier_expire(u.task, UINT64_MAX), 0);
+	assert_true(barrier_end(u.task, 0));
+	assert_int_equal(world.wakes, 1);
+	u.task->uffd = -1;
+	faults_stop(&u);
+}
+
 int
 main(void)
 {
@@ -483,6 +519,7 @@ main(void)
 		cmocka_unit_test(wire_counts_promises),
 		cmocka_unit_test(kept_is_not_woken),
 		cmocka_unit_test(holes_make_no_objects),
+		cmocka_unit_test(writes_wait_for_a_fork),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,11 +173,12 @@ a_batch_ends_with_the_room(void **state)
 		else
 			assert_stayed(o, i, true);
 	assert_all_stayed(o, 100, 104, true);
-	/* Protected, stored, stored, stored, refused, punched, punched. */
-	assert_int_equal(world.call_count, 7);
-	assert_call(4, CALL_PUT, o, 3, 4);
-	assert_call(5, CALL_PUNCH, o, 0, 3);
-	assert_call(6, CALL_PUNCH, o, 5, 6);
+	/* Protected, protected, stored, stored, stored, refused, punched, punched. */
+	assert_int_equal(world.call_count, 8);
+	assert_call(1, CALL_PROTECT, o, 100, 104);
+	assert_call(5, CALL_PUT, o, 3, 4);
+	assert_call(6, CALL_PUNCH, o, 0, 3);
+	assert_call(7, CALL_PUNCH, o, 5, 6);
 	assert_true(world.worker->refused);
 	assert_true(world.writer_wanted > 0);
 	assert_int_equal(world_counter(STAT_PAGEOUT_FAILURES), 8);
@@ -229,6 +230,57 @@ only_what_is_protected_is_stored(void **state)
 			assert_left(world.other, page);
 		world_stop();
 	}
+}
+
+/* --- pins --- */
+
+/* A page into which a device may write stays, dirty; those around it leave. All are looked at
+ * together, protected, before any is copied. When the pin has gone the page leaves as others do. */
+static void
+what_is_pinned_stays(void **state)
+{
+	struct vm_object *o;
+	struct daemon *d;
+	(void)state;
+
+	world_start();
+	o = world.unit.object;
+	d = o->daemon;
+	d->pins.looks = (void *)world.worker;
+	assert_int_equal(pin_marks_create(d), 0);
+	world.is_pinned[2] = world.is_pinned[7] = true;
+	victims_make(o, 0, 8, true);
+	victims_make(o, 8, 10, false);
+	victims_make(o, 100, 102, true);
+	assert_int_equal(world_launder(), 10);
+	assert_int_equal(world.looks, 1);
+	assert_call(0, CALL_PROTECT, o, 0, 8);
+	assert_call(1, CALL_PROTECT, o, 100, 102);
+	assert_call(2, CALL_PUT, o, 0, 1);
+	assert_stayed(o, 2, true);
+	assert_stayed(o, 7, true);
+	assert_all_left(o, 0, 2);
+	assert_all_left(o, 3, 7);
+	assert_all_left(o, 8, 10);
+	assert_all_left(o, 100, 102);
+	assert_int_equal(world_counter(STAT_PINNED), 2);
+	assert_int_equal(world_counter(STAT_PAGEOUT_FAILURES), 0);
+	assert_int_equal(world_counter(STAT_PINS_BROKEN), 0);
+	assert_int_equal(world.worker->pins_pass, 2);
+	assert_int_equal(d->pin_marks.marked, 2);
+
+	world.is_pinned[2] = world.is_pinned[7] = false;
+	world.call_count = 0;
+	world.worker->chosen = world.worker->begun = 0;
+	page_choose(o, 2);
+	page_choose(o, 7);
+	assert_int_equal(world_launder(), 2);
+	assert_left(o, 2);
+	assert_left(o, 7);
+	assert_int_equal(d->pin_marks.marked, 0);
+	d->pins.looks = NULL;
+	pin_marks_destroy(d);
+	world_stop();
 }
 
 /* --- faults --- */
@@ -425,6 +477,7 @@ main(void)
 		cmocka_unit_test(a_batch_ends_with_the_room),
 		cmocka_unit_test(some_room_is_used),
 		cmocka_unit_test(only_what_is_protected_is_stored),
+		cmocka_unit_test(what_is_pinned_stays),
 		cmocka_unit_test(a_fault_wins_until_the_hole),
 		cmocka_unit_test(rescued_victims_are_passed_over),
 		cmocka_unit_test(an_object_that_ended_makes_no_group),

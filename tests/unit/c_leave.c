@@ -159,7 +159,7 @@ what_leaves_is_billed(void **state)
 	assert_int_equal(load_relaxed(&o->references), references);
 	assert_null(o->holes);
 	assert_int_equal(world_counter(STAT_HOLES), 1);
-	assert_int_equal(load_relaxed(&ledger->entries[PAGER_LEDGER_PAGEOUTS]), 4);
+	assert_int_equal(ledger_pages(ledger, PAGER_LEDGER_PAGEOUTS), 4);
 	assert_int_equal(unit_level(&world.unit, STAT_FRAMES_FREE), UNIT_FRAMES);
 	assert_int_equal(unit_level(&world.unit, STAT_PAGES_COMPRESSED), 6);
 	world_stop();
@@ -229,7 +229,7 @@ stay(bool is_rescued)
 	world.call_count = 0;
 	world.is_laundering = true;
 	watch_client(task_cookie(world.unit.task));
-	victim_stay(w->stats, &w->victims[--w->chosen], is_rescued);
+	victim_stay(w->stats, &w->victims[--w->chosen], is_rescued ? STAYS_WANTED : STAYS_NO_ROOM);
 	world.is_laundering = false;
 }
 

@@ -53,7 +53,7 @@ stop(void **state)
 	while (task_teardown(u.task))
 		continue;
 	assert_null(u.task->lists);
-	assert_int_equal(u.task->list_count, 0);
+	assert_int_equal(load_relaxed(&u.task->list_count), 0);
 	assert_int_equal(wired_used(), 0);
 	assert_int_equal(load_relaxed(&u.task->bill.process->wired_promised), 0);
 	assert_int_equal(ledger_pages(&u.task->bill.ledger, PAGER_LEDGER_PAGE_TABLE), tables);
@@ -241,7 +241,7 @@ lists_end_with_memory(void **state)
 	/* Not even one page: there is no list. */
 	assert_int_equal(begin(20, 10, 0, &rest), 0);
 	assert_int_equal(page_list_gather(rest, 0, &more), -ENOBUFS);
-	assert_int_equal(u.task->list_count, 1);
+	assert_int_equal(load_relaxed(&u.task->list_count), 1);
 	assert_int_equal(wired_used(), 20 * PAGE);
 	page_list_destroy(l);
 	store_relaxed(&u.daemon->frames.free_count, UNIT_FRAMES);

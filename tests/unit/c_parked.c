@@ -205,6 +205,68 @@ side_lane_waits(void **state)
 	faults_stop(&u);
 }
 
+/* A client that makes pages fast gets none while another's fault waits and frames are short, even
+ * where there is one; what it has already it gets. Others do not wait for a second such client. */
+static void
+fast_client_waits(void **state)
+{
+	struct fault_server *server;
+	struct unit u, second;
+	struct task *other;
+	enum wait_for wait;
+	struct daemon *d;
+	struct fault f;
+	(void)state;
+
+	server = faults_start(&u);
+	d = u.daemon;
+	other = unit_task(d);
+	second = (struct unit){ d, other, u.object, NULL };
+	store_page(&u, 6);
+	store_relaxed(&u.task->creation.is_fast, true);
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &second, 9, 1, WAIT_FIRST);
+	assert_int_equal(load_relaxed(&d->park.patient_count), 1);
+	store_relaxed(&d->frames.free_count, d->frames.free_min - 1);
+	assert_true(frames_available_for(d, FRAME_FIRST) > 0);
+	f = fault_at(&u, 3, UFFD_FAULT_WRITE);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_WAITS);
+	assert_int_equal(wait, WAIT_LIMIT);
+	f = fault_at(&u, 6, 0);
+	assert_int_not_equal(fault_handle(server, &f, &wait), FAULT_WAITS);
+	/* Where frames are not short, or nothing can leave, it is served like any other. */
+	store_relaxed(&d->frames.free_count, d->frames.free_min);
+	f = fault_at(&u, 4, UFFD_FAULT_WRITE);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
+	store_relaxed(&d->frames.free_count, d->frames.free_min - 1);
+	store_relaxed(&d->park.squeezed, true);
+	f = fault_at(&u, 5, UFFD_FAULT_WRITE);
+	assert_int_equal(fault_handle(server, &f, &wait), FAULT_ANSWERED);
+	store_relaxed(&d->park.squeezed, false);
+	/* It waits behind the other one, and comes next. */
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &u, 3, 1, WAIT_LIMIT);
+	parked_serve(server);
+	assert_int_equal(load_relaxed(&d->park.count), 2);
+	parked_drop(d, other);
+	assert_int_equal(load_relaxed(&d->park.patient_count), 0);
+	store_relaxed(&d->frames.free_count, d->frames.free_min - 1);
+	parked_serve(server);
+	assert_int_equal(load_relaxed(&d->park.count), 0);
+	assert_int_equal(kind_at(&u, 3), SLOT_RESIDENT);
+	/* A fault of a fast client is none for which another one waits. */
+	store_relaxed(&d->frames.free_count, 0);
+	park(server, &u, 7, 1, WAIT_FIRST);
+	assert_int_equal(load_relaxed(&d->park.patient_count), 0);
+	store_relaxed(&d->frames.free_count, UNIT_FRAMES);
+	store_relaxed(&u.task->creation.is_fast, false);
+	parked_serve(server);
+	assert_int_equal(load_relaxed(&d->park.patient_count), 0);
+	assert_int_equal(load_relaxed(&d->park.count), 0);
+	task_put(other);
+	faults_stop(&u);
+}
+
 /* A client that waits for its own limit holds up no other client. */
 static void
 limit_holds_up_nobody(void **state)
@@ -513,6 +575,7 @@ main(void)
 		cmocka_unit_test(no_place_is_sent_back),
 		cmocka_unit_test(last_waiter_ends),
 		cmocka_unit_test(side_lane_waits),
+		cmocka_unit_test(fast_client_waits),
 		cmocka_unit_test(limit_holds_up_nobody),
 		cmocka_unit_test(refused_are_not_forgotten),
 		cmocka_unit_test(side_lane_is_rung),

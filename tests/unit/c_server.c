@@ -7,6 +7,7 @@
 
 #include "fault/deferred.h"
 #include "fault/direct.h"
+#include "fault/read_poll.h"
 #include "fault/server.h"
 
 /* A storm of faults is read to its end, one batch a turn: another client's fault comes in between.
@@ -178,6 +179,71 @@ end_drops_what_lies_there(void **state)
 	unit_stop(&u);
 }
 
+/* Whether the server, which has a read under way, looks for a client's fault without sleeping. */
+static bool
+polls_for_read(struct daemon *d, struct client *c, unsigned ahead, uint64_t limit_us)
+{
+	struct fault_seat *seat = &d->seats[0];
+	uint64_t before = stats_counter(&d->stats, STAT_POLLED_READS);
+	bool polled;
+
+	store_relaxed(&d->params.read_poll_us, limit_us);
+	server_world.polls = 0;
+	store_release(&seat->stopping, false);
+	seat->swapins_used = 1;
+	seat->swapins_ahead = ahead;
+	client_touch(c, 0, 1);
+	server_run(&d->servers[0]);
+	seat->swapins_used = seat->swapins_ahead = 0;
+	polled = server_world.timeouts[0] == 0;
+	assert_int_equal(stats_counter(&d->stats, STAT_POLLED_READS) - before, polled);
+	return polled;
+}
+
+/* A server polls while a thread waits for a read, but not for what is read ahead, not where its
+ * CPU is wanted by threads in a hurry, and ever less where polling brings nothing. */
+static void
+reads_are_polled_for(void **state)
+{
+	struct read_poll *p;
+	struct client c;
+	struct daemon *d;
+	struct unit u;
+	unsigned skipped = 0;
+	(void)state;
+
+	d = servers_start(&u, 1);
+	p = &d->seats[0].read_poll;
+	client_open(&u, &c);
+	assert_int_equal(fault_servers_add(d, c.task, LANE_COMMON), 0);
+	assert_true(polls_for_read(d, &c, 0, 1));
+	*p = (struct read_poll){ 0 };
+	assert_false(polls_for_read(d, &c, 1, 1));
+	assert_false(polls_for_read(d, &c, 0, 0));
+	store_relaxed(&d->servers[0].gives_way, true);
+	assert_false(polls_for_read(d, &c, 0, 1));
+	store_relaxed(&d->servers[0].gives_way, false);
+	assert_true(polls_for_read(d, &c, 0, 1));
+	*p = (struct read_poll){ 0 };
+	read_poll_note(p, true);
+	read_poll_note(p, true);
+	while (!read_poll_may(p))
+		skipped++;
+	assert_int_equal(skipped, 16);
+	read_poll_note(p, false);
+	for (skipped = 0; !read_poll_may(p); skipped++)
+		continue;
+	assert_int_equal(skipped, 8);
+	read_poll_note(p, false);
+	assert_true(read_poll_may(p));
+	for (unsigned i = 0; i < 64; i++)
+		read_poll_note(p, true);
+	assert_int_equal(p->skips, 1024);
+	fault_servers_remove(d, c.task);
+	client_close(&c);
+	servers_stop(&u);
+}
+
 int
 main(void)
 {
@@ -187,6 +253,7 @@ main(void)
 		cmocka_unit_test(next_server_takes_all),
 		cmocka_unit_test(held_up_is_tried_again),
 		cmocka_unit_test(end_drops_what_lies_there),
+		cmocka_unit_test(reads_are_polled_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,16 +41,16 @@ test_ledger(void **state)
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_INTERNAL_COMPRESSED), 2);
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_WIRED_MEM), 2);
 	assert_int_equal(ledger_pages(&l, PAGER_LEDGER_PHYS_FOOTPRINT), 5);
-	assert_int_equal(load_relaxed(&l.footprint_peak), 5);
+	assert_int_equal(load_relaxed(&l.entries[PAGER_LEDGER_PHYS_FOOTPRINT].lifetime_most), 5);
 	assert_int_equal(ledger_value(&l, PAGER_LEDGER_INTERNAL, 4096), 3 * 4096);
 	post(&l, 1, LEDGER_CLASS_INTERNAL_COMPRESSED, LEDGER_CLASS_INTERNAL);
 	post(&l, 1, LEDGER_CLASS_NONE, LEDGER_CLASS_NONE);
-	assert_int_equal(load_relaxed(&l.footprint_peak), 5);
+	assert_int_equal(load_relaxed(&l.entries[PAGER_LEDGER_PHYS_FOOTPRINT].lifetime_most), 5);
 	post(&l, 2, LEDGER_CLASS_INTERNAL, LEDGER_CLASS_NONE);
 	post(&l, 1, LEDGER_CLASS_INTERNAL_COMPRESSED, LEDGER_CLASS_NONE);
 	post(&l, 2, LEDGER_CLASS_INTERNAL_WIRED, LEDGER_CLASS_NONE);
 	assert_true(ledger_is_zero(&l));
-	assert_int_equal(load_relaxed(&l.footprint_peak), 5);
+	assert_int_equal(load_relaxed(&l.entries[PAGER_LEDGER_PHYS_FOOTPRINT].lifetime_most), 5);
 	/* Counts are no balance. */
 	ledger_count(&l, PAGER_LEDGER_FAULTS, 7);
 	assert_true(ledger_is_zero(&l));

@@ -178,7 +178,7 @@ filled_at_once(void **state)
 	assert_int_equal(kernel.made_count, 1);
 	made(0, UFFDIO_COPY, 0, 4);
 	assert_int_equal(kernel.made[0].mode, UFFDIO_COPY_MODE_WP);
-	assert_int_equal(uffd_zeropage(UFFD, AT, 2 * PAGE, &done), 0);
+	assert_int_equal(uffd_zeropage(UFFD, AT, 2 * PAGE, 0, &done), 0);
 	assert_int_equal(done, 2 * PAGE);
 	made(1, UFFDIO_ZEROPAGE, 0, 2);
 }
@@ -203,7 +203,7 @@ filled_in_parts(void **state)
 	again();
 	answers(EAGAIN, PAGE);
 	answers(EEXIST, -EEXIST);
-	assert_int_equal(uffd_zeropage(UFFD, AT, 4 * PAGE, &done), -EEXIST);
+	assert_int_equal(uffd_zeropage(UFFD, AT, 4 * PAGE, 0, &done), -EEXIST);
 	assert_int_equal(done, PAGE);
 	assert_int_equal(kernel.made_count, 2);
 }
@@ -222,7 +222,7 @@ filling_fails(void **state)
 		assert_int_equal(done, 0);
 		/* Here only errno says so. */
 		answers(errors[i], 0);
-		assert_int_equal(uffd_zeropage(UFFD, AT, PAGE, &done), -errors[i]);
+		assert_int_equal(uffd_zeropage(UFFD, AT, PAGE, 0, &done), -errors[i]);
 		assert_int_equal(done, 0);
 		assert_int_equal(kernel.made_count, 2);
 	}
@@ -238,14 +238,37 @@ tries_are_bounded(void **state)
 
 	kernel.otherwise = (struct answer){ EAGAIN, -EAGAIN };
 	assert_int_equal(copy(1, &done), -EAGAIN);
-	assert_int_equal(uffd_zeropage(UFFD, AT, PAGE, &done), -EAGAIN);
+	assert_int_equal(uffd_zeropage(UFFD, AT, PAGE, 0, &done), -EAGAIN);
 	assert_int_equal(uffd_continue(UFFD, AT, PAGE, 0), -EAGAIN);
 	assert_int_equal(kernel.made_count, 3 * TRIES);
 	kernel.made_count = 0;
-	assert_int_equal(uffd_protect(UFFD, AT, PAGE), -EAGAIN);
+	assert_int_equal(uffd_protect(UFFD, AT, PAGE, 0), -EAGAIN);
 	assert_int_equal(uffd_poison(UFFD, AT, PAGE, 0), -EAGAIN);
 	assert_int_equal(kernel.made_count, 2 * TRIES + 1); /* one wakes */
 	assert_int_equal(uffd_retries() - before, 5 * TRIES);
+}
+
+/* Jobs wait until it has changed: no client is told EAGAIN. */
+static void
+patience(void **state)
+{
+	uint64_t before = uffd_retries();
+	size_t done;
+	(void)state;
+
+	for (unsigned i = 0; i < TRIES; i++)
+		answers(EAGAIN, 0);
+	assert_int_equal(uffd_protect(UFFD, AT, PAGE, UFFD_MODE_PATIENT), 0);
+	for (unsigned i = 0; i < TRIES; i++)
+		answers(EAGAIN, -EAGAIN);
+	assert_int_equal(uffd_zeropage(UFFD, AT, PAGE, UFFD_MODE_PATIENT, &done), 0);
+	assert_int_equal(done, PAGE);
+	assert_int_equal(kernel.made_count, 2 * TRIES + 2);
+	assert_int_equal(uffd_retries() - before, 2 * TRIES);
+	/* Another error ends it. */
+	answers(EAGAIN, 0);
+	answers(ESRCH, 0);
+	assert_int_equal(uffd_protect(UFFD, AT, PAGE, UFFD_MODE_PATIENT), -ESRCH);
 }
 
 /* --- mapping --- */
@@ -313,7 +336,7 @@ protecting_parts(void **state)
 	(void)state;
 
 	answers(EAGAIN, 0);
-	assert_int_equal(uffd_protect(UFFD, AT, 3 * PAGE), 0);
+	assert_int_equal(uffd_protect(UFFD, AT, 3 * PAGE, 0), 0);
 	assert_int_equal(kernel.made_count, 2);
 	made(1, UFFDIO_WRITEPROTECT, 0, 3);
 	assert_int_equal(kernel.made[1].mode, UFFDIO_WRITEPROTECT_MODE_WP);
@@ -326,14 +349,14 @@ protecting_parts(void **state)
 	answers(0, 0);
 	answers(ENOENT, 0);
 	answers(0, 0);
-	assert_int_equal(uffd_protect(UFFD, AT, 3 * PAGE), 0);
+	assert_int_equal(uffd_protect(UFFD, AT, 3 * PAGE, 0), 0);
 	assert_int_equal(kernel.made_count, 4);
 	for (unsigned i = 0; i < 3; i++)
 		made(1 + i, UFFDIO_WRITEPROTECT, i, 1);
 	again();
 	answers(ENOENT, 0);
 	answers(ESRCH, 0);
-	assert_int_equal(uffd_protect(UFFD, AT, 3 * PAGE), -ESRCH);
+	assert_int_equal(uffd_protect(UFFD, AT, 3 * PAGE, 0), -ESRCH);
 	assert_int_equal(kernel.made_count, 2);
 }
 
@@ -427,7 +450,7 @@ static void
 nothing_at_all(void *argument)
 {
 	(void)argument;
-	(void)uffd_protect(UFFD, AT, 0);
+	(void)uffd_protect(UFFD, AT, 0, 0);
 }
 
 static void
@@ -438,7 +461,7 @@ with_a_lock(void *argument)
 	(void)argument;
 	lock_init(&lock, RANK_PAGEQ);
 	lock_acquire(&lock);
-	(void)uffd_protect(UFFD, AT, PAGE);
+	(void)uffd_protect(UFFD, AT, PAGE, 0);
 }
 
 static void
@@ -460,6 +483,7 @@ main(void)
 		cmocka_unit_test_setup(filled_in_parts, start),
 		cmocka_unit_test_setup(filling_fails, start),
 		cmocka_unit_test_setup(tries_are_bounded, start),
+		cmocka_unit_test_setup(patience, start),
 		cmocka_unit_test_setup(mapped_already, start),
 		cmocka_unit_test_setup(several_mappings, start),
 		cmocka_unit_test_setup(protecting_parts, start),

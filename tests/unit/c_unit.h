@@ -20,6 +20,7 @@
 #include "daemon.h"
 #include "pageq/pageq.h"
 #include "vm/named_entry.h"
+#include "vm/port.h"
 #include "vm/task.h"
 #include "vm/vm_map.h"
 #include "vm/vm_mapping.h"
@@ -93,6 +94,7 @@ unit_start_servers(struct unit *u, unsigned servers)
 	assert_int_equal(task_table_create(d), 0);
 	assert_int_equal(object_table_create(d), 0);
 	named_table_create(d);
+	ports_create(d);
 	assert_int_equal(slots_create(d), 0);
 	assert_int_equal(frames_create(d, 4 * (256u << 10) / 4096), 0);
 	pageq_init(&d->pageq);
@@ -122,6 +124,7 @@ unit_stop(struct unit *u)
 	watch_destroy(d);
 	frames_destroy(d);
 	slots_destroy(d);
+	ports_destroy(d);
 	named_table_destroy(d);
 	object_table_destroy(d);
 	bells_destroy(&d->bells);

@@ -6,7 +6,11 @@
 
 #include <errno.h>
 
+#include "audit/audit_priv.h"
+#include "audit/report.h"
+#include "pageq/pageq.h"
 #include "transit/discard.h"
+#include "transit/release.h"
 #include "upl/upl.h"
 
 static void
@@ -234,6 +238,18 @@ assert_of_file(struct vm_object *o, uint64_t index, bool is_dirty)
 	assert_int_equal(page_at(o, index)->cref, is_dirty ? 0 : CREF_PLACE.v);
 }
 
+/* The object is no file any more. The record of a client stays for as long as pages are billed to
+ * it.
+ */
+static void
+file_end(struct vm_object *o)
+{
+	store_release(&world.unit.task->state, TASK_DEAD);
+	dirty_release(o->daemon);
+	o->external = NULL;
+	o->standing = STANDING_PLAIN;
+}
+
 /* Of an object whose pager has a place for each page: what was written to its place is clean, what
  * came from there too; what could not be had is asked for again. */
 static void
@@ -248,6 +264,7 @@ pages_that_have_a_place(void **state)
 	watch_client(task_cookie(world.unit.task));
 	o = world.unit.object;
 	o->external = &external;
+	o->standing = STANDING_EXTERNAL;
 	for (uint64_t i = 0; i < 4; i++) {
 		page_make(o, i, true);
 		assert_of_file(o, i, true);
@@ -288,8 +305,172 @@ pages_that_have_a_place(void **state)
 	assert_int_equal(slot_kind(load_relaxed(vm_object_slot(o, 7))), SLOT_ABSENT);
 	upl_destroy(u);
 	vm_object_discard(o, 0, 8);
-	o->external = NULL;
+	file_end(o);
 	world_stop();
+}
+
+/* An object with a place for each page, and dirty pages at those places. */
+static struct vm_object *
+file_start(struct external *external, const uint64_t *dirty, unsigned count)
+{
+	struct vm_object *o;
+
+	world_start();
+	watch_client(task_cookie(world.unit.task));
+	o = world.unit.object;
+	o->external = external;
+	o->standing = STANDING_EXTERNAL;
+	for (unsigned i = 0; i < count; i++)
+		page_make(o, dirty[i], true);
+	store_relaxed(&external->dirty_since, 0);
+	return o;
+}
+
+static void
+file_stop(struct vm_object *o)
+{
+	assert_null(o->upls);
+	vm_object_discard(o, 0, 8);
+	file_end(o);
+	world_stop();
+}
+
+/* => failures of the check of objects */
+static unsigned
+objects_check(struct vm_object *o)
+{
+	char text[1000];
+	struct report r = report_begin(text, sizeof(text));
+
+	check_objects(o->daemon, &r);
+	return r.failures;
+}
+
+static struct upl *
+cleaning_begin(void *memory, struct vm_object *o, uint64_t first, unsigned count)
+{
+	return upl_begin(memory, o, NULL, 0, first, count, UPL_CLEANING_ALL);
+}
+
+/* In the cleaning form pages are busy only while they are copied. What is committed is clean, by
+ * range, unless it was written to; what is aborted, wired, or was written to stays dirty, and the
+ * object is told. */
+static void
+cleaning_lists_let_threads_go_on(void **state)
+{
+	_Alignas(struct upl) char memory[UPL_BYTES(8)];
+	struct external external = { 0 };
+	const uint64_t dirty[] = { 0, 1, 3, 4, 6 };
+	struct vm_object *o = file_start(&external, dirty, ARRAY_LEN(dirty));
+	struct upl *u;
+	(void)state;
+
+	page_make(o, 2, false);
+	page_at(o, 2)->cref = CREF_PLACE.v;
+	vm_page_flags_set(page_at(o, 6), PAGE_BUSY);
+	pageq_lock(o->daemon);
+	pageq_wire_locked(o->daemon, o, slot_frame(load_relaxed(vm_object_slot(o, 6))));
+	pageq_unlock(o->daemon);
+	vm_object_unbusy(o, 6, page_at(o, 6));
+	u = cleaning_begin(memory, o, 0, 8);
+	assert_int_equal(upl_gather_dirty(u, 8), UPL_STOP_END);
+	assert_int_equal(u->held, 5);
+	assert_false(upl_holds(u, 2) || upl_holds(u, 5) || upl_holds(u, 7));
+	for (unsigned i = 0; i < ARRAY_LEN(dirty); i++)
+		assert_true(load_relaxed(&page_at(o, dirty[i])->word) & PAGE_BUSY);
+	assert_true(fault_meets(o, 1));
+	/* They are busy for a moment, as any page: no memory is set aside for the list. */
+	assert_int_equal(load_relaxed(&o->daemon->frames.listed), 0);
+	upl_go_on(u);
+	assert_true(world.is_woken[1]);
+	for (unsigned i = 0; i < ARRAY_LEN(dirty); i++)
+		assert_int_equal(load_relaxed(&page_at(o, dirty[i])->word) &
+				     (PAGE_BUSY | PAGE_DIRTY | PAGE_WRITING),
+		    dirty[i] == 6 ? PAGE_DIRTY : PAGE_DIRTY | PAGE_WRITING);
+	assert_int_equal(objects_check(o), 0);
+	/* A thread writes to page 3. */
+	vm_page_flags_clear(page_at(o, 3), PAGE_WRITING);
+	store_relaxed(&external.dirty_since, 0);
+	assert_int_equal(upl_commit(u, 0, 1, UPL_COMMIT_CLEAR_DIRTY), 0);
+	assert_of_file(o, 0, false);
+	assert_int_equal(load_relaxed(&external.dirty_since), 0);
+	assert_int_equal(upl_abort(u, 1, 1, UPL_ABORT_ERROR), 0);
+	assert_of_file(o, 1, true);
+	assert_int_not_equal(load_relaxed(&external.dirty_since), 0);
+	assert_int_equal(upl_commit(u, 2, 3, UPL_COMMIT_CLEAR_DIRTY), 0);
+	assert_of_file(o, 3, true);
+	assert_of_file(o, 4, false);
+	store_relaxed(&external.dirty_since, 0);
+	assert_int_equal(upl_commit(u, 5, 3, UPL_COMMIT_CLEAR_DIRTY), 0);
+	assert_int_equal(page_state_at(o, 6), PAGE_WIRED);
+	assert_int_not_equal(load_relaxed(&external.dirty_since), 0);
+	assert_int_equal(u->held, 0);
+	upl_end(u);
+	/* A page on its way is a list's. */
+	assert_int_equal(objects_check(o), 0);
+	vm_page_flags_set(page_at(o, 1), PAGE_WRITING);
+	assert_int_equal(objects_check(o), 1);
+	vm_page_flags_clear(page_at(o, 1), PAGE_WRITING);
+	file_stop(o);
+}
+
+/* Content of a page that is on its way is not overtaken by content that is older: while one
+ * cleaning list has a page no other takes it, also where it has been written to meanwhile. */
+static void
+no_two_cleaning_lists_have_a_page(void **state)
+{
+	_Alignas(struct upl) char memory[2][UPL_BYTES(8)];
+	struct external external = { 0 };
+	const uint64_t dirty[] = { 0, 1, 2, 3 };
+	struct vm_object *o = file_start(&external, dirty, ARRAY_LEN(dirty));
+	struct upl *a, *b;
+	(void)state;
+
+	a = cleaning_begin(memory[0], o, 0, 3);
+	assert_int_equal(upl_gather_dirty(a, 2), UPL_STOP_MOST);
+	assert_int_equal(a->held, 2);
+	upl_clip(a);
+	upl_go_on(a);
+	vm_page_flags_clear(page_at(o, 1), PAGE_WRITING);
+	/* Page 0 is waited for by number, page 1 must be written once more, and afterwards. */
+	b = cleaning_begin(memory[1], o, 0, 4);
+	assert_int_equal(upl_gather_dirty(b, 8), UPL_STOP_LISTED);
+	assert_int_equal(b->gathered, 1);
+	assert_int_equal(b->held, 0);
+	upl_end(b);
+	assert_int_equal(upl_commit(a, 0, 2, UPL_COMMIT_CLEAR_DIRTY), 0);
+	upl_end(a);
+	/* Page 2 is in transit. */
+	vm_page_flags_set(page_at(o, 2), PAGE_BUSY);
+	b = cleaning_begin(memory[1], o, 0, 4);
+	assert_int_equal(upl_gather_dirty(b, 8), UPL_STOP_BUSY);
+	assert_int_equal(b->gathered, 2);
+	assert_true(upl_holds(b, 1));
+	upl_end(b);
+	vm_page_flags_clear(page_at(o, 2), PAGE_BUSY);
+	file_stop(o);
+}
+
+/* Nothing is let go as protected that is not. */
+static void
+what_can_be_written_is_not_cleaned(void **state)
+{
+	_Alignas(struct upl) char memory[UPL_BYTES(8)];
+	struct external external = { 0 };
+	const uint64_t dirty[] = { 0, 1 };
+	struct vm_object *o = file_start(&external, dirty, ARRAY_LEN(dirty));
+	struct upl *u;
+	(void)state;
+
+	world.protect_error = -EAGAIN;
+	u = cleaning_begin(memory, o, 0, 8);
+	assert_int_equal(upl_gather_dirty(u, 8), UPL_STOP_BUSY);
+	assert_int_equal(u->held + u->gathered, 0);
+	for (uint64_t i = 0; i < 2; i++)
+		assert_of_file(o, i, true);
+	assert_int_not_equal(load_relaxed(&external.dirty_since), 0);
+	upl_end(u);
+	file_stop(o);
 }
 
 /* The most that one list covers. */
@@ -324,6 +505,9 @@ main(void)
 		cmocka_unit_test(what_can_be_written_is_not_held),
 		cmocka_unit_test(filled_pages_of_wired_ranges_are_wired),
 		cmocka_unit_test(pages_that_have_a_place),
+		cmocka_unit_test(cleaning_lists_let_threads_go_on),
+		cmocka_unit_test(no_two_cleaning_lists_have_a_page),
+		cmocka_unit_test(what_can_be_written_is_not_cleaned),
 		cmocka_unit_test(lists_are_clipped),
 	};
 

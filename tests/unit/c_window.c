@@ -247,9 +247,11 @@ patience_ends(void **state)
 	hold(&u, 0);
 	touch(server, &u, 4, 0);
 	require_put_off(server, 1);
+	assert_int_equal(stats_counter(&u.daemon->stats, STAT_TRACE_INEXACT), 0);
 	server->seat->deferred[0].window_since_ns = 1;
 	deferred_serve(server);
 	require_put_off(server, 0);
+	assert_int_equal(stats_counter(&u.daemon->stats, STAT_TRACE_INEXACT), 1);
 	assert_int_equal(state_at(&u, 4), PAGE_ACTIVE);
 	assert_int_equal(records(&u), WINDOW + 1);
 	/* The held page has left the window as it was; the next one to leave stands behind it. */

@@ -117,7 +117,7 @@ ct_page(void *page, size_t bytes, struct ct_id id)
 void
 ct_check_page_of_kind(const void *page, size_t bytes, struct ct_id id, enum ct_kind kind)
 {
-	static __thread char expected[CT_PAGE_MAX];
+	static __thread char expected[CT_PAGE_MAX] __attribute__((aligned(64)));
 	uint64_t tag[4];
 	size_t at = 0;
 
@@ -182,7 +182,7 @@ relocate(void *ctx, struct cowner owner, struct cref from, struct cref to)
 }
 
 void
-ct_create(struct ct *t, size_t page_bytes, size_t arena_bytes, unsigned workers)
+ct_configure(struct ct *t, size_t page_bytes, size_t arena_bytes, unsigned workers)
 {
 	memset(t, 0, sizeof(*t));
 	store_relaxed(&t->limit, (long long)1 << 60);
@@ -194,6 +194,12 @@ ct_create(struct ct *t, size_t page_bytes, size_t arena_bytes, unsigned workers)
 		.ops = &t->ops,
 		.ctx = t,
 	};
+}
+
+void
+ct_create(struct ct *t, size_t page_bytes, size_t arena_bytes, unsigned workers)
+{
+	ct_configure(t, page_bytes, arena_bytes, workers);
 	assert_int_equal(compressor_create(&t->config, &t->c), 0);
 }
 
@@ -260,7 +266,7 @@ ct_load(struct ct *t, struct cref cref, struct ct_id id)
 void
 ct_load_kind(struct ct *t, struct cref cref, struct ct_id id, enum ct_kind kind)
 {
-	static char page[CT_PAGE_MAX] __attribute__((aligned(4096)));
+	static _Thread_local char page[CT_PAGE_MAX] __attribute__((aligned(4096)));
 
 	memset(page, 0xa5, sizeof(page));
 	assert_int_equal(compressor_load(t->c, cref, page), 0);
@@ -344,7 +350,7 @@ ct_swapout(struct ct *t, struct ct_disk *d)
 	const void *bytes;
 	size_t length;
 
-	if (!compressor_swapout_begin(t->c, &segment, &bytes, &length))
+	if (!compressor_swapout_begin(t->c, false, &segment, &bytes, &length))
 		return 0;
 	struct cplace place = ct_disk_write(d, bytes, length);
 	if (compressor_swapout_end(t->c, segment, 0, place))

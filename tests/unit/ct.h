@@ -58,6 +58,8 @@ struct ct {
 	void *user;
 };
 
+/* Sets up but for the compressor. */
+void ct_configure(struct ct *t, size_t page_bytes, size_t arena_bytes, unsigned workers);
 /* Sets up with `arena_bytes` and no limit. */
 void ct_create(struct ct *t, size_t page_bytes, size_t arena_bytes, unsigned workers);
 void ct_destroy(struct ct *t);

@@ -24,7 +24,7 @@ connect_errors(void **state)
 	memset(path, 'x', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
 	assert_int_equal(pager_connect(path, NULL, &p), -EINVAL);
-	options.flags = 1;
+	options.flags = 2;
 	assert_int_equal(pager_connect(NULL, &options, &p), -EINVAL);
 	options.flags = 0;
 	options.size = 4;
@@ -213,7 +213,7 @@ arguments(void **state)
 	assert_int_equal(pager_deallocate(p, own, PAGE), -EINVAL);
 	assert_int_equal(pager_wire(p, a + 3 * PAGE, 2 * PAGE), -EINVAL);
 	assert_int_equal(pager_unwire(p, NULL, PAGE), -EINVAL);
-	assert_int_equal(pager_behavior(p, a, PAGE, PAGER_BEHAVIOR_PAGEOUT + 1), -EINVAL);
+	assert_int_equal(pager_behavior(p, a, PAGE, PAGER_BEHAVIOR_REUSE + 1), -EINVAL);
 	assert_int_equal(pager_behavior(p, a, PAGE, -1), -EINVAL);
 	assert_int_equal(pager_behavior(p, a + 2 * PAGE, 3 * PAGE, PAGER_BEHAVIOR_FREE), -EINVAL);
 	assert_int_equal(pager_page_query(p, own, &disposition), -EINVAL);
@@ -244,9 +244,9 @@ advice_and_questions(void **state)
 	assert_int_equal(fake_missing(d->fake), 16); /* every page was touched, none twice */
 	assert_int_equal(a[3 * PAGE], 42);
 	assert_int_equal(pager_unwire(p, a, 16 * PAGE), 0);
-	for (int b = PAGER_BEHAVIOR_DEFAULT; b <= PAGER_BEHAVIOR_PAGEOUT; b++)
+	for (int b = PAGER_BEHAVIOR_DEFAULT; b <= PAGER_BEHAVIOR_REUSE; b++)
 		assert_int_equal(pager_behavior(p, a, 16 * PAGE, b), 0);
-	assert_int_equal(fake_requests(d->fake, PAGER_MSG_BEHAVIOR), 8);
+	assert_int_equal(fake_requests(d->fake, PAGER_MSG_BEHAVIOR), 10);
 	assert_int_equal(pager_region(p, a + 5, &info), 0);
 	assert_ptr_equal(info.addr, a);
 	assert_int_equal(info.size_bytes, 16 * PAGE);

@@ -152,7 +152,7 @@ protect_leaves_foreign_mappings(void **state)
 static void
 arguments(void **state)
 {
-	static const unsigned bad[] = { 16, 1u << 23, PAGER_ALLOC_ALIGNED(47),
+	static const unsigned bad[] = { 128, 1u << 23, PAGER_ALLOC_ALIGNED(47),
 		PAGER_ALLOC_ALIGNED(255), PAGER_ALLOC_FIXED | PAGER_ALLOC_ALIGNED(13) };
 	struct d_fixture *d = *state;
 	struct pager *p = d->pager;

@@ -402,45 +402,6 @@ child_status(pid_t child)
 	return status;
 }
 
-static void
-fork_child(void **state)
-{
-	struct d_fixture *d = *state;
-	struct pager_statistics stat;
-	char *a;
-	void *v;
-	pid_t child;
-	int status;
-
-	assert_int_equal(pager_allocate(d->pager, 4 * PAGE, 0, &v), 0);
-	a = v;
-	memset(a, 5, 4 * PAGE);
-	child = fork();
-	if (child == 0) {
-		int bad = pager_allocate(d->pager, PAGE, 0, &v) != -ENOTCONN;
-
-		bad |= pager_statistics(d->pager, &stat) != -ENOTCONN;
-		bad |= pager_deallocate(d->pager, a, PAGE) != -ENOTCONN;
-		bad |= pager_wire(d->pager, a, PAGE) != -ENOTCONN;
-		bad |= pager_disconnect(d->pager) != 0;
-		_exit(bad);
-	}
-	assert_int_equal(child_status(child), 0);
-	child = fork();
-	if (child == 0) {
-		signal(SIGSEGV, SIG_DFL);
-		_exit(*(volatile char *)a);
-	}
-	status = child_status(child);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-	/* The parent has felt nothing. */
-	assert_int_equal(pager_statistics(d->pager, &stat), 0);
-	assert_int_equal(a[3 * PAGE], 5);
-	assert_int_equal(fake_sessions(d->fake), 1);
-	assert_int_equal(fake_strays(d->fake), 0);
-	assert_int_equal(atomic_load(&d->died), 0);
-}
-
 /* Connects, allocates and checks memory. */
 static int
 client_program(const char *socket)
@@ -526,7 +487,6 @@ main(void)
 #endif
 		WITH_DAEMON(daemon_dies),
 		WITH_DAEMON(disconnect_unmaps),
-		WITH_DAEMON(fork_child),
 		WITH_DAEMON(fork_child_connects),
 	};
 

@@ -174,6 +174,71 @@ footprint_and_limit(void **state)
 }
 
 static void
+wired(void **state)
+{
+	struct json_object *object, *row;
+
+	RUN("wired", 0);
+	SAYS("wired 5M, in page lists 0B");
+	SAYS("      s7 ");
+	SAYS("      s8 ");
+	SAYS("evil?[2J");
+	SAYS("mapping                10          128.0  a place where");
+	SAYS("library                 4          500.5  a file");
+	SAYS("page_list               0              -  a page list");
+	SAYS("vnodes                    4      1000B  library");
+	SAYS("  1.7K               of malloc");
+	SAYS("  3.9K               malloc's");
+	RUN("wired --json", 0);
+	object = json_tokener_parse(output);
+	assert_int_equal(number(object, "other_heap"), 5000 - 3282);
+	row = json_object_object_get(object, "clients");
+	assert_int_equal(json_object_array_length(row), 2);
+	assert_int_equal(number(json_object_array_get_idx(row, 0), "by_others"), 0);
+	assert_int_equal(number(json_object_array_get_idx(row, 1), "by_others"), 2 << 20);
+	row = json_object_object_get(json_object_object_get(object, "costs"), "library");
+	assert_int_equal(number(row, "bytes"), 2002);
+	json_object_put(object);
+}
+
+static void
+footprint_forms(void **state)
+{
+	struct json_object *object, *row;
+
+	RUN("footprint 4242 --entries", 0);
+	SAYS("ENTRY ");
+	SAYS("CREDIT");
+	RUN("footprint 4242 --entries --json", 0);
+	object = json_tokener_parse(output);
+	assert_true(json_object_object_get_ex(object, "phys_mem", &row));
+	assert_int_equal(number(row, "balance"), 3 << 20);
+	assert_int_equal(number(row, "debit"), 7 << 20);
+	assert_int_equal(number(row, "interval_most"), 4 << 20);
+	json_object_put(object);
+	RUN("footprint 4242 -i 0.01 -c 3", 0);
+	SAYS("SECONDS");
+	RUN("footprint 4242 -i 0.01 -c 2 --json", 0);
+	RUN("footprint 4242 --explain", 0);
+	SAYS("resident by fault 3M, neighbour 1M\n");
+	SAYS("stored by wire 1M\n");
+	SAYS("not mapped");
+	SAYS("sum 325M, phys_footprint");
+	RUN("footprint 4242 --explain --json", 0);
+	object = json_tokener_parse(output);
+	assert_int_equal(number(object, "sum"), 65 * 5 << 20);
+	assert_true(json_object_object_get_ex(object, "objects", &row));
+	assert_int_equal(json_object_array_length(row), 65);
+	json_object_put(object);
+	RUN("footprint 1 --explain", 1);
+	SAYS("process 1 is not a client");
+	RUN("footprint 1 --entries", 1);
+	RUN("footprint 1 -i 0.01", 1);
+	RUN("footprint 4242 --explain --entries", 2);
+	RUN("map 4242 --explain", 2);
+}
+
+static void
 check(void **state)
 {
 	RUN("check", 0);
@@ -229,9 +294,20 @@ other_commands(void **state)
 	SAYS("not recording");
 	RUN("trace start", 2);
 	RUN("top -i 0.01 -c 2", 0);
-	SAYS("FOOTPRINT");
+	SAYS("FOOTP*");
+	SAYS("C compressor 800K");
+	SAYS("(2.50:1)");
 	assert_true(strstr(output, "4244") < strstr(output, "4243")); /* sorted */
 	RUN("top -i 0.01 -c 2 --json", 0);
+	RUN("top -b -n 1 --sort pid --filter 4243", 0);
+	SAYS("   4243 ");
+	assert_null(strstr(output, "4244"));
+	RUN("top -b -n 1 --tree", 0);
+	SAYS(", 3 clients\n");
+	RUN("top --sort nonsense", 2);
+	SAYS("there is no column \"nonsense\"");
+	RUN("top --filter \"$(printf %64s)\"", 2);
+	SAYS("is too long");
 }
 
 static void
@@ -259,7 +335,8 @@ output_is_lost(void **state)
 {
 	static const char *const commands[] = { "stat", "stat --json", "stat -i 0.01 -c 2",
 		"top -i 0.01 -c 2", "clients", "clients --json", "map 4242", "map 4242 --json",
-		"footprint 4242", "limit 4242 64M", "debug show", "policy", "param",
+		"footprint 4242", "footprint 4242 --explain", "footprint 4242 --entries", "wired",
+		"wired --json", "export", "limit 4242 64M", "debug show", "policy", "param",
 		"param get fault_cluster", "trace show", "trace show --json", "--help",
 		"map --help", "--version" };
 	char command[128];
@@ -330,6 +407,8 @@ main(int argc, char **argv)
 		WITH_DAEMON(clients),
 		WITH_DAEMON(map),
 		WITH_DAEMON(footprint_and_limit),
+		WITH_DAEMON(wired),
+		WITH_DAEMON(footprint_forms),
 		WITH_DAEMON(check),
 		WITH_DAEMON(other_commands),
 		WITH_DAEMON(usage),

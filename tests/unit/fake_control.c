@@ -55,7 +55,7 @@ fake_accept(struct fake *f)
 	close(fd);
 }
 
-static void
+void
 fake_reply(struct fake *f, struct fake_session *s, const struct pager_msg_header *request,
     int error, const void *body, size_t bytes, int fd)
 {
@@ -104,13 +104,10 @@ fake_reply(struct fake *f, struct fake_session *s, const struct pager_msg_header
 		c->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	}
-	if (sendmsg(s->fd, &m, MSG_NOSIGNAL) < 0)
+	/* A forked child that ends at once reads no answer. */
+	if (sendmsg(s->fd, &m, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		perror("fake daemon: sendmsg");
 }
-
-#define FAKE_UFFD_FEATURES                                                                         \
-	(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_PAGEFAULT_FLAG_WP |  \
-	    UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED)
 
 /* The probe must be absent and watched: one page of it is filled, as the daemon does. */
 static int
@@ -130,6 +127,8 @@ fake_attach(struct fake *f, struct fake_session *s, const struct pager_req_attac
 		return -errno;
 	s->agent = pair[0];
 	*ret_agent = pair[1];
+	if (s->memfd >= 0)
+		return 0;
 	s->memfd = memfd_create("fake-object", MFD_CLOEXEC);
 	if (s->memfd < 0 || ftruncate(s->memfd, (off_t)FAKE_OBJECT_BYTES) < 0)
 		return -errno;
@@ -253,6 +252,7 @@ union fake_body {
 	struct pager_rep_submap_change submap_change;
 	struct pager_rep_upl_create upl_create;
 	struct pager_rep_upl_finish upl_finish;
+	struct pager_rep_descriptor descriptor;
 	char bytes[PAGER_MSG_BYTES_MAX];
 };
 
@@ -276,7 +276,32 @@ fake_submap(struct fake *f, const struct pager_msg_header *h, const int *fds, un
 	return sizeof(rep->submap_change);
 }
 
-/* Lists of absent pages, all held until the whole list is handed back. => bytes of the reply */
+/* Memory descriptors: the memory lies in pieces of two pages, every third of which is of another
+ * object. => bytes of the reply */
+static size_t
+fake_descriptor(struct fake *f, struct fake_session *s, const struct pager_msg_header *h,
+    union fake_body *rep, int *ret_fd)
+{
+	const struct pager_req_descriptor *req = (const void *)(h + 1);
+	uint64_t most = 2 * FAKE_PAGE_SIZE, number = req->address / most;
+
+	f->descriptor = *req;
+	f->descriptor_ops[req->op]++;
+	if (req->op != PAGER_DESCRIPTOR_PIECE)
+		return sizeof(rep->descriptor);
+	rep->descriptor = (struct pager_rep_descriptor){ .object_id = 1 + (number % 3 == 0),
+		.object_offset = req->address % FAKE_OBJECT_BYTES,
+		.size = req->size < most ? req->size : most,
+		.protection =
+		    req->direction & PAGER_DIRECTION_IN ? PROT_READ | PROT_WRITE : PROT_READ };
+	if (f->descriptor_ops[req->op] == f->descriptor_bad_piece)
+		rep->descriptor.size = f->descriptor_bad_size;
+	*ret_fd = s->memfd;
+	return sizeof(rep->descriptor);
+}
+
+/* Lists of absent pages, all held until the whole list is handed back; and memory descriptors. =>
+ * bytes of the reply */
 static size_t
 fake_list(struct fake *f, struct fake_session *s, const struct pager_msg_header *h,
     union fake_body *rep, int *ret_fd)
@@ -285,6 +310,8 @@ fake_list(struct fake *f, struct fake_session *s, const struct pager_msg_header 
 	size_t head = offsetof(struct pager_rep_upl_create, pages);
 	uint32_t pages = (uint32_t)(req->size / FAKE_PAGE_SIZE);
 
+	if (h->type == PAGER_MSG_DESCRIPTOR)
+		return fake_descriptor(f, s, h, rep, ret_fd);
 	if (h->type == PAGER_MSG_UPL_FINISH) {
 		f->finished = *(const struct pager_req_upl_finish *)(const void *)(h + 1);
 		rep->upl_finish.ended = f->finished.what == PAGER_WIRE_UPL_DESTROY ||
@@ -304,11 +331,49 @@ fake_list(struct fake *f, struct fake_session *s, const struct pager_msg_header 
 	return head + (pages + 1) / 2;
 }
 
+static size_t
+fake_hello(struct fake *f, struct fake_session *s, const struct pager_req_hello *req,
+    struct pager_rep_hello *rep, int *ret_fd)
+{
+	*rep = (struct pager_rep_hello){ .version = PAGER_PROTO_VERSION,
+		.daemon_pid = (uint32_t)getpid(),
+		.page_size = FAKE_PAGE_SIZE,
+		.session_id = (uint64_t)(s - f->sessions) + 1,
+		.uffd_features = FAKE_UFFD_FEATURES };
+	memcpy(s->name, req->name, sizeof(s->name));
+	memcpy(f->last_name, s->name, sizeof(s->name));
+	if (req->role == PAGER_ROLE_CLIENT)
+		*ret_fd = f->dev_fd;
+	return sizeof(*rep);
+}
+
+/* What is answered in other files. => 0 or -errno */
+static int
+fake_others(struct fake *f, struct fake_session *s, const struct pager_msg_header *h,
+    const int *fds, union fake_body *rep, size_t *bytes, int *fd)
+{
+	switch (h->type) {
+	case PAGER_MSG_FORK_BEGIN:
+	case PAGER_MSG_FORK_CHILD:
+	case PAGER_MSG_FORK_STEP:
+		return fake_fork(f, s, h, rep, bytes, fd);
+	case PAGER_MSG_PORT_OPEN:
+	case PAGER_MSG_PORT_CLOSE:
+	case PAGER_MSG_PORT_SEND:
+	case PAGER_MSG_PORT_RECEIVE:
+		return fake_port(f, s, h, rep, bytes, fd);
+	default:
+		return fake_inspect(h, rep->bytes, bytes, fd, fds);
+	}
+}
+
 static void
 fake_handle(
     struct fake *f, struct fake_session *s, const struct pager_msg_header *h, const int *fds)
 {
-	union fake_body *rep = calloc(1, sizeof(*rep));
+	/* Not malloc: a thread of this process that forks has its locks while it asks. */
+	static union fake_body body;
+	union fake_body *rep = memset(&body, 0, sizeof(body));
 	const void *req = h + 1;
 	size_t bytes = 8; /* of the replies that are one number */
 	int error = f->fail[h->type], fd = -1;
@@ -322,16 +387,7 @@ fake_handle(
 	}
 	switch (h->type) {
 	case PAGER_MSG_HELLO:
-		rep->hello = (struct pager_rep_hello){ .version = PAGER_PROTO_VERSION,
-			.daemon_pid = (uint32_t)getpid(),
-			.page_size = FAKE_PAGE_SIZE,
-			.session_id = (uint64_t)(s - f->sessions) + 1,
-			.uffd_features = FAKE_UFFD_FEATURES };
-		bytes = sizeof(rep->hello);
-		memcpy(s->name, ((const struct pager_req_hello *)req)->name, sizeof(s->name));
-		memcpy(f->last_name, s->name, sizeof(s->name));
-		if (((const struct pager_req_hello *)req)->role == PAGER_ROLE_CLIENT)
-			fd = f->dev_fd;
+		bytes = fake_hello(f, s, req, &rep->hello, &fd);
 		break;
 	case PAGER_MSG_ATTACH:
 		error = fake_attach(f, s, req, fds, &fd);
@@ -356,6 +412,7 @@ fake_handle(
 		break;
 	case PAGER_MSG_UPL_CREATE:
 	case PAGER_MSG_UPL_FINISH:
+	case PAGER_MSG_DESCRIPTOR:
 		bytes = fake_list(f, s, h, rep, &fd);
 		break;
 	case PAGER_MSG_INHERIT:
@@ -377,14 +434,15 @@ fake_handle(
 		bytes = sizeof(rep->statistics);
 		break;
 	default:
-		error = fake_inspect(h, rep->bytes, &bytes, &fd, fds);
+		error = fake_others(f, s, h, fds, rep, &bytes, &fd);
 		break;
 	}
 out:
 	fake_reply(f, s, h, error, rep, bytes, fd);
-	if ((h->type == PAGER_MSG_STAT_SEGMENT || h->type == PAGER_MSG_ATTACH) && fd >= 0)
+	if ((h->type == PAGER_MSG_STAT_SEGMENT || h->type == PAGER_MSG_ATTACH ||
+		h->type == PAGER_MSG_FORK_BEGIN || h->type == PAGER_MSG_PORT_OPEN) &&
+	    fd >= 0)
 		close(fd);
-	free(rep);
 }
 
 /* One request; a malformed one ends the session, as the daemon does it. => false: the session is

@@ -86,6 +86,7 @@ fake_start(void)
 	struct fake *f = calloc(1, sizeof(*f));
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
+	f->port_bell = -1;
 	f->dev_fd = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	if (f->dev_fd < 0) {
 		perror("fake daemon: /dev/userfaultfd");
@@ -115,6 +116,9 @@ fake_close_all(struct fake *f)
 		if (f->sessions[i].used)
 			fake_session_close(&f->sessions[i]);
 	}
+	if (f->port_bell >= 0)
+		close(f->port_bell);
+	f->port_bell = -1;
 }
 
 void
@@ -263,6 +267,37 @@ fake_list_finished(struct fake *f)
 	finished = f->finished;
 	pthread_mutex_unlock(&f->lock);
 	return finished;
+}
+
+struct pager_req_descriptor
+fake_descriptor_asked(struct fake *f)
+{
+	struct pager_req_descriptor asked;
+
+	pthread_mutex_lock(&f->lock);
+	asked = f->descriptor;
+	pthread_mutex_unlock(&f->lock);
+	return asked;
+}
+
+unsigned
+fake_descriptor_ops(struct fake *f, enum pager_descriptor_op op)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&f->lock);
+	count = f->descriptor_ops[op];
+	pthread_mutex_unlock(&f->lock);
+	return count;
+}
+
+void
+fake_descriptor_spoil(struct fake *f, unsigned number, uint64_t size)
+{
+	pthread_mutex_lock(&f->lock);
+	f->descriptor_bad_piece = f->descriptor_ops[PAGER_DESCRIPTOR_PIECE] + number;
+	f->descriptor_bad_size = size;
+	pthread_mutex_unlock(&f->lock);
 }
 
 uint32_t

@@ -70,6 +70,19 @@ struct pager_req_submap_change fake_submap_changed(struct fake *f);
 uint32_t fake_submap_rights(struct fake *f);
 /* The last UPL_FINISH. */
 struct pager_req_upl_finish fake_list_finished(struct fake *f);
+/* The last DESCRIPTOR, and how many of that kind there were. Memory lies in pieces of two pages. */
+struct pager_req_descriptor fake_descriptor_asked(struct fake *f);
+unsigned fake_descriptor_ops(struct fake *f, enum pager_descriptor_op op);
+/* The number-th piece from now on is told to be of that size. */
+void fake_descriptor_spoil(struct fake *f, unsigned number, uint64_t size);
+/* Ports: the last PORT_OPEN, PORT_SEND and PORT_CLOSE (its number), the messages in the one queue,
+ * which has room for two. */
+struct pager_req_port_open fake_port_opened(struct fake *f);
+struct pager_req_port_send fake_port_sent(struct fake *f);
+uint64_t fake_port_closed(struct fake *f);
+unsigned fake_port_messages(struct fake *f);
+/* The bell of the port that was opened last hangs up. */
+void fake_port_hang_up(struct fake *f);
 /* The name that the last hello gave. */
 void fake_last_name(struct fake *f, char name[64]);
 

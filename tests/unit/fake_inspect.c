@@ -152,6 +152,41 @@ inspect_map(const struct pager_req_map *req, struct pager_rep_map *rep, size_t *
 	*bytes = offsetof(struct pager_rep_map, regions) + rep->count * sizeof(rep->regions[0]);
 }
 
+static void
+inspect_ledger(struct pager_rep_ledger *rep)
+{
+	rep->sessions = 1;
+	for (uint64_t i = 0; i < PAGER_LEDGER_COUNT; i++)
+		rep->entries[i] = (struct pager_wire_ledger_entry){ .balance = 3 * (i + 1) << 20,
+			.credit = 10 * (i + 1) << 20,
+			.debit = 7 * (i + 1) << 20,
+			.lifetime_most = 5 * (i + 1) << 20,
+			.interval_most = 4 * (i + 1) << 20 };
+}
+
+/* 65 objects: one reply is not enough. The fourth is that of the regions. */
+static void
+inspect_explain(const struct pager_req_explain *req, struct pager_rep_explain *rep, size_t *bytes)
+{
+	uint64_t index = req->cursor;
+
+	for (; index < 65 && rep->count < PAGER_EXPLAIN_PER_REPLY; index++)
+		rep->objects[rep->count++] = (struct pager_wire_billed){ .object_id = index,
+			.address = index % 2 ? 0x7f0000000000 : 0,
+			.standing = (uint32_t)index, /* most are none */
+			.flags = (uint32_t)index % 8,
+			.own = 1,
+			.all = 2,
+			.footprint = 5 << 20,
+			.resident = 4 << 20,
+			.stored = 1 << 20,
+			.wired = 1 << 20,
+			.resident_by = { 3 << 20, 1 << 20 },
+			.stored_by = { [2] = 1 << 20 } };
+	rep->next_cursor = index < 65 ? index : 0;
+	*bytes = offsetof(struct pager_rep_explain, objects) + rep->count * sizeof(rep->objects[0]);
+}
+
 static int
 inspect_param(const struct pager_req_param *req, struct pager_rep_param *rep)
 {
@@ -204,6 +239,43 @@ inspect_check(struct pager_rep_check *rep)
 	snprintf(rep->text, sizeof(rep->text), "first thing is wrong\nsecond\033thing\n");
 }
 
+/* Two clients, in one reply each; of the second one others have wired pages. */
+static void
+inspect_wired(const struct pager_req_wired *req, struct pager_rep_wired *rep, size_t *bytes)
+{
+	struct pager_wire_client c;
+	struct pager_wire_wired *w = &rep->clients[0];
+
+	inspect_client(&c, INSPECT_PID);
+	rep->wired = 5 << 20;
+	rep->limit = 64 << 20;
+	rep->next_cursor = req->cursor ? 0 : 5;
+	rep->count = 1;
+	*w = (struct pager_wire_wired){ .session_id = req->cursor ? 8 : 7,
+		.pid = c.pid,
+		.wired = 3 << 20,
+		.promised = req->cursor ? 1 << 20 : 4 << 20,
+		.called = 1 << 20,
+		.calls = 17,
+		.pins = 3 };
+	memcpy(w->name, c.name, sizeof(w->name));
+	*bytes = offsetof(struct pager_rep_wired, clients) + sizeof(*w);
+}
+
+static void
+inspect_tables(struct pager_rep_tables *rep)
+{
+	rep->own[PAGER_OWN_MAPPING] = (struct pager_wire_own){ 10, 1280 };
+	rep->own[PAGER_OWN_VNODE] = (struct pager_wire_own){ 4, 1000 };
+	rep->own[PAGER_OWN_EXTERNAL] = (struct pager_wire_own){ 5, 1002 };
+	rep->units[PAGER_OWN_UNIT_MAPPING] = 10;
+	rep->units[PAGER_OWN_UNIT_LIBRARY] = 4;
+	rep->heap = 5000;
+	rep->heap_own = 3282;
+	rep->anonymous = 9000;
+	rep->anonymous_own = 3282;
+}
+
 int
 fake_inspect(
     const struct pager_msg_header *header, void *reply, size_t *bytes, int *fd, const int *fds)
@@ -231,11 +303,29 @@ fake_inspect(
 		*bytes = sizeof(struct pager_rep_footprint);
 		inspect_client(&((struct pager_rep_footprint *)reply)->client, INSPECT_PID);
 		return 0;
+	case PAGER_MSG_LEDGER:
+		if (((const struct pager_req_ledger *)req)->pid != INSPECT_PID)
+			return -ESRCH;
+		*bytes = sizeof(struct pager_rep_ledger);
+		inspect_ledger(reply);
+		return 0;
+	case PAGER_MSG_EXPLAIN:
+		if (((const struct pager_req_explain *)req)->pid != INSPECT_PID)
+			return -ESRCH;
+		inspect_explain(req, reply, bytes);
+		return 0;
 	case PAGER_MSG_LIMIT:
 		if (((const struct pager_req_limit *)req)->pid != INSPECT_PID)
 			return -EPERM;
 		*bytes = sizeof(struct pager_rep_limit);
 		((struct pager_rep_limit *)reply)->previous_bytes = 64 << 20;
+		return 0;
+	case PAGER_MSG_WIRED:
+		inspect_wired(req, reply, bytes);
+		return 0;
+	case PAGER_MSG_TABLES:
+		*bytes = sizeof(struct pager_rep_tables);
+		inspect_tables(reply);
 		return 0;
 	case PAGER_MSG_CHECK:
 		*bytes = sizeof(struct pager_rep_check);

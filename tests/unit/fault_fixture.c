@@ -14,7 +14,7 @@ struct fault_world world;
 
 int __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode);
 void __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes);
-int __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done);
+int __wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, int mode, size_t *ret_done);
 
 int
 __wrap_uffd_poison(int uffd, uint64_t address, size_t bytes, int mode)
@@ -35,8 +35,9 @@ __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes)
 }
 
 int
-__wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, size_t *ret_done)
+__wrap_uffd_zeropage(int uffd, uint64_t address, size_t bytes, int mode, size_t *ret_done)
 {
+	(void)mode;
 	(void)uffd, (void)address;
 	world.zeropages++;
 	if (world.zeropage_error)
@@ -55,11 +56,12 @@ __wrap_uffd_continue(int uffd, uint64_t address, size_t bytes, int mode)
 	return world.continue_error;
 }
 
-int __wrap_uffd_protect(int uffd, uint64_t address, size_t bytes);
+int __wrap_uffd_protect(int uffd, uint64_t address, size_t bytes, int mode);
 
 int
-__wrap_uffd_protect(int uffd, uint64_t address, size_t bytes)
+__wrap_uffd_protect(int uffd, uint64_t address, size_t bytes, int mode)
 {
+	(void)mode;
 	(void)uffd, (void)address, (void)bytes;
 	return 0;
 }

@@ -124,7 +124,7 @@ note(enum call call, struct vm_object *o, uint64_t low, uint64_t high)
 		world.on_call(call, o, low, high);
 }
 
-int __wrap_uffd_protect(int uffd, uint64_t address, size_t bytes);
+int __wrap_uffd_protect(int uffd, uint64_t address, size_t bytes, int mode);
 void __wrap_uffd_wake(int uffd, uint64_t address, size_t bytes);
 int __real_uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
 int __wrap_uffd_punch(int memfd, uint64_t offset, uint64_t bytes);
@@ -136,10 +136,13 @@ void __wrap_pager_drop(const struct vm_object *o, struct cref copy);
 enum pager_room __wrap_pager_room_take(struct vm_object *o, size_t pages);
 bool __wrap_store_compaction_worth(struct daemon *d, bool started);
 void __wrap_writeback_want(struct daemon *d);
+unsigned __wrap_pins_find(struct daemon *d, const struct vm_object *o, const uint64_t *indexes,
+    unsigned count, bool *ret_pinned);
 
 int
-__wrap_uffd_protect(int uffd, uint64_t address, size_t bytes)
+__wrap_uffd_protect(int uffd, uint64_t address, size_t bytes, int mode)
 {
+	(void)mode;
 	struct vm_object *o = object_at(address);
 	uint64_t low = (address - o->mappings->base) / 4096;
 
@@ -169,6 +172,8 @@ __wrap_uffd_punch(int memfd, uint64_t offset, uint64_t bytes)
 
 	if (world.is_laundering)
 		note(CALL_PUNCH, o, offset / 4096, (offset + bytes) / 4096);
+	else if (world.on_punch)
+		world.on_punch(o, offset / 4096, (offset + bytes) / 4096);
 	return __real_uffd_punch(memfd, offset, bytes);
 }
 
@@ -241,6 +246,28 @@ __wrap_writeback_want(struct daemon *d)
 	world.writer_wanted++;
 }
 
+/* Only pages that nobody can write to, busy and dirty, are looked at. */
+unsigned
+__wrap_pins_find(struct daemon *d, const struct vm_object *o, const uint64_t *indexes,
+    unsigned count, bool *ret_pinned)
+{
+	unsigned found = 0;
+
+	assert_ptr_equal(d, world.unit.daemon);
+	assert_ptr_equal(o, world.unit.object);
+	assert_true(count > 0);
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t word = load_relaxed(&page_at(world.unit.object, indexes[i])->word);
+
+		assert_true(world.is_read_only[indexes[i]]);
+		assert_int_equal(word & (PAGE_BUSY | PAGE_DIRTY), PAGE_BUSY | PAGE_DIRTY);
+		ret_pinned[i] = world.is_pinned[indexes[i]];
+		found += ret_pinned[i];
+	}
+	world.looks++;
+	return found;
+}
+
 /* --- the daemon --- */
 
 void
@@ -256,6 +283,7 @@ world_start(void)
 	watch_own = &watch;
 	unit_start(&world.unit);
 	d = world.unit.daemon;
+	watch.pulse = &d->pulse;
 	assert_int_equal(page_policy_create(d, "mach2q", &d->pageq.policies.common), 0);
 	assert_int_equal(side_create(d), 0);
 	assert_int_equal(park_create(d), 0);
@@ -333,8 +361,10 @@ page_make(struct vm_object *o, uint64_t index, bool is_dirty)
 	fill_finish(NULL, &fill, 1, PAGE_ACTIVE, false);
 	p = page_at(o, index);
 	if (!is_dirty) {
-		vm_page_flags_clear(p, PAGE_DIRTY);
+		assert_true(vm_page_busy_only(p));
+		vm_page_make_clean(o, p);
 		p->cref = world_copy(o, index).v;
+		assert_false(vm_page_unbusy(p));
 	}
 	return fill.frames[0];
 }

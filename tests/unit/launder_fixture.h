@@ -38,9 +38,12 @@ struct launder_world {
 	size_t credit_asked;           /* pages */
 	unsigned writer_wanted;        /* how often */
 	unsigned read_most;            /* bytes that one read of a memfd gives; 0: an error */
+	bool is_pinned[UNIT_PAGES];    /* of the first object: by the kernel, if pins are known */
+	unsigned looks;                /* for pins */
 	unsigned interruptions;        /* reads that a signal ends first */
 	bool is_read_only[UNIT_PAGES]; /* of the first object: write-protected by a call */
 	/* While nothing is laundered. */
+	void (*on_punch)(struct vm_object *o, uint64_t low, uint64_t high); /* before it is done */
 	bool is_woken[UNIT_PAGES];   /* of the first object: threads that wait for the page */
 	bool is_dropped[UNIT_PAGES]; /* likewise: its copy */
 };

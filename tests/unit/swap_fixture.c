@@ -18,7 +18,8 @@ setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	directory_init(SHM_DIRECTORY, f->base, f->path);
-	f->config = (struct swap_config){ .directory = f->path,
+	f->config = (struct swap_config){ .backends[0].where = f->path,
+		.backend_count = 1,
 		.slot_bytes = SLOT_BYTES,
 		.file_bytes = FILE_SLOTS * SLOT_BYTES,
 		.low_free_slots = 4,
@@ -46,7 +47,7 @@ swap_start(struct fixture *f)
 {
 	struct swap *s = NULL;
 
-	assert_int_equal(swap_create(&f->config, &s), 0);
+	assert_int_equal(swap_create(&f->config, &s, NULL), 0);
 	return s;
 }
 
@@ -54,9 +55,9 @@ enum swap_balance
 balance(struct swap *s)
 {
 	unsigned file;
-	int error;
+	struct swap_fault fault;
 
-	return swap_balance(s, &file, &error);
+	return swap_balance(s, &file, &fault);
 }
 
 struct swap_slot

@@ -82,7 +82,8 @@ world_start(uint64_t max_bytes)
 		.max_segments = 256,
 		.workers = 1,
 		.ops = &store_compressor_ops };
-	struct swap_config swap = { .directory = world.path,
+	struct swap_config swap = { .backends[0].where = world.path,
+		.backend_count = 1,
 		.slot_bytes = SEGMENT,
 		.file_bytes = (uint64_t)FILE_SLOTS * SEGMENT,
 		.max_bytes = max_bytes,
@@ -94,20 +95,19 @@ world_start(uint64_t max_bytes)
 	memset(&world, 0, sizeof(world));
 	unit_start(&world.unit);
 	d = world.unit.daemon;
-	d->options.swap_directory = world.path;
 	assert_int_equal(park_create(d), 0);
 	config.ctx = d;
 	assert_int_equal(compressor_create(&config, &d->compressor), 0);
 	directory_init(SHM_DIRECTORY, world.base, world.path);
 	world_now_ns = 1000;
 	clock_inject(world_clock);
-	assert_int_equal(swap_create(&swap, &d->swap), 0);
+	assert_int_equal(swap_create(&swap, &d->swap, NULL), 0);
 	assert_int_equal(swap_channel_create(d->swap, DEPTH, PAGE, &w->channel), 0);
 	assert_int_equal(swap_channel_create(d->swap, 1, SEGMENT, &w->mover), 0);
 	assert_int_equal(swap_channel_create(d->swap, 1, SEGMENT, &world.reader), 0);
 	w->daemon = d;
 	w->stats = stats_shard(&d->stats, shard_index_extra(d, SHARD_WRITEBACK));
-	w->depth = DEPTH;
+	w->depth = w->depth_each = DEPTH;
 	credit_take(d);
 }
 

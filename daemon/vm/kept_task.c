@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records of clients. Runs on: jobs (create), the main thread (open), any thread that changes a
+ * map. M held; never blocks.
+ */
+#include "vm/kept_task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "daemon.h"
+#include "own.h"
+
+/* Changes of a map are begun while it has as many entries as it may, and clip two. */
+static uint32_t
+room_of(const struct daemon *d)
+{
+	return 2 * (uint32_t)param(d, max_client_regions) + 16;
+}
+
+static struct arena_shape
+shape_of(const struct daemon *d)
+{
+	return (struct arena_shape){
+		.name = "record",
+		.version = 2,
+		.row_bytes = sizeof(struct kept_entry),
+		.bytes = sizeof(struct task_record) + 2 * room_of(d) * sizeof(struct kept_entry),
+	};
+}
+
+static struct kept_entry *
+half_of(const struct task_record *r, uint64_t times)
+{
+	struct kept_entry *first = (struct kept_entry *)(uintptr_t)(r + 1);
+
+	return first + (times & 1) * r->room;
+}
+
+void
+task_record_list(const struct daemon *d)
+{
+	struct arena_shape shape = shape_of(d);
+
+	arena_list_add(&shape);
+}
+
+int
+task_record_create(struct task *task, bool is_control, int *ret_fd)
+{
+	struct daemon *d = task->daemon;
+	struct arena_shape shape = shape_of(d);
+	int fd = arena_make(&shape);
+	struct task_record *r;
+
+	CHECK(task->map.count == 0 && !task->map.record);
+	locks_assert_none();
+	if (fd < 0)
+		return fd;
+	r = arena_map(fd, &shape);
+	if (!r) {
+		close(fd);
+		return -ENOMEM;
+	}
+	own_area_shared(OWN_RECORD, r, shape.bytes);
+	r->id = task->id;
+	r->pid = (uint32_t)task->pid;
+	r->uid = task->uid;
+	r->is_control = is_control;
+	r->room = room_of(d);
+	snprintf(r->name, sizeof(r->name), "%s", task->name);
+	lock_acquire(&task->map.lock);
+	task->map.record = r;
+	lock_release(&task->map.lock);
+	*ret_fd = fd;
+	return 0;
+}
+
+struct task_record *
+task_record_open(struct daemon *d, int fd)
+{
+	struct arena_shape shape = shape_of(d);
+	struct task_record *r = arena_check(fd, &shape) == 0 ? arena_map(fd, &shape) : NULL;
+
+	CHECK(fd >= 0);
+	if (!r)
+		return NULL;
+	own_area_shared(OWN_RECORD, r, shape.bytes);
+	close(fd);
+	return r;
+}
+
+void
+task_record_close(struct daemon *d, struct task_record *record)
+{
+	struct arena_shape shape = shape_of(d);
+
+	if (!record)
+		return;
+	own_area_forget(record);
+	arena_unmap(record, &shape);
+}
+
+const struct kept_entry *
+task_record_entries(const struct task_record *record, uint32_t *ret_count)
+{
+	uint64_t map = load_acquire(&((struct task_record *)(uintptr_t)record)->map);
+
+	*ret_count = (uint32_t)map;
+	CHECK(*ret_count <= record->room);
+	return half_of(record, map >> 32);
+}
+
+void
+task_record_map_locked(struct vm_map *m)
+{
+	struct task_record *r = m->record;
+	uint64_t times = (load_relaxed(&r->map) >> 32) + 1;
+	struct kept_entry *to = half_of(r, times);
+
+	lock_assert_held(&m->lock);
+	CHECK(m->count <= r->room);
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct vm_entry *e = &m->entries[i];
+
+		to[i] = (struct kept_entry){
+			.start = e->start,
+			.end = e->end,
+			.object = e->mapping->object->id,
+			.offset = e->offset,
+			.behavior = e->behavior,
+			.inheritance = e->inheritance,
+			.protection = e->protection,
+			.max_protection = e->max_protection,
+			.tag = e->tag,
+			.mapping = (uint32_t)(e->mapping->id << 1) |
+				   (e->mapping->is_read_only ? KEPT_READ_ONLY : 0),
+		};
+	}
+	store_release(&r->map, times << 32 | m->count);
+}

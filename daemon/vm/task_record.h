@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layout of a client's record: kept_task.h.
+ */
+#ifndef TASK_RECORD_H
+#define TASK_RECORD_H
+
+#include <stdint.h>
+
+#include "atomics.h"
+#include "pager/proto.h"
+
+/* An entry, without pointers. */
+struct kept_entry {
+	uint64_t start, end;
+	uint64_t object; /* its number */
+	uint64_t offset; /* bytes in it */
+	uint32_t behavior, inheritance, protection, max_protection, tag;
+	uint32_t mapping; /* which of its object's it is: KEPT_READ_ONLY, and the rest */
+};
+#define KEPT_READ_ONLY 1u
+_Static_assert(sizeof(struct kept_entry) == 56, "layout of the arena");
+
+struct task_record {
+	uint64_t id;
+	uint32_t pid, uid;
+	uint32_t is_control;
+	atomic_uint is_attached; /* the client knows that it is: the last thing that is written */
+	char name[64];
+	atomic_ullong map; /* times that it was written 32 | entries 32; an odd time: second half */
+	atomic_ullong begun;    /* number of the request that was begun last */
+	atomic_ullong answered; /* likewise, and its answer stands below; it may have been sent */
+	uint32_t answer_bytes;
+	uint32_t room; /* entries of a half */
+	_Alignas(8) unsigned char answer[PAGER_MSG_BYTES_MAX];
+};
+
+#endif
