@@ -52,9 +52,9 @@ limits_want_of_owner(struct vm_object *o)
 	struct process *process;
 	struct task *owner;
 
-	CHECK(o->owner);
 	locks_assert_none();
 	lock_acquire(&o->lock);
+	CHECK(o->owner);
 	owner = task_get(o->owner);
 	lock_release(&o->lock);
 	process = owner->bill.process;
