@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 bool
@@ -90,6 +91,24 @@ thread_sleeps(pid_t pid, pid_t thread)
 	return sleeps(pid, thread, &ignored);
 }
 
+/* Whether the thread will go on by itself when a time is over. Where the kernel does not say, it is
+ * taken to wait for somebody. */
+static bool
+is_pausing(pid_t pid, pid_t thread)
+{
+#ifdef __SANITIZE_THREAD__ /* which has a thread that does nothing else */
+	return false;
+#endif
+	char text[160];
+	long number;
+
+	if (!thread_file_read(pid, thread, "syscall", text, sizeof(text)) || text[0] < '0' ||
+	    text[0] > '9')
+		return false;
+	number = strtol(text, NULL, 10);
+	return number == SYS_nanosleep || number == SYS_clock_nanosleep;
+}
+
 struct look {
 	pid_t except;
 	uint64_t switches; /* sum over the threads; it also changes when a thread starts or ends */
@@ -103,7 +122,7 @@ look_at(pid_t pid, pid_t thread, void *argument)
 
 	if (thread == l->except)
 		return true;
-	if (!sleeps(pid, thread, &one))
+	if (!sleeps(pid, thread, &one) || is_pausing(pid, thread))
 		return false;
 	l->switches += one + 1;
 	return true;

@@ -18,9 +18,9 @@ bool thread_sleeps(pid_t pid, pid_t thread);
 /* Calls f for each thread until it returns false. => whether it never did; false if /proc cannot be
  * read */
 bool threads_each(pid_t pid, bool (*f)(pid_t pid, pid_t thread, void *argument), void *argument);
-/* Looks once at all threads except `except` (0: none). => 0: not all of them were asleep; otherwise
- * a number: if the next look returns the same one, all have slept from the end of this look to the
- * beginning of the next */
+/* Looks once at all threads except `except` (0: none). => 0: not all of them were asleep, or one
+ * only until a time is over; otherwise a number: if the next look returns the same one, all have
+ * slept from the end of this look to the beginning of the next */
 uint64_t threads_asleep(pid_t pid, pid_t except);
 
 /* The calling thread's nice value becomes that of the process's first thread plus `by`, as far as

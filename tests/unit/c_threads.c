@@ -117,6 +117,34 @@ who_looks_is_left_out(void **state)
 	other_end(&o);
 }
 
+static void *
+pause_main(void *argument)
+{
+	_Atomic pid_t *id = argument;
+
+	atomic_store(id, gettid());
+	for (;;)
+		sleep(1000);
+	return NULL;
+}
+
+static void
+who_pauses_is_not_at_rest(void **state)
+{
+	_Atomic pid_t id = 0;
+	pthread_t thread;
+	(void)state;
+
+	assert_int_equal(pthread_create(&thread, NULL, pause_main, &id), 0);
+	while (atomic_load(&id) == 0 || !thread_sleeps(getpid(), atomic_load(&id)))
+		sched_yield();
+#ifndef __SANITIZE_THREAD__ /* see threads.c */
+	assert_int_equal(threads_asleep(getpid(), gettid()), 0);
+#endif
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+}
+
 static void
 nobody_is_there(void **state)
 {
@@ -138,6 +166,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_spins_does_not_sleep),
 		cmocka_unit_test(who_looks_is_left_out),
+		cmocka_unit_test(who_pauses_is_not_at_rest),
 		cmocka_unit_test(nobody_is_there),
 	};
 
