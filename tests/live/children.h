@@ -6,6 +6,7 @@
 #define CHILDREN_H
 
 #include "harness.h"
+#include "threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,22 +36,24 @@ has_ended(pid_t pid)
 	       info.si_pid == pid;
 }
 
-/* Whether a process has been stopped by a signal. */
+static inline bool
+thread_is_stopped(pid_t pid, pid_t thread, void *argument)
+{
+	char text[512];
+	const char *at;
+
+	(void)argument;
+	if (!thread_file_read(pid, thread, "stat", text, sizeof(text)))
+		return false;
+	at = strrchr(text, ')');
+	return at && at[1] == ' ' && at[2] == 'T';
+}
+
+/* Whether a process has been stopped by a signal: a thread may go on after another has stopped. */
 static inline bool
 is_stopped(pid_t pid)
 {
-	char path[64], text[512], *at;
-	FILE *f;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	REQUIRE(f != NULL);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	return at && at[2] == 'T';
+	return threads_each(pid, thread_is_stopped, NULL);
 }
 
 /* Whether a thread waits for an answer to its fault. */

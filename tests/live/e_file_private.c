@@ -498,6 +498,7 @@ ahead_client(struct live *d, void *argument)
 	twin_open(d, s, &t);
 	OK(pager_behavior(t.p, t.ours, count * s->page_bytes, PAGER_BEHAVIOR_WILLNEED));
 	WAIT_UNTIL(d, live_stat(d, "file_reads") == (int64_t)count);
+	live_rest(d);
 	EQ(live_stat(d, "external"), count);
 	EQ(live_stat(d, "internal"), 0);
 	for (uint32_t page = 0; page < count; page++)

@@ -7,9 +7,9 @@
  * usage: e_file_strict reads|writes|again|killed|frozen|refused [page=SIZE] [memory=SIZE]
  *        [ratio=N] [ops=N]
  */
+#include "children.h"
 #include "file_touch.h"
 #include "slow_file.h"
-#include "threads.h"
 
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -38,8 +38,9 @@ strict_start(struct live *d)
 		exit(77);
 	}
 	close(group);
+	/* However slow the disk is. */
 	live_start(d, options.memory, "--page-size", options.page, "--socket-mode", "0666",
-	    "--strict-files", NULL);
+	    "--strict-files", "--param", "strict_wait_ms=60000", NULL);
 }
 
 struct role {
@@ -275,19 +276,6 @@ is_in_call(pid_t pid, long number)
 	       text[0] <= '9' && atol(text) == number;
 }
 
-static bool
-thread_is_stopped(pid_t pid, pid_t thread, void *argument)
-{
-	char text[512];
-	const char *state;
-
-	(void)argument;
-	if (!thread_file_read(pid, thread, "stat", text, sizeof(text)))
-		return false;
-	state = strrchr(text, ')');
-	return state && state[1] == ' ' && state[2] == 'T';
-}
-
 /* A process that reads a byte of the file. */
 static pid_t
 reader_start(struct file_scene *s)
@@ -325,7 +313,7 @@ killed(void)
 	reader_ends(reader_start(role.scene));
 	REQUIRE(live_stat(&d, "file_announced") > 0);
 	REQUIRE(kill(d.pid, SIGSTOP) == 0);
-	WAIT_UNTIL(&d, threads_each(d.pid, thread_is_stopped, NULL));
+	WAIT_UNTIL(&d, is_stopped(d.pid));
 	reader = reader_start(role.scene);
 	WAIT_UNTIL(&d, is_in_call(reader, SYS_pread64));
 	live_kill(&d);
@@ -351,12 +339,28 @@ frozen_mount(void)
 	}
 }
 
+/* Stores when it may, and then what it stores cannot be written. */
+static void
+late_store(struct live *d, void *argument)
+{
+	struct role *role = argument;
+	struct file_view v;
+
+	file_view_open(d, role->scene, PROT_READ | PROT_WRITE, &v);
+	file_page_verify(&v, 0);
+	stage_meet(d, &role->scene->stage[0], 1);
+	file_page_store(view_page(&v, 0), 0, v.s->page_bytes, 1);
+	stage_meet(d, &role->scene->stage[0], 2);
+	file_view_close(&v);
+}
+
 static void
 frozen(void)
 {
 	struct role role = { 0 };
 	struct live d = { 0 };
 	pid_t client, reader;
+	int64_t waits;
 	int mnt, fd;
 
 	frozen_mount();
@@ -365,20 +369,26 @@ frozen(void)
 	role.scene = file_scene_at(&d, 4, "/mnt/file");
 	/* So that the read itself needs no disk. */
 	fd = file_open(role.scene, O_RDONLY);
-	client = client_start(&d, one_store, &role);
+	client = client_start(&d, late_store, &role);
 	stage_wait(&d, &role.scene->stage[0], 1);
 	mnt = open("/mnt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	REQUIRE(mnt >= 0 && ioctl(mnt, FIFREEZE, 0) == 0, "%s", strerror(errno));
-	/* It waits in vain, and is let go; the second one does not wait. */
+	stage_allow(&role.scene->stage[0], 1);
+	stage_wait(&d, &role.scene->stage[0], 2);
+	/* It waits in vain, and is let go; one that comes soon after it does not wait. */
 	reader = reader_start(role.scene);
 	WAIT_UNTIL(&d, live_stat(&d, "file_waits_late") > 0);
 	reader_ends(reader);
-	reader_ends(reader_start(role.scene));
+	REQUIRE(live_stat(&d, "file_waits") > 0);
+	do {
+		waits = live_stat(&d, "file_waits");
+		reader_ends(reader_start(role.scene));
+		live_tick(&d);
+	} while (live_stat(&d, "file_waits") != waits);
 	REQUIRE(live_stat(&d, "file_waits_late") >= 2);
-	EQ(live_stat(&d, "file_waits"), 1);
 	REQUIRE(ioctl(mnt, FITHAW, 0) == 0, "%s", strerror(errno));
 	close(mnt);
-	stage_allow(&role.scene->stage[0], 1);
+	stage_allow(&role.scene->stage[0], 2);
 	client_join(&d, client, true);
 	close(fd);
 	live_stop(&d);

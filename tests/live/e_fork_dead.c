@@ -188,7 +188,7 @@ test_run(void)
 	close(fd);
 	pid = client_start(&d, run_client, path);
 	WAIT_UNTIL(&d, atomic_load(&s->ready) == 2);
-	REQUIRE(live_stat(&d, "zero_fills") >= 32 << 8);
+	WAIT_UNTIL(&d, live_stat(&d, "zero_fills") >= 32 << 8);
 	live_kill(&d);
 	atomic_store(&s->go, true);
 	closers_wait(&d, s);

@@ -119,6 +119,8 @@ stuck_client(struct live *d, void *argument)
 	REQUIRE(pthread_create(&thread, NULL, stuck_writer, base) == 0);
 	WAIT_UNTIL(d, live_stat(d, "fork_held") > 0);
 	REQUIRE(!atomic_load(&written), "a write has not waited for the fork");
+	/* Until here it might have waited for an hour. */
+	live_param(d, "fork_seconds", "1");
 	WAIT_UNTIL(d, live_stat(d, "fork_timeouts") == 1);
 	pthread_join(thread, NULL);
 	EQ(base[0], 2);
@@ -137,7 +139,7 @@ test_stuck(void)
 {
 	struct live d;
 
-	live_start(&d, "16M", "--param", "fork_seconds=1", NULL);
+	live_start(&d, "16M", "--param", "fork_seconds=3600", NULL);
 	client_join(&d, client_start(&d, stuck_client, NULL), false);
 	live_stop(&d);
 }

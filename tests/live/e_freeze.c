@@ -218,7 +218,7 @@ away(void)
 	/* All of its pages go out, and none of the other's. */
 	WAIT_UNTIL(&d, (live_stats(&d, names, 3, values), values[1] == 0 && values[0] > 0));
 	WAIT_UNTIL(&d, live_stat(&d, "stored_away") == (int64_t)own);
-	EQ(live_stat(&d, "frozen"), 1);
+	WAIT_UNTIL(&d, live_stat(&d, "frozen") == 1);
 	live_check(&d);
 
 	verify(&d);

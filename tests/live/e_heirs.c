@@ -23,7 +23,8 @@ static const struct {
 	unsigned first, count;
 } quarters[HEIRS] = { { 0, 4 }, { 1, 3 }, { 0, 2 }, { 1, 2 } };
 
-/* At each stage it notes what it pays. Heir i ends at stage i + 1. */
+/* In each round it is at one stage, where the test waits until all is settled, and notes what it
+ * pays before the next one. Heir i ends in round i + 1. */
 static void
 heir_stages(
     struct live *d, struct heirs *h, unsigned number, struct pager *p, const struct book *book)
@@ -32,11 +33,12 @@ heir_stages(
 	uint32_t quarter = c->count / 4, first = quarters[number].first * quarter;
 	struct pager_statistics statistics;
 
-	for (unsigned at = 1; at <= number + 1; at++) {
+	for (unsigned round = 1; round <= number + 1; round++) {
+		stage_meet(d, &c->stage[number], 2 * round - 1);
 		OK(pager_statistics(p, &statistics));
 		atomic_store(&h->internal[number], (int64_t)statistics.internal);
 		atomic_store(&h->footprint[number], (int64_t)statistics.phys_footprint);
-		stage_meet(d, &c->stage[number], at);
+		stage_meet(d, &c->stage[number], 2 * round);
 		/* Whoever has paid before, it is all there. */
 		for (uint32_t i = 0; i < quarters[number].count * quarter; i++)
 			book_verify(book, first + i);
@@ -83,6 +85,16 @@ maker(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
+/* Those from `first` on are at a stage, go on from it, and get to the next one. */
+static void
+stages_pass(struct live *d, struct common *c, unsigned first, unsigned stage)
+{
+	for (unsigned i = first; i < HEIRS; i++)
+		stage_allow(&c->stage[i], stage);
+	for (unsigned i = first; i < HEIRS; i++)
+		stage_wait(d, &c->stage[i], stage + 1);
+}
+
 /* Exactly one of those who are left pays, for all that is there. */
 static void
 one_pays(struct live *d, struct heirs *h, unsigned first)
@@ -123,22 +135,20 @@ heirs(void)
 		*self = (struct heir){ h, i };
 		pids[i] = client_start(&d, heir, self);
 	}
-	for (unsigned at = 1; at <= HEIRS; at++) {
-		unsigned first = at - 1;
+	for (unsigned first = 0; first < HEIRS; first++) {
+		unsigned stage = 2 * first + 1;
 
-		for (unsigned i = first; i < HEIRS; i++)
-			stage_wait(&d, &c->stage[i], at);
+		stages_pass(&d, c, first, stage - 1);
 		WAIT_UNTIL(&d, resident(&d) == (int64_t)(seen[first] * (c->count / 4)));
+		stages_pass(&d, c, first, stage);
 		one_pays(&d, h, first);
 		if (first == 1) {
 			client_kill(pids[first]);
 		} else {
-			stage_allow(&c->stage[first], at);
+			stage_allow(&c->stage[first], stage + 1);
 			client_join(&d, pids[first], false);
 		}
-		WAIT_UNTIL(&d, live_stat(&d, "sessions") == HEIRS - at);
-		for (unsigned i = at; i < HEIRS; i++)
-			stage_allow(&c->stage[i], at);
+		WAIT_UNTIL(&d, live_stat(&d, "sessions") == HEIRS - 1 - first);
 	}
 	WAIT_UNTIL(&d, resident(&d) == 0);
 	live_stop(&d);

@@ -68,6 +68,8 @@ bill_is(struct live *d, uint64_t tagged, uint64_t tagged_stored, uint64_t uncoun
 {
 	char text[16384];
 
+	/* What has been touched is booked then. */
+	live_rest(d);
 	ledger(d, text, sizeof(text));
 	EQ(entry_in(text, "tagged_footprint"), tagged);
 	EQ(entry_in(text, "tagged_footprint_compressed"), tagged_stored);
@@ -126,6 +128,7 @@ tagged_client(struct live *d, void *argument)
 	OK(pager_copy(p, tagged, size, copy));
 	verify(d, copy, pages, 1);
 	touch(d, copy, pages, 4);
+	live_rest(d);
 	EQ(entry(d, "tagged_footprint") + entry(d, "tagged_footprint_compressed"), size);
 	REQUIRE(entry(d, "phys_footprint") >= 3 * size, "the copy has pages of its own");
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -231,6 +234,7 @@ limits_client(struct live *d, void *argument)
 	is_told(d, &told, 3, "zero_fills", 100);
 	touch(d, base, 11, 2);
 	is_told(d, &told, 4, "phys_footprint", 100);
+	WAIT_UNTIL(d, live_stat(d, "limit_notices") >= 4);
 	EQ(live_stat(d, "limit_notices"), 4);
 	/* What goes to files counts for who has stored it. */
 	limit(d, 0, "each 3600.000 seconds", ten, "logical_writes", "50", "3600");

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "children.h"
 #include "pager/release.h"
 
 #define MIB (1ull << 20)
@@ -379,6 +380,7 @@ stopped(struct live *d)
 	pid = client_start(d, killed_run, NULL);
 	WAIT_UNTIL(d, all_have(0, 1));
 	kill(pid, SIGSTOP);
+	WAIT_UNTIL(d, is_stopped(pid));
 	EQ(ask(d, pid, PAGER_WIRE_RELEASE_ASK).state, PAGER_WIRE_RELEASE_ASKED);
 	EQ(ask(d, pid, PAGER_WIRE_RELEASE_LOOK).state, PAGER_WIRE_RELEASE_ASKED);
 	EQ(ask(d, pid, PAGER_WIRE_RELEASE_TAKE_BACK).state, PAGER_WIRE_RELEASE_NONE);

@@ -318,7 +318,7 @@ test_pretend(void)
 	    125);
 	REQUIRE(strstr(under, "ok   page faults: ") && strstr(under, "NOT  swap files: /nowhere"),
 	    "%s", under);
-	EQ(live_stat(&d, "sessions"), 0);
+	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 0);
 	live_stop(&d);
 }
 
