@@ -110,8 +110,11 @@ jetsam_can_help(const struct jetsam_process *processes, size_t count, uint64_t n
 }
 
 bool
-jetsam_settles(struct jetsam_settle *s, bool somebody_dies, uint32_t pass, bool more_comes)
+jetsam_settles(
+    struct jetsam_settle *s, bool somebody_dies, uint32_t measured, uint32_t pass, bool more_comes)
 {
+	int32_t passed;
+
 	if (somebody_dies) {
 		s->was_dying = true;
 	} else if (s->was_dying) {
@@ -119,8 +122,10 @@ jetsam_settles(struct jetsam_settle *s, bool somebody_dies, uint32_t pass, bool 
 		s->is_settling = true;
 		s->since = pass;
 	}
-	if (s->is_settling && pass - s->since >= SETTLE_PASSES)
-		s->is_settling = more_comes && pass - s->since < SETTLE_PASSES_MOST;
+	/* What was measured before may be of a time when there was no room yet. */
+	passed = (int32_t)(measured - s->since);
+	if (s->is_settling && passed >= (int32_t)SETTLE_PASSES)
+		s->is_settling = more_comes && passed < (int32_t)SETTLE_PASSES_MOST;
 	return s->is_settling;
 }
 

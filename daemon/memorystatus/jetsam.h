@@ -62,12 +62,14 @@ struct jetsam_settle {
  */
 #define SETTLE_PASSES      8u
 #define SETTLE_PASSES_MOST 64u
-/* pass: the writer's passes so far; more_comes: compaction is worth it. => nobody is to be chosen
- */
-bool jetsam_settles(struct jetsam_settle *s, bool somebody_dies, uint32_t pass, bool more_comes);
+/* measured: the writer's passes when what is to be judged was measured; pass: those so far;
+ * more_comes: compaction is worth it. => nobody is to be chosen */
+bool jetsam_settles(
+    struct jetsam_settle *s, bool somebody_dies, uint32_t measured, uint32_t pass, bool more_comes);
 
 struct jetsam_input {
 	uint64_t now_ns;
+	uint32_t pass;      /* of the writer: what follows is no older */
 	unsigned available; /* permille */
 	uint64_t short_ns;  /* since when that was below the level of warning; 0: it is not */
 	bool is_squeezed;

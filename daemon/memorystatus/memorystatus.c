@@ -306,7 +306,8 @@ void
 memorystatus_look(struct daemon *d, uint64_t now_ns)
 {
 	struct memorystatus *s = &d->memorystatus;
-	struct jetsam_input jetsam = { .now_ns = now_ns };
+	struct jetsam_input jetsam = { .now_ns = now_ns,
+		.pass = load_acquire(&d->writeback.passes) };
 	struct pressure_input in = {
 		.is_squeezed = load_relaxed(&d->park.squeezed),
 		.host = (enum pressure)load_relaxed(&s->host),

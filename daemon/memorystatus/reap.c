@@ -330,16 +330,16 @@ end_over_fatal(struct daemon *d, const struct jetsam_input *in, const struct spa
 }
 
 static bool
-is_settling(struct daemon *d, uint64_t now_ns)
+is_settling(struct daemon *d, const struct jetsam_input *in)
 {
 	struct memorystatus *s = &d->memorystatus;
 	bool somebody_dies = false;
 
 	for (uint32_t i = 0; i < s->process_count; i++)
 		somebody_dies |=
-		    s->choices[i].is_dying && now_ns - s->choices[i].dying_ns < DYING_NS;
-	return jetsam_settles(&s->settle, somebody_dies, load_relaxed(&d->writeback.passes),
-	    d->compressor && store_compaction_worth(d, true));
+		    s->choices[i].is_dying && in->now_ns - s->choices[i].dying_ns < DYING_NS;
+	return jetsam_settles(&s->settle, somebody_dies, in->pass,
+	    load_relaxed(&d->writeback.passes), d->compressor && store_compaction_worth(d, true));
 }
 
 void
@@ -354,7 +354,7 @@ reap(struct daemon *d, struct jetsam_input *in, const struct space *space)
 	locks_assert_none();
 	processes_look(d, in->now_ns);
 	end_over_fatal(d, in, space);
-	settles = is_settling(d, in->now_ns);
+	settles = is_settling(d, in);
 	cause = settles ? JETSAM_NONE : jetsam_choose(s->choices, s->process_count, in, &chosen);
 	/* One that has ended by itself gives its memory back, which may be enough. */
 	if (cause != JETSAM_NONE && process_has_ended(s->processes[chosen])) {

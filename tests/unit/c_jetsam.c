@@ -167,25 +167,31 @@ test_settling(void **state)
 	struct jetsam_settle s = { 0 };
 
 	(void)state;
-	assert_false(jetsam_settles(&s, false, 5, true));
+	assert_false(jetsam_settles(&s, false, 5, 5, true));
 	/* While it dies jetsam_choose waits by itself. */
-	assert_false(jetsam_settles(&s, true, 6, true));
-	assert_true(jetsam_settles(&s, false, 100, false));
-	assert_true(jetsam_settles(&s, false, 107, false));
-	assert_false(jetsam_settles(&s, false, 108, false));
-	assert_false(jetsam_settles(&s, false, 108, true));
+	assert_false(jetsam_settles(&s, true, 6, 6, true));
+	assert_true(jetsam_settles(&s, false, 100, 100, false));
+	assert_true(jetsam_settles(&s, false, 107, 107, false));
+	assert_false(jetsam_settles(&s, false, 108, 108, false));
+	assert_false(jetsam_settles(&s, false, 108, 108, true));
 	/* For longer, while compaction still makes frames; but not without end. */
-	assert_false(jetsam_settles(&s, true, 200, true));
-	assert_true(jetsam_settles(&s, false, 200, true));
-	assert_true(jetsam_settles(&s, false, 263, true));
-	assert_false(jetsam_settles(&s, false, 264, true));
+	assert_false(jetsam_settles(&s, true, 200, 200, true));
+	assert_true(jetsam_settles(&s, false, 200, 200, true));
+	assert_true(jetsam_settles(&s, false, 263, 263, true));
+	assert_false(jetsam_settles(&s, false, 264, 264, true));
 	/* Another one meanwhile: it begins anew. The number wraps. */
-	assert_false(jetsam_settles(&s, true, UINT32_MAX - 1, false));
-	assert_true(jetsam_settles(&s, false, UINT32_MAX, false));
-	assert_true(jetsam_settles(&s, true, 1, false));
-	assert_true(jetsam_settles(&s, false, 3, false));
-	assert_true(jetsam_settles(&s, false, 10, false));
-	assert_false(jetsam_settles(&s, false, 11, false));
+	assert_false(jetsam_settles(&s, true, UINT32_MAX - 1, UINT32_MAX - 1, false));
+	assert_true(jetsam_settles(&s, false, UINT32_MAX, UINT32_MAX, false));
+	assert_true(jetsam_settles(&s, true, 1, 1, false));
+	assert_true(jetsam_settles(&s, false, 3, 3, false));
+	assert_true(jetsam_settles(&s, false, 10, 10, false));
+	assert_false(jetsam_settles(&s, false, 11, 11, false));
+	/* The look that sees that it has ended, or one after it, has taken long: what it has
+	 * measured before does not count. */
+	assert_false(jetsam_settles(&s, true, 20, 20, false));
+	assert_true(jetsam_settles(&s, false, 20, 30, false));
+	assert_true(jetsam_settles(&s, false, 37, 45, false));
+	assert_false(jetsam_settles(&s, false, 38, 45, false));
 }
 
 static void
