@@ -112,10 +112,12 @@ clean_sync_end(struct cleaner *c, const struct swap_completion *done)
 void
 clean_syncs_look(struct cleaner *c, uint64_t now_ns)
 {
+	uint64_t late_ns = dirty_patience_ns(c->daemon);
+
 	for (unsigned i = 0; i < SYNCS_MAX; i++) {
 		struct clean_sync *s = &c->syncs[i];
 
-		if (!s->object || s->is_late || now_ns - s->start_ns < LATE_NS)
+		if (!s->object || s->is_late || now_ns - s->start_ns < late_ns)
 			continue;
 		s->is_late = true;
 		fetch_add_relaxed(&s->object->external->late, 1);

@@ -399,12 +399,12 @@ reap(struct cleaner *c)
 static void
 tell_under_way(struct cleaner *c)
 {
-	uint64_t now = clock_now_ns();
+	uint64_t now = clock_now_ns(), late_ns = dirty_patience_ns(c->daemon);
 	bool any = false;
 
 	for (unsigned i = 0; i < RUNS_MAX; i++) {
 		struct clean_run *run = &c->runs[i];
-		bool in_time = now - run->start_ns < LATE_NS;
+		bool in_time = now - run->start_ns < late_ns;
 
 		if (run->stage == RUN_FREE)
 			continue;

@@ -23,8 +23,6 @@
 #define SYNCS_USER_MAX   8u
 #define SYNCS_OBJECT_MAX 4u
 #define SYNC_COOKIES     (RUNS_MAX * RUN_PAGES_MAX)
-/* A write that takes longer than this is not counted on, and an fdatasync is shown as stuck. */
-#define LATE_NS 5000000000u
 /* Bytes and pages that a run writes, and pages of the range that they lie in. */
 #define RUN_BYTES     (256u << 10)
 #define RUN_PAGES_MAX 64u

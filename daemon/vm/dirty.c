@@ -14,8 +14,6 @@
  * its own. */
 #define ALL_USERS 2u
 #define USER_PART 8u
-/* A store is refused when nothing of its session has been written for that long. */
-#define PATIENCE_NS 5000000000u
 
 /* The task that is billed; it is kept by the page. */
 static struct task *
@@ -95,6 +93,12 @@ dirty_most_of_user(const struct daemon *d)
 	return most(d, param(d, dirty_user_percent));
 }
 
+uint64_t
+dirty_patience_ns(const struct daemon *d)
+{
+	return param(d, file_patience_ms) * 1000000u;
+}
+
 /* Whether the task and its user are below so much, in quarters of their bounds. */
 static bool
 is_below(const struct task *task, unsigned quarters)
@@ -158,7 +162,8 @@ dirty_may_store(struct task *task, struct vm_object *o)
 	now = clock_now_ns();
 	if (since == 0 && cas_acq_rel(&task->dirty.stopped_ns, &since, now))
 		return DIRTY_WAITS;
-	return now >= since && now - since >= PATIENCE_NS ? DIRTY_REFUSED : DIRTY_WAITS;
+	return now >= since && now - since >= dirty_patience_ns(o->daemon) ? DIRTY_REFUSED
+									   : DIRTY_WAITS;
 }
 
 void

@@ -61,6 +61,8 @@ void dirty_progress(struct vm_object *o, uint32_t payer);
 /* Tasks that have ended and have no dirty page any more are let go. Runs on: the cleaner; no lock
  * held */
 void dirty_release(struct daemon *d);
+/* For how long a file's writes, and a session's, are counted on (file_patience_ms). Any thread */
+uint64_t dirty_patience_ns(const struct daemon *d);
 /* The most pages that count, of one session and of one user. Any thread */
 uint64_t dirty_most_of_session(const struct daemon *d);
 uint64_t dirty_most_of_user(const struct daemon *d);

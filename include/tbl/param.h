@@ -105,6 +105,10 @@ PARAM(dirty_session_percent, 1, 90, 20, "percent", 1,
 PARAM(dirty_user_percent, 1, 90, 30, "percent", 1,
     "the same for all clients of one user, root included; all users together may have twice as "
     "much")
+PARAM(file_patience_ms, 100, 86400000, 5000, "ms", 1,
+    "a write to a file, or an fdatasync of one, that takes longer than this is not counted on, and "
+    "stores beyond these bounds are refused then; so they are when nothing that their client has "
+    "stored has been written for this time")
 PARAM(file_keep_s, 0, 31536000, 86400, "s", 1,
     "how long pages of a file that nobody maps any more, and that cannot be written, are tried "
     "again before they are given up; 0: for as long as the daemon runs")

@@ -30,6 +30,7 @@ hung_begin(struct live *d)
 
 	namespace_begin();
 	daemon_start(d);
+	live_param(d, "file_patience_ms", "5000");
 	bytes = d->memory_bytes / 4;
 	h->file = slow_file_start(bytes);
 	h->scene = file_scene_at(d, (uint32_t)(bytes / d->page_bytes), SLOW_FILE_PATH);

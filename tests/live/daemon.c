@@ -12,12 +12,14 @@ static void
 daemon_exec(struct live *d, const char *memory, va_list args, int output)
 {
 	/* Clients of any user may connect: most tests do not care about access. Timers stop as soon
-	 * as they can, so that tests find them stopped. */
+	 * as they can, so that tests find them stopped. No disk is so slow that a file counts as
+	 * stuck: a test that has one says how long it waits. */
 	const char *argv[ARGUMENTS_MAX] = { harness.pagerd, "--socket", d->socket, "--memory",
-		memory, "--socket-mode", "0666", "--param", "rest_after_ms=100" };
+		memory, "--socket-mode", "0666", "--param", "rest_after_ms=100", "--param",
+		"file_patience_ms=600000" };
 	char swap[160], log[160];
 	bool no_swap = false, own_swap = false;
-	int n = 9, fd;
+	int n = 11, fd;
 
 	child_begin();
 	snprintf(log, sizeof(log), "%s/log", d->directory);

@@ -23,6 +23,7 @@ forget_begin(struct live *d, unsigned sixteenths)
 	struct forget *f = shared_alloc(sizeof(*f));
 
 	daemon_start(d);
+	live_param(d, "file_patience_ms", "5000");
 	f->scene =
 	    file_scene_make(d, (uint32_t)(sixteenths * d->memory_bytes / d->page_bytes / 16));
 	return f;

@@ -393,6 +393,7 @@ hung(void)
 	pid_t other = client_start(&d, neighbour, s), pid, second;
 	uint64_t refused;
 
+	live_param(&d, "file_patience_ms", "5000");
 	s->third = file_scene_make(&d, (uint32_t)(d.memory_bytes / d.page_bytes / 8));
 	pid = client_start(&d, hog, s);
 	stage_wait(&d, &s->stage[0], 1);
