@@ -128,11 +128,47 @@ first(struct live *d, const char *as, unsigned count)
 	return ran;
 }
 
+/* On a machine with much else to do the daemon may take a program for one that holds its calls up,
+ * and foresees nothing for it for a while; or is late with all. Then it is tried again, so often.
+ */
+#define TRIES_MAX 10u
+
+/* What the daemon has foreseen for runs that use the profile, one after the other. */
+struct used {
+	struct ran last;
+	uint64_t foreseen; /* for all of them */
+};
+
+static bool
+has_helped(const struct ran *ran, const struct ran *before)
+{
+	return ran->hits > ran->wasted && (!before || ran->refills * 10 <= before->refills * 8);
+}
+
+/* Runs it until that has helped: it waited for fewer pages than `before`, if that is not NULL. */
+static struct used
+run_helped(struct live *d, const char *how, int status, const struct ran *before)
+{
+	struct used used = { .foreseen = 0 };
+
+	for (unsigned n = 0; n < TRIES_MAX && !has_helped(&used.last, before); n++) {
+		used.last = run(d, "", how, status);
+		used.foreseen += used.last.foreseen;
+		REQUIRE(strcmp(used.last.state, "used") == 0, "%s", used.last.state);
+	}
+	REQUIRE(has_helped(&used.last, before), "refills %llu, before %llu, hits %llu, wasted %llu",
+	    (unsigned long long)used.last.refills,
+	    (unsigned long long)(before ? before->refills : 0), (unsigned long long)used.last.hits,
+	    (unsigned long long)used.last.wasted);
+	return used;
+}
+
 static void
 test_second(void)
 {
-	struct ran before, after;
 	char output[sizeof(said)];
+	struct used after;
+	struct ran before;
 	struct stat st;
 	struct live d;
 
@@ -141,15 +177,10 @@ test_second(void)
 	memcpy(output, said, sizeof(said));
 	EQ(stat(name, &st), 0);
 	EQ(st.st_mode & 0777, 0600);
-	after = run(&d, "", "", 0);
+	after = run_helped(&d, "", 0, &before);
 	REQUIRE(strcmp(output, said) == 0, "%s%s", output, said);
-	REQUIRE(strcmp(after.state, "used") == 0, "%s", after.state);
-	REQUIRE(after.refills * 10 <= before.refills * 8 && after.hits > after.wasted,
-	    "refills %llu, then %llu, hits %llu, wasted %llu", (unsigned long long)before.refills,
-	    (unsigned long long)after.refills, (unsigned long long)after.hits,
-	    (unsigned long long)after.wasted);
 	/* Of a group that has not ended yet those at the end are not judged. */
-	REQUIRE(after.hits + after.wasted <= after.foreseen);
+	REQUIRE(after.last.hits + after.last.wasted <= after.last.foreseen);
 	WAIT_UNTIL(&d, (uint64_t)(live_stat(&d, "foreseen_hits") +
 				  live_stat(&d, "foreseen_wasted")) == after.foreseen);
 	EQ(live_stat(&d, "foreseen"), after.foreseen);
@@ -160,12 +191,16 @@ test_second(void)
 static void
 test_other(void)
 {
-	struct ran ran;
+	struct ran ran = { .refills = 0 };
 	struct live d;
 
 	start(&d, NULL, NULL);
-	(void)first(&d, "", 1);
-	ran = run(&d, "", "broken", 0);
+	for (unsigned n = 0; n < TRIES_MAX && strcmp(ran.state, "ended") != 0; n++) {
+		while (files() > 0)
+			EQ(unlink(name), 0);
+		(void)first(&d, "", 1);
+		ran = run(&d, "", "broken", 0);
+	}
 	REQUIRE(strcmp(ran.state, "ended") == 0, "%s, %llu hits, %llu wasted", ran.state,
 	    (unsigned long long)ran.hits, (unsigned long long)ran.wasted);
 	EQ(live_stat(&d, "profiles_ended"), 1);
@@ -277,8 +312,7 @@ test_killed(void)
 	ran = run(&d, "", "killed", 128 + SIGKILL);
 	REQUIRE(ran.gathered > 2000);
 	WAIT_UNTIL(&d, files() == 1);
-	ran = run(&d, "", "killed", 128 + SIGKILL);
-	REQUIRE(strcmp(ran.state, "used") == 0 && ran.hits > ran.wasted, "%s", ran.state);
+	(void)run_helped(&d, "killed", 128 + SIGKILL, NULL);
 	end(&d);
 }
 
