@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "control/handle_entry.h"
+#include "control/rights.h"
 #include "pmap/uffd.h"
 #include "region/copy.h"
 #include "region/window.h"
@@ -161,7 +162,7 @@ handle_share_reads(struct request *r)
 
 	CHECK(r->task);
 	if (!error)
-		error = region_share_reads(&range, &shown);
+		error = rights_are_kept(r->task) ? region_share_reads(&range, &shown) : -EOPNOTSUPP;
 	if (error)
 		return error;
 	out->size = shown.bytes;
@@ -178,7 +179,8 @@ handle_fork_share(struct request *r)
 		.task = r->task, .stats = r->stats, .place = r->place, .address = in->cursor
 	};
 	struct shown shown;
-	int error = region_fork_share(&range, &shown, &out->protection);
+	int error = rights_are_kept(r->task) ? region_fork_share(&range, &shown, &out->protection)
+					     : -ENOENT;
 
 	if (error)
 		return error;

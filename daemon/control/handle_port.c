@@ -4,12 +4,12 @@
  * port: a client waits for its bell. Runs on: jobs.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "control/handle_entry.h"
+#include "control/rights.h"
 #include "descriptors.h"
 #include "region/allocate.h"
 #include "region/transfer.h"
@@ -127,27 +127,6 @@ handle_port_close(struct request *r)
 
 /* --- sending --- */
 
-/* Whether the process still is of the user it has connected as, by all of its ids: one that has
- * given up rights since must not keep a hand in the memory of those who have them. */
-static bool
-is_still_user(const struct task *task)
-{
-	unsigned ids[4];
-	char path[64], line[256];
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)task->pid);
-	f = task->pid > 0 ? fopen(path, "re") : NULL;
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "Uid: %u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4;
-	if (f)
-		fclose(f);
-	for (unsigned i = 0; i < 4; i++)
-		found = found && ids[i] == task->uid;
-	return found;
-}
-
 static struct message_label
 label_of(const struct request *r, const struct pager_req_port_send *in, const struct vm_object *o)
 {
@@ -184,7 +163,7 @@ may_move(const struct request *r, const struct pager_req_port_send *in, const st
 	if (in->flags & (PAGER_WIRE_SEND_STAGED | PAGER_WIRE_SEND_RETURN))
 		return true;
 	return in->flags & PAGER_SEND_DEALLOCATE && in->bytes > param(r->daemon, port_copy_bytes) &&
-	       port->uid == r->task->uid && is_still_user(r->task);
+	       port->uid == r->task->uid && rights_are_kept(r->task);
 }
 
 /* How the client is to copy what cannot go along itself. */

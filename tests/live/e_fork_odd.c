@@ -2,7 +2,7 @@
  *
  * Forks that do not go as usual, and what inheritance says.
  *
- * usage: e_fork_odd inheritance|wired|closed|refused|limit|holes
+ * usage: e_fork_odd inheritance|wired|closed|refused|limit|holes|dropped
  */
 #include "harness.h"
 
@@ -375,6 +375,56 @@ test_holes(void)
 	run(holes_client, "8M");
 }
 
+/* --- a child that has given up rights sees none of its parent's memory any more --- */
+
+/* => what pager_share_reads says in a child, which has another user before that */
+static int
+shares_as(struct pager *p, const struct book *b, uid_t uid)
+{
+	pid_t pid = fork_sure();
+	int r;
+
+	if (pid == 0) {
+		if (uid)
+			REQUIRE(setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0);
+		r = pager_share_reads(p, b->base, b->count * b->page_bytes);
+		for (uint32_t i = 0; i < b->count; i++)
+			book_verify(b, i);
+		_exit(-r);
+	}
+	r = status_of(pid);
+	REQUIRE(WIFEXITED(r), "%x", r);
+	return -WEXITSTATUS(r);
+}
+
+static void
+dropped_client(struct live *d, void *argument)
+{
+	struct pager *p = client_connect(d);
+	uint64_t rng = live_seed;
+	struct book b;
+
+	(void)argument;
+	book_open(&b, client_allocate(p, PAGES * d->page_bytes), d->page_bytes, PAGES, 1);
+	book_write_all(&b, &mixture_usual, &rng);
+	EQ(shares_as(p, &b, 0), 0);
+	EQ(shares_as(p, &b, 65534), -EOPNOTSUPP);
+	WAIT_UNTIL(d, live_stat(d, "sessions") == 1);
+	live_check(d);
+	book_close(&b);
+	OK(pager_disconnect(p));
+}
+
+static void
+test_dropped(void)
+{
+	if (geteuid() != 0) {
+		fprintf(stderr, "skipped: only root can become another user\n");
+		exit(77);
+	}
+	run(dropped_client, "16M");
+}
+
 static const struct live_test tests[] = {
 	{ "inheritance", test_inheritance },
 	{ "wired", test_wired },
@@ -382,6 +432,7 @@ static const struct live_test tests[] = {
 	{ "refused", test_refused },
 	{ "limit", test_limit },
 	{ "holes", test_holes },
+	{ "dropped", test_dropped },
 };
 
 int
