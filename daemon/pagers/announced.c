@@ -18,9 +18,11 @@
 #include "alloc.h"
 #include "clock.h"
 #include "daemon.h"
+#include "log.h"
 #include "own.h"
 #include "pagers/returns.h"
 #include "pagers/vnode.h"
+#include "pagers/vnode_beside.h"
 #include "pagers/vnode_strict.h"
 #include "vm/block.h"
 #include "vm/vm_object.h"
@@ -38,6 +40,12 @@
 /* Entries that a read needs: events are of different lengths. */
 #define READ_LEAST 4u
 #define READ_MOST  64u
+/* A thread that could not be looked at is looked at again after so long. */
+#define LOOK_AGAIN_NS 50000u
+/* Where no thread could ever be looked at, none waits for that for longer, and after so many none
+ * is looked at any more. */
+#define LOOK_FIRST_NS 20000000ull
+#define LOOKS_FAILED  8u
 
 struct range_info {
 	struct fanotify_event_info_header header;
@@ -50,8 +58,9 @@ struct range_info {
 struct access {
 	int fd;                       /* names it to the kernel; -1: it has been answered */
 	bool is_used;                 /* also while only the request is under way */
-	struct clean_request request; /* of its object */
-	atomic_bool is_written;       /* (A) the request is over */
+	pid_t thread;                 /* its call is still to be looked at; 0: it is known */
+	struct clean_request request; /* of its object; NULL: none is under way */
+	atomic_bool is_written;       /* (A) the request is over, or there is none */
 	struct file_part part;        /* what is left of it */
 	uid_t uid;                    /* whose file it is */
 	uint64_t start_ns;
@@ -63,7 +72,9 @@ struct announced {
 	bool is_running;
 	struct stat_shard stats;
 	atomic_bool stopping;
-	int bell; /* (C) eventfd */
+	int bell;              /* (C) eventfd */
+	bool has_looked;       /* threads can be looked at */
+	unsigned looks_failed; /* as long as none could be */
 	unsigned count, used;
 	struct access accesses[];
 };
@@ -123,6 +134,30 @@ has_dirty(const struct vm_object *o, uint64_t low, uint64_t high)
 	return false;
 }
 
+/* Looks at the thread whose access it is, if that is still to be done. */
+static void
+access_look(struct announced *a, struct access *access, uint64_t now)
+{
+	uint64_t most =
+	    a->has_looked ? param(a->daemon, strict_wait_ms) * 1000000ull : LOOK_FIRST_NS;
+	enum beside_call call;
+
+	if (access->thread == 0 || access->fd < 0)
+		return;
+	call = a->looks_failed < LOOKS_FAILED ? beside_look(access->thread) : BESIDE_OTHER;
+	a->has_looked |= call == BESIDE_MMAP || call == BESIDE_OTHER;
+	if (call == BESIDE_NOT_YET && now - access->start_ns < most && !load_acquire(&a->stopping))
+		return;
+	if (call == BESIDE_MMAP) {
+		beside_tell(access->thread, access->fd);
+	} else if (call != BESIDE_OTHER && !a->has_looked && ++a->looks_failed == LOOKS_FAILED) {
+		log_warning_limited(
+		    "threads that read files cannot be looked at: who maps one with mmap(2) "
+		    "is not told");
+	}
+	access->thread = 0;
+}
+
 /* Goes on to the next object with dirty pages. => false: there is none; the entry can be used for
  * another access */
 static bool
@@ -145,6 +180,10 @@ access_go_on(struct announced *a, struct access *access)
 		vnode_joined(r->object);
 		vm_object_put(r->object);
 	}
+	r->object = NULL;
+	store_release(&access->is_written, true);
+	if (access->fd >= 0 && access->thread != 0)
+		return true;
 	access_answer(a, access);
 	return false;
 }
@@ -184,7 +223,7 @@ access_begin(struct announced *a, const struct fanotify_event_metadata *event, c
 	struct stat st;
 
 	/* What the daemon does itself is none of an access; it must not wait for itself. */
-	if (event->pid == getpid() || a->used == a->count || fstat(event->fd, &st) < 0) {
+	if (beside_is_own(event->pid) || a->used == a->count || fstat(event->fd, &st) < 0) {
 		answer(a, event->fd);
 		return;
 	}
@@ -197,6 +236,8 @@ access_begin(struct announced *a, const struct fanotify_event_metadata *event, c
 	access->part.inode = st.st_ino;
 	event_part(event, at, &access->part);
 	pace = vnode_pace(a->daemon, &access->part, access->start_ns, &access->uid);
+	access->thread = pace == VNODE_NONE ? 0 : event->pid;
+	access_look(a, access, access->start_ns);
 	if (pace == VNODE_NONE || pace == VNODE_SLOW ||
 	    waiting_of(a, access->uid) >= a->count / 2) {
 		if (pace != VNODE_NONE)
@@ -245,9 +286,12 @@ accesses_look(struct announced *a)
 
 		if (!access->is_used)
 			continue;
+		access_look(a, access, now);
 		if (load_acquire(&access->is_written)) {
-			vnode_joined(o);
-			vm_object_put(o);
+			if (o) {
+				vnode_joined(o);
+				vm_object_put(o);
+			}
 			access->is_used = access_go_on(a, access);
 			a->used -= !access->is_used;
 		} else if (access->fd >= 0 &&
@@ -259,7 +303,8 @@ accesses_look(struct announced *a)
 			access_answer(a, access);
 		}
 		if (access->is_used && access->fd >= 0)
-			next = min_u64(next, access->start_ns + wait);
+			next = min_u64(
+			    next, access->thread ? now + LOOK_AGAIN_NS : access->start_ns + wait);
 	}
 	return next;
 }
@@ -269,7 +314,8 @@ announced_main(void *argument)
 {
 	struct announced *a = argument;
 	struct pollfd polled[2] = { { .fd = a->bell, .events = POLLIN }, { .events = POLLIN } };
-	uint64_t rings, next = UINT64_MAX, now;
+	uint64_t rings, next = UINT64_MAX, now, rest;
+	struct timespec timeout;
 
 	own_thread("announced");
 	alloc_forbid();
@@ -278,8 +324,10 @@ announced_main(void *argument)
 		polled[1].fd =
 		    a->count - a->used >= READ_LEAST ? load_acquire(&a->daemon->vnodes.strict) : -1;
 		polled[1].revents = 0;
-		(void)poll(polled, 2,
-		    next == UINT64_MAX ? -1 : (int)((max_u64(next, now) - now) / 1000000 + 1));
+		rest = max_u64(next, now) - now;
+		timeout = (struct timespec){ .tv_sec = (time_t)(rest / 1000000000u),
+			.tv_nsec = (long)(rest % 1000000000u) };
+		(void)ppoll(polled, 2, next == UINT64_MAX ? NULL : &timeout, NULL);
 		(void)!read(a->bell, &rings, sizeof(rings));
 		if (polled[1].revents & POLLIN)
 			events_read(a);

@@ -34,8 +34,8 @@ events_probe(int group)
 int
 vnode_strict_create(struct daemon *d)
 {
-	int group = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK |
-				      FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+	int group = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_CLOEXEC |
+				      FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
 	    O_RDONLY | O_LARGEFILE | O_CLOEXEC);
 	int error = group < 0 ? -errno : events_probe(group);
 

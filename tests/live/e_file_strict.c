@@ -4,7 +4,7 @@
  * what clients have stored, and writes over it with write(2), without any msync. And nobody who
  * reads hangs because a file system, a client or the daemon does not go on.
  *
- * usage: e_file_strict reads|writes|again|killed|frozen|refused [page=SIZE] [memory=SIZE]
+ * usage: e_file_strict reads|writes|again|mapped|killed|frozen|refused [page=SIZE] [memory=SIZE]
  *        [ratio=N] [ops=N]
  */
 #include "children.h"
@@ -253,6 +253,88 @@ again(void)
 	live_stop(&d);
 }
 
+/* --- mapped: who maps the file with mmap(2) is told, and sees what was stored before --- */
+
+struct outsider {
+	struct file_scene *s;
+	int fd;
+};
+
+/* A mapping has what was stored last in the page, whichever protection and flags. */
+static void
+outsider_maps(const struct outsider *o, int protection, int flags)
+{
+	const struct file_scene *s = o->s;
+	unsigned char *base = mmap(NULL, s->count * s->page_bytes, protection, flags, o->fd, 0);
+
+	REQUIRE(base != MAP_FAILED);
+	for (uint32_t page = 0; page < s->count; page++)
+		file_words_verify(base + page * s->page_bytes, page, s->page_bytes, 1, 1,
+		    "as a mapping has it that is made now");
+	REQUIRE(munmap(base, s->count * s->page_bytes) == 0);
+}
+
+static void *
+outsider_thread(void *argument)
+{
+	const struct outsider *o = argument;
+	char byte;
+
+	/* Neither of these is an mmap. */
+	REQUIRE(pread(o->fd, &byte, 1, 0) == 1);
+	outsider_maps(o, PROT_READ, MAP_SHARED);
+	outsider_maps(o, PROT_READ | PROT_WRITE, MAP_SHARED);
+	outsider_maps(o, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	REQUIRE(pread(o->fd, &byte, 1, 0) == 1);
+	return NULL;
+}
+
+/* The daemon's client that has stored into each page, until it may go. */
+static void
+pages_are_stored(struct live *d, void *argument)
+{
+	struct role *role = argument;
+	struct file_scene *s = role->scene;
+	struct file_view v;
+
+	file_view_open(d, s, PROT_READ | PROT_WRITE, &v);
+	for (uint32_t page = 0; page < s->count; page++)
+		file_page_store(view_page(&v, page), page, s->page_bytes, 1);
+	stage_meet(d, &s->stage[0], 1);
+	file_view_close(&v);
+}
+
+static void
+mapped(void)
+{
+	struct role role = { 0 };
+	struct outsider outsider;
+	char line[300], text[400];
+	struct live d = { 0 };
+	pthread_t thread;
+	pid_t client;
+
+	strict_start(&d);
+	role.scene = file_scene_make(&d, 4);
+	client = client_start(&d, pages_are_stored, &role);
+	stage_wait(&d, &role.scene->stage[0], 1);
+	outsider = (struct outsider){ role.scene, file_open(role.scene, O_RDWR) };
+	/* By a thread that is not its process's first. */
+	REQUIRE(pthread_create(&thread, NULL, outsider_thread, &outsider) == 0);
+	REQUIRE(pthread_join(thread, NULL) == 0);
+	REQUIRE(live_stat(&d, "file_announced") >= 5);
+	snprintf(line, sizeof(line), "process %d (", (int)getpid());
+	EQ(live_log_count(&d, line), 3);
+	snprintf(text, sizeof(text), "maps %s with mmap(2)", role.scene->path);
+	EQ(live_log_count(&d, text), 3);
+	snprintf(text, sizeof(text), "maps %s with mmap(2), for writing", role.scene->path);
+	EQ(live_log_count(&d, text), 1);
+	close(outsider.fd);
+	stage_allow(&role.scene->stage[0], 1);
+	client_join(&d, client, true);
+	live_stop(&d);
+}
+
 /* --- killed: whoever waits for a daemon that does not answer goes on when it dies --- */
 
 static void
@@ -454,7 +536,8 @@ refused(void)
 }
 
 static const struct live_test tests[] = { { "reads", reads }, { "writes", writes },
-	{ "again", again }, { "killed", killed }, { "frozen", frozen }, { "refused", refused } };
+	{ "again", again }, { "mapped", mapped }, { "killed", killed }, { "frozen", frozen },
+	{ "refused", refused } };
 
 int
 main(int argc, char **argv)

@@ -8,8 +8,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/fanotify.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "pagers/vnode_beside.h"
 #include "pagers/vnode_strict.h"
 
 enum { BYTES = 4096 };
@@ -80,9 +82,9 @@ open_again(int flags)
 	return again;
 }
 
-/* => a process that opens the file and reads from it */
+/* => a process that opens the file and reads from it, or maps it */
 static pid_t
-reader(void)
+other_start(enum beside_call call)
 {
 	pid_t pid = fork();
 	char byte;
@@ -93,7 +95,16 @@ reader(void)
 	alarm(300);
 	/* Only the daemon has it. */
 	close(load_relaxed(&u.daemon->vnodes.strict));
+	if (call == BESIDE_MMAP)
+		_exit(mmap(NULL, BYTES, PROT_READ, MAP_SHARED, open_again(O_RDONLY), 0) ==
+		      MAP_FAILED);
 	_exit(pread(open_again(O_RDONLY), &byte, 1, 0) != 1);
+}
+
+static pid_t
+reader(void)
+{
+	return other_start(BESIDE_OTHER);
 }
 
 static void
@@ -105,21 +116,26 @@ reader_end(pid_t pid)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* The next access that is announced is this process's. */
+/* The next access that is announced is this process's, by that call. */
 static void
-let_go(pid_t pid)
+let_go(pid_t pid, enum beside_call call)
 {
 	int group = load_relaxed(&u.daemon->vnodes.strict);
 	struct pollfd polled = { .fd = group, .events = POLLIN };
 	_Alignas(8) char buffer[64];
 	struct fanotify_event_metadata event;
 	struct fanotify_response response = { .response = FAN_ALLOW };
+	enum beside_call seen;
 
 	while (poll(&polled, 1, -1) < 1)
 		continue;
 	assert_true(read(group, buffer, sizeof(buffer)) >= (ssize_t)sizeof(event));
 	memcpy(&event, buffer, sizeof(event));
 	assert_int_equal(event.pid, pid);
+	assert_false(beside_is_own(event.pid));
+	while ((seen = beside_look(event.pid)) == BESIDE_NOT_YET)
+		continue;
+	assert_int_equal(seen, call);
 	response.fd = event.fd;
 	assert_int_equal(write(group, &response, sizeof(response)), sizeof(response));
 	close(event.fd);
@@ -157,7 +173,7 @@ own_accesses_are_not_announced(void **state)
 			assert_int_equal(pwrite(silent, page, BYTES, BYTES), BYTES);
 		nothing_is_announced();
 		other = reader();
-		let_go(other);
+		let_go(other, BESIDE_OTHER);
 		reader_end(other);
 		close(silent);
 	}
@@ -186,12 +202,36 @@ ends_let_all_go(void **state)
 	nothing_is_announced();
 }
 
+/* An mmap is told from a read, though the kernel announces both alike; and it is told of whoever
+ * makes it, but not of a thread that is gone. */
+static void
+mappings_are_told_from_reads(void **state)
+{
+	pid_t other = other_start(BESIDE_MMAP);
+
+	(void)state;
+	reader_end(other);
+	watch_file();
+	other = other_start(BESIDE_MMAP);
+	let_go(other, BESIDE_MMAP);
+	reader_end(other);
+	other = reader();
+	let_go(other, BESIDE_OTHER);
+	reader_end(other);
+	assert_int_equal(beside_look(other), BESIDE_OTHER);
+	assert_int_equal(beside_look(0), BESIDE_OTHER);
+	assert_true(beside_is_own(gettid()));
+	assert_false(beside_is_own(0));
+	assert_false(beside_is_own(getppid()));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(own_accesses_are_not_announced, start, stop),
 		cmocka_unit_test_setup_teardown(ends_let_all_go, start, stop),
+		cmocka_unit_test_setup_teardown(mappings_are_told_from_reads, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
