@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Traps of shared objects that concern copies, with the numbers that the design notes give them, as
- * far as a process can get into them by itself. Others are in e_copy.c and e_copy_push.c; 19 and 21
- * are looked for after each step of tests/unit/c_copy_model.c.
+ * far as a process can get into them by itself. 1, 2, 3, 8 and 14 are in e_copy.c, 6 and 9 in
+ * e_copy_push.c, 10 is a row of e_copy_oracle.c, 12 is in e_window.c, 17 in d_pager_fork.c; 19 and
+ * 21 are looked for after each step of c_copy_model.c.
  *
  * usage: e_copy_traps TEST [4K|16K|64K]
  */

@@ -4,7 +4,7 @@
  * neither unwired nor given back; and real DMA goes there: O_DIRECT reads through fixed buffers of
  * io_uring while other clients press memory for four times what there is.
  *
- * usage: e_descriptor rules|pieces|ends|dma [4K|16K|64K] | example
+ * usage: e_descriptor trap-14-rules|pieces|ends|dma [4K|16K|64K] | example
  */
 #include <fcntl.h>
 #include <liburing.h>
@@ -499,8 +499,9 @@ run_example(void)
 int
 main(int argc, char **argv)
 {
-	static const struct live_test tests[] = { { "rules", run_rules }, { "pieces", run_pieces },
-		{ "ends", run_ends }, { "dma", run_dma }, { "example", run_example } };
+	static const struct live_test tests[] = { { "trap-14-rules", run_rules },
+		{ "pieces", run_pieces }, { "ends", run_ends }, { "dma", run_dma },
+		{ "example", run_example } };
 
 	live_init(argc, argv);
 	if (argc > 2)

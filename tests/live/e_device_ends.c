@@ -3,7 +3,7 @@
  * Devices' ends: in every order, killed or not, nothing is left behind. And devices that clients
  * make of descriptors of their own.
  *
- * usage: e_device_ends ends|memfd|udmabuf [4K|16K|64K]
+ * usage: e_device_ends ends|trap-15-memfd|udmabuf [4K|16K|64K]
  */
 #include <fcntl.h>
 #include <linux/udmabuf.h>
@@ -185,7 +185,7 @@ maker_is_refused(struct live *d, struct pager *p)
 	claims_are_refused(d, p);
 }
 
-/* Trap: the memfd is born with mode 0666, so whoever may only read could open it again. */
+/* Trap 15: the memfd is born with mode 0666, so whoever may only read could open it again. */
 static void
 reader_of_memfd(struct live *d, void *argument)
 {
@@ -327,8 +327,8 @@ run_memfd(void)
 int
 main(int argc, char **argv)
 {
-	static const struct live_test tests[] = { { "ends", run_ends }, { "memfd", run_memfd },
-		{ "udmabuf", run_udmabuf } };
+	static const struct live_test tests[] = { { "ends", run_ends },
+		{ "trap-15-memfd", run_memfd }, { "udmabuf", run_udmabuf } };
 
 	live_init(argc, argv);
 	if (argc > 2)

@@ -157,6 +157,50 @@ test_two(void)
 	live_stop(&d);
 }
 
+/* --- unasked: what is dirty goes out by itself, and stays mapped and in memory --- */
+
+static void
+unasked(struct live *d, void *argument)
+{
+	struct pair *p = argument;
+	struct pager *pager = client_connect(d);
+	volatile uint64_t *base;
+	uint64_t word;
+	void *at;
+
+	OK(pager_map_file(pager, p->fd, 0, p->bytes, RW, PAGER_MAP_SHARED, &at));
+	base = at;
+	for (unsigned version = 1; version < 3; version++) {
+		for (uint64_t i = 0; i < p->bytes / 8; i++)
+			base[i] = word_of(i, version);
+		/* The last word of each page, which is stored last. */
+		for (uint64_t i = d->page_bytes / 8 - 1; i < p->bytes / 8; i += d->page_bytes / 8)
+			WAIT_UNTIL(
+			    d, pread(p->fd, &word, sizeof(word), (off_t)(i * 8)) == sizeof(word) &&
+				   word == word_of(i, version));
+		file_verify(p->fd, p->bytes, version);
+		words_verify(at, 0, p->bytes / 8, version);
+	}
+	live_rest(d);
+	EQ(live_stat(d, "file_reads"), p->bytes / d->page_bytes);
+	pager_disconnect(pager);
+}
+
+static void
+test_unasked(void)
+{
+	struct live d = { 0 };
+	struct pair *p = shared_alloc(sizeof(*p));
+
+	begin(&d, "16M");
+	p->bytes = 1u << 20;
+	p->fd = file_make("unasked", p->bytes);
+	client_join(&d, client_start(&d, unasked, p), false);
+	WAIT_UNTIL(&d, live_stat(&d, "files") == 0);
+	live_check(&d);
+	live_stop(&d);
+}
+
 /* --- killed --- */
 
 static void
@@ -441,8 +485,9 @@ main(int argc, char **argv)
 {
 	static const struct live_test tests[] = {
 		{ "two", test_two },
+		{ "unasked", test_unasked },
 		{ "killed", test_killed },
-		{ "ends", test_ends },
+		{ "trap-8-ends", test_ends },
 		{ "rights", test_rights },
 		{ "faulty", test_faulty },
 		{ "changed", test_changed },

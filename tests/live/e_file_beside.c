@@ -3,7 +3,7 @@
  * A mapped file that others use with plain system calls beside it: write(2), truncation and
  * growth.
  *
- * usage: e_file_beside written|truncated|lengths [page=SIZE] [memory=SIZE] [ratio=N] [ops=N]
+ * usage: e_file_beside written|trap-7-truncated|lengths [page=SIZE] [memory=SIZE] [ratio=N] [ops=N]
  */
 #include "file_touch.h"
 
@@ -359,7 +359,7 @@ lengths(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "written", written }, { "truncated", truncated },
+static const struct live_test tests[] = { { "written", written }, { "trap-7-truncated", truncated },
 	{ "lengths", lengths } };
 
 int

@@ -2,9 +2,9 @@
  *
  * Traps of shared objects that concern files, with the numbers that the design notes give them:
  * what a sharer does to the memfd of a file's pages reaches neither the file nor other clients as
- * content that nobody has written. Traps 4 and 16 are in e_file_sharers.c, 7 in e_file_beside.c
- * (truncated), 8 in e_file_oracle.c (ends), 12 in e_window.c, 14 in e_pins.c and e_descriptor.c, 17
- * in d_pager_fork.c.
+ * content that nobody has written. Traps 4 and 16 are in e_file_sharers.c, 7 in e_file_beside.c, 8
+ * in e_file.c, 10 in c_vnode.c, 14 in e_descriptor.c and e_pins.c, 15 of devices in
+ * e_device_ends.c; those of copies are told in e_copy_traps.c.
  *
  * usage: e_file_traps trap-5-lied|trap-6-punched|trap-9-waiters|trap-13-cached|
  * trap-15-description|trap-18-late|trap-20-planted [page=SIZE] [memory=SIZE]

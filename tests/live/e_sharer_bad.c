@@ -3,7 +3,8 @@
  * Sharers that do not behave: what they do to an object that they were given stays in it. Traps
  * have their numbers from the design notes on shared objects.
  *
- * usage: e_sharer_bad hostile|planted|punched|poisoned [page=SIZE] [memory=SIZE]
+ * usage: e_sharer_bad hostile|trap-20-planted|trap-6-punched|trap-7-poisoned [page=SIZE]
+ *        [memory=SIZE]
  */
 #include <fcntl.h>
 
@@ -521,8 +522,8 @@ poisoned(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "hostile", hostile }, { "planted", planted },
-	{ "punched", punched }, { "poisoned", poisoned } };
+static const struct live_test tests[] = { { "hostile", hostile }, { "trap-20-planted", planted },
+	{ "trap-6-punched", punched }, { "trap-7-poisoned", poisoned } };
 
 int
 main(int argc, char **argv)

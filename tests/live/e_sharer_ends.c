@@ -3,7 +3,7 @@
  * Sharers that end, wait for one page, pay for memory and are limited. Traps have their numbers
  * from the design notes on shared objects.
  *
- * usage: e_sharer_ends ended|waiting|billed|limited [page=SIZE] [memory=SIZE]
+ * usage: e_sharer_ends trap-8-ended|trap-9-waiting|billed|limited [page=SIZE] [memory=SIZE]
  */
 #include <pthread.h>
 
@@ -453,7 +453,7 @@ limited(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "ended", ended }, { "waiting", waiting },
+static const struct live_test tests[] = { { "trap-8-ended", ended }, { "trap-9-waiting", waiting },
 	{ "billed", billed }, { "limited", limited } };
 
 int

@@ -99,7 +99,7 @@ pins_are_counted(void **state)
 
 /* Trap 14: a device's writes go nowhere once the page under it has been punched away. */
 static void
-pinned_pages_stay(void **state)
+trap_14_pinned_pages_stay(void **state)
 {
 	struct vm_object *o = share_make(32);
 
@@ -249,7 +249,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, share_start, share_stop)
 		TEST(pins_are_counted),
-		TEST(pinned_pages_stay),
+		TEST(trap_14_pinned_pages_stay),
 		TEST(others_do_not_unwire),
 		TEST(direction_needs_protection),
 		TEST(limits_are_those_of_wires),

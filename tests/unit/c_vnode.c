@@ -303,7 +303,7 @@ no_write_lengthens_the_file(void **state)
 /* Trap 18: what a dead daemon has under way is waited for before anything newer can be written.
  * Without a need the file is left alone. */
 static void
-late_writes_are_waited_for(void **state)
+trap_18_late_writes_are_waited_for(void **state)
 {
 	struct timespec old[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000000000 } };
 	struct stat before, after;
@@ -356,7 +356,7 @@ recent_writes_are_waited_for(void **state)
 /* Trap 10: a page that could not be write-protected may be written to while it is copied. It is not
  * written to its place, let alone taken for clean. */
 static void
-unprotected_is_not_written(void **state)
+trap_10_unprotected_is_not_written(void **state)
 {
 	struct clean_request r;
 	struct clean_run *run;
@@ -524,11 +524,11 @@ main(void)
 		    no_write_lengthens_the_file, vnodes_begin, vnodes_end),
 		cmocka_unit_test_setup_teardown(many_files_cost_as_one, vnodes_begin, vnodes_end),
 		cmocka_unit_test_setup_teardown(
-		    late_writes_are_waited_for, vnodes_begin, vnodes_end),
+		    trap_18_late_writes_are_waited_for, vnodes_begin, vnodes_end),
 		cmocka_unit_test_setup_teardown(
 		    recent_writes_are_waited_for, vnodes_begin, vnodes_end),
 		cmocka_unit_test_setup_teardown(
-		    unprotected_is_not_written, vnodes_begin, vnodes_end),
+		    trap_10_unprotected_is_not_written, vnodes_begin, vnodes_end),
 		cmocka_unit_test_setup_teardown(marks_tell_content, vnodes_begin, vnodes_end),
 	};
 
