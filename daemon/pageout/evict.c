@@ -293,7 +293,7 @@ evict_round(struct pageout_worker *w, unsigned *ret_freed)
 	pageq_lock(d);
 	e->pages += freed;
 	e->gathered += gathered;
-	e->met_busy |= s.met_busy;
+	e->met_busy |= s.met_busy || w->stayed;
 	if (freed + gathered > 0)
 		e->since = moment_now(d);
 	/* Pages that found no room are tried again. */

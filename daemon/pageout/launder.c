@@ -339,8 +339,9 @@ clean_object(struct pageout_worker *w, struct laundering *l, struct victim *v, u
 }
 
 /* Launders victims of one object, CLEANING by this worker. Once the store has had no room for one
- * (w->refused), or where the cleaner is to take them, dirty ones stay. => how many have left; no
- * lock held */
+ * (w->refused), or where the cleaner is to take them, dirty ones stay. Others stay because they are
+ * wanted or pinned, or could not be write-protected: w->stayed. => how many have left; no lock
+ * held */
 static unsigned
 launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 {
@@ -370,13 +371,15 @@ launder_object(struct pageout_worker *w, struct victim *v, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		bool wanted = load_acquire(&victim_page(d, &v[i])->word) & PAGE_WANTED;
 
-		if (l.stored[i] && !wanted)
+		if (l.stored[i] && !wanted) {
 			v[leaving++] = v[i];
-		else
-			victim_stay(w->stats, &v[i],
-			    wanted        ? STAYS_WANTED
-			    : l.pinned[i] ? STAYS_PINNED
-					  : STAYS_NO_ROOM);
+			continue;
+		}
+		w->stayed |= wanted || l.pinned[i] || (!w->refused && room != PAGER_ROOM_LATER);
+		victim_stay(w->stats, &v[i],
+		    wanted        ? STAYS_WANTED
+		    : l.pinned[i] ? STAYS_PINNED
+				  : STAYS_NO_ROOM);
 	}
 	victims_leave(w->stats, &w->hole, v, leaving);
 	stat_add(w->stats, STAT_PAGEOUTS, leaving);
@@ -409,6 +412,7 @@ launder(struct pageout_worker *w)
 	locks_assert_none();
 	CHECK(w->begun <= w->chosen && w->chosen <= PAGEOUT_BATCH_MAX);
 	w->refused = false;
+	w->stayed = false;
 	/* What a relieved worker has not begun is another's. */
 	while (w->begun < w->chosen && !watch_is_relieved()) {
 		struct victim *group = &w->victims[w->begun];
@@ -426,6 +430,7 @@ launder_begun(struct pageout_worker *w, struct victim *v, unsigned count)
 
 	locks_assert_none();
 	w->refused = false;
+	w->stayed = false;
 	freed = launder_object(w, v, count);
 	if (count > 0)
 		settle_accounts(w);

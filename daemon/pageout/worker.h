@@ -45,6 +45,7 @@ struct pageout_worker {
 	unsigned batch;       /* victims of the next round. Fewer after a store has failed, since
 				 pages that are not stored have to be given back */
 	bool refused;         /* the compressor found no room for a page of the last batch */
+	bool stayed;          /* pages of the last batch stayed for what may soon be over */
 	unsigned passed_over; /* victims in a row that are for a side lane to launder */
 	unsigned pins_pass;   /* pages that stayed in this turn until a transfer is over */
 	bool met_volatile;    /* of the last round some were volatile: an object is to be purged in

@@ -24,7 +24,7 @@ struct eviction {
 	unsigned parts;      /* (Q) workers that have a part of it */
 	uint64_t pages;      /* (Q) pages that have left */
 	uint64_t gathered;   /* (Q) stored pages that were put beside them */
-	bool met_busy;       /* (Q) some were in transit: it is worth coming for them again */
+	bool met_busy;       /* (Q) some were in transit, or stayed: they are worth another try */
 	bool stuck;          /* (Q) nothing more can leave */
 	struct moment since; /* (Q) when a page last left, or the first was tried */
 };

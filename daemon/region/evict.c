@@ -12,8 +12,10 @@
 #include "vm/vm_mapping.h"
 
 #define COST_PAGEOUT 2u /* of a page, in slots looked at (piece.h) */
-/* How often pages that were in transit are tried again. */
-#define TIMES_MAX 3u
+/* How often pages are tried that were in transit, or stayed: because a thread touched them, because
+ * the kernel had a reference on them, as it may for a moment on any, or because they could not be
+ * write-protected. */
+#define TIMES_MAX 5u
 
 /* Waits until the pages of the range that are busy now have been let go. passes_lists: not while
  * the object has page lists, whose owner may take any time. */

@@ -319,8 +319,8 @@ enum pager_behavior {
 };
 /* Returns when a lasting behaviour is set, or the other kind has been carried out. PAGEOUT returns
  * 0 when the pages have left (they are stored by the compressor, whose segments go on to swap as
- * usual), and also when nothing more can leave (memory and swap are full). Wired pages stay; pages
- * that are touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile;
+ * usual), and also when nothing more can leave (memory and swap are full). Wired and pinned pages
+ * stay; some touched meanwhile may stay, or be back. Threads that touch pages are served meanwhile;
  * other calls on this connection wait. Errors: -EINVAL (a part of the range is not allocated, or
  * there is no such behaviour), -ENOTSUP (FREE, REUSABLE, REUSE and PAGEOUT of memory of a device),
  * -EBUSY (all but PAGEOUT of these: it is pinned), -ENOMEM (a lasting behaviour: too many regions).

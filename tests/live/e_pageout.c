@@ -3,7 +3,7 @@
  * PAGER_BEHAVIOR_PAGEOUT: when the call returns the pages have left, and they come back with their
  * content.
  *
- * usage: e_pageout states|swap|full|faulted|killed [page size]
+ * usage: e_pageout states|stays|swap|full|faulted|killed [page size]
  */
 #include "harness.h"
 
@@ -46,6 +46,18 @@ resident(struct pager *p, const struct book *b, uint32_t first, uint32_t count)
 	return n;
 }
 
+/* No page of [first, first + count) is resident. */
+static void
+all_away(struct live *d, struct pager *p, const struct book *b, uint32_t first, uint32_t count)
+{
+	uint32_t stay = resident(p, b, first, count);
+
+	live_rest(d);
+	REQUIRE(stay == 0, "%u of %u pages stay: pinned %lld, rescued %lld, not stored %lld", stay,
+	    count, (long long)live_stat(d, "pinned"), (long long)live_stat(d, "rescues"),
+	    (long long)live_stat(d, "pageout_failures"));
+}
+
 /* --- pages in every state --- */
 
 enum { PART = 96, PAGES = 6 * PART };
@@ -83,9 +95,9 @@ states(struct live *d, void *argument)
 	compressions = live_stat(d, "compressions");
 	clean = live_stat(d, "clean_pageouts");
 	page_out(p, &b, 0, PAGES);
-	EQ(resident(p, &b, 0, 2 * PART), 0);
+	all_away(d, p, &b, 0, 2 * PART);
 	EQ(resident(p, &b, 2 * PART, PART), PART);
-	EQ(resident(p, &b, 3 * PART, 3 * PART), 0);
+	all_away(d, p, &b, 3 * PART, 3 * PART);
 	for (uint32_t i = 2 * PART; i < 3 * PART; i++)
 		REQUIRE(disposition_of(p, &b, i) & PAGER_PAGE_WIRED);
 	for (uint32_t i = 5 * PART; i < PAGES; i++)
@@ -105,16 +117,16 @@ states(struct live *d, void *argument)
 	fill(&b, 0, PAGES, &rng);
 	page_out(p, &b, 5, 2 * PART + 7);
 	EQ(resident(p, &b, 0, 5), 5);
-	EQ(resident(p, &b, 5, 2 * PART + 7), 0);
+	all_away(d, p, &b, 5, 2 * PART + 7);
 	EQ(resident(p, &b, 2 * PART + 12, PAGES - 2 * PART - 12), PAGES - 2 * PART - 12);
 	page_out(p, &b, 0, PAGES);
-	EQ(resident(p, &b, 0, PAGES), 0);
+	all_away(d, p, &b, 0, PAGES);
 	book_verify_all(&b);
 	/* Parted into entries: one request walks them all. */
 	OK(pager_behavior(
 	    p, b.base + PART * d->page_bytes, PART * d->page_bytes, PAGER_BEHAVIOR_SEQUENTIAL));
 	page_out(p, &b, 0, PAGES);
-	EQ(resident(p, &b, 0, PAGES), 0);
+	all_away(d, p, &b, 0, PAGES);
 	book_verify_all(&b);
 	/* As of the other behaviours. */
 	OK(pager_deallocate(p, b.base + PART * d->page_bytes, d->page_bytes));
@@ -125,6 +137,50 @@ states(struct live *d, void *argument)
 	       p, b.base, d->page_bytes, (enum pager_behavior)(PAGER_BEHAVIOR_REUSE + 1)),
 	    -EINVAL);
 	EQ(resident(p, &b, 0, PART), PART);
+	OK(pager_disconnect(p));
+}
+
+/* --- what stays for a moment only is tried again --- */
+
+static void
+stays(struct live *d, void *argument)
+{
+	/* Each is over when it has been met once: the kernel's references on pages cannot be
+	 * known, a mapping is changing. */
+	static const char *const reasons[] = { "PINS_LOOK_ENOMEM", "UFFD_WRITEPROTECT_EAGAIN" };
+	struct pager *p = client_connect(d);
+	uint64_t rng = live_seed;
+	char spec[64];
+	struct book b;
+
+	(void)argument;
+	book_open(&b, client_allocate(p, PART * d->page_bytes), d->page_bytes, PART, 1);
+	for (unsigned i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		bool may_be_met = i > 0 || live_stat(d, "pins_known");
+		uint64_t before = live_fail_count(d, reasons[i]);
+
+		fill(&b, 0, PART, &rng);
+		/* Servers that have answered touches protect pages, too. */
+		live_rest(d);
+		snprintf(spec, sizeof(spec), "%s:0:1", reasons[i]);
+		live_debug_fail(d, spec);
+		page_out(p, &b, 0, PART);
+		EQ(live_fail_count(d, reasons[i]) - before, may_be_met);
+		all_away(d, p, &b, 0, PART);
+		live_debug_fail(d, NULL);
+		book_verify_all(&b);
+	}
+	/* If it is never over the pages stay, and the call returns. */
+	if (live_stat(d, "pins_known")) {
+		fill(&b, 0, PART, &rng);
+		live_debug_fail(d, "PINS_LOOK_ENOMEM:0:0");
+		page_out(p, &b, 0, PART);
+		EQ(resident(p, &b, 0, PART), PART);
+		live_debug_fail(d, NULL);
+		page_out(p, &b, 0, PART);
+		all_away(d, p, &b, 0, PART);
+		book_verify_all(&b);
+	}
 	OK(pager_disconnect(p));
 }
 
@@ -146,7 +202,7 @@ swap(struct live *d, void *argument)
 
 		fill(&b, 0, count, &rng);
 		page_out(p, &b, 0, count);
-		EQ(resident(p, &b, 0, count), 0);
+		all_away(d, p, &b, 0, count);
 		REQUIRE(live_stat(d, "swapouts") > swapouts);
 		/* Pages on their way to the disk are compressed lightly. */
 		REQUIRE(live_stat(d, "light_compressions") > light);
@@ -237,7 +293,7 @@ faulted(struct live *d, void *argument)
 	atomic_store(&t.stop, true);
 	pthread_join(thread, NULL);
 	page_out(p, &b, 0, count);
-	EQ(resident(p, &b, 0, count), 0);
+	all_away(d, p, &b, 0, count);
 	book_verify_all(&b);
 	OK(pager_disconnect(p));
 }
@@ -294,6 +350,7 @@ main(int argc, char **argv)
 		const char *param, *more;
 	} tests[] = {
 		{ "states", states, "retain_copies=1", NULL },
+		{ "stays", stays, "retain_copies=1", NULL },
 		{ "swap", swap, "compressor_percent=5", NULL },
 		{ "full", full, "compressor_percent=50", "--no-swap" },
 		{ "faulted", faulted, "compressor_percent=20", NULL },
@@ -315,6 +372,6 @@ main(int argc, char **argv)
 		live_stop(&d);
 		return 0;
 	}
-	fprintf(stderr, "usage: e_pageout states|swap|full|faulted|killed [page size]\n");
+	fprintf(stderr, "usage: e_pageout states|stays|swap|full|faulted|killed [page size]\n");
 	return 2;
 }
