@@ -65,8 +65,11 @@ shown_body(struct live *d, void *argument)
 	    "%llu bytes are stored, of %llu before", (unsigned long long)after.internal_compressed,
 	    (unsigned long long)before.internal_compressed);
 	expect(&s, s.copy, 3, 4);
-	/* The source goes: the rest is the copy's. */
+	/* The source goes: the rest is the copy's. The server of the last touch has let go of both.
+	 */
+	live_rest(d);
 	OK(pager_deallocate(s.p, s.source, PAGES * s.page));
+	live_rest(d);
 	region(&s, s.copy, &q);
 	EQ(q.share_mode, PAGER_SHARE_PRIVATE);
 	EQ(q.ref_count, 1);

@@ -226,6 +226,7 @@ test_limit(bool late)
 	limit = LIMIT_PAGES * (int64_t)d.page_bytes;
 	rich_pid = client_start(&d, rich_client, rich);
 	WAIT_UNTIL(&d, atomic_load(&rich->filled));
+	live_rest(&d);
 	rich_before = ledger_of(&d, rich_pid, PAGER_LEDGER_INTERNAL);
 	poor_pid = client_start(&d, limited_client, poor);
 	WAIT_UNTIL(&d, atomic_load(&poor->connected));
@@ -254,7 +255,8 @@ test_limit(bool late)
 	EQ(ledger_of(&d, rich_pid, PAGER_LEDGER_PAGEOUTS), 0);
 	REQUIRE(ledger_of(&d, poor_pid, PAGER_LEDGER_INTERNAL) <= limit);
 	REQUIRE(ledger_of(&d, poor_pid, PAGER_LEDGER_PAGEOUTS) > 0);
-	REQUIRE(live_stat(&d, "limit_parks") > 0);
+	/* It goes on touching: sooner or later workers are not ahead of it. */
+	WAIT_UNTIL(&d, live_stat(&d, "limit_parks") > 0);
 	printf("limit parks %lld, pageouts %lld\n", (long long)live_stat(&d, "limit_parks"),
 	    (long long)ledger_of(&d, poor_pid, PAGER_LEDGER_PAGEOUTS));
 	live_limit(&d, poor_pid, 0);
@@ -444,7 +446,10 @@ require_nice(pid_t pid, pid_t thread, void *argument)
 	char name[32];
 	int nice = getpriority(PRIO_PROCESS, (id_t)thread), want = *own;
 
-	REQUIRE(thread_file_read(pid, thread, "comm", name, sizeof(name)));
+	/* The kernel's own threads, for I/O that must wait, come and go. */
+	if (!thread_file_read(pid, thread, "comm", name, sizeof(name)) ||
+	    strncmp(name, "iou-", 4) == 0)
+		return true;
 	if (strncmp(name, "fault-", 6) == 0 || strncmp(name, "direct-", 7) == 0 ||
 	    strncmp(name, "side-", 5) == 0 || strcmp(name, "watch") == 0)
 		want = *own - 15 < -20 ? -20 : *own - 15;
