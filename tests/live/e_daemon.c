@@ -347,6 +347,22 @@ test_refused(void)
 
 static cpu_set_t all_cpus;
 
+/* One of the kernel's own threads, for I/O that must wait, which come and go; or it has ended. */
+static bool
+is_kernels_own(pid_t pid, pid_t thread)
+{
+	const unsigned io_worker = 0x10; /* PF_IO_WORKER: set before it has a name of its own */
+	const char *at;
+	char text[512];
+	unsigned flags;
+
+	if (!thread_file_read(pid, thread, "stat", text, sizeof(text)))
+		return true;
+	at = strrchr(text, ')');
+	REQUIRE(at && sscanf(at, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1, "%s", text);
+	return flags & io_worker;
+}
+
 /* Checks the list of CPUs of each of its threads. => how many are fault servers by their names,
  * which a thread that has just begun does not have yet */
 static unsigned
@@ -374,8 +390,7 @@ servers_on(const struct live *d, int cpu)
 			(void)sscanf(line, "Cpus_allowed_list: %63s", list);
 		}
 		fclose(file);
-		/* The kernel's own, for I/O that must wait. */
-		if (strncmp(name, "iou-", 4) == 0)
+		if (is_kernels_own(d->pid, (pid_t)atoi(entry->d_name)))
 			continue;
 		threads++;
 		servers += strncmp(name, "fault-", 6) == 0;
@@ -446,10 +461,9 @@ require_nice(pid_t pid, pid_t thread, void *argument)
 	char name[32];
 	int nice = getpriority(PRIO_PROCESS, (id_t)thread), want = *own;
 
-	/* The kernel's own threads, for I/O that must wait, come and go. */
-	if (!thread_file_read(pid, thread, "comm", name, sizeof(name)) ||
-	    strncmp(name, "iou-", 4) == 0)
+	if (is_kernels_own(pid, thread))
 		return true;
+	REQUIRE(thread_file_read(pid, thread, "comm", name, sizeof(name)));
 	if (strncmp(name, "fault-", 6) == 0 || strncmp(name, "direct-", 7) == 0 ||
 	    strncmp(name, "side-", 5) == 0 || strcmp(name, "watch") == 0)
 		want = *own - 15 < -20 ? -20 : *own - 15;
