@@ -91,8 +91,23 @@ thread_sleeps(pid_t pid, pid_t thread)
 	return sleeps(pid, thread, &ignored);
 }
 
+bool
+thread_is_io_worker(pid_t pid, pid_t thread)
+{
+	const unsigned io_worker = 0x10; /* PF_IO_WORKER of the kernel */
+	char text[512];
+	const char *at;
+	unsigned flags;
+
+	/* The name, which may have any characters, is in parentheses. */
+	return thread_file_read(pid, thread, "stat", text, sizeof(text)) &&
+	       (at = strrchr(text, ')')) != NULL &&
+	       sscanf(at, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & io_worker;
+}
+
 /* Whether the thread will go on by itself when a time is over. Where the kernel does not say, it is
- * taken to wait for somebody. */
+ * taken to wait for somebody. Of one of the kernel's own it names the call in which the thread was
+ * that has started it. */
 static bool
 is_pausing(pid_t pid, pid_t thread)
 {
@@ -106,7 +121,8 @@ is_pausing(pid_t pid, pid_t thread)
 	    text[0] > '9')
 		return false;
 	number = strtol(text, NULL, 10);
-	return number == SYS_nanosleep || number == SYS_clock_nanosleep;
+	return (number == SYS_nanosleep || number == SYS_clock_nanosleep) &&
+	       !thread_is_io_worker(pid, thread);
 }
 
 struct look {

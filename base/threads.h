@@ -15,6 +15,8 @@
 bool thread_file_read(pid_t pid, pid_t thread, const char *file, char *text, size_t size);
 /* => whether the thread sleeps. Waiting for a processor or for a disk is not sleeping. */
 bool thread_sleeps(pid_t pid, pid_t thread);
+/* => whether it is one of the kernel's own threads, for I/O that must wait: they come and go */
+bool thread_is_io_worker(pid_t pid, pid_t thread);
 /* Calls f for each thread until it returns false. => whether it never did; false if /proc cannot be
  * read */
 bool threads_each(pid_t pid, bool (*f)(pid_t pid, pid_t thread, void *argument), void *argument);

@@ -347,22 +347,6 @@ test_refused(void)
 
 static cpu_set_t all_cpus;
 
-/* One of the kernel's own threads, for I/O that must wait, which come and go; or it has ended. */
-static bool
-is_kernels_own(pid_t pid, pid_t thread)
-{
-	const unsigned io_worker = 0x10; /* PF_IO_WORKER: set before it has a name of its own */
-	const char *at;
-	char text[512];
-	unsigned flags;
-
-	if (!thread_file_read(pid, thread, "stat", text, sizeof(text)))
-		return true;
-	at = strrchr(text, ')');
-	REQUIRE(at && sscanf(at, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1, "%s", text);
-	return flags & io_worker;
-}
-
 /* Checks the list of CPUs of each of its threads. => how many are fault servers by their names,
  * which a thread that has just begun does not have yet */
 static unsigned
@@ -381,7 +365,11 @@ servers_on(const struct live *d, int cpu)
 
 		snprintf(
 		    path, sizeof(path), "/proc/%d/task/%.10s/status", (int)d->pid, entry->d_name);
-		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+		/* The kernel's own may run anywhere. */
+		file = entry->d_name[0] == '.' ||
+			       thread_is_io_worker(d->pid, (pid_t)atoi(entry->d_name))
+			   ? NULL
+			   : fopen(path, "r");
 		if (!file)
 			continue;
 		name[0] = list[0] = '\0';
@@ -390,8 +378,6 @@ servers_on(const struct live *d, int cpu)
 			(void)sscanf(line, "Cpus_allowed_list: %63s", list);
 		}
 		fclose(file);
-		if (is_kernels_own(d->pid, (pid_t)atoi(entry->d_name)))
-			continue;
 		threads++;
 		servers += strncmp(name, "fault-", 6) == 0;
 		REQUIRE(atoi(list) == cpu && strspn(list, "0123456789") == strlen(list),
@@ -461,9 +447,10 @@ require_nice(pid_t pid, pid_t thread, void *argument)
 	char name[32];
 	int nice = getpriority(PRIO_PROCESS, (id_t)thread), want = *own;
 
-	if (is_kernels_own(pid, thread))
+	/* Those come and go, and one that has gone has no name. */
+	if (thread_is_io_worker(pid, thread) ||
+	    !thread_file_read(pid, thread, "comm", name, sizeof(name)))
 		return true;
-	REQUIRE(thread_file_read(pid, thread, "comm", name, sizeof(name)));
 	if (strncmp(name, "fault-", 6) == 0 || strncmp(name, "direct-", 7) == 0 ||
 	    strncmp(name, "side-", 5) == 0 || strcmp(name, "watch") == 0)
 		want = *own - 15 < -20 ? -20 : *own - 15;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <liburing.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -145,6 +146,44 @@ who_pauses_is_not_at_rest(void **state)
 	pthread_join(thread, NULL);
 }
 
+static bool
+count_io_worker(pid_t pid, pid_t thread, void *argument)
+{
+	*(unsigned *)argument += thread_is_io_worker(pid, thread);
+	return true;
+}
+
+static void
+kernels_threads_are_known(void **state)
+{
+	unsigned workers = 0;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	int ends[2];
+	char byte;
+	(void)state;
+
+	assert_true(threads_each(getpid(), count_io_worker, &workers));
+	assert_int_equal(workers, 0);
+	assert_int_equal(pipe(ends), 0);
+	if (io_uring_queue_init(4, &ring, 0) != 0)
+		skip();
+	/* It must wait, and so the kernel starts a thread for it. */
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_read(sqe, ends[0], &byte, 1, 0);
+	sqe->flags |= IOSQE_ASYNC;
+	assert_int_equal(io_uring_submit(&ring), 1);
+	while (workers == 0)
+		assert_true(threads_each(getpid(), count_io_worker, &workers));
+	assert_int_equal(workers, 1);
+	assert_false(thread_is_io_worker(getpid(), gettid()));
+	/* A thread that has gone is none. */
+	assert_false(thread_is_io_worker(1 << 30, 1 << 30));
+	close(ends[1]);
+	close(ends[0]);
+	io_uring_queue_exit(&ring);
+}
+
 static void
 nobody_is_there(void **state)
 {
@@ -167,6 +206,7 @@ main(void)
 		cmocka_unit_test(who_spins_does_not_sleep),
 		cmocka_unit_test(who_looks_is_left_out),
 		cmocka_unit_test(who_pauses_is_not_at_rest),
+		cmocka_unit_test(kernels_threads_are_known),
 		cmocka_unit_test(nobody_is_there),
 	};
 
