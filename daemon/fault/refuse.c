@@ -96,11 +96,12 @@ fault_answer_violation(struct fault_server *server, const struct fault *f)
 		uffd_wake(task->uffd, page, server->daemon->page_bytes);
 		return;
 	}
-	stat_add(server->stats, STAT_VIOLATIONS, 1);
 	/* A thread of another process, which reads this one's memory, waits for what may come, or
 	 * to be killed: the process that it reads has done nothing. */
 	if (!fault_signal(f, SIGSEGV) && fault_thread_is_elsewhere(task))
 		fault_signal_process(f, SIGSEGV);
+	/* Whoever sees it counted finds the signal. */
+	stat_add(server->stats, STAT_VIOLATIONS, 1);
 }
 
 bool

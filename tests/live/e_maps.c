@@ -66,6 +66,21 @@ numbered(struct live *d, const unsigned char *at, size_t pages, uint64_t first)
 		EQ(*(const uint64_t *)(const void *)(at + i * d->page_bytes), first + i + 1);
 }
 
+/* Pages them out. One that the kernel has in hand at that moment looks pinned, and stays. =>
+ * whether none has */
+static bool
+all_left(struct live *d, struct pager *p, unsigned char *at, size_t pages)
+{
+	unsigned present = 0, disposition;
+
+	OK(pager_behavior(p, at, pages * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+	for (size_t i = 0; i < pages; i++) {
+		OK(pager_page_query(p, at + i * d->page_bytes, &disposition));
+		present += (disposition & PAGER_PAGE_PRESENT) != 0;
+	}
+	return present == 0;
+}
+
 /* --- entries: map memory entry ranges, tags, parent entries incl. insufficient rights; mapping
  * across unaligned sizes, huge sizes, overflow and null sizes --- */
 
@@ -184,7 +199,7 @@ accounting(struct live *d, void *argument)
 	/* Written by another it is the payer's all the same. */
 	number(d, other + 32 * page, 8, 32);
 	EQ(statistics(d, p).phys_footprint, 33 * page);
-	OK(pager_behavior(q, other, 64 * page, PAGER_BEHAVIOR_PAGEOUT));
+	WAIT_UNTIL(d, all_left(d, q, other, 64));
 	EQ(statistics(d, p).phys_footprint, 33 * page);
 	EQ(statistics(d, p).internal, 0);
 	numbered(d, alias + 32 * page, 8, 32);
@@ -444,7 +459,8 @@ advice(struct live *d, void *argument)
 	numbered(d, base, 64, 0);
 	numbered(d, other, 32, 16);
 	OK(pager_behavior(q, other, 32 * page, PAGER_BEHAVIOR_DONTNEED));
-	OK(pager_behavior(q, other, 32 * page, PAGER_BEHAVIOR_PAGEOUT));
+	live_rest(d);
+	WAIT_UNTIL(d, all_left(d, q, other, 32));
 	for (size_t i = 16; i < 48; i++) {
 		OK(pager_page_query(p, base + i * page, &disposition));
 		EQ(disposition & PAGER_PAGE_PRESENT, 0);

@@ -38,7 +38,7 @@ try_to_write(struct live *d, struct common *c, struct pager *p, int fd, unsigned
 	EQ(guard_store(base + 1, 0x5a), SIGSEGV);
 	EQ(guard_store(base + d->page_bytes, 0x5a), SIGSEGV);
 	/* A thread that something else wakes at that moment asks twice. */
-	REQUIRE(live_stat(d, "violations") >= violations + 2);
+	WAIT_UNTIL(d, live_stat(d, "violations") >= violations + 2);
 	REQUIRE(mprotect(base, 2 * d->page_bytes, PROT_READ) == 0);
 }
 

@@ -5,8 +5,8 @@
  * others, and the opposite direction. Every byte must be there. The pager sees the kernel's pins
  * (pmap/pins.h).
  *
- * usage: e_pins read|uring|fixed|held-read|held-readv|held-uring|write|file|no-memory|unknown [page
- * size]
+ * usage: e_pins read|uring|fixed|held-read|held-readv|held-uring|write|file|passing|no-memory|
+ *               unknown [page size]
  */
 #include "harness.h"
 
@@ -279,6 +279,30 @@ mapped(struct live *d, void *argument)
 	OK(pager_disconnect(p));
 }
 
+/* Pages that look pinned at one moment only leave with all others. */
+static void
+passing(struct live *d, void *argument)
+{
+	struct scene *s = argument;
+	struct pager *p = client_connect(d);
+	size_t bytes = s->bytes / 4;
+	unsigned char *base = client_allocate(p, bytes);
+	struct pager_statistics statistics;
+	int64_t pinned;
+
+	content_make((uint64_t *)(void *)base, 0, 0, bytes);
+	live_rest(d);
+	pinned = live_stat(d, "pinned");
+	live_debug_fail(d, "PINS_LOOK_ENOMEM:1:1");
+	OK(pager_behavior(p, base, bytes, PAGER_BEHAVIOR_PAGEOUT));
+	EQ(live_fail_count(d, "PINS_LOOK_ENOMEM"), 1);
+	REQUIRE(live_stat(d, "pinned") > pinned);
+	OK(pager_statistics(p, &statistics));
+	EQ(statistics.internal, 0);
+	content_check(d, (uint64_t *)(void *)base, 0, bytes);
+	OK(pager_disconnect(p));
+}
+
 /* --- a disk that answers when the test lets it --- */
 
 #define HELD_BYTES (2 * BLOCK)
@@ -509,6 +533,12 @@ run_file(void)
 	run_in(mapped);
 }
 
+static void
+run_passing(void)
+{
+	run_in(passing);
+}
+
 /* A daemon that may not look says so, and serves. */
 static void
 run_unknown(void)
@@ -535,6 +565,7 @@ main(int argc, char **argv)
 		{ "held-uring", run_held_uring },
 		{ "write", run_write },
 		{ "file", run_file },
+		{ "passing", run_passing },
 		{ "no-memory", run_no_memory },
 		{ "unknown", run_unknown },
 	};

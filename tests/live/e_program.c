@@ -277,6 +277,7 @@ unmapper(struct live *d, void *argument)
 	OK(pager_deallocate(p, b.base, b.count * d->page_bytes));
 	book_verify_all(&own);
 	OK(pager_deallocate(p, other.base, other.count * d->page_bytes));
+	live_rest(d);
 	OK(pager_statistics(p, &statistics));
 	EQ(statistics.virtual_size, 0);
 	EQ(statistics.phys_footprint, 0);
@@ -356,6 +357,7 @@ test_immutable(void)
 	}
 	live_start(&d, "8M", NULL);
 	pid = client_start(&d, immutable, NULL);
+	client_forget(pid);
 	REQUIRE(waitpid(pid, &status, 0) == pid);
 	live_stop(&d);
 	REQUIRE(WIFEXITED(status), "the client ended by signal %d", WTERMSIG(status));

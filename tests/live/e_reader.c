@@ -177,8 +177,8 @@ run(void)
 	stage_allow(&c->stage[0], 2);
 	client_join(&d, pids[0], false);
 	client_join(&d, pids[1], false);
-	REQUIRE(!is_mode("aged") || live_stat(&d, "around") > 0);
-	REQUIRE(live_stat(&d, "violations") >= 2 * (int64_t)c->count);
+	WAIT_UNTIL(&d, !is_mode("aged") || live_stat(&d, "around") > 0);
+	WAIT_UNTIL(&d, live_stat(&d, "violations") >= 2 * (int64_t)c->count);
 	WAIT_UNTIL(&d, resident(&d) == 0);
 	live_stop(&d);
 }

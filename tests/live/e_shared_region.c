@@ -286,6 +286,8 @@ conflicts_client(struct live *d, void *argument)
 	file_words_verify((unsigned char *)address + TEXT * page, TEXT, page, 0, 0, "of data");
 	close(fd);
 	OK(pager_disconnect(p));
+	/* Nobody has it any more. */
+	WAIT_UNTIL(d, live_stat(d, "sessions") == 0 && live_stat(d, "files") == 0);
 	/* Who has something there cannot load it, and is as before. */
 	p = client_connect(d);
 	mine = mmap((void *)(uintptr_t)(PAGER_SHARED_BASE + TEXT * page), page,

@@ -211,6 +211,18 @@ hostile(void)
 	live_stop(&d);
 }
 
+/* All pages leave. A fault that is answered late would bring its page in again. */
+static void
+all_away(struct live *d, struct pager *p, const struct book *book)
+{
+	struct pager_statistics statistics;
+
+	live_rest(d);
+	OK(pager_behavior(p, book->base, book->count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+	OK(pager_statistics(p, &statistics));
+	EQ(statistics.internal, 0);
+}
+
 /* --- planted (trap 20): a reader's own mapping plants zeroes where pages are away --- */
 
 static void
@@ -225,7 +237,7 @@ planted_maker(struct live *d, void *argument)
 	close(fd);
 	for (uint32_t i = 0; i < c->count / 2; i++)
 		book_write(&book, i, KIND_NOISE);
-	OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+	all_away(d, p, &book);
 	stage_meet(d, &c->stage[0], 1);
 	/* The stored ones, and those that were never touched. */
 	book_verify_all(&book);
@@ -315,7 +327,7 @@ punched_maker(struct live *d, void *argument)
 	for (uint32_t i = 0; i < c->count; i++)
 		book_write(&book, i, KIND_NOISE);
 	/* They come back clean. */
-	OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_PAGEOUT));
+	all_away(d, p, &book);
 	book_verify_all(&book);
 	stage_meet(d, &c->stage[0], 1);
 	punched_turn(d, c, &book, 0);

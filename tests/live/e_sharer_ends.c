@@ -330,6 +330,7 @@ billed(void)
 	stage_allow(&c->stage[0], 3);
 	client_join(&d, pids[0], false);
 	WAIT_UNTIL(&d, live_stat(&d, "sessions") == 1);
+	live_rest(&d);
 	atomic_store(&bill->internal[0], 0);
 	atomic_store(&bill->footprint[0], 0);
 	stage_allow(&c->stage[1], 3);

@@ -198,8 +198,7 @@ acts(void)
 	WAIT_SHOWN(&d, "FOOTP*");
 	WAIT_SHOWN(&d, "q quit\n");
 	/* By footprint, and the other way round. */
-	WAIT_SHOWN(&d, first_row);
-	REQUIRE(strstr(text, second_row) > strstr(text, first_row), "%s", text);
+	WAIT_UNTIL(&d, shows(first_row) && strstr(text, second_row) > strstr(text, first_row));
 	type("r", NULL);
 	WAIT_UNTIL(&d, shows(second_row) && strstr(text, first_row) > strstr(text, second_row));
 	type("t", NULL);
@@ -337,9 +336,9 @@ runs(void)
 	EQ(tmux("resize-window -x 130 -y 30"), 0);
 	WAIT_SHOWN(&d, ", 4 clients\n");
 	WAIT_SHOWN(&d, "   run sorter, 2 clients\n");
-	WAIT_UNTIL(&d, shows(", 1 client\n") && strstr(text, "   run 2, 1 client\n"));
 	/* The program and its child, one below the other. */
-	REQUIRE(strstr(text, "     sorter\n") && strstr(text, "       run_hold\n"), "%s", text);
+	WAIT_UNTIL(&d, shows(", 1 client\n") && strstr(text, "   run 2, 1 client\n") &&
+			   strstr(text, "     sorter\n") && strstr(text, "       run_hold\n"));
 	type("/sorter", "Enter");
 	WAIT_HIDDEN(&d, "run 2, ");
 	WAIT_SHOWN(&d, "   run sorter, 2 clients\n");

@@ -194,9 +194,12 @@ test_exact(struct live *d)
 		pid_t pid = client_start(d, client_string, &s);
 
 		stage_wait(d, &shared->stage, 1);
+		/* No fault is answered late. */
+		live_rest(d);
 		OK(trace_call(d, PAGER_TRACE_START, fd, pid, windows[i], &reply));
 		stage_allow(&shared->stage, 1);
 		stage_wait(d, &shared->stage, 2);
+		live_rest(d);
 		OK(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply));
 		stage_allow(&shared->stage, 2);
 		client_join(d, pid, false);
@@ -344,6 +347,7 @@ test_killed(struct live *d)
 	stage_allow(&shared->stage, 2);
 	second = client_start(d, client_string, &other);
 	client_join(d, second, false);
+	live_rest(d);
 	OK(trace_call(d, PAGER_TRACE_STOP, -1, 0, 0, &reply));
 	EQ(reply.active, 0);
 	r = recording_read(path);

@@ -74,6 +74,7 @@ fills_wait(struct live *d, struct pager *p)
 	int empty = -1;
 
 	base[3 * page] = 33;
+	live_rest(d);
 	OK(pager_upl_create(p, base, 8 * page, PAGER_UPL_RET_ONLY_ABSENT | INTERNAL, &u));
 	info = info_of(u);
 	REQUIRE(info.addr == base);
@@ -125,6 +126,8 @@ content_goes_and_comes(struct live *d, struct pager *p)
 
 	for (unsigned i = 0; i < 4; i++)
 		base[i * page + 7] = (unsigned char)(i + 1);
+	/* A fault that is answered late would bring its page in again. */
+	live_rest(d);
 	OK(pager_upl_create(p, base, 4 * page, COPYOUT | INTERNAL, &u));
 	EQ(info_of(u).pages_held, 4);
 	EQ(pager_upl_write(u, 0, "x", 1), -EINVAL);
@@ -159,6 +162,7 @@ content_goes_and_comes(struct live *d, struct pager *p)
 	EQ(base[7], 021);
 	EQ(base[3 * page + 7], 024);
 	/* Away, and filled: what is aborted comes back from its copy, what is dumped does not. */
+	live_rest(d);
 	OK(pager_behavior(p, base, 4 * page, PAGER_BEHAVIOR_PAGEOUT));
 	OK(pager_upl_create(p, base, 4 * page, INTERNAL, &u));
 	EQ(info_of(u).pages[0], PAGER_UPL_PAGE_HELD | PAGER_UPL_PAGE_PAGED_OUT);
@@ -171,7 +175,6 @@ content_goes_and_comes(struct live *d, struct pager *p)
 	EQ(base[7], 021);
 	EQ(base[3 * page + 7], 0);
 	OK(pager_deallocate(p, base, 4 * page));
-	(void)d;
 }
 
 /* Absent pages that are aborted in each way: one for which a thread waits, and one for which nobody
