@@ -180,6 +180,7 @@ process_put(struct daemon *d, struct process *process)
 		process_free(process);
 }
 
+/* A task's end, or somebody who looks at processes, may still have references. */
 struct process *
 process_idle_get(struct daemon *d, pid_t pid)
 {
@@ -187,7 +188,7 @@ process_idle_get(struct daemon *d, pid_t pid)
 
 	lock_acquire(&d->processes.lock);
 	process = d->processes.list;
-	while (process && (load_relaxed(&process->references) > 0 || !is_same(process, pid, 0)))
+	while (process && !(is_remembered(process) && is_same(process, pid, 0)))
 		process = process->next;
 	if (process)
 		fetch_add_relaxed(&process->references, 1);

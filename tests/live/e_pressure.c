@@ -227,17 +227,35 @@ touch(struct live *d, unsigned char *base, uint64_t size, uint64_t *seed)
 	(void)d;
 }
 
-static void
-await(struct pager *p, int fd, enum pager_pressure wanted)
+/* Whether that level has been announced, and none above it. */
+static bool
+is_told(struct pager *p, int fd, enum pager_pressure wanted)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	enum pager_pressure level = PAGER_PRESSURE_NORMAL;
 
-	while (level != wanted) {
-		REQUIRE(poll(&poll_fd, 1, -1) == 1);
-		if (pager_pressure_take(p, &level) == 0)
-			REQUIRE(level <= wanted);
-	}
+	if (poll(&poll_fd, 1, 0) != 1 || pager_pressure_take(p, &level) != 0)
+		return false;
+	REQUIRE(level <= wanted);
+	return level == wanted;
+}
+
+struct filling {
+	struct pager *p;
+	unsigned char *base;
+	uint64_t at, seed;
+	int fd;
+};
+
+/* Touches more and more until the level is announced. There may be more room again before it is. */
+static void
+touch_until(struct live *d, struct filling *f, const char *level, enum pager_pressure wanted)
+{
+	const uint64_t step = MIB / 4;
+
+	for (; !is_told(f->p, f->fd, wanted); live_tick(d))
+		for (; !is_below(d, level); f->at += step)
+			touch(d, f->base + f->at, step, &f->seed);
 }
 
 /* Memory and swap fill up with what cannot be compressed: the levels come by themselves, and
@@ -245,23 +263,16 @@ await(struct pager *p, int fd, enum pager_pressure wanted)
 static void
 fill_until_told(struct live *d, void *argument)
 {
-	struct pager *p = client_connect(d);
-	const uint64_t size = 64 * MIB, step = MIB / 4;
-	unsigned char *base = client_allocate(p, size);
-	uint64_t seed = 1, at = 0;
-	int fd;
+	struct filling f = { .p = client_connect(d), .seed = 1 };
 
 	(void)argument;
-	OK(pager_pressure_watch(p, PAGER_PRESSURE_LEVELS, &fd, NULL));
-	for (; !is_below(d, "warning"); at += step)
-		touch(d, base + at, step, &seed);
-	await(p, fd, PAGER_PRESSURE_WARNING);
-	for (; !is_below(d, "critical"); at += step)
-		touch(d, base + at, step, &seed);
-	await(p, fd, PAGER_PRESSURE_CRITICAL);
-	REQUIRE(at > 24 * MIB, "at %llu", (unsigned long long)at);
+	f.base = client_allocate(f.p, 64 * MIB);
+	OK(pager_pressure_watch(f.p, PAGER_PRESSURE_LEVELS, &f.fd, NULL));
+	touch_until(d, &f, "warning", PAGER_PRESSURE_WARNING);
+	touch_until(d, &f, "critical", PAGER_PRESSURE_CRITICAL);
+	REQUIRE(f.at > 24 * MIB, "at %llu", (unsigned long long)f.at);
 	EQ(live_stat(d, "refused_zero_fills"), 0);
-	OK(pager_disconnect(p));
+	OK(pager_disconnect(f.p));
 }
 
 static void
