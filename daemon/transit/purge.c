@@ -101,7 +101,8 @@ empty(struct stat_shard stats, struct hole *hole, struct vm_object *o)
 	lock_release(&o->lock);
 	gone = vm_object_empty_busy(o, 0, o->page_count);
 	end(o, hole);
-	stat_add(stats, STAT_PURGES, 1);
+	/* Another worker may have been there first. */
+	stat_add(stats, STAT_PURGES, gone > 0);
 	stat_add(stats, STAT_PURGED, gone);
 	return gone;
 }

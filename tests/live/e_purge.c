@@ -312,6 +312,8 @@ idle_run(struct live *d, void *argument)
 		random_fill(spare, MIB, 2 + i);
 		EQ(set(p, spare, VOLATILE | PAGER_PURGEABLE_GROUP(i)), NONVOLATILE);
 	}
+	/* A fault that is answered late would bring a page into what has been purged. */
+	live_rest(d);
 	scene->ready++;
 	for (;;)
 		pause();

@@ -235,6 +235,8 @@ planted_maker(struct live *d, void *argument)
 
 	name_send(c->sockets[1][0], fd);
 	close(fd);
+	/* Half of them, and no neighbours: what is planted is counted where a page was absent. */
+	OK(pager_behavior(p, book.base, c->count * d->page_bytes, PAGER_BEHAVIOR_RANDOM));
 	for (uint32_t i = 0; i < c->count / 2; i++)
 		book_write(&book, i, KIND_NOISE);
 	all_away(d, p, &book);

@@ -89,6 +89,7 @@ all_of_it_goes(void **state)
 	/* Of what is empty there is nothing to purge; of what is nonvolatile nothing may be. */
 	assert_int_equal(purge(o, false, &pages), PURGE_DONE);
 	assert_int_equal(pages, 0);
+	assert_int_equal(world_counter(STAT_PURGES), 1);
 	world_stop();
 }
 
