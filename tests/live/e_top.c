@@ -38,13 +38,13 @@ static int __attribute__((format(printf, 1, 2))) tmux(const char *fmt, ...)
 	return WEXITSTATUS(status);
 }
 
-/* before: settings of the environment. */
+/* before: settings of the environment. A server that is just ending takes no session any more. */
 static void
 top_start(struct live *d, const char *before, const char *options)
 {
-	EQ(tmux("new-session -d -x 80 -y 24 '%s %s --socket %s top -i 0.1 %s 2>%s/errors'", before,
-	       getenv("PAGERCTL"), d->socket, options, place),
-	    0);
+	WAIT_UNTIL(
+	    d, tmux("new-session -d -x 80 -y 24 '%s %s --socket %s top -i 0.1 %s 2>%s/errors'",
+		   before, getenv("PAGERCTL"), d->socket, options, place) == 0);
 }
 
 static bool
@@ -277,9 +277,9 @@ ends(void)
 	top_start(&d, "TERM=nonsense", "");
 	ends_with(&d, "cannot draw on this terminal; set TERM, or use --batch");
 	/* The terminal goes, and the signal that says so is ignored. */
-	EQ(tmux("new-session -d -x 80 -y 24 'trap \"\" HUP; %s --socket %s top; echo $? >%s/over'",
-	       getenv("PAGERCTL"), d.socket, place),
-	    0);
+	WAIT_UNTIL(&d,
+	    tmux("new-session -d -x 80 -y 24 'trap \"\" HUP; %s --socket %s top; echo $? >%s/over'",
+		getenv("PAGERCTL"), d.socket, place) == 0);
 	WAIT_SHOWN(&d, "memory 16M [");
 	(void)tmux("kill-server");
 	WAIT_UNTIL(&d, has_written("over", "0\n"));
