@@ -87,6 +87,15 @@ flush_begin(struct request *r, const struct range *range)
 	return 0;
 }
 
+/* As it begins the cleaner sets the one before it clears the other, and where it has failed it does
+ * so the other way round: so the first is looked at twice. */
+static bool
+may_be_dirty(struct external *x)
+{
+	return load_acquire(&x->dirty_since) != 0 || load_acquire(&x->is_cleaned) ||
+	       load_acquire(&x->dirty_since) != 0;
+}
+
 /* Whether the range has pages of files that may be dirty. */
 static bool
 has_dirty(struct range *range)
@@ -95,8 +104,7 @@ has_dirty(struct range *range)
 	bool has = false;
 
 	while (!has && region_place_next(range, &pages)) {
-		has = load_acquire(&pages.object->external->dirty_since) != 0 ||
-		      pages.object->external->background.is_under_way;
+		has = may_be_dirty(pages.object->external);
 		vm_object_put(pages.object);
 	}
 	range->at = range->address;

@@ -35,7 +35,7 @@ block_set(struct task *task, uint64_t address, enum window_page to)
 
 	lock_acquire(&task->map.lock);
 	e = vm_map_lookup(&task->map, address);
-	if (e && e->mapping->windows) {
+	if (e && vm_mapping_has_windows(e->mapping)) {
 		low = e->offset >> page_shift;
 		index = low + ((address - e->start) >> page_shift);
 		w = window_at_locked(e->mapping, index);

@@ -152,7 +152,7 @@ target_find(struct daemon *d, const struct fault *f, struct target *ret)
 		CHECK(ret->index < ret->high && ret->high <= e->mapping->end);
 		found = TARGET_FOUND;
 		ret->copy = NULL;
-		if (unlikely(e->mapping->windows != NULL))
+		if (unlikely(vm_mapping_has_windows(e->mapping)))
 			found = window_enter_locked(f, e, ret, &is_taken);
 		if (unlikely(is_taken || found != TARGET_FOUND))
 			;

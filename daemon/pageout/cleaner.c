@@ -82,7 +82,7 @@ background_end(struct vm_object *o)
 {
 	struct external *x = o->external;
 
-	CHECK(x->background.object == o);
+	CHECK(x->background.object == o && load_relaxed(&x->is_cleaned));
 	x->background.object = NULL;
 	if (x->background.error) {
 		vm_object_dirtied(o);
@@ -92,6 +92,7 @@ background_end(struct vm_object *o)
 	} else {
 		x->retry_after = x->retry_at = 0;
 	}
+	store_release(&x->is_cleaned, false);
 	vm_object_put(o);
 }
 
@@ -187,6 +188,8 @@ object_clean(struct cleaner *c, struct vm_object *o, bool is_deserted, uint64_t 
 		return;
 	}
 	store_release(&x->is_wanted, false);
+	/* Who sees neither this nor a time has nothing that waits to be written. */
+	store_relaxed(&x->is_cleaned, true);
 	/* Pages that become dirty from here on may be passed over. */
 	store_release(&x->dirty_since, 0);
 	vm_object_get(o);

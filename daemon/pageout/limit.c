@@ -23,7 +23,7 @@ sweep_object(
     struct pageout_worker *w, struct task *task, struct vm_object *o, unsigned want, unsigned *aged)
 {
 	struct daemon *d = w->daemon;
-	uint64_t i = task->reclaim.page;
+	uint64_t i = load_relaxed(&task->reclaim.page);
 
 	CHECK(want <= PAGEOUT_BATCH_MAX && w->chosen == 0 && *aged == 0);
 	for (; w->chosen < want && *aged < want &&
@@ -43,7 +43,7 @@ sweep_object(
 		}
 		pageq_unlock(d);
 	}
-	task->reclaim.page = i >= o->page_count ? 0 : (uint32_t)i;
+	store_relaxed(&task->reclaim.page, i >= o->page_count ? 0 : (uint32_t)i);
 }
 
 /* Whether the task pays for the object's pages: those of others are not taken for its limit. */
@@ -64,18 +64,32 @@ is_billed(struct vm_object *o, const struct task *task)
 static struct vm_object *
 next_object(struct task *task)
 {
+	uint32_t entry = load_relaxed(&task->reclaim.entry);
 	struct vm_object *o = NULL;
 
 	locks_assert_none();
 	lock_acquire(&task->map.lock);
 	if (task->map.count > 0) {
-		if (task->reclaim.entry >= task->map.count)
-			task->reclaim.entry = 0;
-		o = task->map.entries[task->reclaim.entry].mapping->object;
+		if (entry >= task->map.count) {
+			entry = 0;
+			store_relaxed(&task->reclaim.entry, 0);
+		}
+		o = task->map.entries[entry].mapping->object;
 		vm_object_get(o);
 	}
 	lock_release(&task->map.lock);
 	return o;
+}
+
+static uint32_t
+entries_count(struct task *task)
+{
+	uint32_t count;
+
+	lock_acquire(&task->map.lock);
+	count = task->map.count;
+	lock_release(&task->map.lock);
+	return count;
 }
 
 /* Whether fewer frames are free than clients at their limits should leave to others; part 4: than a
@@ -143,9 +157,9 @@ round_unmapped(struct pageout_worker *w, struct task *task, unsigned want, bool 
 		unsigned aged = 0;
 
 		if (o->is_shareable && !o->is_device && is_billed(o, task) && !is_mapped(o, task)) {
-			task->reclaim.page = 0;
+			store_relaxed(&task->reclaim.page, 0);
 			sweep_object(w, task, o, w->batch, &aged);
-			task->reclaim.page = 0;
+			store_relaxed(&task->reclaim.page, 0);
 			*ret_moved |= aged + w->chosen > 0;
 			worker_made_inactive(w, aged);
 			worker_age(w);
@@ -163,7 +177,7 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 {
 	struct daemon *d = w->daemon;
 	unsigned want = (unsigned)param(d, pageout_batch), freed = 0;
-	uint32_t tries = 2 * task->map.count + 2;
+	uint32_t tries = 2 * entries_count(task) + 2;
 
 	w->refused = false;
 	/* sweep_object fills w->deactivated from its beginning. */
@@ -180,12 +194,13 @@ round_task(struct pageout_worker *w, struct task *task, bool *ret_moved)
 		if (unlikely(o->is_purgeable) && is_billed(o, task))
 			purged = purge_object(w, o);
 		freed += purged;
-		if (purged == 0 && is_billed(o, task))
+		/* A relieved worker's victims would be nobody's. */
+		if (purged == 0 && !watch_is_relieved() && is_billed(o, task))
 			sweep_object(w, task, o, w->batch, &aged);
 		else
-			task->reclaim.page = 0;
-		if (task->reclaim.page == 0)
-			task->reclaim.entry++;
+			store_relaxed(&task->reclaim.page, 0);
+		if (load_relaxed(&task->reclaim.page) == 0)
+			fetch_add_relaxed(&task->reclaim.entry, 1);
 		*ret_moved |= aged + w->chosen > 0;
 		worker_made_inactive(w, aged);
 		worker_age(w);

@@ -300,24 +300,15 @@ object_make(struct daemon *d, struct task *task, struct vnode *v, uint64_t low, 
     struct vm_object **ret)
 {
 	struct external *external = own_alloc(OWN_EXTERNAL, sizeof(*external));
-	struct vm_object *o;
-	int error;
 
 	CHECK(low < high);
 	if (!external)
 		return -ENOMEM;
-	error = vm_object_create(d, task, high - low, OBJECT_SHAREABLE, &o);
-	if (error) {
-		own_free(OWN_EXTERNAL, external);
-		return error;
-	}
 	external->vnode = v;
 	external->offset = low << d->page_shift;
-	o->external = external;
-	o->standing = STANDING_EXTERNAL;
-	store_relaxed(&o->pager, PAGER_VNODE);
-	*ret = o;
-	return 0;
+	/* The cleaner finds it before it is in the list. */
+	external->is_gone = true;
+	return vm_object_create_external(d, task, high - low, external, ret);
 }
 
 /* Puts an object into its file's list. => false: another thread has made one that it overlaps */
@@ -340,6 +331,9 @@ object_enter_locked(struct vnode_table *t, struct vm_object *o)
 	vm_object_get(o);
 	v->references++;
 	t->object_count++;
+	lock_acquire(&o->lock);
+	o->external->is_gone = false;
+	lock_release(&o->lock);
 	return true;
 }
 

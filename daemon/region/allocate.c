@@ -249,7 +249,7 @@ region_deallocate_begin(struct range *range)
 	if (!error)
 		vm_map_clip(m, range->address, range->end);
 	lock_release(&m->lock);
-	free(spare);
+	vm_mapping_blank_free(spare);
 	for (unsigned i = 0; i < ARRAY_LEN(parts) && parts[i]; i++) {
 		/* The other part alone may have the wired entries. */
 		mapping_leftovers_unwire(parts[i]);

@@ -147,7 +147,7 @@ may_be_reusable(const struct part *part)
 	const struct vm_object *o = part->entry.mapping->object;
 
 	return part->entry.wired_count == 0 && !o->is_shareable && !o->external && !o->is_device &&
-	       o->standing == STANDING_PLAIN &&
+	       !o->is_purgeable && o->standing == STANDING_PLAIN &&
 	       !vm_object_has_links(o, part->first, part->last - part->first);
 }
 

@@ -163,7 +163,7 @@ entry_share(struct inheriting *in, const struct vm_entry *e, uint64_t start, uin
 	    mapping, o, in->child, start - (first << page_shift), first, first + pages);
 	lock_release(&in->child->map.lock);
 	if (error) {
-		free(mapping);
+		vm_mapping_blank_free(mapping);
 		return error;
 	}
 	error = entry_insert(in, e, start, end, mapping);
@@ -246,7 +246,7 @@ content_copy(struct inheriting *in, const struct vm_entry *e, uint64_t start, ui
 	if (error != -EOPNOTSUPP && error != -ENOBUFS)
 		return error;
 	/* The thread that forks could not read what its agent must map first. */
-	if (e->mapping->windows)
+	if (vm_mapping_has_windows(e->mapping))
 		return -ENOMEM;
 	error = pages_protect(o, first, first + pages);
 	return error ? error : physical_add(in->physical, start, end - start);

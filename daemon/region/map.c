@@ -99,7 +99,7 @@ region_map(struct range *range, const struct named_range *name, uint64_t first, 
 	lock_release(&m->lock);
 	if (error) {
 		/* It has never been a mapping, so no page is left to discard. */
-		free(mapping);
+		vm_mapping_blank_free(mapping);
 		return error == -EBADF || error == -EEXIST ? error : -ENOMEM;
 	}
 	vm_object_owner_settle(o);

@@ -164,7 +164,7 @@ region_window_find(const struct range *range, struct window_part *ret)
 	locks_assert_none();
 	lock_acquire(&map->lock);
 	e = vm_map_lookup(map, range->address);
-	if (e && e->mapping->windows) {
+	if (e && vm_mapping_has_windows(e->mapping)) {
 		uint64_t low = e->offset >> page_shift,
 			 index = low + ((range->address - e->start) >> page_shift);
 

@@ -73,7 +73,8 @@ vm_object_make_reusable(struct vm_object *o, uint64_t first, uint64_t end)
 
 	locks_assert_none();
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
-	CHECK(end <= o->page_count && !o->is_shareable && o->standing == STANDING_PLAIN);
+	CHECK(end <= o->page_count && !o->is_shareable && !o->is_purgeable &&
+	      o->standing == STANDING_PLAIN);
 	for (uint64_t i = first; (i = vm_object_next_live(o, i, end)) < end;) {
 		uint64_t last = min_u64(round_down_u64(i, REUSE_RUN) + REUSE_RUN, end);
 

@@ -12,20 +12,19 @@
 /* The largest page. */
 #define PAGE_MOST 65536u
 
-/* The next mapping of the object at or above *id that has windows, with a reference. => NULL: none
- */
+/* The next mapping of the object at or above *id that has windows, with a reference. One that ends
+ * shows nothing any more: its entries have gone. => NULL: none */
 static struct vm_mapping *
 windowed_next(struct vm_object *o, uint64_t *id)
 {
 	struct vm_mapping *m;
 
 	lock_acquire(&o->lock);
-	for (m = o->mappings; m && (m->id < *id || !m->windows); m = m->next)
-		continue;
-	if (m) {
+	for (m = o->mappings; m && (m->id < *id || !vm_mapping_has_windows(m) ||
+				       !reference_get_try(&m->references));)
+		m = m->next;
+	if (m)
 		*id = m->id + 1;
-		vm_mapping_get(m);
-	}
 	lock_release(&o->lock);
 	return m;
 }

@@ -84,11 +84,14 @@ struct external {
 	uint64_t offset;                /* (C) bytes of the file before the object's first page */
 	struct vm_object *next;         /* (V) of the same file, in the order of their offsets */
 	_Atomic(atomic_ullong *) marks; /* (A) by page; NULL: none has been wired: pagers/marks.h */
-	bool is_gone;          /* (O) its pager has let go of it: nobody sees it any more */
-	unsigned joiners;      /* (V) threads that are about to map it: it stays in the table */
+	bool is_gone;     /* (O) its pager does not have it: it has let go of it, and nobody sees
+			     it any more; or it is not in the file's list yet */
+	unsigned joiners; /* (V) threads that are about to map it: it stays in the table */
 	struct tree followers; /* (Y) links of private mappings, by their numbers: copy_link.h */
 	atomic_uint follower_count; /* (A) how many; written under Y */
 	atomic_ullong dirty_since;  /* (A) clock when the first page became dirty; 0: none is */
+	atomic_bool is_cleaned;     /* (A) `background` is under way: set before dirty_since is
+				       cleared for it; the cleaner's to write */
 	unsigned changes_seen;      /* the cleaner's: vnode.changes when it last looked */
 	atomic_bool is_wanted;      /* (A) its dirty pages are to be written now, and to leave */
 	atomic_uint dirty_pages;    /* (A) here and below: vm/dirty.h */
@@ -172,7 +175,8 @@ struct vm_object {
 			       shareable (O,Q): either to read, both to write. NULL: it is the
 			       daemon's own, and nobody pays for it */
 	struct bill *bill;  /* likewise: the owner's, or NULL */
-	enum ledger_standing standing;            /* (Q) how it is billed */
+	enum ledger_standing standing; /* how it is billed: (C), but where it is purgeable (O,Q):
+					  either to read, both to write */
 	uint64_t class_pages[LEDGER_CLASS_COUNT]; /* (Q) what its bill says of it */
 	uint64_t populated;                       /* (O) blocks that are billed */
 	atomic_uint idle_blocks;   /* (A) of these: without a page; written under O */
@@ -232,7 +236,9 @@ struct vm_mapping {
 	bool is_read_only;        /* (C) its task sees it through a description that it cannot write
 				     through, mapped privately: vm_mapping.h */
 	struct vm_mapping *next;  /* (O) on the object's list */
-	struct window *windows;   /* (M) pages of others that are seen in their places: window.h */
+	_Atomic(struct window *)
+	    windows; /* (M) to write and to go through, (A) to see whether there are any: pages of
+			others that are seen in their places: window.h */
 	atomic_ullong wired_bytes; /* (M) to write, (A) to read: of its entries that are wired */
 };
 
@@ -266,6 +272,12 @@ static inline void
 vm_mapping_put_not_last(struct vm_mapping *m)
 {
 	CHECK(fetch_sub_acq_rel(&m->references, 1) > 1);
+}
+/* Whether pages of others are, or have been, seen in places of it. Under M that does not change. */
+static inline bool
+vm_mapping_has_windows(const struct vm_mapping *m)
+{
+	return load_relaxed(&((struct vm_mapping *)(uintptr_t)m)->windows) != NULL;
 }
 
 #define UPL_MAGIC 0x00091157u
@@ -527,11 +539,14 @@ struct task {
 	    lane_before; /* (A) whose jobs serve it until it is attached; written by the watcher */
 	unsigned times_apart; /* the watcher only: how often it has been moved to a side lane */
 	atomic_bool
-	    end_wanted; /* (A) it held a thread of ours for too long: the control loop ends it */
-	int uffd, agent, pidfd; /* (C) once CLIENT; -1 before */
+	    end_wanted;  /* (A) it held a thread of ours for too long: the control loop ends it */
+	int uffd, agent; /* (C) from ATTACH on; -1 before. Of a forked child: once it is no longer
+			    is_unborn */
+	/* Of a forked child these change once, on the control loop; pidfd last. */
+	atomic_int pid;   /* (A) */
+	atomic_int pidfd; /* (A) -1: not known */
 	atomic_int
 	    pagemap; /* (A) opened when first wanted; -1 before, -2: cannot be (pmap/pagemap.c) */
-	pid_t pid;   /* (C) */
 	uid_t uid;   /* (C) */
 	uint64_t wired_billed; /* (M) bytes of the user's share of wired memory */
 	char name[64];         /* (C) as HELLO said it, cleaned */

@@ -131,13 +131,32 @@ copy_target_locked(const struct vm_object *o, uint64_t index, struct copy_place 
 	return false;
 }
 
+/* The user who pays for the object. => false: nobody does */
+static bool
+user_of(const struct vm_object *o, uid_t *ret)
+{
+	const struct bill *bill;
+
+	/* Where several see it another one may come to pay, and the one before may end. */
+	if (o->is_shareable)
+		pageq_lock(o->daemon);
+	bill = o->bill;
+	if (bill)
+		*ret = bill->account->uid;
+	if (o->is_shareable)
+		pageq_unlock(o->daemon);
+	return bill != NULL;
+}
+
 /* Whether what `below` has can be changed, behind the daemon's back, by others than those who could
- * change what `o` has: several see it, or it is another user's. */
+ * change what `o` has: several see it, or it is another user's. => the lock of copies held */
 static bool
 copy_is_foreign(const struct vm_object *o, const struct vm_object *below)
 {
-	return below->is_shareable || !o->bill || !below->bill ||
-	       o->bill->account->uid != below->bill->account->uid;
+	uid_t user = 0, user_below = 0;
+
+	return below->is_shareable || !user_of(o, &user) || !user_of(below, &user_below) ||
+	       user != user_below;
 }
 
 struct copy_place

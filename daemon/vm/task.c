@@ -111,9 +111,9 @@ task_create(struct daemon *d, const struct task_birth *birth)
 		return NULL;
 	task->magic = TASK_MAGIC;
 	task->daemon = d;
-	task->pid = birth->pid;
+	store_relaxed(&task->pid, birth->pid);
+	store_relaxed(&task->pidfd, birth->pidfd);
 	task->uid = birth->uid;
-	task->pidfd = birth->pidfd;
 	store_relaxed(&task->pagemap, -1);
 	task->uffd = task->agent = -1;
 	task->id = birth->id;
@@ -154,8 +154,8 @@ task_born(struct task *task, pid_t pid, int pidfd)
 {
 	CHECK_OBJ(task, TASK_MAGIC);
 	CHECK(task->pidfd < 0 && pidfd >= 0 && load_acquire(&task->is_unborn));
-	task->pid = pid;
-	task->pidfd = pidfd;
+	store_relaxed(&task->pid, pid);
+	store_release(&task->pidfd, pidfd);
 	process_born(task->daemon, task->bill.process, pid, pidfd);
 }
 

@@ -57,8 +57,10 @@ struct task_waits {
 
 /* pageout/limit.c: a sweep through a task's own pages. */
 struct task_reclaim {
-	atomic_bool queued;   /* (A) a worker has been asked to take its pages */
-	uint32_t entry, page; /* one worker's at a time: where the sweep goes on */
+	atomic_bool queued; /* (A) a worker has been asked to take its pages */
+	/* (A) Where the sweep goes on. Two workers may sweep at a time, for one that is relieved
+	 * ends its turn: they only look at some pages twice. */
+	atomic_uint entry, page;
 };
 
 /* control/handle_release.c: a client that is let go of. */

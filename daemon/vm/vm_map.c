@@ -154,7 +154,7 @@ windows_cut(const struct vm_map *m, const struct vm_entry *e)
 	unsigned page_shift;
 
 	lock_assert_held(&m->lock);
-	if (likely(!e->mapping->windows))
+	if (likely(!vm_mapping_has_windows(e->mapping)))
 		return;
 	page_shift = e->mapping->object->daemon->page_shift;
 	window_cut_locked(

@@ -64,6 +64,13 @@ vm_mapping_blank(void)
 	return m;
 }
 
+void
+vm_mapping_blank_free(struct vm_mapping *m)
+{
+	CHECK(!m || !m->object);
+	own_free(OWN_MAPPING, m);
+}
+
 int
 vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_t first,
     uint64_t end, struct vm_mapping **ret)
@@ -80,7 +87,7 @@ vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uint64_
 	may = vm_mapping_place_locked(m, o, task, base, first, end);
 	lock_release(&o->lock);
 	if (!may) {
-		own_free(OWN_MAPPING, m);
+		vm_mapping_blank_free(m);
 		return -EMFILE;
 	}
 	*ret = vm_mapping_get(m);
@@ -94,8 +101,8 @@ windows_free(struct vm_mapping *m)
 	struct window *w;
 
 	locks_assert_none();
-	while ((w = m->windows) != NULL) {
-		m->windows = w->next;
+	while ((w = load_relaxed(&m->windows)) != NULL) {
+		store_relaxed(&m->windows, w->next);
 		fetch_sub_relaxed(&m->task->window_blocks,
 		    (unsigned)((w->end - w->first) / window_block(w->source->object->daemon) + 2));
 		vm_mapping_put(w->source);
@@ -111,8 +118,9 @@ vm_mapping_put(struct vm_mapping *m)
 	locks_assert_none();
 	if (fetch_sub_acq_rel(&m->references, 1) != 1)
 		return;
-	windows_free(m);
 	mapping_unlink(m->object, m);
+	/* Nobody finds it any more. */
+	windows_free(m);
 	m->magic = 0;
 	vm_object_put(m->object);
 	task_put(m->task);

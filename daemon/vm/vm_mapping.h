@@ -32,6 +32,8 @@ int vm_mapping_create(struct vm_object *o, struct task *task, uint64_t base, uin
     uint64_t end, struct vm_mapping **ret);
 /* One that is not a mapping yet and has no reference. => NULL: no memory */
 struct vm_mapping *vm_mapping_blank(void);
+/* One that has not become a mapping; accepts NULL. */
+void vm_mapping_blank_free(struct vm_mapping *m);
 /* Makes it one, at the end of the object's list, without a reference of its own yet. Takes
  * references on both. => false: the object has COVERS_MAX, and nothing has changed; O held */
 bool vm_mapping_place_locked(struct vm_mapping *m, struct vm_object *o, struct task *task,

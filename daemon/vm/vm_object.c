@@ -214,18 +214,19 @@ object_charge(struct vm_object *o)
 	return error;
 }
 
-int
-vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum object_use use,
-    struct vm_object **ret)
+/* From object_begin on, walks of the table see it, so all that is constant is there by then.
+ * external: as vm_object_create_external; or NULL */
+static int
+object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum object_use use,
+    struct external *external, struct vm_object **ret)
 {
-	struct vm_object *o;
 	int error = failpt_hit(FAIL_OBJECT_CREATE_ENOMEM);
+	struct vm_object *o = error ? NULL : object_blank(d, owner, page_count);
 
-	if (error)
-		return error;
-	o = object_blank(d, owner, page_count);
-	if (!o)
-		return -ENOMEM;
+	if (!o) {
+		own_free(OWN_EXTERNAL, external);
+		return error ? error : -ENOMEM;
+	}
 	o->is_shareable = (use & OBJECT_SHAREABLE) != 0;
 	o->alone = use != OBJECT_CHUNK;
 	if (use & OBJECT_TAGGED)
@@ -235,12 +236,32 @@ vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum
 		purgeable_init(&o->purgeable);
 		o->standing = STANDING_NONVOLATILE;
 	}
+	o->external = external;
+	if (external) {
+		o->standing = STANDING_EXTERNAL;
+		store_relaxed(&o->pager, PAGER_VNODE);
+	}
 	error = object_charge(o);
 	if (!error)
 		error = object_begin(o, -1);
 	if (!error)
 		*ret = o;
 	return error;
+}
+
+int
+vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum object_use use,
+    struct vm_object **ret)
+{
+	return object_create(d, owner, page_count, use, NULL, ret);
+}
+
+int
+vm_object_create_external(struct daemon *d, struct task *owner, uint64_t page_count,
+    struct external *external, struct vm_object **ret)
+{
+	CHECK(external != NULL);
+	return object_create(d, owner, page_count, OBJECT_SHAREABLE, external, ret);
 }
 
 int

@@ -37,6 +37,10 @@ enum object_use {
  * reference for the caller. */
 int vm_object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum object_use use,
     struct vm_object **ret);
+/* As vm_object_create, shareable, of a file (pagers/vnode.h). external: its own from now on; freed
+ * on an error. */
+int vm_object_create_external(struct daemon *d, struct task *owner, uint64_t page_count,
+    struct external *external, struct vm_object **ret);
 /* What a device's object is made of. */
 struct device_memory {
 	struct task *owner; /* pays for the object; NULL: nobody, it is the daemon's own */

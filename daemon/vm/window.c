@@ -4,12 +4,18 @@
  */
 #include "vm/window.h"
 
+static struct window *
+first_locked(const struct vm_mapping *m)
+{
+	lock_assert_held(&m->task->map.lock);
+	return load_relaxed(&((struct vm_mapping *)(uintptr_t)m)->windows);
+}
+
 struct window *
 window_at_locked(const struct vm_mapping *m, uint64_t index)
 {
-	struct window *w = m->windows;
+	struct window *w = first_locked(m);
 
-	lock_assert_held(&m->task->map.lock);
 	while (
 	    w && (index < w->first || index >= w->end || w->pages[index - w->first] == WINDOW_OPEN))
 		w = w->next;
@@ -19,8 +25,7 @@ window_at_locked(const struct vm_mapping *m, uint64_t index)
 uint64_t
 window_next_locked(const struct vm_mapping *m, uint64_t index, uint64_t end)
 {
-	lock_assert_held(&m->task->map.lock);
-	for (const struct window *w = m->windows; w; w = w->next)
+	for (const struct window *w = first_locked(m); w; w = w->next)
 		for (uint64_t i = max_u64(index, w->first); i < end && i < w->end; i++)
 			if (w->pages[i - w->first] != WINDOW_OPEN)
 				end = i;
@@ -58,8 +63,7 @@ window_set_locked(struct window *w, uint64_t first, uint64_t end, enum window_pa
 void
 window_cut_locked(struct vm_mapping *m, uint64_t first, uint64_t end)
 {
-	lock_assert_held(&m->task->map.lock);
-	for (struct window *w = m->windows; w; w = w->next) {
+	for (struct window *w = first_locked(m); w; w = w->next) {
 		uint64_t from = max_u64(first, w->first), to = min_u64(end, w->end);
 
 		if (from < to)

@@ -40,7 +40,7 @@ window_make(struct vm_mapping *m, uint64_t first, uint64_t count, struct vm_obje
 	if (w)
 		w->pages = calloc(count, 1);
 	if (!w || !w->pages || !seen) {
-		free(seen);
+		vm_mapping_blank_free(seen);
 		if (w)
 			free(w->pages);
 		free(w);
@@ -59,8 +59,8 @@ window_make(struct vm_mapping *m, uint64_t first, uint64_t count, struct vm_obje
 	lock_acquire(&map->lock);
 	may = window_next_locked(m, first, first + count) == first + count;
 	if (may) {
-		w->next = m->windows;
-		m->windows = w;
+		w->next = load_relaxed(&m->windows);
+		store_relaxed(&m->windows, w);
 	}
 	lock_release(&map->lock);
 	if (!may) {

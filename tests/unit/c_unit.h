@@ -18,6 +18,7 @@
 
 #include "control/jobs.h"
 #include "daemon.h"
+#include "own.h"
 #include "pageq/pageq.h"
 #include "vm/named_entry.h"
 #include "vm/port.h"
@@ -130,6 +131,12 @@ unit_stop(struct unit *u)
 	bells_destroy(&d->bells);
 	stats_destroy(&d->stats);
 	free(d);
+	/* What is counted as taken is counted as given back. */
+	assert_int_equal(own_count(OWN_MAPPING), 0);
+	assert_int_equal(own_count(OWN_OBJECT), 0);
+	assert_int_equal(own_count(OWN_NAMED_ENTRY), 0);
+	assert_int_equal(own_count(OWN_TASK), 0);
+	assert_int_equal(own_count(OWN_MAP), 0);
 }
 
 static inline void
