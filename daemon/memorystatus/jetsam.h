@@ -58,12 +58,13 @@ struct jetsam_settle {
 	bool is_settling; /* since pass number `since` of the writer */
 	uint32_t since;
 };
-/* Passes of the writer for which that is waited for; the most, while compaction still makes frames.
+/* Passes of the writer for which that is waited for; the most, while more comes.
  */
 #define SETTLE_PASSES      8u
 #define SETTLE_PASSES_MOST 64u
 /* measured: the writer's passes when what is to be judged was measured; pass: those so far;
- * more_comes: compaction is worth it. => nobody is to be chosen */
+ * more_comes: compaction is worth it, or so much is available that touches wait only because it has
+ * not been gathered yet. => nobody is to be chosen */
 bool jetsam_settles(
     struct jetsam_settle *s, bool somebody_dies, uint32_t measured, uint32_t pass, bool more_comes);
 

@@ -338,8 +338,11 @@ is_settling(struct daemon *d, const struct jetsam_input *in)
 	for (uint32_t i = 0; i < s->process_count; i++)
 		somebody_dies |=
 		    s->choices[i].is_dying && in->now_ns - s->choices[i].dying_ns < DYING_NS;
+	/* What the dead had in swap lies between others' pages, which have to be moved first. */
 	return jetsam_settles(&s->settle, somebody_dies, in->pass,
-	    load_relaxed(&d->writeback.passes), d->compressor && store_compaction_worth(d, true));
+	    load_relaxed(&d->writeback.passes),
+	    in->available >= in->limits.below[PRESSURE_WARNING] ||
+		(d->compressor && store_compaction_worth(d, true)));
 }
 
 void
