@@ -55,16 +55,18 @@ profile_bytes(const struct profile *p, const struct profile_owner *owner)
 static void
 pages_put(const struct profile *p, struct profile_page *to)
 {
-	uint32_t put = 0, most = 0;
+	uint32_t starts[PROFILE_REGIONS_MAX + 1] = { 0 }; /* by process: where its next one goes */
 
-	for (uint32_t r = 0; r < p->region_count; r++)
-		if (p->regions[r].process > most)
-			most = p->regions[r].process;
-	for (uint32_t process = 0; put < p->page_count && process <= most; process++)
-		for (uint32_t i = 0; i < p->page_count; i++)
-			if (p->regions[p->pages[i].region].process == process)
-				to[put++] = p->pages[i];
-	CHECK(put == p->page_count);
+	for (uint32_t i = 0; i < p->page_count; i++) {
+		uint32_t process = p->regions[p->pages[i].region].process;
+
+		CHECK(process < PROFILE_REGIONS_MAX);
+		starts[process + 1]++;
+	}
+	for (uint32_t process = 1; process < PROFILE_REGIONS_MAX; process++)
+		starts[process] += starts[process - 1];
+	for (uint32_t i = 0; i < p->page_count; i++)
+		to[starts[p->regions[p->pages[i].region].process]++] = p->pages[i];
 }
 
 void

@@ -235,7 +235,7 @@ run_prepare(struct run *run)
 	/* What is brought in ahead would change what is recorded. */
 	if (run->ctl->output)
 		return record_start(run->ctl, run->group.id);
-	run_profile_begin(run->ctl, run->group.id, run->argv[0]);
+	run_profile_begin(run->ctl, run->group.id);
 	return CTL_OK;
 }
 

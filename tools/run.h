@@ -86,12 +86,19 @@ int record_stop(struct ctl *ctl);
 
 /* --- run_profile.c --- */
 struct json_object;
-/* The group runs that program, whose profile the daemon uses and keeps. */
-void run_profile_begin(struct ctl *ctl, uint64_t group, const char *program);
-/* => whether the group has a profile */
-bool run_profile_ask(struct ctl *ctl, uint64_t group, struct pager_rep_profile *ret);
-void run_profile_print(FILE *file, const struct pager_rep_profile *p);
-struct json_object *run_profile_json(const struct pager_rep_profile *p);
+#define RUN_IMAGES_MAX 16u
+/* What has come of the profiles of a run's programs. */
+struct run_profile {
+	struct pager_rep_profile all; /* together */
+	unsigned count;
+	struct pager_rep_profile images[RUN_IMAGES_MAX]; /* each of them */
+};
+/* The daemon keeps profiles of the group's programs, and uses them. */
+void run_profile_begin(struct ctl *ctl, uint64_t group);
+/* => whether the group has profiles */
+bool run_profile_ask(struct ctl *ctl, uint64_t group, struct run_profile *ret);
+void run_profile_print(FILE *file, const struct run_profile *profile);
+struct json_object *run_profile_json(const struct run_profile *profile);
 
 /* --- run_sample.c --- */
 /* What is no entry of a bill is looked at now and then while the program runs. */

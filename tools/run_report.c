@@ -212,7 +212,7 @@ run_report_write(struct ctl *ctl, struct run_report *report, const struct run_gr
 	struct run_sampled sampled;
 	struct pager_rep_group g;
 	struct json_object *object;
-	struct pager_rep_profile profile;
+	struct run_profile profile;
 	int r = group_ask(ctl, group->id, &g);
 	bool has_profile = r == CTL_OK && run_profile_ask(ctl, group->id, &profile);
 

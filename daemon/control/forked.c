@@ -12,6 +12,7 @@
 
 #include "control/teardown.h"
 #include "own.h"
+#include "record/profiles.h"
 #include "watch/watcher.h"
 
 #ifndef SO_PASSPIDFD
@@ -65,6 +66,7 @@ task_make(struct forked *f)
 	}
 	store_release(&f->task->is_unborn, true);
 	process_inherit(d, f->task->bill.process, parent->bill.process);
+	profile_inherit(f->task, parent);
 	return 0;
 }
 

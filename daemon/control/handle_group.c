@@ -73,7 +73,8 @@ handle_group_join(struct request *r)
 		group_put(d, group);
 		return -EALREADY;
 	}
-	profile_join(d, task, group, group_enter(d, group));
+	group_enter(d, group);
+	profile_join(d, task, group);
 	process_join(d, task->bill.process, group);
 	return 0;
 }
@@ -163,17 +164,15 @@ handle_profile(struct request *r)
 	int error = -EINVAL;
 
 	loop_assert(d);
-	if (in->reserved != 0 || memchr(in->program, '\0', sizeof(in->program)) == NULL)
-		return -EINVAL;
 	group = group_find(d, in->group, NULL);
 	if (!group)
 		return -ESRCH;
 	if (!sees(r->session, group->uid))
 		error = -EPERM;
 	else if (in->op == PAGER_PROFILE_SHOW)
-		error = profile_show(d, group, r->reply);
-	else if (in->op == PAGER_PROFILE_BEGIN && in->program[0] == '/')
-		error = profile_run_begin(d, group, in->program);
+		error = profile_show(d, group, in->nth, r->reply);
+	else if (in->op == PAGER_PROFILE_BEGIN && in->nth == 0)
+		error = profiles_begin(d, group);
 	group_put(d, group);
 	return error;
 }

@@ -6,8 +6,9 @@
  * foreseen. A note that finds the ring full is counted as dropped; nobody waits and nothing is
  * allocated.
  *
- * A run is there for a group (vm/group.h) from the request that begins it until the group has
- * ended. Letters on fields: daemon.h, and (F) the lock of profiles, (T) that thread's.
+ * A run is of an image, the file that processes of a group (vm/group.h) run. It is there from the
+ * first of these on until the group has ended, or until it has none any more and another image
+ * needs its place. Letters on fields: daemon.h, and (F) the lock of profiles, (T) that thread's.
  */
 #ifndef PROFILES_H
 #define PROFILES_H
@@ -15,18 +16,17 @@
 #include "daemon.h"
 #include "foresight.h"
 #include "memorystatus/frame_wait.h"
+#include "profile_index.h"
 #include "vm/task.h"
 
 #define PROFILE_RUNS_MAX      16u /* at a time, and of one user's */
-#define PROFILE_RUNS_USER_MAX 4u
+#define PROFILE_RUNS_USER_MAX 8u
 #define PROFILE_RING          4096u
 /* Notes for which the thread is woken: so many pages are brought in ahead that it need not know of
  * each at once. */
 #define PROFILE_NOTES_SOON 8u
 #define PROFILE_NOTES_LATE (PROFILE_RING / 4)
 #define PROFILE_MARKS      65536u
-/* Pages that were brought in and not touched yet, at most: what is older was not wanted. */
-#define PROFILE_OUTSTANDING 1024u
 
 enum profile_note_kind { PROFILE_REFILL, PROFILE_HIT };
 
@@ -52,39 +52,36 @@ struct profile_way {
 #define PROFILE_WAYS 64u /* processes of a run that have one */
 
 struct profile_run {
-	struct profile_run *next;                /* (F) */
-	struct client_group *group;              /* (C) with a reference */
-	uint32_t uid;                            /* (C) */
-	char *program;                           /* (C) */
-	bool has_ended;                          /* (F) its clients have */
-	struct profile_place *places;            /* (C) PROFILE_REGIONS_MAX of them */
-	atomic_uint place_count;                 /* (A) written by the control loop */
+	struct profile_run *next;     /* (F) */
+	struct client_group *group;   /* (C) with a reference */
+	uint32_t uid;                 /* (C) */
+	char *program;                /* (C) the image */
+	bool has_ended;               /* (F) it has no process any more */
+	atomic_uint processes;        /* (A) so far */
+	struct profile_place *places; /* (C) PROFILE_REGIONS_MAX of them */
+	atomic_uint place_count;      /* (A) written by the control loop */
+	struct profile_names counts;  /* the control loop's: places of a process and size */
 	atomic_ullong marks[PROFILE_MARKS / 64]; /* (A) by page: it was brought in, most likely */
 	atomic_bool
 	    is_followed; /* (A) something may be brought in: the thread is to be told soon */
 	/* (A) For whoever asks; written by the thread. */
 	atomic_uint state; /* enum pager_profile_state */
-	atomic_ullong gathered, refills, brought, hits, wasted;
+	atomic_ullong counted[PROFILED_COUNT];
 	/* (T) from here on. */
 	bool is_loaded;
 	void *file; /* of the last run; NULL: there is none */
 	struct profile old;
-	uint32_t *order;      /* of the foresight */
-	uint32_t *now;        /* by region of the last run: the place that has its name now */
-	uint32_t places_seen; /* of place_count */
-	uint32_t hint;        /* place of the last note */
+	uint32_t *order;            /* of the foresight */
+	uint32_t *now;              /* by region of the last run: the place that has its name now */
+	struct profile_names olds;  /* its regions, from 1 on, by their names */
+	uint32_t places_seen;       /* of place_count */
+	struct profile_spans spans; /* of these places */
 	struct foresight foresight;
 	struct foresight_judge judge;
 	struct profile_way ways[PROFILE_WAYS];
 	struct profile_page *pages; /* gathered, by place */
 	uint32_t page_count, page_room;
-	/* What was brought in, the oldest first: pages of the last run; PROFILE_NONE as region: it
-	 * has been touched. */
-	struct profile_outstanding {
-		uint32_t region, offset; /* place, pages */
-		uint32_t mark;
-	} outstanding[PROFILE_OUTSTANDING];
-	uint32_t outstanding_from, outstanding_to;
+	struct brought ahead; /* by place */
 };
 
 struct profiles {
@@ -93,7 +90,6 @@ struct profiles {
 	bool is_waiting;          /* (F) */
 	bool stopping;            /* (F) */
 	struct profile_run *runs; /* (F) */
-	unsigned run_count;       /* (F) */
 	unsigned noted_in, noted_out;            /* (F) */
 	atomic_ullong dropped;                   /* (A) notes */
 	struct profile_note notes[PROFILE_RING]; /* (F) */
@@ -104,12 +100,10 @@ int profiles_create(struct daemon *d);
 void profiles_destroy(struct daemon *d);
 
 /* --- the control loop --- */
-/* A run of that program begins. => 0; -EOPNOTSUPP: none are kept; -EALREADY: the group has one;
- * -EDQUOT: too many at a time; -ENOMEM */
-int profile_run_begin(struct daemon *d, struct client_group *group, const char *program);
-/* The task is in the group from now on: the how manieth of it. */
-void profile_join(
-    struct daemon *d, struct task *task, struct client_group *group, uint32_t process);
+/* The group's images have profiles from now on. => 0; -EOPNOTSUPP: none are kept; -EALREADY */
+int profiles_begin(struct daemon *d, struct client_group *group);
+/* The task is in the group from now on, as a process of the image that it runs. */
+void profile_join(struct daemon *d, struct task *task, struct client_group *group);
 /* The task has allocated a range. */
 void profile_allocated(struct task *task, uint64_t address, uint64_t bytes);
 /* Runs whose clients have ended, and whose launcher has, end; what is noted is looked at. =>
@@ -118,8 +112,13 @@ bool profiles_sweep(struct daemon *d);
 /* What is noted is looked at now: notes keep their tasks, and their groups wait for that. */
 void profiles_hasten(struct daemon *d);
 struct pager_rep_profile;
-/* => 0, or -ENOENT: the group has none */
-int profile_show(struct daemon *d, const struct client_group *group, struct pager_rep_profile *ret);
+/* nth: as in the request. => 0, or -ENOENT */
+int profile_show(struct daemon *d, const struct client_group *group, uint32_t nth,
+    struct pager_rep_profile *ret);
+
+/* --- who forks for a client --- */
+/* The child, which has not begun, is one more process of its parent's image. */
+void profile_inherit(struct task *child, const struct task *parent);
 
 /* --- fault servers --- */
 void profile_note_add(

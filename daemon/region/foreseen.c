@@ -29,48 +29,40 @@ struct foreseen {
 
 /* Places that were made since: which region of the last run has the same name. */
 static void
-places_look(struct profile_run *run)
+places_look(struct profile_run *run, unsigned shift)
 {
 	uint32_t count = load_acquire(&run->place_count);
 
 	for (; run->places_seen < count; run->places_seen++) {
 		struct profile_place *place = &run->places[run->places_seen];
+		uint32_t old = profile_name_get(&run->olds, &place->name);
 
-		for (uint32_t i = 0; i < run->old.region_count; i++) {
-			const struct profile_region *old = &run->old.regions[i];
-
-			if (old->process != place->name.process || old->nth != place->name.nth ||
-			    old->pages != place->name.pages)
-				continue;
-			place->old = i;
-			run->now[i] = run->places_seen;
-			break;
-		}
+		profile_span_add(
+		    &run->spans, &(struct profile_span){ .start = place->start,
+				     .end = place->start + (place->name.pages << shift),
+				     .process = place->name.process,
+				     .place = run->places_seen });
+		if (old == 0)
+			continue;
+		place->old = old - 1;
+		run->now[old - 1] = run->places_seen;
 	}
-}
-
-static bool
-place_has(const struct profile_place *place, uint32_t process, uint64_t address, unsigned shift)
-{
-	return place->name.process == process && address >= place->start &&
-	       (address - place->start) >> shift < place->name.pages;
 }
 
 /* The page of the run that lies at the process's address, by its place. What was allocated last
  * there counts. => false: it has no name */
 static bool
-page_find(
-    struct profile_run *run, const struct task *task, uint64_t address, struct profile_page *ret)
+page_find(const struct profile_run *run, const struct task *task, uint64_t address,
+    struct profile_page *ret)
 {
-	unsigned shift = task->daemon->page_shift;
-	uint32_t process = task->profile.process, i = run->places_seen;
+	const struct profile_span *span =
+	    profile_span_find(&run->spans, task->profile.process, address);
 
-	while (i > 0 && !place_has(&run->places[i - 1], process, address, shift))
-		i--;
-	if (i == 0)
+	if (!span)
 		return false;
-	*ret = (struct profile_page){ i - 1,
-		(uint32_t)((address - run->places[i - 1].start) >> shift) };
+	*ret = (struct profile_page){ span->place,
+		(uint32_t)((address - run->places[span->place].start) >>
+			   task->daemon->page_shift) };
 	return true;
 }
 
@@ -96,7 +88,8 @@ users_change(struct foreseen *s, int by)
 static void
 outcome(struct foreseen *s, struct profile_run *run, bool was_hit)
 {
-	fetch_add_relaxed(was_hit ? &run->hits : &run->wasted, 1);
+	fetch_add_relaxed(
+	    was_hit ? &run->counted[PROFILED_HITS] : &run->counted[PROFILED_WASTED], 1);
 	stat_add(s->stats, was_hit ? STAT_FORESEEN_HITS : STAT_FORESEEN_WASTED, 1);
 	if (!foresight_outcome(&run->judge, was_hit))
 		return;
@@ -111,43 +104,24 @@ static void
 outstanding_add(
     struct foreseen *s, struct profile_run *run, struct profile_page page, uint32_t mark)
 {
-	struct profile_outstanding *o;
+	uint32_t oldest;
 
-	if (run->outstanding_to - run->outstanding_from == PROFILE_OUTSTANDING) {
-		o = &run->outstanding[run->outstanding_from++ % PROFILE_OUTSTANDING];
-		if (o->region != PROFILE_NONE) {
-			mark_clear(run, o->mark);
-			outcome(s, run, false);
-		}
+	if (brought_add(&run->ahead, page, mark, &oldest)) {
+		mark_clear(run, oldest);
+		outcome(s, run, false);
 	}
-	run->outstanding[run->outstanding_to++ % PROFILE_OUTSTANDING] =
-	    (struct profile_outstanding){ page.region, page.offset, mark };
 	fetch_or_acq_rel(&run->marks[mark / 64], 1ull << mark % 64);
-}
-
-/* => the page among them, or NULL */
-static struct profile_outstanding *
-outstanding_find(struct profile_run *run, struct profile_page page)
-{
-	for (uint32_t i = run->outstanding_from; i != run->outstanding_to; i++) {
-		struct profile_outstanding *o = &run->outstanding[i % PROFILE_OUTSTANDING];
-
-		if (o->region == page.region && o->offset == page.offset)
-			return o;
-	}
-	return NULL;
 }
 
 /* => whether the page was one of them; it is no more */
 static bool
 outstanding_take(struct profile_run *run, struct profile_page page)
 {
-	struct profile_outstanding *o = outstanding_find(run, page);
+	uint32_t mark;
 
-	if (!o)
+	if (!brought_take(&run->ahead, page, &mark))
 		return false;
-	o->region = PROFILE_NONE;
-	mark_clear(run, o->mark);
+	mark_clear(run, mark);
 	return true;
 }
 
@@ -155,10 +129,10 @@ outstanding_take(struct profile_run *run, struct profile_page page)
 static void
 outstanding_end(struct foreseen *s, struct profile_run *run)
 {
-	for (; run->outstanding_from != run->outstanding_to; run->outstanding_from++)
-		if (run->outstanding[run->outstanding_from % PROFILE_OUTSTANDING].region !=
-		    PROFILE_NONE)
-			outcome(s, run, false);
+	uint32_t mark;
+
+	while (brought_oldest(&run->ahead, &mark))
+		outcome(s, run, false);
 }
 
 /* --- foresight --- */
@@ -174,7 +148,7 @@ bring(struct foreseen *s, struct profile_run *run, struct task *task, struct pro
 	enum prefetched got;
 
 	/* The last run may have come back to it more than once in a short time. */
-	if (at == PROFILE_NONE || outstanding_find(run, page) ||
+	if (at == PROFILE_NONE || brought_has(&run->ahead, page) ||
 	    !prefetch_target_find(
 		task, run->places[at].start + ((uint64_t)old.offset << d->page_shift), &target))
 		return true;
@@ -185,7 +159,7 @@ bring(struct foreseen *s, struct profile_run *run, struct task *task, struct pro
 	watch_client(0);
 	prefetch_target_put(&target);
 	if (got == PREFETCH_DONE) {
-		fetch_add_relaxed(&run->brought, 1);
+		fetch_add_relaxed(&run->counted[PROFILED_BROUGHT], 1);
 		stat_add(s->stats, STAT_FORESEEN, 1);
 	} else {
 		(void)outstanding_take(run, page);
@@ -240,7 +214,7 @@ gather(struct profile_run *run, struct profile_page page)
 		run->page_room = room;
 	}
 	run->pages[run->page_count++] = page;
-	store_relaxed(&run->gathered, run->page_count);
+	store_relaxed(&run->counted[PROFILED_GATHERED], run->page_count);
 }
 
 static void
@@ -253,12 +227,12 @@ note_take(struct foreseen *s, const struct profile_note *noted)
 	CHECK(run != NULL);
 	if (!run->is_loaded)
 		return;
-	places_look(run);
+	places_look(run, s->daemon->page_shift);
 	if (!page_find(run, noted->task, noted->address, &page))
 		return;
 	was_foreseen = outstanding_take(run, page);
 	if (noted->kind == PROFILE_REFILL)
-		fetch_add_relaxed(&run->refills, 1);
+		fetch_add_relaxed(&run->counted[PROFILED_REFILLS], 1);
 	/* It has left again before its touch. */
 	if (was_foreseen)
 		outcome(s, run, noted->kind == PROFILE_HIT);
@@ -270,6 +244,25 @@ note_take(struct foreseen *s, const struct profile_note *noted)
 }
 
 /* --- a run's beginning and end --- */
+
+/* The regions of the last run, by their names. => false: no memory */
+static bool
+olds_index(struct profile_run *run)
+{
+	void *memory = own_alloc(OWN_PROFILE, profile_names_bytes(run->old.region_count));
+
+	if (!memory)
+		return false;
+	profile_names_init(&run->olds, memory, run->old.region_count);
+	for (uint32_t i = 0; i < run->old.region_count; i++) {
+		uint32_t *number = profile_name_at(&run->olds, &run->old.regions[i]);
+
+		/* Of two with one name, which a file may have, the first. */
+		if (*number == 0)
+			*number = i + 1;
+	}
+	return true;
+}
 
 static void
 run_load(struct foreseen *s, struct profile_run *run)
@@ -288,7 +281,7 @@ run_load(struct foreseen *s, struct profile_run *run)
 		run->now =
 		    own_alloc(OWN_PROFILE, (run->old.region_count + 1) * sizeof(run->now[0]));
 	}
-	if (!run->order || !run->now) {
+	if (!run->order || !run->now || !olds_index(run)) {
 		run->old.region_count = run->old.page_count = 0;
 	} else {
 		for (uint32_t i = 0; i < run->old.region_count; i++)
@@ -352,12 +345,14 @@ run_end(struct foreseen *s, struct profile_run *run)
 {
 	struct daemon *d = s->daemon;
 	void *owned[] = { run->file, run->order, run->now, run->pages, run->places, run->program,
-		run };
+		run->counts.slots, run->olds.slots, run->spans.spans, run };
 
 	outstanding_end(s, run);
 	if (load_relaxed(&run->state) == PAGER_PROFILE_USED)
 		users_change(s, -1);
 	run_write(d, run);
+	for (int i = 0; i < PROFILED_COUNT; i++)
+		fetch_add_relaxed(&run->group->profiled[i], load_relaxed(&run->counted[i]));
 	group_put(d, run->group);
 	for (size_t i = 0; i < ARRAY_LEN(owned); i++)
 		if (owned[i])
@@ -400,7 +395,6 @@ run_ended_locked(struct profiles *p, bool all)
 		at = &run->next;
 	if (run) {
 		*at = run->next;
-		p->run_count--;
 	}
 	return run;
 }

@@ -152,16 +152,13 @@ group_put(struct daemon *d, struct client_group *group)
 		group_free(d, group);
 }
 
-uint32_t
+void
 group_enter(struct daemon *d, struct client_group *group)
 {
-	uint32_t which;
-
 	lock_acquire(&d->groups.lock);
 	group->now++;
-	which = group->ever++;
+	group->ever++;
 	lock_release(&d->groups.lock);
-	return which;
 }
 
 void

@@ -21,6 +21,16 @@ struct share_account;
 /* The balances that are followed for all clients together. */
 enum group_balance { GROUP_FOOTPRINT, GROUP_RESIDENT, GROUP_COMPRESSED, GROUP_BALANCES };
 
+/* What is counted of profiles (struct pager_rep_profile). */
+enum profiled {
+	PROFILED_GATHERED,
+	PROFILED_REFILLS,
+	PROFILED_BROUGHT,
+	PROFILED_HITS,
+	PROFILED_WASTED,
+	PROFILED_COUNT
+};
+
 struct client_group {
 	struct client_group *next;             /* under the lock of struct groups */
 	unsigned references;                   /* likewise */
@@ -36,6 +46,8 @@ struct client_group {
 	atomic_llong balances[GROUP_BALANCES]; /* (Q) to write, (A) to look at: pages; also below */
 	atomic_llong most[GROUP_BALANCES];
 	atomic_ullong ended[PAGER_LEDGER_COUNT]; /* (A) what only grows, of clients that are gone */
+	bool has_profiles; /* the control loop's: its images have profiles (record/profiles.h) */
+	atomic_ullong profiled[PROFILED_COUNT]; /* (A) of the images that have given way */
 };
 
 struct groups {
@@ -64,8 +76,8 @@ int group_make(
 struct client_group *group_find(struct daemon *d, uint64_t id, const uint64_t *key);
 struct client_group *group_get(struct daemon *d, struct client_group *group);
 void group_put(struct daemon *d, struct client_group *group);
-/* A client begins with a reference. => the how manieth it is, from 0 on */
-uint32_t group_enter(struct daemon *d, struct client_group *group);
+/* A client begins with a reference. */
+void group_enter(struct daemon *d, struct client_group *group);
 /* And ends: its counts are kept. The reference is still to be put. */
 void group_leave(struct daemon *d, struct client_group *group, const struct ledger *ledger);
 /* Clients now, and so far. */

@@ -129,7 +129,7 @@ task_create(struct daemon *d, const struct task_birth *birth)
 		goto fail_account;
 	if (birth->group) {
 		store_relaxed(&task->bill.group, group_get(d, birth->group));
-		(void)group_enter(d, birth->group);
+		group_enter(d, birth->group);
 	}
 	vm_map_init(&task->map);
 	task->map.daemon = d;

@@ -90,7 +90,7 @@ struct task_notices {
 
 /* record/profiles.h: whose profile is gathered. */
 struct task_profile {
-	_Atomic(void *) run; /* (A) its run; NULL: it has none; stays as long as the task does */
+	_Atomic(void *) run; /* (A) its image's run; NULL: none; stays as long as the task does */
 	uint32_t process;    /* how manieth of the run; set before that */
 };
 

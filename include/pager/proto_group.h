@@ -69,10 +69,13 @@ struct pager_rep_groups {
 	    members[PAGER_GROUP_MEMBERS_PER_REPLY]; /* only `count` of them are sent */
 };
 
-/* The profile of a program: what it comes back to is gathered, and what its last run came back to
- * next is brought in. BEGIN: the group's programs are a run of that program of the group's user.
- * Errors: -ESRCH: there is no such group; -EOPNOTSUPP: the daemon keeps no profiles; -EALREADY: the
- * group has one; -EDQUOT: too many at a time; SHOW: -ENOENT: the group has none. */
+/* Profiles of a group's programs: what each comes back to is gathered, and what its last run came
+ * back to next is brought in. A profile is of an image, the file that a process runs, and of the
+ * group's user. BEGIN: the group's programs have profiles from now on. SHOW, nth 0: what has come
+ * of all of them together, with the state and path of that one which came back to most; nth from 1
+ * on: of one of them. Errors: -ESRCH: there is no such group; -EOPNOTSUPP: the daemon keeps no
+ * profiles; -EALREADY: the group has begun; SHOW: -ENOENT: it has not, or there is no such image.
+ */
 enum pager_profile_op { PAGER_PROFILE_BEGIN = 1, PAGER_PROFILE_SHOW = 2 };
 enum pager_profile_state {
 	PAGER_PROFILE_LOADING, /* it is being read */
@@ -85,17 +88,17 @@ enum pager_profile_state {
 #define PAGER_PROFILE_PROGRAM 1024
 struct pager_req_profile {
 	uint64_t group;
-	uint32_t op, reserved;
-	char program[PAGER_PROFILE_PROGRAM]; /* path of the program, NUL-terminated; SHOW: zeroes */
+	uint32_t op, nth;
 };
 struct pager_rep_profile {
 	uint32_t state, reserved;
 	uint64_t gathered; /* pages to which it came back, for the next run */
 	uint64_t refills;  /* times that a thread waited for a page to which it came back */
 	uint64_t brought, hits, wasted; /* pages brought in; of those: touched, and not in time */
+	char program[PAGER_PROFILE_PROGRAM]; /* path of the image; empty: there is none yet */
 };
 
-_Static_assert(sizeof(struct pager_req_profile) == 1040, "wire layout");
+_Static_assert(sizeof(struct pager_req_profile) == 16, "wire layout");
 _Static_assert(sizeof(struct pager_req_group_make) == 80, "wire layout");
 _Static_assert(sizeof(struct pager_rep_groups) < 16384 - 24, "a reply fits a message");
 

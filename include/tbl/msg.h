@@ -147,7 +147,7 @@ MSG(87, LEDGER_LIMIT, ledger_limit, 0, ANY, LOOP,
     "sets or lifts a limit on an entry of a client's ledger, of which the client is told (owner or "
     "CONTROL)")
 MSG(88, PROFILE, profile, 0, ANY, LOOP,
-    "begins the profile of a group's program, or tells what has come of it (owner or CONTROL)")
+    "begins the profiles of a group's programs, or tells what has come of them (owner or CONTROL)")
 MSG(89, UPGRADE, upgrade, 1, CONTROL, JOB,
     "asks the program in the descriptor whether it can take over from this worker")
 MSG(90, UPGRADE_GO, upgrade_go, 0, CONTROL, LOOP,
