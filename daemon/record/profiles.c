@@ -230,6 +230,7 @@ run_begin(struct daemon *d, struct client_group *group, const char *program)
 	p->runs = run;
 	thread_wake_locked(p);
 	lock_release(&p->lock);
+	stat_add(stats_shard(&d->stats, shard_index_extra(d, SHARD_CONTROL)), STAT_PROFILE_RUNS, 1);
 	return run;
 }
 

@@ -357,6 +357,7 @@ run_end(struct foreseen *s, struct profile_run *run)
 	for (size_t i = 0; i < ARRAY_LEN(owned); i++)
 		if (owned[i])
 			own_free(OWN_PROFILE, owned[i]);
+	stat_add(s->stats, STAT_PROFILE_RUNS_OVER, 1);
 }
 
 /* --- the thread --- */

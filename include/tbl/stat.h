@@ -291,6 +291,10 @@ STAT(FORESEEN, foreseen, COUNTER, "pages",
 STAT(FORESEEN_HITS, foreseen_hits, COUNTER, "pages", "of those: pages that were then touched")
 STAT(FORESEEN_WASTED, foreseen_wasted, COUNTER, "pages",
     "of those: pages that were not touched in time, or had left again before")
+STAT(PROFILE_RUNS, profile_runs, COUNTER, "count",
+    "images whose profile was begun: once for each group of programs in which one runs")
+STAT(PROFILE_RUNS_OVER, profile_runs_over, COUNTER, "count",
+    "of those: that are over, so that what is kept of them has been written")
 STAT(PROFILES_ENDED, profiles_ended, COUNTER, "count",
     "runs in which a profile did not help, and was not used any more")
 STAT(PROFILES_REFUSED, profiles_refused, COUNTER, "count",
