@@ -78,6 +78,7 @@ thread_wants_locked(struct profiles *p)
 static void
 thread_wake_locked(struct profiles *p)
 {
+	lock_assert_held(&p->lock);
 	if (thread_wants_locked(p))
 		cond_signal(&p->noted);
 }

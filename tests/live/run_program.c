@@ -28,9 +28,10 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-#define MIB  (1ul << 20)
-#define PAGE 4096ul
-#define MAIN (32 * MIB)
+#define MIB      (1ul << 20)
+#define PAGE     4096ul
+#define MAIN     (32 * MIB)
+#define LONGER_S 2000 /* than any test */
 /* What children write to, at the beginning of it, and somewhat more. */
 #define THEIRS (4 * MIB)
 #define MORE   (5 * MIB)
@@ -377,7 +378,7 @@ child_says(int (*body)(void))
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		alarm(60);
+		alarm(LONGER_S);
 		_exit(body());
 	}
 	return waitpid(pid, &status, 0) == pid && status == 0;
