@@ -56,11 +56,15 @@ usage_add(const char *pid, struct usage *u)
 		fclose(f);
 }
 
+struct owners {
+	uint64_t managed, ordinary, file_copies;
+};
+
 /* Adds what smaps says. */
 static void
-owners_add(const char *pid, uint64_t *managed, uint64_t *ordinary)
+owners_add(const char *pid, struct owners *o)
 {
-	bool is_managed = false;
+	bool is_managed = false, is_file = false;
 	unsigned long long kib;
 	char path[64], line[512];
 	FILE *f;
@@ -69,12 +73,14 @@ owners_add(const char *pid, uint64_t *managed, uint64_t *ordinary)
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
 		/* A mapping begins with its addresses, its figures with a capital. */
-		if (isdigit((unsigned char)line[0]) || (line[0] >= 'a' && line[0] <= 'f'))
+		if (isdigit((unsigned char)line[0]) || (line[0] >= 'a' && line[0] <= 'f')) {
 			is_managed = strstr(line, MANAGED_NAME) != NULL;
-		else if (is_managed && sscanf(line, "Rss: %llu", &kib) == 1)
-			*managed += kib << 10;
+			/* Neither memory without a name, nor [heap] and the like. */
+			is_file = strchr(line, '/') != NULL;
+		} else if (is_managed && sscanf(line, "Rss: %llu", &kib) == 1)
+			o->managed += kib << 10;
 		else if (!is_managed && sscanf(line, "Anonymous: %llu", &kib) == 1)
-			*ordinary += kib << 10;
+			*(is_file ? &o->file_copies : &o->ordinary) += kib << 10;
 	}
 	if (f)
 		fclose(f);
@@ -85,7 +91,8 @@ peak_look(struct peak *p, pid_t group, bool smaps)
 {
 	DIR *proc = opendir("/proc");
 	struct usage now = { 0 };
-	uint64_t managed = 0, ordinary = 0, all, most = p->managed_bytes + p->ordinary_bytes;
+	struct owners o = { 0 };
+	uint64_t all, most = p->managed_bytes + p->ordinary_bytes + p->file_copy_bytes;
 	const struct dirent *entry;
 
 	while (proc && (entry = readdir(proc)) != NULL)
@@ -101,10 +108,11 @@ peak_look(struct peak *p, pid_t group, bool smaps)
 		while ((entry = readdir(proc)) != NULL)
 			if (isdigit((unsigned char)entry->d_name[0]) &&
 			    is_of_group(entry->d_name, group))
-				owners_add(entry->d_name, &managed, &ordinary);
-		if (managed + ordinary > most) {
-			p->managed_bytes = managed;
-			p->ordinary_bytes = ordinary;
+				owners_add(entry->d_name, &o);
+		if (o.managed + o.ordinary + o.file_copies > most) {
+			p->managed_bytes = o.managed;
+			p->ordinary_bytes = o.ordinary;
+			p->file_copy_bytes = o.file_copies;
 		}
 	}
 	if (proc)

@@ -13,8 +13,10 @@
 struct peak {
 	uint64_t bytes;       /* private anonymous memory, managed or not */
 	uint64_t table_bytes; /* of page tables, at any moment */
-	/* By smaps, at the moment of the greatest sum of the two. */
-	uint64_t managed_bytes, ordinary_bytes;
+	/* By smaps, at the moment of the greatest sum of the three. Copies of files' pages are made
+	 * by writes to private mappings of them: no anonymous memory, and none that could be
+	 * managed. */
+	uint64_t managed_bytes, ordinary_bytes, file_copy_bytes;
 };
 
 /* Looks at all processes of the group. smaps: also at who has their memory, if it is the most so

@@ -261,7 +261,8 @@ cell_plain(struct bench *b, const struct program_result *p, struct cell *c)
 static int
 cell_measure(struct bench *b, struct program_result *p, struct cell *c)
 {
-	uint64_t extra = p->managed.ordinary_bytes + p->plain.table_bytes;
+	uint64_t extra =
+	    p->managed.ordinary_bytes + p->managed.file_copy_bytes + p->plain.table_bytes;
 	unsigned pairs = b->options->pairs;
 	struct kernel_search search;
 	int error = 0;

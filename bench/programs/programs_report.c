@@ -70,10 +70,12 @@ program_print(const struct program_result *p, const struct options *o)
 		    p->program->package);
 		return;
 	}
-	printf("%s: %s%s; plain %.2f s, peak %" PRIu64 " MiB, managed %.1f %%, output %" PRIu64
+	printf("%s: %s%s; plain %.2f s, peak %" PRIu64
+	       " MiB, managed %.1f %% (copies of files %" PRIu64 " MiB), output %" PRIu64
 	       " bytes\n",
 	    p->program->name, p->program->text, o->scale != 1 ? " (at full size)" : "", p->plain_s,
-	    p->plain.bytes >> 20, 100 * peak_coverage(&p->managed), p->output_bytes);
+	    p->plain.bytes >> 20, 100 * peak_coverage(&p->managed),
+	    p->managed.file_copy_bytes >> 20, p->output_bytes);
 	printf("  memory            pagerd                %s\n",
 	    o->peer == PEER_NONE     ? ""
 	    : o->peer == PEER_PAGERD ? "  other build  pagerd / other"
@@ -165,6 +167,8 @@ program_json(const struct program_result *p, const struct options *o)
 		    j, "managed_bytes", json_object_new_uint64(p->managed.managed_bytes));
 		json_object_object_add(
 		    j, "ordinary_bytes", json_object_new_uint64(p->managed.ordinary_bytes));
+		json_object_object_add(
+		    j, "file_copy_bytes", json_object_new_uint64(p->managed.file_copy_bytes));
 		json_object_object_add(j, "coverage", json_number(peak_coverage(&p->managed), 4));
 		json_object_object_add(j, "output_bytes", json_object_new_uint64(p->output_bytes));
 	}
