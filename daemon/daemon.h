@@ -59,6 +59,8 @@
 #include "vm/frame.h"
 #include "vm/group.h"
 #include "vm/kept_object.h"
+#include "vm/kept_param.h"
+#include "vm/kept_process.h"
 #include "vm/pin_marks.h"
 #include "vm/process.h"
 #include "vm/purgeable.h"
@@ -130,9 +132,11 @@ struct daemon {
 	_Atomic(struct prepared *) prepared; /* (A) NULL: none; owned by who takes it out */
 	_Atomic uint64_t upgrade_asked;      /* (A) programs that could take over, so far */
 	struct kept_objects kept_objects;    /* vm/kept_object.h */
-	struct successor *successors;        /* takeover/takeover.h; NULL once they are served */
-	struct left_name *left_names;        /* likewise; NULL once they are watched */
-	struct copy_table copies;            /* vm/copy_link.h */
+	struct kept_params kept_params;
+	struct kept_processes kept_processes;
+	struct successor *successors; /* takeover/takeover.h; NULL once they are served */
+	struct left_name *left_names; /* likewise; NULL once they are watched */
+	struct copy_table copies;     /* vm/copy_link.h */
 	struct named_table named;
 	struct port_table ports;    /* vm/port.h */
 	struct shared_table shared; /* region/shared.h */

@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "audit/audit.h"
+#include "audit/left.h"
 #include "core/closer.h"
 #include "control/listen.h"
 #include "control/loop.h"
@@ -39,6 +39,7 @@
 #include "record/recorder.h"
 #include "record/recording.h"
 #include "region/foreseen.h"
+#include "pageq/exact.h"
 #include "pageq/pageq.h"
 #include "pageq/policies.h"
 #include "pageq/side.h"
@@ -197,25 +198,15 @@ create_control(struct daemon *d)
 static const char left_by_another[] =
     "the worker before was of another build, or had other options";
 
-/* What was taken over is walked before anybody is served. Where the books are wrong content is not:
- * each page was looked for where its slot says, so the worker goes on. */
+/* Only now: what clients had was taken over as it was, whatever may be had from now on. */
 static void
-check_what_was_left(struct daemon *d)
+params_take_over(struct daemon *d)
 {
-	char text[2048] = "";
-	struct report report;
-
-	if (!d->keeper || d->keeper->count == 0)
-		return;
-	report = report_begin(text, sizeof(text));
-	check_books(d, &report);
-	if (report.failures > 0)
-		log_error_limited(
-		    "what the worker before has left does not agree, in %u of %u checks: %s",
-		    report.failures, report.checks, text);
-	else
-		log_info_limited(
-		    "what the worker before has left agrees in %u checks", report.checks);
+	kept_params_apply(d);
+	pageq_lock(d);
+	frames_params_refresh(d);
+	exact_resize_locked(d);
+	pageq_unlock(d);
 }
 
 /* What a worker leaves to another one, and what that is made with. */
@@ -239,6 +230,10 @@ create_tables(struct daemon *d)
 		error = object_table_create(d);
 	if (!error)
 		error = kept_objects_create(d);
+	if (!error)
+		error = kept_params_create(d);
+	if (!error)
+		error = kept_processes_create(d);
 	if (!error)
 		error = vnodes_create(d);
 	if (!error)
@@ -281,7 +276,8 @@ create_parts(struct daemon *d)
 		die(1, "cannot start the threads that close descriptors");
 	if (takeover_begin(d, message, sizeof(message)) != 0)
 		die(1, "%s", message);
-	check_what_was_left(d);
+	params_take_over(d);
+	check_left(d);
 	zap_init(d);
 	pins_start(d);
 	latency_init(d);
@@ -374,6 +370,8 @@ destroy_parts(struct daemon *d)
 	vnodes_destroy(d);
 	returns_destroy(d);
 	kept_objects_destroy(d);
+	kept_params_destroy(d);
+	kept_processes_destroy(d);
 	object_table_destroy(d);
 	/* Closers that are in a call that does not come back still use the rest of the memory. */
 	if (!closer_stop(d))

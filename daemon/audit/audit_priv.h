@@ -12,6 +12,8 @@ void check_frames(struct daemon *d, struct report *r);
 void check_ledgers(struct daemon *d, struct report *r);
 void check_copies(struct daemon *d, struct report *r);
 void check_objects(struct daemon *d, struct report *r);
+/* An object's slots, blocks, page lists and mappings. */
+void check_object_books(struct daemon *d, struct report *r, struct vm_object *o);
 void check_tables(struct daemon *d, struct report *r);
 /* The daemon's own memory. */
 void check_own(struct daemon *d, struct report *r);

@@ -219,9 +219,8 @@ check_memory(struct daemon *d, struct report *r, struct vm_object *o)
 	    (unsigned long long)o->id, m.held, m.settled, m.moving);
 }
 
-/* Its slots, blocks, page lists and mappings. */
-static void
-check_object(struct daemon *d, struct report *r, struct vm_object *o)
+void
+check_object_books(struct daemon *d, struct report *r, struct vm_object *o)
 {
 	long long live = 0, counted = 0, listed = 0, idle = 0;
 	struct submap *submap;
@@ -231,6 +230,7 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	enum ledger_class class;
 	uint64_t mapped, posted;
 
+	locks_assert_none();
 	CHECK_OBJ(o, VM_OBJECT_MAGIC);
 	submap = submap_lock(o);
 	if (submap)
@@ -271,8 +271,6 @@ check_object(struct daemon *d, struct report *r, struct vm_object *o)
 	verify(r, is_billed,
 	    "device object %llu: its mappings have %llu pages, and others are billed",
 	    (unsigned long long)o->id, (unsigned long long)mapped);
-	if (!o->backing.is_foreign)
-		check_memory(d, r, o);
 }
 
 void
@@ -283,7 +281,9 @@ check_objects(struct daemon *d, struct report *r)
 
 	locks_assert_none();
 	while ((o = vm_object_next(d, &cursor)) != NULL) {
-		check_object(d, r, o);
+		check_object_books(d, r, o);
+		if (!o->backing.is_foreign)
+			check_memory(d, r, o);
 		vm_object_put(o);
 	}
 }

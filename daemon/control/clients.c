@@ -52,6 +52,20 @@ process_named_get(struct request *r, uint32_t pid, uint64_t session, struct proc
 	return 0;
 }
 
+int
+process_limited_get(struct request *r, uint32_t pid, uint64_t session, struct process_named *ret)
+{
+	int error = process_named_get(r, pid, session, ret);
+
+	loop_assert(r->daemon);
+	if (error)
+		return error;
+	error = process_keep(r->daemon, ret->process);
+	if (error)
+		process_named_put(r->daemon, ret);
+	return error;
+}
+
 void
 process_named_put(struct daemon *d, const struct process_named *named)
 {

@@ -27,6 +27,10 @@ struct process_named {
 };
 /* => 0, -ESRCH or -EPERM; the caller puts *ret. */
 int process_named_get(struct request *r, uint32_t pid, uint64_t session, struct process_named *ret);
+/* Likewise, to give it a limit or a band. => as above; -ENFILE: the worker that comes after this
+ * one could not be told of it */
+int process_limited_get(
+    struct request *r, uint32_t pid, uint64_t session, struct process_named *ret);
 void process_named_put(struct daemon *d, const struct process_named *named);
 
 #endif

@@ -29,10 +29,11 @@ handle_limit(struct request *r)
 	CHECK(r->session->is_control);
 	if (in->bytes && pages < LIMIT_PAGES_LEAST)
 		return -ERANGE;
-	error = process_named_get(r, in->pid, in->session, &named);
+	error = process_limited_get(r, in->pid, in->session, &named);
 	if (error)
 		return error;
 	out->previous_bytes = exchange_acq_rel(&named.process->limit_pages, pages) << d->page_shift;
+	process_kept(d, named.process);
 	if (named.task)
 		limits_want(d, named.task);
 	process_named_put(d, &named);
@@ -182,15 +183,16 @@ handle_param(struct request *r)
 		return param_describe(&d->params, in->index, r->reply);
 	if (!r->session->is_control)
 		return -EPERM;
-	if (r->daemon->keeper)
-		return -EOPNOTSUPP;
 	error = param_index(in->name, &index);
 	if (!error && !param_is_live(in->name))
 		error = -EBUSY;
 	if (!error)
+		error = kept_param_check(d, in->name);
+	if (!error)
 		error = param_set(&d->params, in->name, in->value);
 	if (error)
 		return error;
+	kept_param_note(d, in->name, param_get(&d->params, index));
 	pageq_lock(d);
 	frames_params_refresh(d);
 	if (strcmp(in->name, "resident_frames") == 0)

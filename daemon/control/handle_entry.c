@@ -109,7 +109,7 @@ view_map(struct request *r, const struct named_range *name, struct range *range,
 	if (error)
 		return error;
 	/* The worker before may have carried it out. */
-	if (unlikely(r->daemon->keeper != NULL) && r->session->is_asked_again &&
+	if (request_is_asked_again(r) &&
 	    is_mapped(range, o, name->first + (offset >> page_shift), is_read_only, &e))
 		error = 0;
 	else

@@ -28,12 +28,16 @@ handle_priority(struct request *r)
 	CHECK(r->session->is_control);
 	if (in->band < PAGER_WIRE_BAND_SHOW || (in->band >= 0 && !jetsam_band_name(in->band)))
 		return -EINVAL;
-	error = process_named_get(r, in->pid, in->session, &named);
+	error = in->band == PAGER_WIRE_BAND_SHOW
+		    ? process_named_get(r, in->pid, in->session, &named)
+		    : process_limited_get(r, in->pid, in->session, &named);
 	if (error)
 		return error;
 	out->previous = in->band == PAGER_WIRE_BAND_SHOW
 			    ? load_relaxed(&named.process->band)
 			    : process_band_set(d, named.process, in->band);
+	if (in->band != PAGER_WIRE_BAND_SHOW)
+		process_kept(d, named.process);
 	out->now = reap_band(d, named.process, clock_now_ns());
 	process_named_put(d, &named);
 	memorystatus_want(d);
@@ -83,12 +87,13 @@ handle_limits(struct request *r)
 		return -EINVAL;
 	if (in->bytes && pages < LIMIT_PAGES_LEAST)
 		return -ERANGE;
-	error = process_named_get(r, in->pid, in->session, &named);
+	error = process_limited_get(r, in->pid, in->session, &named);
 	if (error)
 		return error;
 	limit = limit_of(named.process, in->which);
 	out->was_fatal = exchange_acq_rel(&limit->is_fatal, in->is_fatal != 0);
 	out->previous_bytes = exchange_acq_rel(&limit->pages, pages) << d->page_shift;
+	process_kept(d, named.process);
 	/* It holds from the answer on; the memorystatus thread looks which of the two it is. */
 	if (in->which == PAGER_WIRE_LIMIT_ACTIVE)
 		store_relaxed(&named.process->footprint_most, in->is_fatal ? pages : 0);

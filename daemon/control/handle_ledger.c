@@ -9,6 +9,7 @@
 #include "memorystatus/memorystatus.h"
 #include "region/explain.h"
 #include "region/piece.h"
+#include "vm/kept_task.h"
 
 /* Of several sessions the limit of the first one that has one is shown. */
 static void
@@ -95,6 +96,7 @@ handle_ledger_limit(struct request *r)
 		struct ledger_limit *l = &task->bill.limits[in->entry];
 		uint64_t before = ledger_limit_set(l, &wish);
 
+		task_record_limit(task->map.record, in->entry, &wish);
 		if (out->sessions++ == 0)
 			out->previous =
 			    ledger_is_pages(in->entry) ? before << d->page_shift : before;

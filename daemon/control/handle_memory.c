@@ -16,6 +16,7 @@
 #include "region/prefetch.h"
 #include "region/willneed.h"
 #include "region/wire.h"
+#include "vm/kept_task.h"
 #include "vm/vm_mapping.h"
 
 /* Purgeable memory has entries of its own, and only what has a tag is not counted. */
@@ -25,13 +26,6 @@ tag_is_valid(uint32_t flags)
 	if (flags & PAGER_WIRE_ALLOC_TAGGED)
 		return !(flags & PAGER_WIRE_ALLOC_PURGEABLE);
 	return !(flags & PAGER_WIRE_ALLOC_UNCOUNTED);
-}
-
-/* Whether the worker before this one has begun with the request. */
-static bool
-is_asked_again(const struct request *r)
-{
-	return unlikely(r->daemon->keeper != NULL) && r->session->is_asked_again;
 }
 
 int
@@ -50,10 +44,8 @@ handle_allocate(struct request *r)
 	/* Limits on the footprint do not see such memory. */
 	if (!error && (in->flags & PAGER_WIRE_ALLOC_UNCOUNTED) && !task_is_trusted(r->task))
 		error = -EPERM;
-	if (!error && (in->flags & ~PAGER_WIRE_ALLOC_SHAREABLE) != 0 && r->daemon->keeper)
-		error = -EOPNOTSUPP;
 	/* The worker before may have carried it out. */
-	if (!error && !(is_asked_again(r) && region_is_allocated(&range, &e)))
+	if (!error && !(request_is_asked_again(r) && region_is_allocated(&range, &e)))
 		error = region_allocate(&range, in->flags, &e);
 	if (error)
 		return error;
@@ -97,7 +89,7 @@ deallocate_again(struct request *r)
 	struct vm_entry e;
 	int error = range_init(&range, r->task, in->address, in->size);
 
-	CHECK(is_asked_again(r));
+	CHECK(request_is_asked_again(r));
 	while (!error && task_entry_get(r->task, range.at, &e) && e.start < range.end) {
 		struct range part;
 
@@ -123,7 +115,7 @@ handle_deallocate(struct request *r)
 	struct range range;
 
 	CHECK(r->task);
-	if (is_asked_again(r) && !r->resumed)
+	if (request_is_asked_again(r) && !r->resumed)
 		return deallocate_again(r);
 	/* The client has put the range out of its own reach: it changes no more. */
 	if (!r->resumed && range_init(&range, r->task, in->address, in->size) == 0) {
@@ -135,6 +127,16 @@ handle_deallocate(struct request *r)
 	    r, in->address, in->size, region_deallocate_begin, region_deallocate, &out->pages);
 }
 
+/* Whether the worker before this one has changed the entries for the request, so that only the
+ * pages are left to do. */
+static bool
+is_counted(const struct request *r)
+{
+	const struct task_record *record = r->task->map.record;
+
+	return request_is_asked_again(r) && record && task_record_is_counted(record);
+}
+
 int
 handle_wire(struct request *r)
 {
@@ -142,7 +144,8 @@ handle_wire(struct request *r)
 	uint64_t pages = 0;
 
 	CHECK(r->task);
-	return range_request(r, in->address, in->size, region_wire_begin, region_wire, &pages);
+	return range_request(r, in->address, in->size,
+	    is_counted(r) ? range_is_covered : region_wire_begin, region_wire, &pages);
 }
 
 int
@@ -152,7 +155,8 @@ handle_unwire(struct request *r)
 	uint64_t pages = 0;
 
 	CHECK(r->task);
-	return range_request(r, in->address, in->size, region_unwire_begin, region_unwire, &pages);
+	return range_request(r, in->address, in->size,
+	    is_counted(r) ? range_is_covered : region_unwire_begin, region_unwire, &pages);
 }
 
 /* Files are another thread's work, which is asked once. */

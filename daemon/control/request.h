@@ -41,6 +41,12 @@ struct request {
 	struct forked *forked; /* set by the handler: a child's session begins */
 };
 
+/* Whether a worker before this one has begun with the request. */
+static inline bool
+request_is_asked_again(const struct request *r)
+{
+	return unlikely(r->daemon->keeper != NULL) && r->session->is_asked_again;
+}
 /* Frees the state of a request that will not be called again. */
 void request_state_free(struct flush *flush);
 /* One handler per row of tbl/msg.h: a missing one does not link. => 0 or -errno, which goes into

@@ -78,6 +78,13 @@ param_is_live(const char *name)
 	return row && row->live;
 }
 
+uint64_t
+param_get(const struct params *params, unsigned index)
+{
+	CHECK(index < ARRAY_LEN(rows));
+	return load_relaxed(field(params, &rows[index]));
+}
+
 int
 param_set(struct params *params, const char *name, const char *value)
 {

@@ -24,6 +24,8 @@ int param_describe(const struct params *params, unsigned index, struct pager_rep
 /* => 0 or -ENOENT */
 int param_index(const char *name, unsigned *ret_index);
 bool param_is_live(const char *name);
+/* The value of the one with that index. */
+uint64_t param_get(const struct params *params, unsigned index);
 #define param(d, name) load_relaxed(&(d)->params.name)
 
 #endif

@@ -199,6 +199,8 @@ share_take(struct daemon *d, struct share_account *account, enum share share, ui
 	CHECK(share < SHARE_COUNT);
 	if (likely(!own_is_over && all <= most_of_all(d, account, share)))
 		return 0;
+	if (d->shares.is_taking_over)
+		return 0;
 	share_give(d, account, share, amount);
 	fetch_add_relaxed(&d->shares.refused, 1);
 	tell(d, account, share, own_is_over);

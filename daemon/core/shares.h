@@ -40,6 +40,9 @@ struct shares {
 	struct share_account *accounts;
 	atomic_ullong used[SHARE_COUNT]; /* (A) by all users */
 	atomic_ullong refused;           /* (A) requests refused so far */
+	bool is_taking_over;             /* what clients have had before is taken again, be it more
+					    than they may take now. The main thread's, before there
+					    are others */
 	atomic_ullong told[SHARE_COUNT]; /* (A) how much there is of each, by share_tell */
 };
 

@@ -32,6 +32,10 @@
 #define PAUSE_MIN_MS    10u
 #define PAUSE_MAX_MS    5000u
 #define PAUSE_SERVED_MS 160u /* the most behind one that has served */
+/* The program of an upgrade is on trial until a worker of it has served for so long. If so many die
+ * before, the program of before goes on. */
+#define TRIAL_NS     UINT64_C(10000000000)
+#define TRIAL_DEATHS 3u
 /* A worker that has asked to be followed ends by itself, or is ended after so long. */
 #define STOPS_MS 1000u
 
@@ -41,8 +45,11 @@ enum upgrade { UPGRADE_NONE, UPGRADE_STOPPING, UPGRADE_STARTING };
 
 struct keeper {
 	const struct keeper_config *config;
-	int program;      /* of the worker; -1: it is this one */
-	int next_program; /* of the upgrade under way */
+	int program;        /* of the worker; -1: it is this one */
+	int next_program;   /* of the upgrade under way */
+	int program_before; /* as program: of the one that goes on if this one does not last */
+	bool is_on_trial;
+	unsigned trial_deaths;
 	enum upgrade upgrade;
 	uint32_t deadline_ms, upgrades;
 	int32_t upgrade_error;
@@ -122,6 +129,16 @@ descriptor_of(struct msghdr *message)
 	return fd;
 }
 
+/* The program that is on trial stays. */
+static void
+trial_end(struct keeper *k)
+{
+	if (k->is_on_trial && k->program_before >= 0)
+		close(k->program_before);
+	k->is_on_trial = false;
+	k->program_before = -1;
+}
+
 static void
 worker_ready(struct keeper *k, uint64_t waited_ns)
 {
@@ -129,8 +146,10 @@ worker_ready(struct keeper *k, uint64_t waited_ns)
 	k->ready_ns = clock_now_ns();
 	if (k->upgrade != UPGRADE_STARTING)
 		return;
-	if (k->program >= 0)
-		close(k->program);
+	trial_end(k);
+	k->program_before = k->program;
+	k->is_on_trial = true;
+	k->trial_deaths = 0;
 	k->program = k->next_program;
 	k->next_program = -1;
 	k->upgrade = UPGRADE_NONE;
@@ -382,6 +401,37 @@ keeper_open(struct keeper *k)
 	return k->signals >= 0;
 }
 
+/* The worker, of a program that is on trial, has gone. => whether the program of before goes on */
+static bool
+trial_fails(struct keeper *k)
+{
+	bool has_exited = WIFEXITED(k->status);
+
+	if (!k->is_on_trial || (has_exited && k->ready_ns))
+		return false;
+	if (k->ready_ns && k->died_ns - k->ready_ns >= TRIAL_NS) {
+		trial_end(k);
+		return false;
+	}
+	k->trial_deaths++;
+	if (!has_exited && k->trial_deaths < TRIAL_DEATHS)
+		return false;
+	snprintf(k->upgrade_text, sizeof(k->upgrade_text),
+	    "it was taken, and its worker died %u times, at last by %s%s", k->trial_deaths,
+	    has_exited ? "its own exit" : "SIG",
+	    has_exited ? "" : sigabbrev_np(WTERMSIG(k->status)));
+	k->upgrade_error = -ECHILD;
+	close(k->program);
+	k->program = k->program_before;
+	k->program_before = -1;
+	k->is_on_trial = false;
+	k->pause_ms = 0;
+	log_warning_limited("the program of the upgrade does not last (%s): the one of before goes "
+			    "on",
+	    k->upgrade_text);
+	return true;
+}
+
 /* The worker has gone. => whether there is to be another one */
 static bool
 worker_follows(struct keeper *k)
@@ -397,6 +447,8 @@ worker_follows(struct keeper *k)
 	} else if (k->upgrade == UPGRADE_STARTING) {
 		upgrade_failed(k, was_late);
 		k->pause_ms = 0;
+	} else if (trial_fails(k)) {
+		/* It has said so. */
 	} else if (WIFEXITED(k->status)) {
 		return false;
 	} else {
@@ -415,6 +467,7 @@ keeper_run(const struct keeper_config *config)
 	struct keeper k = { .config = config,
 		.program = -1,
 		.next_program = -1,
+		.program_before = -1,
 		.channel = -1,
 		.self = getpid(),
 		.worker = -1 };

@@ -25,6 +25,9 @@ enum kept_kind {
 	KEPT_RECORD,
 	KEPT_NAME,   /* what a named entry is, in one number (vm/kept_name.h): the daemon's end */
 	KEPT_COUNTS, /* 0: the manager's own (manager.c) */
+	KEPT_PARAMS, /* 0: parameters that were changed */
+	KEPT_PROCESSES, /* 0: rows of processes that have limits or bands */
+	KEPT_LIMITED,   /* such a row's number: the process */
 	KEPT_KIND_COUNT
 };
 

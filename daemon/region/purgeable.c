@@ -31,7 +31,8 @@ region_purgeable(struct task *task, struct stat_shard stats, uint64_t address, c
 	else if (e.mapping->is_read_only || !(e.protection & PROT_WRITE))
 		error = -EACCES;
 	else
-		error = vm_object_purgeable_set(stats, e.mapping->object, *word, ret);
+		error =
+		    vm_object_purgeable_set(stats, e.mapping->object, *word, task->map.record, ret);
 	vm_mapping_put(e.mapping);
 	return error;
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "failpt.h"
 #include "pager/pager.h"
 #include "pageq/pageq.h"
 #include "pagers/marks.h"
@@ -20,6 +21,7 @@
 #include "transit/copy_push.h"
 #include "transit/release.h"
 #include "vm/copy_link.h"
+#include "vm/kept_task.h"
 #include "vm/submap.h"
 #include "vm/vm_map.h"
 #include "vm/vm_share.h"
@@ -215,6 +217,7 @@ entry_wire(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
 	vm_map_wire_user(&c->range->task->map, e, 1);
+	task_record_count_locked(&c->range->task->map);
 }
 
 static void
@@ -222,6 +225,7 @@ entry_unwire(struct change *c, struct vm_entry *e)
 {
 	lock_assert_held(&c->range->task->map.lock);
 	vm_map_wire_user(&c->range->task->map, e, -1);
+	task_record_count_locked(&c->range->task->map);
 }
 
 static int
@@ -360,6 +364,7 @@ entries_wire(struct change *c)
 	error = change_entries(c);
 	if (error)
 		return error;
+	failpt_die(FAIL_DIE_WIRED);
 	lock_acquire(&m->lock);
 	purgeables_let_go_locked(c->range, c->range->end);
 	lock_release(&m->lock);
@@ -521,11 +526,16 @@ region_wire(struct range *range)
 int
 region_unwire_begin(struct range *range)
 {
+	int error;
+
 	CHECK(range->at == range->address);
 	if (page_list_around(range))
 		return -EBUSY;
-	return change_entries(
+	error = change_entries(
 	    &(struct change){ .range = range, .check = entry_is_wired, .apply = entry_unwire });
+	if (!error)
+		failpt_die(FAIL_DIE_WIRED);
+	return error;
 }
 
 static void

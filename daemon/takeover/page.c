@@ -27,6 +27,7 @@ struct taking {
 	struct arena_run data; /* of the memfd, the last that was looked for */
 	uint64_t none_from;    /* bytes: there is no data from here to data.start */
 	char *content;         /* a page's */
+	bool is_purging;       /* all that the object has is on its way out */
 };
 
 static void
@@ -69,23 +70,48 @@ page_is_here(struct taking *w, uint64_t index)
 	return w->data.start <= start && w->data.end >= end ? HERE : HERE_PARTLY;
 }
 
+/* Whether the mapping has an entry there, and whether that is wired. */
+static bool
+has_entry(struct vm_mapping *m, uint64_t index, bool *ret_wired)
+{
+	struct vm_map *map = &m->task->map;
+	const struct vm_entry *e;
+	bool found;
+
+	CHECK(index < m->object->page_count);
+	lock_acquire(&map->lock);
+	e = vm_map_lookup(map, vm_mapping_address(m, index));
+	found = e && e->mapping == m;
+	*ret_wired = found && e->wired_count > 0;
+	lock_release(&map->lock);
+	return found;
+}
+
 static bool
 page_is_covered(struct taking *w, uint64_t index)
 {
 	struct vm_object *o = w->object;
-	struct vm_mapping *m = o->mappings;
-	const struct vm_entry *e;
 	uint64_t low, high;
-	bool covered;
+	bool wired;
 
+	if (w->is_purging)
+		return false;
 	if (o->is_shareable)
 		return !vm_object_uncovered(o, NULL, index, index + 1, &low, &high);
-	CHECK(m && !m->next);
-	lock_acquire(&m->task->map.lock);
-	e = vm_map_lookup(&m->task->map, vm_mapping_address(m, index));
-	covered = e && e->mapping == m;
-	lock_release(&m->task->map.lock);
-	return covered;
+	CHECK(o->mappings && !o->mappings->next);
+	return has_entry(o->mappings, index, &wired);
+}
+
+/* Whether an entry keeps the page, which is resident, in memory. */
+static bool
+page_is_wired(const struct taking *w, uint64_t index)
+{
+	bool wired = false;
+
+	for (struct vm_mapping *m = w->object->mappings; m && !wired; m = m->next)
+		if (load_relaxed(&m->wired_bytes) > 0 && m->first <= index && index < m->end)
+			(void)has_entry(m, index, &wired);
+	return wired;
 }
 
 static uint64_t
@@ -126,22 +152,26 @@ page_is_away(struct taking *w, uint64_t index, uint64_t slot)
 
 /* The page stays in its frame, as one that has just been filled. */
 static void
-page_stays(struct taking *w, uint32_t frame, bool maybe_clean)
+page_stays(struct taking *w, uint64_t index, uint32_t frame, bool maybe_clean)
 {
 	struct vm_object *o = w->object;
 	struct daemon *d = o->daemon;
 	struct vm_page *p = &d->frames.pages[frame];
 	uint32_t flags = load_acquire(&p->word) & PAGE_DOOR_MASK;
+	bool wired = page_is_wired(w, index);
 
-	if (!maybe_clean || p->cref == 0 || !store_adopt(o, (struct cref){ p->cref })) {
+	/* What is wired is written to unseen, whatever it was before. */
+	if (!maybe_clean || wired || p->cref == 0 || !store_adopt(o, (struct cref){ p->cref })) {
 		p->cref = 0;
-		flags |= PAGE_DIRTY;
+		flags |= failpt_hit(FAIL_TAKEOVER_WRONG) ? 0 : PAGE_DIRTY;
 	}
 	lock_acquire(&o->lock);
 	pageq_lock(d);
 	kept_frame_take_locked(d, frame, flags);
 	vm_page_commit(d, o, frame, PAGE_ABSENT, PAGE_FILLING);
 	pageq_filled_locked(d, o, frame, PAGE_ACTIVE, flags & PAGE_DIRTY ? PF_WRITE : 0);
+	if (wired)
+		pageq_wire_locked(d, o, frame);
 	pageq_unlock(d);
 	lock_release(&o->lock);
 	vm_page_unbusy(p);
@@ -199,7 +229,7 @@ resident_take_over(struct taking *w, uint64_t index, uint64_t slot)
 	/* A page that was there and lacks a part lost it to its client. */
 	if (is_its &&
 	    (here == HERE || (here && !is_filling) || (here && rest_fill(w, index, cref)))) {
-		page_stays(w, frame, !is_filling && !(word & PAGE_DIRTY));
+		page_stays(w, index, frame, !is_filling && !(word & PAGE_DIRTY));
 		return slot;
 	}
 	/* What was made ready for content that several may see (fault/swapin.c) is no data. */
@@ -261,7 +291,11 @@ block_take_over(struct taking *w, uint64_t block)
 void
 pages_take_over(struct vm_object *o, char *content, struct taken_pages *sum)
 {
-	struct taking w = { .object = o, .sum = sum, .content = content };
+	atomic_uint *purgeable = &o->daemon->kept_objects.rows[o->index].purgeable;
+	struct taking w = { .object = o,
+		.sum = sum,
+		.content = content,
+		.is_purging = load_acquire(purgeable) & KEPT_PURGING };
 	uint64_t bytes = SLOTS_PER_BLOCK * sizeof(uint64_t);
 	uint64_t base = o->slot_base * sizeof(uint64_t), end;
 	struct arena_run run;
@@ -272,4 +306,7 @@ pages_take_over(struct vm_object *o, char *content, struct taken_pages *sum)
 		for (uint64_t b = (run.start - base) / bytes;
 		     b < (run.end - base + bytes - 1) / bytes; b++)
 			block_take_over(&w, b);
+	/* It is empty now, and what is put into it stays. */
+	if (w.is_purging)
+		store_release(purgeable, load_relaxed(purgeable) & ~KEPT_PURGING);
 }

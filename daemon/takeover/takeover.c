@@ -65,6 +65,7 @@ client_take_over(struct daemon *d, uint64_t id, int record_fd)
 	s->task->agent = keeper_take(link, KEPT_AGENT, id);
 	s->socket = keeper_take(link, KEPT_SOCKET, id);
 	CHECK(s->task->uffd >= 0 && s->task->agent >= 0 && s->socket >= 0 && birth.pidfd >= 0);
+	task_record_limits_apply(s->task, record);
 	/* The map is the record's once it is whole. */
 	s->task->map.record = record;
 	s->next = d->successors;
@@ -143,16 +144,35 @@ is_named(const struct daemon *d, uint32_t index)
 static bool
 is_seen(const struct daemon *d, uint32_t index, uint64_t id, const struct task *owner)
 {
-	const struct kept_object *row = &d->kept_objects.rows[index];
+	bool is_shareable = d->kept_objects.rows[index].use & OBJECT_SHAREABLE;
 
 	if (!owner)
 		return false;
 	if (has_entry_of(owner, id))
 		return true;
-	for (const struct successor *s = d->successors; s && row->is_shareable; s = s->next)
+	for (const struct successor *s = d->successors; s && is_shareable; s = s->next)
 		if (has_entry_of(s->task, id))
 			return true;
-	return row->is_shareable && is_named(d, index);
+	return is_shareable && is_named(d, index);
+}
+
+/* The state of a purgeable object, which has no pages yet. Where its content was on its way out
+ * they go when they are looked at (takeover/page.c). */
+static void
+purgeable_take_over(struct vm_object *o)
+{
+	struct daemon *d = o->daemon;
+	uint32_t word = load_acquire(&d->kept_objects.rows[o->index].purgeable);
+
+	CHECK(!purgeable_is_queued(&o->purgeable));
+	lock_acquire(&o->lock);
+	pageq_lock(d);
+	if ((word & PAGER_PURGEABLE_STATE_MASK) != PURGEABLE_NONVOLATILE)
+		vm_object_purgeable_switch_locked(o,
+		    (enum purgeable_state)(word & PAGER_PURGEABLE_STATE_MASK),
+		    word & PURGEABLE_HOW_MASK, word & KEPT_PURGING);
+	pageq_unlock(d);
+	lock_release(&o->lock);
 }
 
 /* The object, or NULL: nobody sees it, and it is no more. */
@@ -162,12 +182,16 @@ object_take_over(struct daemon *d, uint32_t index, struct vm_object **ret)
 	struct kept_object *row = &d->kept_objects.rows[index];
 	uint64_t id = load_acquire(&row->id);
 	struct task *owner = task_of(d, load_acquire(&row->task));
-	int memfd = keeper_take(d->keeper, KEPT_OBJECT, id);
+	int memfd = keeper_take(d->keeper, KEPT_OBJECT, id), error;
 
 	*ret = NULL;
 	CHECKF(memfd >= 0, "object %llu was left without its memory", (unsigned long long)id);
-	if (is_seen(d, index, id, owner))
-		return vm_object_restore(d, owner, index, memfd, ret);
+	if (is_seen(d, index, id, owner)) {
+		error = vm_object_restore(d, owner, index, memfd, ret);
+		if (!error && (*ret)->is_purgeable)
+			purgeable_take_over(*ret);
+		return error;
+	}
 	pages_drop(memfd);
 	store_release(&row->id, 0);
 	keeper_drop(d->keeper, KEPT_OBJECT, id);
@@ -307,15 +331,17 @@ entry_take_over(struct books *b, struct task *task, const struct kept_entry *e)
 	m->record = NULL;
 	error = vm_map_reserve(m);
 	if (!error)
-		vm_map_insert(m, &(struct vm_entry){ .start = e->start,
-				     .end = e->end,
-				     .mapping = vm_mapping_get(mapping),
-				     .offset = e->offset,
-				     .behavior = e->behavior,
-				     .inheritance = e->inheritance,
-				     .protection = e->protection,
-				     .max_protection = e->max_protection,
-				     .tag = e->tag });
+		vm_map_restore(m, &(struct vm_entry){ .start = e->start,
+				      .end = e->end,
+				      .mapping = vm_mapping_get(mapping),
+				      .offset = e->offset,
+				      .behavior = e->behavior,
+				      .inheritance = e->inheritance,
+				      .protection = e->protection,
+				      .max_protection = e->max_protection,
+				      .tag = e->tag,
+				      .user_wired_count = e->user_wired_count,
+				      .wired_count = e->user_wired_count > 0 });
 	m->record = record;
 	lock_release(&m->lock);
 	return error;
@@ -328,8 +354,13 @@ entries_take_over(struct books *b, struct task *task)
 	const struct kept_entry *e = task_record_entries(task->map.record, &count);
 	int error = 0;
 
+	lock_acquire(&task->map.lock);
+	task->map.counted = task_record_counted(task->map.record);
+	lock_release(&task->map.lock);
 	for (uint32_t i = 0; i < count && !error; i++)
 		error = entry_take_over(b, task, &e[i]);
+	if (!error)
+		task_wired_restore(task);
 	return error;
 }
 
@@ -408,9 +439,12 @@ takeover_begin(struct daemon *d, char *message, size_t message_size)
 
 	if (!d->frames.named)
 		return 0;
+	d->shares.is_taking_over = true;
 	b.objects = calloc((size_t)b.object_count + 1, sizeof(struct vm_object *));
 	content = aligned_alloc(d->page_bytes, d->page_bytes);
 	error = b.objects && content ? store_adopt_begin(d) : -ENOMEM;
+	if (!error)
+		error = processes_take_over(d);
 	if (!error)
 		error = clients_take_over(d);
 	if (!error)
@@ -423,6 +457,7 @@ takeover_begin(struct daemon *d, char *message, size_t message_size)
 	free(content);
 	if (!error)
 		books_close(&b);
+	d->shares.is_taking_over = false;
 	if (error) {
 		snprintf(message, message_size,
 		    "what the worker before has left cannot be taken over: %s", strerror(-error));

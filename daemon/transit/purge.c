@@ -7,10 +7,12 @@
 
 #include <errno.h>
 
+#include "failpt.h"
 #include "pmap/pmap.h"
 #include "transit/blocks.h"
 #include "transit/empty.h"
 #include "transit/release.h"
+#include "vm/kept_task.h"
 
 /* Pages below `end` that the caller has busy are let go. => no lock held */
 static void
@@ -80,6 +82,7 @@ end(struct vm_object *o, struct hole *hole)
 
 	lock_acquire(&o->lock);
 	o->purgeable.is_purging = false;
+	kept_object_purgeable_locked(o, false);
 	wanted = vm_object_hole_end(o, hole);
 	lock_release(&o->lock);
 	if (wanted)
@@ -99,6 +102,7 @@ empty(struct stat_shard stats, struct hole *hole, struct vm_object *o)
 	vm_object_purgeable_switch_locked(o, PURGEABLE_EMPTY, 0, true);
 	pageq_unlock(d);
 	lock_release(&o->lock);
+	failpt_die(FAIL_DIE_PURGING);
 	gone = vm_object_empty_busy(o, 0, o->page_count);
 	end(o, hole);
 	/* Another worker may have been there first. */
@@ -151,8 +155,8 @@ is_held_locked(const struct vm_object *o)
 }
 
 int
-vm_object_purgeable_set(
-    struct stat_shard stats, struct vm_object *o, uint32_t word, uint32_t *ret_before)
+vm_object_purgeable_set(struct stat_shard stats, struct vm_object *o, uint32_t word,
+    struct task_record *record, uint32_t *ret_before)
 {
 	enum purgeable_state wanted = (enum purgeable_state)(word & PAGER_PURGEABLE_STATE_MASK),
 			     before, state;
@@ -173,7 +177,8 @@ vm_object_purgeable_set(
 		return -EBUSY;
 	}
 	before = o->purgeable.state;
-	*ret_before = (uint32_t)before | o->purgeable.how;
+	*ret_before = task_record_purgeable(record, (uint32_t)before | o->purgeable.how,
+	    before == PURGEABLE_EMPTY && wanted == PURGEABLE_NONVOLATILE);
 	state = purgeable_next(before, wanted, &action);
 	if (action == PURGEABLE_EMPTIES) {
 		begin_locked(o, &hole);
@@ -191,6 +196,7 @@ vm_object_purgeable_set(
 	/* A worker that has purged it has left the tables. */
 	if (action == PURGEABLE_EMPTIES || before == PURGEABLE_EMPTY)
 		blocks_release(o, 0, o->page_count);
+	failpt_die(FAIL_DIE_PURGEABLE);
 	return 0;
 }
 

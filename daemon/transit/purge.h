@@ -26,10 +26,11 @@ enum purge_outcome {
 enum purge_outcome vm_object_purge(struct stat_shard stats, struct hole *hole, struct vm_object *o,
     bool waits, uint64_t *ret_pages);
 /* The owner wants that state: word: as of PAGER_PURGEABLE_*. *ret_before: the one before. Waits
- * until the object is not being purged. => 0; -EBUSY: some of it is wired, or in a page list. No
- * lock held. Runs on: jobs */
-int vm_object_purgeable_set(
-    struct stat_shard stats, struct vm_object *o, uint32_t word, uint32_t *ret_before);
+ * until the object is not being purged. record: where *ret_before is noted before anything changes;
+ * NULL: nowhere. => 0; -EBUSY: some of it is wired, or in a page list. No lock held. Runs on: jobs
+ */
+int vm_object_purgeable_set(struct stat_shard stats, struct vm_object *o, uint32_t word,
+    struct task_record *record, uint32_t *ret_before);
 /* The state now. No lock held. Runs on: jobs */
 uint32_t vm_object_purgeable_get(struct vm_object *o);
 

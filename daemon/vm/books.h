@@ -205,6 +205,15 @@ struct vm_object {
 	    *blocks; /* (C) its part of slot_table.blocks; a word is (A), written under O */
 };
 
+/* The object becomes one of a file, before anybody sees it. */
+static inline void
+vm_object_external_set(struct vm_object *o, struct external *external)
+{
+	o->external = external;
+	o->standing = STANDING_EXTERNAL;
+	store_relaxed(&o->pager, PAGER_VNODE);
+}
+
 /* One more reference, for a holder of one. */
 static inline void
 vm_object_get(struct vm_object *o)
@@ -506,6 +515,8 @@ struct vm_map {
 	struct daemon *daemon;      /* (C) */
 	struct bill *bill;          /* (C) pays for its memory; NULL: nobody does */
 	struct task_record *record; /* (M) vm/kept_task.h; NULL: there is no keeper */
+	uint64_t counted;           /* (M) number of the request that wired or unwired entries last;
+				       where there is a record */
 	struct vm_mapping *growing; /* (M) of the last object that was made for more than one
 				       allocation; with a reference */
 	/* While the client forks its writes wait: pmap/barrier.h. */

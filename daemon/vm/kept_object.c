@@ -7,16 +7,16 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "arena.h"
 #include "daemon.h"
 #include "own.h"
+#include "vm/kept_arena.h"
 
 static struct arena_shape
 shape_of(const struct daemon *d)
 {
 	return (struct arena_shape){
 		.name = "objects",
-		.version = 2,
+		.version = 3,
 		.row_bytes = sizeof(struct kept_object),
 		.bytes = d->objects.room * sizeof(struct kept_object),
 	};
@@ -29,25 +29,13 @@ kept_objects_create(struct daemon *d)
 	struct arena_shape shape = shape_of(d);
 	struct arena_run run;
 	uint64_t end = 0;
-	int error;
 
 	CHECK(!k->rows && d->objects.room > 0);
 	if (!d->keeper)
 		return 0;
-	k->fd = keeper_take(d->keeper, KEPT_OBJECTS, 0);
-	error = k->fd >= 0 ? arena_check(k->fd, &shape) : 0;
-	if (k->fd < 0) {
-		k->fd = arena_make(&shape);
-		error = k->fd < 0 ? k->fd : 0;
-		if (!error)
-			keeper_keep(d->keeper, KEPT_OBJECTS, 0, k->fd);
-	}
-	if (error)
-		return error;
-	k->rows = arena_map(k->fd, &shape);
+	k->rows = kept_arena_open(d, KEPT_OBJECTS, &shape, &k->fd);
 	if (!k->rows)
 		return -errno;
-	own_area_shared(OWN_OBJECT_TABLE, k->rows, shape.bytes);
 	while (arena_next_data(k->fd, end, shape.bytes, &run))
 		end = run.end;
 	k->count = (uint32_t)min_u64(d->objects.room, end / sizeof(struct kept_object));
@@ -67,7 +55,7 @@ kept_objects_destroy(struct daemon *d)
 }
 
 void
-kept_object_add(struct vm_object *o)
+kept_object_add(struct vm_object *o, uint32_t use)
 {
 	struct daemon *d = o->daemon;
 	struct kept_object *row;
@@ -79,7 +67,8 @@ kept_object_add(struct vm_object *o)
 	row = &d->kept_objects.rows[o->index];
 	keeper_keep(d->keeper, KEPT_OBJECT, o->id, o->backing.memfd);
 	store_relaxed(&row->task, o->owner->id);
-	row->is_shareable = o->is_shareable;
+	row->use = use;
+	store_relaxed(&row->purgeable, o->purgeable.state | o->purgeable.how);
 	row->pages = o->page_count;
 	row->slot_base = o->slot_base;
 	store_release(&row->id, o->id);
@@ -105,4 +94,16 @@ kept_object_owner_locked(struct vm_object *o)
 	lock_assert_held(&o->lock);
 	if (unlikely(d->keeper != NULL))
 		store_release(&d->kept_objects.rows[o->index].task, o->owner->id);
+}
+
+void
+kept_object_purgeable_locked(struct vm_object *o, bool is_purging)
+{
+	struct daemon *d = o->daemon;
+
+	lock_assert_held(&o->lock);
+	CHECK(o->is_purgeable);
+	if (unlikely(d->keeper != NULL))
+		store_release(&d->kept_objects.rows[o->index].purgeable,
+		    o->purgeable.state | o->purgeable.how | (is_purging ? KEPT_PURGING : 0));
 }

@@ -25,7 +25,7 @@ shape_of(const struct daemon *d)
 {
 	return (struct arena_shape){
 		.name = "record",
-		.version = 2,
+		.version = 3,
 		.row_bytes = sizeof(struct kept_entry),
 		.bytes = sizeof(struct task_record) + 2 * room_of(d) * sizeof(struct kept_entry),
 	};
@@ -137,7 +137,80 @@ task_record_map_locked(struct vm_map *m)
 			.tag = e->tag,
 			.mapping = (uint32_t)(e->mapping->id << 1) |
 				   (e->mapping->is_read_only ? KEPT_READ_ONLY : 0),
+			.user_wired_count = e->user_wired_count,
 		};
 	}
+	r->counted[times & 1] = m->counted;
 	store_release(&r->map, times << 32 | m->count);
+}
+
+uint64_t
+task_record_counted(const struct task_record *record)
+{
+	uint64_t map = load_acquire(&((struct task_record *)(uintptr_t)record)->map);
+
+	CHECK((uint32_t)map <= record->room);
+	return record->counted[map >> 32 & 1];
+}
+
+bool
+task_record_is_counted(const struct task_record *record)
+{
+	return task_record_counted(record) ==
+	       load_relaxed(&((struct task_record *)(uintptr_t)record)->begun);
+}
+
+void
+task_record_count_locked(struct vm_map *m)
+{
+	lock_assert_held(&m->lock);
+	if (unlikely(m->record != NULL))
+		m->counted = load_relaxed(&m->record->begun);
+}
+
+uint32_t
+task_record_purgeable(struct task_record *record, uint32_t before, bool is_lost)
+{
+	if (likely(!record))
+		return before;
+	if (load_acquire(&record->purgeable_by) != load_relaxed(&record->begun)) {
+		store_release(&record->purgeable_by, 0);
+		store_relaxed(&record->purgeable_before, before);
+		store_release(&record->purgeable_by, load_relaxed(&record->begun));
+	} else if (is_lost) {
+		store_relaxed(&record->purgeable_before, before);
+	}
+	return load_relaxed(&record->purgeable_before);
+}
+
+void
+task_record_limit(struct task_record *record, unsigned entry, const struct ledger_limit_wish *wish)
+{
+	struct kept_ledger_limit *l;
+
+	if (likely(!record))
+		return;
+	CHECK(entry < ARRAY_LEN(record->ledger_limits));
+	l = &record->ledger_limits[entry];
+	/* Between two of these a kill leaves none; the tool that asked has no answer then. */
+	store_release(&l->most, 0);
+	store_relaxed(&l->warn, wish->warn);
+	store_relaxed(&l->refill_ns, wish->refill_ns);
+	store_release(&l->most, wish->most);
+}
+
+void
+task_record_limits_apply(struct task *task, struct task_record *record)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(record->ledger_limits); i++) {
+		struct kept_ledger_limit *l = &record->ledger_limits[i];
+		struct ledger_limit_wish wish = { .most = load_acquire(&l->most),
+			.warn = load_relaxed(&l->warn),
+			.refill_ns = load_relaxed(&l->refill_ns) };
+
+		if (wish.most == 0)
+			continue;
+		(void)ledger_limit_set(&task->bill.limits[i], &wish);
+		store_release(&task->bill.has_limits, true);
+	}
 }

@@ -8,6 +8,7 @@
 #ifndef KEPT_TASK_H
 #define KEPT_TASK_H
 
+#include "core/ledger_limit.h"
 #include "vm/books.h"
 #include "vm/task_record.h"
 
@@ -23,5 +24,23 @@ void task_record_close(struct daemon *d, struct task_record *record);
 const struct kept_entry *task_record_entries(const struct task_record *record, uint32_t *ret_count);
 /* The map has changed. => M held, and it has a record */
 void task_record_map_locked(struct vm_map *m);
+/* Entries are being wired once more, or once less, for the request under way: with the next change
+ * of the map the record says that it has been counted. => M held */
+void task_record_count_locked(struct vm_map *m);
+/* The number of the request that was counted last, as of the record's map; and whether that is the
+ * one under way, which a worker before this one has begun then. */
+uint64_t task_record_counted(const struct task_record *record);
+bool task_record_is_counted(const struct task_record *record);
+/* The request under way is about to change the state of purgeable memory; it was this before.
+ * is_lost: the content has gone, which the client has not been told. => what it was when a worker
+ * first was about to, unless content was lost since. NULL: as given. Any lock may be held */
+uint32_t task_record_purgeable(struct task_record *record, uint32_t before, bool is_lost);
+
+/* The limit on an entry of the client's ledger; NULL: of a record that there is not. Runs on: the
+ * control loop */
+void task_record_limit(
+    struct task_record *record, unsigned entry, const struct ledger_limit_wish *wish);
+/* Sets the limits of a task as its record has them. */
+void task_record_limits_apply(struct task *task, struct task_record *record);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "vm/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -27,12 +28,14 @@ processes_create(struct daemon *d)
 }
 
 static void
-process_free(struct process *process)
+process_free(struct daemon *d, struct process *process)
 {
 	CHECK(load_relaxed(&process->limit_parked) == 0);
 	CHECK(load_relaxed(&process->footprint) == 0);
 	CHECK(load_relaxed(&process->resident) == 0 && load_relaxed(&process->wired) == 0 &&
 	      load_relaxed(&process->wired_promised) == 0);
+	if (process->kept)
+		kept_process_drop(d, process->kept - 1);
 	if (process_pidfd(process) >= 0)
 		close(process_pidfd(process));
 	own_free(OWN_PROCESS, process);
@@ -46,7 +49,7 @@ processes_destroy(struct daemon *d)
 	while ((process = d->processes.list) != NULL) {
 		CHECK(load_relaxed(&process->references) == 0);
 		d->processes.list = process->next;
-		process_free(process);
+		process_free(d, process);
 	}
 	lock_fini(&d->processes.lock);
 }
@@ -126,7 +129,7 @@ process_get(struct daemon *d, pid_t pid, int pidfd)
 	fetch_add_relaxed(&process->references, 1);
 	lock_release(&d->processes.lock);
 	if (made)
-		process_free(made);
+		process_free(d, made);
 	return process;
 }
 
@@ -177,7 +180,7 @@ process_put(struct daemon *d, struct process *process)
 	}
 	lock_release(&d->processes.lock);
 	if (ends)
-		process_free(process);
+		process_free(d, process);
 }
 
 /* A task's end, or somebody who looks at processes, may still have references. */
@@ -207,6 +210,109 @@ process_band_set(struct daemon *d, struct process *process, int band)
 	previous = exchange_acq_rel(&process->band, band);
 	lock_release(&d->processes.lock);
 	return previous;
+}
+
+/* --- for the worker that comes after this one ---------------------------------------------- */
+
+int
+process_keep(struct daemon *d, struct process *process)
+{
+	int row;
+
+	locks_assert_none();
+	if (likely(!d->keeper) || process->kept || process_pidfd(process) < 0)
+		return 0;
+	row = kept_process_take(d, process_pidfd(process));
+	if (row < 0)
+		return row;
+	process->kept = (unsigned)row + 1;
+	return 0;
+}
+
+/* The limit of a row. */
+static struct process_limit *
+limit_at(struct process *process, unsigned i)
+{
+	CHECK(i < 4);
+	return i < 2 ? &process->footprint_limits[i] : &process->resident_limits[i - 2];
+}
+
+void
+process_kept(struct daemon *d, struct process *process)
+{
+	struct kept_process *row;
+
+	if (likely(!process->kept))
+		return;
+	row = &d->kept_processes.rows[process->kept - 1];
+	store_relaxed(&row->pid, (unsigned)process_pid(process));
+	store_relaxed(&row->hard, load_relaxed(&process->limit_pages));
+	for (unsigned i = 0; i < ARRAY_LEN(row->limits); i++) {
+		struct process_limit *limit = limit_at(process, i);
+
+		store_relaxed(&row->limits[i],
+		    load_relaxed(&limit->pages) << 1 | load_relaxed(&limit->is_fatal));
+	}
+	store_relaxed(&row->band_since_ns, load_relaxed(&process->band_since_ns));
+	store_relaxed(&row->band_moved, load_relaxed(&process->band_moved));
+	store_relaxed(&row->band, load_relaxed(&process->band));
+	store_release(&row->state, KEPT_PROCESS_VALID);
+}
+
+static void
+row_take_over(struct daemon *d, struct process *process, struct kept_process *row)
+{
+	store_relaxed(&process->limit_pages, load_relaxed(&row->hard));
+	for (unsigned i = 0; i < ARRAY_LEN(row->limits); i++) {
+		uint64_t limit = load_relaxed(&row->limits[i]);
+
+		store_relaxed(&limit_at(process, i)->is_fatal, limit & 1);
+		store_relaxed(&limit_at(process, i)->pages, limit >> 1);
+		/* They hold before the memorystatus thread has looked. */
+		if (i % 2 == PROCESS_ACTIVE && limit & 1)
+			store_relaxed(
+			    i < 2 ? &process->footprint_most : &process->resident_most, limit >> 1);
+	}
+	store_relaxed(&process->band, load_relaxed(&row->band));
+	store_relaxed(&process->band_since_ns, load_relaxed(&row->band_since_ns));
+	store_relaxed(&process->band_moved, load_relaxed(&row->band_moved));
+	d->processes.moves = max_u64(d->processes.moves, load_relaxed(&row->band_moved));
+}
+
+/* => 0 or -ENOMEM */
+static int
+kept_take_over(struct daemon *d, unsigned i)
+{
+	struct kept_process *row = &d->kept_processes.rows[i];
+	int pidfd = keeper_take(d->keeper, KEPT_LIMITED, i);
+	struct process *process;
+
+	if (pidfd < 0 || load_acquire(&row->state) != KEPT_PROCESS_VALID) {
+		if (pidfd >= 0)
+			close(pidfd);
+		kept_process_drop(d, i);
+		return 0;
+	}
+	process = process_get(d, (pid_t)load_relaxed(&row->pid), pidfd);
+	close(pidfd);
+	if (!process)
+		return -ENOMEM;
+	process->kept = i + 1;
+	row_take_over(d, process, row);
+	process_put(d, process);
+	return 0;
+}
+
+int
+processes_take_over(struct daemon *d)
+{
+	unsigned count = kept_processes_count(d);
+	int error = 0;
+
+	for (unsigned i = 0; i < count && !error; i++)
+		if (load_acquire(&d->kept_processes.rows[i].state) != KEPT_PROCESS_FREE)
+			error = kept_take_over(d, i);
+	return error;
 }
 
 static void
@@ -306,7 +412,7 @@ processes_sweep(struct daemon *d)
 	lock_release(&d->processes.lock);
 	while ((process = gone) != NULL) {
 		gone = process->next;
-		process_free(process);
+		process_free(d, process);
 	}
 	return are_kept;
 }

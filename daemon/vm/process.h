@@ -87,8 +87,10 @@ struct process {
 	struct process_freeze freeze;
 	atomic_ullong dying_ns; /* (A) when it was sent SIGKILL, or was first seen to have ended; 0:
 				   it lives; written by the memorystatus thread */
-	bool is_held; /* since that it has not ended, and its sessions were ended; the memorystatus
-			 thread's, or nobody's: it has no task */
+	unsigned kept; /* (C) once it is there: number of its row (vm/kept_process.h), plus one; 0:
+			  none. The control loop's, until the process ends */
+	bool is_held;  /* since that it has not ended, and its sessions were ended; the memorystatus
+			  thread's, or nobody's: it has no task */
 };
 
 #define PROCESS_BAND_NONE (-1)
@@ -110,6 +112,14 @@ void process_put(struct daemon *d, struct process *process);
 /* One that has no task now, but limits or a band, with a reference that process_put takes. => NULL:
  * none is remembered */
 struct process *process_idle_get(struct daemon *d, pid_t pid);
+/* Its limits and its band will be known to the worker that comes after this one: first that there
+ * is room for it, then what they are now. Without a keeper nothing is done. => 0 or -ENFILE. Runs
+ * on: the control loop, no lock held */
+int process_keep(struct daemon *d, struct process *process);
+void process_kept(struct daemon *d, struct process *process);
+/* Processes that a worker before this one has left have limits and bands as they had. => 0 or
+ * -ENOMEM. Runs on: the main thread, before there are others */
+int processes_take_over(struct daemon *d);
 /* A forked child begins with its parent's limits and band, as with limits of the system's: who is
  * limited, or may be ended, is not rid of that by forking. */
 void process_inherit(struct daemon *d, struct process *child, struct process *parent);

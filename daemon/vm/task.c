@@ -282,6 +282,20 @@ task_wired_take(struct task *task, uint64_t bytes)
 }
 
 void
+task_wired_restore(struct task *task)
+{
+	uint64_t bytes;
+
+	lock_acquire(&task->map.lock);
+	bytes = task->map.wired_bytes;
+	CHECK(task->wired_billed == 0);
+	task->wired_billed = bytes;
+	lock_release(&task->map.lock);
+	fetch_add_relaxed(&task->bill.process->wired_promised, bytes >> task->daemon->page_shift);
+	share_take_over(task->daemon, task->bill.account, SHARE_WIRED, bytes);
+}
+
+void
 task_wired_give(struct task *task, uint64_t bytes)
 {
 	uint64_t pages = bytes >> task->daemon->page_shift;

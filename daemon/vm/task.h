@@ -75,6 +75,9 @@ struct task *task_next(struct daemon *d, uint32_t *cursor);
  * process's limit. => 0 or -EAGAIN: there is not as much. Any lock may be held, here and below */
 int task_wired_take(struct task *task, uint64_t bytes) MUST_USE;
 void task_wired_give(struct task *task, uint64_t bytes);
+/* Takes what the map of a worker before this one has promised, be it above what may be promised
+ * now. */
+void task_wired_restore(struct task *task);
 /* Gives back the part of the user's share of wired memory that the map does not use any more.
  * Called after the pages have gone, where they must. */
 void task_wired_settle(struct task *task);

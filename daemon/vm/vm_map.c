@@ -329,6 +329,16 @@ vm_map_insert(struct vm_map *m, const struct vm_entry *entry)
 	map_changed(m);
 }
 
+void
+vm_map_restore(struct vm_map *m, const struct vm_entry *entry)
+{
+	lock_assert_held(&m->lock);
+	CHECK(!m->record && entry->pin_count == 0);
+	if (entry->wired_count > 0)
+		wired_change_locked(m, entry, 1, entry->end - entry->start);
+	vm_map_insert(m, entry);
+}
+
 bool
 vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end)
 {

@@ -24,6 +24,9 @@ int vm_map_reserve(struct vm_map *m);
  * its neighbours.
  * => M held */
 void vm_map_insert(struct vm_map *m, const struct vm_entry *entry);
+/* The same of one that a worker before this one has left, which may be wired. => M held, and the
+ * map has no record yet */
+void vm_map_restore(struct vm_map *m, const struct vm_entry *entry);
 /* Whether [start, end) is covered without holes. => M held */
 bool vm_map_is_covered(struct vm_map *m, uint64_t start, uint64_t end);
 /* How many entries vm_map_clip would add: 0 to 2. => M held */

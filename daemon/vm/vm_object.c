@@ -161,7 +161,7 @@ object_free(struct vm_object *o)
 /* Takes what it must have, a backing among it unless it is to get a client's descriptor, and puts
  * it into the table. => 0; or -errno: it is no more */
 static int
-object_begin(struct vm_object *o, int foreign_fd)
+object_begin(struct vm_object *o, int foreign_fd, enum object_use use)
 {
 	struct daemon *d = o->daemon;
 	int error = 0;
@@ -182,7 +182,7 @@ object_begin(struct vm_object *o, int foreign_fd)
 		fetch_add_relaxed(&o->owner->objects, 1);
 	error = table_add(d, o);
 	if (!error) {
-		kept_object_add(o);
+		kept_object_add(o, use);
 		failpt_die(FAIL_DIE_OBJECT_MADE);
 		return 0;
 	}
@@ -214,6 +214,22 @@ object_charge(struct vm_object *o)
 	return error;
 }
 
+/* An anonymous object has that use. Purgeable memory begins nonvolatile. */
+static void
+object_is_for(struct vm_object *o, enum object_use use)
+{
+	CHECK_OBJ(o, VM_OBJECT_MAGIC);
+	o->is_shareable = (use & OBJECT_SHAREABLE) != 0;
+	o->alone = use != OBJECT_CHUNK;
+	if (use & OBJECT_TAGGED)
+		o->standing = use & OBJECT_UNCOUNTED ? STANDING_UNCOUNTED : STANDING_TAGGED;
+	o->is_purgeable = (use & OBJECT_PURGEABLE) != 0;
+	if (!o->is_purgeable)
+		return;
+	purgeable_init(&o->purgeable);
+	o->standing = STANDING_NONVOLATILE;
+}
+
 /* From object_begin on, walks of the table see it, so all that is constant is there by then.
  * external: as vm_object_create_external; or NULL */
 static int
@@ -227,23 +243,12 @@ object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum ob
 		own_free(OWN_EXTERNAL, external);
 		return error ? error : -ENOMEM;
 	}
-	o->is_shareable = (use & OBJECT_SHAREABLE) != 0;
-	o->alone = use != OBJECT_CHUNK;
-	if (use & OBJECT_TAGGED)
-		o->standing = use & OBJECT_UNCOUNTED ? STANDING_UNCOUNTED : STANDING_TAGGED;
-	o->is_purgeable = (use & OBJECT_PURGEABLE) != 0;
-	if (o->is_purgeable) {
-		purgeable_init(&o->purgeable);
-		o->standing = STANDING_NONVOLATILE;
-	}
-	o->external = external;
-	if (external) {
-		o->standing = STANDING_EXTERNAL;
-		store_relaxed(&o->pager, PAGER_VNODE);
-	}
+	object_is_for(o, use);
+	if (external)
+		vm_object_external_set(o, external);
 	error = object_charge(o);
 	if (!error)
-		error = object_begin(o, -1);
+		error = object_begin(o, -1, use);
 	if (!error)
 		*ret = o;
 	return error;
@@ -280,7 +285,7 @@ vm_object_create_device(struct daemon *d, const struct device_memory *of, struct
 	o->cache_mode = of->cache_mode;
 	error = object_charge(o);
 	if (!error)
-		error = object_begin(o, of->fd);
+		error = object_begin(o, of->fd, OBJECT_SHAREABLE);
 	if (!error)
 		*ret = o;
 	return error;
@@ -305,8 +310,7 @@ vm_object_restore(
 	}
 	o->backing.memfd = memfd;
 	o->blocks = &d->slots.blocks[o->slot_base / SLOTS_PER_BLOCK];
-	/* Else it holds several allocations, or could. */
-	o->alone = o->is_shareable = row->is_shareable;
+	object_is_for(o, (enum object_use)row->use);
 	lock_init(&o->lock, RANK_OBJECT);
 	cond_init(&o->unbusy);
 	fetch_add_relaxed(&owner->objects, 1);

@@ -303,6 +303,7 @@ vm_object_purgeable_switch_locked(
 	pageq_assert_held(d);
 	CHECK(o->is_purgeable);
 	purgeable_switch(&d->pageq.purge, &o->purgeable, state, how, purged, inactive_pages(d));
+	kept_object_purgeable_locked(o, purged);
 	vm_object_standing_set_locked(
 	    o, state == PURGEABLE_NONVOLATILE ? STANDING_NONVOLATILE : STANDING_VOLATILE);
 }

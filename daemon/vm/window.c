@@ -4,18 +4,19 @@
  */
 #include "vm/window.h"
 
+/* Under M that does not change. */
 static struct window *
-first_locked(const struct vm_mapping *m)
+first_of(const struct vm_mapping *m)
 {
-	lock_assert_held(&m->task->map.lock);
 	return load_relaxed(&((struct vm_mapping *)(uintptr_t)m)->windows);
 }
 
 struct window *
 window_at_locked(const struct vm_mapping *m, uint64_t index)
 {
-	struct window *w = first_locked(m);
+	struct window *w = first_of(m);
 
+	lock_assert_held(&m->task->map.lock);
 	while (
 	    w && (index < w->first || index >= w->end || w->pages[index - w->first] == WINDOW_OPEN))
 		w = w->next;
@@ -25,7 +26,8 @@ window_at_locked(const struct vm_mapping *m, uint64_t index)
 uint64_t
 window_next_locked(const struct vm_mapping *m, uint64_t index, uint64_t end)
 {
-	for (const struct window *w = first_locked(m); w; w = w->next)
+	lock_assert_held(&m->task->map.lock);
+	for (const struct window *w = first_of(m); w; w = w->next)
 		for (uint64_t i = max_u64(index, w->first); i < end && i < w->end; i++)
 			if (w->pages[i - w->first] != WINDOW_OPEN)
 				end = i;
@@ -63,7 +65,8 @@ window_set_locked(struct window *w, uint64_t first, uint64_t end, enum window_pa
 void
 window_cut_locked(struct vm_mapping *m, uint64_t first, uint64_t end)
 {
-	for (struct window *w = first_locked(m); w; w = w->next) {
+	lock_assert_held(&m->task->map.lock);
+	for (struct window *w = first_of(m); w; w = w->next) {
 		uint64_t from = max_u64(first, w->first), to = min_u64(end, w->end);
 
 		if (from < to)

@@ -99,4 +99,9 @@ FAIL(DIE_SWAP_FILE_GONE, EINTR,
 FAIL(DIE_SWAP_ADOPT, EINTR, "the daemon is killed: it has taken some of swap over")
 FAIL(DIE_NAME_MADE, EINTR, "the daemon is killed: a named entry is there, and no answer noted")
 FAIL(DIE_NAME_MAPPED, EINTR, "the daemon is killed: a named entry is mapped, and no answer noted")
+FAIL(DIE_WIRED, EINTR, "the daemon is killed: entries are wired or unwired, and pages are not")
+FAIL(DIE_PURGING, EINTR, "the daemon is killed: purgeable memory is empty, and has its pages")
+FAIL(DIE_PURGEABLE, EINTR,
+    "the daemon is killed: the state of purgeable memory has changed, and no answer is noted")
+FAIL(TAKEOVER_WRONG, EIO, "of a page that is taken over nobody notes that it has no copy")
 #undef FAIL

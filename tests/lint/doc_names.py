@@ -14,7 +14,7 @@ DOCUMENTS = ['README.md', 'doc/HACKING.md', 'doc/design.md', 'doc/locking.md', '
 # Placeholders of recipes and names of other programs.
 KNOWN = {'handle_x', 'pager_req_x', 'pager_rep_x', 'STAT_X', 'FAIL_NAME', 'noun_verb', 'build_tests', 'apt_get', 'mem_used_max'}
 # Names of the kernel and of libraries that comments explain and no code uses.
-FOREIGN = {'EVENT_REMAP', 'LZ4_compress_fast_extState_fastReset', 'MADV_REMOVE', 'SINGLE_ISSUER', 'mm_tlb_flush_nested'}
+FOREIGN = {'EVENT_REMAP', 'LZ4_compress_fast_extState_fastReset', 'MADV_REMOVE', 'PF_IO_WORKER', 'SINGLE_ISSUER', 'mm_tlb_flush_nested'}
 WORD = re.compile(r'(?<![\w/.$*-])[A-Za-z]\w*_\w*[A-Za-z0-9]\b(?!\*|\(\d)')
 FILE = re.compile(r'(?<![\w/.<-])(?:[\w.-]+/)*[\w-]+\.(?:[ch]|md|py|sh)\b')
 

@@ -386,14 +386,14 @@ static void
 asks_for_more(struct live *d, void *argument)
 {
 	struct pager *p = client_connect(d);
-	void *memory, *plain = client_allocate(p, 4 * d->page_bytes);
+	struct pager_port *port;
+	void *plain = client_allocate(p, 4 * d->page_bytes);
 	int status;
 	pid_t child;
 
 	(void)argument;
 
-	EQ(pager_allocate(p, d->page_bytes, PAGER_ALLOC_PURGEABLE, &memory), -EOPNOTSUPP);
-	EQ(pager_wire(p, plain, d->page_bytes), -EOPNOTSUPP);
+	EQ(pager_port_create(p, "port", PAGER_PORT_SENDERS_USER, 4, &port), -EOPNOTSUPP);
 	memset(plain, 1, d->page_bytes);
 	/* A child has none of it, as where a daemon has no room for a child, and its parent all. */
 	child = fork();
@@ -419,9 +419,8 @@ refused(void)
 
 	live_start(&d, memory(), "--keeper", "--no-swap", "--page-size", page_size, NULL);
 	client_join(&d, client_start(&d, asks_for_more, NULL), false);
-	REQUIRE(
-	    live_pagerctl(&d, text, sizeof(text), "param", "set", "fault_cluster", "4", NULL) != 0);
-	REQUIRE(live_log_count(&d, "asked for WIRE, which --keeper does not keep yet") > 0);
+	REQUIRE(live_pagerctl(&d, text, sizeof(text), "policy", "lru", NULL) != 0);
+	REQUIRE(live_log_count(&d, "asked for PORT_OPEN, which --keeper does not keep yet") > 0);
 	REQUIRE(live_log_count(&d, "asked for FORK_BEGIN, which --keeper does not keep yet") > 0);
 	live_stop(&d);
 }

@@ -2,10 +2,10 @@
  *
  * pagerctl upgrade under two clients that read, write, discard and page out: another program takes
  * over, and back; one that does not fit is refused before anything stops; one that does not serve
- * is followed by the program of before; one that dies later is followed by itself. No page is
- * wrong.
+ * is followed by the program of before; one that dies later is followed by itself, but by the
+ * program of before where it does so again and again. No page is wrong.
  *
- * usage: e_upgrade back|swap|refused|fails|alone [page size]
+ * usage: e_upgrade back|swap|refused|fails|lasts|alone [page size]
  */
 #include "harness.h"
 
@@ -269,6 +269,35 @@ fails(void)
 	scene_end(&s);
 }
 
+/* A program that serves, and dies soon, whoever it is: the third time the one of before goes on,
+ * and stays. */
+static void
+lasts(void)
+{
+	char path[256], text[2048], work[512];
+	struct scene s;
+
+	if (!FAIL_POINTS)
+		exit(77);
+	scene_begin(&s);
+	program_of(&s.d, s.program, sizeof(s.program));
+	rounds_go_on(&s.rounds, &s.d, 300);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(
+		    work, sizeof(work), "PAGERD_FAIL=DIE_FILL_BEGUN:5 exec '%s' \"$@\"", s.program);
+		program_script(&s, "dies", "", work, path, sizeof(path));
+		/* The tool's own connection may end with a worker that has just begun to serve. */
+		(void)upgrade(&s, "200", path, text, sizeof(text));
+		WAIT_UNTIL(&s.d, live_log_count(&s.d, "does not last") == i + 1);
+		live_taken_over(&s.d);
+		program_is(&s.d, s.program);
+		EQ(live_stat(&s.d, "takeovers"), 4 * (i + 1));
+		rounds_go_on(&s.rounds, &s.d, 300);
+		live_check(&s.d);
+	}
+	scene_end(&s);
+}
+
 /* A daemon without a keeper says what it lacks. */
 static void
 alone(void)
@@ -286,7 +315,8 @@ int
 main(int argc, char **argv)
 {
 	static const struct live_test tests[] = { { "back", back }, { "swap", swap },
-		{ "refused", refused }, { "fails", fails }, { "alone", alone } };
+		{ "refused", refused }, { "fails", fails }, { "lasts", lasts },
+		{ "alone", alone } };
 
 	live_init(argc, argv);
 	if (argc > 2)

@@ -237,30 +237,34 @@ what_is_held_stays_nonvolatile(void **state)
 	(void)state;
 
 	o->purgeable.wirers = 1;
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_VOLATILE, &before), -EBUSY);
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_EMPTY, &before), -EBUSY);
+	assert_int_equal(
+	    vm_object_purgeable_set(stats, o, PURGEABLE_VOLATILE, NULL, &before), -EBUSY);
+	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_EMPTY, NULL, &before), -EBUSY);
 	o->purgeable.wirers = 0;
 	store_relaxed(&o->mappings->wired_bytes, 4096);
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_VOLATILE, &before), -EBUSY);
+	assert_int_equal(
+	    vm_object_purgeable_set(stats, o, PURGEABLE_VOLATILE, NULL, &before), -EBUSY);
 	store_relaxed(&o->mappings->wired_bytes, 0);
 	assert_int_equal(before, 99);
 	assert_untouched(o, PURGEABLE_NONVOLATILE);
-	assert_int_equal(vm_object_purgeable_set(
-			     stats, o, PURGEABLE_VOLATILE | PAGER_PURGEABLE_GROUP(5), &before),
+	assert_int_equal(vm_object_purgeable_set(stats, o,
+			     PURGEABLE_VOLATILE | PAGER_PURGEABLE_GROUP(5), NULL, &before),
 	    0);
 	assert_int_equal(before, PURGEABLE_NONVOLATILE);
 	assert_int_equal(vm_object_purgeable_get(o), PURGEABLE_VOLATILE | PAGER_PURGEABLE_GROUP(5));
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_NONVOLATILE, &before), 0);
+	assert_int_equal(
+	    vm_object_purgeable_set(stats, o, PURGEABLE_NONVOLATILE, NULL, &before), 0);
 	assert_int_equal(before, PURGEABLE_VOLATILE | PAGER_PURGEABLE_GROUP(5));
 	assert_untouched(o, PURGEABLE_NONVOLATILE);
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_EMPTY, &before), 0);
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_VOLATILE, &before), 0);
+	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_EMPTY, NULL, &before), 0);
+	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_VOLATILE, NULL, &before), 0);
 	assert_int_equal(before, PURGEABLE_EMPTY);
 	/* What is put into it goes again. */
 	page_make(o, 7, true);
 	assert_true(purgeable_is_queued(&o->purgeable));
 	assert_int_equal(purge_round(world.worker, 0), 1);
-	assert_int_equal(vm_object_purgeable_set(stats, o, PURGEABLE_NONVOLATILE, &before), 0);
+	assert_int_equal(
+	    vm_object_purgeable_set(stats, o, PURGEABLE_NONVOLATILE, NULL, &before), 0);
 	assert_int_equal(before, PURGEABLE_EMPTY);
 	world_stop();
 }
