@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -39,6 +40,7 @@
 
 #define PATIENCE_SECONDS 10
 #define COPY_BYTES       (1u << 20)
+#define TRIES            16u /* of asking for a child, where daemons die meanwhile */
 
 extern pid_t _Fork(void) __attribute__((weak));
 
@@ -82,6 +84,8 @@ stack_is_managed(struct pager *p)
 static int
 fork_stage(struct forking *f)
 {
+	off_t size = 0;
+
 	if (f->begun.count == 0)
 		return 0;
 	f->staging = (int)syscall(SYS_memfd_create, "pager-fork", MFD_CLOEXEC);
@@ -91,6 +95,12 @@ fork_stage(struct forking *f)
 		const char *at = (const char *)(uintptr_t)f->begun.physical[i].address;
 		uint64_t left = f->begun.physical[i].size;
 
+		size += (off_t)left;
+		if (f->begun.physical[i].address & PAGER_FORK_ZEROES) {
+			if (lseek(f->staging, size, SEEK_SET) < 0)
+				return -errno;
+			continue;
+		}
 		while (left > 0) {
 			ssize_t got = write(f->staging, at, left < COPY_BYTES ? left : COPY_BYTES);
 
@@ -100,7 +110,18 @@ fork_stage(struct forking *f)
 			left -= (uint64_t)got;
 		}
 	}
-	return 0;
+	return ftruncate(f->staging, size) < 0 ? -errno : 0;
+}
+
+/* Whether the daemon that has answered is there no more, so that nobody has held writes back since.
+ */
+static bool
+fork_is_lost(const struct forking *f)
+{
+	struct pollfd polled = { .fd = f->socket };
+
+	return f->begun.flags & PAGER_FORK_PHYSICAL && poll(&polled, 1, 0) > 0 &&
+	       polled.revents & (POLLHUP | POLLERR);
 }
 
 static void
@@ -135,6 +156,37 @@ fork_ask(struct pager *p)
 	return r;
 }
 
+/* What the child will have is there. => false: it was, and the daemon has died meanwhile, so
+ * another one is to be asked */
+static bool
+fork_prepare_child(struct pager *p)
+{
+	struct forking *f = &p->forking;
+
+	f->state = fork_ask(p) == 0 ? FORK_READY : FORK_BARE;
+	/* No thread changes the books of addresses while they are copied. */
+	f->has_space = lock_in_time(&p->space_lock);
+	if (!f->has_space)
+		f->state = FORK_NOTHING;
+	if (f->state == FORK_READY && fork_stage(f) < 0)
+		f->state = FORK_BARE;
+	return f->state != FORK_READY || !fork_is_lost(f);
+}
+
+static void
+fork_undo(struct pager *p)
+{
+	struct forking *f = &p->forking;
+
+	pthread_mutex_unlock(&p->space_lock);
+	close(f->socket);
+	if (f->staging >= 0)
+		close(f->staging);
+	f->socket = f->staging = -1;
+	f->has_space = false;
+	f->state = FORK_NOTHING;
+}
+
 static void
 fork_begin(struct pager *p, bool shares_files)
 {
@@ -144,19 +196,15 @@ fork_begin(struct pager *p, bool shares_files)
 	f->socket = f->staging = f->second = -1;
 	f->shares_files = shares_files;
 	f->has_chan = f->has_space = false;
+	f->tries = 0;
 	if (!p->inherits || p->uffd < 0 || atomic_load(&p->forked) || process_is_copy() ||
 	    stack_is_managed(p))
 		return;
 	f->has_chan = lock_in_time(&p->chan.lock);
 	if (!f->has_chan)
 		return;
-	f->state = fork_ask(p) == 0 ? FORK_READY : FORK_BARE;
-	/* No thread changes the books of addresses while they are copied. */
-	f->has_space = lock_in_time(&p->space_lock);
-	if (!f->has_space)
-		f->state = FORK_NOTHING;
-	if (f->state == FORK_READY && fork_stage(f) < 0)
-		f->state = FORK_BARE;
+	while (!fork_prepare_child(p) && f->tries++ < TRIES)
+		fork_undo(p);
 	/* What this process closes afterwards would be closed for the child, too. */
 	if (f->state == FORK_READY && shares_files) {
 		f->second = fcntl(f->socket, F_DUPFD_CLOEXEC, 3);

@@ -297,7 +297,8 @@ physical_fill(const struct pager *p, const struct inheriting *in)
 		uint64_t done = 0;
 
 		/* It may have been given back just then. */
-		if (!range_set_contains(&in->mapped, range->address, range->address + range->size))
+		if (range->address & PAGER_FORK_ZEROES ||
+		    !range_set_contains(&in->mapped, range->address, range->address + range->size))
 			done = range->size;
 		while (done < range->size) {
 			ssize_t got = pread(p->forking.staging, pointer(range->address + done),
@@ -410,6 +411,8 @@ child_begin(struct pager *p, struct inheriting *in)
 		r = child_announce(p);
 	if (r == 0)
 		r = attach_send(p);
+	if (r == 0 && p->forking.begun.flags & PAGER_FORK_PHYSICAL)
+		r = fork_collect(p);
 	if (r == 0)
 		r = physical_fill(p, in);
 	if (r == 0) {
@@ -419,18 +422,19 @@ child_begin(struct pager *p, struct inheriting *in)
 	return r;
 }
 
+/* fd: a file that has the part from offset on, or is empty there */
 static void
-part_bar(const struct forking *f, uint64_t start, uint64_t end, int empty)
+part_bar(const struct forking *f, uint64_t start, uint64_t end, int fd, off_t offset)
 {
 	uint64_t half = (end - start) / 2 & ~(uint64_t)(HARDWARE_PAGE - 1);
 	int fixed = is_covered(f, start, end) ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 
-	if (empty >= 0 && mmap(pointer(start), end - start, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_NORESERVE | fixed, empty, 0) != MAP_FAILED)
+	if (fd >= 0 && mmap(pointer(start), end - start, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_NORESERVE | fixed, fd, offset) != MAP_FAILED)
 		return;
 	if (fixed != MAP_FIXED && half > 0) {
-		part_bar(f, start, start + half, empty);
-		part_bar(f, start + half, end, empty);
+		part_bar(f, start, start + half, fd, offset);
+		part_bar(f, start + half, end, fd, offset + (off_t)half);
 	} else if (fixed == MAP_FIXED) {
 		/* Without a descriptor it is SIGSEGV. */
 		(void)mmap(pointer(start), end - start, PROT_NONE,
@@ -445,9 +449,24 @@ memory_bar(struct forking *f, const struct range_set *set)
 	int empty = (int)syscall(SYS_memfd_create, "pager-none", MFD_CLOEXEC);
 
 	for (size_t i = 0; i < set->count; i++)
-		part_bar(f, set->ranges[i].start, set->ranges[i].end, empty);
+		part_bar(f, set->ranges[i].start, set->ranges[i].end, empty, 0);
 	if (empty >= 0)
 		close(empty);
+}
+
+/* The daemon has died before this process was its client. What its parent has read for it becomes
+ * memory of its own, which is not the daemon's. */
+static void
+memory_keep(struct forking *f)
+{
+	off_t offset = 0;
+
+	for (uint32_t i = 0; i < f->begun.count; i++) {
+		uint64_t at = f->begun.physical[i].address & ~(uint64_t)PAGER_FORK_ZEROES;
+
+		part_bar(f, at, at + f->begun.physical[i].size, f->staging, offset);
+		offset += (off_t)f->begun.physical[i].size;
+	}
 }
 
 void
@@ -507,6 +526,10 @@ fork_child_begin(struct pager *p)
 	if (r < 0 && f->state != FORK_NOTHING) {
 		/* What has been mapped lies within what was managed. */
 		memory_bar(f, &p->managed);
+		/* Where the barrier has ended before, it is not of one moment. */
+		if (f->state == FORK_READY && f->begun.flags & PAGER_FORK_PHYSICAL &&
+		    r != -ETIMEDOUT)
+			memory_keep(f);
 	}
 	if (r < 0) {
 		chan_break(&p->chan);

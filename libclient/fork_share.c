@@ -36,7 +36,8 @@ static bool
 is_wanted(const struct pager *p)
 {
 	return !p->stays_light && atomic_load_explicit(&p->light, memory_order_relaxed) &&
-	       p->forking.state == FORK_READY && (p->forking.begun.shares_reads || !p->is_anchored);
+	       p->forking.state == FORK_READY &&
+	       (p->forking.begun.flags & PAGER_FORK_SHARES_READS || !p->is_anchored);
 }
 
 void
@@ -59,7 +60,7 @@ fork_share(struct pager *list)
 	 */
 	for (; p; p = p->next)
 		if (is_wanted(p) && (alone || !p->is_anchored) && p->settle(p) == 0 && alone &&
-		    p->forking.begun.shares_reads)
+		    p->forking.begun.flags & PAGER_FORK_SHARES_READS)
 			(void)show_inherited(p);
 	pthread_setcancelstate(cancel_state, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -99,6 +99,7 @@ struct forking {
 	int staging;              /* content of begun.physical; -1: none */
 	int second;        /* the child's own number for `socket`, where it shares_files; -1 */
 	bool shares_files; /* parent and child have one table of descriptors (CLONE_FILES) */
+	unsigned tries;    /* of asking for the child, so far */
 	struct pager_rep_fork_begin begun; /* the daemon's answer */
 	struct pager_rep_fork_step step;   /* likewise; not on the stack, which may be small */
 	/* In the child: up to covered, managed memory is held for it by inaccessible mappings, but

@@ -10,7 +10,9 @@
 
 #include "control/forked.h"
 #include "control/handle_entry.h"
+#include "control/kept.h"
 #include "descriptors.h"
+#include "memorystatus/host_room.h"
 #include "pmap/barrier.h"
 #include "pmap/uffd.h"
 #include "region/fork.h"
@@ -136,6 +138,19 @@ child_shares(struct task *parent, struct task *child)
 	return parent->lineage && lineage_reads(parent->lineage);
 }
 
+/* Whether the machine has room for all that the client is about to read, and an eighth more. */
+static bool
+physical_fits(const struct request *r, const struct fork_physical *physical)
+{
+	struct host_room room = host_room(r->daemon->options.host_directory, r->task->pid);
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < physical->count; i++)
+		if (!(physical->ranges[i].address & PAGER_FORK_ZEROES))
+			bytes += physical->ranges[i].size;
+	return bytes + bytes / 8 <= min_u64(room.machine, room.cgroup);
+}
+
 static int
 child_make(struct request *r, struct forked *f)
 {
@@ -145,6 +160,8 @@ child_make(struct request *r, struct forked *f)
 
 	barrier_begin(r->task, f->task->id);
 	error = region_fork(r->task, f->task, &physical);
+	if (!error && r->daemon->keeper && !physical_fits(r, &physical))
+		error = -ENOMEM;
 	if (!error)
 		error = shared_inherit(r->task, f->task);
 	if (!error)
@@ -155,11 +172,26 @@ child_make(struct request *r, struct forked *f)
 	}
 	out->session_id = f->task->id;
 	out->count = physical.count;
-	out->shares_reads = child_shares(r->task, f->task);
-	stat_add(r->stats, STAT_FORKS_SHARING, out->shares_reads);
+	if (r->daemon->keeper)
+		out->flags = PAGER_FORK_PHYSICAL;
+	else if (child_shares(r->task, f->task))
+		out->flags = PAGER_FORK_SHARES_READS;
+	stat_add(r->stats, STAT_FORKS_SHARING, out->flags == PAGER_FORK_SHARES_READS);
 	r->reply_bytes = offsetof(struct pager_rep_fork_begin, physical) +
 			 physical.count * sizeof(out->physical[0]);
 	return 0;
+}
+
+/* Each region of the child's may be an object of its own. */
+static bool
+has_keepers_room(struct task *task)
+{
+	uint32_t regions;
+
+	lock_acquire(&task->map.lock);
+	regions = task->map.count;
+	lock_release(&task->map.lock);
+	return keeper_has_room(task->daemon->keeper, regions + KEPT_OF_CLIENT);
 }
 
 int
@@ -172,6 +204,8 @@ handle_fork_begin(struct request *r)
 	CHECK(r->task && !r->forked);
 	if (in->flags != 0 || in->reserved != 0)
 		return -EINVAL;
+	if (!has_keepers_room(r->task))
+		return -ENFILE;
 	error = forked_create(r->session, &f, &childs);
 	if (!error) {
 		error = child_make(r, f);
@@ -207,6 +241,7 @@ handle_fork_child(struct request *r)
 	barrier_end(session->fork_parent, session->id);
 	task_put(session->fork_parent);
 	session->fork_parent = NULL;
+	process_keep_inherited(r->daemon, session->task->bill.process);
 	session_commit(session, SESSION_NEW, SESSION_CLIENT);
 	child_identity(r->daemon, session->task, out);
 	return session->fork_is_void ? -ETIMEDOUT : 0;
@@ -244,11 +279,13 @@ handle_fork_step(struct request *r)
 		return map_tell(r, in->cursor);
 	case PAGER_FORK_SETTLED:
 		r->session->outlives_socket = false;
+		kept_outlives(r->session);
 		return 0;
 	case PAGER_FORK_LIGHT:
 		if (!r->task || load_acquire(&r->task->state) != TASK_ATTACHED)
 			return -EINVAL;
 		r->session->outlives_socket = true;
+		kept_outlives(r->session);
 		return 0;
 	default:
 		return -EINVAL;

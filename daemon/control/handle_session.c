@@ -122,7 +122,7 @@ handle_attach(struct request *r)
 	task->uffd = r->fd;
 	r->fd = -1;
 	store_release(&task->is_unborn, false);
-	error = kept_attach(r->session);
+	error = kept_attach(r->session, r->reply_fd);
 	if (error)
 		return error;
 	out->proven = proven;

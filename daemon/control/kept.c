@@ -16,9 +16,6 @@
 #include "vm/vm_mapping.h"
 #include "vm/vm_object.h"
 
-/* What is kept of a client, with a part of its memory. */
-#define KEPT_OF_CLIENT 6u
-
 bool
 kept_is_allowed(uint16_t type)
 {
@@ -31,7 +28,8 @@ kept_is_allowed(uint16_t type)
 		PAGER_MSG_EXPLAIN, PAGER_MSG_FROZEN, PAGER_MSG_WIRED, PAGER_MSG_TABLES,
 		PAGER_MSG_WIRE, PAGER_MSG_UNWIRE, PAGER_MSG_PURGEABLE, PAGER_MSG_PURGE,
 		PAGER_MSG_LIMIT, PAGER_MSG_LIMITS, PAGER_MSG_PROCESS_LIMITS, PAGER_MSG_PRIORITY,
-		PAGER_MSG_LEDGER_LIMIT, PAGER_MSG_FILES, PAGER_MSG_MAKE_ENTRY, PAGER_MSG_MAP_ENTRY,
+		PAGER_MSG_LEDGER_LIMIT, PAGER_MSG_FORK_BEGIN, PAGER_MSG_FORK_CHILD,
+		PAGER_MSG_FORK_STEP, PAGER_MSG_FILES, PAGER_MSG_MAKE_ENTRY, PAGER_MSG_MAP_ENTRY,
 		PAGER_MSG_UPGRADE, PAGER_MSG_UPGRADE_GO };
 	bool is_allowed = false;
 
@@ -47,6 +45,12 @@ record_of(const struct session *session)
 }
 
 bool
+kept_stays(const struct session *session, uint16_t type)
+{
+	return kept_is(session) || (session->daemon->keeper && type == PAGER_MSG_ATTACH);
+}
+
+bool
 kept_is(const struct session *session)
 {
 	struct task_record *record = record_of(session);
@@ -55,7 +59,7 @@ kept_is(const struct session *session)
 }
 
 int
-kept_attach(struct session *session)
+kept_attach(struct session *session, int agents_end)
 {
 	struct task *task = session->task;
 	struct keeper_link *link = session->daemon->keeper;
@@ -70,24 +74,39 @@ kept_attach(struct session *session)
 	error = task_record_create(task, session->is_control, &fd);
 	if (error)
 		return error;
+	kept_outlives(session);
 	keeper_keep(link, KEPT_SOCKET, task->id, session->socket);
 	keeper_keep(link, KEPT_USERFAULTFD, task->id, task->uffd);
 	keeper_keep(link, KEPT_AGENT, task->id, task->agent);
+	keeper_keep(link, KEPT_AGENTS_END, task->id, agents_end);
+	session->has_agents_end = true;
 	keeper_keep(link, KEPT_PROCESS, task->id, task->pidfd);
 	keeper_keep(link, KEPT_RECORD, task->id, fd);
 	close(fd);
 	return 0;
 }
 
+void
+kept_outlives(struct session *session)
+{
+	struct task_record *record = record_of(session);
+
+	if (unlikely(record != NULL))
+		store_release(&record->outlives_socket, session->outlives_socket);
+}
+
 /* The descriptor that goes with an answer of that kind, which is not the caller's. => -1: none */
 static int
-descriptor_of(struct daemon *d, const struct pager_msg_header *answer)
+descriptor_of(struct session *session, const struct pager_msg_header *answer)
 {
 	const struct pager_rep_allocate *body = (const void *)(answer + 1);
+	struct daemon *d = session->daemon;
 	uint32_t cursor = 0;
 	struct vm_object *o;
 	int fd = -1;
 
+	if (answer->type == PAGER_MSG_ATTACH)
+		return session->agents_end;
 	if (answer->type != PAGER_MSG_ALLOCATE || answer->error != 0)
 		return -1;
 	while (fd < 0 && (o = vm_object_next(d, &cursor)) != NULL) {
@@ -103,7 +122,8 @@ descriptor_of(struct daemon *d, const struct pager_msg_header *answer)
 static bool
 is_answered_anew(uint16_t type)
 {
-	return type == PAGER_MSG_MAKE_ENTRY || type == PAGER_MSG_MAP_ENTRY;
+	return type == PAGER_MSG_MAKE_ENTRY || type == PAGER_MSG_MAP_ENTRY ||
+	       type == PAGER_MSG_FORK_BEGIN;
 }
 
 bool
@@ -120,7 +140,7 @@ kept_begin(struct session *session, const struct pager_msg_header *request, void
 	    !is_answered_anew(request->type)) {
 		*ret_bytes = record->answer_bytes;
 		memcpy(reply, record->answer, *ret_bytes);
-		*ret_fd = descriptor_of(session->daemon, reply);
+		*ret_fd = descriptor_of(session, reply);
 		return true;
 	}
 	session->is_asked_again = load_relaxed(&record->begun) == request->sequence;
@@ -132,6 +152,7 @@ void
 kept_answer(struct session *session, const void *reply, size_t bytes)
 {
 	struct task_record *record = record_of(session);
+	const struct pager_msg_header *header = reply;
 
 	loop_assert(session->daemon);
 	if (likely(!record))
@@ -141,17 +162,20 @@ kept_answer(struct session *session, const void *reply, size_t bytes)
 	store_release(&record->answered, 0);
 	memcpy(record->answer, reply, bytes);
 	record->answer_bytes = (uint32_t)bytes;
-	store_release(&record->answered, ((const struct pager_msg_header *)reply)->sequence);
+	store_release(&record->answered, header->sequence);
+	/* From now on it is a client to whoever comes, who finds this request in the socket until
+	 * its answer was sent. */
+	if (unlikely(header->type == PAGER_MSG_ATTACH) && header->error == 0)
+		store_release(&record->is_attached, 1);
 }
 
 void
 kept_answered(struct session *session)
 {
-	struct task_record *record = record_of(session);
 	char byte;
 
 	loop_assert(session->daemon);
-	if (likely(!record))
+	if (likely(!session->daemon->keeper))
 		return;
 	/* Of what comes along with it there is a copy, so that nothing is closed for good here. */
 	if (session->is_lying)
@@ -159,7 +183,12 @@ kept_answered(struct session *session)
 	session->is_lying = false;
 	closer_close(session->daemon, session->lying_fd, session->pid, session->uid);
 	session->lying_fd = -1;
-	store_release(&record->is_attached, 1);
+	if (likely(!session->has_agents_end))
+		return;
+	session->has_agents_end = false;
+	closer_close(session->daemon, session->agents_end, session->pid, session->uid);
+	session->agents_end = -1;
+	keeper_drop(session->daemon->keeper, KEPT_AGENTS_END, session->task->id);
 }
 
 void

@@ -112,7 +112,7 @@ receive_packet(struct session *session, void *packet, int *ret_fd, int *ret_erro
 	} else if (looked.has_more) {
 		*ret_error = -EMFILE;
 		outcome = RECEIVED_REFUSED;
-	} else if (kept_is(session)) {
+	} else if (kept_stays(session, ((struct pager_msg_header *)packet)->type)) {
 		session->is_lying = true;
 		session->lying_fd = looked.fd < 0 ? -1 : fcntl(looked.fd, F_DUPFD_CLOEXEC, 0);
 		*ret_fd = looked.fd;

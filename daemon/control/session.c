@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "core/closer.h"
 #include "failpt.h"
+#include "vm/task_record.h"
 #include "watch/watcher.h"
 
 #ifndef SO_PEERGROUPS
@@ -66,6 +67,7 @@ session_init(struct session *session, struct daemon *d, int socket, pid_t pid, u
 		.id = session_next_id(),
 		.socket = socket,
 		.lying_fd = -1,
+		.agents_end = -1,
 		.pidfd = pidfd,
 		.pid = pid,
 		.uid = uid,
@@ -92,6 +94,7 @@ session_init_forked(struct session *session, struct forked *f)
 		.id = f->task->id,
 		.socket = f->socket,
 		.lying_fd = -1,
+		.agents_end = -1,
 		.pidfd = -1,
 		.uid = f->task->uid,
 		.is_control = f->is_control,
@@ -117,13 +120,16 @@ session_init_taken(struct session *session, struct task *task, int socket, bool 
 		.id = task->id,
 		.socket = socket,
 		.lying_fd = -1,
+		.agents_end = keeper_take(d->keeper, KEPT_AGENTS_END, task->id),
 		.pidfd = task->pidfd,
 		.pid = task->pid,
 		.uid = task->uid,
 		.is_control = is_control,
 		.task = task,
+		.outlives_socket = load_relaxed(&task->map.record->outlives_socket),
 		.created_ns = clock_now_ns(),
 	};
+	session->has_agents_end = session->agents_end >= 0;
 	store_relaxed(&next_id, max_u64(load_relaxed(&next_id), task->id + 1));
 	session->account = share_account_get(d, task->uid, is_control);
 	if (!session->account)
@@ -158,6 +164,8 @@ session_fini(struct session *session)
 	CHECK(session_is_ended(session) && !session->job_running && session->socket < 0);
 	if (session->fork_parent)
 		task_put(session->fork_parent);
+	closer_close(d, session->lying_fd, session->pid, session->uid);
+	closer_close(d, session->agents_end, session->pid, session->uid);
 	if (session->task) {
 		task_put(session->task);
 	} else {

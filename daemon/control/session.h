@@ -48,6 +48,9 @@ struct session {
 	/* Where there is a keeper (control/kept.h). */
 	bool is_lying;       /* (L) the request under way lies in the socket */
 	int lying_fd;        /* (L) a copy of the descriptor that lies with it; -1: none */
+	bool has_agents_end; /* the keeper has what goes with ATTACH's answer, until that was sent:
+				written by the job, and read here once it is over */
+	int agents_end;      /* (L) that, of the worker before this one; -1: it is not needed */
 	bool is_asked_again; /* (L) a worker that died had begun the request */
 };
 

@@ -94,6 +94,7 @@ pages_protect(struct vm_object *o, uint64_t first, uint64_t end)
 	return error;
 }
 
+/* address: with PAGER_FORK_ZEROES where that is so. => 0 or -E2BIG */
 static int
 physical_add(struct fork_physical *physical, uint64_t address, uint64_t size)
 {
@@ -117,6 +118,33 @@ page_of(const struct vm_entry *e, uint64_t address)
 {
 	INVARIANT(e->start <= address && address < e->end);
 	return (e->offset + (address - e->start)) >> e->mapping->object->daemon->page_shift;
+}
+
+/* Ranges that are left for what has content, where what has none is told apart. */
+#define PHYSICAL_LEFT 64u
+
+/* All of it is the client's to copy, but pages that have no content are known to be zeroes. */
+static int
+physical_add_all(struct inheriting *in, const struct vm_entry *e, uint64_t start, uint64_t end)
+{
+	struct vm_object *o = e->mapping->object;
+	unsigned shift = o->daemon->page_shift;
+	uint64_t first = page_of(e, start), last = first + ((end - start) >> shift), until;
+	int error = 0;
+
+	for (uint64_t i = first; !error && i < last; i = until) {
+		uint64_t live = vm_object_next_live(o, i, last), address;
+		bool is_zero =
+		    live > i && in->physical->count + PHYSICAL_LEFT < PAGER_FORK_PHYSICAL_MAX;
+
+		until = is_zero ? live : i + 1;
+		while (!is_zero && until < last && vm_object_next_live(o, until, last) == until)
+			until++;
+		address = start + ((i - first) << shift);
+		error = physical_add(in->physical, address | (is_zero ? PAGER_FORK_ZEROES : 0),
+		    (until - i) << shift);
+	}
+	return error;
 }
 
 /* The child gets what the parent has in [start, end), there, in that mapping. A wire is of the
@@ -233,7 +261,9 @@ content_copy(struct inheriting *in, const struct vm_entry *e, uint64_t start, ui
 
 	/* Content that may be thrown away at any moment is not copied. */
 	if (o->is_purgeable && vm_object_purgeable_get(o) != PURGEABLE_NONVOLATILE)
-		return 0;
+		return o->daemon->keeper
+			   ? physical_add(in->physical, start | PAGER_FORK_ZEROES, end - start)
+			   : 0;
 	/* Faults that were found before the barrier have their pages busy then. */
 	vm_object_settle(o);
 	/* What is wired is copied at once and may be written to on, and not before this is over. */
@@ -241,6 +271,11 @@ content_copy(struct inheriting *in, const struct vm_entry *e, uint64_t start, ui
 		error = pages_protect(o, first, first + pages);
 	if (error)
 		return error;
+	/* Links of copies do not outlive a worker. */
+	if (o->daemon->keeper) {
+		error = pages_protect(o, first, first + pages);
+		return error ? error : physical_add_all(in, e, start, end);
+	}
 	error = vm_object_copy_range(
 	    o, first, mapping->object, (start - mapping->base) >> page_shift, pages);
 	if (error != -EOPNOTSUPP && error != -ENOBUFS)

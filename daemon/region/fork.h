@@ -10,7 +10,8 @@
 #include "pager/proto.h"
 #include "vm/books.h"
 
-/* Ranges of the parent that are not copied here. */
+/* Ranges of the parent that are not copied here. With a keeper that is all that is not shared, and
+ * zeroes are told apart (PAGER_FORK_ZEROES). */
 struct fork_physical {
 	struct pager_wire_range *ranges; /* room for PAGER_FORK_PHYSICAL_MAX; ascending */
 	unsigned count;

@@ -156,6 +156,24 @@ is_seen(const struct daemon *d, uint32_t index, uint64_t id, const struct task *
 	return is_shareable && is_named(d, index);
 }
 
+/* Who pays for the object. Where that was a forked child that was not attached yet, another one
+ * that sees it does. => NULL: nobody */
+static struct task *
+owner_of(struct daemon *d, struct kept_object *row)
+{
+	uint64_t id = load_acquire(&row->id);
+	struct task *owner = task_of(d, load_acquire(&row->task));
+
+	for (struct successor *s = d->successors; s && !owner && row->use & OBJECT_SHAREABLE;
+	     s = s->next) {
+		if (!has_entry_of(s->task, id))
+			continue;
+		owner = s->task;
+		store_release(&row->task, owner->id);
+	}
+	return owner;
+}
+
 /* The state of a purgeable object, which has no pages yet. Where its content was on its way out
  * they go when they are looked at (takeover/page.c). */
 static void
@@ -181,7 +199,7 @@ object_take_over(struct daemon *d, uint32_t index, struct vm_object **ret)
 {
 	struct kept_object *row = &d->kept_objects.rows[index];
 	uint64_t id = load_acquire(&row->id);
-	struct task *owner = task_of(d, load_acquire(&row->task));
+	struct task *owner = owner_of(d, row);
 	int memfd = keeper_take(d->keeper, KEPT_OBJECT, id), error;
 
 	*ret = NULL;

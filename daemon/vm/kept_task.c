@@ -25,7 +25,7 @@ shape_of(const struct daemon *d)
 {
 	return (struct arena_shape){
 		.name = "record",
-		.version = 3,
+		.version = 4,
 		.row_bytes = sizeof(struct kept_entry),
 		.bytes = sizeof(struct task_record) + 2 * room_of(d) * sizeof(struct kept_entry),
 	};
@@ -55,7 +55,7 @@ task_record_create(struct task *task, bool is_control, int *ret_fd)
 	int fd = arena_make(&shape);
 	struct task_record *r;
 
-	CHECK(task->map.count == 0 && !task->map.record);
+	CHECK(!task->map.record);
 	locks_assert_none();
 	if (fd < 0)
 		return fd;
@@ -73,6 +73,9 @@ task_record_create(struct task *task, bool is_control, int *ret_fd)
 	snprintf(r->name, sizeof(r->name), "%s", task->name);
 	lock_acquire(&task->map.lock);
 	task->map.record = r;
+	/* A forked child has something already. */
+	if (task->map.count > 0)
+		task_record_map_locked(&task->map);
 	lock_release(&task->map.lock);
 	*ret_fd = fd;
 	return 0;

@@ -14,7 +14,7 @@
 
 /* Adds what a record is to the list of arenas (arena_list). */
 void task_record_list(const struct daemon *d);
-/* The record of a client whose map is empty. => 0 and *ret_fd, which is the caller's; or -errno. No
+/* The record of a client. => 0 and *ret_fd, which is the caller's; or -errno. No
  * lock held */
 int task_record_create(struct task *task, bool is_control, int *ret_fd);
 /* Maps one that was left. => NULL: it is none of this build. Takes over fd where it is one */

@@ -229,6 +229,13 @@ process_keep(struct daemon *d, struct process *process)
 	return 0;
 }
 
+void
+process_keep_inherited(struct daemon *d, struct process *process)
+{
+	if (unlikely(d->keeper != NULL) && is_remembered(process) && process_keep(d, process) == 0)
+		process_kept(d, process);
+}
+
 /* The limit of a row. */
 static struct process_limit *
 limit_at(struct process *process, unsigned i)

@@ -117,6 +117,8 @@ struct process *process_idle_get(struct daemon *d, pid_t pid);
  * on: the control loop, no lock held */
 int process_keep(struct daemon *d, struct process *process);
 void process_kept(struct daemon *d, struct process *process);
+/* The same of a child that has become known, if it has inherited any. */
+void process_keep_inherited(struct daemon *d, struct process *process);
 /* Processes that a worker before this one has left have limits and bands as they had. => 0 or
  * -ENOMEM. Runs on: the main thread, before there are others */
 int processes_take_over(struct daemon *d);

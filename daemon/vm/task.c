@@ -172,7 +172,7 @@ static void
 record_drop(struct task *task)
 {
 	static const enum kept_kind kinds[] = { KEPT_RECORD, KEPT_SOCKET, KEPT_USERFAULTFD,
-		KEPT_AGENT, KEPT_PROCESS };
+		KEPT_AGENT, KEPT_AGENTS_END, KEPT_PROCESS };
 
 	CHECK(task->map.count == 0);
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)

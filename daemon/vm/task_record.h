@@ -35,6 +35,8 @@ struct task_record {
 	uint64_t id;
 	uint32_t pid, uid;
 	uint32_t is_control;
+	atomic_uint
+	    outlives_socket;     /* the end of its memory is the session's, and not the socket's */
 	atomic_uint is_attached; /* the client knows that it is: the last thing that is written */
 	char name[64];
 	atomic_ullong map; /* times that it was written 32 | entries 32; an odd time: second half */

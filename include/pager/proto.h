@@ -25,7 +25,7 @@
 #include "pager/proto_group.h"
 #include "pager/proto_upgrade.h"
 
-#define PAGER_PROTO_VERSION 7
+#define PAGER_PROTO_VERSION 8
 #define PAGER_MSG_BYTES_MAX 16384
 #define PAGER_MSG_FDS_MAX   1
 #define PAGER_DEVICE_NAME   32 /* bytes of a device's name, NUL included */

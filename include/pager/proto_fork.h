@@ -18,13 +18,21 @@ struct pager_req_fork_begin {
 	uint32_t reserved;
 };
 #define PAGER_FORK_PHYSICAL_MAX 512
+/* Flags of the answer. */
+#define PAGER_FORK_SHARES_READS 1 /* the child is to ask for FORK_SHARE */
+/* The daemon has a keeper, and copies nothing: all that is the child's own is in `physical`. The
+ * child waits for ATTACH's answer; if the daemon dies before that it keeps what its parent has
+ * read, as memory that is not the daemon's. A range whose address has the lowest bit set, too, is
+ * zeroes, and need not be read. */
+#define PAGER_FORK_PHYSICAL 2
+#define PAGER_FORK_ZEROES   1 /* that bit */
 struct pager_wire_range {
 	uint64_t address, size;
 };
 struct pager_rep_fork_begin { /* carries the child's end of its socket */
 	uint64_t session_id;  /* the child's */
 	uint32_t count;
-	uint32_t shares_reads; /* 1: the child is to ask for FORK_SHARE */
+	uint32_t flags; /* PAGER_FORK_SHARES_READS, PAGER_FORK_PHYSICAL */
 	/* What the daemon has not copied: the client reads it before it forks, and the child writes
 	 * it into its own. Only `count` of them are sent. */
 	struct pager_wire_range physical[PAGER_FORK_PHYSICAL_MAX];
