@@ -204,16 +204,12 @@ struct vm_object {
 	atomic_ushort
 	    *blocks; /* (C) its part of slot_table.blocks; a word is (A), written under O */
 };
-
-/* The object becomes one of a file, before anybody sees it. */
+/* Before anybody sees it. */
 static inline void
-vm_object_external_set(struct vm_object *o, struct external *external)
+vm_object_of_file(struct vm_object *o)
 {
-	o->external = external;
-	o->standing = STANDING_EXTERNAL;
 	store_relaxed(&o->pager, PAGER_VNODE);
 }
-
 /* One more reference, for a holder of one. */
 static inline void
 vm_object_get(struct vm_object *o)

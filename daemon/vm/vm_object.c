@@ -244,8 +244,11 @@ object_create(struct daemon *d, struct task *owner, uint64_t page_count, enum ob
 		return error ? error : -ENOMEM;
 	}
 	object_is_for(o, use);
-	if (external)
-		vm_object_external_set(o, external);
+	o->external = external;
+	if (external) {
+		o->standing = STANDING_EXTERNAL;
+		vm_object_of_file(o);
+	}
 	error = object_charge(o);
 	if (!error)
 		error = object_begin(o, -1, use);
