@@ -340,6 +340,22 @@ run_write(struct daemon *d, struct profile_run *run)
 		own_free(OWN_PROFILE, profile.regions);
 }
 
+/* What it has counted is the group's from then on: who looks meanwhile sees it once. */
+static void
+run_unlist_locked(struct profiles *p, struct profile_run *run)
+{
+	struct profile_run **at = &p->runs;
+
+	lock_assert_held(&p->lock);
+	while (*at != run) {
+		CHECK(*at);
+		at = &(*at)->next;
+	}
+	*at = run->next;
+	for (int i = 0; i < PROFILED_COUNT; i++)
+		fetch_add_relaxed(&run->group->profiled[i], load_relaxed(&run->counted[i]));
+}
+
 static void
 run_end(struct foreseen *s, struct profile_run *run)
 {
@@ -351,8 +367,9 @@ run_end(struct foreseen *s, struct profile_run *run)
 	if (load_relaxed(&run->state) == PAGER_PROFILE_USED)
 		users_change(s, -1);
 	run_write(d, run);
-	for (int i = 0; i < PROFILED_COUNT; i++)
-		fetch_add_relaxed(&run->group->profiled[i], load_relaxed(&run->counted[i]));
+	lock_acquire(&d->profiles->lock);
+	run_unlist_locked(d->profiles, run);
+	lock_release(&d->profiles->lock);
 	group_put(d, run->group);
 	for (size_t i = 0; i < ARRAY_LEN(owned); i++)
 		if (owned[i])
@@ -385,18 +402,16 @@ run_to_load_locked(struct profiles *p)
 	return run;
 }
 
-/* A run that has ended, out of the list. all: each has. => NULL: there is none */
+/* A run that has ended; it stays in the list until it has been written. all: each has. => NULL:
+ * there is none */
 static struct profile_run *
 run_ended_locked(struct profiles *p, bool all)
 {
-	struct profile_run **at = &p->runs, *run;
+	struct profile_run *run = p->runs;
 
 	lock_assert_held(&p->lock);
-	while ((run = *at) != NULL && !run->has_ended && !all)
-		at = &run->next;
-	if (run) {
-		*at = run->next;
-	}
+	while (run && !run->has_ended && !all)
+		run = run->next;
 	return run;
 }
 
