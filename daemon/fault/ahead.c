@@ -7,9 +7,11 @@
 #include "fault/swapin.h"
 #include "pagers/pager.h"
 
-/* A run of that many pages at a time is read ahead of, this many pages far. */
-#define AHEAD_RUN   8u
-#define AHEAD_PAGES 256u
+/* A run of that many pages at a time is read ahead of, this many pages far, or as far as is worth
+ * it, and so many bytes at least. */
+#define AHEAD_RUN         8u
+#define AHEAD_PAGES       256u
+#define AHEAD_LEAST_BYTES 32768u
 
 /* Whether memory and time are left for guesses. */
 static bool
@@ -41,7 +43,7 @@ fill_next(const struct target *t, const struct fault *f, uint64_t *at, uint64_t 
 		/* Left as they are by fill_begin. */
 		fill->write = fill->wired = false;
 		fill->sequential = true;
-		fill->seen_by = SEEN_BY_NOBODY;
+		fill->seen_by = SEEN_AHEAD;
 	}
 	lock_release(&o->lock);
 	if (begun)
@@ -49,14 +51,26 @@ fill_next(const struct target *t, const struct fault *f, uint64_t *at, uint64_t 
 	return begun;
 }
 
+/* How many pages are read ahead. What a program says of its range holds whatever became of others.
+ */
+static unsigned
+pages_ahead(const struct daemon *d, const struct target *t)
+{
+	unsigned most = (unsigned)min_u64(AHEAD_PAGES, d->frames.count / 32),
+		 least = (unsigned)max_u64(AHEAD_LEAST_BYTES >> d->page_shift, 1);
+
+	if (t->behavior == PAGER_BEHAVIOR_SEQUENTIAL)
+		return most;
+	return ahead_far(&t->object->external->ahead, least, most);
+}
+
 void
 ahead_read(
     struct fault_server *server, const struct fault *f, const struct target *t, uint64_t from)
 {
 	const struct daemon *d = server->daemon;
-	uint64_t far = min_u64(AHEAD_PAGES, d->frames.count / 32),
-		 end = min_u64(from + far, t->high);
 	unsigned most;
+	uint64_t end;
 	struct fill fill;
 
 	locks_assert_none();
@@ -64,6 +78,7 @@ ahead_read(
 	    !server->seat)
 		return;
 	most = (unsigned)(fault_io_bytes(d) >> d->page_shift);
+	end = min_u64(from + pages_ahead(d, t), t->high);
 	while (from < end && may_read(server, most) && fill_next(t, f, &from, end, most, &fill) &&
 	       swapin_start_ahead(server, f, &fill))
 		continue;

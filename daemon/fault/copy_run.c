@@ -86,7 +86,7 @@ page_answer(
 	struct cref given_up;
 
 	given_up = page_made_dirty(o, p, f->task);
-	vm_page_seen(p, t->seen_by);
+	(void)vm_page_seen(p, t->seen_by);
 	pageq_lock(d);
 	pageq_reactivate_locked(d, o, frame, PF_WRITE);
 	pageq_written_locked(d, o, frame);

@@ -197,7 +197,8 @@ answer_held(
 			return let_go(f, t, p);
 		hidden = true;
 	}
-	vm_page_seen(p, t->seen_by);
+	if (vm_page_seen(p, t->seen_by) && o->external)
+		ahead_touched(&o->external->ahead, 1);
 	foreseen = page_word_state(load_acquire(&p->word)) == PAGE_SPECULATIVE &&
 		   profile_touched(f->task, o, index, f->address);
 	/* In a wired range a page that came ahead of use, or was busy while the range was wired, is
@@ -349,7 +350,7 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 	struct daemon *d = server->daemon;
 	struct vm_object *o = t->object;
 	struct vm_page *pages[FAULT_CLUSTER_MAX];
-	unsigned reactivated = 0;
+	unsigned reactivated = 0, touched = 0;
 	bool dirty, is_shown = false;
 
 	locks_assert_none();
@@ -359,7 +360,7 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 
 		vm_page_assert(o, a->index + i);
 		pages[i] = &d->frames.pages[frame];
-		vm_page_seen(pages[i], t->seen_by);
+		touched += vm_page_seen(pages[i], t->seen_by);
 		is_shown |= page_word_is_shown(load_acquire(&pages[i]->word));
 		(void)profile_touched(f->task, o, a->index + i, target_address(t, a->index + i));
 		if (i % AROUND_STEP == 0)
@@ -368,6 +369,8 @@ around_answer(struct fault_server *server, const struct fault *f, const struct t
 		if (i % AROUND_STEP == AROUND_STEP - 1 || i == a->count - 1)
 			pageq_unlock(d);
 	}
+	if (touched > 0 && o->external)
+		ahead_touched(&o->external->ahead, touched);
 	/* Copies may lack some of them, or show them. */
 	dirty = load_acquire(&pages[0]->word) & PAGE_DIRTY && !is_shown &&
 		!vm_object_has_copies(o, a->index, a->count);

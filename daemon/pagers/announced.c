@@ -149,6 +149,7 @@ access_look(struct announced *a, struct access *access, uint64_t now)
 	if (call == BESIDE_NOT_YET && now - access->start_ns < most && !load_acquire(&a->stopping))
 		return;
 	if (call == BESIDE_MMAP) {
+		stat_add(a->stats, STAT_FILE_MAPPED_BESIDE, 1);
 		beside_tell(access->thread, access->fd);
 	} else if (call != BESIDE_OTHER && !a->has_looked && ++a->looks_failed == LOOKS_FAILED) {
 		log_warning_limited(

@@ -49,10 +49,16 @@ is_owner_locked(
 static enum pager_result
 read_resident(const struct copy_place *owner, struct vm_page *p, void *page)
 {
-	struct daemon *d = owner->object->daemon;
+	const struct vm_object *o = owner->object;
+	struct daemon *d = o->daemon;
 	enum pager_result result = PAGER_OK;
 	size_t have = 0;
 
+	/* A private mapping follows the file: the page is touched, though it is mapped nowhere. */
+	if (o->external && load_relaxed(&p->seen_by) == SEEN_AHEAD) {
+		store_relaxed(&p->seen_by, SEEN_BY_NOBODY);
+		ahead_touched(&o->external->ahead, 1);
+	}
 	while (have < d->page_bytes && result == PAGER_OK) {
 		ssize_t got = pread(owner->object->backing.memfd, (char *)page + have,
 		    d->page_bytes - have, (off_t)((owner->index << d->page_shift) + have));

@@ -80,6 +80,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 		struct daemon *d = o->daemon;
 		uint64_t low, high, time;
 		bool wanted = false;
+		unsigned wasted = 0;
 
 		n = hole_begin(d, hole, &v[start], count - start);
 		low = hole->low;
@@ -97,6 +98,7 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 			CHECK(cref.v != 0);
 			refault_mark(&d->refaults, o, p->index, time);
 			wanted |= (load_acquire(&p->word) & PAGE_WANTED) != 0;
+			wasted += o->external && load_relaxed(&p->seen_by) == SEEN_AHEAD;
 			vm_object_slot_set(o, p->index,
 			    slot_with_door(
 				pager_slot(o, cref), page_word_door(load_relaxed(&p->word))));
@@ -111,6 +113,10 @@ victims_leave(struct stat_shard stats, struct hole *hole, const struct victim *v
 		if (wanted)
 			pmap_wake(o, low, high);
 		stat_add(stats, STAT_HOLES, 1);
+		if (wasted > 0) {
+			ahead_wasted(&o->external->ahead, wasted);
+			stat_add(stats, STAT_FILE_AHEAD_WASTED, wasted);
+		}
 		for (unsigned i = 0; i < n; i++)
 			vm_object_put(o);
 	}

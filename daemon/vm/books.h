@@ -17,6 +17,7 @@
 #include "lock.h"
 #include "pager/proto.h"
 #include "tree.h"
+#include "vm/ahead_ratio.h"
 #include "vm/bill.h"
 #include "vm/leaves.h"
 #include "vm/purgeable.h"
@@ -84,6 +85,7 @@ struct external {
 	uint64_t offset;                /* (C) bytes of the file before the object's first page */
 	struct vm_object *next;         /* (V) of the same file, in the order of their offsets */
 	_Atomic(atomic_ullong *) marks; /* (A) by page; NULL: none has been wired: pagers/marks.h */
+	struct ahead_ratio ahead;       /* (A) what becomes of pages that are read ahead */
 	bool is_gone;     /* (O) its pager does not have it: it has let go of it, and nobody sees
 			     it any more; or it is not in the file's list yet */
 	unsigned joiners; /* (V) threads that are about to map it: it stays in the table */

@@ -68,7 +68,8 @@ frame_word_state(uint32_t word)
  * mapping's number (struct vm_mapping), or one of these. */
 #define SEEN_BY_ANY    0u /* through several, or it is not known */
 #define SEEN_BY_NOBODY 1u
-#define SEEN_BY_FIRST  2u
+#define SEEN_AHEAD     2u /* likewise; it was read ahead of a run (vm/ahead_ratio.h) */
+#define SEEN_BY_FIRST  3u
 
 /* A row of the table. */
 struct vm_page {

@@ -149,7 +149,7 @@ seen_add(struct mapper_walk *w, uint32_t by)
 			return;
 	if (by == SEEN_BY_ANY || w->seen_count == MAPPER_SEEN)
 		w->seen_by_any = true;
-	else if (by != SEEN_BY_NOBODY)
+	else if (by >= SEEN_BY_FIRST)
 		w->seen_by[w->seen_count++] = by;
 }
 

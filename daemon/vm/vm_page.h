@@ -149,14 +149,16 @@ bool vm_page_busy_only(struct vm_page *p);
  * vm_object_unbusy does. */
 bool vm_page_unbusy(struct vm_page *p);
 /* The page, which the caller has busy, is put into page tables through the mapping of that number.
- */
-static inline void
+ * => whether it was read ahead and nobody has had it before; also of pages of no file */
+static inline bool
 vm_page_seen(struct vm_page *p, uint32_t by)
 {
 	uint32_t before = load_relaxed(&p->seen_by);
+	bool is_first = before == SEEN_BY_NOBODY || before == SEEN_AHEAD;
 
 	if (before != by)
-		store_relaxed(&p->seen_by, before == SEEN_BY_NOBODY ? by : SEEN_BY_ANY);
+		store_relaxed(&p->seen_by, is_first ? by : SEEN_BY_ANY);
+	return before == SEEN_AHEAD;
 }
 static inline void
 vm_page_flags_set(struct vm_page *p, uint32_t flags)

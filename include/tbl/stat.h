@@ -195,6 +195,8 @@ STAT(SWAP_ERRORS, swap_errors, COUNTER, "count", "failed swap reads and writes")
 STAT(FILE_READS, file_reads, COUNTER, "pages", "pages read from clients' files")
 STAT(FILE_READ_BYTES, file_read_bytes, COUNTER, "bytes", "bytes read from clients' files")
 STAT(FILE_AHEAD, file_ahead, COUNTER, "pages", "of those: ahead of a run, before they were touched")
+STAT(FILE_AHEAD_WASTED, file_ahead_wasted, COUNTER, "pages",
+    "of those: left again without having been touched")
 STAT(FILE_WRITES, file_writes, COUNTER, "pages", "pages written to clients' files")
 STAT(FILE_WRITE_BYTES, file_write_bytes, COUNTER, "bytes", "bytes written to clients' files")
 STAT(FILE_ERRORS, file_errors, COUNTER, "count", "failed reads and writes of clients' files")
@@ -208,6 +210,8 @@ STAT(FILE_FORGOTTEN, file_forgotten, COUNTER, "pages",
     "dirty pages of files given up unwritten, because pagerctl or file_keep_s said so")
 STAT(FILE_ANNOUNCED, file_announced, COUNTER, "count",
     "accesses of other processes to mapped files that the kernel announced (--strict-files)")
+STAT(FILE_MAPPED_BESIDE, file_mapped_beside, COUNTER, "count",
+    "of those: mmap(2), which the log tells")
 STAT(FILE_WAITS, file_waits, COUNTER, "count",
     "times that such an access waited for dirty pages of an object to be written")
 STAT(FILE_WAITS_LATE, file_waits_late, COUNTER, "count",

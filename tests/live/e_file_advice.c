@@ -2,9 +2,10 @@
  *
  * What pager_behavior does to pages of files: WILLNEED reads them before they are touched, as far
  * as memory is free; DONTNEED and FREE take no content away, PAGEOUT takes pages out; RANDOM keeps
- * a fault to its page. And what is wired is written when somebody has stored to it.
+ * a fault to its page. What is wired is written when somebody has stored to it. And a run is read
+ * ahead of as far as that has been worth it.
  *
- * usage: e_file_advice willneed|bounded|keeps|random|wired [page=SIZE] [memory=SIZE]
+ * usage: e_file_advice willneed|bounded|keeps|random|wired|ahead [page=SIZE] [memory=SIZE]
  */
 #include "file_touch.h"
 #include "slow_file.h"
@@ -305,8 +306,74 @@ wired(void)
 	live_stop(&d);
 }
 
-static const struct live_test tests[] = { { "wired", wired }, { "willneed", willneed },
-	{ "bounded", bounded }, { "keeps", keeps }, { "random", random_faults } };
+/* --- ahead: what is read ahead in vain makes read-ahead short, what is touched makes it long ---
+ */
+
+/* Begins a run of faults at the page, and goes no further. => pages that were read ahead of it */
+static int64_t
+run_begin(struct live *d, struct file_view *v, uint32_t page)
+{
+	int64_t before = live_stat(d, "file_ahead");
+
+	/* The faults bring in 1, 1, 2, 4 and 8 pages; at the last one it is a run. */
+	for (uint32_t i = 0; i < 9; i++) {
+		file_page_lock(v, page + i);
+		file_page_unlock(v, page + i);
+	}
+	live_rest(d);
+	return live_stat(d, "file_ahead") - before;
+}
+
+static void
+ahead_client(struct live *d, void *argument)
+{
+	struct role *role = argument;
+	uint32_t count = role->scene->count, least = (uint32_t)(32768 / d->page_bytes), runs;
+	struct file_view v;
+	int64_t wasted = 0;
+
+	file_view_open(d, role->scene, PROT_READ, &v);
+	for (runs = 0; wasted < 40 * least; runs++) {
+		int64_t ahead = run_begin(d, &v, runs * 200 % (count - 200));
+
+		REQUIRE(runs > 0 || ahead >= 4 * least, "%lld", (long long)ahead);
+		advise(&v, PAGER_BEHAVIOR_PAGEOUT);
+		wasted = live_stat(d, "file_ahead_wasted");
+		/* But for pages that look pinned for a moment. */
+		REQUIRE(wasted <= live_stat(d, "file_ahead"));
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		EQ(run_begin(d, &v, 100 + i * 200), least);
+		advise(&v, PAGER_BEHAVIOR_PAGEOUT);
+	}
+	/* A program's word holds. */
+	advise(&v, PAGER_BEHAVIOR_SEQUENTIAL);
+	REQUIRE(run_begin(d, &v, 900) >= 4 * least);
+	advise(&v, PAGER_BEHAVIOR_DEFAULT);
+	advise(&v, PAGER_BEHAVIOR_PAGEOUT);
+	wasted = live_stat(d, "file_ahead_wasted");
+	for (unsigned i = 0; i < 3; i++)
+		file_verify_all(&v);
+	advise(&v, PAGER_BEHAVIOR_PAGEOUT);
+	REQUIRE(run_begin(d, &v, 100) >= 4 * least, "%lld of %lld, %lld wasted before",
+	    (long long)live_stat(d, "file_ahead_wasted"), (long long)live_stat(d, "file_ahead"),
+	    (long long)wasted);
+	file_view_close(&v);
+}
+
+static void
+ahead(void)
+{
+	struct role role;
+	struct live d = { 0 };
+
+	scene_begin(&d, &role, 2);
+	in_client(&d, ahead_client, &role);
+}
+
+static const struct live_test tests[] = { { "wired", wired }, { "ahead", ahead },
+	{ "willneed", willneed }, { "bounded", bounded }, { "keeps", keeps },
+	{ "random", random_faults } };
 
 int
 main(int argc, char **argv)

@@ -322,6 +322,7 @@ mapped(void)
 	/* By a thread that is not its process's first. */
 	REQUIRE(pthread_create(&thread, NULL, outsider_thread, &outsider) == 0);
 	REQUIRE(pthread_join(thread, NULL) == 0);
+	EQ(live_stat(&d, "file_mapped_beside"), 3);
 	REQUIRE(live_stat(&d, "file_announced") >= 5);
 	snprintf(line, sizeof(line), "process %d (", (int)getpid());
 	EQ(live_log_count(&d, line), 3);
