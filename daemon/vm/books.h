@@ -86,8 +86,7 @@ struct external {
 	struct vm_object *next;         /* (V) of the same file, in the order of their offsets */
 	_Atomic(atomic_ullong *) marks; /* (A) by page; NULL: none has been wired: pagers/marks.h */
 	struct ahead_ratio ahead;       /* (A) what becomes of pages that are read ahead */
-	bool is_gone;     /* (O) its pager does not have it: it has let go of it, and nobody sees
-			     it any more; or it is not in the file's list yet */
+	bool is_gone;     /* (O) its pager has let go of it, or it is not in the file's list yet */
 	unsigned joiners; /* (V) threads that are about to map it: it stays in the table */
 	struct tree followers; /* (Y) links of private mappings, by their numbers: copy_link.h */
 	atomic_uint follower_count; /* (A) how many; written under Y */
@@ -130,8 +129,7 @@ struct copy_link {
 	struct vm_object *upper, *lower;          /* (Y) without references */
 	uint64_t upper_first, lower_first, count; /* (Y) pages */
 	bool is_leaving;           /* (Y) the range of `upper` is on its way out of all links */
-	struct tree_node by_lower; /* (Y) in lower's `above`, by lower_first; or in its `followers`
-				    */
+	struct tree_node by_lower; /* (Y) in lower's `above`, by lower_first, or `followers` */
 	struct tree_node by_upper; /* (Y) in upper's `below`, by upper_first */
 };
 
