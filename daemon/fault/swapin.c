@@ -153,8 +153,14 @@ read_failed(struct fault_server *server, const struct fault *fault, struct fill 
 		/* The next touch asks again, and others that met the page do now. */
 		fill_abort(d, fill, 1);
 		fill_defer(d, fill);
-		if (!fault_refuse(server, fault, REFUSED_PLACE) && !fault->is_refused)
-			uffd_wake(fill->task->uffd, fill_address(fill, 0), d->page_bytes);
+		if (!fault_refuse(server, fault, REFUSED_PLACE)) {
+			/* Another server has brought it in. A thread finds it; poison does not go
+			 * by itself. */
+			if (fault->is_refused)
+				refused_keep(d, fault, REFUSED_FRAMES);
+			else
+				uffd_wake(fill->task->uffd, fill_address(fill, 0), d->page_bytes);
+		}
 	} else {
 		if (fault->is_refused && purpose != AHEAD)
 			refused_keep(d, fault, REFUSED_FRAMES);
