@@ -35,8 +35,9 @@ static struct own {
 } own;
 
 static void
-own_make(struct pager *p, size_t page_bytes, uint32_t object)
+own_make(struct pager *p, struct book *b, uint32_t object)
 {
+	size_t page_bytes = b->page_bytes;
 	void *base = NULL;
 
 	OK(pager_allocate(p, TAGGED * page_bytes, PAGER_ALLOC_TAGGED, &base));
@@ -45,6 +46,11 @@ own_make(struct pager *p, size_t page_bytes, uint32_t object)
 	    object + 10);
 	own.purgeable = make(p, PURGEABLE * page_bytes, 0);
 	own.state = NONVOLATILE;
+	/* What runs pagerctl needs none of it. */
+	OK(pager_inherit(p, b->base, b->count * page_bytes, PAGER_INHERIT_NONE));
+	OK(pager_inherit(p, own.tagged.base, TAGGED * page_bytes, PAGER_INHERIT_NONE));
+	OK(pager_inherit(p, own.wired.base, 2 * HALF * page_bytes, PAGER_INHERIT_NONE));
+	OK(pager_inherit(p, own.purgeable, PURGEABLE * page_bytes, PAGER_INHERIT_NONE));
 	own.is_made = true;
 }
 
@@ -149,7 +155,7 @@ turn(struct pager *p, struct book *b, uint32_t object, uint64_t *rng)
 	uint64_t kind = rng_below(rng, 100);
 
 	if (!own.is_made)
-		own_make(p, b->page_bytes, object);
+		own_make(p, b, object);
 	if (kind < 50)
 		book_turn(b, rng);
 	else if (kind < 65)
