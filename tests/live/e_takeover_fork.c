@@ -9,6 +9,7 @@
 #include "harness.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "rounds.h"
@@ -30,17 +31,21 @@ static struct children {
 
 /* --- a client ------------------------------------------------------------------------------- */
 
-/* A thread writes numbers to a page, to plain memory and to another page, in that order. */
+/* A thread writes numbers to a page, to plain memory and to another page, in that order, while this
+ * process forks. */
 static struct order {
 	_Atomic uint64_t *first, *last;
 	_Atomic uint64_t plain;
+	atomic_bool stop;
 } order;
 
 static void *
 order_write(void *ignored)
 {
 	(void)ignored;
-	for (uint64_t n = 1;; n++) {
+	while (!atomic_load(&order.stop)) {
+		uint64_t n = atomic_load(&order.plain) + 1;
+
 		atomic_store(order.first, n);
 		atomic_store(&order.plain, n);
 		atomic_store(order.last, n);
@@ -49,14 +54,12 @@ order_write(void *ignored)
 }
 
 static void
-order_begin(struct pager *p, size_t page_bytes)
+order_make(struct pager *p, size_t page_bytes)
 {
 	unsigned char *base = client_allocate(p, 2 * page_bytes);
-	pthread_t thread;
 
 	order.first = (void *)base;
 	order.last = (void *)(base + page_bytes);
-	REQUIRE(pthread_create(&thread, NULL, order_write, NULL) == 0);
 }
 
 /* In the child, where that thread is not. */
@@ -101,14 +104,23 @@ child_lives(struct pager *p, struct book *b, uint64_t *rng)
 static void
 fork_turn(struct pager *p, struct book *b, uint64_t *rng)
 {
-	pid_t child = fork();
+	uint64_t before = atomic_load(&order.plain);
+	pthread_t thread;
+	pid_t child;
 	int status;
 
+	atomic_store(&order.stop, false);
+	REQUIRE(pthread_create(&thread, NULL, order_write, NULL) == 0);
+	while (atomic_load(&order.plain) == before)
+		sched_yield();
+	child = fork();
 	REQUIRE(child >= 0, "%s", strerror(errno));
 	if (child == 0) {
 		child_lives(p, b, rng);
 		_exit(0);
 	}
+	atomic_store(&order.stop, true);
+	REQUIRE(pthread_join(thread, NULL) == 0);
 	for (unsigned i = 0; i < 20; i++)
 		book_write(
 		    b, (uint32_t)rng_below(rng, b->count), mixture_draw(&mixture_usual, rng));
@@ -146,7 +158,7 @@ turn(struct pager *p, struct book *b, uint32_t object, uint64_t *rng)
 
 	(void)object;
 	if (!order.first) {
-		order_begin(p, b->page_bytes);
+		order_make(p, b->page_bytes);
 		OK(pager_inherit(p, b->base + inherited(b) * b->page_bytes,
 		    (b->count - inherited(b)) * b->page_bytes, PAGER_INHERIT_NONE));
 	}
@@ -164,8 +176,6 @@ static void
 client(struct live *d, void *argument)
 {
 	rounds_run(d, argument, turn);
-	/* The thread goes on writing. */
-	_exit(0);
 }
 
 /* --- tests ---------------------------------------------------------------------------------- */
