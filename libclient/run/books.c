@@ -14,7 +14,7 @@ run_renounce(void)
 	run.state = RUN_OFF;
 	run.pager = NULL;
 	run.small.count = run.reserved.count = run.locked.count = 0;
-	run.unforked.count = run.wiped.count = 0;
+	run.untouched.count = run.unforked.count = run.wiped.count = 0;
 	for (int i = 0; i < RUN_PROTECTIONS; i++)
 		run.protected[i].count = 0;
 }
@@ -149,6 +149,7 @@ run_forget(uint64_t start, uint64_t end)
 	}
 	set_cut(&run.small, start, end);
 	set_cut(&run.reserved, start, end);
+	set_cut(&run.untouched, start, end);
 	set_cut(&run.locked, start, end);
 	set_cut(&run.unforked, start, end);
 	set_cut(&run.wiped, start, end);
@@ -225,8 +226,12 @@ parts_not_inherited(void)
 {
 	for (size_t k = 0; k < run.wiped.count; k++)
 		part_wipe(run.wiped.ranges[k].start, run.wiped.ranges[k].end);
-	for (size_t k = 0; k < run.unforked.count; k++)
+	for (size_t k = 0; k < run.wiped.count; k++)
+		set_cut(&run.untouched, run.wiped.ranges[k].start, run.wiped.ranges[k].end);
+	for (size_t k = 0; k < run.unforked.count; k++) {
 		set_cut(&run.reserved, run.unforked.ranges[k].start, run.unforked.ranges[k].end);
+		set_cut(&run.untouched, run.unforked.ranges[k].start, run.unforked.ranges[k].end);
+	}
 	for (int i = 0; i < RUN_PROTECTIONS; i++) {
 		for (size_t k = 0; k < run.wiped.count; k++)
 			set_cut(

@@ -89,6 +89,110 @@ is_known(uint64_t start, uint64_t end)
 	return true;
 }
 
+/* [from, until) of a reservation is about to be made accessible. */
+static void
+reservation_use(const struct range *reservation, uint64_t from, uint64_t until)
+{
+	uint64_t start = from & ~(PIECE_BYTES - 1);
+	uint64_t end = (until + PIECE_BYTES - 1) & ~(PIECE_BYTES - 1);
+	const struct range *found;
+
+	if (reservation->end - reservation->start < COMMIT_BYTES)
+		return;
+	start = start > reservation->start ? start : reservation->start;
+	end = end < reservation->end ? end : reservation->end;
+	if (!run_manage(start, end, PROT_NONE))
+		return;
+	set_cut(&run.reserved, start, end);
+	set_put(&run.untouched, start, end);
+	/* Of what is not for children the daemon gives them nothing. */
+	found = range_set_above(&run.unforked, start);
+	if (found && found->start < end)
+		(void)run_inherit(start, end);
+}
+
+/* The kernel has given the range that protection. */
+static void
+protection_note(uint64_t start, uint64_t end, int protection)
+{
+	uint64_t from, until;
+
+	if (protection != PROT_NONE)
+		set_cut(&run.reserved, start, end);
+	if (protection != RUN_READ_WRITE)
+		set_cut(&run.small, start, end);
+	for (uint64_t at = start; run_managed_part(at, end, &from, &until); at = until) {
+		for (int i = 0; i < RUN_PROTECTIONS; i++)
+			set_cut(&run.protected[i], from, until);
+		if (protection != RUN_READ_WRITE && protection >= 0 && protection < RUN_PROTECTIONS)
+			set_put(&run.protected[protection], from, until);
+	}
+}
+
+/* What is reserved of the range becomes managed. */
+static void
+reservations_use(uint64_t start, uint64_t end)
+{
+	const struct range *found;
+	uint64_t at = start;
+
+	/* One that could not become managed is still there. */
+	while (at < end && (found = range_set_above(&run.reserved, at)) != NULL &&
+	       found->start < end) {
+		struct range reservation = *found;
+		uint64_t from = reservation.start > at ? reservation.start : at;
+
+		at = reservation.end < end ? reservation.end : end;
+		reservation_use(&reservation, from, at);
+	}
+}
+
+/* The first address from `start` on that the set has not, or `end`. */
+static uint64_t
+set_until(const struct range_set *set, uint64_t start, uint64_t end)
+{
+	const struct range *r;
+
+	while (start < end && (r = range_set_above(set, start)) != NULL && r->start <= start)
+		start = r->end;
+	return start < end ? start : end;
+}
+
+static bool
+set_has_any(const struct range_set *set, uint64_t start, uint64_t end)
+{
+	const struct range *r = range_set_above(set, start);
+
+	return r && r->start < end;
+}
+
+/* Memory that was never accessible is mapped over with memory that is, which has nothing in it
+ * either: it is enough to make it accessible. So an allocator commits that does it a few pages at a
+ * time, as HotSpot does for its classes. => whether it is done, and the range is managed */
+static bool
+commit(uint64_t start, uint64_t end)
+{
+	const struct range_set *const special[] = { &run.unforked, &run.wiped, &run.locked };
+	const struct range *reservation = range_set_above(&run.reserved, start);
+
+	if (run.all_locked || start % RUN_PAGE != 0 || end <= start)
+		return false;
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		if (set_has_any(special[i], start, end))
+			return false;
+	/* What is large becomes managed as it is mapped. */
+	if (reservation && reservation->start <= start && reservation->end >= end &&
+	    reservation->end - reservation->start >= RUN_LEAST && end - start < COMMIT_BYTES)
+		reservations_use(start, end);
+	if (set_until(&run.untouched, start, end) < end)
+		return false;
+	set_cut(&run.untouched, start, end);
+	if (raw_failed(raw_mprotect(start, end - start, RUN_READ_WRITE)))
+		return false;
+	protection_note(start, end, RUN_READ_WRITE);
+	return true;
+}
+
 void *
 run_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {
@@ -106,6 +210,9 @@ run_mmap(void *address, size_t size, int protection, int flags, int fd, off_t of
 	if (r == 0 && is_plain && (protection & PROT_WRITE) &&
 	    run_data_is_full(whole - (is_fixed ? run_managed_bytes(at, at + whole, true) : 0)))
 		r = -ENOMEM;
+	if (r == 0 && is_fixed && is_plain && !populate && protection == RUN_READ_WRITE &&
+	    whole >= size && commit(at, at + whole))
+		return (void *)run_leave(&c, (long)at);
 	if (r == 0) {
 		fresh = is_fixed && is_plain && whole > 0 && is_known(at, at + whole);
 		r = raw_mmap(
@@ -153,43 +260,15 @@ run_munmap(void *address, size_t size)
 	return (int)run_leave(&c, r);
 }
 
-/* [from, until) of a reservation is about to be made accessible. */
-static void
-reservation_use(const struct range *reservation, uint64_t from, uint64_t until)
+/* The kernel may change a part of it, and then say that it cannot change the rest. */
+static long
+protect(uint64_t start, uint64_t size, uint64_t end, int protection)
 {
-	uint64_t start = from & ~(PIECE_BYTES - 1);
-	uint64_t end = (until + PIECE_BYTES - 1) & ~(PIECE_BYTES - 1);
-	const struct range *found;
-
-	if (reservation->end - reservation->start < COMMIT_BYTES)
-		return;
-	start = start > reservation->start ? start : reservation->start;
-	end = end < reservation->end ? end : reservation->end;
-	if (!run_manage(start, end, PROT_NONE))
-		return;
-	set_cut(&run.reserved, start, end);
-	/* Of what is not for children the daemon gives them nothing. */
-	found = range_set_above(&run.unforked, start);
-	if (found && found->start < end)
-		(void)run_inherit(start, end);
-}
-
-/* The kernel has given the range that protection. */
-static void
-protection_note(uint64_t start, uint64_t end, int protection)
-{
-	uint64_t from, until;
-
-	if (protection != PROT_NONE)
+	if (protection != PROT_NONE && end > start) {
 		set_cut(&run.reserved, start, end);
-	if (protection != RUN_READ_WRITE)
-		set_cut(&run.small, start, end);
-	for (uint64_t at = start; run_managed_part(at, end, &from, &until); at = until) {
-		for (int i = 0; i < RUN_PROTECTIONS; i++)
-			set_cut(&run.protected[i], from, until);
-		if (protection != RUN_READ_WRITE && protection >= 0 && protection < RUN_PROTECTIONS)
-			set_put(&run.protected[protection], from, until);
+		set_cut(&run.untouched, start, end);
 	}
+	return raw_mprotect(start, size, protection);
 }
 
 int
@@ -200,26 +279,14 @@ run_mprotect(void *address, size_t size, int protection)
 	long r;
 
 	run_enter(&c);
-	if (start % RUN_PAGE == 0 && whole >= size && end > start) {
-		uint64_t at = start;
-		const struct range *found;
-
-		/* One that could not become managed is still there. */
-		while (protection == RUN_READ_WRITE && at < end &&
-		       (found = range_set_above(&run.reserved, at)) != NULL && found->start < end) {
-			struct range reservation = *found;
-			uint64_t from = reservation.start > at ? reservation.start : at;
-
-			at = reservation.end < end ? reservation.end : end;
-			reservation_use(&reservation, from, at);
-		}
-	}
+	if (start % RUN_PAGE == 0 && whole >= size && end > start && protection == RUN_READ_WRITE)
+		reservations_use(start, end);
 	if ((protection & PROT_WRITE) && end > start &&
 	    run_data_is_full(
 		run_managed_bytes(start, end, false) - run_managed_bytes(start, end, true)))
 		r = -ENOMEM;
 	else
-		r = raw_mprotect(start, size, protection);
+		r = protect(start, size, end, protection);
 	if (r == 0 && end > start)
 		protection_note(start, end, protection);
 	return (int)run_leave(&c, r);

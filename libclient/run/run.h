@@ -69,6 +69,8 @@ struct run {
 	/* Private anonymous memory that is inaccessible and has always been: there is nothing in
 	 * it. */
 	struct range_set reserved;
+	/* Managed memory of which the same is true. */
+	struct range_set untouched;
 	/* Managed memory that mlock(2) has wired. */
 	struct range_set locked;
 	/* Managed memory, and reservations, that a forked child does not get (MADV_DONTFORK); and

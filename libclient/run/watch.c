@@ -78,6 +78,8 @@ run_ioctl(int fd, unsigned long request, ...)
 			    &run.small, wanted.range.start, wanted.range.start + wanted.range.len);
 			set_cut(&run.reserved, wanted.range.start,
 			    wanted.range.start + wanted.range.len);
+			set_cut(&run.untouched, wanted.range.start,
+			    wanted.range.start + wanted.range.len);
 		}
 		run_leave(&c, 0);
 	}
