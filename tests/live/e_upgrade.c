@@ -282,16 +282,16 @@ lasts(void)
 	scene_begin(&s);
 	program_of(&s.d, s.program, sizeof(s.program));
 	rounds_go_on(&s.rounds, &s.d, 300);
-	for (unsigned i = 0; i < 2; i++) {
+	/* It may also die before it has served, which is another reason to go back. */
+	for (unsigned i = 1; live_log_count(&s.d, "does not last") < 2; i++) {
 		snprintf(
 		    work, sizeof(work), "PAGERD_FAIL=DIE_FILL_BEGUN:5 exec '%s' \"$@\"", s.program);
 		program_script(&s, "dies", "", work, path, sizeof(path));
 		/* The tool's own connection may end with a worker that has just begun to serve. */
 		(void)upgrade(&s, "200", path, text, sizeof(text));
-		WAIT_UNTIL(&s.d, live_log_count(&s.d, "does not last") == i + 1);
+		WAIT_UNTIL(&s.d, live_log_count(&s.d, "the one of before goes on") == i);
 		live_taken_over(&s.d);
 		program_is(&s.d, s.program);
-		EQ(live_stat(&s.d, "takeovers"), 4 * (i + 1));
 		rounds_go_on(&s.rounds, &s.d, 300);
 		live_check(&s.d);
 	}
