@@ -59,14 +59,18 @@ notice_deliver(struct pager *p, uint64_t value)
 {
 	struct events *e = &p->events;
 	enum pager_pressure level = (enum pager_pressure)PAGER_AGENT_PRESSURE_LEVEL(value);
+	struct fd_note note;
 	uint64_t one = 1;
+	int fd;
 
 	hold_lock(&e->lock);
 	e->has_notice = true;
 	e->pressure = level;
+	fd = e->notice_fd;
+	note = e->notice_note;
 	hold_unlock(&e->lock);
-	if (fd_is_noted(e->notice_fd, &e->notice_note))
-		while (write(e->notice_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+	if (fd_is_noted(fd, &note))
+		while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
 			continue;
 	if (!e->function)
 		return;

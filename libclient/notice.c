@@ -36,8 +36,11 @@ notice_open(struct pager *p)
 		close(fd);
 		return r;
 	}
+	/* The thread of events may run already, for a watch without a descriptor. */
+	hold_lock(&e->lock);
 	e->notice_note = note;
 	e->notice_fd = fd;
+	hold_unlock(&e->lock);
 	return 0;
 }
 

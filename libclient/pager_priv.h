@@ -79,7 +79,8 @@ struct events {
 	uint64_t values[EVENT_PLACES]; /* (lock) */
 	bool running, stopping;        /* (lock) */
 	/* The last notice of pressure, for pager_pressure_take (notice.c). */
-	int notice_fd; /* (change_lock) to write; an eventfd in the program's table; -1: none */
+	int notice_fd; /* (change_lock, lock) to write, either to read; an eventfd in the program's
+			  table; -1: none */
 	struct fd_note notice_note;
 	bool has_notice;              /* (lock) it has not been taken */
 	enum pager_pressure pressure; /* (lock) its level */
