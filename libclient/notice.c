@@ -81,7 +81,8 @@ pager_pressure_take(struct pager *p, enum pager_pressure *ret_level)
 {
 	struct events *e = &p->events;
 	enum pager_pressure level;
-	int r = pager_check(p);
+	struct fd_note note;
+	int r = pager_check(p), fd;
 	uint64_t count;
 
 	if (r < 0)
@@ -89,8 +90,12 @@ pager_pressure_take(struct pager *p, enum pager_pressure *ret_level)
 	if (!ret_level)
 		return -EINVAL;
 	/* The descriptor first: what comes afterwards makes it readable again. */
-	if (fd_is_noted(e->notice_fd, &e->notice_note))
-		while (read(e->notice_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+	hold_lock(&e->lock);
+	fd = e->notice_fd;
+	note = e->notice_note;
+	hold_unlock(&e->lock);
+	if (fd_is_noted(fd, &note))
+		while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
 			continue;
 	hold_lock(&e->lock);
 	r = e->has_notice ? 0 : -EAGAIN;
