@@ -130,7 +130,7 @@ make_pinned(struct upl *u, const unsigned *pages, unsigned count)
 	uint64_t indexes[STEP_PAGES];
 	bool pinned[STEP_PAGES];
 
-	CHECK(count <= STEP_PAGES);
+	CHECK(count > 0 && count <= STEP_PAGES);
 	for (unsigned k = 0; k < count; k++)
 		indexes[k] = u->first + pages[k];
 	(void)pins_find(u->object->daemon, u->object, indexes, count, pinned);
