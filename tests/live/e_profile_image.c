@@ -20,7 +20,11 @@
 static char made[64], directory[160], report[160];
 static const char *again; /* the program's path */
 
-/* As printf has it, never freed. */
+/* What `formed` has made: it stays to the end. */
+static char *texts[128];
+static size_t text_count;
+
+/* As printf has it. */
 static char *__attribute__((format(printf, 1, 2))) formed(const char *format, ...)
 {
 	va_list arguments;
@@ -29,6 +33,8 @@ static char *__attribute__((format(printf, 1, 2))) formed(const char *format, ..
 	va_start(arguments, format);
 	REQUIRE(vasprintf(&text, format, arguments) >= 0);
 	va_end(arguments);
+	REQUIRE(text_count < sizeof(texts) / sizeof(texts[0]));
+	texts[text_count++] = text;
 	return text;
 }
 
