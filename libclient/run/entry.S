@@ -20,6 +20,8 @@ run_syscall:
 	je	1f
 	cmpq	$SYS_mprotect, %rdi
 	je	1f
+	cmpq	$SYS_pkey_mprotect, %rdi
+	je	1f
 	cmpq	$SYS_munmap, %rdi
 	je	1f
 	cmpq	$SYS_brk, %rdi

@@ -262,17 +262,20 @@ run_munmap(void *address, size_t size)
 
 /* The kernel may change a part of it, and then say that it cannot change the rest. */
 static long
-protect(uint64_t start, uint64_t size, uint64_t end, int protection)
+protect(uint64_t start, uint64_t size, uint64_t end, int protection, int key)
 {
 	if (protection != PROT_NONE && end > start) {
 		set_cut(&run.reserved, start, end);
 		set_cut(&run.untouched, start, end);
 	}
-	return raw_mprotect(start, size, protection);
+	/* The kernel takes -1 for no key, too; but some have no such call. */
+	return key == -1 ? raw_mprotect(start, size, protection)
+			 : raw_call(SYS_pkey_mprotect, start, size, (uint64_t)protection,
+			       (uint64_t)key, 0, 0);
 }
 
 int
-run_mprotect(void *address, size_t size, int protection)
+run_pkey_mprotect(void *address, size_t size, int protection, int key)
 {
 	uint64_t start = (uintptr_t)address, whole = run_page_up(size), end = start + whole;
 	struct run_call c;
@@ -286,8 +289,14 @@ run_mprotect(void *address, size_t size, int protection)
 		run_managed_bytes(start, end, false) - run_managed_bytes(start, end, true)))
 		r = -ENOMEM;
 	else
-		r = protect(start, size, end, protection);
+		r = protect(start, size, end, protection, key);
 	if (r == 0 && end > start)
 		protection_note(start, end, protection);
 	return (int)run_leave(&c, r);
+}
+
+int
+run_mprotect(void *address, size_t size, int protection)
+{
+	return run_pkey_mprotect(address, size, protection, -1);
 }

@@ -138,6 +138,7 @@ void run_count(enum pager_run_reason reason, int times, uint64_t bytes);
 void *run_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 int run_munmap(void *address, size_t size);
 int run_mprotect(void *address, size_t size, int protection);
+int run_pkey_mprotect(void *address, size_t size, int protection, int key);
 void *run_mremap(void *address, size_t old_size, size_t size, int flags, ...);
 int run_madvise(void *address, size_t size, int advice);
 int run_mlock(const void *address, size_t size);

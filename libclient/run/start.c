@@ -23,6 +23,7 @@ static const struct {
 	REPLACED(mmap),
 	REPLACED(munmap),
 	REPLACED(mprotect),
+	REPLACED(pkey_mprotect),
 	REPLACED(mremap),
 	REPLACED(madvise),
 	REPLACED(brk),
@@ -46,6 +47,8 @@ run_syscall_replaced(long number, long a, long b, long c, long d, long e, long f
 		return (long)run_mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f);
 	case SYS_mprotect:
 		return run_mprotect((void *)a, (size_t)b, (int)c);
+	case SYS_pkey_mprotect:
+		return run_pkey_mprotect((void *)a, (size_t)b, (int)c, (int)d);
 	case SYS_munmap:
 		return run_munmap((void *)a, (size_t)b);
 	case SYS_brk:

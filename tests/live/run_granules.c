@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,6 +185,19 @@ unforked_parts_stay_so(void)
 	       WTERMSIG(status) == SIGSEGV;
 }
 
+/* A part that became accessible by a key's call has content, too. */
+static bool
+keyed_parts_are_known(void)
+{
+	char *more = reserve(BYTES), *part = more + GRANULE;
+
+	return map_over(more, GRANULE, PROT_READ | PROT_WRITE) &&
+	       syscall(SYS_pkey_mprotect, part, GRANULE, PROT_READ | PROT_WRITE, -1) == 0 &&
+	       (fill(part, GRANULE, 7), is_filled(part, GRANULE, 7)) &&
+	       mprotect(part, GRANULE, PROT_NONE) == 0 &&
+	       map_over(part, GRANULE, PROT_READ | PROT_WRITE) && is_zero(part, GRANULE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -198,6 +212,7 @@ main(int argc, char **argv)
 		{ "protected parts are lost", protected_parts_are_lost, false },
 		{ "children take theirs", children_take_theirs, false },
 		{ "what is not for children", unforked_parts_stay_so, false },
+		{ "parts that have a key", keyed_parts_are_known, false },
 	};
 	int broken = 0;
 
