@@ -39,6 +39,7 @@ static const struct {
 };
 #define COUNT (sizeof(replaced) / sizeof(replaced[0]))
 
+/* Of the numbers that entry.S has; it does all others itself. */
 long
 run_syscall_replaced(long number, long a, long b, long c, long d, long e, long f)
 {
