@@ -7,9 +7,12 @@
  * each build is measured as a multiple of the plain memory beside it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "builds.h"
@@ -18,6 +21,7 @@
 #include "options.h"
 #include "pattern.h"
 #include "peer.h"
+#include "process.h"
 #include "compare_plot.h"
 #include "report.h"
 #include "scenario.h"
@@ -144,6 +148,32 @@ to_disk_finish(struct compare *c, bool fill, struct sample *floor, struct sample
 		evicted_per_page(pagerd);
 }
 
+/* Pages that the disk is still to bring cannot be reclaimed: as many as the kernel reads ahead have
+ * to fit beside everything else in the cgroup. */
+static void
+oom_explain(const struct compare *c, const struct row *row)
+{
+	char path[64], text[32] = "an unknown number of";
+	struct stat st;
+
+	if (row->against != AGAINST_MMAP) {
+		fprintf(stderr,
+		    "pagerbench: the kernel cannot run %s in %" PRIu64 " KiB: give --memory more\n",
+		    row->scenario, row->memory_bytes >> 10);
+		return;
+	}
+	if (!stat(c->peer.journal->directory, &st)) {
+		snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+		    minor(st.st_dev));
+		if (file_read(path, text, sizeof(text)))
+			strcpy(text, "an unknown number of");
+	}
+	fprintf(stderr,
+	    "pagerbench: the kernel cannot run %s in %" PRIu64 " KiB, as it reads %s KiB at a time "
+	    "around a fault in %s (read_ahead_kb): give --memory several times as much\n",
+	    row->scenario, row->memory_bytes >> 10, text, c->peer.journal->directory);
+}
+
 /* The kernel's side of a pair; run again if the OOM killer ended it. */
 static enum run_outcome
 kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_t *ret_pool_bytes)
@@ -176,6 +206,8 @@ kernel_sample(struct compare *c, struct row_result *r, struct sample *s, uint64_
 		    "pagerbench: the OOM killer ended the kernel's run of %s; running it again\n",
 		    r->row.scenario);
 	}
+	if (outcome == RUN_OOM)
+		oom_explain(c, &r->row);
 	if (outcome != RUN_DONE)
 		return outcome == RUN_OOM ? RUN_FAILED : outcome;
 	sample_from_json(s, run);
