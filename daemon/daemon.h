@@ -60,6 +60,8 @@
 #include "vm/group.h"
 #include "vm/kept_object.h"
 #include "vm/kept_param.h"
+#include "vm/kept_group.h"
+#include "vm/kept_policy.h"
 #include "vm/kept_process.h"
 #include "vm/pin_marks.h"
 #include "vm/process.h"
@@ -134,6 +136,8 @@ struct daemon {
 	struct kept_objects kept_objects;    /* vm/kept_object.h */
 	struct kept_params kept_params;
 	struct kept_processes kept_processes;
+	struct kept_groups kept_groups;
+	struct kept_policy kept_policy;
 	struct successor *successors; /* takeover/takeover.h; NULL once they are served */
 	struct left_name *left_names; /* likewise; NULL once they are watched */
 	struct copy_table copies;     /* vm/copy_link.h */

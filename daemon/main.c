@@ -43,6 +43,7 @@
 #include "pageq/pageq.h"
 #include "pageq/policies.h"
 #include "pageq/side.h"
+#include "pageq/switch.h"
 #include "region/prefetch.h"
 #include "region/shared.h"
 #include "region/willneed.h"
@@ -209,6 +210,27 @@ params_take_over(struct daemon *d)
 	pageq_unlock(d);
 }
 
+/* Another program may not have it. */
+static void
+policy_take_over(struct daemon *d, struct task *task)
+{
+	const char *text = kept_policy_noted(d, task);
+	int error = text ? policy_switch(d, task, text) : 0;
+
+	if (error)
+		log_warning_limited(
+		    "policy %s was chosen, and this program cannot go on with that: %s", text,
+		    strerror(-error));
+}
+
+static void
+policies_take_over(struct daemon *d)
+{
+	policy_take_over(d, NULL);
+	for (struct successor *s = d->successors; s; s = s->next)
+		policy_take_over(d, s->task);
+}
+
 /* What a worker leaves to another one, and what that is made with. */
 static void
 create_tables(struct daemon *d)
@@ -234,6 +256,10 @@ create_tables(struct daemon *d)
 		error = kept_params_create(d);
 	if (!error)
 		error = kept_processes_create(d);
+	if (!error)
+		error = kept_groups_create(d);
+	if (!error)
+		error = kept_policy_create(d);
 	if (!error)
 		error = vnodes_create(d);
 	if (!error)
@@ -277,6 +303,7 @@ create_parts(struct daemon *d)
 	if (takeover_begin(d, message, sizeof(message)) != 0)
 		die(1, "%s", message);
 	params_take_over(d);
+	policies_take_over(d);
 	check_left(d);
 	zap_init(d);
 	pins_start(d);
@@ -372,6 +399,8 @@ destroy_parts(struct daemon *d)
 	kept_objects_destroy(d);
 	kept_params_destroy(d);
 	kept_processes_destroy(d);
+	kept_groups_destroy(d);
+	kept_policy_destroy(d);
 	object_table_destroy(d);
 	/* Closers that are in a call that does not come back still use the rest of the memory. */
 	if (!closer_stop(d))

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "out.h"
 #include "statread.h"
@@ -136,8 +137,10 @@ cmd_stat(struct ctl *ctl, int argc, char **argv)
 	if (!values || !last)
 		r = -ENOMEM;
 	while (r == 0) {
-		r = reports == 0 ? 0 : statread_refresh(&ctl->chan);
-		if (r == 0)
+		r = reports == 0 ? 0 : ctl_refresh(ctl, &s);
+		if (r > 0)
+			memset(last, 0, s.count * sizeof(*last));
+		if (r >= 0)
 			r = statread_snapshot(&s, values);
 		if (r < 0)
 			break;

@@ -63,6 +63,20 @@ ctl_remedy(int error)
 	}
 }
 
+/* => 0 or -errno */
+static int
+connect_quietly(struct ctl *ctl)
+{
+	int r;
+
+	chan_init(&ctl->chan);
+	r = chan_open(&ctl->chan, ctl->socket);
+	if (r == 0)
+		r = chan_hello(&ctl->chan, PAGER_ROLE_TOOL, "pagerctl", &ctl->hello, NULL);
+	ctl->connected = r == 0;
+	return r;
+}
+
 int
 ctl_connect(struct ctl *ctl)
 {
@@ -74,14 +88,9 @@ ctl_connect(struct ctl *ctl)
 		return CTL_OK;
 	if (!ctl->socket)
 		chan_default_path(path, sizeof(path));
-	chan_init(&ctl->chan);
-	r = chan_open(&ctl->chan, ctl->socket);
+	r = connect_quietly(ctl);
 	if (r == 0)
-		r = chan_hello(&ctl->chan, PAGER_ROLE_TOOL, "pagerctl", &ctl->hello, NULL);
-	if (r == 0) {
-		ctl->connected = true;
 		return CTL_OK;
-	}
 	remedy = connect_remedy(r);
 	fprintf(stderr, "pagerctl: cannot connect to %s: %s%s%s\n", shown, strerror(-r),
 	    remedy ? "; " : "", remedy ? remedy : "");
@@ -96,12 +105,58 @@ ctl_disconnect(struct ctl *ctl)
 	ctl->connected = false;
 }
 
+/* Requests that change nothing, and name nothing that only one worker knows. */
+static bool
+is_question(uint16_t type)
+{
+	static const uint16_t questions[] = { PAGER_MSG_CLIENTS, PAGER_MSG_MAP, PAGER_MSG_FOOTPRINT,
+		PAGER_MSG_DEVICES, PAGER_MSG_PORTS, PAGER_MSG_LEDGER, PAGER_MSG_EXPLAIN,
+		PAGER_MSG_PROCESS_LIMITS, PAGER_MSG_LIMITS, PAGER_MSG_FROZEN, PAGER_MSG_WIRED,
+		PAGER_MSG_TABLES, PAGER_MSG_FILES, PAGER_MSG_GROUP, PAGER_MSG_GROUPS };
+	bool is = false;
+
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+		is |= questions[i] == type;
+	return is;
+}
+
 int
 ctl_ask(struct ctl *ctl, struct chan_call *call)
 {
+	bool was_connected = ctl->connected;
 	int r = ctl_connect(ctl);
 
-	return r == CTL_OK ? chan_exchange(&ctl->chan, call) : r;
+	if (r != CTL_OK)
+		return r;
+	r = chan_exchange(&ctl->chan, call);
+	/* Under --keeper another worker goes on, but not with sessions of tools. */
+	if (r == -ENOTCONN && was_connected && is_question(call->type)) {
+		ctl_disconnect(ctl);
+		if (connect_quietly(ctl) == 0)
+			r = chan_exchange(&ctl->chan, call);
+	}
+	return r;
+}
+
+int
+ctl_refresh(struct ctl *ctl, struct statread *stat)
+{
+	int r = statread_refresh(&ctl->chan);
+	struct statread anew;
+
+	if (r != -ENOTCONN)
+		return r;
+	ctl_disconnect(ctl);
+	if (connect_quietly(ctl) != 0 || statread_open(&ctl->chan, &anew) != 0)
+		return r;
+	/* Whoever asks has room for that many values. */
+	if (anew.count != stat->count) {
+		statread_close(&anew);
+		return r;
+	}
+	statread_close(stat);
+	*stat = anew;
+	return 1;
 }
 
 int

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "chan.h"
+#include "statread.h"
 
 enum ctl_status { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
@@ -63,9 +64,13 @@ struct ctl {
 int ctl_connect(struct ctl *ctl);
 /* Ends the connection, if there is one: the next request connects anew. */
 void ctl_disconnect(struct ctl *ctl);
-/* Connects if necessary and makes a request. => CTL_OK; a negative errno, which the caller explains
+/* Connects if necessary and makes a request; asks again where pagerd has hung up, if it was a
+ * question. => CTL_OK; a negative errno, which the caller explains
  * with ctl_fail; or CTL_FAILED: no connection, explained. */
 int ctl_ask(struct ctl *ctl, struct chan_call *call);
+/* As statread_refresh. Where another worker of pagerd has come, it is that one's segment from then
+ * on. => 0; 1: it is, and counters began anew; or -errno */
+int ctl_refresh(struct ctl *ctl, struct statread *stat);
 /* Prints what failed, why, and what the user can do. error: a negative errno; or CTL_FAILED, which
  * has been explained already: then nothing is printed. => CTL_FAILED. */
 int ctl_fail(const struct ctl *ctl, int error, const char *fmt, ...)

@@ -95,7 +95,7 @@ run_samples_take(struct run_samples *s)
 	int64_t held;
 
 	if (!s || !s->values || s->stored < 0 || s->away < 0 || s->bytes < 0 ||
-	    statread_refresh(&s->ctl->chan) != 0 || statread_snapshot(&s->stat, s->values) != 0)
+	    ctl_refresh(s->ctl, &s->stat) < 0 || statread_snapshot(&s->stat, s->values) != 0)
 		return;
 	s->count = 0;
 	if (groups_each(s->ctl, member_take, s) != 0 || s->count == 0)

@@ -38,7 +38,7 @@ struct user {
 
 struct top_source {
 	struct ctl *ctl;
-	const struct statread *stat;
+	struct statread *stat;
 	struct counted *counted;
 	size_t counted_count;
 	struct user **users; /* names stay where they are until the end */
@@ -344,7 +344,7 @@ swapped_read(struct top_source *source, struct top_sample *sample)
 /* --- the whole --- */
 
 struct top_source *
-top_source_open(struct ctl *ctl, const struct statread *stat)
+top_source_open(struct ctl *ctl, struct statread *stat)
 {
 	struct top_source *source = calloc(1, sizeof(*source));
 
@@ -395,8 +395,8 @@ top_sample_take(struct top_source *source, struct top_sample *ret)
 		sample.beside[i].band = TOP_BAND_UNKNOWN;
 		sample.beside[i].user = user_name(source, sample.clients[i].uid);
 	}
-	r = r ? r : statread_refresh(&source->ctl->chan);
-	r = r ? r : statread_snapshot(source->stat, sample.values);
+	r = r ? r : ctl_refresh(source->ctl, source->stat);
+	r = r < 0 ? r : statread_snapshot(source->stat, sample.values);
 	r = r ? r : bands_read(source, &sample);
 	r = r ? r : limits_read(source, &sample);
 	r = r ? r : groups_read(source, &sample);

@@ -10,8 +10,9 @@
 
 struct top_source;
 
-/* Once connected. stat is the caller's and outlives the source. => NULL: no memory */
-struct top_source *top_source_open(struct ctl *ctl, const struct statread *stat);
+/* Once connected. stat is the caller's, becomes that of another worker where one has come, and
+ * outlives the source. => NULL: no memory */
+struct top_source *top_source_open(struct ctl *ctl, struct statread *stat);
 void top_source_close(struct top_source *source);
 /* Takes a sample, whose content the caller frees with top_sample_free. => as ctl_ask, or a negative
  * errno */

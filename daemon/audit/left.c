@@ -9,34 +9,13 @@
  */
 #include "audit/left.h"
 
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "audit/audit.h"
 #include "audit/audit_priv.h"
 #include "keeper/keeper.h"
+#include "takeover/wrong.h"
+#include "vm/kept_task.h"
 #include "vm/task.h"
-#include "vm/task_record.h"
 #include "vm/vm_object.h"
-
-static void
-client_end(struct task *task, const struct vm_object *o, const char *why)
-{
-	struct task_record *record = task->map.record;
-
-	CHECK_OBJ(task, TASK_MAGIC);
-	if (!record || !load_acquire(&record->is_attached))
-		return;
-	log_error_limited("session %llu (%s, process %d): the books of its object %llu cannot be "
-			  "right after a takeover, so it is ended rather than served wrong bytes: "
-			  "%s",
-	    (unsigned long long)task->id, task->name, (int)task->pid, (unsigned long long)o->id,
-	    why);
-	if (task->pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
-	store_release(&record->is_attached, 0);
-}
 
 /* => whether its clients were ended */
 static bool
@@ -49,10 +28,10 @@ object_look(struct daemon *d, struct vm_object *o)
 	if (report.failures == 0)
 		return false;
 	if (o->owner)
-		client_end(o->owner, o, text);
+		task_record_forsake(o->owner, text);
 	/* There is no other thread that could change the list. */
 	for (struct vm_mapping *m = o->mappings; m; m = m->next)
-		client_end(m->task, o, text);
+		task_record_forsake(m->task, text);
 	return true;
 }
 
@@ -67,10 +46,8 @@ objects_look(struct daemon *d)
 		is_any |= object_look(d, o);
 		vm_object_put(o);
 	}
-	if (!is_any)
-		return;
-	log_error_limited("another worker takes over without these clients");
-	kill(getpid(), SIGKILL);
+	if (is_any)
+		takeover_again();
 }
 
 void

@@ -56,7 +56,7 @@ run(struct job *job, const struct jobs_place *place)
 		job->task = f->task;
 		return;
 	}
-	CHECK(range_init(&range, f->task, page, RANGE_ADDRESS_MAX - page) == 0);
+	CHECK(range_init(&range, f->task, page, VM_ADDRESS_MAX - page) == 0);
 	range.at = f->at;
 	range.stats = place->stats;
 	range.place = place->number;

@@ -105,6 +105,8 @@ policy_request(struct request *r, struct task *task)
 
 	if (error)
 		return error;
+	if (in->set)
+		kept_policy_note(d, task, in->policy);
 	pageq_lock(d);
 	policies_text_locked(d, task, out->text, sizeof(out->text));
 	pageq_unlock(d);
@@ -124,9 +126,6 @@ handle_policy(struct request *r)
 		return -EINVAL;
 	if (in->set && !r->session->is_control)
 		return -EPERM;
-	/* The next worker would not know of it. */
-	if (in->set && r->daemon->keeper)
-		return -EOPNOTSUPP;
 	if (task_names_all(clients.name))
 		return policy_request(r, NULL);
 	while (!error && (task = clients_next(&clients)) != NULL) {

@@ -11,6 +11,7 @@
 #include "memorystatus/jetsam.h"
 #include "memorystatus/memorystatus.h"
 #include "record/profiles.h"
+#include "vm/kept_task.h"
 
 int
 handle_group_make(struct request *r)
@@ -52,6 +53,7 @@ process_join(struct daemon *d, struct process *process, const struct client_grou
 		process_band_set(d, process, group->band);
 		memorystatus_want(d);
 	}
+	process_keep_inherited(d, process);
 }
 
 int
@@ -70,10 +72,15 @@ handle_group_join(struct request *r)
 	is_new = bill_group_set(&task->bill, group);
 	pageq_unlock(d);
 	if (!is_new) {
+		bool is_done =
+		    r->session->is_asked_again && load_relaxed(&task->bill.group) == group;
+
 		group_put(d, group);
-		return -EALREADY;
+		return is_done ? 0 : -EALREADY;
 	}
+	task_record_group(task);
 	group_enter(d, group);
+	group_count(group);
 	profile_join(d, task, group);
 	process_join(d, task->bill.process, group);
 	return 0;
@@ -120,9 +127,9 @@ handle_group(struct request *r)
 		task_put(task);
 	}
 	for (int i = 0; i < PAGER_LEDGER_COUNT; i++)
-		out->ledger[i] += load_relaxed(&group->ended[i]);
+		out->ledger[i] += load_relaxed(&group->counts->ended[i]);
 	for (int i = 0; i < GROUP_BALANCES; i++)
-		*most[i] = (uint64_t)load_relaxed(&group->most[i]) << d->page_shift;
+		*most[i] = (uint64_t)load_relaxed(&group->counts->most[i]) << d->page_shift;
 	group_put(d, group);
 	return 0;
 }

@@ -145,7 +145,7 @@ step_begin(struct request *r)
 	const uint64_t page = r->daemon->page_bytes;
 	struct range range;
 
-	CHECK(range_init(&range, task, page, RANGE_ADDRESS_MAX - page) == 0);
+	CHECK(range_init(&range, task, page, VM_ADDRESS_MAX - page) == 0);
 	range.at += r->progress;
 	range.stats = r->stats;
 	range.place = r->place;

@@ -30,7 +30,8 @@ kept_is_allowed(uint16_t type)
 		PAGER_MSG_LIMIT, PAGER_MSG_LIMITS, PAGER_MSG_PROCESS_LIMITS, PAGER_MSG_PRIORITY,
 		PAGER_MSG_LEDGER_LIMIT, PAGER_MSG_FORK_BEGIN, PAGER_MSG_FORK_CHILD,
 		PAGER_MSG_FORK_STEP, PAGER_MSG_FILES, PAGER_MSG_MAKE_ENTRY, PAGER_MSG_MAP_ENTRY,
-		PAGER_MSG_UPGRADE, PAGER_MSG_UPGRADE_GO };
+		PAGER_MSG_UPGRADE, PAGER_MSG_UPGRADE_GO, PAGER_MSG_GROUP_MAKE, PAGER_MSG_GROUP_JOIN,
+		PAGER_MSG_GROUP, PAGER_MSG_GROUPS, PAGER_MSG_PROFILE };
 	bool is_allowed = false;
 
 	for (unsigned i = 0; i < ARRAY_LEN(allowed); i++)
@@ -148,15 +149,29 @@ kept_begin(struct session *session, const struct pager_msg_header *request, void
 	return false;
 }
 
+/* A forked child is in its parent's. */
+static void
+count_in_group(const struct task *task)
+{
+	struct client_group *group = load_acquire(&task->bill.group);
+
+	if (group)
+		group_count(group);
+}
+
 void
 kept_answer(struct session *session, const void *reply, size_t bytes)
 {
 	struct task_record *record = record_of(session);
 	const struct pager_msg_header *header = reply;
+	bool is_attached = header->type == PAGER_MSG_ATTACH && header->error == 0;
 
 	loop_assert(session->daemon);
-	if (likely(!record))
+	if (likely(!record)) {
+		if (unlikely(is_attached))
+			count_in_group(session->task);
 		return;
+	}
 	CHECK(bytes <= sizeof(record->answer));
 	/* While it is written the one before does not count either. */
 	store_release(&record->answered, 0);
@@ -165,8 +180,10 @@ kept_answer(struct session *session, const void *reply, size_t bytes)
 	store_release(&record->answered, header->sequence);
 	/* From now on it is a client to whoever comes, who finds this request in the socket until
 	 * its answer was sent. */
-	if (unlikely(header->type == PAGER_MSG_ATTACH) && header->error == 0)
+	if (unlikely(is_attached)) {
 		store_release(&record->is_attached, 1);
+		count_in_group(session->task);
+	}
 }
 
 void

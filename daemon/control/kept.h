@@ -30,7 +30,8 @@ bool kept_stays(const struct session *session, uint16_t type);
  * now in `reply`, with the descriptor that goes with it, or -1 */
 bool kept_begin(struct session *session, const struct pager_msg_header *request, void *reply,
     size_t *ret_bytes, int *ret_fd);
-/* An answer is about to be sent, and has been sent. */
+/* An answer is about to be sent, and has been sent. Whom it attaches counts in its group from now
+ * on. */
 void kept_answer(struct session *session, const void *reply, size_t bytes);
 void kept_answered(struct session *session);
 /* Threads of a client that wait for an answer of the worker before this one fault again. */

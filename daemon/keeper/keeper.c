@@ -36,6 +36,9 @@
  * before, the program of before goes on. */
 #define TRIAL_NS     UINT64_C(10000000000)
 #define TRIAL_DEATHS 3u
+/* What was left makes workers crash before they serve: after so many in a row it is not tried
+ * again, since clients that wait for ever are worse off than clients that are told. */
+#define CRASHES_MAX 10u
 /* A worker that has asked to be followed ends by itself, or is ended after so long. */
 #define STOPS_MS 1000u
 
@@ -50,6 +53,7 @@ struct keeper {
 	int program_before; /* as program: of the one that goes on if this one does not last */
 	bool is_on_trial;
 	unsigned trial_deaths;
+	unsigned crashes; /* workers in a row that have crashed, and have not served */
 	enum upgrade upgrade;
 	uint32_t deadline_ms, upgrades;
 	int32_t upgrade_error;
@@ -432,6 +436,22 @@ trial_fails(struct keeper *k)
 	return true;
 }
 
+/* The worker, which was ended by a signal, has gone. => whether it was one too many that has
+ * crashed before it served. Who is killed from outside, or for want of memory, has not crashed. */
+static bool
+crashes_again(struct keeper *k)
+{
+	bool has_crashed = !k->ready_ns && WTERMSIG(k->status) != SIGKILL;
+
+	k->crashes = has_crashed ? k->crashes + 1 : k->ready_ns ? 0 : k->crashes;
+	if (k->crashes < CRASHES_MAX)
+		return false;
+	log_error_limited("%u workers in a row were ended by SIG%s before they served: what was "
+			  "left cannot be taken over, and clients lose their memory",
+	    k->crashes, sigabbrev_np(WTERMSIG(k->status)));
+	return true;
+}
+
 /* The worker has gone. => whether there is to be another one */
 static bool
 worker_follows(struct keeper *k)
@@ -449,7 +469,7 @@ worker_follows(struct keeper *k)
 		k->pause_ms = 0;
 	} else if (trial_fails(k)) {
 		/* It has said so. */
-	} else if (WIFEXITED(k->status)) {
+	} else if (WIFEXITED(k->status) || crashes_again(k)) {
 		return false;
 	} else {
 		log_warning_limited("the worker was ended by SIG%s: another one takes over in "

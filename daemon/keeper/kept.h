@@ -26,9 +26,12 @@ enum kept_kind {
 	KEPT_NAME,   /* what a named entry is, in one number (vm/kept_name.h): the daemon's end */
 	KEPT_COUNTS, /* 0: the manager's own (manager.c) */
 	KEPT_PARAMS, /* 0: parameters that were changed */
-	KEPT_PROCESSES,  /* 0: rows of processes that have limits or bands */
-	KEPT_AGENTS_END, /* a session's number: the client's end of its agent, until it has it */
-	KEPT_LIMITED,    /* such a row's number: the process */
+	KEPT_PROCESSES,   /* 0: rows of processes that have limits or bands */
+	KEPT_AGENTS_END,  /* a session's number: the client's end of its agent, until it has it */
+	KEPT_LIMITED,     /* such a row's number: the process */
+	KEPT_GROUPS,      /* 0: rows of groups */
+	KEPT_POLICY,      /* 0: which policy was chosen */
+	KEPT_GROUP_MAKER, /* such a row's number: the process that has made it */
 	KEPT_KIND_COUNT
 };
 

@@ -16,8 +16,8 @@ range_init(struct range *range, struct task *task, uint64_t address, uint64_t si
 	uint64_t page = task->daemon->page_bytes;
 
 	CHECK_OBJ(task, TASK_MAGIC);
-	if (size == 0 || (address | size) % page || address >= RANGE_ADDRESS_MAX ||
-	    size > RANGE_ADDRESS_MAX || address + size > RANGE_ADDRESS_MAX || address == 0)
+	if (size == 0 || (address | size) % page || address >= VM_ADDRESS_MAX ||
+	    size > VM_ADDRESS_MAX || address + size > VM_ADDRESS_MAX || address == 0)
 		return -EINVAL;
 	*range = (struct range){
 		.task = task, .address = address, .end = address + size, .at = address

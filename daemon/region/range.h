@@ -10,8 +10,8 @@
 
 #include "core/stats.h"
 #include "vm/task.h"
+#include "vm/vm_map.h"
 
-#define RANGE_ADDRESS_MAX (1ull << 47)
 struct range {
 	struct task *task;
 	struct stat_shard stats; /* the calling thread's */

@@ -13,6 +13,7 @@
 
 #include "pagers/store.h"
 #include "takeover/page.h"
+#include "takeover/wrong.h"
 #include "vm/kept_frame.h"
 #include "vm/kept_name.h"
 #include "vm/kept_task.h"
@@ -56,18 +57,24 @@ client_take_over(struct daemon *d, uint64_t id, int record_fd)
 		.pidfd = keeper_take(link, KEPT_PROCESS, id),
 		.account = account,
 		.name = record->name,
+		.group = group_find(d, load_acquire(&record->group), NULL),
 	};
 	s->task = task_create(d, &birth);
 	share_account_put(d, account);
+	if (birth.group)
+		group_put(d, birth.group);
 	if (!s->task)
 		return -ENOMEM;
 	s->task->uffd = keeper_take(link, KEPT_USERFAULTFD, id);
 	s->task->agent = keeper_take(link, KEPT_AGENT, id);
 	s->socket = keeper_take(link, KEPT_SOCKET, id);
-	CHECK(s->task->uffd >= 0 && s->task->agent >= 0 && s->socket >= 0 && birth.pidfd >= 0);
-	task_record_limits_apply(s->task, record);
 	/* The map is the record's once it is whole. */
 	s->task->map.record = record;
+	if (s->task->uffd < 0 || s->task->agent < 0 || s->socket < 0 || birth.pidfd < 0) {
+		task_record_forsake(s->task, "one of its descriptors was not left");
+		takeover_again();
+	}
+	task_record_limits_apply(s->task, record);
 	s->next = d->successors;
 	d->successors = s;
 	return 0;
@@ -193,6 +200,18 @@ purgeable_take_over(struct vm_object *o)
 	lock_release(&o->lock);
 }
 
+/* All that see the object, or pay for it, are ended. */
+static void NORETURN
+object_forsake(struct daemon *d, uint64_t id, struct task *owner, const char *why)
+{
+	if (owner)
+		task_record_forsake(owner, why);
+	for (const struct successor *s = d->successors; s; s = s->next)
+		if (has_entry_of(s->task, id))
+			task_record_forsake(s->task, why);
+	takeover_again();
+}
+
 /* The object, or NULL: nobody sees it, and it is no more. */
 static int
 object_take_over(struct daemon *d, uint32_t index, struct vm_object **ret)
@@ -203,17 +222,24 @@ object_take_over(struct daemon *d, uint32_t index, struct vm_object **ret)
 	int memfd = keeper_take(d->keeper, KEPT_OBJECT, id), error;
 
 	*ret = NULL;
-	CHECKF(memfd >= 0, "object %llu was left without its memory", (unsigned long long)id);
 	if (is_seen(d, index, id, owner)) {
+		if (memfd < 0)
+			object_forsake(d, id, owner, "an object of it was left without its memory");
+		if (row_wrong(d, row))
+			object_forsake(d, id, owner, row_wrong(d, row));
 		error = vm_object_restore(d, owner, index, memfd, ret);
+		if (error == -EINVAL)
+			object_forsake(d, id, owner, "an object of it has another's pages");
 		if (!error && (*ret)->is_purgeable)
 			purgeable_take_over(*ret);
 		return error;
 	}
-	pages_drop(memfd);
+	if (memfd >= 0)
+		pages_drop(memfd);
 	store_release(&row->id, 0);
 	keeper_drop(d->keeper, KEPT_OBJECT, id);
-	close(memfd);
+	if (memfd >= 0)
+		close(memfd);
 	return 0;
 }
 
@@ -315,8 +341,8 @@ mapping_take_over(
 	uint64_t first = 0, end;
 	int error;
 
-	CHECKF(o && (o->is_shareable || o->owner == task),
-	    "session %llu: an entry was left without its object", (unsigned long long)task->id);
+	/* records_look has seen to that. */
+	CHECK(o && (o->is_shareable || o->owner == task));
 	*ret = mapping_known(b, task, e);
 	if (*ret)
 		return 0;
@@ -343,7 +369,11 @@ entry_take_over(struct books *b, struct task *task, const struct kept_entry *e)
 
 	if (error)
 		return error;
-	CHECK(mapping->base == e->start - e->offset);
+	if (mapping->base != e->start - e->offset) {
+		task_record_forsake(
+		    task, "two ranges of one mapping of it lie wrong to each other");
+		takeover_again();
+	}
 	lock_acquire(&m->lock);
 	/* What is being read is not written meanwhile. */
 	m->record = NULL;
@@ -464,7 +494,11 @@ takeover_begin(struct daemon *d, char *message, size_t message_size)
 	if (!error)
 		error = processes_take_over(d);
 	if (!error)
+		error = groups_take_over(d);
+	if (!error)
 		error = clients_take_over(d);
+	if (!error)
+		records_look(d);
 	if (!error)
 		error = maps_take_over(&b);
 	for (uint32_t i = 0; i < b.object_count && !error; i++)

@@ -8,19 +8,7 @@
 #define TAKEOVER_H
 
 #include "daemon.h"
-
-/* A client of the worker before this one, which is to get its session. */
-struct successor {
-	struct successor *next;
-	struct task *task; /* with a reference, not served yet */
-	int socket;
-};
-
-/* Likewise a named entry, which is not watched yet. */
-struct left_name {
-	struct left_name *next;
-	struct named_entry *entry;
-};
+#include "takeover/successor.h"
 
 /* Tables that were left become this worker's; d->successors are the clients. Without a keeper, or
  * in a first worker, nothing is done. => 0, or -errno with a message for people */

@@ -14,12 +14,10 @@
 
 #include "core/ledger.h"
 #include "lock.h"
+#include "vm/group_counts.h"
 
 struct daemon;
 struct share_account;
-
-/* The balances that are followed for all clients together. */
-enum group_balance { GROUP_FOOTPRINT, GROUP_RESIDENT, GROUP_COMPRESSED, GROUP_BALANCES };
 
 /* What is counted of profiles (struct pager_rep_profile). */
 enum profiled {
@@ -34,7 +32,7 @@ enum profiled {
 struct client_group {
 	struct client_group *next;             /* under the lock of struct groups */
 	unsigned references;                   /* likewise */
-	unsigned now, ever;                    /* likewise: its clients, and those so far */
+	unsigned now;                          /* likewise: its clients */
 	uint64_t id, key;                      /* (C) */
 	uid_t uid;                             /* (C) of its maker; here and below */
 	pid_t maker;                           /* (C) */
@@ -43,9 +41,10 @@ struct client_group {
 	uint64_t limit_pages;                  /* (C) for each of its processes; 0: none */
 	int band;                              /* (C) likewise; PROCESS_BAND_NONE: none */
 	char name[64];                         /* (C) */
-	atomic_llong balances[GROUP_BALANCES]; /* (Q) to write, (A) to look at: pages; also below */
-	atomic_llong most[GROUP_BALANCES];
-	atomic_ullong ended[PAGER_LEDGER_COUNT]; /* (A) what only grows, of clients that are gone */
+	atomic_llong balances[GROUP_BALANCES]; /* (Q) to write, (A) to look at: pages */
+	struct group_counts *counts;           /* (C) in the row, so that they outlive the worker */
+	struct group_counts own_counts;        /* or, without a keeper, these */
+	unsigned kept;                         /* (C) the row 31 | 1: there is one */
 	bool has_profiles; /* the control loop's: its images have profiles (record/profiles.h) */
 	atomic_ullong profiled[PROFILED_COUNT]; /* (A) of the images that have given way */
 };
@@ -72,13 +71,19 @@ void groups_destroy(struct daemon *d);
 /* => its number in *ret_id and its key; 0, -ENOMEM, -EMFILE, or as of share_take */
 int group_make(
     struct daemon *d, const struct group_birth *birth, uint64_t *ret_id, uint64_t *ret_key);
+/* Those that the worker before this one has left are made again, without their clients. Runs on:
+ * the main thread, before there are others. => 0 or -ENOMEM */
+int groups_take_over(struct daemon *d);
 /* The group of that number. key NULL: whoever asks for it may. => with a reference, or NULL */
 struct client_group *group_find(struct daemon *d, uint64_t id, const uint64_t *key);
 struct client_group *group_get(struct daemon *d, struct client_group *group);
 void group_put(struct daemon *d, struct client_group *group);
-/* A client begins with a reference. */
+/* A client begins with a reference; or one that is in it already is taken over. */
 void group_enter(struct daemon *d, struct client_group *group);
-/* And ends: its counts are kept. The reference is still to be put. */
+/* It is one more of those so far. Once for each: when it has joined, or is attached and has been in
+ * it from its fork on. */
+void group_count(struct client_group *group);
+/* A client ends: its counts are kept. The reference is still to be put. */
 void group_leave(struct daemon *d, struct client_group *group, const struct ledger *ledger);
 /* Clients now, and so far. */
 void group_counts(

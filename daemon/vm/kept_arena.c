@@ -32,3 +32,24 @@ kept_arena_open(struct daemon *d, enum kept_kind kind, const struct arena_shape 
 	*ret_fd = fd;
 	return content;
 }
+
+void
+kept_arena_close(void *content, int fd, const struct arena_shape *shape)
+{
+	if (!content)
+		return;
+	own_area_forget(content);
+	arena_unmap(content, shape);
+	close(fd);
+}
+
+unsigned
+kept_arena_rows(int fd, const struct arena_shape *shape)
+{
+	struct arena_run run;
+	uint64_t end = 0;
+
+	while (arena_next_data(fd, end, shape->bytes, &run))
+		end = run.end;
+	return (unsigned)(min_u64(shape->bytes, end) / shape->row_bytes);
+}

@@ -15,5 +15,9 @@ struct daemon;
  * another build */
 void *kept_arena_open(
     struct daemon *d, enum kept_kind kind, const struct arena_shape *shape, int *ret_fd);
+/* This worker's end of it. NULL: there is none */
+void kept_arena_close(void *content, int fd, const struct arena_shape *shape);
+/* Rows below may be in use. To look at what has no memory would give it some. */
+unsigned kept_arena_rows(int fd, const struct arena_shape *shape);
 
 #endif

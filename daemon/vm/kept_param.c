@@ -40,11 +40,7 @@ kept_params_destroy(struct daemon *d)
 {
 	struct arena_shape shape = shape_of();
 
-	if (!d->kept_params.rows)
-		return;
-	own_area_forget(d->kept_params.rows);
-	arena_unmap(d->kept_params.rows, &shape);
-	close(d->kept_params.fd);
+	kept_arena_close(d->kept_params.rows, d->kept_params.fd, &shape);
 }
 
 int

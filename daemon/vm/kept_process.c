@@ -35,11 +35,7 @@ kept_processes_destroy(struct daemon *d)
 {
 	struct arena_shape shape = shape_of();
 
-	if (!d->kept_processes.rows)
-		return;
-	own_area_forget(d->kept_processes.rows);
-	arena_unmap(d->kept_processes.rows, &shape);
-	close(d->kept_processes.fd);
+	kept_arena_close(d->kept_processes.rows, d->kept_processes.fd, &shape);
 }
 
 int
@@ -79,12 +75,6 @@ unsigned
 kept_processes_count(const struct daemon *d)
 {
 	struct arena_shape shape = shape_of();
-	struct arena_run run;
-	uint64_t end = 0;
 
-	/* To look at what has no memory would give it some. */
-	while (
-	    d->kept_processes.rows && arena_next_data(d->kept_processes.fd, end, shape.bytes, &run))
-		end = run.end;
-	return (unsigned)min_u64(KEPT_PROCESSES_MAX, end / sizeof(struct kept_process));
+	return d->kept_processes.rows ? kept_arena_rows(d->kept_processes.fd, &shape) : 0;
 }

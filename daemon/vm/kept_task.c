@@ -6,7 +6,9 @@
 #include "vm/kept_task.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -25,7 +27,7 @@ shape_of(const struct daemon *d)
 {
 	return (struct arena_shape){
 		.name = "record",
-		.version = 4,
+		.version = 5,
 		.row_bytes = sizeof(struct kept_entry),
 		.bytes = sizeof(struct task_record) + 2 * room_of(d) * sizeof(struct kept_entry),
 	};
@@ -77,8 +79,18 @@ task_record_create(struct task *task, bool is_control, int *ret_fd)
 	if (task->map.count > 0)
 		task_record_map_locked(&task->map);
 	lock_release(&task->map.lock);
+	task_record_group(task);
 	*ret_fd = fd;
 	return 0;
+}
+
+void
+task_record_group(const struct task *task)
+{
+	const struct client_group *group = load_acquire(&task->bill.group);
+
+	if (unlikely(task->map.record != NULL) && group)
+		store_release(&task->map.record->group, group->id);
 }
 
 struct task_record *
@@ -93,6 +105,30 @@ task_record_open(struct daemon *d, int fd)
 	own_area_shared(OWN_RECORD, r, shape.bytes);
 	close(fd);
 	return r;
+}
+
+bool
+task_record_is_possible(const struct daemon *d, const struct task_record *record)
+{
+	uint64_t map = load_acquire(&((struct task_record *)(uintptr_t)record)->map);
+
+	return record->room == room_of(d) && (uint32_t)map <= record->room;
+}
+
+void
+task_record_forsake(struct task *task, const char *why)
+{
+	struct task_record *record = task->map.record;
+
+	CHECK_OBJ(task, TASK_MAGIC);
+	if (!record || !load_acquire(&record->is_attached))
+		return;
+	log_error_limited("session %llu (%s, process %d): its books cannot be right after a "
+			  "takeover, so it is ended rather than served wrong bytes: %s",
+	    (unsigned long long)task->id, task->name, (int)task->pid, why);
+	if (task->pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
+	store_release(&record->is_attached, 0);
 }
 
 void

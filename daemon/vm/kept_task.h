@@ -19,6 +19,12 @@ void task_record_list(const struct daemon *d);
 int task_record_create(struct task *task, bool is_control, int *ret_fd);
 /* Maps one that was left. => NULL: it is none of this build. Takes over fd where it is one */
 struct task_record *task_record_open(struct daemon *d, int fd);
+/* Whether one that was left can be whole; task_record_entries is only for such a one. */
+bool task_record_is_possible(const struct daemon *d, const struct task_record *record);
+/* The client's memory cannot be known, or not be right: its process is killed, with a line that
+ * says why, and its record does not count any more. What there is of the task cannot be used. Runs
+ * on: the main thread of a worker that takes over */
+void task_record_forsake(struct task *task, const char *why);
 void task_record_close(struct daemon *d, struct task_record *record);
 /* The entries of a record's map. */
 const struct kept_entry *task_record_entries(const struct task_record *record, uint32_t *ret_count);
@@ -36,6 +42,8 @@ bool task_record_is_counted(const struct task_record *record);
  * first was about to, unless content was lost since. NULL: as given. Any lock may be held */
 uint32_t task_record_purgeable(struct task_record *record, uint32_t before, bool is_lost);
 
+/* The task is in its group now. Any lock may be held */
+void task_record_group(const struct task *task);
 /* The limit on an entry of the client's ledger; NULL: of a record that there is not. Runs on: the
  * control loop */
 void task_record_limit(

@@ -9,6 +9,7 @@
 
 #include "atomics.h"
 #include "pager/proto.h"
+#include "vm/policy_choice.h"
 
 /* An entry, without pointers. */
 struct kept_entry {
@@ -49,6 +50,8 @@ struct task_record {
 	 * what that was before. */
 	atomic_ullong purgeable_by;
 	atomic_uint purgeable_before;
+	atomic_ullong group;         /* the number of the group that it is in; 0: none */
+	struct policy_choice policy; /* its own */
 	struct kept_ledger_limit ledger_limits[PAGER_LEDGER_COUNT];
 	_Alignas(8) unsigned char answer[PAGER_MSG_BYTES_MAX];
 };

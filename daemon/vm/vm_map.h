@@ -11,6 +11,8 @@
 
 #include "vm/books.h"
 
+/* Memory of programs lies below. */
+#define VM_ADDRESS_MAX (1ull << 47)
 void vm_map_init(struct vm_map *m);
 void vm_map_fini(struct vm_map *m);
 /* The entry that holds the address, or NULL. => called with M held; valid until M is dropped. */

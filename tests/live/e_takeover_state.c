@@ -3,9 +3,9 @@
  * Under --keeper the worker is killed while clients wire and unwire memory, change the state of
  * purgeable memory and write to tagged memory: what is wired stays in memory, what is not volatile
  * keeps its content, what was thrown away is said once and reads as zeroes, and each kind stays on
- * its entry of the bill. Limits, bands and parameters hold in the next worker, too.
+ * its entry of the bill. Limits, bands, policies and parameters hold in the next worker, too.
  *
- * usage: e_takeover_state kills|points|limits|params [page size [kills]]
+ * usage: e_takeover_state kills|points|limits|params|policies [page size [kills]]
  */
 #include "purgeable.h"
 #include "rounds.h"
@@ -433,11 +433,62 @@ params(void)
 	live_stop(&d);
 }
 
+/* The policy of a client, or ("") of the daemon, as it is shown. */
+static bool
+policy_is(struct live *d, const char *client, const char *policy)
+{
+	char text[4096];
+
+	EQ(live_pagerctl(
+	       d, text, sizeof(text), "policy", client[0] ? "--client" : NULL, client, NULL),
+	    0);
+	return strstr(text, policy) != NULL;
+}
+
+/* Each worker begins with the policies that were chosen, the daemon's and the client's own; and one
+ * that was given up does not come back. */
+static void
+policies(void)
+{
+	static const char *const chosen[] = { "lru", "clock", "fifo" };
+	struct steps *s = shared_alloc(sizeof(*s));
+	uint64_t takeovers = 0, turns;
+	char text[512], client[16];
+	struct live d;
+	pid_t pid;
+
+	live_start(&d, memory(), "--keeper", "--no-swap", "--page-size", page_size, NULL);
+	pid = client_start(&d, limited, s);
+	snprintf(client, sizeof(client), "%d", (int)pid);
+	WAIT_UNTIL(&d, atomic_load(&s->turns) > 0);
+	for (unsigned i = 0; i < 3; i++) {
+		const char *its = chosen[(i + 1) % 3];
+
+		EQ(live_pagerctl(&d, text, sizeof(text), "policy", chosen[i], NULL), 0);
+		EQ(live_pagerctl(&d, text, sizeof(text), "policy", "--client", client, its, NULL),
+		    0);
+		taken_over(&d, &takeovers);
+		REQUIRE(policy_is(&d, "", chosen[i]) && policy_is(&d, client, its));
+		turns = atomic_load(&s->turns) + 200;
+		WAIT_UNTIL(&d, atomic_load(&s->turns) >= turns);
+	}
+	EQ(live_pagerctl(&d, text, sizeof(text), "policy", "--client", client, "none", NULL), 0);
+	taken_over(&d, &takeovers);
+	REQUIRE(policy_is(&d, "", chosen[2]) && !policy_is(&d, client, chosen[0]));
+	for (unsigned step = 1; step <= 3; step++) {
+		atomic_store(&s->asked, step);
+		if (step < 3)
+			WAIT_UNTIL(&d, atomic_load(&s->reached) == step + 1);
+	}
+	client_join(&d, pid, false);
+	live_stop(&d);
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct live_test tests[] = { { "kills", kills }, { "points", points },
-		{ "limits", limits }, { "params", params } };
+		{ "limits", limits }, { "params", params }, { "policies", policies } };
 
 	live_init(argc, argv);
 	if (argc > 2)

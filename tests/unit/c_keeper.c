@@ -253,11 +253,39 @@ a_worker_ends_with_its_keeper(void **state)
 	close(outlived[0]);
 }
 
+/* The first one serves and crashes; then they crash before they serve, and one is killed. */
+static int
+crashes(struct keeper_link *link, void *context)
+{
+	unsigned life = shared->lives++;
+	(void)context;
+
+	if (life == 0)
+		keeper_ready(link, 0);
+	if (life == 2)
+		kill(getpid(), SIGKILL);
+	signal(SIGABRT, SIG_DFL);
+	abort();
+}
+
+/* Ten in a row that have not served, and have not been killed from outside: 1, 3 to 11. */
+static void
+what_nobody_can_take_over_is_given_up(void **state)
+{
+	int status = keep(crashes);
+	(void)state;
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(shared->lives, 12);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_sent_outlives_its_sender),
+		cmocka_unit_test(what_nobody_can_take_over_is_given_up),
 		cmocka_unit_test(what_nobody_takes_goes),
 		cmocka_unit_test(a_signal_is_passed_on),
 		cmocka_unit_test(an_end_that_was_asked_for_is_one),
