@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <time.h>
 
+#define WORKERS_TRIED 3u
+
 static const char *
 connect_remedy(int error)
 {
@@ -63,16 +65,21 @@ ctl_remedy(int error)
 	}
 }
 
-/* => 0 or -errno */
+/* A worker that dies while it is asked hangs up, and under --keeper another one goes on. => 0 or
+ * -errno */
 static int
 connect_quietly(struct ctl *ctl)
 {
-	int r;
+	int r = -ENOTCONN;
 
-	chan_init(&ctl->chan);
-	r = chan_open(&ctl->chan, ctl->socket);
-	if (r == 0)
-		r = chan_hello(&ctl->chan, PAGER_ROLE_TOOL, "pagerctl", &ctl->hello, NULL);
+	for (unsigned i = 0; i < WORKERS_TRIED && r == -ENOTCONN; i++) {
+		chan_init(&ctl->chan);
+		r = chan_open(&ctl->chan, ctl->socket);
+		if (r == 0)
+			r = chan_hello(&ctl->chan, PAGER_ROLE_TOOL, "pagerctl", &ctl->hello, NULL);
+		if (r < 0)
+			chan_close(&ctl->chan);
+	}
 	ctl->connected = r == 0;
 	return r;
 }
@@ -105,32 +112,33 @@ ctl_disconnect(struct ctl *ctl)
 	ctl->connected = false;
 }
 
-/* Requests that change nothing, and name nothing that only one worker knows. */
+/* Requests that change nothing, and name nothing that only one worker knows; and one that leaves an
+ * empty group if it was carried out already. */
 static bool
-is_question(uint16_t type)
+may_repeat(uint16_t type)
 {
-	static const uint16_t questions[] = { PAGER_MSG_CLIENTS, PAGER_MSG_MAP, PAGER_MSG_FOOTPRINT,
-		PAGER_MSG_DEVICES, PAGER_MSG_PORTS, PAGER_MSG_LEDGER, PAGER_MSG_EXPLAIN,
-		PAGER_MSG_PROCESS_LIMITS, PAGER_MSG_LIMITS, PAGER_MSG_FROZEN, PAGER_MSG_WIRED,
-		PAGER_MSG_TABLES, PAGER_MSG_FILES, PAGER_MSG_GROUP, PAGER_MSG_GROUPS };
+	static const uint16_t repeatable[] = { PAGER_MSG_GROUP_MAKE, PAGER_MSG_CLIENTS,
+		PAGER_MSG_MAP, PAGER_MSG_FOOTPRINT, PAGER_MSG_DEVICES, PAGER_MSG_PORTS,
+		PAGER_MSG_LEDGER, PAGER_MSG_EXPLAIN, PAGER_MSG_PROCESS_LIMITS, PAGER_MSG_LIMITS,
+		PAGER_MSG_FROZEN, PAGER_MSG_WIRED, PAGER_MSG_TABLES, PAGER_MSG_FILES,
+		PAGER_MSG_GROUP, PAGER_MSG_GROUPS };
 	bool is = false;
 
-	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
-		is |= questions[i] == type;
+	for (size_t i = 0; i < sizeof(repeatable) / sizeof(repeatable[0]); i++)
+		is |= repeatable[i] == type;
 	return is;
 }
 
 int
 ctl_ask(struct ctl *ctl, struct chan_call *call)
 {
-	bool was_connected = ctl->connected;
 	int r = ctl_connect(ctl);
 
 	if (r != CTL_OK)
 		return r;
 	r = chan_exchange(&ctl->chan, call);
 	/* Under --keeper another worker goes on, but not with sessions of tools. */
-	if (r == -ENOTCONN && was_connected && is_question(call->type)) {
+	if (r == -ENOTCONN && may_repeat(call->type)) {
 		ctl_disconnect(ctl);
 		if (connect_quietly(ctl) == 0)
 			r = chan_exchange(&ctl->chan, call);

@@ -64,8 +64,8 @@ struct ctl {
 int ctl_connect(struct ctl *ctl);
 /* Ends the connection, if there is one: the next request connects anew. */
 void ctl_disconnect(struct ctl *ctl);
-/* Connects if necessary and makes a request; asks again where pagerd has hung up, if it was a
- * question. => CTL_OK; a negative errno, which the caller explains
+/* Connects if necessary and makes a request; asks again where pagerd has hung up, if that
+ * cannot do harm. => CTL_OK; a negative errno, which the caller explains
  * with ctl_fail; or CTL_FAILED: no connection, explained. */
 int ctl_ask(struct ctl *ctl, struct chan_call *call);
 /* As statread_refresh. Where another worker of pagerd has come, it is that one's segment from then

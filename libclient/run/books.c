@@ -92,14 +92,25 @@ group_join(void)
 		(void)chan_exchange(&run.pager->chan, &call);
 }
 
+/* A worker that dies meanwhile hangs up; another one takes over, but not what was not attached yet.
+ * => 0 or -errno */
+static int
+connect_to_worker(void)
+{
+	int r = -ENOTCONN;
+
+	for (unsigned i = 0; i < 3 && r == -ENOTCONN; i++)
+		r = light_connect(run.socket, run.name[0] ? run.name : NULL, &run.pager);
+	return r;
+}
+
 /* The first that is to be managed connects: most programs have none. */
 static bool
 run_is_connected(void)
 {
 	if (run.state == RUN_WAITING) {
 		run.state = RUN_OFF;
-		if (light_connect(run.socket, run.name[0] ? run.name : NULL, &run.pager) == 0 &&
-		    run.pager->page_size == RUN_PAGE)
+		if (connect_to_worker() == 0 && run.pager->page_size == RUN_PAGE)
 			run.state = RUN_CONNECTED;
 		if (run.state == RUN_CONNECTED)
 			group_join();

@@ -3,7 +3,7 @@
  * Programs under `pagerctl run` live through kills of pagerd's workers, their forked children, too;
  * their group is one all the time, with what holds for it and what it has counted.
  *
- * usage: e_takeover_run kills|points|upgrade
+ * usage: e_takeover_run kills|points|upgrade|begins
  */
 #include "harness.h"
 
@@ -89,11 +89,10 @@ go_on(struct scene *s, uint64_t rounds)
 }
 
 static void
-scene_begin(struct scene *s)
+scene_open(struct scene *s)
 {
 	int fd;
 
-	memset(s, 0, sizeof(*s));
 	live_start(&s->d, "4M", "--keeper", NULL);
 	snprintf(s->notes_path, sizeof(s->notes_path), "%s/notes", s->d.directory);
 	snprintf(s->report, sizeof(s->report), "%s/report", s->d.directory);
@@ -102,6 +101,13 @@ scene_begin(struct scene *s)
 	s->notes = mmap(NULL, sizeof(*s->notes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	REQUIRE(s->notes != MAP_FAILED, "%s", strerror(errno));
 	close(fd);
+}
+
+static void
+scene_begin(struct scene *s)
+{
+	memset(s, 0, sizeof(*s));
+	scene_open(s);
 	s->launcher = client_start(&s->d, launcher, s);
 	go_on(s, 1);
 	program_is_known(s);
@@ -196,11 +202,43 @@ upgrade(void)
 	scene_end(&s);
 }
 
+/* The worker is killed at some moment while a program begins: while its group is made, it connects,
+ * is attached or joins. It runs managed all the same. */
+static void
+begins(void)
+{
+	uint64_t rng = mix64(live_seed);
+	struct json_object *report;
+	struct scene s = { 0 };
+
+	scene_open(&s);
+	/* It ends when it has looked at its pages. */
+	atomic_store(&s.notes->over, 1);
+	for (unsigned i = 0; i < 16; i++) {
+		s.launcher = client_start(&s.d, launcher, &s);
+		nanosleep(&(struct timespec){ .tv_nsec = (long)rng_below(&rng, 30000000) }, NULL);
+		kill(s.d.pid, SIGKILL);
+		live_taken_over(&s.d);
+		client_join(&s.d, s.launcher, false);
+		report = json_object_from_file(s.report);
+		REQUIRE(report != NULL);
+		EQ(number(report, "exit_status"), 0);
+		EQ(number(report, "processes"), 1);
+		REQUIRE(number(report, "phys_footprint_peak") >= 6 << 20);
+		json_object_put(report);
+		EQ(unlink(s.report), 0);
+	}
+	WAIT_UNTIL(&s.d, live_stat(&s.d, "sessions") == 0);
+	EQ(live_stat(&s.d, "pages_lost"), 0);
+	live_check(&s.d);
+	live_stop(&s.d);
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct live_test tests[] = { { "kills", kills }, { "points", points },
-		{ "upgrade", upgrade } };
+		{ "upgrade", upgrade }, { "begins", begins } };
 
 	live_init(argc, argv);
 	return LIVE_RUN(argc, argv, tests);
