@@ -35,7 +35,8 @@ row_of(const struct daemon *d, uint64_t id)
 	return NULL;
 }
 
-const char *
+/* What of an entry cannot be. below: the end of the one before it. => NULL: nothing */
+static const char *
 entry_wrong(const struct daemon *d, const struct task_record *record, const struct kept_entry *e,
     uint64_t below)
 {

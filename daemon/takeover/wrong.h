@@ -14,9 +14,6 @@
 #include "vm/kept_object.h"
 #include "vm/kept_task.h"
 
-/* What of an entry cannot be. below: the end of the one before it. => NULL: nothing */
-const char *entry_wrong(const struct daemon *d, const struct task_record *record,
-    const struct kept_entry *e, uint64_t below);
 /* What of an object's row cannot be. => NULL: nothing */
 const char *row_wrong(const struct daemon *d, const struct kept_object *row);
 /* Looks at the records of all clients, before anything is made of them. Does not come back if one

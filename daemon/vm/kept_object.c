@@ -5,10 +5,8 @@
 #include "vm/kept_object.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "daemon.h"
-#include "own.h"
 #include "vm/kept_arena.h"
 
 static struct arena_shape
@@ -27,8 +25,6 @@ kept_objects_create(struct daemon *d)
 {
 	struct kept_objects *k = &d->kept_objects;
 	struct arena_shape shape = shape_of(d);
-	struct arena_run run;
-	uint64_t end = 0;
 
 	CHECK(!k->rows && d->objects.room > 0);
 	if (!d->keeper)
@@ -36,9 +32,7 @@ kept_objects_create(struct daemon *d)
 	k->rows = kept_arena_open(d, KEPT_OBJECTS, &shape, &k->fd);
 	if (!k->rows)
 		return -errno;
-	while (arena_next_data(k->fd, end, shape.bytes, &run))
-		end = run.end;
-	k->count = (uint32_t)min_u64(d->objects.room, end / sizeof(struct kept_object));
+	k->count = kept_arena_rows(k->fd, &shape);
 	return 0;
 }
 
@@ -47,11 +41,7 @@ kept_objects_destroy(struct daemon *d)
 {
 	struct arena_shape shape = shape_of(d);
 
-	if (!d->kept_objects.rows)
-		return;
-	own_area_forget(d->kept_objects.rows);
-	arena_unmap(d->kept_objects.rows, &shape);
-	close(d->kept_objects.fd);
+	kept_arena_close(d->kept_objects.rows, d->kept_objects.fd, &shape);
 }
 
 void

@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon.h"
-#include "own.h"
 #include "vm/kept_arena.h"
 
 /* More than there are parameters. */

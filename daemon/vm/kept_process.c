@@ -2,10 +2,8 @@
 #include "vm/kept_process.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "daemon.h"
-#include "own.h"
 #include "vm/kept_arena.h"
 
 static struct arena_shape

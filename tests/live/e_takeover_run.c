@@ -120,6 +120,8 @@ scene_taken_over(struct scene *s)
 	s->takeovers++;
 	EQ(live_stat(&s->d, "takeovers"), s->takeovers);
 	EQ(live_stat(&s->d, "pages_lost"), 0);
+	/* The program has more than fits: the next worker has stored pages of it, too. */
+	REQUIRE(live_stat(&s->d, "stored_pages") > 0);
 	program_is_known(s);
 }
 
